@@ -10,16 +10,17 @@
  */
 
 import type { Answer, ConfirmRequest, DeviceBundle } from '../protocol/wire/index.ts';
-import type { Behavior, Context, Name, Pid } from '../runtime/index.ts';
+import type { Behavior, Context, Pid } from '../runtime/index.ts';
 import type { AppCode } from './errors.ts';
 import { LIMITS } from './limits.ts';
 import type { AccountsMessage, ConnectionMessage, ForgetDevice } from './messages.ts';
 import { partitionOf } from './partition.ts';
+import type { RemoteName } from './routes.ts';
 import type { AccountRecord, InboxStore, PreKey, StoreBatch } from './store/inbox-store.ts';
 
 export interface AccountsArgs {
   readonly store: InboxStore;
-  readonly inboxOf: (user: string) => Name;
+  readonly inboxOf: (user: string) => RemoteName;
   /** The partition of a phone number, keyed with the installation's secret. */
   readonly partitionOfPhone: (phone: string) => number;
   /** Starts a commit and casts its outcome to `self` as a `committed` message with `ticket`. */

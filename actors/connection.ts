@@ -27,7 +27,7 @@ import {
   type OutgoingMessage,
   type Stanza,
 } from '../protocol/wire/index.ts';
-import { isDown, type Behavior, type Context, type Name } from '../runtime/index.ts';
+import { isDown, type Behavior, type Context } from '../runtime/index.ts';
 import { NONCE_BYTES } from './auth.ts';
 import { decideLogin, refuseInPhase, type Phase } from './connection-state.ts';
 import { APP_ERRORS, type AppCode, type Refusal } from './errors.ts';
@@ -35,7 +35,7 @@ import { LIMITS } from './limits.ts';
 import type { SocketHandle } from './listener.ts';
 import type { AccountsMessage, ConnectionMessage, InboxMessage } from './messages.ts';
 import { fullBucket, takeToken, type TokenBucket } from './rate-limit.ts';
-import type { Routes } from './routes.ts';
+import type { RemoteName, Routes } from './routes.ts';
 import type { DeviceRecord } from './store/inbox-store.ts';
 
 export interface ConnectionArgs {
@@ -92,6 +92,8 @@ export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMes
         return refuseRequest(message.iq, message.refusal, state);
       case 'device-found':
         return finishLogin(message.record, message.preKeys, state, ctx);
+      case 'attached':
+        return void ctx.monitor(message.inbox);
       case 'replaced':
         return closeWith('APP_REPLACED', state, ctx);
       case 'unregistered':
@@ -223,7 +225,7 @@ function route(
   { id, request }: IqGetMessage | IqSetMessage,
   state: ConnectionState,
   ctx: Context,
-): [Name, AccountsMessage | InboxMessage] {
+): [RemoteName, AccountsMessage | InboxMessage] {
   const { routes } = state;
   const origin = { connection: ctx.self, iq: id };
   switch (request.kind) {

@@ -14,7 +14,7 @@
  * is refused) and `seq` within an inbox (given out here, pushed and acknowledged in order).
  */
 
-import { formatPid, isDown, NO_REPLY, samePid, type Behavior, type Context, type Name, type Pid } from '../runtime/index.ts';
+import { formatPid, isDown, NO_REPLY, samePid, type Behavior, type Context, type Pid } from '../runtime/index.ts';
 import type { Refusal } from './errors.ts';
 import { LIMITS } from './limits.ts';
 import type {
@@ -47,6 +47,7 @@ import {
   type Recipient,
   type Recipients,
 } from './recipients.ts';
+import type { RemoteName } from './routes.ts';
 import type { CommitResult, InboxEntry, InboxStore, SenderAddress, StoreBatch } from './store/inbox-store.ts';
 
 /** What the shell gives an inbox. */
@@ -55,7 +56,7 @@ export interface InboxArgs {
   /** Bytes of undelivered messages that this shard may hold. */
   readonly queuedBytesMax: number;
   /** The inbox actor that owns a user's partition. */
-  readonly inboxOf: (user: string) => Name;
+  readonly inboxOf: (user: string) => RemoteName;
   /** Starts a commit and casts its outcome to `self` as a `committed` message. */
   readonly commit: (self: Pid, write: (batch: StoreBatch) => void) => void;
 }
@@ -514,6 +515,7 @@ function attach(message: Attach, state: InboxState, ctx: Ctx): void {
   const online = { connection: message.connection, monitor, cursor: device.acknowledged, window: [], windowBytes: 0, drained: false };
   device.online = online;
   state.attached.set(formatPid(message.connection), { user: message.user, device: message.device });
+  tell(message.connection, { kind: 'attached', inbox: ctx.self }, ctx);
   pump(recipient, device, online, state, ctx);
 }
 

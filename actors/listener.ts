@@ -40,8 +40,6 @@ export interface ListenerOptions {
   readonly onOpen: (socket: SocketHandle) => void;
   /** Casts into the runtime from outside an actor. */
   readonly cast: (pid: Pid<ConnectionMessage>, message: ConnectionMessage) => SendResult;
-  /** Asks for `flush` at the end of a turn, when a socket was written to outside of one. */
-  readonly requestFlush: () => void;
 }
 
 type Ws = UwsWebSocket<Socket>;
@@ -188,7 +186,6 @@ export class Listener {
 
   /** @internal */
   noteDirty(socket: Socket): void {
-    if (this.#dirty.length === 0) this.#options.requestFlush();
     this.#dirty.push(socket);
   }
 

@@ -130,5 +130,7 @@ export type ConnectionMessage =
   | { readonly kind: 'device-found'; readonly record: DeviceRecord | undefined; readonly preKeys: number }
   | { readonly kind: 'answer'; readonly iq: number; readonly answer: Answer }
   | { readonly kind: 'answer-refused'; readonly iq: number; readonly refusal: Refusal }
+  /** The inbox pushes to this connection from now on. */
+  | { readonly kind: 'attached'; readonly inbox: Pid }
   | { readonly kind: 'replaced' }
   | { readonly kind: 'unregistered' };

@@ -4,14 +4,19 @@
  * Names, not pids: an actor that its supervisor restarted is found again without telling anybody.
  */
 
-import type { Name } from '../runtime/index.ts';
 import { partitionOf, PARTITION_COUNT, shardOfPartition, workerOfShard } from './partition.ts';
 import { partitionOfPhone, type StoreInfo } from './store-directory.ts';
 
+/** An actor registered on a worker of this node (OTP's `{Name, Node}`). */
+export interface RemoteName {
+  readonly name: string;
+  readonly worker: number;
+}
+
 export interface Routes {
-  inboxOf(user: string): Name;
-  accountsOf(user: string): Name;
-  accountsOfPhone(phone: string): Name;
+  inboxOf(user: string): RemoteName;
+  accountsOf(user: string): RemoteName;
+  accountsOfPhone(phone: string): RemoteName;
 }
 
 export function inboxName(shard: number): string {
@@ -33,7 +38,7 @@ export function createRoutes(store: StoreInfo, workerCount: number): Routes {
   };
 }
 
-function targets(name: (shard: number) => string, shards: number, workerCount: number): Name[] {
+function targets(name: (shard: number) => string, shards: number, workerCount: number): RemoteName[] {
   return Array.from({ length: PARTITION_COUNT }, (_, partition) => {
     const shard = shardOfPartition(partition, shards);
     return { name: name(shard), worker: workerOfShard(shard, workerCount) };
