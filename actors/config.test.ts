@@ -36,5 +36,6 @@ t.test('codes are not printed to the log of a node that others can reach, unless
 });
 
 t.test('the help names every setting with its default', async (t) => {
-  for (const name of ['host', 'port', 'data', 'workers', 'store-bytes', 'log-format']) t.match(describeConfig(), `--${name}`);
+  for (const name of ['host', 'port', 'data', 'workers', 'store-bytes', 'log-format'])
+    t.match(describeConfig(), `--${name}`);
 });

@@ -26,7 +26,13 @@ export interface NodeConfig {
 type Setting =
   | { readonly kind: 'text'; readonly default: string; readonly help: string }
   | { readonly kind: 'choice'; readonly default: string; readonly choices: readonly string[]; readonly help: string }
-  | { readonly kind: 'integer'; readonly default: number; readonly min: number; readonly max: number; readonly help: string };
+  | {
+      readonly kind: 'integer';
+      readonly default: number;
+      readonly min: number;
+      readonly max: number;
+      readonly help: string;
+    };
 
 /** One worker leaves a core for the commits, the kernel's network work and whatever else the machine does. */
 const DEFAULT_WORKERS = Math.max(1, availableParallelism() - 1);
@@ -44,8 +50,18 @@ const SETTINGS = {
     help: 'bytes of undelivered messages to hold; beyond it senders are told to retry',
   },
   connections: { kind: 'integer', default: 1_000_000, min: 1, max: 10_000_000, help: 'connections to admit' },
-  verifier: { kind: 'choice', default: 'log', choices: ['log'], help: 'how verification codes are sent; log prints them' },
-  'log-format': { kind: 'choice', default: 'text', choices: ['text', 'json'], help: 'log lines for people or machines' },
+  verifier: {
+    kind: 'choice',
+    default: 'log',
+    choices: ['log'],
+    help: 'how verification codes are sent; log prints them',
+  },
+  'log-format': {
+    kind: 'choice',
+    default: 'text',
+    choices: ['text', 'json'],
+    help: 'log lines for people or machines',
+  },
   'log-level': {
     kind: 'choice',
     default: 'info',
@@ -69,9 +85,13 @@ type SettingName = keyof typeof SETTINGS;
  * @param environment - Names are `BLINDBEAM_` and the flag in capitals: `BLINDBEAM_STORE_BYTES`.
  * @throws {StartupError} APP_CONFIG, naming the setting, what it got and what it expects.
  */
-export function readConfig(argv: readonly string[], environment: Readonly<Record<string, string | undefined>>): NodeConfig {
+export function readConfig(
+  argv: readonly string[],
+  environment: Readonly<Record<string, string | undefined>>,
+): NodeConfig {
   const given = parseFlags(argv);
-  const text = (name: SettingName): string => String(readSetting(name, given[name] ?? environment[environmentName(name)]));
+  const text = (name: SettingName): string =>
+    String(readSetting(name, given[name] ?? environment[environmentName(name)]));
   const config: NodeConfig = {
     host: text('host'),
     port: Number(text('port')),

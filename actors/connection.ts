@@ -30,7 +30,7 @@ import {
 import { isDown, type Behavior, type Context } from '../runtime/index.ts';
 import { NONCE_BYTES } from './auth.ts';
 import { decideLogin, refuseInPhase, type Phase } from './connection-state.ts';
-import { APP_ERRORS, type AppCode, type Refusal } from './errors.ts';
+import { describe, type AppCode, type Refusal } from './errors.ts';
 import { LIMITS } from './limits.ts';
 import type { SocketHandle } from './listener.ts';
 import type { AccountsMessage, ConnectionMessage, InboxMessage } from './messages.ts';
@@ -253,24 +253,27 @@ function route(
 
 // --- what the client is told ------------------------------------------------------------------------------------
 
-function writeDeliveries(entries: Extract<ConnectionMessage, { kind: 'deliver' }>['entries'], state: ConnectionState): void {
+function writeDeliveries(
+  entries: Extract<ConnectionMessage, { kind: 'deliver' }>['entries'],
+  state: ConnectionState,
+): void {
   for (const { sender, senderDevice, id, seq, ts, type, ciphertext } of entries) {
     state.socket.write(deliveryStanza({ from: sender, device: senderDevice, id, seq, ts, type, ciphertext }));
   }
 }
 
 function refusalStanza(to: string, id: number, refusal: Refusal): Stanza {
-  return errorStanza({ to, id, text: APP_ERRORS[refusal.code].text, ...refusal });
+  return errorStanza({ to, id, text: describe(refusal.code).text, ...refusal });
 }
 
 function refuseRequest(id: number, refusal: Refusal, state: ConnectionState): void {
   const { code, retryAfter } = refusal;
-  state.socket.write(iqErrorStanza({ id, code, text: APP_ERRORS[code].text, retryAfter }));
+  state.socket.write(iqErrorStanza({ id, code, text: describe(code).text, retryAfter }));
 }
 
 /** Ends the connection with the close status that the catalogue gives the code. A refused login is told in words first. */
 function closeWith(code: AppCode, state: ConnectionState, ctx: Context): void {
-  const { closeCode = 4400, text } = APP_ERRORS[code];
+  const { closeCode = 4400, text } = describe(code);
   if (closeCode === 4401) state.socket.write(failureStanza({ code, text }));
   close(closeCode, code, state, ctx);
 }

@@ -13,10 +13,15 @@ export interface ErrorEntry {
   readonly closeCode?: number;
 }
 
-const CATALOGUE = {
+/** The catalogue. Codes are stable: they may be added, never renamed or given another meaning. */
+export const APP_ERRORS = {
   APP_PROTOCOL: { text: 'This stanza is not expected here; see docs/protocol.md.', retry: false, closeCode: 4400 },
   APP_TEXT_FRAME: { text: 'The protocol is binary: send binary WebSocket messages.', retry: false, closeCode: 4415 },
-  APP_BAD_SIGNATURE: { text: 'The login signature does not fit the key of this device.', retry: false, closeCode: 4401 },
+  APP_BAD_SIGNATURE: {
+    text: 'The login signature does not fit the key of this device.',
+    retry: false,
+    closeCode: 4401,
+  },
   APP_NONCE_EXPIRED: {
     text: 'The nonce is older than 60 seconds: connect again and sign the new one.',
     retry: true,
@@ -32,7 +37,10 @@ const CATALOGUE = {
   APP_DRAINING: { text: 'This server is being stopped: connect again.', retry: true, closeCode: 4503 },
   APP_UNKNOWN_USER: { text: 'No such user is registered.', retry: false },
   APP_DEVICES_CHANGED: { text: 'The recipient has other devices: encrypt for those listed.', retry: false },
-  APP_OUT_OF_ORDER: { text: 'An earlier message of this conversation is missing: send from the expected id.', retry: true },
+  APP_OUT_OF_ORDER: {
+    text: 'An earlier message of this conversation is missing: send from the expected id.',
+    retry: true,
+  },
   APP_INBOX_FULL: { text: 'The inbox of the recipient is full: try again later.', retry: true },
   APP_STORE_FULL: { text: 'The server cannot store messages now: try again later.', retry: true },
   APP_MESSAGE_TOO_LARGE: { text: 'The ciphertext is too large: send media out of band.', retry: false },
@@ -44,10 +52,12 @@ const CATALOGUE = {
 } as const satisfies Record<string, ErrorEntry>;
 
 /** A stable code of the messaging server. */
-export type AppCode = keyof typeof CATALOGUE;
+export type AppCode = keyof typeof APP_ERRORS;
 
-/** The catalogue, for documentation and tests. */
-export const APP_ERRORS: Readonly<Record<AppCode, ErrorEntry>> = CATALOGUE;
+/** What the catalogue says of `code`. */
+export function describe(code: AppCode): ErrorEntry {
+  return APP_ERRORS[code];
+}
 
 /** A refusal as it travels between actors. Nothing secret and nothing from the user stands in it. */
 export interface Refusal {
@@ -72,12 +82,13 @@ export const STARTUP_ERRORS = {
 
 export type StartupCode = keyof typeof STARTUP_ERRORS;
 
-const BRAND = Symbol.for('blindbeam.startup-error');
+/** Tells our errors across two loaded copies of this module, where `instanceof` does not. */
+const BRAND = 'blindbeam.startup-error';
 
 /** Thrown while a node starts. Printed as one line with its code; exit status 1 (2 for APP_CONFIG). */
 export class StartupError extends Error {
   readonly code: StartupCode;
-  readonly [BRAND] = true;
+  readonly brand: string = BRAND;
 
   constructor(code: StartupCode, message: string, options?: { cause?: unknown }) {
     super(message, options);
@@ -86,7 +97,6 @@ export class StartupError extends Error {
   }
 }
 
-/** Tells a StartupError by its brand, so that the answer holds across two loaded copies of this module. */
 export function isStartupError(error: unknown): error is StartupError {
-  return typeof error === 'object' && error !== null && BRAND in error;
+  return (error as { brand?: unknown } | null)?.brand === BRAND;
 }

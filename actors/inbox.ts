@@ -77,7 +77,10 @@ interface Commit {
   /** Submissions of this commit, for refusing them if it fails. */
   readonly submits: Submit[];
   /** Conversations to acknowledge, with what they had accepted before. */
-  readonly accepted: Map<Conversation, { readonly before: number; readonly known: boolean; readonly recipient: Recipient }>;
+  readonly accepted: Map<
+    Conversation,
+    { readonly before: number; readonly known: boolean; readonly recipient: Recipient }
+  >;
   readonly pushes: Map<Device, Push>;
   /** Highest acknowledged position of each device. */
   readonly acknowledged: Map<Device, { readonly recipient: Recipient; seq: number }>;
@@ -203,7 +206,8 @@ function startCommit(state: InboxState, ctx: Ctx): void {
 /** Takes from the queue what fits one commit and decides each item. Refusals are sent at once: they change nothing. */
 function planCommit(state: InboxState, ctx: Ctx): Commit {
   const commit = emptyCommit(stamp(state, ctx));
-  const items = state.queue.length <= LIMITS.commitOperationsMax ? state.queue : state.queue.slice(0, LIMITS.commitOperationsMax);
+  const items =
+    state.queue.length <= LIMITS.commitOperationsMax ? state.queue : state.queue.slice(0, LIMITS.commitOperationsMax);
   state.queue = items === state.queue ? [] : state.queue.slice(LIMITS.commitOperationsMax);
   for (const item of items) {
     if (item.kind === 'submit') planSubmit(item, commit, state, ctx);
@@ -267,7 +271,8 @@ function refuseSubmit(
   }
   if (state.queuedBytes + commit.bytes + submitBytes(message) > state.args.queuedBytesMax) return storeFull();
   for (const device of recipient.devices) {
-    if (device.assigned - device.acknowledged >= LIMITS.inboxCountMax) return { code: 'APP_INBOX_FULL', retryAfter: 60 };
+    if (device.assigned - device.acknowledged >= LIMITS.inboxCountMax)
+      return { code: 'APP_INBOX_FULL', retryAfter: 60 };
   }
   return undefined;
 }
@@ -347,7 +352,9 @@ function planForget(message: ForgetDevice, commit: Commit, state: InboxState, ct
 /** Takes the devices that the store now names; those that stay keep their positions and connections. */
 function reloadDevices(recipient: Recipient, state: InboxState): void {
   const devices = state.args.store.account(recipient.user)?.devices ?? [];
-  recipient.devices = devices.map((id) => findDevice(recipient, id) ?? loadDevice(state.args.store, recipient.user, id));
+  recipient.devices = devices.map(
+    (id) => findDevice(recipient, id) ?? loadDevice(state.args.store, recipient.user, id),
+  );
 }
 
 // --- writing it down and settling -------------------------------------------------------------------------------
@@ -357,7 +364,8 @@ function writeCommit(commit: Commit, state: InboxState, batch: StoreBatch): void
   for (const { recipient, device, entries } of commit.pushes.values()) {
     for (const entry of entries) batch.putEntry(recipient.user, device.id, entry);
   }
-  for (const [device, { recipient, seq }] of commit.acknowledged) writeAcknowledged(device, recipient, seq, commit, batch);
+  for (const [device, { recipient, seq }] of commit.acknowledged)
+    writeAcknowledged(device, recipient, seq, commit, batch);
   writeConversations(commit, batch);
   for (const { user, device } of commit.forgotten) commit.bytes -= batch.forgetInbox(user, device);
   batch.putQueuedBytes(Math.max(0, state.queuedBytes + commit.bytes));
@@ -416,7 +424,12 @@ function applyCommit(commit: Commit, state: InboxState, ctx: Ctx): void {
   for (const [device, { recipient, seq }] of commit.acknowledged) applyAcknowledged(device, recipient, seq, state, ctx);
   for (const [conversation, { recipient, id }] of commit.delivered) {
     conversation.delivered = Math.max(conversation.delivered, id);
-    sendReceipt(conversation, { kind: 'receipt', type: 'delivered', from: recipient.user, id, ts: commit.ts }, state, ctx);
+    sendReceipt(
+      conversation,
+      { kind: 'receipt', type: 'delivered', from: recipient.user, id, ts: commit.ts },
+      state,
+      ctx,
+    );
   }
 }
 
@@ -512,7 +525,14 @@ function attach(message: Attach, state: InboxState, ctx: Ctx): void {
     dropOnline(device, device.online, state, ctx);
   }
   const monitor = ctx.monitor(message.connection);
-  const online = { connection: message.connection, monitor, cursor: device.acknowledged, window: [], windowBytes: 0, drained: false };
+  const online = {
+    connection: message.connection,
+    monitor,
+    cursor: device.acknowledged,
+    window: [],
+    windowBytes: 0,
+    drained: false,
+  };
   device.online = online;
   state.attached.set(formatPid(message.connection), { user: message.user, device: message.device });
   tell(message.connection, { kind: 'attached', inbox: ctx.self }, ctx);

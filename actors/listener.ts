@@ -12,7 +12,7 @@ import { createRequire } from 'node:module';
 import type { TemplatedApp, WebSocket as UwsWebSocket } from 'uWebSockets.js';
 import { decodeMessage, FrameWriter, isWireError, type Stanza } from '../protocol/wire/index.ts';
 import type { Logger, Pid, SendResult } from '../runtime/index.ts';
-import { APP_ERRORS, type AppCode } from './errors.ts';
+import { describe, type AppCode } from './errors.ts';
 import { LIMITS } from './limits.ts';
 import type { ConnectionMessage } from './messages.ts';
 
@@ -137,7 +137,10 @@ export class Listener {
     request: import('uWebSockets.js').HttpRequest,
     context: import('uWebSockets.js').us_socket_context_t,
   ): void {
-    const offered = request.getHeader('sec-websocket-protocol').split(',').map((name) => name.trim());
+    const offered = request
+      .getHeader('sec-websocket-protocol')
+      .split(',')
+      .map((name) => name.trim());
     if (!offered.includes(SUBPROTOCOL)) {
       response.writeStatus('400 Bad Request').end(`Offer the WebSocket subprotocol ${SUBPROTOCOL}.\n`);
       return;
@@ -223,5 +226,5 @@ export class Listener {
 }
 
 function refuse(socket: Socket, code: AppCode): void {
-  socket.close(APP_ERRORS[code].closeCode ?? 4400, code);
+  socket.close(describe(code).closeCode ?? 4400, code);
 }

@@ -25,7 +25,9 @@ export interface LoggerOptions {
 const REDACTED = ['ciphertext', 'signature', 'nonce', 'secret', 'loginKey', 'identityKey'];
 
 export function createLogger(options: LoggerOptions): Logger {
-  const destination = { write: options.format === 'json' ? options.write : (line: string) => options.write(readable(line)) };
+  const destination = {
+    write: options.format === 'json' ? options.write : (line: string) => options.write(readable(line)),
+  };
   const log = pino(
     {
       level: options.level,

@@ -80,14 +80,7 @@ export interface InboxCommitted {
 }
 
 export type InboxMessage =
-  | Submit
-  | Acknowledge
-  | Attach
-  | MarkRead
-  | RelayReceipt
-  | QueryConversation
-  | ForgetDevice
-  | InboxCommitted;
+  Submit | Acknowledge | Attach | MarkRead | RelayReceipt | QueryConversation | ForgetDevice | InboxCommitted;
 
 export interface Receipt {
   readonly kind: 'receipt';

@@ -15,9 +15,17 @@ t.test('the placement of known ids never changes', async (t) => {
 });
 
 t.test('every shard has exactly one worker, whatever their numbers', async (t) => {
-  for (const [shards, workers] of [[1, 1], [4, 1], [4, 3], [2, 8]] as const) {
+  for (const [shards, workers] of [
+    [1, 1],
+    [4, 1],
+    [4, 3],
+    [2, 8],
+  ] as const) {
     const owned = Array.from({ length: workers }, (_, index) => shardsOfWorker(index + 1, shards, workers)).flat();
-    t.strictSame(owned.sort(), Array.from({ length: shards }, (_, shard) => shard));
+    t.strictSame(
+      owned.sort(),
+      Array.from({ length: shards }, (_, shard) => shard),
+    );
     t.ok(workerOfShard(shards - 1, workers) <= workers);
   }
 });

@@ -2,11 +2,11 @@ import { fork } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { isStartupError } from './errors.ts';
 import { openStoreDirectory, partitionOfPhone, shardDirectory } from './store-directory.ts';
 
-function temporary(test: typeof t): string {
+function temporary(test: Test): string {
   const directory = mkdtempSync(join(tmpdir(), 'blindbeam-dir-'));
   test.teardown(() => rmSync(directory, { recursive: true, force: true }));
   return directory;
@@ -45,8 +45,11 @@ t.test('a holder that was killed does not keep the directory', async (t) => {
   const directory = temporary(t);
   const script = join(directory, 'holder.mjs');
   const module = new URL('./store-directory.js', import.meta.url).href;
-  writeFileSync(script, `import { openStoreDirectory } from ${JSON.stringify(module)};
-    await openStoreDirectory(process.argv[2], 1); process.send('held'); setInterval(() => {}, 1000);`);
+  writeFileSync(
+    script,
+    `import { openStoreDirectory } from ${JSON.stringify(module)};
+    await openStoreDirectory(process.argv[2], 1); process.send('held'); setInterval(() => {}, 1000);`,
+  );
   const child = fork(script, [directory]);
   await new Promise((resolve) => child.once('message', resolve));
   t.equal(await code(openStoreDirectory(directory, 1)), 'APP_STORE_HELD', 'by another process');
@@ -71,6 +74,9 @@ t.test('the partition of a number depends on the secret', async (t) => {
   const phones = Array.from({ length: 50 }, (_, index) => `+49151000000${String(index).padStart(2, '0')}`);
   const one = phones.map((phone) => partitionOfPhone('00'.repeat(32), phone));
   const other = phones.map((phone) => partitionOfPhone('01'.repeat(32), phone));
-  t.strictSame(one, phones.map((phone) => partitionOfPhone('00'.repeat(32), phone)));
+  t.strictSame(
+    one,
+    phones.map((phone) => partitionOfPhone('00'.repeat(32), phone)),
+  );
   t.notSame(one, other);
 });

@@ -100,7 +100,10 @@ async function hold(directory: string): Promise<Server> {
     if (await answers(path)) break;
     rmSync(path, { force: true });
   }
-  throw new StartupError('APP_STORE_HELD', `${directory} is held by another process; stop it or choose another with --data`);
+  throw new StartupError(
+    'APP_STORE_HELD',
+    `${directory} is held by another process; stop it or choose another with --data`,
+  );
 }
 
 function socketPath(directory: string): string {

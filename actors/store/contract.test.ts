@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import type { DeviceRecord, InboxEntry, InboxStore, SenderAddress } from './inbox-store.ts';
 import { openLmdbStore } from './lmdb.ts';
 import { MemoryStore } from './memory.ts';
@@ -12,7 +12,16 @@ const SENDER: SenderAddress = { user: ALICE, device: 3, creation: 7 };
 
 function entry(seq: number, id = seq, bytes = 10): InboxEntry {
   const ciphertext = new Uint8Array(bytes).fill(seq & 0xff);
-  return { seq, sender: ALICE, senderDevice: 3, senderCreation: 7, id, ts: 1_700_000_000_000 + seq, type: 'ratchet', ciphertext };
+  return {
+    seq,
+    sender: ALICE,
+    senderDevice: 3,
+    senderCreation: 7,
+    id,
+    ts: 1_700_000_000_000 + seq,
+    type: 'ratchet',
+    ciphertext,
+  };
 }
 
 const RECORD: DeviceRecord = {
@@ -22,8 +31,6 @@ const RECORD: DeviceRecord = {
   identityKey: new Uint8Array(33).fill(5),
   signedPreKey: { id: 22, key: new Uint8Array(33).fill(5), signature: new Uint8Array(64).fill(9) },
 };
-
-type Test = typeof t;
 
 interface Fixture {
   readonly name: string;
@@ -58,7 +65,6 @@ const FIXTURES: Fixture[] = [
   },
 ];
 
-
 for (const fixture of FIXTURES) {
   t.test(`${fixture.name}: entries come back in order of their positions, as they were put`, async (t) => {
     const { store } = fixture.open(t);
@@ -68,8 +74,14 @@ for (const fixture of FIXTURES) {
       batch.putEntry(ALICE, 1, entry(1));
     });
     const entries = store.entries(BOB, 1, 0, 1_000, 100, 1_000_000);
-    t.strictSame(entries.map((each) => each.seq), [1, 2, 3, 300]);
-    t.same({ ...entries[3], ciphertext: [...entries[3]!.ciphertext] }, { ...entry(300), ciphertext: [...entry(300).ciphertext] });
+    t.strictSame(
+      entries.map((each) => each.seq),
+      [1, 2, 3, 300],
+    );
+    t.same(
+      { ...entries[3], ciphertext: [...entries[3]!.ciphertext] },
+      { ...entry(300), ciphertext: [...entry(300).ciphertext] },
+    );
   });
 
   t.test(`${fixture.name}: a page keeps to its bounds but holds at least one entry`, async (t) => {
@@ -86,24 +98,27 @@ for (const fixture of FIXTURES) {
     t.strictSame(seqs(10, 10, 100, 1_000_000), [], 'empty');
   });
 
-  t.test(`${fixture.name}: positions are never given out again, not even after the inbox was emptied and reopened`, async (t) => {
-    const { store, reopen } = fixture.open(t);
-    t.equal(store.lastSeq(BOB, 1), 0);
-    await store.commit((batch) => {
-      batch.putEntry(BOB, 1, entry(1));
-      batch.putEntry(BOB, 1, entry(2));
-    });
-    t.equal(store.lastSeq(BOB, 1), 2);
-    await store.commit((batch) => {
-      batch.removeEntry(BOB, 1, 1);
-      batch.removeEntry(BOB, 1, 2);
-      batch.putAcknowledged(BOB, 1, 2);
-    });
-    const reopened = await reopen();
-    t.equal(reopened.lastSeq(BOB, 1), 2);
-    t.equal(reopened.acknowledged(BOB, 1), 2);
-    t.equal(reopened.countEntries(BOB, 1, 100), 0);
-  });
+  t.test(
+    `${fixture.name}: positions are never given out again, not even after the inbox was emptied and reopened`,
+    async (t) => {
+      const { store, reopen } = fixture.open(t);
+      t.equal(store.lastSeq(BOB, 1), 0);
+      await store.commit((batch) => {
+        batch.putEntry(BOB, 1, entry(1));
+        batch.putEntry(BOB, 1, entry(2));
+      });
+      t.equal(store.lastSeq(BOB, 1), 2);
+      await store.commit((batch) => {
+        batch.removeEntry(BOB, 1, 1);
+        batch.removeEntry(BOB, 1, 2);
+        batch.putAcknowledged(BOB, 1, 2);
+      });
+      const reopened = await reopen();
+      t.equal(reopened.lastSeq(BOB, 1), 2);
+      t.equal(reopened.acknowledged(BOB, 1), 2);
+      t.equal(reopened.countEntries(BOB, 1, 100), 0);
+    },
+  );
 
   t.test(`${fixture.name}: conversations of two registrations of one device are two`, async (t) => {
     const { store, reopen } = fixture.open(t);
@@ -136,9 +151,15 @@ for (const fixture of FIXTURES) {
     t.equal(reopened.userOfPhone('+4915100000002'), undefined);
     t.same(reopened.device(ALICE, 3)?.registration, 4321);
     t.strictSame([...reopened.device(ALICE, 3)!.loginKey], [...RECORD.loginKey]);
-    t.strictSame(reopened.preKeys(ALICE, 3, 2).map((preKey) => preKey.id), [10, 20]);
+    t.strictSame(
+      reopened.preKeys(ALICE, 3, 2).map((preKey) => preKey.id),
+      [10, 20],
+    );
     await reopened.commit((batch) => batch.removePreKey(ALICE, 3, 10));
-    t.strictSame(reopened.preKeys(ALICE, 3, 9).map((preKey) => preKey.id), [20, 30]);
+    t.strictSame(
+      reopened.preKeys(ALICE, 3, 9).map((preKey) => preKey.id),
+      [20, 30],
+    );
     await reopened.commit((batch) => batch.removeDevice(ALICE, 3));
     t.equal(reopened.device(ALICE, 3), undefined);
     t.strictSame(reopened.preKeys(ALICE, 3, 9), []);

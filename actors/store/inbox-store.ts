@@ -101,7 +101,14 @@ export interface InboxStore {
   /** Runs `write` at once, then commits what it collected. See promises 1, 2 and 4. */
   commit(write: (batch: StoreBatch) => void): Promise<CommitResult>;
   /** Entries with `after < seq <= through`, ascending, until `countMax` or `bytesMax` of ciphertext is reached; at least one if there is one. */
-  entries(user: string, device: number, after: number, through: number, countMax: number, bytesMax: number): InboxEntry[];
+  entries(
+    user: string,
+    device: number,
+    after: number,
+    through: number,
+    countMax: number,
+    bytesMax: number,
+  ): InboxEntry[];
   /** Highest position ever acknowledged; 0 for a new inbox. */
   acknowledged(user: string, device: number): number;
   /** Position of the last entry, or the acknowledged mark when the inbox is empty. The next entry takes one more. */

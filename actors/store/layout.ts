@@ -137,7 +137,8 @@ export function encodeEntry(entry: InboxEntry): Buffer {
 
 /** Reads an entry; the ciphertext is a copy. Throws on a version that this code does not know: the store is newer than we are. */
 export function decodeEntry(seq: number, value: Buffer): InboxEntry {
-  if (value[0] !== ENTRY_VERSION) throw new RangeError(`inbox entry has version ${value[0]}, expected ${ENTRY_VERSION}`);
+  if (value[0] !== ENTRY_VERSION)
+    throw new RangeError(`inbox entry has version ${value[0]}, expected ${ENTRY_VERSION}`);
   return {
     seq,
     sender: readUser(value, 2),

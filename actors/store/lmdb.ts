@@ -107,11 +107,7 @@ class LmdbStore implements InboxStore {
         this.#put(this.#acknowledged, layout.deviceKey(user, device), layout.encodeUint48(seq));
       },
       putConversation: (recipient, sender, record) => {
-        this.#put(
-          this.#conversation,
-          layout.conversationKey(recipient, sender),
-          layout.encodeConversation(record),
-        );
+        this.#put(this.#conversation, layout.conversationKey(recipient, sender), layout.encodeConversation(record));
       },
       putAccount: (account) => {
         this.#put(this.#account, layout.userKey(account.user), record(account));
