@@ -104,16 +104,16 @@ export const BENCH_ERRORS: Readonly<Record<BenchCode, BenchErrorEntry>> = {
   },
 };
 
-const BRAND: unique symbol = Symbol.for('blindbeam.bench-error');
+const BRAND = Symbol.for('blindbeam.bench-error');
 
 /** Ends a run. `detail` says what exactly, for a person. */
 export class BenchError extends Error {
   readonly code: BenchCode;
   readonly detail: string;
-  readonly [BRAND]: true = true;
 
   constructor(code: BenchCode, detail: string, options?: { readonly cause?: unknown }) {
     super(`${code}: ${detail}`, options);
+    Object.defineProperty(this, BRAND, { value: true });
     this.name = 'BenchError';
     this.code = code;
     this.detail = detail;
@@ -123,5 +123,5 @@ export class BenchError extends Error {
 /** Tells a BenchError by its brand; with `code`, one of that code. */
 export function isBenchError(error: unknown, code?: BenchCode): error is BenchError {
   if (typeof error !== 'object' || error === null || !(BRAND in error)) return false;
-  return code === undefined || (error as BenchError).code === code;
+  return code === undefined || (error as { code?: unknown }).code === code;
 }

@@ -30,7 +30,7 @@ export class Child {
     process.stderr?.setEncoding('utf8').on('data', (text: string) => this.#keep(text));
     this.ended = new Promise((resolve) => {
       process.once('error', () => resolve());
-      process.once('close', () => resolve());
+      process.once('exit', () => resolve());
     });
     this.endedEarly = this.ended.then(() => this.#rejectIfEarly(code));
     this.endedEarly.catch(() => undefined);
@@ -51,9 +51,12 @@ export class Child {
     this.#lastWords.splice(0, this.#lastWords.length - LIMITS.stderrLinesMax);
   }
 
-  #rejectIfEarly(code: BenchCode): Promise<never> {
+  async #rejectIfEarly(code: BenchCode): Promise<never> {
     living.delete(this.#process);
     if (this.#isExpectedToEnd) return new Promise<never>(() => undefined);
+    // Not the event `close`, which never comes after the parent has disconnected a forked child (Node 20).
+    const { stderr } = this.#process;
+    if (stderr?.closed === false) await new Promise((resolve) => stderr.once('close', resolve));
     const { exitCode, signalCode } = this.#process;
     const how = signalCode === null ? `with exit code ${exitCode}` : `by ${signalCode}`;
     throw new BenchError(code, `${this.#name} ended ${how}\n${this.lastWords}`.trim());
