@@ -40,7 +40,8 @@ export interface Primitives {
   x25519PublicKey(privateKey: Uint8Array): Uint8Array;
   /** X25519 (RFC 7748): 32 bytes, or undefined where the result would be all zero. */
   x25519(privateKey: Uint8Array, publicKey: Uint8Array): Uint8Array | undefined;
-  hmacSha256(key: Uint8Array, data: Uint8Array): Uint8Array;
+  /** HMAC-SHA-256 (RFC 2104) over the parts as if they were joined. */
+  hmacSha256(key: Uint8Array, ...parts: readonly Uint8Array[]): Uint8Array;
   /** HKDF with SHA-256 (RFC 5869). An empty `salt` stands for 32 zero bytes. */
   hkdfSha256(input: Uint8Array, salt: Uint8Array, info: Uint8Array, length: number): Uint8Array;
   sha512(...parts: readonly Uint8Array[]): Uint8Array;
@@ -132,7 +133,7 @@ export const noblePrimitives: Primitives = Object.freeze({
   name: 'noble',
   x25519PublicKey: (privateKey: Uint8Array) => x25519.getPublicKey(privateKey),
   x25519: x25519Shared,
-  hmacSha256: (key: Uint8Array, data: Uint8Array) => hmac(sha256, key, data),
+  hmacSha256: (key: Uint8Array, ...parts: readonly Uint8Array[]) => hmac(sha256, key, concat(...parts)),
   hkdfSha256: (input: Uint8Array, salt: Uint8Array, info: Uint8Array, length: number) =>
     hkdf(sha256, input, salt, info, length),
   sha512: (...parts: readonly Uint8Array[]) => sha512(concat(...parts)),
