@@ -156,6 +156,12 @@ t.test('a chain ends before its counter wraps', async (t) => {
   const near = (counter: number): RatchetState => new RatchetState({ ...initiator, sending: { chainKey, counter } });
   t.equal(must(prepareSend(near(LIMITS.uint32Max - 1))).header.counter, LIMITS.uint32Max - 1);
   t.equal(codeOf(prepareSend(near(LIMITS.uint32Max))), 'SIG_CHAIN_EXHAUSTED');
+  const { ratchetKey } = must(prepareSend(initiator)).header;
+  const chain = { ratchetKey, chainKey, counter: LIMITS.uint32Max - 1, skipped: [] };
+  const receiver = new RatchetState({ ...initiator, receiving: [chain] });
+  const at = (counter: number) => prepareReceive(receiver, { ratchetKey, counter, previousCounter: 0 }, 10);
+  t.equal(must(at(LIMITS.uint32Max - 1)).chain.counter, LIMITS.uint32Max, 'the last message that a sender makes');
+  t.equal(codeOf(at(LIMITS.uint32Max)), 'SIG_TOO_FAR');
 });
 
 t.test('without its sending chain a state reads, and sends again after a turn', async (t) => {

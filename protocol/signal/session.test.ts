@@ -1,8 +1,10 @@
 /** Two devices through the public functions: beginning, refusing, changing identity, closing, starting at once. */
+import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { concat } from './bytes.ts';
 import { decodePreKeyMessage, decodeRatchetMessage, encodePreKeyMessage, encodeRatchetBody } from './ciphertext.ts';
 import { prepareSend } from './double-ratchet.ts';
+import { isSignalError } from './errors.ts';
 import { generateKeyPair } from './keys.ts';
 import { LIMITS } from './limits.ts';
 import type { PreKeyBundle } from './pre-keys.ts';
@@ -11,7 +13,7 @@ import { deriveMessageKeys } from './ratchet-keys.ts';
 import { encodeSessionRecord } from './record-codec.ts';
 import { encrypt, initiateSession, readPreKeyHeader } from './session.ts';
 import { closeSession, hasSession, remoteIdentityKey, remoteRegistrationId, SessionRecord } from './session-record.ts';
-import { createConversation, Device, type Envelope } from './testing/device.ts';
+import { createConversation, Device, seededIntegers, type Envelope } from './testing/device.ts';
 import { codeOf, must } from './testing/outcome.ts';
 import { fromHex, toHex, transcripts } from './testing/transcripts.ts';
 
@@ -342,4 +344,37 @@ t.test('a genuine sender who pads wrongly is malformed, not forged', async (t) =
   const before = bob.record;
   t.equal(codeOf(bob.receive({ type: 'ratchet', ciphertext: concat(body, mac) })), 'SIG_MALFORMED');
   t.equal(bob.record, before);
+});
+
+t.test('mutated messages are refused or say the same; nothing throws and nothing is stored', async (t) => {
+  const { alice, bob } = createConversation('fuzz');
+  const stranger = new Device('fuzz/stranger');
+  stranger.initiate(bob.bundle());
+  must(bob.receive(alice.send('known chain')));
+  const record = bob.record;
+  const pick = seededIntegers('session fuzz');
+  for (const envelope of [stranger.send('same'), alice.send('same')]) {
+    const seen = new Set<string>();
+    for (let round = 0; round < 1_200; round++) {
+      const ciphertext = new Uint8Array(envelope.ciphertext);
+      for (let changes = pick(2); changes >= 0; changes--) ciphertext[pick(ciphertext.length)]! ^= 1 << pick(8);
+      const outcome = bob.tryReceive({ type: envelope.type, ciphertext });
+      seen.add(codeOf(outcome));
+      if (!isSignalError(outcome)) t.equal(new TextDecoder().decode(outcome.plaintext), 'same');
+    }
+    t.ok(seen.has('SIG_BAD_MAC') && seen.has('SIG_MALFORMED'), [...seen].join(' '));
+    t.equal(bob.record, record);
+    t.equal(bob.receive(envelope), 'same');
+    bob.record = record;
+  }
+});
+
+t.test('the example at the head of index.ts runs', async (t) => {
+  const source = readFileSync(new URL('../../../protocol/signal/index.ts', import.meta.url), 'utf8');
+  const example = /```ts\n([^`]*)```/.exec(source)![1]!.replaceAll(/^ \* ?/gm, '');
+  const door = await import('./index.ts');
+  const { local: alice, random } = new Device('example');
+  const surroundings = { ...door, alice, random, text: new TextEncoder().encode('hello') };
+  const run = new Function(...Object.keys(surroundings), `${example}; return received;`);
+  t.equal(new TextDecoder().decode(run(...Object.values(surroundings)).plaintext), 'hello');
 });
