@@ -1,5 +1,6 @@
 /** The encoder against its slow twin, the rules that it throws on, and how it behaves where there is no room. */
 
+import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
 import { decodeStanza } from './decode.ts';
@@ -19,8 +20,8 @@ t.test('the encoder writes what its slow twin writes, and the decoder reads it b
   fc.assert(
     fc.property(arbitraryStanza, (stanza) => {
       const bytes = encode(stanza);
-      t.equal(hexOf(bytes), hexOf(encodeSimply(stanza)));
-      t.strictSame(plainOf(decodeStanza(bytes) as Stanza), plainOf(stanza));
+      assert.equal(hexOf(bytes), hexOf(encodeSimply(stanza)));
+      assert.deepStrictEqual(plainOf(decodeStanza(bytes) as Stanza), plainOf(stanza));
     }),
     { numRuns: 600 },
   );
@@ -33,10 +34,10 @@ t.test('without room the length is still exact, and no byte outside the target c
       const length = encodedLength(stanza);
       const memory = new Uint8Array(offset + room + 8).fill(0xee);
       const end = encodeStanza(stanza, memory.subarray(0, offset + room), offset);
-      t.equal(end, offset + length);
-      t.ok(memory.subarray(0, offset).every((byte) => byte === 0xee));
-      t.ok(memory.subarray(offset + room).every((byte) => byte === 0xee));
-      if (length <= room) t.equal(hexOf(memory.subarray(offset, end)), hexOf(encode(stanza)));
+      assert.equal(end, offset + length);
+      assert.ok(memory.subarray(0, offset).every((byte) => byte === 0xee));
+      assert.ok(memory.subarray(offset + room).every((byte) => byte === 0xee));
+      if (length <= room) assert.equal(hexOf(memory.subarray(offset, end)), hexOf(encode(stanza)));
     }),
     { numRuns: 300 },
   );

@@ -1,5 +1,6 @@
 /** Frames: whole messages, the writer at its bound, and byte streams cut anywhere. */
 
+import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
 import { encode } from './encode.ts';
@@ -32,15 +33,15 @@ t.test('a message is its frames in order', (t) => {
       const bytes = framed(...stanzas);
       const writer = new FrameWriter();
       if (bytes.length > LIMITS.messageBytesMax) return;
-      for (const stanza of stanzas) t.ok(writer.append(stanza));
-      t.strictSame(Buffer.from(writer.bytes()), Buffer.from(bytes), 'the writer writes the frames');
-      t.strictSame((decodeMessage(bytes) as Stanza[]).map(plainOf), stanzas.map(plainOf));
+      for (const stanza of stanzas) assert.ok(writer.append(stanza));
+      assert.deepStrictEqual(Buffer.from(writer.bytes()), Buffer.from(bytes));
+      assert.deepStrictEqual((decodeMessage(bytes) as Stanza[]).map(plainOf), stanzas.map(plainOf));
       const taken: unknown[] = [];
-      t.equal(
+      assert.equal(
         eachStanza(bytes, (stanza) => taken.push(plainOf(stanza))),
         undefined,
       );
-      t.strictSame(taken, stanzas.map(plainOf));
+      assert.deepStrictEqual(taken, stanzas.map(plainOf));
     }),
     { numRuns: 100 },
   );
@@ -122,14 +123,14 @@ t.test('a stream may be cut anywhere', (t) => {
         const reader = new FrameReader();
         for (let at = 0, turn = 0; at < bytes.length; turn += 1) {
           const end = at + cuts[turn % cuts.length]!;
-          t.equal(
+          assert.equal(
             reader.read(bytes.slice(at, end), (stanza) => taken.push(plainOf(stanza))),
             undefined,
           );
           at = end;
         }
-        t.strictSame(taken, stanzas.map(plainOf));
-        t.equal(reader.pendingBytes, 0);
+        assert.deepStrictEqual(taken, stanzas.map(plainOf));
+        assert.equal(reader.pendingBytes, 0);
       },
     ),
     { numRuns: 150 },

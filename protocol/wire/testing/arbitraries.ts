@@ -19,6 +19,11 @@ import type {
 import type { Attributes, AttributeValue, Content, Stanza } from '../stanza.ts';
 import { EXTENDED_WORDS, isName, WORDS } from '../tokens.ts';
 
+/** Records with the ordinary prototype, as the parsers make them. */
+function record<T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> {
+  return fc.record(model, { noNullPrototype: true }) as fc.Arbitrary<T>;
+}
+
 const names = WORDS.filter(isName);
 
 /** A tag or attribute name: a word of the dictionary, or any other name, those of Object.prototype among them. */
@@ -57,7 +62,7 @@ function stanzaOfDepth(depth: number): fc.Arbitrary<Stanza> {
   const leaf: fc.Arbitrary<Content> = fc.oneof(fc.constant(undefined), arbitraryBytes);
   const content: fc.Arbitrary<Content> =
     depth === 1 ? leaf : fc.oneof(leaf, fc.array(stanzaOfDepth(depth - 1), { minLength: 1, maxLength: 4 }));
-  return fc.record({ tag: arbitraryName, attrs: arbitraryAttributes, content });
+  return record({ tag: arbitraryName, attrs: arbitraryAttributes, content });
 }
 
 const user = fc.stringMatching(/^[0-9]{15}$/);
@@ -78,23 +83,23 @@ function bytesOfLength(length: number): fc.Arbitrary<Uint8Array> {
 
 const publicKey = bytesOfLength(33).map((bytes) => Uint8Array.from([5, ...bytes.subarray(1)]));
 const signature = bytesOfLength(64);
-const oneTimeKey: fc.Arbitrary<OneTimeKey> = fc.record({ id: preKeyId, key: publicKey });
-const signedKey: fc.Arbitrary<SignedKey> = fc.record({ id: preKeyId, key: publicKey, signature });
+const oneTimeKey: fc.Arbitrary<OneTimeKey> = record({ id: preKeyId, key: publicKey });
+const signedKey: fc.Arbitrary<SignedKey> = record({ id: preKeyId, key: publicKey, signature });
 
 function oneTimeKeys(minLength: number): fc.Arbitrary<OneTimeKey[]> {
   return fc.uniqueArray(oneTimeKey, { minLength, maxLength: 5, selector: ({ id }) => id });
 }
 
 const getRequest: fc.Arbitrary<GetRequest> = fc.oneof(
-  fc.record({ kind: fc.constant('contact' as const), phone }),
-  fc.record({ kind: fc.constant('bundle' as const), user }),
-  fc.record({ kind: fc.constant('prekey-count' as const) }),
-  fc.record({ kind: fc.constant('receipts' as const), to: user }),
+  record({ kind: fc.constant('contact' as const), phone }),
+  record({ kind: fc.constant('bundle' as const), user }),
+  record({ kind: fc.constant('prekey-count' as const) }),
+  record({ kind: fc.constant('receipts' as const), to: user }),
 );
 
 const setRequest: fc.Arbitrary<SetRequest> = fc.oneof(
-  fc.record({ kind: fc.constant('register' as const), phone }),
-  fc.record({
+  record({ kind: fc.constant('register' as const), phone }),
+  record({
     kind: fc.constant('confirm' as const),
     phone,
     code: fc.stringMatching(/^[0-9]{6}$/),
@@ -104,10 +109,10 @@ const setRequest: fc.Arbitrary<SetRequest> = fc.oneof(
     signed: signedKey,
     oneTime: oneTimeKeys(0),
   }),
-  fc.record({ kind: fc.constant('prekey-upload' as const), oneTime: oneTimeKeys(1) }),
+  record({ kind: fc.constant('prekey-upload' as const), oneTime: oneTimeKeys(1) }),
 );
 
-const envelopes: fc.Arbitrary<Envelope[]> = fc.uniqueArray(fc.record({ device, type: envelopeType, ciphertext }), {
+const envelopes: fc.Arbitrary<Envelope[]> = fc.uniqueArray(record({ device, type: envelopeType, ciphertext }), {
   minLength: 1,
   maxLength: 5,
   selector: (envelope) => envelope.device,
@@ -115,22 +120,22 @@ const envelopes: fc.Arbitrary<Envelope[]> = fc.uniqueArray(fc.record({ device, t
 
 /** Any message of a client. */
 export const arbitraryClientMessage: fc.Arbitrary<ClientMessage> = fc.oneof(
-  fc.record({ kind: fc.constant('auth' as const), user, device, signature }),
-  fc.record({ kind: fc.constant('iq-get' as const), id: counter, request: getRequest }),
-  fc.record({ kind: fc.constant('iq-set' as const), id: counter, request: setRequest }),
-  fc.record({ kind: fc.constant('message' as const), to: user, id: counter, envelopes }),
-  fc.record({ kind: fc.constant('inbox-ack' as const), seq: counter }),
-  fc.record({
+  record({ kind: fc.constant('auth' as const), user, device, signature }),
+  record({ kind: fc.constant('iq-get' as const), id: counter, request: getRequest }),
+  record({ kind: fc.constant('iq-set' as const), id: counter, request: setRequest }),
+  record({ kind: fc.constant('message' as const), to: user, id: counter, envelopes }),
+  record({ kind: fc.constant('inbox-ack' as const), seq: counter }),
+  record({
     kind: fc.constant('receipt' as const),
     type: fc.constant('read' as const),
     to: user,
     device,
     id: counter,
   }),
-  fc.record({ kind: fc.constant('ping' as const), id: counter }),
+  record({ kind: fc.constant('ping' as const), id: counter }),
 );
 
-const deviceBundle: fc.Arbitrary<DeviceBundle> = fc.record({
+const deviceBundle: fc.Arbitrary<DeviceBundle> = record({
   id: device,
   registration,
   identity: publicKey,
@@ -139,46 +144,46 @@ const deviceBundle: fc.Arbitrary<DeviceBundle> = fc.record({
 });
 
 const answer: fc.Arbitrary<Answer> = fc.oneof(
-  fc.record({ kind: fc.constant('register' as const), expires: counter }),
-  fc.record({ kind: fc.constant('account' as const), user, device }),
-  fc.record({ kind: fc.constant('contact' as const), phone, user }),
-  fc.record({
+  record({ kind: fc.constant('register' as const), expires: counter }),
+  record({ kind: fc.constant('account' as const), user, device }),
+  record({ kind: fc.constant('contact' as const), phone, user }),
+  record({
     kind: fc.constant('bundle' as const),
     user,
     devices: fc.uniqueArray(deviceBundle, { minLength: 1, maxLength: 4, selector: ({ id }) => id }),
   }),
-  fc.record({ kind: fc.constant('prekeys' as const), count }),
-  fc.record({ kind: fc.constant('receipts' as const), to: user, sent: count, delivered: count }),
+  record({ kind: fc.constant('prekeys' as const), count }),
+  record({ kind: fc.constant('receipts' as const), to: user, sent: count, delivered: count }),
 );
 
 const retryAfter = fc.option(count, { nil: undefined });
 
 /** Any message of the server. */
 export const arbitraryServerMessage: fc.Arbitrary<ServerMessage> = fc.oneof(
-  fc.record({
+  record({
     kind: fc.constant('stream' as const),
     version: fc.constant(1 as const),
     ts: count,
     nonce: bytesOfLength(32),
   }),
-  fc.record({ kind: fc.constant('success' as const), user, device, ts: count, preKeys: count }),
-  fc.record({ kind: fc.constant('failure' as const), code: errorCode, text }),
-  fc.record({ kind: fc.constant('offline' as const) }),
-  fc.record({ kind: fc.constant('iq-result' as const), id: counter, answer }),
-  fc.record({ kind: fc.constant('iq-error' as const), id: counter, code: errorCode, text, retryAfter }),
-  fc.record({ kind: fc.constant('ack' as const), to: user, id: counter, ts: count }),
-  fc.record({
+  record({ kind: fc.constant('success' as const), user, device, ts: count, preKeys: count }),
+  record({ kind: fc.constant('failure' as const), code: errorCode, text }),
+  record({ kind: fc.constant('offline' as const) }),
+  record({ kind: fc.constant('iq-result' as const), id: counter, answer }),
+  record({ kind: fc.constant('iq-error' as const), id: counter, code: errorCode, text, retryAfter }),
+  record({ kind: fc.constant('ack' as const), to: user, id: counter, ts: count }),
+  record({
     ...{ kind: fc.constant('message' as const), from: user, device, id: counter, seq: counter, ts: count },
     ...{ type: envelopeType, ciphertext },
   }),
-  fc.record({
+  record({
     ...{ kind: fc.constant('receipt' as const), type: fc.constantFrom('delivered' as const, 'read' as const) },
     ...{ from: user, id: counter, ts: count },
   }),
-  fc.record({
+  record({
     ...{ kind: fc.constant('error' as const), to: user, id: counter, code: errorCode, text, retryAfter },
     expected: fc.option(counter, { nil: undefined }),
     devices: fc.option(fc.uniqueArray(device, { minLength: 1, maxLength: 5 }), { nil: undefined }),
   }),
-  fc.record({ kind: fc.constant('pong' as const), id: counter }),
+  record({ kind: fc.constant('pong' as const), id: counter }),
 );
