@@ -4,13 +4,14 @@
  * `runStart` is the verb `blindbeam start`. What serves is in `worker.ts`; the tree of it in `tree.ts`.
  */
 
-import { createNode, systemClock, systemLoop, systemRandom, type Logger } from '../runtime/index.ts';
+import type { Logger } from '../runtime/index.ts';
 import { describeConfig, readConfig, type NodeConfig } from './config.ts';
 import { isStartupError } from './errors.ts';
 import { createLogger } from './logger.ts';
 import { claimPort } from './port.ts';
 import { openStoreDirectory } from './store-directory.ts';
-import { startServing, type WorkerStatistics } from './worker.ts';
+import type { WorkerStatistics } from './worker.ts';
+import { Workers } from './workers.ts';
 
 /** A running node. */
 export interface RunningNode {
@@ -39,10 +40,11 @@ export async function runStart(argv: readonly string[]): Promise<number> {
   }
 }
 
-function reportFailure(error: unknown): number {
+function reportFailure(error: unknown): never {
   if (!isStartupError(error)) throw error;
   process.stderr.write(`${error.code}: ${error.message}\n`);
-  return error.code === 'APP_CONFIG' ? 2 : 1;
+  // Workers that did start would keep the process alive; they have accepted nothing.
+  process.exit(error.code === 'APP_CONFIG' ? 2 : 1);
 }
 
 async function runNode(config: NodeConfig): Promise<number> {
@@ -77,27 +79,22 @@ function stopSignal(): Promise<string> {
   });
 }
 
-/** Starts a node. Rejects with a StartupError. */
+/**
+ * Starts a node. What it took is given back if it cannot start.
+ *
+ * @throws {StartupError} (as rejection) APP_PORT_BUSY; APP_STORE_HELD; APP_STORE_UNREADABLE; APP_CONFIG.
+ */
 export async function startNode(config: NodeConfig, log: Logger): Promise<RunningNode> {
   const store = await openStoreDirectory(config.data, config.workers);
   try {
     const port = await claimPort(config.host, config.port);
     const { directory, shards, secret } = store;
-    const assignment = { config, store: { directory, shards, secret }, port };
-    const node = createNode({
-      name: 'blindbeam',
-      worker: 1,
-      clock: systemClock,
-      random: systemRandom,
-      loop: systemLoop,
-      log,
-    });
-    const serving = await startServing(node, assignment, (error) => endAtOnce(error, log));
+    const workers = await Workers.start({ config, store: { directory, shards, secret }, port }, log);
     return {
       url: `ws://${config.host}:${port}/ws`,
-      statistics: () => serving.statistics(),
+      statistics: () => workers.statistics(),
       async stop() {
-        await serving.stop();
+        await workers.stop();
         await store.release();
       },
     };
@@ -105,10 +102,4 @@ export async function startNode(config: NodeConfig, log: Logger): Promise<Runnin
     await store.release();
     throw error;
   }
-}
-
-/** What is visible may not be on the disk any more: nothing may be built on it, not even an orderly stop. */
-function endAtOnce(error: unknown, log: Logger): void {
-  log.error('store_failed', { code: 'APP_STORE_FAILED', reason: String((error as Error).message ?? error) });
-  process.exit(1);
 }

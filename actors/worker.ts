@@ -35,17 +35,21 @@ export interface WorkerStatistics {
   readonly connections: number;
 }
 
+/** A worker whose shards are open and whose tree runs. */
 export interface Serving {
+  /** Lets clients in. @throws {StartupError} (as rejection) APP_PORT_BUSY. */
+  listen(): Promise<void>;
   statistics(): Promise<WorkerStatistics>;
   /** Closes the sockets, stops the tree, closes the store: in this order, so that nothing is accepted in between. */
   stop(): Promise<void>;
 }
 
 /**
- * Opens the shards of this worker and serves.
+ * Opens the shards of this worker and starts its tree. Nobody is let in before `listen`, which the main thread asks for
+ * when every worker is this far: a client may need a shard of any of them.
  *
  * @param onFatal - The disk failed a commit: the process must end.
- * @throws {StartupError} APP_STORE_UNREADABLE; APP_PORT_BUSY.
+ * @throws {StartupError} (as rejection) APP_STORE_UNREADABLE.
  */
 export async function startServing(
   node: RuntimeNode,
@@ -61,12 +65,16 @@ export async function startServing(
   const started = await startSupervisor(node, workerTree(parts, routes));
   if ('error' in started)
     throw new StartupError('APP_STORE_UNREADABLE', `the tree did not start: ${JSON.stringify(started.error)}`);
-  const listener = createListener(node, assignment);
-  await listener.listen().catch((error: Error) => {
-    throw new StartupError('APP_PORT_BUSY', error.message);
-  });
+  let listener: Listener | undefined;
   return {
-    statistics: () => collect(node, shards, listener),
+    async listen() {
+      // Not earlier: uWebSockets.js ties its handles to the thread's event loop, which then cannot just end.
+      listener = createListener(node, assignment);
+      await listener.listen().catch((error: Error) => {
+        throw new StartupError('APP_PORT_BUSY', error.message);
+      });
+    },
+    statistics: () => collect(node, shards, listener?.connectionCount ?? 0),
     stop: () => stop(node, listener, stores),
   };
 }
@@ -136,9 +144,9 @@ function createListener(node: RuntimeNode, { config, port }: WorkerAssignment): 
   return listener;
 }
 
-async function collect(node: RuntimeNode, shards: readonly number[], listener: Listener): Promise<WorkerStatistics> {
+async function collect(node: RuntimeNode, shards: readonly number[], connections: number): Promise<WorkerStatistics> {
   const calls = shards.map((shard) => node.call<InboxStatistics>(inboxName(shard), 'statistics', LIMITS.callTimeoutMs));
-  const sum = { commits: 0, committedMessages: 0, queuedBytes: 0, connections: listener.connectionCount };
+  const sum = { commits: 0, committedMessages: 0, queuedBytes: 0, connections };
   for (const each of await Promise.all(calls)) {
     sum.commits += each.commits;
     sum.committedMessages += each.committedMessages;
@@ -147,9 +155,9 @@ async function collect(node: RuntimeNode, shards: readonly number[], listener: L
   return sum;
 }
 
-async function stop(node: RuntimeNode, listener: Listener, stores: readonly InboxStore[]): Promise<void> {
-  listener.stopListening();
+async function stop(node: RuntimeNode, listener: Listener | undefined, stores: readonly InboxStore[]): Promise<void> {
+  listener?.stopListening();
   await node.stop();
-  listener.close();
+  listener?.close();
   await Promise.all(stores.map((store) => store.close()));
 }

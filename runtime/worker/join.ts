@@ -14,7 +14,8 @@ import type { ToMain, ToWorker, WorkerStart } from './control.ts';
 import { RingTransport } from './transport.ts';
 
 export interface JoinOptions {
-  log: Logger;
+  /** The thread's log, made from the thread's number and the data of the application. */
+  log: (worker: number, data: unknown) => Logger;
   /** Default: the system's. */
   clock?: Clock;
   random?: Random;
@@ -44,7 +45,14 @@ export function joinWorkers(options: JoinOptions): JoinedWorker {
   const start = (workerData as { blindbeam?: WorkerStart } | null)?.blindbeam;
   if (start === undefined || parentPort === null) throw new TypeError('joinWorkers expects a thread of startWorkers');
   const { clock = systemClock, random = systemRandom, loop = systemLoop, log } = options;
-  const node = createNode({ name: start.nodeName, worker: start.worker, clock, random, loop, log });
+  const node = createNode({
+    name: start.nodeName,
+    worker: start.worker,
+    clock,
+    random,
+    loop,
+    log: log(start.worker, start.data),
+  });
   new RingTransport(node.kernel, start.mesh);
   return new Member(node, start, parentPort);
 }

@@ -76,7 +76,7 @@ const flooder: Behavior<Flood, void, unknown, 'fullCount', number> = {
   handleCall: (_request, _from, state) => state.fullCount,
 };
 
-const joined = joinWorkers({ log: quiet });
+const joined = joinWorkers({ log: () => quiet });
 const { node } = joined;
 node.spawn(echo, undefined, { name: 'echo' });
 node.spawn(recorder, undefined, { name: 'recorder', mailboxMax: Infinity });
