@@ -35,6 +35,11 @@ export const CLIENT_CODES = {
     cause: 'A mistyped number, or a person without an account.',
     advice: 'Check the number.',
   },
+  CLI_PEER_SELF: {
+    meaning: 'This is your own number.',
+    cause: 'A message to oneself; a session needs two devices.',
+    advice: 'Choose somebody else.',
+  },
   CLI_UNREACHABLE: {
     meaning: 'The server cannot be reached.',
     cause: 'No network, the server is down, or its address is wrong.',
@@ -114,6 +119,11 @@ export const CLIENT_CODES = {
     meaning: 'The keys that the server gave for the peer do not check out.',
     cause: 'A broken or dishonest server.',
     advice: 'Do not send; report it to the operator.',
+  },
+  CLI_CONTENT_MALFORMED: {
+    meaning: 'A message opened, but its inside is not of any form that a correct sender writes.',
+    cause: 'A faulty sender.',
+    advice: 'Ask the sender to repeat it with an up-to-date version.',
   },
   CLI_CONTENT_MISMATCH: {
     meaning: 'A message opened, but its inside contradicts its envelope.',

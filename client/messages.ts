@@ -47,7 +47,7 @@ export type ReceivedMessage = MessageHead &
   };
 
 /** A message to somebody, in the outbox or beyond. */
-export interface OutgoingMessage extends MessageHead {
+export interface SentMessage extends MessageHead {
   /** The recipient's user id. */
   readonly to: string;
   readonly text: string;

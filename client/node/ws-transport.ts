@@ -41,8 +41,8 @@ class WsSocket implements TransportSocket {
   }
 
   send(bytes: Uint8Array): void {
-    // ws masks into a buffer of its own before it returns, so a borrowed view is enough.
-    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(bytes);
+    // A copy: ws masks into a buffer of its own, except for the one mask in 2^32 that is zero.
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(bytes.slice());
   }
 
   close(): void {
