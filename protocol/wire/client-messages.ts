@@ -1,0 +1,268 @@
+/**
+ * What a client says: typed messages, their stanzas, and the parser that the server runs on them.
+ *
+ * Parsing checks every field's form and nothing else: not whether the time is right, the user exists or the id is the
+ * next one. Attributes that are not known are ignored, so that a later client may add one; unknown tags and values are
+ * refused. The vocabulary is docs/protocol.md. Read next: `server-messages.ts`.
+ */
+
+import { isDeviceId, isUserId } from './address.ts';
+import { isWireError, type WireError } from './errors.ts';
+import { badField, badStanza, contentOf, isCounter, SIGNATURE_BYTES } from './fields.ts';
+import { LIMITS } from './limits.ts';
+import { getRequestStanza, parseGetRequest, parseSetRequest, setRequestStanza } from './requests.ts';
+import type { GetRequest, SetRequest } from './requests.ts';
+import { attribute, bytesOf, childrenOf, type Stanza } from './stanza.ts';
+
+/** Login: the answer to the server's nonce. */
+export interface AuthMessage {
+  readonly kind: 'auth';
+  readonly user: string;
+  readonly device: number;
+  /** Ed25519, 64 bytes, over what docs/protocol.md lays down. Not verified here. */
+  readonly signature: Uint8Array;
+}
+
+/** A question; answered under the same id. */
+export interface IqGetMessage {
+  readonly kind: 'iq-get';
+  readonly id: number;
+  readonly request: GetRequest;
+}
+
+/** A change; answered under the same id. */
+export interface IqSetMessage {
+  readonly kind: 'iq-set';
+  readonly id: number;
+  readonly request: SetRequest;
+}
+
+/** How a ciphertext is to be opened: it begins a session, or continues one. */
+export type EnvelopeType = 'prekey' | 'ratchet';
+
+/** A message for one device. */
+export interface Envelope {
+  readonly device: number;
+  readonly type: EnvelopeType;
+  /** At least one byte. */
+  readonly ciphertext: Uint8Array;
+}
+
+/** A message to a user. */
+export interface OutgoingMessage {
+  readonly kind: 'message';
+  readonly to: string;
+  /** Position in the conversation, chosen by the sender without gaps. */
+  readonly id: number;
+  /** One for each device of the user, 1 to 127, devices distinct. */
+  readonly envelopes: readonly Envelope[];
+}
+
+/** All inbox entries up to `seq` are stored; delete them. */
+export interface InboxAckMessage {
+  readonly kind: 'inbox-ack';
+  readonly seq: number;
+}
+
+/** All messages of that device up to `id` have been read. */
+export interface ReadReceiptMessage {
+  readonly kind: 'receipt';
+  readonly type: 'read';
+  readonly to: string;
+  readonly device: number;
+  readonly id: number;
+}
+
+/** Is the connection alive? */
+export interface PingMessage {
+  readonly kind: 'ping';
+  readonly id: number;
+}
+
+/** Everything that a client says. */
+export type ClientMessage =
+  AuthMessage | IqGetMessage | IqSetMessage | OutgoingMessage | InboxAckMessage | ReadReceiptMessage | PingMessage;
+
+/** The fields of a message, for a constructor that knows its kind. */
+export type Fields<Message> = Omit<Message, 'kind'>;
+
+/** `<auth user device> signature </auth>` */
+export function authStanza({ user, device, signature }: Fields<AuthMessage>): Stanza {
+  return { tag: 'auth', attrs: ['user', user, 'device', device], content: signature };
+}
+
+/** `<iq type="get" id> request </iq>` */
+export function iqGetStanza({ id, request }: Fields<IqGetMessage>): Stanza {
+  return { tag: 'iq', attrs: ['type', 'get', 'id', id], content: [getRequestStanza(request)] };
+}
+
+/** `<iq type="set" id> request </iq>` */
+export function iqSetStanza({ id, request }: Fields<IqSetMessage>): Stanza {
+  return { tag: 'iq', attrs: ['type', 'set', 'id', id], content: [setRequestStanza(request)] };
+}
+
+/** `<message to id> <enc device type> ciphertext </enc> … </message>` */
+export function messageStanza({ to, id, envelopes }: Fields<OutgoingMessage>): Stanza {
+  return { tag: 'message', attrs: ['to', to, 'id', id], content: envelopes.map(envelopeStanza) };
+}
+
+function envelopeStanza({ device, type, ciphertext }: Envelope): Stanza {
+  return { tag: 'enc', attrs: ['device', device, 'type', type], content: ciphertext };
+}
+
+/** `<ack seq/>` */
+export function inboxAckStanza({ seq }: Fields<InboxAckMessage>): Stanza {
+  return { tag: 'ack', attrs: ['seq', seq], content: undefined };
+}
+
+/** `<receipt type="read" to device id/>` */
+export function readReceiptStanza({ to, device, id }: Omit<ReadReceiptMessage, 'kind' | 'type'>): Stanza {
+  return { tag: 'receipt', attrs: ['type', 'read', 'to', to, 'device', device, 'id', id], content: undefined };
+}
+
+/** `<ping id/>` */
+export function pingStanza({ id }: Fields<PingMessage>): Stanza {
+  return { tag: 'ping', attrs: ['id', id], content: undefined };
+}
+
+/** The stanza of any client message: the inverse of `parseClientMessage`. */
+export function clientStanza(message: ClientMessage): Stanza {
+  switch (message.kind) {
+    case 'auth':
+      return authStanza(message);
+    case 'iq-get':
+      return iqGetStanza(message);
+    case 'iq-set':
+      return iqSetStanza(message);
+    case 'message':
+      return messageStanza(message);
+    case 'inbox-ack':
+      return inboxAckStanza(message);
+    case 'receipt':
+      return readReceiptStanza(message);
+    case 'ping':
+      return pingStanza(message);
+  }
+}
+
+/**
+ * Reads a client's stanza.
+ *
+ * @param stanza - Decoded. Bytes in the result are borrowed from it.
+ * @returns The message, or WIRE_BAD_STANZA naming the field.
+ */
+export function parseClientMessage(stanza: Stanza): ClientMessage | WireError {
+  switch (stanza.tag) {
+    case 'message':
+      return parseMessage(stanza);
+    case 'ack':
+      return parseInboxAck(stanza);
+    case 'receipt':
+      return parseReadReceipt(stanza);
+    case 'iq':
+      return parseRequest(stanza);
+    case 'ping':
+      return parsePing(stanza);
+    case 'auth':
+      return parseAuth(stanza);
+    default:
+      return badStanza('stanza', 'a tag that clients send');
+  }
+}
+
+function parseMessage(stanza: Stanza): OutgoingMessage | WireError {
+  const to = attribute(stanza, 'to');
+  if (!isUserId(to)) return badField('message', 'to', 'user');
+  const id = attribute(stanza, 'id');
+  if (!isCounter(id)) return badField('message', 'id', 'counter');
+  const envelopes = parseEnvelopes(childrenOf(stanza));
+  return isWireError(envelopes) ? envelopes : { kind: 'message', to, id, envelopes };
+}
+
+function parseEnvelopes(children: readonly Stanza[]): Envelope[] | WireError {
+  if (children.length === 0 || children.length > LIMITS.devicesMax) return badStanza('message', '1 to 127 <enc>');
+  const envelopes: Envelope[] = [];
+  for (let index = 0; index < children.length; index += 1) {
+    const envelope = parseEnvelope(children[index]!);
+    if (isWireError(envelope)) return envelope;
+    if (hasDevice(envelopes, envelope.device)) return badStanza('message', 'one <enc> for a device');
+    envelopes.push(envelope);
+  }
+  return envelopes;
+}
+
+function parseEnvelope(stanza: Stanza): Envelope | WireError {
+  if (stanza.tag !== 'enc') return badStanza('message', '<enc> only');
+  const device = attribute(stanza, 'device');
+  if (!isDeviceId(device)) return badField('enc', 'device', 'device');
+  const type = attribute(stanza, 'type');
+  if (!isEnvelopeType(type)) return badField('enc', 'type', 'envelopeType');
+  const ciphertext = ciphertextOf(stanza);
+  return ciphertext === undefined ? badField('enc', 'content', 'ciphertext') : { device, type, ciphertext };
+}
+
+/** A plain loop: there are one to five devices, and a set would cost more than it saves. */
+function hasDevice(envelopes: readonly Envelope[], device: number): boolean {
+  for (let index = 0; index < envelopes.length; index += 1) if (envelopes[index]!.device === device) return true;
+  return false;
+}
+
+/** Whether a value is a type of envelope. */
+export function isEnvelopeType(value: unknown): value is EnvelopeType {
+  return value === 'ratchet' || value === 'prekey';
+}
+
+/** The content bytes of an `<enc>`, if there are any. Borrowed from the stanza. */
+export function ciphertextOf(stanza: Stanza): Uint8Array | undefined {
+  const bytes = bytesOf(stanza);
+  return bytes !== undefined && bytes.length > 0 ? bytes : undefined;
+}
+
+function parseInboxAck(stanza: Stanza): InboxAckMessage | WireError {
+  const seq = attribute(stanza, 'seq');
+  if (!isCounter(seq)) return badField('ack', 'seq', 'counter');
+  return stanza.content === undefined ? { kind: 'inbox-ack', seq } : badField('ack', 'content', 'nothing');
+}
+
+function parseReadReceipt(stanza: Stanza): ReadReceiptMessage | WireError {
+  if (attribute(stanza, 'type') !== 'read') return badField('receipt', 'type', 'readReceipt');
+  const to = attribute(stanza, 'to');
+  if (!isUserId(to)) return badField('receipt', 'to', 'user');
+  const device = attribute(stanza, 'device');
+  if (!isDeviceId(device)) return badField('receipt', 'device', 'device');
+  const id = attribute(stanza, 'id');
+  if (!isCounter(id)) return badField('receipt', 'id', 'counter');
+  if (stanza.content !== undefined) return badField('receipt', 'content', 'nothing');
+  return { kind: 'receipt', type: 'read', to, device, id };
+}
+
+function parsePing(stanza: Stanza): PingMessage | WireError {
+  const id = attribute(stanza, 'id');
+  if (!isCounter(id)) return badField('ping', 'id', 'counter');
+  return stanza.content === undefined ? { kind: 'ping', id } : badField('ping', 'content', 'nothing');
+}
+
+function parseAuth(stanza: Stanza): AuthMessage | WireError {
+  const user = attribute(stanza, 'user');
+  if (!isUserId(user)) return badField('auth', 'user', 'user');
+  const device = attribute(stanza, 'device');
+  if (!isDeviceId(device)) return badField('auth', 'device', 'device');
+  const signature = contentOf(stanza, SIGNATURE_BYTES);
+  if (signature === undefined) return badField('auth', 'content', 'signature');
+  return { kind: 'auth', user, device, signature };
+}
+
+function parseRequest(stanza: Stanza): IqGetMessage | IqSetMessage | WireError {
+  const id = attribute(stanza, 'id');
+  if (!isCounter(id)) return badField('iq', 'id', 'counter');
+  const type = attribute(stanza, 'type');
+  if (type !== 'get' && type !== 'set') return badField('iq', 'type', 'requestType');
+  const children = childrenOf(stanza);
+  if (children.length !== 1) return badStanza('iq', 'one request');
+  if (type === 'get') {
+    const request = parseGetRequest(children[0]!);
+    return isWireError(request) ? request : { kind: 'iq-get', id, request };
+  }
+  const request = parseSetRequest(children[0]!);
+  return isWireError(request) ? request : { kind: 'iq-set', id, request };
+}

@@ -1,0 +1,24 @@
+/**
+ * The wire protocol: stanzas, their binary form, and the messages they stand for. Imports nothing, runs anywhere.
+ *
+ *   bytes ──decodeMessage──▶ Stanza ──parseClientMessage / parseServerMessage──▶ ClientMessage / ServerMessage
+ *   bytes ◀──FrameWriter──── Stanza ◀──…Stanza constructors────────────────────  fields
+ *
+ * Expected outcomes are returned: a `WireError` (plain data, see `isWireError`) in place of the result. Wrong calls throw.
+ * Decoded bytes are borrowed from the input; `copyStanza` keeps them.
+ *
+ * Reading order: stanza.ts, FORMAT.md, limits.ts, tokens.ts, encode.ts, decode.ts, frame.ts, messages.ts. The vocabulary of
+ * the protocol is docs/protocol.md.
+ */
+
+export { formatAddress, isDeviceId, isPhone, isUserId, parseAddress, type DeviceAddress } from './address.ts';
+export { decodeStanza } from './decode.ts';
+export { encode, encodedLength, encodeStanza } from './encode.ts';
+export { isWireError, WIRE_ERRORS, wireError } from './errors.ts';
+export type { WireError, WireErrorCode, WireErrorEntry } from './errors.ts';
+export { decodeMessage, eachStanza, FrameReader, FrameWriter } from './frame.ts';
+export { LIMITS, type Limits } from './limits.ts';
+export * from './messages.ts';
+export { attribute, bytesOf, childrenOf, copyStanza, isChildren, NO_ATTRIBUTES } from './stanza.ts';
+export type { Attributes, AttributeValue, Content, Stanza } from './stanza.ts';
+export { DICTIONARY_VERSION } from './tokens.ts';

@@ -1,0 +1,83 @@
+/**
+ * Every bound of the wire format, with its unit in its name and its reason beside it.
+ *
+ * Encoder and decoder obey the same bounds, so what one end may write the other end will read. Widening a bound is a
+ * new version of the format (FORMAT.md, "How the format grows"). The relations between bounds are asserted at the end.
+ * Read next: `stanza.ts`.
+ */
+
+/** The bounds, shared by both directions. A type of the same name describes the object. */
+export const LIMITS = {
+  /**
+   * A WebSocket message, all its frames together. The WebSocket library keeps a buffer of this size for a connection that ever
+   * sent a fragmented message, so a million connections make this number 16 GB in the worst case; media go out of band.
+   */
+  messageBytesMax: 16_384,
+
+  /** The length field in front of a stanza. Three bytes, so that a later transport may widen the bound without a new header. */
+  frameHeaderBytes: 3,
+
+  /** A stanza without its length field: a frame must fit into a message. */
+  stanzaBytesMax: 16_381,
+
+  /** Nesting; the root is at depth 1. The deepest stanza of version 1 is bundle > device > signed > key inside an iq: 5. */
+  depthMax: 8,
+
+  /** Attributes of one stanza. The richest of version 1 has 6. Small, because duplicates are found by comparing pairs. */
+  attributesMax: 16,
+
+  /** Children of one stanza: a group has at most 1,024 members, and its list must be one answer. */
+  childrenMax: 1_024,
+
+  /**
+   * Stanzas in one frame, the root counted: a full list of children with one child each. Two bytes make a stanza and
+   * the object for it takes about a hundred, so without this a frame could claim fifty times its size in heap.
+   */
+  nodesMax: 2_049,
+
+  /** A tag or an attribute name, which are ASCII. The longest word of the dictionary that can be a name has 15. */
+  nameBytesMax: 32,
+
+  /** A text value in UTF-8. The longest in use are the sentences of `<error text/>`; anything longer is content. */
+  textBytesMax: 1_024,
+
+  /** A packed value: its length is one byte. User ids have 15 characters, phone numbers up to 16. */
+  digitsMax: 255,
+
+  /** 2^53 - 1: integers are the ones that a JavaScript number holds exactly. */
+  integerMax: 9_007_199_254_740_991,
+
+  /** Device ids are 1 to 127: a device fits into one byte of the login signature, and the top bit stays free. */
+  deviceIdMax: 127,
+
+  /** Envelopes of a message, devices of an answer: one for each device id. The message bound is reached earlier by long ones. */
+  devicesMax: 127,
+
+  /** One-time pre-keys in one request. A hundred make 4.2 KB, so an upload always fits into a message. */
+  oneTimeKeysMax: 100,
+
+  /** Signal pre-key ids are 32-bit in the messages that name them. */
+  preKeyIdMax: 0xffff_ffff,
+
+  /** Signal registration ids are 14 bits, a few values at the top being reserved. */
+  registrationIdMax: 16_380,
+
+  /** An error code such as APP_OUT_OF_ORDER. */
+  errorCodeBytesMax: 64,
+} as const;
+
+/** The type of {@link LIMITS}. */
+export type Limits = typeof LIMITS;
+
+function assertRelation(holds: boolean, relation: string): void {
+  if (!holds) throw new Error(`limits of protocol/wire contradict each other: ${relation}`);
+}
+
+assertRelation(LIMITS.frameHeaderBytes + LIMITS.stanzaBytesMax === LIMITS.messageBytesMax, 'a frame fits a message');
+assertRelation(LIMITS.stanzaBytesMax < 1 << 14, 'content lengths fit the two-byte count');
+assertRelation(LIMITS.childrenMax < 1 << 14, 'list lengths fit the two-byte count');
+assertRelation(LIMITS.attributesMax < 1 << 6, 'the attribute count fits its six bits');
+assertRelation(LIMITS.childrenMax * 2 + 1 <= LIMITS.nodesMax, 'a full list with one child each is allowed');
+assertRelation(LIMITS.digitsMax < 1 << 8, 'the length of packed digits fits its byte');
+assertRelation(LIMITS.nameBytesMax < 1 << 8, 'the length of a name fits the one-byte text length');
+assertRelation(LIMITS.devicesMax <= LIMITS.deviceIdMax, 'devices have distinct ids');

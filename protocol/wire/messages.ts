@@ -1,0 +1,16 @@
+/**
+ * The typed layer over stanzas: what each side says, as discriminated unions by `kind`.
+ *
+ *   ClientMessage ⇄ Stanza    client-messages.ts    parseClientMessage, clientStanza, one constructor for each kind
+ *   ServerMessage ⇄ Stanza    server-messages.ts    parseServerMessage, serverStanza, one constructor for each kind
+ *   requests and answers      requests.ts           what an <iq> carries
+ *   public keys in stanzas    key-material.ts
+ *
+ * A parser checks the form of every field; its refusal names the field and never the value. A constructor checks nothing:
+ * the compiler has, and the encoder refuses what cannot be written.
+ */
+
+export * from './client-messages.ts';
+export * from './server-messages.ts';
+export type * from './requests.ts';
+export type * from './key-material.ts';

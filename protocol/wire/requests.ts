@@ -1,0 +1,342 @@
+/**
+ * What an `<iq>` carries: the requests of a client and the answers of the server.
+ *
+ * The elements inside are read and written here; the `<iq>` around them with its id is in `client-messages.ts` and
+ * `server-messages.ts`. Which of them are allowed before login is the server's business.
+ */
+
+import { isDeviceId, isPhone, isUserId } from './address.ts';
+import { isWireError, type WireError } from './errors.ts';
+import { badField, badStanza, isConfirmCode, isCount, isCounter, isRegistrationId, LOGIN_KEY_BYTES } from './fields.ts';
+import * as keys from './key-material.ts';
+import type { OneTimeKey, SignedKey } from './key-material.ts';
+import { LIMITS } from './limits.ts';
+import { attribute, childrenOf, NO_ATTRIBUTES, type Stanza } from './stanza.ts';
+
+/** Which account has this phone number? */
+export interface ContactRequest {
+  readonly kind: 'contact';
+  readonly phone: string;
+}
+
+/** The key bundles of all devices of a user, one one-time pre-key of each being used up. */
+export interface BundleRequest {
+  readonly kind: 'bundle';
+  readonly user: string;
+}
+
+/** How many one-time pre-keys does the server hold for this device? */
+export interface PreKeyCountRequest {
+  readonly kind: 'prekey-count';
+}
+
+/** How far is the conversation from this device to that user? */
+export interface ReceiptsRequest {
+  readonly kind: 'receipts';
+  readonly to: string;
+}
+
+/** Send a code to this phone number. */
+export interface RegisterRequest {
+  readonly kind: 'register';
+  readonly phone: string;
+}
+
+/** The code came; here are the keys of the new device. */
+export interface ConfirmRequest {
+  readonly kind: 'confirm';
+  readonly phone: string;
+  /** 6 digits, as text. */
+  readonly code: string;
+  /** Signal registration id, 1 to 16380. */
+  readonly registration: number;
+  /** Ed25519 public key, 32 bytes. */
+  readonly login: Uint8Array;
+  /** Signal identity key, 33 bytes. */
+  readonly identity: Uint8Array;
+  readonly signed: SignedKey;
+  /** 0 to 100, ids distinct. */
+  readonly oneTime: readonly OneTimeKey[];
+}
+
+/** More one-time pre-keys, 1 to 100, ids distinct. */
+export interface PreKeyUploadRequest {
+  readonly kind: 'prekey-upload';
+  readonly oneTime: readonly OneTimeKey[];
+}
+
+/** Requests of an `<iq type="get">`. */
+export type GetRequest = ContactRequest | BundleRequest | PreKeyCountRequest | ReceiptsRequest;
+
+/** Requests of an `<iq type="set">`. */
+export type SetRequest = RegisterRequest | ConfirmRequest | PreKeyUploadRequest;
+
+/** A code went out; it is valid for `expires` seconds. */
+export interface RegisterAnswer {
+  readonly kind: 'register';
+  readonly expires: number;
+}
+
+/** The account that the registered device belongs to. */
+export interface AccountAnswer {
+  readonly kind: 'account';
+  readonly user: string;
+  readonly device: number;
+}
+
+/** The account of a phone number. */
+export interface ContactAnswer {
+  readonly kind: 'contact';
+  readonly phone: string;
+  readonly user: string;
+}
+
+/** The public keys of one device. */
+export interface DeviceBundle {
+  readonly id: number;
+  readonly registration: number;
+  readonly identity: Uint8Array;
+  readonly signed: SignedKey;
+  /** Missing when the device has run out of them. */
+  readonly oneTime: OneTimeKey | undefined;
+}
+
+/** The keys of all devices of a user, 1 to 127, ids distinct. */
+export interface BundleAnswer {
+  readonly kind: 'bundle';
+  readonly user: string;
+  readonly devices: readonly DeviceBundle[];
+}
+
+/** How many one-time pre-keys the server holds for the device. */
+export interface PreKeysAnswer {
+  readonly kind: 'prekeys';
+  readonly count: number;
+}
+
+/** The highest message id accepted and the highest delivered; 0 for none. */
+export interface ReceiptsAnswer {
+  readonly kind: 'receipts';
+  readonly to: string;
+  readonly sent: number;
+  readonly delivered: number;
+}
+
+/** Answers of an `<iq type="result">`. */
+export type Answer = RegisterAnswer | AccountAnswer | ContactAnswer | BundleAnswer | PreKeysAnswer | ReceiptsAnswer;
+
+/** The element of a get request. */
+export function getRequestStanza(request: GetRequest): Stanza {
+  switch (request.kind) {
+    case 'contact':
+      return element('contact', ['phone', request.phone]);
+    case 'bundle':
+      return element('bundle', ['user', request.user]);
+    case 'prekey-count':
+      return element('prekeys', NO_ATTRIBUTES);
+    case 'receipts':
+      return element('receipts', ['to', request.to]);
+  }
+}
+
+/** The element of a set request. */
+export function setRequestStanza(request: SetRequest): Stanza {
+  switch (request.kind) {
+    case 'register':
+      return element('register', ['phone', request.phone]);
+    case 'confirm':
+      return confirmStanza(request);
+    case 'prekey-upload':
+      return element('prekeys', NO_ATTRIBUTES, request.oneTime.map(keys.oneTimeStanza));
+  }
+}
+
+/** The element of an answer. */
+export function answerStanza(answer: Answer): Stanza {
+  switch (answer.kind) {
+    case 'register':
+      return element('register', ['expires', answer.expires]);
+    case 'account':
+      return element('account', ['user', answer.user, 'device', answer.device]);
+    case 'contact':
+      return element('contact', ['phone', answer.phone, 'user', answer.user]);
+    case 'bundle':
+      return element('bundle', ['user', answer.user], answer.devices.map(deviceStanza));
+    case 'prekeys':
+      return element('prekeys', ['count', answer.count]);
+    case 'receipts':
+      return element('receipts', ['to', answer.to, 'sent', answer.sent, 'delivered', answer.delivered]);
+  }
+}
+
+function element(tag: string, attrs: readonly (string | number)[], content?: readonly Stanza[]): Stanza {
+  return { tag, attrs, content };
+}
+
+function confirmStanza(request: ConfirmRequest): Stanza {
+  const { phone, code, registration } = request;
+  return element(
+    'confirm',
+    ['phone', phone, 'code', code, 'registration', registration],
+    [
+      keys.bytesStanza('login', request.login),
+      keys.bytesStanza('identity', request.identity),
+      keys.signedStanza(request.signed),
+      ...request.oneTime.map(keys.oneTimeStanza),
+    ],
+  );
+}
+
+function deviceStanza(device: DeviceBundle): Stanza {
+  const children = [keys.bytesStanza('identity', device.identity), keys.signedStanza(device.signed)];
+  if (device.oneTime !== undefined) children.push(keys.oneTimeStanza(device.oneTime));
+  return element('device', ['id', device.id, 'registration', device.registration], children);
+}
+
+/** Reads the element of an `<iq type="get">`. */
+export function parseGetRequest(stanza: Stanza): GetRequest | WireError {
+  if (stanza.content !== undefined) return badField('iq', 'content', 'nothing');
+  switch (stanza.tag) {
+    case 'contact': {
+      const phone = attribute(stanza, 'phone');
+      return isPhone(phone) ? { kind: 'contact', phone } : badField('contact', 'phone', 'phone');
+    }
+    case 'bundle': {
+      const user = attribute(stanza, 'user');
+      return isUserId(user) ? { kind: 'bundle', user } : badField('bundle', 'user', 'user');
+    }
+    case 'prekeys':
+      return { kind: 'prekey-count' };
+    case 'receipts': {
+      const to = attribute(stanza, 'to');
+      return isUserId(to) ? { kind: 'receipts', to } : badField('receipts', 'to', 'user');
+    }
+    default:
+      return badStanza('iq', 'a request of the protocol');
+  }
+}
+
+/** Reads the element of an `<iq type="set">`. Keys are borrowed from the stanza. */
+export function parseSetRequest(stanza: Stanza): SetRequest | WireError {
+  switch (stanza.tag) {
+    case 'register': {
+      const phone = attribute(stanza, 'phone');
+      return isPhone(phone) ? { kind: 'register', phone } : badField('register', 'phone', 'phone');
+    }
+    case 'confirm':
+      return parseConfirm(stanza);
+    case 'prekeys':
+      return parsePreKeyUpload(stanza);
+    default:
+      return badStanza('iq', 'a request of the protocol');
+  }
+}
+
+function parsePreKeyUpload(stanza: Stanza): PreKeyUploadRequest | WireError {
+  const oneTime = keys.parseOneTimeList(stanza, 0);
+  if (isWireError(oneTime)) return oneTime;
+  return oneTime.length === 0 ? badStanza('prekeys', 'at least one <onetime>') : { kind: 'prekey-upload', oneTime };
+}
+
+function parseConfirm(stanza: Stanza): ConfirmRequest | WireError {
+  const phone = attribute(stanza, 'phone');
+  if (!isPhone(phone)) return badField('confirm', 'phone', 'phone');
+  const code = attribute(stanza, 'code');
+  if (!isConfirmCode(code)) return badField('confirm', 'code', 'confirmCode');
+  const registration = attribute(stanza, 'registration');
+  if (!isRegistrationId(registration)) return badField('confirm', 'registration', 'registration');
+  const children = childrenOf(stanza);
+  const login = keys.bytesIn(children[0], 'login', LOGIN_KEY_BYTES);
+  if (login === undefined) return badField('confirm', 'login', 'login');
+  const identity = keys.publicKeyIn(children[1], 'identity');
+  if (identity === undefined) return badField('confirm', 'identity', 'publicKey');
+  const signed = keys.parseSigned(children[2]);
+  if (isWireError(signed)) return signed;
+  const oneTime = keys.parseOneTimeList(stanza, 3);
+  if (isWireError(oneTime)) return oneTime;
+  return { kind: 'confirm', phone, code, registration, login, identity, signed, oneTime };
+}
+
+/** Reads the element of an `<iq type="result">`. Keys are borrowed from the stanza. */
+export function parseAnswer(stanza: Stanza): Answer | WireError {
+  switch (stanza.tag) {
+    case 'register':
+      return parseRegisterAnswer(stanza);
+    case 'account':
+      return parseAccount(stanza);
+    case 'contact':
+      return parseContactAnswer(stanza);
+    case 'bundle':
+      return parseBundle(stanza);
+    case 'prekeys': {
+      const count = attribute(stanza, 'count');
+      return isCount(count) ? { kind: 'prekeys', count } : badField('prekeys', 'count', 'count');
+    }
+    case 'receipts':
+      return parseReceipts(stanza);
+    default:
+      return badStanza('iq', 'an answer of the protocol');
+  }
+}
+
+function parseRegisterAnswer(stanza: Stanza): RegisterAnswer | WireError {
+  const expires = attribute(stanza, 'expires');
+  return isCounter(expires) ? { kind: 'register', expires } : badField('register', 'expires', 'counter');
+}
+
+function parseAccount(stanza: Stanza): AccountAnswer | WireError {
+  const user = attribute(stanza, 'user');
+  if (!isUserId(user)) return badField('account', 'user', 'user');
+  const device = attribute(stanza, 'device');
+  return isDeviceId(device) ? { kind: 'account', user, device } : badField('account', 'device', 'device');
+}
+
+function parseContactAnswer(stanza: Stanza): ContactAnswer | WireError {
+  const phone = attribute(stanza, 'phone');
+  if (!isPhone(phone)) return badField('contact', 'phone', 'phone');
+  const user = attribute(stanza, 'user');
+  return isUserId(user) ? { kind: 'contact', phone, user } : badField('contact', 'user', 'user');
+}
+
+function parseReceipts(stanza: Stanza): ReceiptsAnswer | WireError {
+  const to = attribute(stanza, 'to');
+  if (!isUserId(to)) return badField('receipts', 'to', 'user');
+  const sent = attribute(stanza, 'sent');
+  if (!isCount(sent)) return badField('receipts', 'sent', 'count');
+  const delivered = attribute(stanza, 'delivered');
+  return isCount(delivered) ? { kind: 'receipts', to, sent, delivered } : badField('receipts', 'delivered', 'count');
+}
+
+function parseBundle(stanza: Stanza): BundleAnswer | WireError {
+  const user = attribute(stanza, 'user');
+  if (!isUserId(user)) return badField('bundle', 'user', 'user');
+  const children = childrenOf(stanza);
+  if (children.length === 0 || children.length > LIMITS.devicesMax) return badStanza('bundle', '1 to 127 <device>');
+  const devices: DeviceBundle[] = [];
+  const ids = new Set<number>();
+  for (const child of children) {
+    const device = parseDevice(child);
+    if (isWireError(device)) return device;
+    if (ids.has(device.id)) return badStanza('bundle', 'each device once');
+    ids.add(device.id);
+    devices.push(device);
+  }
+  return { kind: 'bundle', user, devices };
+}
+
+function parseDevice(stanza: Stanza): DeviceBundle | WireError {
+  if (stanza.tag !== 'device') return badStanza('bundle', '<device> only');
+  const id = attribute(stanza, 'id');
+  if (!isDeviceId(id)) return badField('device', 'id', 'device');
+  const registration = attribute(stanza, 'registration');
+  if (!isRegistrationId(registration)) return badField('device', 'registration', 'registration');
+  const children = childrenOf(stanza);
+  const identity = keys.publicKeyIn(children[0], 'identity');
+  if (identity === undefined) return badField('device', 'identity', 'publicKey');
+  const signed = keys.parseSigned(children[1]);
+  if (isWireError(signed)) return signed;
+  if (children.length > 3) return badStanza('device', 'at most one <onetime>');
+  const oneTime = children[2] === undefined ? undefined : keys.parseOneTime(children[2]);
+  if (isWireError(oneTime)) return oneTime;
+  return { id, registration, identity, signed, oneTime };
+}

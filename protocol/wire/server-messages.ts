@@ -1,0 +1,414 @@
+/**
+ * What the server says: typed messages, their stanzas, and the parser that a client runs on them.
+ *
+ * Same rules as `client-messages.ts`: every field's form is checked, unknown attributes are ignored, unknown tags and
+ * values refused. A client trusts none of it beyond its form. The vocabulary is docs/protocol.md.
+ */
+
+import { isDeviceId, isUserId } from './address.ts';
+import { ciphertextOf, isEnvelopeType, type EnvelopeType, type Fields } from './client-messages.ts';
+import { isWireError, type WireError } from './errors.ts';
+import { badField, badStanza, contentOf, isCount, isCounter, isErrorCode, NONCE_BYTES } from './fields.ts';
+import { LIMITS } from './limits.ts';
+import { answerStanza, parseAnswer, type Answer } from './requests.ts';
+import { attribute, childrenOf, NO_ATTRIBUTES, type AttributeValue, type Stanza } from './stanza.ts';
+
+/** The only version of the protocol so far, as `<stream version/>` says it. */
+export const PROTOCOL_VERSION: 1 = 1;
+
+/** The greeting. */
+export interface StreamMessage {
+  readonly kind: 'stream';
+  readonly version: typeof PROTOCOL_VERSION;
+  /** Milliseconds since 1970. */
+  readonly ts: number;
+  /** 32 bytes to be signed at login. */
+  readonly nonce: Uint8Array;
+}
+
+/** Logged in. */
+export interface SuccessMessage {
+  readonly kind: 'success';
+  readonly user: string;
+  readonly device: number;
+  readonly ts: number;
+  /** One-time pre-keys that the server still holds for the device. */
+  readonly preKeys: number;
+}
+
+/** Login refused; the connection closes. */
+export interface FailureMessage {
+  readonly kind: 'failure';
+  readonly code: string;
+  /** For a developer, in English. */
+  readonly text: string;
+}
+
+/** The end of what waited in the inbox. */
+export interface OfflineMessage {
+  readonly kind: 'offline';
+}
+
+/** A request's answer. */
+export interface IqResultMessage {
+  readonly kind: 'iq-result';
+  readonly id: number;
+  readonly answer: Answer;
+}
+
+/** A request refused. */
+export interface IqErrorMessage {
+  readonly kind: 'iq-error';
+  readonly id: number;
+  readonly code: string;
+  readonly text: string;
+  /** Seconds. */
+  readonly retryAfter?: number | undefined;
+}
+
+/** All messages to that user up to `id` are on disk: the first check mark. */
+export interface AckMessage {
+  readonly kind: 'ack';
+  readonly to: string;
+  readonly id: number;
+  readonly ts: number;
+}
+
+/** A message for this device. */
+export interface IncomingMessage {
+  readonly kind: 'message';
+  readonly from: string;
+  /** The sender's device. */
+  readonly device: number;
+  readonly id: number;
+  /** Position in this device's inbox. */
+  readonly seq: number;
+  readonly ts: number;
+  readonly type: EnvelopeType;
+  readonly ciphertext: Uint8Array;
+}
+
+/** What became of a message: a device has it, or a person has seen it. */
+export type ReceiptType = 'delivered' | 'read';
+
+/** All messages to that user up to `id` are delivered, or read. */
+export interface ReceiptMessage {
+  readonly kind: 'receipt';
+  readonly type: ReceiptType;
+  readonly from: string;
+  readonly id: number;
+  readonly ts: number;
+}
+
+/** A message refused; nothing of it was stored. */
+export interface ErrorMessage {
+  readonly kind: 'error';
+  readonly to: string;
+  readonly id: number;
+  readonly code: string;
+  readonly text: string;
+  /** Seconds. */
+  readonly retryAfter?: number | undefined;
+  /** The id that the server expects next, with APP_OUT_OF_ORDER. */
+  readonly expected?: number | undefined;
+  /** The right device ids, with APP_DEVICES_CHANGED: 1 to 127, distinct. */
+  readonly devices?: readonly number[] | undefined;
+}
+
+/** The connection is alive. */
+export interface PongMessage {
+  readonly kind: 'pong';
+  readonly id: number;
+}
+
+/** Everything that the server says. */
+export type ServerMessage =
+  | StreamMessage
+  | SuccessMessage
+  | FailureMessage
+  | OfflineMessage
+  | IqResultMessage
+  | IqErrorMessage
+  | AckMessage
+  | IncomingMessage
+  | ReceiptMessage
+  | ErrorMessage
+  | PongMessage;
+
+/** `<stream version="1" ts> nonce </stream>` */
+export function streamStanza({ ts, nonce }: Omit<StreamMessage, 'kind' | 'version'>): Stanza {
+  return { tag: 'stream', attrs: ['version', PROTOCOL_VERSION, 'ts', ts], content: nonce };
+}
+
+/** `<success user device ts prekeys/>` */
+export function successStanza({ user, device, ts, preKeys }: Fields<SuccessMessage>): Stanza {
+  const attrs = ['user', user, 'device', device, 'ts', ts, 'prekeys', preKeys];
+  return { tag: 'success', attrs, content: undefined };
+}
+
+/** `<failure code text/>` */
+export function failureStanza({ code, text }: Fields<FailureMessage>): Stanza {
+  return { tag: 'failure', attrs: ['code', code, 'text', text], content: undefined };
+}
+
+/** `<offline/>` */
+export function offlineStanza(): Stanza {
+  return { tag: 'offline', attrs: NO_ATTRIBUTES, content: undefined };
+}
+
+/** `<iq type="result" id> answer </iq>` */
+export function iqResultStanza({ id, answer }: Fields<IqResultMessage>): Stanza {
+  return { tag: 'iq', attrs: ['type', 'result', 'id', id], content: [answerStanza(answer)] };
+}
+
+/** `<iq type="error" id> <error code text [retry-after]/> </iq>` */
+export function iqErrorStanza({ id, code, text, retryAfter }: Fields<IqErrorMessage>): Stanza {
+  const attrs: AttributeValue[] = ['code', code, 'text', text];
+  if (retryAfter !== undefined) attrs.push('retry-after', retryAfter);
+  const error: Stanza = { tag: 'error', attrs, content: undefined };
+  return { tag: 'iq', attrs: ['type', 'error', 'id', id], content: [error] };
+}
+
+/** `<ack to id ts/>` */
+export function ackStanza({ to, id, ts }: Fields<AckMessage>): Stanza {
+  return { tag: 'ack', attrs: ['to', to, 'id', id, 'ts', ts], content: undefined };
+}
+
+/** `<message from device id seq ts> <enc type> ciphertext </enc> </message>` */
+export function deliveryStanza(message: Fields<IncomingMessage>): Stanza {
+  const { from, device, id, seq, ts, type, ciphertext } = message;
+  return {
+    tag: 'message',
+    attrs: ['from', from, 'device', device, 'id', id, 'seq', seq, 'ts', ts],
+    content: [{ tag: 'enc', attrs: ['type', type], content: ciphertext }],
+  };
+}
+
+/** `<receipt type from id ts/>` */
+export function receiptStanza({ type, from, id, ts }: Fields<ReceiptMessage>): Stanza {
+  return { tag: 'receipt', attrs: ['type', type, 'from', from, 'id', id, 'ts', ts], content: undefined };
+}
+
+/** `<error to id code text [retry-after] [expected]> [<device id/> …] </error>` */
+export function errorStanza(message: Fields<ErrorMessage>): Stanza {
+  const { to, id, code, text, retryAfter, expected, devices } = message;
+  const attrs: AttributeValue[] = ['to', to, 'id', id, 'code', code, 'text', text];
+  if (retryAfter !== undefined) attrs.push('retry-after', retryAfter);
+  if (expected !== undefined) attrs.push('expected', expected);
+  return { tag: 'error', attrs, content: devices?.map(deviceIdStanza) };
+}
+
+function deviceIdStanza(id: number): Stanza {
+  return { tag: 'device', attrs: ['id', id], content: undefined };
+}
+
+/** `<pong id/>` */
+export function pongStanza({ id }: Fields<PongMessage>): Stanza {
+  return { tag: 'pong', attrs: ['id', id], content: undefined };
+}
+
+/** The stanza of any server message: the inverse of `parseServerMessage`. */
+export function serverStanza(message: ServerMessage): Stanza {
+  switch (message.kind) {
+    case 'stream':
+      return streamStanza(message);
+    case 'success':
+      return successStanza(message);
+    case 'failure':
+      return failureStanza(message);
+    case 'offline':
+      return offlineStanza();
+    case 'iq-result':
+      return iqResultStanza(message);
+    case 'iq-error':
+      return iqErrorStanza(message);
+    case 'ack':
+      return ackStanza(message);
+    case 'message':
+      return deliveryStanza(message);
+    case 'receipt':
+      return receiptStanza(message);
+    case 'error':
+      return errorStanza(message);
+    case 'pong':
+      return pongStanza(message);
+  }
+}
+
+/**
+ * Reads a stanza of the server.
+ *
+ * @param stanza - Decoded. Bytes in the result are borrowed from it.
+ * @returns The message, or WIRE_BAD_STANZA naming the field.
+ */
+export function parseServerMessage(stanza: Stanza): ServerMessage | WireError {
+  switch (stanza.tag) {
+    case 'message':
+      return parseDelivery(stanza);
+    case 'ack':
+      return parseAck(stanza);
+    case 'receipt':
+      return parseReceipt(stanza);
+    case 'iq':
+      return parseReply(stanza);
+    case 'pong':
+      return parsePong(stanza);
+    case 'error':
+      return parseError(stanza);
+    case 'stream':
+      return parseStream(stanza);
+    case 'success':
+      return parseSuccess(stanza);
+    case 'failure':
+      return parseFailure(stanza);
+    case 'offline':
+      return stanza.content === undefined ? { kind: 'offline' } : badField('offline', 'content', 'nothing');
+    default:
+      return badStanza('stanza', 'a tag that the server sends');
+  }
+}
+
+function parseDelivery(stanza: Stanza): IncomingMessage | WireError {
+  const from = attribute(stanza, 'from');
+  if (!isUserId(from)) return badField('message', 'from', 'user');
+  const device = attribute(stanza, 'device');
+  if (!isDeviceId(device)) return badField('message', 'device', 'device');
+  const id = attribute(stanza, 'id');
+  if (!isCounter(id)) return badField('message', 'id', 'counter');
+  const seq = attribute(stanza, 'seq');
+  if (!isCounter(seq)) return badField('message', 'seq', 'counter');
+  const ts = attribute(stanza, 'ts');
+  if (!isCount(ts)) return badField('message', 'ts', 'count');
+  const children = childrenOf(stanza);
+  const enc = children[0];
+  if (children.length !== 1 || enc?.tag !== 'enc') return badStanza('message', 'one <enc>');
+  const type = attribute(enc, 'type');
+  if (!isEnvelopeType(type)) return badField('enc', 'type', 'envelopeType');
+  const ciphertext = ciphertextOf(enc);
+  if (ciphertext === undefined) return badField('enc', 'content', 'ciphertext');
+  return { kind: 'message', from, device, id, seq, ts, type, ciphertext };
+}
+
+function parseAck(stanza: Stanza): AckMessage | WireError {
+  const to = attribute(stanza, 'to');
+  if (!isUserId(to)) return badField('ack', 'to', 'user');
+  const id = attribute(stanza, 'id');
+  if (!isCounter(id)) return badField('ack', 'id', 'counter');
+  const ts = attribute(stanza, 'ts');
+  if (!isCount(ts)) return badField('ack', 'ts', 'count');
+  return stanza.content === undefined ? { kind: 'ack', to, id, ts } : badField('ack', 'content', 'nothing');
+}
+
+function parseReceipt(stanza: Stanza): ReceiptMessage | WireError {
+  const type = attribute(stanza, 'type');
+  if (type !== 'delivered' && type !== 'read') return badField('receipt', 'type', 'receiptType');
+  const from = attribute(stanza, 'from');
+  if (!isUserId(from)) return badField('receipt', 'from', 'user');
+  const id = attribute(stanza, 'id');
+  if (!isCounter(id)) return badField('receipt', 'id', 'counter');
+  const ts = attribute(stanza, 'ts');
+  if (!isCount(ts)) return badField('receipt', 'ts', 'count');
+  if (stanza.content !== undefined) return badField('receipt', 'content', 'nothing');
+  return { kind: 'receipt', type, from, id, ts };
+}
+
+function parsePong(stanza: Stanza): PongMessage | WireError {
+  const id = attribute(stanza, 'id');
+  if (!isCounter(id)) return badField('pong', 'id', 'counter');
+  return stanza.content === undefined ? { kind: 'pong', id } : badField('pong', 'content', 'nothing');
+}
+
+function parseStream(stanza: Stanza): StreamMessage | WireError {
+  if (attribute(stanza, 'version') !== PROTOCOL_VERSION) return badField('stream', 'version', 'version');
+  const ts = attribute(stanza, 'ts');
+  if (!isCount(ts)) return badField('stream', 'ts', 'count');
+  const nonce = contentOf(stanza, NONCE_BYTES);
+  if (nonce === undefined) return badField('stream', 'content', 'nonce');
+  return { kind: 'stream', version: PROTOCOL_VERSION, ts, nonce };
+}
+
+function parseSuccess(stanza: Stanza): SuccessMessage | WireError {
+  const user = attribute(stanza, 'user');
+  if (!isUserId(user)) return badField('success', 'user', 'user');
+  const device = attribute(stanza, 'device');
+  if (!isDeviceId(device)) return badField('success', 'device', 'device');
+  const ts = attribute(stanza, 'ts');
+  if (!isCount(ts)) return badField('success', 'ts', 'count');
+  const preKeys = attribute(stanza, 'prekeys');
+  if (!isCount(preKeys)) return badField('success', 'prekeys', 'count');
+  if (stanza.content !== undefined) return badField('success', 'content', 'nothing');
+  return { kind: 'success', user, device, ts, preKeys };
+}
+
+/** What every refusal says. */
+interface Reason {
+  readonly code: string;
+  readonly text: string;
+}
+
+/** Reads `code` and `text` of `<failure>` and `<error>`. */
+function parseReason(stanza: Stanza, tag: string): Reason | WireError {
+  const code = attribute(stanza, 'code');
+  if (!isErrorCode(code)) return badField(tag, 'code', 'errorCode');
+  const text = attribute(stanza, 'text');
+  return typeof text === 'string' ? { code, text } : badField(tag, 'text', 'text');
+}
+
+function parseFailure(stanza: Stanza): FailureMessage | WireError {
+  const reason = parseReason(stanza, 'failure');
+  if (isWireError(reason)) return reason;
+  if (stanza.content !== undefined) return badField('failure', 'content', 'nothing');
+  return { kind: 'failure', code: reason.code, text: reason.text };
+}
+
+function parseError(stanza: Stanza): ErrorMessage | WireError {
+  const to = attribute(stanza, 'to');
+  if (!isUserId(to)) return badField('error', 'to', 'user');
+  const id = attribute(stanza, 'id');
+  if (!isCounter(id)) return badField('error', 'id', 'counter');
+  const reason = parseReason(stanza, 'error');
+  if (isWireError(reason)) return reason;
+  const retryAfter = attribute(stanza, 'retry-after');
+  if (retryAfter !== undefined && !isCount(retryAfter)) return badField('error', 'retry-after', 'count');
+  const expected = attribute(stanza, 'expected');
+  if (expected !== undefined && !isCounter(expected)) return badField('error', 'expected', 'counter');
+  const devices = stanza.content === undefined ? undefined : parseDeviceIds(stanza);
+  if (isWireError(devices)) return devices;
+  return { kind: 'error', to, id, code: reason.code, text: reason.text, retryAfter, expected, devices };
+}
+
+function parseDeviceIds(stanza: Stanza): number[] | WireError {
+  const children = childrenOf(stanza);
+  if (children.length === 0 || children.length > LIMITS.devicesMax) return badStanza('error', '1 to 127 <device>');
+  const ids: number[] = [];
+  for (const child of children) {
+    const id = attribute(child, 'id');
+    if (child.tag !== 'device' || child.content !== undefined) return badStanza('error', 'empty <device> only');
+    if (!isDeviceId(id)) return badField('device', 'id', 'device');
+    if (ids.includes(id)) return badStanza('error', 'each device once');
+    ids.push(id);
+  }
+  return ids;
+}
+
+function parseReply(stanza: Stanza): IqResultMessage | IqErrorMessage | WireError {
+  const id = attribute(stanza, 'id');
+  if (!isCounter(id)) return badField('iq', 'id', 'counter');
+  const type = attribute(stanza, 'type');
+  if (type !== 'result' && type !== 'error') return badField('iq', 'type', 'replyType');
+  const children = childrenOf(stanza);
+  if (children.length !== 1) return badStanza('iq', 'one answer');
+  if (type === 'error') return parseIqError(children[0]!, id);
+  const answer = parseAnswer(children[0]!);
+  return isWireError(answer) ? answer : { kind: 'iq-result', id, answer };
+}
+
+function parseIqError(stanza: Stanza, id: number): IqErrorMessage | WireError {
+  if (stanza.tag !== 'error') return badStanza('iq', '<error>');
+  const reason = parseReason(stanza, 'error');
+  if (isWireError(reason)) return reason;
+  const retryAfter = attribute(stanza, 'retry-after');
+  if (retryAfter !== undefined && !isCount(retryAfter)) return badField('error', 'retry-after', 'count');
+  if (stanza.content !== undefined) return badField('error', 'content', 'nothing');
+  return { kind: 'iq-error', id, code: reason.code, text: reason.text, retryAfter };
+}
