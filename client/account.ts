@@ -21,7 +21,7 @@ import { KEYS } from './layout.ts';
 import { LIMITS } from './limits.ts';
 import { LoginKey } from './login-key.ts';
 import { RecordReader, RecordWriter } from './record.ts';
-import type { Request, Requests } from './requests.ts';
+import type { Request } from './requests.ts';
 import { decodeKeyPair, encodeKeyPair, SIGNAL_KEYS } from './sessions.ts';
 
 /** A registered device. Its secrets do not show when it is printed: the classes that hold them redact themselves. */
@@ -89,29 +89,27 @@ export async function loadAccount(source: RecordSource): Promise<Account | undef
 }
 
 /**
- * Makes and uploads as many one-time pre-keys as bring the server's stock back to `LIMITS.preKeyCountMax`.
+ * Makes one-time pre-keys; when this resolves their private halves are durable and the public ones may leave.
  *
- * The private halves are durable first. If the upload fails they stay behind unused, since nobody knows whether the server
- * has them and handing one out twice would be worse; the next refill makes others.
+ * Ids are never used twice, also when the upload then fails: nobody knows whether the server has those keys, and a key
+ * handed out twice would be worse than one never handed out.
  *
- * @returns The account with its counter moved, and the number of keys made.
- * @throws {ClientError} The request's failure; CLI_STORE_FAILED.
+ * @param count - 1 to `LIMITS.preKeyCountMax`.
+ * @returns The account with its counter moved, and the request that uploads the keys.
  */
-export async function refillPreKeys(
+export async function makePreKeys(
   account: Account,
-  stockCount: number,
-  services: { readonly journal: Journal; readonly requests: Requests; readonly random: Random },
-): Promise<{ readonly account: Account; readonly count: number }> {
-  const { journal, requests, random } = services;
-  const count = LIMITS.preKeyCountMax - stockCount;
+  count: number,
+  journal: Journal,
+  random: Random,
+): Promise<{ readonly account: Account; readonly upload: Request }> {
   const made = generateOneTimePreKeys(account.nextPreKeyId, count, (length) => random.bytes(length));
   const moved = { ...account, nextPreKeyId: account.nextPreKeyId + count };
   const transaction = journal.begin();
   putPreKeys(transaction, made);
   transaction.put(KEYS.account, encodeAccount(moved));
   await journal.commit(transaction);
-  await requests.ask({ kind: 'prekey-upload', oneTime: made.map(publicHalf) }, 'prekeys');
-  return { account: moved, count };
+  return { account: moved, upload: { kind: 'prekey-upload', oneTime: made.map(publicHalf) } };
 }
 
 function putPreKeys(transaction: Transaction, keys: readonly OneTimePreKey[]): void {

@@ -35,7 +35,7 @@ export interface ConnectionListener {
   onOpened(preKeyCount: number): void;
   /** `send` does nothing any more. */
   onShut(): void;
-  /** A message beyond the handshake. Its bytes are borrowed: valid until the call returns. */
+  /** A message beyond the handshake. Its bytes are owned. */
   onMessage(message: ServerMessage): void;
 }
 
@@ -148,7 +148,8 @@ export class Connection {
     if (epoch !== this.#model.epoch) return;
     this.#dispatch({ type: 'heard', epoch, nowMs: this.#nowMs() });
     let isBroken = false;
-    const refusal = eachStanza(bytes, (stanza) => {
+    // One copy of the whole instead of one of each field: what is read from it may then be kept.
+    const refusal = eachStanza(new Uint8Array(bytes), (stanza) => {
       const message = parseServerMessage(stanza);
       if (isWireError(message)) isBroken = true;
       else if (epoch === this.#model.epoch) this.#receive(epoch, message);

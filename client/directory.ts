@@ -54,13 +54,13 @@ export class Directory {
   /**
    * Notes the number that a message claims, within the transaction that stores the message.
    *
-   * @returns Whether the claim should be checked: it is new, and not what was verified before.
+   * @returns Whether the claim is worth a check: it is not what was verified before.
    */
   async claim(transaction: Transaction, user: string, phone: string): Promise<boolean> {
     if (!isPhone(phone)) return false;
     const bytes = await transaction.get(KEYS.peer(user));
     const known = bytes === undefined ? NOBODY : PEER.decode(bytes);
-    if (known.phone === phone) return false;
+    if (known.phone === phone) return !known.verified;
     // A verified number is not overwritten by a claim; the check decides.
     if (!known.verified) transaction.put(KEYS.peer(user), PEER.encode({ phone, verified: false }));
     return true;

@@ -130,6 +130,11 @@ export const CLIENT_CODES = {
     cause: 'A server that renumbered messages, or a faulty sender.',
     advice: 'Treat the message as undecryptable; ask the sender to repeat it.',
   },
+  CLI_INTERNAL: {
+    meaning: 'The client found itself in a state that should not exist.',
+    cause: 'A bug of this software.',
+    advice: 'Report it, with the `cause` of the error.',
+  },
 } as const;
 
 /** A code of this layer. */
@@ -167,7 +172,7 @@ export function describeCode(code: ErrorCode): string {
   return entry === undefined ? `${code}: refused by the server.` : `${code}: ${entry.meaning} ${entry.advice}`;
 }
 
-/** The code behind anything that was thrown; a foreign error counts as a failed store, its only origin here. */
+/** The code behind anything that was thrown; an error without one can only be a bug. */
 export function codeOf(error: unknown): ErrorCode {
-  return ClientError.is(error) ? error.code : 'CLI_STORE_FAILED';
+  return ClientError.is(error) ? error.code : 'CLI_INTERNAL';
 }

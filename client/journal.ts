@@ -77,12 +77,12 @@ export class Journal implements RecordSource {
 
   get(key: string): Promise<Uint8Array | undefined> {
     const change = this.#unwritten.get(key);
-    return change === undefined ? this.#store.get(key) : Promise.resolve(valueOf(change));
+    return change === undefined ? this.#reading(this.#store.get(key)) : Promise.resolve(valueOf(change));
   }
 
   /** Lists what is in the store; unlike `get` it does not see writes under way. */
   list(range: StoreRange): Promise<StoreEntry[]> {
-    return this.#store.list(range);
+    return this.#reading(this.#store.list(range));
   }
 
   begin(): Transaction {
@@ -110,6 +110,14 @@ export class Journal implements RecordSource {
     await this.#writing;
     this.#failure ??= new ClientError('CLI_CLOSED');
     await this.#store.close();
+  }
+
+  async #reading<Value>(result: Promise<Value>): Promise<Value> {
+    try {
+      return await result;
+    } catch (cause) {
+      throw ClientError.is(cause) ? cause : new ClientError('CLI_STORE_FAILED', { cause });
+    }
   }
 
   async #drain(): Promise<void> {

@@ -56,6 +56,8 @@ export class Requests {
   #openers: { resolve: () => void; reject: (error: ClientError) => void }[] = [];
   #nextId = 1;
   #isConnected = false;
+  /** Why no connection will come, if so. */
+  #stop: ClientError | undefined;
 
   constructor(send: (stanza: Stanza) => void, clock: Clock) {
     this.#send = send;
@@ -96,6 +98,11 @@ export class Requests {
     }
   }
 
+  /** A connection is being sought (again): questions may wait for it. */
+  started(): void {
+    this.#stop = undefined;
+  }
+
   /** A connection is logged in. */
   connected(): void {
     this.#isConnected = true;
@@ -112,6 +119,7 @@ export class Requests {
   /** No connection will come any more: whoever waits for one fails with `error`. */
   stopped(error: ClientError): void {
     this.disconnected();
+    this.#stop = error;
     for (const opener of this.#openers.splice(0)) opener.reject(error);
   }
 
@@ -143,6 +151,7 @@ export class Requests {
 
   #whenConnected(): Promise<void> {
     if (this.#isConnected) return Promise.resolve();
+    if (this.#stop !== undefined) return Promise.reject(this.#stop);
     return new Promise((resolve, reject) => this.#openers.push({ resolve, reject }));
   }
 

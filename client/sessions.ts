@@ -204,12 +204,21 @@ export class Sessions {
     if (isKnown) return undefined;
     const keys = known.map((entry) => entry.key);
     const isFirst = known.length === 0;
-    const accepted = isFirst || (await this.#policy({ user, device, known: keys, current: current.slice() }));
+    const accepted = isFirst || (await this.#consent({ user, device, known: keys, current: current.slice() }));
     if (accepted) {
       const others = known.filter((entry) => entry.device !== device);
       transaction.put(SIGNAL_KEYS.identities(user), encodeIdentities([...others, { device, key: current }]));
     }
     return isFirst ? undefined : { user, device, accepted };
+  }
+
+  /** Asks the policy; one that fails has not consented. */
+  async #consent(change: IdentityChange): Promise<boolean> {
+    try {
+      return await this.#policy(change);
+    } catch {
+      return false;
+    }
   }
 
   async #load(source: RecordSource, user: string, device: number): Promise<SessionRecord | undefined> {

@@ -46,6 +46,7 @@ export class VirtualClock implements Clock {
   /** Lets `ms` pass, running timers when they are due and letting promises settle after each. */
   async advance(ms: number): Promise<void> {
     const endMs = this.#elapsedMs + ms;
+    await settle();
     for (let timer = this.#earliest(endMs); timer !== undefined; timer = this.#earliest(endMs)) {
       this.#timers.delete(timer);
       this.#elapsedMs = Math.max(this.#elapsedMs, timer.dueMs);
@@ -66,9 +67,8 @@ export class VirtualClock implements Clock {
 }
 
 /**
- * Lets everything that waits on promises alone run to its end. The bound is a number of turns: long chains of awaits in
- * one test step need some hundreds; a message channel round would let real input in.
+ * Lets everything that waits on promises alone run to its end: the event loop turns only when no microtask is left.
  */
-export async function settle(): Promise<void> {
-  for (let turn = 0; turn < 500; turn += 1) await Promise.resolve();
+export function settle(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }
