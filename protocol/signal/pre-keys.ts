@@ -31,14 +31,14 @@ export interface OneTimePreKey {
   readonly keyPair: KeyPair;
 }
 
-/** The public half of it all, as the server hands it out for one device. Untrusted until `initiateSession` has checked it. */
+/** The public half of it all, as the server hands it out for one device. Untrusted: `initiateSession` checks it. */
 export interface PreKeyBundle {
   readonly registrationId: number;
   readonly deviceId: number;
   /** 33 bytes. */
   readonly identityKey: Uint8Array;
   readonly signedPreKey: { readonly id: number; readonly publicKey: Uint8Array; readonly signature: Uint8Array };
-  /** Absent where the server has run out: the first message can then be replayed until the signed pre-key is rotated. */
+  /** Absent where the server has run out: the first message can then be replayed, see `SECURITY.md`. */
   readonly oneTimePreKey?: { readonly id: number; readonly publicKey: Uint8Array } | undefined;
 }
 

@@ -66,12 +66,12 @@ export interface Decrypted {
   readonly record: SessionRecord;
   /** Owned by the caller. */
   readonly plaintext: Uint8Array;
-  /** 33 bytes: who authenticated this message. Not always that of the open session: a late message may be of a former one. */
+  /** 33 bytes: who authenticated this message. A late one may be of a former identity, not of the open session's. */
   readonly remoteIdentityKey: Uint8Array;
 }
 
 export interface DecryptedPreKeyMessage extends Decrypted {
-  /** Delete this pre-key in the transaction that stores `record`. Present where the message opened a session with one. */
+  /** Delete this pre-key in the transaction that stores `record`. Present where a session was opened with one. */
   readonly consumedOneTimePreKeyId?: number;
 }
 
@@ -222,7 +222,7 @@ export function decryptPreKeyMessage(
   return acceptOffer(record, keys, offer, arrival);
 }
 
-/** Base keys are fresh, so one names a session; the identity is compared too, as what is reported must be what was authenticated. */
+/** A base key is fresh, so it names a session; the identity is compared too, as what we report must be authenticated. */
 function isSessionOf(session: Session, offer: PreKeyMessage): boolean {
   return (
     samePublicBytes(session.baseKey, offer.baseKey) && samePublicBytes(session.remoteIdentityKey, offer.identityKey)
