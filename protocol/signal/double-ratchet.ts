@@ -179,7 +179,8 @@ export function completeReceive(
 }
 
 /**
- * The same state without its sending chain: it encrypts nothing until the peer's next turn gives it a fresh one. For states that may be older than what was sent from them: a key used twice shows its plaintexts.
+ * The same state without its sending chain: it encrypts nothing until the peer's next turn gives it a fresh one. For
+ * states that may be older than what was sent from them: a key used twice tells about both plaintexts.
  */
 export function withoutSending(state: RatchetState): RatchetState {
   return new RatchetState({ ...state, sending: undefined });

@@ -123,6 +123,12 @@ t.test('a bundle that the server tampered with is refused', async (t) => {
   }
 });
 
+t.test('a bundle that is not bytes is a wrong call, by the name of its field', async (t) => {
+  const [alice, bob] = [new Device('bundle/alice'), new Device('bundle/bob')];
+  const wrong = { ...bob.bundle(), identityKey: '05' as never };
+  t.throws(() => initiateSession(alice.local, wrong, undefined, alice.random), { message: /"bundle.identityKey"/ });
+});
+
 t.test('unknown pre-keys', async (t) => {
   const [alice, bob] = [new Device('unknown/alice'), new Device('unknown/bob', 1)];
   alice.initiate(bob.bundle(100));
