@@ -27,7 +27,7 @@ import {
   type OutgoingMessage,
   type Stanza,
 } from '../protocol/wire/index.ts';
-import { isDown, type Behavior, type Context } from '../runtime/index.ts';
+import { isDown, isExit, type Behavior, type Context } from '../runtime/index.ts';
 import { NONCE_BYTES } from './auth.ts';
 import { decideLogin, refuseInPhase, type Phase } from './connection-state.ts';
 import { describe, type AppCode, type Refusal } from './errors.ts';
@@ -61,6 +61,8 @@ export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMes
   name: 'actors/connection',
 
   init({ socket, routes }, ctx) {
+    // So that `terminate` tells the client why, when the supervisor or an overloaded inbox ends this actor.
+    ctx.trapExit(true);
     const now = ctx.clock.monotonicMs();
     const challenge = { nonce: ctx.random.bytes(NONCE_BYTES), issuedAtMs: now };
     socket.attach(ctx.self);
@@ -107,6 +109,7 @@ export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMes
     if (info === LOGIN_TIMEOUT && state.phase.name !== 'live') closeWith('APP_LOGIN_TIMEOUT', state, ctx);
     // The inbox that pushes to us is gone, and with it our place in it: the client comes back to its successor.
     else if (isDown(info)) closeWith('APP_RESTARTING', state, ctx);
+    else if (isExit(info)) closeWith('APP_OVERLOADED', state, ctx);
   },
 
   terminate(reason, state) {

@@ -49,7 +49,7 @@ export const APP_ERRORS = {
   APP_VERIFIER_FAILED: { text: 'The code could not be delivered: try again later.', retry: true },
   APP_BAD_KEYS: { text: 'The keys of this registration are not acceptable.', retry: false },
   APP_PREKEYS_FULL: { text: 'The server holds as many one-time pre-keys as it keeps for a device.', retry: false },
-} as const satisfies Record<string, ErrorEntry>;
+} as const;
 
 /** A stable code of the messaging server. */
 export type AppCode = keyof typeof APP_ERRORS;

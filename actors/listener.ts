@@ -42,9 +42,14 @@ export interface ListenerOptions {
   readonly cast: (pid: Pid<ConnectionMessage>, message: ConnectionMessage) => SendResult;
 }
 
-type Ws = UwsWebSocket<Socket>;
+/** uWS's user data. It hands back a copy of the properties, without the prototype, hence the one property. */
+interface UserData {
+  readonly socket: Socket;
+}
 
-/** One for each connection: uWS's user data and the actor's handle in one small object. */
+type Ws = UwsWebSocket<UserData>;
+
+/** One for each connection: the actor's handle. */
 class Socket implements SocketHandle {
   readonly listener: Listener;
   ws: Ws | undefined = undefined;
@@ -81,6 +86,7 @@ export class Listener {
   readonly #options: ListenerOptions;
   readonly #writer = new FrameWriter();
   readonly #app: TemplatedApp;
+  #listening: import('uWebSockets.js').us_listen_socket | undefined = undefined;
   #dirty: Socket[] = [];
   #connections = 0;
 
@@ -98,31 +104,39 @@ export class Listener {
   listen(): Promise<void> {
     const { host, port } = this.#options;
     return new Promise((resolve, reject) => {
-      this.#app.listen(host, port, (token: unknown) => {
-        if (token) resolve();
+      this.#app.listen(host, port, (socket) => {
+        this.#listening = socket || undefined;
+        if (socket) resolve();
         else reject(new Error(`cannot listen on ${host}:${port}`));
       });
     });
   }
 
-  /** Stops listening and closes every socket. */
+  /** Takes no new connections; those that are open go on. */
+  stopListening(): void {
+    if (this.#listening !== undefined) uws.us_listen_socket_close(this.#listening);
+    this.#listening = undefined;
+  }
+
+  /** Stops listening and closes every socket that is left. A thread must not end without it. */
   close(): void {
+    this.#listening = undefined;
     this.#app.close();
   }
 
   #route(app: TemplatedApp): TemplatedApp {
     return app
-      .ws<Socket>('/ws', {
+      .ws<UserData>('/ws', {
         compression: uws.DISABLED,
         maxPayloadLength: LIMITS.payloadBytesMax,
         maxBackpressure: LIMITS.backpressureBytesMax,
-        closeOnBackpressureLimit: true,
+        closeOnBackpressureLimit: 1,
         idleTimeout: LIMITS.idleSecondsMax,
         sendPingsAutomatically: true,
         upgrade: (response, request, context) => this.#upgrade(response, request, context),
         open: (ws) => this.#open(ws),
-        message: (ws, bytes, isBinary) => this.#message(ws.getUserData(), bytes, isBinary),
-        close: (ws) => this.#closed(ws.getUserData()),
+        message: (ws, bytes, isBinary) => this.#message(ws.getUserData().socket, bytes, isBinary),
+        close: (ws) => this.#closed(ws.getUserData().socket),
       })
       .get('/livez', (response) => {
         response.end('ok\n');
@@ -133,7 +147,7 @@ export class Listener {
   }
 
   #upgrade(
-    response: Parameters<NonNullable<import('uWebSockets.js').WebSocketBehavior<Socket>['upgrade']>>[0],
+    response: Parameters<NonNullable<import('uWebSockets.js').WebSocketBehavior<UserData>['upgrade']>>[0],
     request: import('uWebSockets.js').HttpRequest,
     context: import('uWebSockets.js').us_socket_context_t,
   ): void {
@@ -151,11 +165,11 @@ export class Listener {
     }
     const key = request.getHeader('sec-websocket-key');
     const extensions = request.getHeader('sec-websocket-extensions');
-    response.upgrade(new Socket(this), key, SUBPROTOCOL, extensions, context);
+    response.upgrade<UserData>({ socket: new Socket(this) }, key, SUBPROTOCOL, extensions, context);
   }
 
   #open(ws: Ws): void {
-    const socket = ws.getUserData();
+    const { socket } = ws.getUserData();
     socket.ws = ws;
     this.#connections++;
     this.#options.onOpen(socket);

@@ -2,9 +2,11 @@
  * For tests of actors: a node under virtual time, an inbox over a store in memory, and connections that only listen.
  */
 
+import { isWireError, parseServerMessage, type ServerMessage, type Stanza } from '../protocol/wire/index.ts';
 import type { Behavior, Pid } from '../runtime/index.ts';
 import { createTestNode, type TestNode } from '../runtime/testing/test-node.ts';
 import { inbox, type InboxArgs } from './inbox.ts';
+import type { SocketHandle } from './listener.ts';
 import type { ConnectionMessage, InboxMessage, Submit } from './messages.ts';
 import type { SenderAddress } from './store/inbox-store.ts';
 import { MemoryStore } from './store/memory.ts';
@@ -82,4 +84,30 @@ export function submission(connection: Pid, from: string, to: string, id: number
   const sender: SenderAddress = { user: from, device: 1, creation };
   const envelopes = [{ device: 1, type: 'ratchet', ciphertext: new TextEncoder().encode(text) }] as const;
   return { kind: 'submit', connection, sender, senderKey: `${from}.1.${creation}`, to, id, envelopes };
+}
+
+/** A socket that keeps what is written to it, as typed messages. */
+export class FakeSocket implements SocketHandle {
+  readonly written: ServerMessage[] = [];
+  closed: { readonly code: number; readonly reason: string } | undefined = undefined;
+  pid: Pid<ConnectionMessage> | undefined = undefined;
+
+  write(stanza: Stanza): void {
+    const message = parseServerMessage(stanza);
+    if (isWireError(message)) throw new Error(message.message);
+    this.written.push(message);
+  }
+
+  close(code: number, reason: string): void {
+    this.closed ??= { code, reason };
+  }
+
+  attach(pid: Pid<ConnectionMessage>): void {
+    this.pid = pid;
+  }
+
+  /** The last message of `kind`. */
+  last<K extends ServerMessage['kind']>(kind: K): Extract<ServerMessage, { kind: K }> | undefined {
+    return this.written.findLast((message) => message.kind === kind) as Extract<ServerMessage, { kind: K }> | undefined;
+  }
 }

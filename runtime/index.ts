@@ -33,3 +33,6 @@ export { createNode, type NodeInfo, type NodeOptions, type ProcessInfo, RuntimeN
 export { comparePids, formatPid, parsePid, Pid, samePid } from './pid.ts';
 export { formatRef, Ref, sameRef } from './ref.ts';
 export { systemClock, systemLoop, systemRandom } from './system-adapters.ts';
+export { decode, encode } from './codec.ts';
+export { type JoinedWorker, type JoinOptions, joinWorkers } from './worker/join.ts';
+export { startWorkers, type WorkerPool, type WorkersOptions } from './worker/pool.ts';

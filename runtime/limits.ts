@@ -27,9 +27,8 @@ export const LIMITS: Readonly<{
   workerRingBytes: number;
   workerOverflowBytesMax: number;
   workerPacketBytesMax: number;
-  workerReadBytesMax: number;
   workerStartMsMax: number;
-  exitWaitBatchCount: number;
+  workerFlushBytes: number;
 }> = Object.freeze({
   /** Actors on one worker. V8 holds at most 2^24 entries in a Set, and a supervisor links to all its children. */
   processCountMax: 16_000_000,
@@ -67,12 +66,10 @@ export const LIMITS: Readonly<{
   workerOverflowBytesMax: 4 * 1024 * 1024,
   /** Bytes of one encoded message between threads. Client frames are 16 KiB; a ring must hold the largest packet. */
   workerPacketBytesMax: 128 * 1024,
-  /** Bytes taken out of one ring in one turn, so that a flooding neighbour cannot hold the turn. */
-  workerReadBytesMax: 256 * 1024,
+  /** Bytes gathered for one worker that are sent before the turn ends, so that both threads work at the same time. */
+  workerFlushBytes: 32 * 1024,
   /** Milliseconds for a worker to say that it is ready: compiling, opening a store, binding a port. */
   workerStartMsMax: 30_000,
-  /** Children stopped side by side when a dynamic supervisor ends: each costs a pending wait until it is gone. */
-  exitWaitBatchCount: 1_000,
 });
 
 assert.ok(LIMITS.workerPacketBytesMax + 4 <= LIMITS.workerRingBytes, 'the largest packet must fit into an empty ring');

@@ -68,6 +68,11 @@ export class Scheduler {
     if (!this.#running) this.wake();
   }
 
+  /** Whether a turn is going on; what is gathered now is flushed at its end. */
+  get running(): boolean {
+    return this.#running;
+  }
+
   /** Arranges for a turn soon, if none is arranged. */
   wake(): void {
     if (this.#armed) return;

@@ -88,14 +88,15 @@ export function readDigits(
 }
 
 /** One call with all characters makes a flat string in 26 ns; adding them one by one makes a rope in 127 ns. */
+// prettier-ignore
 function userIdOf(bytes: Uint8Array, at: number): string {
-  const [a, b, c, d] = [bytes[at]!, bytes[at + 1]!, bytes[at + 2]!, bytes[at + 3]!];
-  const [e, f, g, h] = [bytes[at + 4]!, bytes[at + 5]!, bytes[at + 6]!, bytes[at + 7]!];
+  const a = bytes[at]!, b = bytes[at + 1]!, c = bytes[at + 2]!, d = bytes[at + 3]!;
+  const e = bytes[at + 4]!, f = bytes[at + 5]!, g = bytes[at + 6]!, h = bytes[at + 7]!;
   return String.fromCharCode(
-    ...[codeByHalf[a >> 4]!, codeByHalf[a & 15]!, codeByHalf[b >> 4]!, codeByHalf[b & 15]!],
-    ...[codeByHalf[c >> 4]!, codeByHalf[c & 15]!, codeByHalf[d >> 4]!, codeByHalf[d & 15]!],
-    ...[codeByHalf[e >> 4]!, codeByHalf[e & 15]!, codeByHalf[f >> 4]!, codeByHalf[f & 15]!],
-    ...[codeByHalf[g >> 4]!, codeByHalf[g & 15]!, codeByHalf[h >> 4]!],
+    codeByHalf[a >> 4]!, codeByHalf[a & 15]!, codeByHalf[b >> 4]!, codeByHalf[b & 15]!,
+    codeByHalf[c >> 4]!, codeByHalf[c & 15]!, codeByHalf[d >> 4]!, codeByHalf[d & 15]!,
+    codeByHalf[e >> 4]!, codeByHalf[e & 15]!, codeByHalf[f >> 4]!, codeByHalf[f & 15]!,
+    codeByHalf[g >> 4]!, codeByHalf[g & 15]!, codeByHalf[h >> 4]!,
   );
 }
 

@@ -1,0 +1,356 @@
+/**
+ * The client: what an application holds. It puts the parts together and keeps none of their secrets.
+ *
+ *   createClient ─▶ Client ─┬─ Connection  (connection.ts decides, connection-driver.ts does)
+ *                           ├─ Engine      (conversations, inbox, directory; from registration on)
+ *                           ├─ Reader      (the loop over messages())
+ *                           └─ Journal     (the only writer of the store)
+ *
+ * Read next: `engine.ts`; for one message's way out `conversation.ts`, for its way in `inbox.ts`.
+ */
+
+import { isPhone } from '../protocol/wire/index.ts';
+import { confirmRequest, loadAccount, makeKeys, putAccount } from './account.ts';
+import { Connection } from './connection-driver.ts';
+import type { ConnectionState } from './connection.ts';
+import { Engine } from './engine.ts';
+import type { Clock, Random } from './environment.ts';
+import { ClientError } from './errors.ts';
+import type { ErrorCode } from './errors.ts';
+import { EventHub } from './events.ts';
+import type { ClientEvent, EventListener } from './events.ts';
+import { History } from './history.ts';
+import type { HistoryRange } from './history.ts';
+import { Journal } from './journal.ts';
+import type { PeerRecord } from './layout.ts';
+import { LIMITS } from './limits.ts';
+import type { HistoryItem, ReceivedMessage, SentMessage } from './messages.ts';
+import { Reader } from './reader.ts';
+import { askBeforeLogin, codeRequest } from './registration.ts';
+import { retireDevice } from './renewal.ts';
+import { Requests } from './requests.ts';
+import type { IdentityPolicy } from './sessions.ts';
+import type { Store, StoreSource } from './store.ts';
+import type { Transport } from './transport.ts';
+
+/** What a client is made of. `node/index.ts` fills in all but `url` and `store`. */
+export interface ClientOptions {
+  /** The server: `ws://host:port` or `wss://…`. */
+  readonly url: string;
+  /** Where keys and messages live. The client closes it. One store, one account, one client at a time. */
+  readonly store: StoreSource;
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Asked when a peer shows a new identity key; accepts if not given, and the `identity-changed` event tells. */
+  readonly trustIdentity?: IdentityPolicy;
+}
+
+/** Which account a client speaks for. */
+export interface AccountInfo {
+  readonly phone: string;
+  readonly user: string;
+  readonly device: number;
+}
+
+interface Waiter {
+  readonly resolve: () => void;
+  readonly reject: (error: ClientError) => void;
+}
+
+/**
+ * Opens the store and makes a client on it, offline. Nothing is sent before `connect`, `requestCode` or `confirmCode`.
+ *
+ * @throws {ClientError} CLI_STORE_LOCKED; CLI_STORE_CORRUPT.
+ */
+export async function createClient(options: ClientOptions): Promise<Client> {
+  const store = typeof options.store === 'function' ? await options.store() : options.store;
+  try {
+    return await Client.open(options, store);
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+/** One device of one account. Made by `createClient`. */
+export class Client {
+  readonly #options: ClientOptions;
+  readonly #journal: Journal;
+  readonly #history: History;
+  readonly #requests: Requests;
+  readonly #connection: Connection;
+  readonly #reader: Reader;
+  readonly #hub = new EventHub();
+  #engine: Engine | undefined;
+  #liveWaiters: Waiter[] = [];
+  #closing: Promise<void> | undefined;
+
+  private constructor(options: ClientOptions, store: Store) {
+    this.#options = options;
+    this.#journal = new Journal(store, (error) => this.#connection.abort(error.code, true));
+    this.#history = new History(this.#journal);
+    this.#requests = new Requests((stanza) => this.#connection.send(stanza), options.clock);
+    this.#connection = new Connection(options, {
+      login: (nonce) => this.#requireEngine().login(nonce),
+      onState: (state) => this.#onState(state),
+      onRetrying: (code, attempt, delayMs) => this.#hub.emit({ type: 'retrying', code, attempt, delayMs }),
+      onGaveUp: (code) => this.#onGaveUp(code),
+      onOpened: (preKeyCount) => this.#onOpened(preKeyCount),
+      onShut: () => this.#onShut(),
+      onMessage: (message) => this.#engine?.receive(message),
+    });
+    this.#reader = new Reader(this.#journal, (user, ordinal) => this.#requireEngine().dress(user, ordinal));
+  }
+
+  /** For `createClient`. */
+  static async open(options: ClientOptions, store: Store): Promise<Client> {
+    const client = new Client(options, store);
+    await client.#loadEngine();
+    return client;
+  }
+
+  /** The state of the connection; changes come as `state` events. */
+  get state(): ConnectionState {
+    return this.#connection.state;
+  }
+
+  /** The account of this store, or `undefined` before registration. */
+  get account(): AccountInfo | undefined {
+    if (this.#engine === undefined) return undefined;
+    const { phone, user, device } = this.#engine.account;
+    return { phone, user, device };
+  }
+
+  /** Messages that the server has not acknowledged: sending, or waiting for a connection. */
+  get outboxSize(): number {
+    return this.#engine?.waitingCount ?? 0;
+  }
+
+  /**
+   * Has the server send a 6-digit code to `phone`.
+   *
+   * @returns For how many seconds the code is good.
+   * @throws {ClientError} CLI_PHONE_INVALID; CLI_ACCOUNT_EXISTS; CLI_UNREACHABLE; CLI_TIMEOUT; APP_RATE_LIMITED with
+   * `retryAfterMs`, and the server's other codes.
+   */
+  async requestCode(phone: string): Promise<number> {
+    this.#assertRegistrable(phone);
+    const answer = await askBeforeLogin(this.#options, codeRequest(phone));
+    if (answer.kind !== 'register') throw new ClientError('CLI_PROTOCOL');
+    return answer.expires;
+  }
+
+  /**
+   * Registers this device under `phone`, replacing the number's device if there is one: makes all its keys, publishes the
+   * public halves, and stores the account. In a store that had this number before, messages and outbox are kept.
+   *
+   * @param code - The 6 digits, as text.
+   * @throws {ClientError} As `requestCode`; APP_BAD_CODE, APP_CODE_EXPIRED.
+   */
+  async confirmCode(phone: string, code: string): Promise<AccountInfo> {
+    this.#assertRegistrable(phone);
+    if (!/^[0-9]{6}$/.test(code)) throw new ClientError('APP_BAD_CODE');
+    const keys = makeKeys(this.#options.random);
+    const answer = await askBeforeLogin(this.#options, confirmRequest(phone, code, keys));
+    if (answer.kind !== 'account') throw new ClientError('CLI_PROTOCOL');
+    if (this.#engine !== undefined) this.#connection.stop();
+    this.#engine?.close();
+    const transaction = this.#journal.begin();
+    if (this.#engine !== undefined) await retireDevice(this.#journal, transaction);
+    putAccount(transaction, phone, answer.user, answer.device, keys);
+    await this.#journal.commit(transaction);
+    await this.#loadEngine();
+    return this.account!;
+  }
+
+  /**
+   * Connects, and stays connected: after a loss it comes back by itself, with backoff and jitter.
+   *
+   * @returns When everything that waited in the inbox has been received. May take long without a network; `retrying`
+   * events tell about the attempts.
+   * @throws {ClientError} CLI_NOT_REGISTERED; CLI_CLOSED; the code of a refusal that repeating would not change.
+   */
+  connect(): Promise<void> {
+    try {
+      this.#requireEngine();
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+    return new Promise((resolve, reject) => {
+      if (this.state === 'live') return resolve();
+      this.#liveWaiters.push({ resolve, reject });
+      this.#requests.started();
+      this.#connection.start();
+    });
+  }
+
+  /**
+   * Sends a text: resolves at the server's durable acknowledgement, the first check mark.
+   *
+   * @throws {ClientError} As `enqueue`; the server's code when it refuses the message for good; CLI_CLOSED when the client is
+   * closed before: the message is then still in the outbox, and a client on the same store sends it.
+   */
+  async send(to: string, text: string): Promise<SentMessage> {
+    const message = await this.enqueue(to, text);
+    await message.sent;
+    return message;
+  }
+
+  /**
+   * Puts a text into the outbox: resolves when it is durable here, also without a connection. Messages to one person leave
+   * in the order of these calls.
+   *
+   * @param to - A phone number, or a user id. A number never met before has to be looked up, which waits for a connection.
+   * @param text - At most `LIMITS.textBytesMax` bytes of UTF-8.
+   * @throws {ClientError} CLI_NOT_REGISTERED; CLI_PHONE_INVALID; CLI_PEER_UNKNOWN; CLI_PEER_SELF; CLI_TEXT_TOO_LONG;
+   * CLI_OUTBOX_FULL; CLI_STORE_FAILED; CLI_CLOSED.
+   */
+  async enqueue(to: string, text: string): Promise<SentMessage> {
+    const engine = this.#requireEngine();
+    if (new TextEncoder().encode(text).length > LIMITS.textBytesMax) throw new ClientError('CLI_TEXT_TOO_LONG');
+    if (engine.waitingCount >= LIMITS.outboxCountMax) throw new ClientError('CLI_OUTBOX_FULL');
+    const user = await engine.directory.resolve(to);
+    this.#assertOpen();
+    return engine.conversation(user).enqueue(text);
+  }
+
+  /**
+   * Received messages, oldest first: those of earlier runs that were not consumed, then new ones as they come, until `close`.
+   * A message is consumed when the next one is asked for or the loop is left; see `reader.ts` for what a crash repeats.
+   *
+   * @throws {TypeError} While another loop runs.
+   */
+  messages(): AsyncIterableIterator<ReceivedMessage> {
+    return this.#reader.iterate();
+  }
+
+  /** Events from now on, until `close`. A slow reader loses the oldest; see `events.ts`. */
+  events(): AsyncIterableIterator<ClientEvent> {
+    return this.#hub.iterate();
+  }
+
+  /** Calls `listener` at every event. @returns How to stop. */
+  onEvent(listener: EventListener): () => void {
+    return this.#hub.subscribe(listener);
+  }
+
+  /** Calls `listener` at every change of `state`. @returns How to stop. */
+  onState(listener: (state: ConnectionState) => void): () => void {
+    return this.#hub.subscribe((event) => {
+      if (event.type === 'state') listener(event.state);
+    });
+  }
+
+  /**
+   * Messages with a peer from the store, oldest first.
+   *
+   * @param peer - A user id, or a phone number; the history with a number that was never looked up is empty.
+   * @param range - The newest 50 if not given; `before` pages back.
+   */
+  async history(peer: string, range: HistoryRange = {}): Promise<HistoryItem[]> {
+    const engine = this.#requireEngine();
+    const user = await engine.directory.resolveLocally(peer);
+    if (user === undefined || user === engine.account.user) return [];
+    return this.#history.list(user, range, engine.conversation(user).marks);
+  }
+
+  /**
+   * The user id behind a phone number.
+   *
+   * @throws {ClientError} CLI_PHONE_INVALID; CLI_PEER_UNKNOWN; CLI_CLOSED. Waits for a connection if it has to ask.
+   */
+  async resolve(to: string): Promise<string> {
+    return this.#requireEngine().directory.resolve(to);
+  }
+
+  /** What is known of a user: the phone number, and whether the server has confirmed it. */
+  async peer(user: string): Promise<PeerRecord> {
+    return this.#requireEngine().directory.peer(user);
+  }
+
+  /** Disconnects, flushes and releases the store. Waiting calls reject with CLI_CLOSED; the outbox is kept. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const closed = new ClientError('CLI_CLOSED');
+    this.#connection.stop();
+    this.#requests.stopped(closed);
+    this.#rejectWaiters(closed);
+    this.#engine?.close();
+    this.#reader.close();
+    await this.#journal.close();
+    this.#hub.close();
+  }
+
+  async #loadEngine(): Promise<void> {
+    const account = await loadAccount(this.#journal);
+    if (account === undefined) return;
+    const { clock, random, trustIdentity: policy = acceptIdentity } = this.#options;
+    this.#engine = await Engine.open(
+      {
+        journal: this.#journal,
+        history: this.#history,
+        requests: this.#requests,
+        clock,
+        random,
+        policy,
+        transmit: (stanza) => this.#connection.send(stanza),
+        emit: (event) => this.#hub.emit(event),
+        abort: (code, fatal) => this.#connection.abort(code, fatal),
+        wakeReader: () => this.#reader.wake(),
+      },
+      account,
+    );
+  }
+
+  #onState(state: ConnectionState): void {
+    this.#hub.emit({ type: 'state', state });
+    if (state === 'live') for (const waiter of this.#liveWaiters.splice(0)) waiter.resolve();
+  }
+
+  #onOpened(preKeyCount: number): void {
+    this.#requests.connected();
+    this.#engine?.opened(preKeyCount);
+  }
+
+  #onShut(): void {
+    this.#requests.disconnected();
+    this.#engine?.shut();
+  }
+
+  #onGaveUp(code: ErrorCode): void {
+    const error = new ClientError(code);
+    this.#requests.stopped(error);
+    this.#rejectWaiters(error);
+    this.#hub.emit({ type: 'stopped', code });
+  }
+
+  #rejectWaiters(error: ClientError): void {
+    for (const waiter of this.#liveWaiters.splice(0)) waiter.reject(error);
+  }
+
+  #assertOpen(): void {
+    if (this.#closing !== undefined) throw new ClientError('CLI_CLOSED');
+  }
+
+  #assertRegistrable(phone: string): void {
+    this.#assertOpen();
+    if (!isPhone(phone)) throw new ClientError('CLI_PHONE_INVALID');
+    if (this.#engine !== undefined && this.#engine.account.phone !== phone) throw new ClientError('CLI_ACCOUNT_EXISTS');
+  }
+
+  #requireEngine(): Engine {
+    this.#assertOpen();
+    if (this.#engine === undefined) throw new ClientError('CLI_NOT_REGISTERED');
+    return this.#engine;
+  }
+}
+
+function acceptIdentity(): boolean {
+  return true;
+}
+

@@ -1,0 +1,531 @@
+/**
+ * The sending half of one conversation, carried out: journal, encrypt, transmit, and tell the sender how far it came.
+ *
+ * The order that everything rests on: id, ciphertext, ratchet state and history entry become durable in one flushed
+ * batch, and only then may the ciphertext leave. After a crash the same bytes are sent again under the same id, and the
+ * server takes a repeated id as the resend that it is.
+ *
+ * Who may do what when: journalling, encrypting and abandoning run under the peer's lock, one at a time, because they
+ * give ids out and take them back. Acknowledgements and receipts only move watermarks and come through at any time.
+ * Decisions are `outbox.ts`'s. Receiving is `inbox.ts`'s; it shares the lock, since both step the same ratchet.
+ */
+
+import { encodedLength, LIMITS as WIRE_LIMITS, messageStanza } from '../protocol/wire/index.ts';
+import type { BundleAnswer, DeviceBundle, ErrorMessage, Stanza } from '../protocol/wire/index.ts';
+import type { PreKeyBundle } from '../protocol/signal/index.ts';
+import { drawDelayMs } from './backoff.ts';
+import { asProtocolCode } from './close-reason.ts';
+import { encodeContent } from './content.ts';
+import type { Clock, Random } from './environment.ts';
+import { ClientError, codeOf } from './errors.ts';
+import type { ErrorCode } from './errors.ts';
+import type { ClientEvent } from './events.ts';
+import { idOfOrdinal, stateUnder } from './history.ts';
+import type { History } from './history.ts';
+import type { Journal, Transaction } from './journal.ts';
+import { HEAD, KEYS, MARKS, OUTBOX } from './layout.ts';
+import type { HeadRecord, MarksRecord, OutboxRecord, SealedRecord } from './layout.ts';
+import { LIMITS } from './limits.ts';
+import type { Locks } from './locks.ts';
+import type { MessageState, SentMessage } from './messages.ts';
+import { openLane, stepLane } from './outbox.ts';
+import type { Lane, LaneAction, LaneEvent } from './outbox.ts';
+import { isPassing } from './requests.ts';
+import type { Requests } from './requests.ts';
+import type { Sessions } from './sessions.ts';
+
+/** What a conversation needs of its client. */
+export interface ConversationServices {
+  readonly journal: Journal;
+  readonly locks: Locks;
+  readonly history: History;
+  readonly sessions: Sessions;
+  readonly requests: Requests;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Our own number, for the content, and our device, for the history. */
+  readonly self: { readonly phone: string; readonly device: number };
+  readonly transmit: (stanza: Stanza) => void;
+  readonly emit: (event: ClientEvent) => void;
+}
+
+/** What the store holds of a conversation. */
+export interface StoredConversation {
+  readonly head: HeadRecord;
+  readonly marks: MarksRecord;
+  /** From the first unacknowledged id on, without gaps. */
+  readonly outbox: readonly OutboxRecord[];
+}
+
+/** A conversation before its first message. */
+export const NEW_CONVERSATION: StoredConversation = Object.freeze({
+  head: { nextId: 1, devices: [] },
+  marks: { sentId: 0, deliveredId: 0, readId: 0 },
+  outbox: [],
+});
+
+interface Draft {
+  readonly text: string;
+  readonly resolve: (message: SentMessage) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** An unacknowledged message. `handle` is absent when it comes from an earlier run. */
+interface Entry extends OutboxRecord {
+  readonly id: number;
+  readonly handle: MessageHandle | undefined;
+}
+
+/** One conversation of this device with one user. */
+export class Conversation {
+  readonly user: string;
+  readonly #services: ConversationServices;
+  readonly #entries = new Map<number, Entry>();
+  #devices: readonly number[];
+  #lane: Lane;
+  #drafts: Draft[] = [];
+  #isJournalling = false;
+  /** Drafts that are on their way to the disk. */
+  #journallingCount = 0;
+  #timer: unknown;
+  /** Number of the present preparation; what an older one brings is stale. */
+  #preparation = 0;
+  #watchers: MarkWatcher[] = [];
+
+  /** @throws {ClientError} CLI_STORE_CORRUPT when the outbox has a gap. */
+  constructor(services: ConversationServices, user: string, stored: StoredConversation) {
+    this.#services = services;
+    this.user = user;
+    const { head, marks, outbox } = stored;
+    if (marks.sentId + outbox.length + 1 !== head.nextId) throw new ClientError('CLI_STORE_CORRUPT');
+    outbox.forEach((record, index) => {
+      const id = marks.sentId + 1 + index;
+      this.#entries.set(id, { ...record, id, handle: undefined });
+    });
+    const unsealed = outbox.findIndex((record) => record.sealed.length === 0);
+    this.#devices = head.devices;
+    this.#lane = openLane(
+      { nextId: head.nextId, ...marks },
+      marks.sentId + (unsealed === -1 ? outbox.length : unsealed),
+    );
+  }
+
+  /** The watermarks now. */
+  get marks(): MarksRecord {
+    return this.#lane;
+  }
+
+  /** Messages and drafts that the server has not acknowledged. */
+  get waitingCount(): number {
+    return this.#entries.size + this.#drafts.length + this.#journallingCount;
+  }
+
+  /** Whether the server should be asked how far delivery has come. */
+  get isAwaitingDelivery(): boolean {
+    return this.#lane.deliveredId < this.#lane.sentId;
+  }
+
+  /**
+   * Journals a message: when this resolves it is durable here and will be sent.
+   *
+   * @throws {ClientError} CLI_STORE_FAILED; the code of a broken lane.
+   */
+  enqueue(text: string): Promise<SentMessage> {
+    return new Promise((resolve, reject) => {
+      this.#drafts.push({ text, resolve, reject });
+      if (!this.#isJournalling) void this.#journalDrafts();
+    });
+  }
+
+  /** Logged in: resends from the first unacknowledged message. */
+  online(): void {
+    this.#step({ type: 'online' });
+  }
+
+  /** A device of the peer has written to us, so it exists: enough to answer without asking for the list first. */
+  suggestDevice(device: number): void {
+    if (this.#devices.length === 0) this.#devices = [device];
+  }
+
+  /** The connection is gone. */
+  offline(): void {
+    this.#preparation += 1;
+    this.#step({ type: 'offline' });
+  }
+
+  acknowledged(id: number): void {
+    // An id that was never given out breaks the lane, which takes ids back: not while others are giving them out.
+    if (id < this.#lane.nextId) this.#step({ type: 'acked', id });
+    else this.#stepLocked({ type: 'acked', id });
+  }
+
+  received(kind: 'delivered' | 'read', id: number): void {
+    if (id < this.#lane.nextId) this.#step({ type: 'receipt', kind, id });
+    else this.#stepLocked({ type: 'receipt', kind, id });
+  }
+
+  /** @param isCurrent - False once the connection that the refusal came from is gone. */
+  refused(message: ErrorMessage, isCurrent: () => boolean): void {
+    const event: LaneEvent = {
+      type: 'refused',
+      id: message.id,
+      code: asProtocolCode(message.code) ?? 'CLI_PROTOCOL',
+      retryAfterMs: message.retryAfter === undefined ? undefined : message.retryAfter * 1_000,
+      expectedId: message.expected,
+      devices: message.devices ?? [],
+    };
+    this.#stepLocked(event, isCurrent);
+  }
+
+  /** Releases what waits in memory; the outbox stays on disk. */
+  close(): void {
+    this.#preparation += 1;
+    this.#services.clock.clearTimer(this.#timer);
+    const closed = new ClientError('CLI_CLOSED');
+    for (const draft of this.#drafts.splice(0)) draft.reject(closed);
+    for (const entry of this.#entries.values()) entry.handle?.fail(closed);
+  }
+
+  // Journalling
+
+  async #journalDrafts(): Promise<void> {
+    this.#isJournalling = true;
+    while (this.#drafts.length > 0) {
+      const group = this.#drafts.splice(0, LIMITS.draftGroupCountMax);
+      this.#journallingCount = group.length;
+      try {
+        await this.#locked(() => this.#journalGroup(group));
+      } catch (error) {
+        for (const draft of group) draft.reject(error);
+      }
+      this.#journallingCount = 0;
+    }
+    this.#isJournalling = false;
+  }
+
+  /** Gives ids out, encrypts where that needs no question to the server, and writes it all in one batch. */
+  async #journalGroup(drafts: readonly Draft[]): Promise<void> {
+    const { journal, history, clock, self } = this.#services;
+    const { hold, nextId, preparedId } = this.#lane;
+    if (hold.type === 'broken') throw new ClientError(hold.code);
+    const firstOrdinal = await history.takeOrdinals(drafts.length);
+    const sentAt = clock.nowMs();
+    const transaction = journal.begin();
+    let sealable = preparedId === nextId - 1 && hold.type !== 'renewing';
+    const entries: Entry[] = [];
+    for (const [index, { text }] of drafts.entries()) {
+      const bare = { id: nextId + index, ordinal: firstOrdinal + index, sentAt, text, sealed: [] };
+      const sealed = sealable ? await this.#seal(transaction, bare) : undefined;
+      if (sealed === undefined) sealable = false;
+      const entry = { ...bare, sealed: sealed ?? [], handle: new MessageHandle(this, bare) };
+      this.#putEntry(transaction, entry);
+      const body = { kind: 'text', text } as const;
+      const record = { direction: 'out', number: entry.id, device: self.device, sentAt, storedAt: sentAt } as const;
+      history.put(transaction, this.user, entry.ordinal, { ...record, body, failure: undefined });
+      entries.push(entry);
+    }
+    const lastId = nextId + drafts.length - 1;
+    transaction.put(KEYS.head(this.user), HEAD.encode({ nextId: lastId + 1, devices: this.#devices }));
+    await journal.commit(transaction);
+    this.#adopt(entries, drafts, lastId);
+  }
+
+  #adopt(entries: readonly Entry[], drafts: readonly Draft[], lastId: number): void {
+    this.#journallingCount = 0;
+    for (const [index, entry] of entries.entries()) {
+      this.#entries.set(entry.id, entry);
+      drafts[index]!.resolve(entry.handle!);
+    }
+    const unsealed = entries.findIndex((entry) => entry.sealed.length === 0);
+    const preparedId = unsealed === -1 ? lastId : entries[unsealed]!.id - 1;
+    // Entries without a ciphertext that precede these keep the lane's own mark.
+    this.#step({ type: 'queued', lastId, preparedId: unsealed === 0 ? this.#lane.preparedId : preparedId });
+  }
+
+  // Encrypting
+
+  /** Encrypts one message for the known devices; `undefined` when one of them has no session, or none is known. */
+  async #seal(transaction: Transaction, entry: Omit<Entry, 'handle' | 'sealed'>): Promise<SealedRecord[] | undefined> {
+    if (this.#devices.length === 0) return undefined;
+    const sealed = await this.#sealFor(transaction, this.#devices, entry);
+    return Array.isArray(sealed) ? sealed : undefined;
+  }
+
+  async #sealFor(
+    transaction: Transaction,
+    devices: readonly number[],
+    { id, sentAt, text }: Omit<Entry, 'handle' | 'sealed'>,
+  ): Promise<SealedRecord[] | { readonly code: ErrorCode }> {
+    const { sessions, self } = this.#services;
+    const content = encodeContent({ kind: 'text', id, phone: self.phone, sentAt, text });
+    const sealed = await sessions.seal(transaction, this.user, devices, content);
+    if (!Array.isArray(sealed)) return sealed;
+    const length = encodedLength(messageStanza({ to: this.user, id, envelopes: sealed }));
+    return length <= WIRE_LIMITS.stanzaBytesMax ? sealed : { code: 'CLI_TEXT_TOO_LONG' };
+  }
+
+  /** Gets what is missing of the peer's keys and encrypts what is not encrypted; anew all of it, with `devices`. */
+  async #prepare(devices: readonly number[] | undefined): Promise<void> {
+    const preparation = (this.#preparation += 1);
+    const isCurrent = (): boolean => preparation === this.#preparation;
+    try {
+      const bundle = await this.#fetchBundle(devices ?? this.#devices);
+      await this.#locked(async () => {
+        if (!isCurrent()) return;
+        const outcome = await this.#sealWaiting(devices, bundle);
+        const event: LaneEvent =
+          'code' in outcome ? { type: 'unprepared', code: outcome.code, retry: false } : { type: 'prepared', ...outcome };
+        await this.#stepDurably(event);
+      });
+    } catch (error) {
+      const event: LaneEvent = { type: 'unprepared', code: codeOf(error), retry: isPassing(error) };
+      this.#stepLocked(event, isCurrent);
+    }
+  }
+
+  async #fetchBundle(devices: readonly number[]): Promise<BundleAnswer | undefined> {
+    const { sessions, journal, requests } = this.#services;
+    const known = await Promise.all(devices.map((device) => sessions.has(journal, this.user, device)));
+    if (devices.length > 0 && known.every(Boolean)) return undefined;
+    const bundle = await requests.ask({ kind: 'bundle', user: this.user }, 'bundle');
+    if (bundle.user !== this.user) throw new ClientError('CLI_PROTOCOL');
+    return bundle;
+  }
+
+  async #sealWaiting(
+    renewed: readonly number[] | undefined,
+    bundle: BundleAnswer | undefined,
+  ): Promise<{ readonly preparedId: number } | { readonly code: ErrorCode }> {
+    const transaction = this.#services.journal.begin();
+    // The bundle is newer than the list in a refusal; where there is one, it names the devices.
+    const devices = bundle?.devices.map((device) => device.id) ?? renewed ?? this.#devices;
+    for (const gone of this.#devices.filter((device) => !devices.includes(device))) {
+      this.#services.sessions.forget(transaction, this.user, gone);
+    }
+    const refusal = await this.#establish(transaction, bundle?.devices ?? []);
+    if (refusal !== undefined) return refusal;
+    const changed = renewed !== undefined || !sameList(devices, this.#devices);
+    const waiting = [...this.#entries.values()].filter((entry) => changed || entry.sealed.length === 0);
+    const entries: Entry[] = [];
+    for (const entry of waiting) {
+      const sealed = await this.#sealFor(transaction, devices, entry);
+      if (!Array.isArray(sealed)) return sealed;
+      entries.push({ ...entry, sealed });
+    }
+    await this.#commitSealed(transaction, devices, entries);
+    return { preparedId: this.#lane.nextId - 1 };
+  }
+
+  async #establish(
+    transaction: Transaction,
+    bundles: readonly DeviceBundle[],
+  ): Promise<{ readonly code: ErrorCode } | undefined> {
+    const { sessions, emit } = this.#services;
+    for (const bundle of bundles) {
+      if (await sessions.has(transaction, this.user, bundle.id)) continue;
+      const outcome = await sessions.establish(transaction, this.user, toSignalBundle(bundle));
+      if (outcome.notice !== undefined) emit({ type: 'identity-changed', ...outcome.notice });
+      if ('code' in outcome) return outcome;
+    }
+    return undefined;
+  }
+
+  async #commitSealed(
+    transaction: Transaction,
+    devices: readonly number[],
+    entries: readonly Entry[],
+  ): Promise<void> {
+    // Acknowledged meanwhile: its outbox record is gone and must stay so.
+    const waiting = entries.filter((entry) => this.#entries.has(entry.id));
+    for (const entry of waiting) this.#putEntry(transaction, entry);
+    transaction.put(KEYS.head(this.user), HEAD.encode({ nextId: this.#lane.nextId, devices }));
+    await this.#services.journal.commit(transaction);
+    this.#devices = devices;
+    for (const entry of waiting) if (this.#entries.has(entry.id)) this.#entries.set(entry.id, entry);
+  }
+
+  #putEntry(transaction: Transaction, { id, ordinal, sentAt, text, sealed }: Omit<Entry, 'handle'>): void {
+    transaction.put(KEYS.outbox(this.user, id), OUTBOX.encode({ ordinal, sentAt, text, sealed }));
+  }
+
+  // Lane steps
+
+  #locked(task: () => Promise<void>): Promise<void> {
+    return this.#services.locks.run([this.user], task);
+  }
+
+  /** A step that may take ids back. It waits for whoever is giving them out. */
+  #stepLocked(event: LaneEvent, isCurrent: () => boolean = () => true): void {
+    this.#locked(async () => {
+      if (isCurrent()) await this.#stepDurably(event);
+    }).catch(alreadyReported);
+  }
+
+  #step(event: LaneEvent): void {
+    this.#stepDurably(event).catch(alreadyReported);
+  }
+
+  /** Takes a step at once; resolves when what it changed on disk is there. */
+  async #stepDurably(event: LaneEvent): Promise<void> {
+    const { lane, actions } = stepLane(this.#lane, event);
+    this.#lane = lane;
+    await Promise.all(actions.map((action) => this.#perform(action)));
+  }
+
+  #perform(action: LaneAction): Promise<void> | void {
+    switch (action.type) {
+      case 'transmit':
+        return this.#transmit(action.firstId, action.lastId);
+      case 'prepare':
+        return void this.#prepare(action.devices);
+      case 'set-timer':
+        return this.#setTimer(drawDelayMs(action.delay, this.#services.random));
+      case 'clear-timer':
+        return this.#services.clock.clearTimer(this.#timer);
+      case 'acknowledge':
+        return this.#settleThrough(action.sentId);
+      case 'announce':
+        return this.#writeMarks(this.#services.journal.begin());
+      case 'abandon':
+        return this.#abandon(action.firstId, action.code);
+    }
+  }
+
+  #transmit(firstId: number, lastId: number): void {
+    for (let id = firstId; id <= lastId; id += 1) {
+      const { sealed } = this.#entries.get(id)!;
+      this.#services.transmit(messageStanza({ to: this.user, id, envelopes: sealed }));
+    }
+  }
+
+  #setTimer(delayMs: number): void {
+    const { clock } = this.#services;
+    clock.clearTimer(this.#timer);
+    this.#timer = clock.setTimer(delayMs, () => this.#stepLocked({ type: 'elapsed' }));
+  }
+
+  /** Acknowledged: the outbox entries go. Not flushed: a lost deletion only leads to a resend. */
+  #settleThrough(sentId: number): Promise<void> {
+    const transaction = this.#services.journal.begin();
+    for (const [id, entry] of this.#entries) {
+      if (id > sentId) break;
+      this.#entries.delete(id);
+      transaction.delete(KEYS.outbox(this.user, id));
+      entry.handle?.succeed();
+    }
+    return this.#writeMarks(transaction);
+  }
+
+  #writeMarks(transaction: Transaction): Promise<void> {
+    const { sentId, deliveredId, readId } = this.#lane;
+    transaction.put(KEYS.marks(this.user), MARKS.encode({ sentId, deliveredId, readId }));
+    this.#services.emit({ type: 'progress', user: this.user, sentId, deliveredId, readId });
+    this.#watchers = this.#watchers.filter((watcher) => !watcher(this.#lane));
+    return this.#services.journal.commit(transaction, 'eventual');
+  }
+
+  /** Refused for good: the entries go, the history says why, the ids are free again. Runs under the lock. */
+  async #abandon(firstId: number, code: ErrorCode): Promise<void> {
+    const { journal, history, self, emit } = this.#services;
+    const abandoned = [...this.#entries.values()].filter((entry) => entry.id >= firstId);
+    const transaction = journal.begin();
+    for (const { id, ordinal, sentAt, text } of abandoned) {
+      transaction.delete(KEYS.outbox(this.user, id));
+      const record = { direction: 'out', number: id, device: self.device, sentAt, storedAt: sentAt } as const;
+      history.put(transaction, this.user, ordinal, { ...record, body: { kind: 'text', text }, failure: code });
+      this.#entries.delete(id);
+    }
+    transaction.put(KEYS.head(this.user), HEAD.encode({ nextId: firstId, devices: this.#devices }));
+    await journal.commit(transaction);
+    for (const entry of abandoned) entry.handle?.fail(new ClientError(code));
+    if (abandoned.length > 0) emit({ type: 'refused', user: this.user, firstId, code });
+  }
+
+  /** For the handles: calls `watcher` at each change of the marks until it returns true. */
+  watch(watcher: MarkWatcher): void {
+    if (!watcher(this.#lane)) this.#watchers.push(watcher);
+  }
+}
+
+/** Sees the watermarks; true when it has seen enough. */
+type MarkWatcher = (marks: MarksRecord) => boolean;
+
+/** A message as its sender holds it. It keeps nothing alive: waiting for delivery begins when somebody asks. */
+class MessageHandle implements SentMessage {
+  readonly id: string;
+  readonly number: number;
+  readonly to: string;
+  readonly text: string;
+  readonly sentAt: number;
+  readonly sent: Promise<void>;
+  readonly #conversation: Conversation;
+  #isRefused = false;
+  #delivered: Promise<void> | undefined;
+  #read: Promise<void> | undefined;
+  #resolve!: () => void;
+  #reject!: (error: ClientError) => void;
+
+  constructor(conversation: Conversation, entry: Omit<Entry, 'handle' | 'sealed'>) {
+    this.#conversation = conversation;
+    this.id = idOfOrdinal(entry.ordinal);
+    this.number = entry.id;
+    this.to = conversation.user;
+    this.text = entry.text;
+    this.sentAt = entry.sentAt;
+    this.sent = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    // Whoever does not look at `sent` is told by the `refused` event; an unheard rejection must not end the process.
+    this.sent.catch(alreadyReported);
+  }
+
+  get state(): MessageState {
+    return this.#isRefused ? 'refused' : stateUnder(this.number, this.#conversation.marks);
+  }
+
+  get delivered(): Promise<void> {
+    return (this.#delivered ??= this.#reaching((marks) => marks.deliveredId >= this.number));
+  }
+
+  get read(): Promise<void> {
+    return (this.#read ??= this.#reaching((marks) => marks.readId >= this.number));
+  }
+
+  succeed(): void {
+    this.#resolve();
+  }
+
+  fail(error: ClientError): void {
+    this.#isRefused = error.code !== 'CLI_CLOSED';
+    this.#reject(error);
+  }
+
+  /** Pending for ever once refused: the number may then belong to another message. */
+  #reaching(isReached: (marks: MarksRecord) => boolean): Promise<void> {
+    return new Promise((resolve) => {
+      this.#conversation.watch((marks) => {
+        if (this.#isRefused) return true;
+        if (isReached(marks)) resolve();
+        return isReached(marks);
+      });
+    });
+  }
+}
+
+function toSignalBundle({ id, registration, identity, signed, oneTime }: DeviceBundle): PreKeyBundle {
+  return {
+    registrationId: registration,
+    deviceId: id,
+    identityKey: identity,
+    signedPreKey: { id: signed.id, publicKey: signed.key, signature: signed.signature },
+    oneTimePreKey: oneTime === undefined ? undefined : { id: oneTime.id, publicKey: oneTime.key },
+  };
+}
+
+function sameList(left: readonly number[], right: readonly number[]): boolean {
+  return left.length === right.length && left.every((value, index) => value === right[index]);
+}
+
+/** The journal reports its failure itself, once, and closes the client. */
+function alreadyReported(): void {}

@@ -1,0 +1,321 @@
+/**
+ * A registered device at work: conversations, inbox, directory and key stock around one account.
+ *
+ * It exists from registration (or from opening a store that has an account) to `close`. The connection tells it when it
+ * may send and what arrived; it knows neither sockets nor backoff. Read next: `conversation.ts`, `inbox.ts`.
+ */
+
+import { authStanza, inboxAckStanza, readReceiptStanza } from '../protocol/wire/index.ts';
+import type { ServerMessage, Stanza } from '../protocol/wire/index.ts';
+import { makePreKeys } from './account.ts';
+import type { Account } from './account.ts';
+import { Conversation, NEW_CONVERSATION } from './conversation.ts';
+import type { ConversationServices } from './conversation.ts';
+import { Directory } from './directory.ts';
+import type { Clock, Random } from './environment.ts';
+import { ClientError, codeOf } from './errors.ts';
+import type { ErrorCode } from './errors.ts';
+import type { ClientEvent } from './events.ts';
+import { bodyOf, idOfOrdinal, requireRecord } from './history.ts';
+import type { History } from './history.ts';
+import { Inbox } from './inbox.ts';
+import type { IntakeReport } from './inbox.ts';
+import type { Journal } from './journal.ts';
+import { HEAD, HEARD, KEYS, MARKS, NUMBER, OUTBOX, userOfKey } from './layout.ts';
+import type { HistoryRecord, OutboxRecord } from './layout.ts';
+import { LIMITS } from './limits.ts';
+import { Locks } from './locks.ts';
+import { loginStatement } from './login-key.ts';
+import type { ReceivedMessage } from './messages.ts';
+import { scan } from './renewal.ts';
+import { isPassing } from './requests.ts';
+import type { Requests } from './requests.ts';
+import { Sessions } from './sessions.ts';
+import type { IdentityPolicy } from './sessions.ts';
+
+/** What an engine needs of its client. */
+export interface EngineServices {
+  readonly journal: Journal;
+  readonly history: History;
+  readonly requests: Requests;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly policy: IdentityPolicy;
+  readonly transmit: (stanza: Stanza) => void;
+  readonly emit: (event: ClientEvent) => void;
+  /** Leaves the connection; `fatal`: for good. */
+  readonly abort: (code: ErrorCode, fatal: boolean) => void;
+  /** New messages are in the store. */
+  readonly wakeReader: () => void;
+}
+
+interface ReadDebt {
+  readonly user: string;
+  readonly device: number;
+  readonly id: number;
+}
+
+/** The working parts of one account. */
+export class Engine {
+  readonly directory: Directory;
+  readonly #services: EngineServices;
+  readonly #locks = new Locks();
+  readonly #conversations = new Map<string, Conversation>();
+  readonly #conversationServices: ConversationServices;
+  #inbox!: Inbox;
+  #account: Account;
+  #isOpen = false;
+  /** Counts logins: what an earlier connection brought late is told apart by it. */
+  #connectionCount = 0;
+  /** Our guess of how many one-time pre-keys the server still holds. */
+  #stockCount: number = LIMITS.preKeyCountMax;
+  #isRefilling = false;
+  /** Claimed numbers that were looked up in this run: once each, whatever comes. */
+  readonly #checked = new Set<string>();
+  /** Read receipts not yet handed to a connection, by device. */
+  readonly #readDebts = new Map<string, ReadDebt>();
+
+  private constructor(services: EngineServices, account: Account) {
+    const { journal, history, requests, clock, random, policy, transmit, emit } = services;
+    const sessions = new Sessions(account.local, random, policy);
+    const self = { phone: account.phone, device: account.device };
+    const locks = this.#locks;
+    this.#services = services;
+    this.#account = account;
+    this.directory = new Directory(journal, requests);
+    this.#conversationServices = { journal, locks, history, sessions, requests, clock, random, self, transmit, emit };
+  }
+
+  /**
+   * Makes the engine of an account from what the store holds.
+   *
+   * @throws {ClientError} CLI_STORE_CORRUPT.
+   */
+  static async open(services: EngineServices, account: Account): Promise<Engine> {
+    const engine = new Engine(services, account);
+    await engine.#loadConversations();
+    await engine.#loadInbox();
+    return engine;
+  }
+
+  get account(): Account {
+    return this.#account;
+  }
+
+  /** Messages that the server has not acknowledged. */
+  get waitingCount(): number {
+    let count = 0;
+    for (const conversation of this.#conversations.values()) count += conversation.waitingCount;
+    return count;
+  }
+
+  /** The conversation with a user; made when first asked for. */
+  conversation(user: string): Conversation {
+    if (user === this.#account.user) throw new ClientError('CLI_PEER_SELF');
+    let conversation = this.#conversations.get(user);
+    if (conversation === undefined) {
+      conversation = new Conversation(this.#conversationServices, user, NEW_CONVERSATION);
+      this.#conversations.set(user, conversation);
+      if (this.#isOpen) conversation.online();
+    }
+    return conversation;
+  }
+
+  /** The answer to the server's nonce. */
+  login(nonce: Uint8Array): Stanza {
+    const { user, device, loginKey } = this.#account;
+    return authStanza({ user, device, signature: loginKey.sign(loginStatement(nonce, user, device)) });
+  }
+
+  /** Logged in: the outbox resumes, delivery is asked for, the stock of keys is looked after. */
+  opened(preKeyCount: number): void {
+    this.#isOpen = true;
+    this.#connectionCount += 1;
+    this.#stockCount = preKeyCount;
+    for (const conversation of this.#conversations.values()) conversation.online();
+    for (const conversation of this.#conversations.values()) {
+      if (conversation.isAwaitingDelivery) void this.#askReceipts(conversation);
+    }
+    this.#payReadDebts();
+    void this.#refill();
+  }
+
+  /** The connection is gone. */
+  shut(): void {
+    this.#isOpen = false;
+    this.#connectionCount += 1;
+    this.#inbox.reset();
+    for (const conversation of this.#conversations.values()) conversation.offline();
+  }
+
+  /** Takes what the server said. Its bytes are owned. */
+  receive(message: ServerMessage): void {
+    switch (message.kind) {
+      case 'message':
+        return this.#inbox.push(message);
+      case 'ack':
+        return this.#conversations.get(message.to)?.acknowledged(message.id);
+      case 'receipt':
+        return this.#conversations.get(message.from)?.received(message.type, message.id);
+      case 'error': {
+        const connection = this.#connectionCount;
+        return this.#conversations.get(message.to)?.refused(message, () => connection === this.#connectionCount);
+      }
+      case 'iq-result':
+      case 'iq-error':
+        return this.#services.requests.receive(message);
+    }
+  }
+
+  /** A stored message as the application sees it. */
+  async dress(user: string, ordinal: number, record?: HistoryRecord): Promise<ReceivedMessage> {
+    const stored = record ?? requireRecord(await this.#services.history.get(user, ordinal));
+    const { phone, verified } = await this.directory.peer(user);
+    const { number, device, sentAt } = stored;
+    return {
+      id: idOfOrdinal(ordinal),
+      number,
+      sentAt,
+      ...bodyOf(stored),
+      from: user,
+      device,
+      phone: phone === '' ? undefined : phone,
+      phoneVerified: verified,
+      markRead: () => this.#markRead({ user, device, id: number }),
+    };
+  }
+
+  /** Stops; what waits in the outbox stays on disk. */
+  close(): void {
+    for (const conversation of this.#conversations.values()) conversation.close();
+  }
+
+  async #loadConversations(): Promise<void> {
+    const { journal } = this.#services;
+    const outboxes = new Map<string, OutboxRecord[]>();
+    for await (const { key, value } of scan(journal, KEYS.outboxes)) {
+      const user = userOfKey(key);
+      const outbox = outboxes.get(user) ?? [];
+      outbox.push(OUTBOX.decode(value));
+      outboxes.set(user, outbox);
+    }
+    for await (const { key, value } of scan(journal, KEYS.heads)) {
+      const user = userOfKey(key);
+      const bytes = await journal.get(KEYS.marks(user));
+      const marks = bytes === undefined ? NEW_CONVERSATION.marks : MARKS.decode(bytes);
+      const stored = { head: HEAD.decode(value), marks, outbox: outboxes.get(user) ?? [] };
+      this.#conversations.set(user, new Conversation(this.#conversationServices, user, stored));
+    }
+  }
+
+  async #loadInbox(): Promise<void> {
+    const { journal, history, clock, transmit, abort } = this.#services;
+    const { sessions, locks } = this.#conversationServices;
+    const position = await journal.get(KEYS.intake);
+    this.#inbox = new Inbox(
+      {
+        journal,
+        locks,
+        history,
+        sessions,
+        directory: this.directory,
+        clock,
+        acknowledge: (seq) => transmit(inboxAckStanza({ seq })),
+        report: (report) => void this.#report(report),
+        overflow: () => abort('CLI_INTAKE_FULL', false),
+        fail: (code) => abort(code, true),
+      },
+      position === undefined ? 0 : NUMBER.decode(position),
+    );
+  }
+
+  async #report(report: IntakeReport): Promise<void> {
+    const { emit, wakeReader } = this.#services;
+    wakeReader();
+    for (const notice of report.notices) emit({ type: 'identity-changed', ...notice });
+    for (const { user, record } of report.stored) {
+      if (record.body.kind !== 'undecryptable' && user !== this.#account.user) {
+        this.conversation(user).suggestDevice(record.device);
+      }
+    }
+    this.#stockCount -= report.consumedPreKeyCount;
+    void this.#refill();
+    for (const claim of report.claims) void this.#check(claim.user, claim.phone);
+    try {
+      for (const { user, ordinal, record } of report.stored) {
+        emit({ type: 'message', message: await this.dress(user, ordinal, record) });
+      }
+    } catch (error) {
+      emit({ type: 'trouble', code: codeOf(error) });
+    }
+  }
+
+  async #check(user: string, phone: string): Promise<void> {
+    const claim = `${user} ${phone}`;
+    if (this.#checked.has(claim)) return;
+    this.#checked.add(claim);
+    await this.#inBackground(async () => {
+      const verified = await this.directory.check(user, phone);
+      this.#services.emit({ type: 'phone-checked', user, phone, verified });
+    });
+  }
+
+  async #askReceipts(conversation: Conversation): Promise<void> {
+    await this.#inBackground(async () => {
+      const request = { kind: 'receipts', to: conversation.user } as const;
+      const { to, sent, delivered } = await this.#services.requests.ask(request, 'receipts');
+      if (to !== conversation.user) throw new ClientError('CLI_PROTOCOL');
+      if (sent > 0) conversation.acknowledged(sent);
+      if (delivered > 0) conversation.received('delivered', delivered);
+    });
+  }
+
+  async #refill(): Promise<void> {
+    if (this.#isRefilling || !this.#isOpen || this.#stockCount >= LIMITS.preKeyCountMin) return;
+    const { journal, random, requests, emit } = this.#services;
+    this.#isRefilling = true;
+    await this.#inBackground(async () => {
+      const count = LIMITS.preKeyCountMax - Math.max(0, this.#stockCount);
+      const { account, upload } = await makePreKeys(this.#account, count, journal, random);
+      this.#account = account;
+      this.#stockCount = (await requests.ask(upload, 'prekeys')).count;
+      emit({ type: 'prekeys-uploaded', count });
+    });
+    this.#isRefilling = false;
+  }
+
+  /** Work that nobody waits for: what fails in passing is silent and done again at the next login. */
+  async #inBackground(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (!isPassing(error) && !ClientError.is(error, 'CLI_CLOSED')) {
+        this.#services.emit({ type: 'trouble', code: codeOf(error) });
+      }
+    }
+  }
+
+  async #markRead(debt: ReadDebt): Promise<void> {
+    const { user, device, id } = debt;
+    const { journal } = this.#services;
+    await this.#locks.run([user], async () => {
+      const bytes = await journal.get(KEYS.heard(user, device));
+      const heard = bytes === undefined ? { lastId: 0, readId: 0 } : HEARD.decode(bytes);
+      if (id <= heard.readId) return;
+      const transaction = journal.begin();
+      transaction.put(KEYS.heard(user, device), HEARD.encode({ ...heard, readId: id }));
+      await journal.commit(transaction, 'eventual');
+      this.#readDebts.set(`${user}/${device}`, debt);
+    });
+    // Receipts are cumulative: those of one turn become one.
+    if (this.#readDebts.size > 0) queueMicrotask(() => this.#payReadDebts());
+  }
+
+  #payReadDebts(): void {
+    if (!this.#isOpen) return;
+    for (const { user, device, id } of this.#readDebts.values()) {
+      this.#services.transmit(readReceiptStanza({ to: user, device, id }));
+    }
+    this.#readDebts.clear();
+  }
+}

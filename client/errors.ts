@@ -1,0 +1,178 @@
+/**
+ * What can go wrong in the client, each with a stable code: meaning, cause, what to do.
+ *
+ * A refusal that the server decided keeps the server's own code (`APP_…`, `WIRE_…`), a ciphertext that does not open
+ * keeps the code of the Signal half (`SIG_…`); the catalogue here holds only what the client itself finds out. Compare
+ * by code, never by class: two loaded copies of this module have two classes.
+ */
+
+/** One row of the catalogue. */
+export interface CodeEntry {
+  readonly meaning: string;
+  readonly cause: string;
+  readonly advice: string;
+}
+
+/** The catalogue: every `CLI_` code that this SDK gives out. */
+export const CLIENT_CODES = {
+  CLI_NOT_REGISTERED: {
+    meaning: 'The store holds no account.',
+    cause: 'connect or send before confirmCode, or the wrong store directory.',
+    advice: 'Call requestCode and confirmCode first, or open the store that holds the account.',
+  },
+  CLI_ACCOUNT_EXISTS: {
+    meaning: 'The store belongs to another phone number.',
+    cause: 'confirmCode for a number that is not the one of this store.',
+    advice: 'Give every account a store of its own.',
+  },
+  CLI_PHONE_INVALID: {
+    meaning: 'Not a phone number.',
+    cause: 'A number without its country code, or with letters or spaces.',
+    advice: 'Write + and 7 to 15 digits, for example +4915100000001.',
+  },
+  CLI_PEER_UNKNOWN: {
+    meaning: 'Nobody is registered with this number or user id.',
+    cause: 'A mistyped number, or a person without an account.',
+    advice: 'Check the number.',
+  },
+  CLI_PEER_SELF: {
+    meaning: 'This is your own number.',
+    cause: 'A message to oneself; a session needs two devices.',
+    advice: 'Choose somebody else.',
+  },
+  CLI_UNREACHABLE: {
+    meaning: 'The server cannot be reached.',
+    cause: 'No network, the server is down, or its address is wrong.',
+    advice: 'Check the address. A connected client keeps trying by itself.',
+  },
+  CLI_DISCONNECTED: {
+    meaning: 'The connection ended before the answer came.',
+    cause: 'A network cut, a server restart, or a heartbeat without an answer.',
+    advice: 'Nothing for messages, they are resent; repeat a request.',
+  },
+  CLI_TIMEOUT: {
+    meaning: 'No answer in time.',
+    cause: 'A server under heavy load, or a half-open connection.',
+    advice: 'Try again; the client renews a silent connection by itself.',
+  },
+  CLI_CLOSED: {
+    meaning: 'The client is closed.',
+    cause: 'A call after close, or close while the call was waiting.',
+    advice: 'Create a new client on the same store; the outbox is kept.',
+  },
+  CLI_PROTOCOL: {
+    meaning: 'The server said something that the protocol does not allow here.',
+    cause: 'A server of another version, or something that is no Blindbeam server at this address.',
+    advice: 'Check the address and the versions of both sides.',
+  },
+  CLI_TEXT_TOO_LONG: {
+    meaning: 'The text does not fit into one message.',
+    cause: 'More than 4,096 bytes of UTF-8.',
+    advice: 'Send it in parts.',
+  },
+  CLI_OUTBOX_FULL: {
+    meaning: 'Too many messages wait to be sent.',
+    cause: 'Sending for long without a connection.',
+    advice: 'Wait until the outbox has drained; nothing of it is lost.',
+  },
+  CLI_INTAKE_FULL: {
+    meaning: 'Messages arrive faster than this device stores them.',
+    cause: 'A slow disk.',
+    advice: 'Nothing: the connection is renewed, and the server sends again what was not acknowledged.',
+  },
+  CLI_STORE_LOCKED: {
+    meaning: 'The store is in use by another process.',
+    cause: 'A second client on the same directory.',
+    advice: 'Close the other one, or choose another directory.',
+  },
+  CLI_STORE_CORRUPT: {
+    meaning: 'The store holds a record that cannot be read.',
+    cause: 'A damaged disk, or a store of a newer version.',
+    advice: 'Restore the directory, or register anew with an empty one.',
+  },
+  CLI_STORE_FAILED: {
+    meaning: 'The store refused a write; the client has stopped so that nothing leaves unsaved.',
+    cause: 'A full or failing disk, or missing permissions.',
+    advice: 'Mend the disk and start again; messages wait at the server.',
+  },
+  CLI_STORE_ROLLED_BACK: {
+    meaning: 'The server knows later messages of this device than its own store does.',
+    cause: 'A store restored from an old copy.',
+    advice: 'Register anew: an old ratchet must not be used twice.',
+  },
+  CLI_ORDER_LOST: {
+    meaning: 'The server asks for a message that it had acknowledged before.',
+    cause: 'A server that lost durable data.',
+    advice: 'Report it to the operator; register anew to write to this peer again.',
+  },
+  CLI_DEVICES_UNSETTLED: {
+    meaning: 'The device list of the peer kept changing while we encrypted for it.',
+    cause: 'Repeated registrations of the peer, or a faulty server.',
+    advice: 'Send again later.',
+  },
+  CLI_IDENTITY_REFUSED: {
+    meaning: 'The peer has a new identity key, and the trust policy refused it.',
+    cause: 'The peer registered anew, or somebody stands in between.',
+    advice: 'Compare safety numbers with the peer, then accept the new identity.',
+  },
+  CLI_BUNDLE_INVALID: {
+    meaning: 'The keys that the server gave for the peer do not check out.',
+    cause: 'A broken or dishonest server.',
+    advice: 'Do not send; report it to the operator.',
+  },
+  CLI_CONTENT_MALFORMED: {
+    meaning: 'A message opened, but its inside is not of any form that a correct sender writes.',
+    cause: 'A faulty sender.',
+    advice: 'Ask the sender to repeat it with an up-to-date version.',
+  },
+  CLI_CONTENT_MISMATCH: {
+    meaning: 'A message opened, but its inside contradicts its envelope.',
+    cause: 'A server that renumbered messages, or a faulty sender.',
+    advice: 'Treat the message as undecryptable; ask the sender to repeat it.',
+  },
+  CLI_INTERNAL: {
+    meaning: 'The client found itself in a state that should not exist.',
+    cause: 'A bug of this software.',
+    advice: 'Report it, with the `cause` of the error.',
+  },
+} as const;
+
+/** A code of this layer. */
+export type ClientCode = keyof typeof CLIENT_CODES;
+
+/** What travels as an error: a code of this layer, or one passed through from the server or the Signal half. */
+export type ErrorCode = ClientCode | `APP_${string}` | `WIRE_${string}` | `SIG_${string}`;
+
+const BRAND: unique symbol = Symbol.for('blindbeam.client.error') as never;
+
+/** What the SDK's promises reject with. `code` is stable, `message` is for people and holds nothing secret. */
+export class ClientError extends Error {
+  readonly code: ErrorCode;
+  /** Milliseconds after which trying again makes sense, where the server said so. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(code: ErrorCode, options: { readonly cause?: unknown; readonly retryAfterMs?: number } = {}) {
+    super(describeCode(code), options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'ClientError';
+    this.code = code;
+    this.retryAfterMs = options.retryAfterMs;
+    Object.defineProperty(this, BRAND, { value: true });
+  }
+
+  /** Recognises an error of this layer, also one of another loaded copy of this module. */
+  static is(value: unknown, code?: ErrorCode): value is ClientError {
+    if (typeof value !== 'object' || value === null || !(BRAND in value)) return false;
+    return code === undefined || (value as unknown as ClientError).code === code;
+  }
+}
+
+/** One sentence for people: what the code means and what to do about it. */
+export function describeCode(code: ErrorCode): string {
+  const entry: CodeEntry | undefined = CLIENT_CODES[code as ClientCode];
+  return entry === undefined ? `${code}: refused by the server.` : `${code}: ${entry.meaning} ${entry.advice}`;
+}
+
+/** The code behind anything that was thrown; an error without one can only be a bug. */
+export function codeOf(error: unknown): ErrorCode {
+  return ClientError.is(error) ? error.code : 'CLI_INTERNAL';
+}

@@ -1,0 +1,127 @@
+/**
+ * What the client tells the application on its own: one union, `type` first, and the hub that hands it out.
+ *
+ * Events are for showing, not for bookkeeping: a slow reader of `events()` loses the oldest ones and is told so. What must
+ * not be lost has a surer place: messages in `messages()`, outcomes in the promises of `send`, both in `history()`.
+ */
+
+import type { ConnectionState } from './connection.ts';
+import type { ErrorCode } from './errors.ts';
+import { LIMITS } from './limits.ts';
+import type { ReceivedMessage } from './messages.ts';
+
+/** Something happened. Plain data but for the message's `markRead`. */
+export type ClientEvent =
+  | { readonly type: 'state'; readonly state: ConnectionState }
+  /** The connection was lost, or never came about; the next attempt is in `delayMs`. */
+  | { readonly type: 'retrying'; readonly code: ErrorCode; readonly attempt: number; readonly delayMs: number }
+  /** The client has given up; `connect()` may be called again where the code's advice says so. */
+  | { readonly type: 'stopped'; readonly code: ErrorCode }
+  /** A message was stored, also one that could not be opened (`kind` tells). `messages()` yields it as well. */
+  | { readonly type: 'message'; readonly message: ReceivedMessage }
+  /** Watermarks of a conversation moved: every message up to each number has that state at least. */
+  | {
+      readonly type: 'progress';
+      readonly user: string;
+      readonly sentId: number;
+      readonly deliveredId: number;
+      readonly readId: number;
+    }
+  /** Messages of a conversation from this number on were refused for good. */
+  | { readonly type: 'refused'; readonly user: string; readonly firstId: number; readonly code: ErrorCode }
+  /** A peer's device has another identity key than before; sessions with it are new. */
+  | { readonly type: 'identity-changed'; readonly user: string; readonly device: number; readonly accepted: boolean }
+  /** A number that a peer claimed was looked up: it is the peer's, or somebody else's. */
+  | { readonly type: 'phone-checked'; readonly user: string; readonly phone: string; readonly verified: boolean }
+  | { readonly type: 'prekeys-uploaded'; readonly count: number }
+  /** Work in the background failed and will be tried again at the next occasion. */
+  | { readonly type: 'trouble'; readonly code: ErrorCode }
+  /** The reader of `events()` was too slow for this many events. */
+  | { readonly type: 'events-dropped'; readonly count: number };
+
+/** Called in the turn in which the event happens; must not throw. */
+export type EventListener = (event: ClientEvent) => void;
+
+/** Hands events to listeners and iterators. */
+export class EventHub {
+  readonly #listeners = new Set<EventListener>();
+  readonly #iterators = new Set<EventQueue>();
+  #closed = false;
+
+  emit(event: ClientEvent): void {
+    for (const listener of [...this.#listeners]) listener(event);
+    for (const queue of this.#iterators) queue.push(event);
+  }
+
+  /** @returns How to stop listening. */
+  subscribe(listener: EventListener): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** Every event from now on, until the hub closes or the loop is left. */
+  iterate(): AsyncIterableIterator<ClientEvent> {
+    const queue = new EventQueue(() => this.#iterators.delete(queue));
+    if (this.#closed) queue.end();
+    else this.#iterators.add(queue);
+    return queue;
+  }
+
+  /** Ends all iterators after what they hold. */
+  close(): void {
+    this.#closed = true;
+    for (const queue of this.#iterators) queue.end();
+  }
+}
+
+type Reader = (result: IteratorResult<ClientEvent>) => void;
+
+/** One reader's bounded queue. */
+class EventQueue implements AsyncIterableIterator<ClientEvent> {
+  readonly #onLeave: () => void;
+  #waiting: ClientEvent[] = [];
+  #readers: Reader[] = [];
+  #droppedCount = 0;
+  #ended = false;
+
+  constructor(onLeave: () => void) {
+    this.#onLeave = onLeave;
+  }
+
+  push(event: ClientEvent): void {
+    const reader = this.#readers.shift();
+    if (reader !== undefined) return reader({ done: false, value: event });
+    this.#waiting.push(event);
+    if (this.#waiting.length <= LIMITS.eventQueueCountMax) return;
+    this.#waiting.shift();
+    this.#droppedCount += 1;
+  }
+
+  end(): void {
+    this.#ended = true;
+    for (const reader of this.#readers.splice(0)) reader({ done: true, value: undefined });
+  }
+
+  next(): Promise<IteratorResult<ClientEvent>> {
+    if (this.#droppedCount > 0) {
+      const value: ClientEvent = { type: 'events-dropped', count: this.#droppedCount };
+      this.#droppedCount = 0;
+      return Promise.resolve({ done: false, value });
+    }
+    const value = this.#waiting.shift();
+    if (value !== undefined) return Promise.resolve({ done: false, value });
+    if (this.#ended) return Promise.resolve({ done: true, value: undefined });
+    return new Promise((resolve) => this.#readers.push(resolve));
+  }
+
+  return(): Promise<IteratorResult<ClientEvent>> {
+    this.#onLeave();
+    this.#waiting = [];
+    this.end();
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  [Symbol.asyncIterator](): AsyncIterableIterator<ClientEvent> {
+    return this;
+  }
+}

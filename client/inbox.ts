@@ -1,0 +1,212 @@
+/**
+ * Receiving: decrypt, store, and only then acknowledge.
+ *
+ * The order is the point. The server deletes an entry when it is acknowledged, and the ratchet forgets a message key when
+ * it is used. So plaintext, ratchet state and inbox position become durable in one flushed batch; a crash before it leaves
+ * the server with the entry and us with the key, a crash after it leaves a repeated entry that the position shows up as
+ * a duplicate. A burst of messages shares one batch and one acknowledgement.
+ *
+ * What cannot be decrypted is stored as a placeholder with its code and acknowledged: asking again would bring the same
+ * bytes. The bytes themselves are not kept, for the keys that could open them are gone.
+ */
+
+import type { IncomingMessage } from '../protocol/wire/index.ts';
+import { decodeContent } from './content.ts';
+import type { Clock } from './environment.ts';
+import { codeOf } from './errors.ts';
+import type { ErrorCode } from './errors.ts';
+import type { History } from './history.ts';
+import type { Journal, Transaction } from './journal.ts';
+import { HEARD, KEYS, NUMBER, TEXT } from './layout.ts';
+import type { HeardRecord, HistoryBody, HistoryRecord } from './layout.ts';
+import type { Directory } from './directory.ts';
+import { LIMITS } from './limits.ts';
+import type { Locks } from './locks.ts';
+import type { IdentityNotice, Opened, Sessions } from './sessions.ts';
+
+/** A message that was stored, before it is dressed for the application. */
+export interface StoredMessage {
+  readonly user: string;
+  readonly ordinal: number;
+  readonly record: HistoryRecord;
+}
+
+/** What came of one group. */
+export interface IntakeReport {
+  readonly stored: readonly StoredMessage[];
+  readonly notices: readonly IdentityNotice[];
+  /** One-time pre-keys of ours that were used up. */
+  readonly consumedPreKeyCount: number;
+  /** Numbers that were claimed and are worth looking up. */
+  readonly claims: readonly { readonly user: string; readonly phone: string }[];
+}
+
+/** What receiving needs of its client. */
+export interface InboxServices {
+  readonly journal: Journal;
+  readonly locks: Locks;
+  readonly history: History;
+  readonly sessions: Sessions;
+  readonly directory: Directory;
+  readonly clock: Clock;
+  /** Everything up to `seq` is durable: acknowledge it. */
+  readonly acknowledge: (seq: number) => void;
+  readonly report: (report: IntakeReport) => void;
+  /** More arrives than is stored; the connection must go. */
+  readonly overflow: () => void;
+  /** Nothing can be stored any more. */
+  readonly fail: (code: ErrorCode) => void;
+}
+
+/** A report under construction. */
+interface Draft {
+  readonly stored: StoredMessage[];
+  readonly notices: IdentityNotice[];
+  readonly claims: { readonly user: string; readonly phone: string }[];
+  consumedPreKeyCount: number;
+}
+
+const NEVER_HEARD: HeardRecord = Object.freeze({ lastId: 0, readId: 0 });
+
+/** The receiving half of one device. */
+export class Inbox {
+  readonly #services: InboxServices;
+  /** Position of the last message that is durable here. */
+  #position: number;
+  #queue: IncomingMessage[] = [];
+  #isStoring = false;
+
+  /** @param position - As stored; 0 for a new device. */
+  constructor(services: InboxServices, position: number) {
+    this.#services = services;
+    this.#position = position;
+  }
+
+  /** Takes a message from the connection. @param message - Owned by the inbox from now on. */
+  push(message: IncomingMessage): void {
+    if (this.#queue.length >= LIMITS.intakeQueueCountMax) return this.#services.overflow();
+    this.#queue.push(message);
+    if (!this.#isStoring) void this.#storeQueued();
+  }
+
+  /** The connection is gone: what is not stored will come again. */
+  reset(): void {
+    this.#queue = [];
+  }
+
+  async #storeQueued(): Promise<void> {
+    this.#isStoring = true;
+    // A turn's grace, so that the frames of one WebSocket message share a batch.
+    await Promise.resolve();
+    try {
+      while (this.#queue.length > 0) await this.#storeGroup(this.#queue.splice(0, LIMITS.intakeGroupCountMax));
+    } catch (error) {
+      // What is not acknowledged stays with the server.
+      this.#queue = [];
+      this.#services.fail(codeOf(error));
+    }
+    this.#isStoring = false;
+  }
+
+  async #storeGroup(group: readonly IncomingMessage[]): Promise<void> {
+    const { locks, acknowledge, report } = this.#services;
+    const fresh = group.filter((message) => message.seq > this.#position);
+    const users = fresh.map((message) => message.from);
+    if (fresh.length > 0) report(await locks.run(users, () => this.#store(fresh)));
+    // Duplicates too: the server sends them because our acknowledgement was lost.
+    acknowledge(this.#position);
+  }
+
+  async #store(group: readonly IncomingMessage[]): Promise<IntakeReport> {
+    const { journal, history } = this.#services;
+    const firstOrdinal = await history.takeOrdinals(group.length);
+    const transaction = journal.begin();
+    const draft: Draft = { stored: [], notices: [], claims: [], consumedPreKeyCount: 0 };
+    let position = this.#position;
+    for (const [index, message] of group.entries()) {
+      if (message.seq <= position) continue;
+      position = message.seq;
+      await this.#take(transaction, message, firstOrdinal + index, draft);
+    }
+    transaction.put(KEYS.intake, NUMBER.encode(position));
+    await journal.commit(transaction);
+    this.#position = position;
+    return draft;
+  }
+
+  async #take(transaction: Transaction, message: IncomingMessage, ordinal: number, draft: Draft): Promise<void> {
+    const { sessions } = this.#services;
+    const { from, device, type, ciphertext } = message;
+    const heard = await this.#heard(transaction, from, device);
+    const opened = await sessions.open(transaction, from, device, type, ciphertext);
+    if (opened.notice !== undefined) draft.notices.push(opened.notice);
+    if ('code' in opened) {
+      const isRepeated = opened.code === 'SIG_DUPLICATE' && message.id <= heard.lastId;
+      if (!isRepeated) this.#putPlaceholder(transaction, message, ordinal, opened.code, draft);
+      return;
+    }
+    if (opened.consumedPreKeyId !== undefined) draft.consumedPreKeyCount += 1;
+    // A new identity starts counting anew, even under an old device id.
+    const known = opened.notice === undefined ? heard : NEVER_HEARD;
+    await this.#takeOpened(transaction, message, ordinal, opened, known, draft);
+  }
+
+  async #takeOpened(
+    transaction: Transaction,
+    message: IncomingMessage,
+    ordinal: number,
+    { plaintext }: Opened,
+    heard: HeardRecord,
+    draft: Draft,
+  ): Promise<void> {
+    const content = decodeContent(plaintext);
+    if (content.kind === 'malformed') {
+      return this.#putPlaceholder(transaction, message, ordinal, 'CLI_CONTENT_MALFORMED', draft);
+    }
+    const inside = content.kind === 'text' ? content : content.header;
+    if (inside !== undefined && inside.id !== message.id) {
+      return this.#putPlaceholder(transaction, message, ordinal, 'CLI_CONTENT_MISMATCH', draft);
+    }
+    // The same message encrypted twice: the server lost its record of the conversation and took a resend for new.
+    if (message.id <= heard.lastId) return;
+    const { from, device } = message;
+    transaction.put(KEYS.heard(from, device), HEARD.encode({ ...heard, lastId: message.id }));
+    const body: HistoryBody =
+      content.kind === 'text' ? { kind: 'text', text: content.text } : { kind: 'unsupported', content: plaintext };
+    this.#put(transaction, message, ordinal, body, inside?.sentAt ?? message.ts, draft);
+    if (inside === undefined) return;
+    const isNews = await this.#services.directory.claim(transaction, from, inside.phone);
+    if (isNews) draft.claims.push({ user: from, phone: inside.phone });
+  }
+
+  #putPlaceholder(
+    transaction: Transaction,
+    message: IncomingMessage,
+    ordinal: number,
+    code: ErrorCode,
+    draft: Draft,
+  ): void {
+    this.#put(transaction, message, ordinal, { kind: 'undecryptable', code }, message.ts, draft);
+  }
+
+  #put(
+    transaction: Transaction,
+    { from, device, id }: IncomingMessage,
+    ordinal: number,
+    body: HistoryBody,
+    sentAt: number,
+    draft: Draft,
+  ): void {
+    const { history, clock } = this.#services;
+    const head = { direction: 'in', number: id, device, sentAt, storedAt: clock.nowMs() } as const;
+    const record: HistoryRecord = { ...head, body, failure: undefined };
+    history.put(transaction, from, ordinal, record);
+    transaction.put(KEYS.fresh(ordinal), TEXT.encode(from));
+    draft.stored.push({ user: from, ordinal, record });
+  }
+
+  async #heard(transaction: Transaction, user: string, device: number): Promise<HeardRecord> {
+    const bytes = await transaction.get(KEYS.heard(user, device));
+    return bytes === undefined ? NEVER_HEARD : HEARD.decode(bytes);
+  }
+}

@@ -1,0 +1,37 @@
+/**
+ * The Blindbeam SDK, portable: browsers and Node. It uses web APIs only; network, disk, time and randomness are injected.
+ *
+ * ```ts
+ * const client = await createClient({ url: 'wss://chat.example', store: memoryStore(), transport, clock, random });
+ * await client.requestCode('+4915100000001');
+ * await client.confirmCode('+4915100000001', '123456');
+ * await client.connect();
+ *
+ * const message = await client.send('+4915100000002', 'hello'); // first check mark: on the server's disk
+ * void message.delivered.then(() => console.log('second check mark'));
+ *
+ * for await (const received of client.messages()) {
+ *   console.log(received.phone ?? received.from, received.text);
+ *   await received.markRead();
+ * }
+ * ```
+ *
+ * In Node, `node/index.ts` fills in everything but address and store. Reading order: `client.ts` · `outbox.ts`,
+ * `conversation.ts` · `inbox.ts`, `reader.ts` · `sessions.ts` · `connection.ts` · `store.ts`, `journal.ts`, `layout.ts`.
+ */
+
+export { Client, createClient } from './client.ts';
+export type { AccountInfo, ClientOptions } from './client.ts';
+export type { TransportClose } from './close-reason.ts';
+export type { ConnectionState } from './connection.ts';
+export type { Clock, Random } from './environment.ts';
+export { CLIENT_CODES, ClientError, codeOf, describeCode } from './errors.ts';
+export type { ClientCode, CodeEntry, ErrorCode } from './errors.ts';
+export type { ClientEvent, EventListener } from './events.ts';
+export type { HistoryRange } from './history.ts';
+export { LIMITS as CLIENT_LIMITS } from './limits.ts';
+export { memoryStore } from './memory-store.ts';
+export type { HistoryItem, MessageBody, MessageHead, MessageState, ReceivedMessage, SentMessage } from './messages.ts';
+export type { IdentityChange, IdentityPolicy } from './sessions.ts';
+export type { Durability, Store, StoreChange, StoreEntry, StoreRange, StoreSource } from './store.ts';
+export type { Transport, TransportListener, TransportSocket } from './transport.ts';

@@ -1,0 +1,80 @@
+/**
+ * Every bound of the client, its unit in the name and its reason beside it. Relations between them are asserted when
+ * this file loads, so a changed number that breaks another one fails before the first test.
+ */
+
+/** The bounds of the SDK. Constant: a caller who needs another value needs another design, or an option. */
+export const LIMITS = {
+  /** Bytes of text in one message, UTF-8. One recipient device must fit into a 16,384-byte frame with room for three. */
+  textBytesMax: 4_096,
+  /** Content is padded to a multiple of this, so that its length tells an observer little: most chat fits one block. */
+  contentBlockBytes: 160,
+  /** Bytes of encoded content accepted from a peer; a frame cannot carry more. */
+  contentBytesMax: 16_384,
+
+  /** Messages sent in one conversation and not yet acknowledged. 16 hides a round trip of 50 ms at 300 messages/s, and
+   *  keeps the echo of one refusal (each later message comes back out of order) below the server's patience. */
+  flightCountMax: 16,
+  /** Entries waiting in the outbox over all conversations: about 10 MB of memory at common sizes. */
+  outboxCountMax: 10_000,
+  /** Drafts journalled by one store write. Larger groups save no more flushes worth having. */
+  draftGroupCountMax: 64,
+  /** Refusals of one conversation in a row, without an acknowledgement between, before its device list is given up. */
+  renewalCountMax: 4,
+
+  /** Incoming messages decrypted and stored by one synced write, and acknowledged by one `<ack seq>`. */
+  intakeGroupCountMax: 128,
+  /** Messages received and not yet stored. Beyond it the connection is dropped: the server keeps what is not
+   *  acknowledged and sends it again, which is the only flow control a browser's WebSocket leaves us. */
+  intakeQueueCountMax: 4_096,
+  /** Events waiting for a slow reader of `events()`; the oldest go first, and the reader is told how many. */
+  eventQueueCountMax: 1_024,
+
+  /** One-time pre-keys made at registration, and at most in one request: the protocol's bound. */
+  preKeyCountMax: 100,
+  /** Fewer than this left at the server and the client uploads more. */
+  preKeyCountMin: 20,
+
+  /** Requests open at one time; more wait their turn. */
+  requestCountMax: 8,
+  /** A request without an answer for this long fails; the connection is probably half open. */
+  requestTimeoutMs: 15_000,
+
+  /** From dialling to `<success>`. Generous: a server under a reconnect storm admits slowly. */
+  handshakeTimeoutMs: 20_000,
+  /** Silence after which the client asks `<ping>`. Below common idle timeouts of NAT boxes (60 s and more). */
+  heartbeatQuietMs: 30_000,
+  /** Silence after a `<ping>` that proves the connection dead. */
+  heartbeatAnswerMs: 10_000,
+
+  /** First step of the backoff. The delay is uniform in 0 to the step (full jitter), which spreads a herd best. */
+  backoffBaseMs: 500,
+  /** Largest step. A server that was away for long is found again within a minute. */
+  backoffStepMsMax: 60_000,
+  /** Least pause after the server said that we ask too much (close 4429). */
+  backoffRateLimitedMsMin: 5_000,
+  /** A connection that was live for this long resets the backoff; a shorter one was part of the trouble. */
+  backoffResetMs: 10_000,
+
+  /** Least pause of a conversation after a retryable refusal that names no time. */
+  pauseMsMin: 1_000,
+  /** Longest pause of a conversation that the client chooses by itself. */
+  pauseMsMax: 60_000,
+  /** How long the echoes of a refused flight are awaited before the flight is sent again all the same. */
+  settleTimeoutMs: 5_000,
+
+  /** Bytes of frames gathered into one WebSocket message; the protocol's bound. */
+  transportMessageBytesMax: 16_384,
+  /** Records read by one scan of the store. */
+  scanCountMax: 256,
+} as const;
+
+function assertRelation(holds: boolean, relation: string): void {
+  if (!holds) throw new RangeError(`client/limits.ts: expected ${relation}`);
+}
+
+assertRelation(LIMITS.textBytesMax * 3 < LIMITS.transportMessageBytesMax, 'three devices in one message');
+assertRelation(LIMITS.flightCountMax <= LIMITS.outboxCountMax, 'a flight within the outbox');
+assertRelation(LIMITS.preKeyCountMin < LIMITS.preKeyCountMax, 'the low-water mark below the refill');
+assertRelation(LIMITS.intakeGroupCountMax <= LIMITS.intakeQueueCountMax, 'a group within the queue');
+assertRelation(LIMITS.requestTimeoutMs < LIMITS.handshakeTimeoutMs, 'a request to fail before its handshake');

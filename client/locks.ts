@@ -1,0 +1,33 @@
+/**
+ * Turns by name: whoever works on a peer's ratchet holds the peer's lock, and nobody else does.
+ *
+ * A ratchet step reads a state, computes, and writes the next one; two of them interleaved would use one message key
+ * twice. A group of incoming messages takes the locks of all its senders at once. Deadlock cannot happen because the
+ * names of one call are queued on together, in one turn, before anybody waits.
+ */
+
+/** Exclusive turns, first come first served, for each name apart. */
+export class Locks {
+  readonly #tails = new Map<string, Promise<void>>();
+
+  /**
+   * Runs `task` when every earlier task that shares a name with it has ended.
+   *
+   * @param names - Without duplicates being needed; an empty list runs at once.
+   * @returns What `task` returns; its rejection frees the names as well.
+   */
+  async run<Result>(names: readonly string[], task: () => Promise<Result>): Promise<Result> {
+    const distinct = [...new Set(names)];
+    const before = distinct.map((name) => this.#tails.get(name));
+    let release!: () => void;
+    const turn = new Promise<void>((resolve) => (release = resolve));
+    for (const name of distinct) this.#tails.set(name, turn);
+    try {
+      await Promise.all(before);
+      return await task();
+    } finally {
+      release();
+      for (const name of distinct) if (this.#tails.get(name) === turn) this.#tails.delete(name);
+    }
+  }
+}

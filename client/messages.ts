@@ -1,0 +1,74 @@
+/**
+ * Messages as the application holds them. Types only; who makes them: `conversation.ts` (outgoing), `reader.ts`
+ * (received), `history.ts` (both, from the store).
+ */
+
+import type { ErrorCode } from './errors.ts';
+
+/** How far an outgoing message has come. Each state implies the ones before it. */
+export type MessageState = 'queued' | 'sent' | 'delivered' | 'read' | 'refused';
+
+/** What a message says, or why it cannot say it. */
+export type MessageBody =
+  | { readonly kind: 'text'; readonly text: string }
+  /** Written by a later version of this software; an update will show it. */
+  | { readonly kind: 'unsupported'; readonly text: '' }
+  /** It arrived and could not be opened; `code` says why. Nothing that the application does brings it back. */
+  | { readonly kind: 'undecryptable'; readonly text: ''; readonly code: ErrorCode };
+
+/** Identity and time of a message, common to both directions. */
+export interface MessageHead {
+  /** Name of the message within this store, stable across restarts, ascending in the order of storing. */
+  readonly id: string;
+  /** Message id within its conversation: 1, 2, 3 … */
+  readonly number: number;
+  /** The sender's wall time in milliseconds. */
+  readonly sentAt: number;
+}
+
+/** A message from somebody. `text` is there for every kind, empty where there is none. */
+export type ReceivedMessage = MessageHead &
+  MessageBody & {
+    /** The sender's user id. */
+    readonly from: string;
+    /** The sending device. */
+    readonly device: number;
+    /** The sender's phone number, if known. */
+    readonly phone: string | undefined;
+    /** True when the server has confirmed that number; false for the sender's own claim. */
+    readonly phoneVerified: boolean;
+    /**
+     * Tells the sender that this message, and every earlier one of the same device, has been read.
+     *
+     * Resolves when that is noted here. The receipt leaves now, or after the next login; the server relays it and
+     * does not keep it, so a sender who is offline then never learns.
+     */
+    markRead(): Promise<void>;
+  };
+
+/** A message to somebody, in the outbox or beyond. */
+export interface SentMessage extends MessageHead {
+  /** The recipient's user id. */
+  readonly to: string;
+  readonly text: string;
+  /** The state now. */
+  readonly state: MessageState;
+  /** Resolves at the server's durable acknowledgement; rejects with the server's code when it is refused for good. */
+  readonly sent: Promise<void>;
+  /** Resolves when one of the recipient's devices has stored it. Stays pending for as long as that takes, or for ever. */
+  readonly delivered: Promise<void>;
+  /** Resolves when the recipient has read it; recipients need not say so. */
+  readonly read: Promise<void>;
+}
+
+/** A stored message of either direction. */
+export type HistoryItem = MessageHead &
+  MessageBody & {
+    readonly direction: 'in' | 'out';
+    /** The other side's user id. */
+    readonly peer: string;
+    /** Outgoing only. */
+    readonly state: MessageState | undefined;
+    /** Set when `state` is `refused`. */
+    readonly failure: ErrorCode | undefined;
+  };

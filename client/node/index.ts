@@ -1,0 +1,44 @@
+/**
+ * The Blindbeam SDK for Node: the portable client with Node's network, disk, clock and randomness filled in.
+ *
+ * ```ts
+ * const client = await createClient({ url: 'ws://127.0.0.1:7400', store: './alice' });
+ * ```
+ */
+
+import { createClient as createPortableClient } from '../index.ts';
+import type { Client, IdentityPolicy, StoreSource } from '../index.ts';
+import { diskStore } from './disk-store.ts';
+import { systemClock, systemRandom } from './system.ts';
+import { wsTransport } from './ws-transport.ts';
+
+export * from '../index.ts';
+export { diskStore } from './disk-store.ts';
+export { systemClock, systemRandom } from './system.ts';
+export { wsTransport } from './ws-transport.ts';
+
+/** What a client in Node needs to be told. */
+export interface NodeClientOptions {
+  /** The server: `ws://host:port` or `wss://…`; the path `/ws` is added. */
+  readonly url: string;
+  /** A directory, or a store of your own. */
+  readonly store: string | StoreSource;
+  /** Asked when a peer shows a new identity key; accepts if not given. */
+  readonly trustIdentity?: IdentityPolicy;
+}
+
+/**
+ * Opens the store and makes a client on it, offline.
+ *
+ * @throws {ClientError} CLI_STORE_LOCKED when another process uses the directory; CLI_STORE_CORRUPT.
+ */
+export function createClient(options: NodeClientOptions): Promise<Client> {
+  const store = typeof options.store === 'string' ? diskStore(options.store) : options.store;
+  return createPortableClient({
+    ...options,
+    store,
+    transport: wsTransport,
+    clock: systemClock,
+    random: systemRandom,
+  });
+}

@@ -1,0 +1,66 @@
+/**
+ * The transport over the `ws` package: the only file that imports it.
+ *
+ * It adds nothing to a WebSocket but the promises of `transport.ts`: one `onClose`, none after `close()`, binary only.
+ */
+
+import { WebSocket } from 'ws';
+import type { RawData } from 'ws';
+import { LIMITS } from '../limits.ts';
+import type { Transport, TransportListener, TransportSocket } from '../transport.ts';
+
+/** The subprotocol of `docs/protocol.md`. */
+const SUBPROTOCOL = 'blindbeam.1';
+
+/** Dials with Node's TCP and TLS. */
+export const wsTransport: Transport = Object.freeze({
+  dial(url: string, listener: TransportListener): TransportSocket {
+    return new WsSocket(endpointOf(url), listener);
+  },
+});
+
+class WsSocket implements TransportSocket {
+  readonly #socket: WebSocket;
+
+  constructor(url: URL, listener: TransportListener) {
+    const socket = new WebSocket(url, SUBPROTOCOL, {
+      maxPayload: LIMITS.transportMessageBytesMax,
+      // The bytes are ciphertext: compressing them costs memory on both sides and gains nothing.
+      perMessageDeflate: false,
+      handshakeTimeout: LIMITS.handshakeTimeoutMs,
+    });
+    socket.binaryType = 'nodebuffer';
+    socket.on('message', (data: RawData, isBinary: boolean) => {
+      if (isBinary) listener.onMessage(data as Buffer);
+      else socket.close(4400, 'APP_PROTOCOL');
+    });
+    // An error is always followed by `close`, which says all that is needed; unheard, it would end the process.
+    socket.on('error', ignore);
+    socket.on('close', (code: number, reason: Buffer) => listener.onClose({ code, reason: reason.toString('utf8') }));
+    this.#socket = socket;
+  }
+
+  send(bytes: Uint8Array): void {
+    // A copy: ws masks into a buffer of its own, except for the one mask in 2^32 that is zero.
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(bytes.slice());
+  }
+
+  close(): void {
+    this.#socket.removeAllListeners('message').removeAllListeners('close');
+    // A peer that never answers the close frame must not keep us; ws gives it 30 s, too long for a prompt.
+    if (this.#socket.readyState === WebSocket.CONNECTING) this.#socket.terminate();
+    else this.#socket.close(1000);
+  }
+}
+
+/** Adds the path `/ws` unless the address has one. */
+function endpointOf(url: string): URL {
+  const endpoint = new URL(url);
+  if (endpoint.protocol !== 'ws:' && endpoint.protocol !== 'wss:') {
+    throw new TypeError('"url" expected a ws: or wss: address');
+  }
+  if (endpoint.pathname === '/') endpoint.pathname = '/ws';
+  return endpoint;
+}
+
+function ignore(): void {}

@@ -1,0 +1,36 @@
+/**
+ * Registering a store's number anew: what of the old device goes, and what stays.
+ *
+ * The server gives a new device and a new, empty inbox. So the old keys and ratchets go, the inbox position starts again, and what
+ * waits in the outbox loses its ciphertext and is encrypted anew. History, watermarks and the identities that were seen
+ * of others stay: a fresh start of ours is no reason to trust others blindly again.
+ */
+
+import type { Journal, Transaction } from './journal.ts';
+import { KEYS, OUTBOX } from './layout.ts';
+import { LIMITS } from './limits.ts';
+import { SIGNAL_KEYS } from './sessions.ts';
+import type { StoreEntry } from './store.ts';
+
+/** Adds to `transaction` everything that ends with the old device. */
+export async function retireDevice(journal: Journal, transaction: Transaction): Promise<void> {
+  const identities = SIGNAL_KEYS.identities('');
+  for await (const { key } of scan(journal, SIGNAL_KEYS.all)) {
+    if (!key.startsWith(identities)) transaction.delete(key);
+  }
+  for await (const { key, value } of scan(journal, KEYS.outboxes)) {
+    transaction.put(key, OUTBOX.encode({ ...OUTBOX.decode(value), sealed: [] }));
+  }
+  transaction.delete(KEYS.intake);
+}
+
+/** Every entry under a prefix, page by page. */
+export async function* scan(journal: Journal, prefix: string): AsyncGenerator<StoreEntry, void> {
+  let after = prefix;
+  for (;;) {
+    const page = await journal.list({ prefix, after, limit: LIMITS.scanCountMax });
+    yield* page;
+    if (page.length < LIMITS.scanCountMax) return;
+    after = page.at(-1)!.key;
+  }
+}

@@ -1,0 +1,276 @@
+/**
+ * Glue to the Signal half: which record belongs to which device, and whose identity is believed.
+ *
+ * Every operation works inside a transaction of the caller's and writes the next ratchet state there, so that the state
+ * becomes durable together with what was made of it (a ciphertext in the outbox, a text in the history) or not at all.
+ * The caller holds the peer's lock. This file knows no wire and no clock.
+ *
+ *   key                        record
+ *   signal/session/<user>/<d>  session record of that device, as the Signal half encodes it
+ *   signal/identity/<user>     identity keys seen of that user, by device: what trust on first use remembers
+ *   signal/onetime/<id>        one of our one-time pre-keys; deleted with the session that consumes it
+ *   signal/signed/<id>         one of our signed pre-keys
+ */
+
+import {
+  decodeSessionRecord,
+  decryptPreKeyMessage,
+  decryptRatchetMessage,
+  encodeSessionRecord,
+  encrypt,
+  hasSession,
+  initiateSession,
+  isSignalError,
+  keyPair,
+  readPreKeyHeader,
+} from '../protocol/signal/index.ts';
+import type { KeyPair, LocalIdentity, PreKeyBundle, SessionRecord } from '../protocol/signal/index.ts';
+import type { Decrypted, DecryptedPreKeyMessage, SignalError } from '../protocol/signal/index.ts';
+import type { Random } from './environment.ts';
+import { ClientError } from './errors.ts';
+import type { ErrorCode } from './errors.ts';
+import type { RecordSource, Transaction } from './journal.ts';
+import type { SealedRecord } from './layout.ts';
+import { RecordReader, RecordWriter } from './record.ts';
+
+/** The keys of this file's records. */
+export const SIGNAL_KEYS = {
+  all: 'signal/',
+  session: (user: string, device: number): string => `signal/session/${user}/${device}`,
+  identities: (user: string): string => `signal/identity/${user}`,
+  oneTime: (id: number): string => `signal/onetime/${id}`,
+  signed: (id: number): string => `signal/signed/${id}`,
+} as const;
+
+/** A peer's device shows another identity than the ones known of that user. */
+export interface IdentityChange {
+  readonly user: string;
+  readonly device: number;
+  /** Identity keys seen before, 33 bytes each. */
+  readonly known: readonly Uint8Array[];
+  /** 33 bytes. */
+  readonly current: Uint8Array;
+}
+
+/** Decides on a changed identity; the first one of a user is trusted without asking. */
+export type IdentityPolicy = (change: IdentityChange) => boolean | Promise<boolean>;
+
+/** What an operation has to tell beside its result. */
+export interface IdentityNotice {
+  readonly user: string;
+  readonly device: number;
+  readonly accepted: boolean;
+}
+
+/** A refusal, as data; the transaction then holds nothing of the refused step. */
+export interface SessionRefusal {
+  readonly code: ErrorCode;
+  readonly notice?: IdentityNotice | undefined;
+}
+
+/** An opened message. */
+export interface Opened {
+  readonly plaintext: Uint8Array;
+  readonly notice: IdentityNotice | undefined;
+  /** Id of the one-time pre-key of ours that this message used up. */
+  readonly consumedPreKeyId: number | undefined;
+}
+
+/** The sessions of one account. */
+export class Sessions {
+  readonly #local: LocalIdentity;
+  readonly #random: (length: number) => Uint8Array;
+  readonly #policy: IdentityPolicy;
+
+  constructor(local: LocalIdentity, random: Random, policy: IdentityPolicy) {
+    this.#local = local;
+    this.#random = (length) => random.bytes(length);
+    this.#policy = policy;
+  }
+
+  /** Whether messages for this device can be encrypted without its bundle. */
+  async has(source: RecordSource, user: string, device: number): Promise<boolean> {
+    return hasSession(await this.#load(source, user, device));
+  }
+
+  /**
+   * Begins a session from a bundle.
+   *
+   * @returns A notice when the identity changed and was accepted; CLI_IDENTITY_REFUSED; CLI_BUNDLE_INVALID.
+   */
+  async establish(
+    transaction: Transaction,
+    user: string,
+    bundle: PreKeyBundle,
+  ): Promise<{ readonly notice: IdentityNotice | undefined } | SessionRefusal> {
+    const record = await this.#load(transaction, user, bundle.deviceId);
+    const begun = initiateSession(this.#local, bundle, record, this.#random);
+    if (isSignalError(begun)) return { code: 'CLI_BUNDLE_INVALID' };
+    const notice = await this.#judgeIdentity(transaction, user, bundle.deviceId, bundle.identityKey);
+    if (notice?.accepted === false) return { code: 'CLI_IDENTITY_REFUSED', notice };
+    this.#save(transaction, user, bundle.deviceId, begun.record);
+    return { notice };
+  }
+
+  /**
+   * Encrypts for each device.
+   *
+   * @returns One ciphertext a device, in their order; `SIG_NO_SESSION` when one of them has none.
+   */
+  async seal(
+    transaction: Transaction,
+    user: string,
+    devices: readonly number[],
+    plaintext: Uint8Array,
+  ): Promise<SealedRecord[] | SessionRefusal> {
+    const steps: { device: number; record: SessionRecord; sealed: SealedRecord }[] = [];
+    for (const device of devices) {
+      const record = await this.#load(transaction, user, device);
+      if (record === undefined) return { code: 'SIG_NO_SESSION' };
+      const step = encrypt(record, this.#local, plaintext);
+      if (isSignalError(step)) return { code: step.code };
+      const { type, ciphertext } = step;
+      steps.push({ device, record: step.record, sealed: { device, type, ciphertext } });
+    }
+    for (const { device, record } of steps) this.#save(transaction, user, device, record);
+    return steps.map((step) => step.sealed);
+  }
+
+  /**
+   * Decrypts a message of a device.
+   *
+   * @param ciphertext - Borrowed.
+   * @returns The plaintext, owned; or the Signal half's code, or CLI_IDENTITY_REFUSED.
+   */
+  async open(
+    transaction: Transaction,
+    user: string,
+    device: number,
+    type: 'prekey' | 'ratchet',
+    ciphertext: Uint8Array,
+  ): Promise<Opened | SessionRefusal> {
+    const record = await this.#load(transaction, user, device);
+    const step = await this.#decrypt(transaction, record, type, ciphertext);
+    if (isSignalError(step)) return { code: step.code };
+    const notice = await this.#judgeIdentity(transaction, user, device, step.remoteIdentityKey);
+    if (notice?.accepted === false) return { code: 'CLI_IDENTITY_REFUSED', notice };
+    this.#save(transaction, user, device, step.record);
+    const consumedPreKeyId = (step as DecryptedPreKeyMessage).consumedOneTimePreKeyId;
+    if (consumedPreKeyId !== undefined) transaction.delete(SIGNAL_KEYS.oneTime(consumedPreKeyId));
+    return { plaintext: step.plaintext, notice, consumedPreKeyId };
+  }
+
+  /** Drops what is remembered of a device that its user no longer has; its identity stays known. */
+  forget(transaction: Transaction, user: string, device: number): void {
+    transaction.delete(SIGNAL_KEYS.session(user, device));
+  }
+
+  async #decrypt(
+    source: RecordSource,
+    record: SessionRecord | undefined,
+    type: 'prekey' | 'ratchet',
+    ciphertext: Uint8Array,
+  ): Promise<Decrypted | SignalError> {
+    if (type === 'ratchet') {
+      if (record === undefined) return { code: 'SIG_NO_SESSION', message: 'no record of the device' };
+      return decryptRatchetMessage(record, this.#local, ciphertext, this.#random);
+    }
+    const header = readPreKeyHeader(ciphertext);
+    if (isSignalError(header)) return header;
+    // The Signal half asks synchronously, so the two keys that the message names are fetched beforehand.
+    const signed = await loadKeyPair(source, SIGNAL_KEYS.signed(header.signedPreKeyId));
+    const oneTimeId = header.oneTimePreKeyId;
+    const oneTime = oneTimeId === undefined ? undefined : await loadKeyPair(source, SIGNAL_KEYS.oneTime(oneTimeId));
+    const keys = {
+      signedPreKey: (id: number) => (id === header.signedPreKeyId ? signed : undefined),
+      oneTimePreKey: (id: number) => (id === oneTimeId ? oneTime : undefined),
+    };
+    return decryptPreKeyMessage(record, this.#local, keys, ciphertext, this.#random);
+  }
+
+  /**
+   * Trust on first use, by user and not by device: a number registered anew comes with a new device id, and a server that
+   * slips in a device must not pass as a first contact.
+   */
+  async #judgeIdentity(
+    transaction: Transaction,
+    user: string,
+    device: number,
+    current: Uint8Array,
+  ): Promise<IdentityNotice | undefined> {
+    const stored = await transaction.get(SIGNAL_KEYS.identities(user));
+    const known = stored === undefined ? [] : decodeIdentities(stored);
+    const isKnown = known.some((entry) => entry.device === device && sameBytes(entry.key, current));
+    if (isKnown) return undefined;
+    const keys = known.map((entry) => entry.key);
+    const isFirst = known.length === 0;
+    const accepted = isFirst || (await this.#consent({ user, device, known: keys, current: current.slice() }));
+    if (accepted) {
+      const others = known.filter((entry) => entry.device !== device);
+      transaction.put(SIGNAL_KEYS.identities(user), encodeIdentities([...others, { device, key: current }]));
+    }
+    return isFirst ? undefined : { user, device, accepted };
+  }
+
+  /** Asks the policy; one that fails has not consented. */
+  async #consent(change: IdentityChange): Promise<boolean> {
+    try {
+      return await this.#policy(change);
+    } catch {
+      return false;
+    }
+  }
+
+  async #load(source: RecordSource, user: string, device: number): Promise<SessionRecord | undefined> {
+    const bytes = await source.get(SIGNAL_KEYS.session(user, device));
+    if (bytes === undefined) return undefined;
+    const record = decodeSessionRecord(bytes);
+    if (isSignalError(record)) throw new ClientError('CLI_STORE_CORRUPT', { cause: record });
+    return record;
+  }
+
+  #save(transaction: Transaction, user: string, device: number, record: SessionRecord): void {
+    transaction.put(SIGNAL_KEYS.session(user, device), encodeSessionRecord(record));
+  }
+}
+
+/** The two halves of a stored pre-key. */
+export function encodeKeyPair(pair: KeyPair): Uint8Array {
+  return new RecordWriter().bytes(pair.publicKey).bytes(pair.privateKey).finish();
+}
+
+/** Reads what `encodeKeyPair` wrote. @throws {ClientError} CLI_STORE_CORRUPT. */
+export function decodeKeyPair(bytes: Uint8Array): KeyPair {
+  const reader = new RecordReader(bytes);
+  const [publicKey, privateKey] = [reader.bytes(), reader.bytes()];
+  if (reader.failed || publicKey.length !== 33 || privateKey.length !== 32) throw new ClientError('CLI_STORE_CORRUPT');
+  return keyPair(publicKey, privateKey);
+}
+
+async function loadKeyPair(source: RecordSource, key: string): Promise<KeyPair | undefined> {
+  const bytes = await source.get(key);
+  return bytes === undefined ? undefined : decodeKeyPair(bytes);
+}
+
+interface KnownIdentity {
+  readonly device: number;
+  readonly key: Uint8Array;
+}
+
+function encodeIdentities(identities: readonly KnownIdentity[]): Uint8Array {
+  const writer = new RecordWriter();
+  for (const { device, key } of identities) writer.byte(device).bytes(key);
+  return writer.finish();
+}
+
+function decodeIdentities(bytes: Uint8Array): KnownIdentity[] {
+  const reader = new RecordReader(bytes);
+  const identities: KnownIdentity[] = [];
+  while (reader.remainingBytes > 0 && !reader.failed) identities.push({ device: reader.byte(), key: reader.bytes() });
+  if (reader.failed) throw new ClientError('CLI_STORE_CORRUPT');
+  return identities;
+}
+
+function sameBytes(left: Uint8Array, right: Uint8Array): boolean {
+  return left.length === right.length && left.every((byte, index) => byte === right[index]);
+}

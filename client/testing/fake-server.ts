@@ -1,0 +1,393 @@
+/**
+ * The other side of the transport, in memory: what `docs/protocol.md` lets a client expect of a server, and faults on
+ * demand. It speaks real bytes through the real codec; only the network, the disk and the other users are missing.
+ *
+ * Faithful where a client could tell: idempotent ids, cumulative acknowledgements and receipts, device lists, one-time
+ * keys handed out once, entries kept until acknowledged, replaced and unregistered devices. It never forgets, and it
+ * answers at once. Faults: `isDown`, `dropAll`, `onReceive` (drop before or after a stanza took effect), `refuseNext`.
+ */
+
+import {
+  eachStanza,
+  FrameWriter,
+  isWireError,
+  parseClientMessage,
+  serverStanza,
+} from '../../protocol/wire/index.ts';
+import type {
+  Answer,
+  AuthMessage,
+  ClientMessage,
+  ConfirmRequest,
+  DeviceBundle,
+  ErrorMessage,
+  IncomingMessage,
+  OutgoingMessage,
+  ServerMessage,
+} from '../../protocol/wire/index.ts';
+import { primitives } from '../../protocol/signal/primitives.ts';
+import type { Clock, Random } from '../environment.ts';
+import { loginStatement } from '../login-key.ts';
+import type { Transport, TransportListener, TransportSocket } from '../transport.ts';
+
+/** The code that every number gets. */
+export const CODE = '123456';
+
+type Refusal = Omit<ErrorMessage, 'kind' | 'to' | 'id' | 'text'>;
+
+/** What becomes of a stanza that arrives: it works, or the connection is lost before or after it took effect. */
+export type Fate = 'ok' | 'drop-before' | 'drop-after';
+
+interface Device {
+  readonly user: string;
+  readonly id: number;
+  readonly keys: ConfirmRequest;
+  oneTime: ConfirmRequest['oneTime'];
+  seq: number;
+  inbox: IncomingMessage[];
+  peer: ServerConnection | undefined;
+}
+
+interface ConversationRecord {
+  accepted: number;
+  delivered: number;
+}
+
+/** A server for tests. */
+export class FakeServer {
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #users = new Map<string, string>();
+  readonly #devices = new Map<string, Device>();
+  readonly #conversations = new Map<string, ConversationRecord>();
+  readonly #connections = new Set<ServerConnection>();
+  #nextDevice = 1;
+  #refusals: { readonly to: string; readonly id: number | undefined; readonly refusal: Refusal }[] = [];
+  /** Dialling fails while true. */
+  isDown = false;
+  /** Decides the fate of each stanza of a logged-in client. */
+  onReceive: (message: ClientMessage, user: string) => Fate = () => 'ok';
+  /** Every stanza that took effect, with the user that sent it. */
+  readonly log: { readonly user: string; readonly message: ClientMessage }[] = [];
+
+  constructor(clock: Clock, random: Random) {
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  /** The way to this server. */
+  get transport(): Transport {
+    return { dial: (_url, listener) => this.#accept(listener) };
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  /** Cuts every connection, or those of one user, as a network does. */
+  dropAll(user?: string): void {
+    for (const connection of [...this.#connections]) {
+      if (user === undefined || connection.device?.user === user) connection.end({ code: 1006, reason: '' });
+    }
+  }
+
+  /** Closes the connection of a user with a code of the protocol. */
+  closeWith(user: string, code: number, reason: string): void {
+    for (const connection of [...this.#connections]) {
+      if (connection.device?.user === user) connection.end({ code, reason });
+    }
+  }
+
+  /** Refuses the next message to a user, or the one with `id`, once. */
+  refuseNext(to: string, refusal: Refusal, id?: number): void {
+    this.#refusals.push({ to, id, refusal });
+  }
+
+  userOf(phone: string): string {
+    return this.#users.get(phone)!;
+  }
+
+  /** Entries that wait for a user's device. */
+  inboxCount(user: string): number {
+    return this.#devices.get(user)?.inbox.length ?? 0;
+  }
+
+  /** One-time pre-keys left of a user's device. */
+  preKeyCount(user: string): number {
+    return this.#devices.get(user)?.oneTime.length ?? 0;
+  }
+
+  /** Takes one-time pre-keys away, as requests of strangers do. */
+  consumePreKeys(user: string, count: number): void {
+    const device = this.#devices.get(user)!;
+    device.oneTime = device.oneTime.slice(count);
+  }
+
+  /** Forgets what it accepted: a server that lost its disk. `accepted` pretends another state. */
+  rewriteConversation(from: string, to: string, accepted: number): void {
+    const device = this.#devices.get(from)!;
+    this.#conversations.set(conversationKey(device, to), { accepted, delivered: accepted });
+  }
+
+  /** Puts bytes into a user's inbox as if `from` had sent them. */
+  inject(to: string, from: string, message: Pick<IncomingMessage, 'id' | 'type' | 'ciphertext' | 'device'>): void {
+    this.#deliver(this.#devices.get(to)!, from, message);
+  }
+
+  /** Sends all that waits for a user once more, as after a lost acknowledgement. */
+  redeliver(user: string, entries: readonly IncomingMessage[]): void {
+    const device = this.#devices.get(user)!;
+    for (const entry of entries) device.peer?.say(entry);
+  }
+
+  /** What waits for a user. */
+  inboxOf(user: string): readonly IncomingMessage[] {
+    return [...this.#devices.get(user)!.inbox];
+  }
+
+  #accept(listener: TransportListener): TransportSocket {
+    const connection = new ServerConnection(listener, this.#random.bytes(32), {
+      receive: (message) => this.#receive(connection, message),
+      ended: () => this.#forget(connection),
+    });
+    if (this.isDown) connection.end({ code: 1006, reason: '' });
+    else {
+      this.#connections.add(connection);
+      connection.say({ kind: 'stream', version: 1, ts: this.#clock.nowMs(), nonce: connection.nonce });
+    }
+    return connection.socket;
+  }
+
+  #forget(connection: ServerConnection): void {
+    this.#connections.delete(connection);
+    if (connection.device?.peer === connection) connection.device.peer = undefined;
+  }
+
+  #receive(connection: ServerConnection, message: ClientMessage): void {
+    const user = connection.device?.user;
+    const fate = user === undefined ? 'ok' : this.onReceive(message, user);
+    if (fate === 'drop-before') return connection.end({ code: 1006, reason: '' });
+    if (user !== undefined) this.log.push({ user, message });
+    this.#handle(connection, message);
+    if (fate === 'drop-after') connection.end({ code: 1006, reason: '' });
+  }
+
+  #handle(connection: ServerConnection, message: ClientMessage): void {
+    switch (message.kind) {
+      case 'auth':
+        return this.#login(connection, message);
+      case 'iq-get':
+      case 'iq-set':
+        return this.#answer(connection, message.id, message.request);
+      case 'message':
+        return this.#take(connection, connection.device!, message);
+      case 'inbox-ack':
+        return this.#acknowledge(connection.device!, message.seq);
+      case 'receipt': {
+        const sender = this.#devices.get(message.to);
+        const from = connection.device!.user;
+        sender?.peer?.say({ kind: 'receipt', type: 'read', from, id: message.id, ts: this.#clock.nowMs() });
+        return;
+      }
+      case 'ping':
+        return connection.say({ kind: 'pong', id: message.id });
+    }
+  }
+
+  #login(connection: ServerConnection, { user, device: id, signature }: AuthMessage): void {
+    const device = this.#devices.get(user);
+    if (device === undefined || device.id !== id) return refuseLogin(connection, 'APP_UNKNOWN_DEVICE');
+    const statement = loginStatement(connection.nonce, user, id);
+    if (!primitives.verifyEd25519(device.keys.login, statement, signature)) {
+      return refuseLogin(connection, 'APP_BAD_SIGNATURE');
+    }
+    device.peer?.end({ code: 4409, reason: 'APP_REPLACED' });
+    device.peer = connection;
+    connection.device = device;
+    const ts = this.#clock.nowMs();
+    connection.say({ kind: 'success', user, device: id, ts, preKeys: device.oneTime.length });
+    for (const entry of device.inbox) connection.say(entry);
+    connection.say({ kind: 'offline' });
+  }
+
+  #answer(
+    connection: ServerConnection,
+    id: number,
+    request: (ClientMessage & { kind: 'iq-get' | 'iq-set' })['request'],
+  ): void {
+    const answer = this.#answerTo(connection, request);
+    if (typeof answer === 'string') connection.say({ kind: 'iq-error', id, code: answer, text: '' });
+    else connection.say({ kind: 'iq-result', id, answer });
+  }
+
+  #answerTo(
+    connection: ServerConnection,
+    request: (ClientMessage & { kind: 'iq-get' | 'iq-set' })['request'],
+  ): Answer | string {
+    switch (request.kind) {
+      case 'register':
+        return { kind: 'register', expires: 300 };
+      case 'confirm':
+        return request.code === CODE ? this.#register(request) : 'APP_BAD_CODE';
+      case 'contact': {
+        const user = this.#users.get(request.phone);
+        return user === undefined ? 'APP_UNKNOWN_USER' : { kind: 'contact', phone: request.phone, user };
+      }
+      case 'bundle':
+        return this.#bundle(request.user);
+      case 'prekey-upload':
+        connection.device!.oneTime = [...connection.device!.oneTime, ...request.oneTime];
+        return { kind: 'prekeys', count: connection.device!.oneTime.length };
+      case 'prekey-count':
+        return { kind: 'prekeys', count: connection.device!.oneTime.length };
+      case 'receipts': {
+        const record = this.#conversations.get(conversationKey(connection.device!, request.to));
+        const { accepted = 0, delivered = 0 } = record ?? {};
+        return { kind: 'receipts', to: request.to, sent: accepted, delivered };
+      }
+    }
+  }
+
+  #register(request: ConfirmRequest): Answer {
+    const user = this.#users.get(request.phone) ?? String(100_000_000_000_000 + this.#users.size);
+    this.#users.set(request.phone, user);
+    this.#devices.get(user)?.peer?.end({ code: 4410, reason: 'APP_UNREGISTERED' });
+    const id = this.#nextDevice++;
+    const device = { user, id, keys: request, oneTime: request.oneTime, seq: 0, inbox: [], peer: undefined };
+    this.#devices.set(user, device);
+    return { kind: 'account', user, device: id };
+  }
+
+  #bundle(user: string): Answer | string {
+    const device = this.#devices.get(user);
+    if (device === undefined) return 'APP_UNKNOWN_USER';
+    const { identity, registration, signed } = device.keys;
+    const [oneTime, ...rest] = device.oneTime;
+    device.oneTime = rest;
+    const bundle: DeviceBundle = { id: device.id, registration, identity, signed, oneTime };
+    return { kind: 'bundle', user, devices: [bundle] };
+  }
+
+  #take(connection: ServerConnection, sender: Device, message: OutgoingMessage): void {
+    const refusal = this.#refusalOf(sender, message);
+    const { to, id } = message;
+    if (refusal !== undefined) return connection.say({ kind: 'error', to, id, text: '', ...refusal });
+    const record = this.#conversations.get(conversationKey(sender, to)) ?? { accepted: id - 1, delivered: 0 };
+    this.#conversations.set(conversationKey(sender, to), record);
+    if (id === record.accepted + 1) {
+      record.accepted = id;
+      const { type, ciphertext } = message.envelopes[0]!;
+      connection.say({ kind: 'ack', to, id, ts: this.#clock.nowMs() });
+      this.#deliver(this.#devices.get(to)!, sender.user, { id, type, ciphertext, device: sender.id });
+    } else connection.say({ kind: 'ack', to, id, ts: this.#clock.nowMs() });
+  }
+
+  #refusalOf(sender: Device, { to, id, envelopes }: OutgoingMessage): Refusal | undefined {
+    const planned = this.#refusals.findIndex((entry) => entry.to === to && (entry.id ?? id) === id);
+    if (planned !== -1) return this.#refusals.splice(planned, 1)[0]!.refusal;
+    const record = this.#conversations.get(conversationKey(sender, to));
+    if (record !== undefined && id <= record.accepted) return undefined;
+    const expected = record === undefined ? id : record.accepted + 1;
+    if (id > expected) return { code: 'APP_OUT_OF_ORDER', expected };
+    const device = this.#devices.get(to);
+    if (device === undefined) return { code: 'APP_UNKNOWN_USER' };
+    const isRight = envelopes.length === 1 && envelopes[0]!.device === device.id;
+    return isRight ? undefined : { code: 'APP_DEVICES_CHANGED', devices: [device.id] };
+  }
+
+  #deliver(
+    device: Device,
+    from: string,
+    message: Pick<IncomingMessage, 'id' | 'type' | 'ciphertext' | 'device'>,
+  ): void {
+    const { id, type, ciphertext, device: sender } = message;
+    const head = { kind: 'message', from, device: sender, id, seq: (device.seq += 1) } as const;
+    const entry: IncomingMessage = { ...head, ts: this.#clock.nowMs(), type, ciphertext: ciphertext.slice() };
+    device.inbox.push(entry);
+    device.peer?.say(entry);
+  }
+
+  #acknowledge(device: Device, seq: number): void {
+    const done = device.inbox.filter((entry) => entry.seq <= seq);
+    device.inbox = device.inbox.filter((entry) => entry.seq > seq);
+    for (const { from, device: senderDevice, id } of done) {
+      const sender = this.#devices.get(from);
+      if (sender?.id !== senderDevice) continue;
+      const record = this.#conversations.get(conversationKey(sender, device.user));
+      if (record !== undefined) record.delivered = Math.max(record.delivered, id);
+      sender.peer?.say({ kind: 'receipt', type: 'delivered', from: device.user, id, ts: this.#clock.nowMs() });
+    }
+  }
+}
+
+interface ServerHooks {
+  receive(message: ClientMessage): void;
+  ended(): void;
+}
+
+/** The server's end of one socket. What each side says arrives a turn later, in order; what is under way at a cut is lost. */
+class ServerConnection {
+  readonly nonce: Uint8Array;
+  readonly socket: TransportSocket;
+  device: Device | undefined;
+  readonly #listener: TransportListener;
+  readonly #hooks: ServerHooks;
+  #isOpen = true;
+
+  constructor(listener: TransportListener, nonce: Uint8Array, hooks: ServerHooks) {
+    this.nonce = nonce;
+    this.#listener = listener;
+    this.#hooks = hooks;
+    this.socket = { send: (bytes) => this.#hear(bytes.slice()), close: () => this.#hangUp() };
+  }
+
+  /** Says something; dropped when the connection has ended by the time it would arrive. */
+  say(message: ServerMessage): void {
+    const writer = new FrameWriter();
+    writer.append(serverStanza(message));
+    const bytes = writer.bytes().slice();
+    queueMicrotask(() => {
+      if (this.#isOpen) this.#listener.onMessage(bytes);
+    });
+  }
+
+  end(close: { readonly code: number; readonly reason: string }): void {
+    if (!this.#isOpen) return;
+    // A close frame comes after what was said before it; a cut does not wait.
+    const finish = (): void => {
+      if (!this.#isOpen) return;
+      this.#isOpen = false;
+      this.#hooks.ended();
+      queueMicrotask(() => this.#listener.onClose(close));
+    };
+    if (close.code === 1006) finish();
+    else queueMicrotask(finish);
+  }
+
+  #hear(bytes: Uint8Array): void {
+    queueMicrotask(() => {
+      if (!this.#isOpen) return;
+      const refusal = eachStanza(bytes, (stanza) => {
+        const message = parseClientMessage(stanza);
+        if (isWireError(message)) throw new Error(`the client said what no client says: ${message.message}`);
+        if (this.#isOpen) this.#hooks.receive(message);
+      });
+      if (refusal !== undefined) throw new Error(`the client sent what does not decode: ${refusal.message}`);
+    });
+  }
+
+  #hangUp(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#hooks.ended();
+  }
+}
+
+function conversationKey(sender: Device, to: string): string {
+  return `${sender.user}:${sender.id}>${to}`;
+}
+
+function refuseLogin(connection: ServerConnection, code: string): void {
+  connection.say({ kind: 'failure', code, text: '' });
+  connection.end({ code: 4401, reason: code });
+}

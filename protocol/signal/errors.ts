@@ -1,0 +1,112 @@
+/**
+ * What can go wrong with well-meant and ill-meant input: stable codes, as plain data.
+ *
+ * An error is `{ code, message }` and nothing else, so that it crosses threads and storage; compare codes, never
+ * messages. The message is the catalogue's own sentence: no key, no id and no byte of input enters it. A developer's
+ * wrong call throws `TypeError` or `RangeError` instead and is not listed. Read next: `session.ts` (who returns what).
+ */
+
+/** One row of the catalogue. */
+export interface ErrorEntry {
+  /** What it says, in one sentence; the `message` of the error. */
+  readonly meaning: string;
+  /** How it comes about. */
+  readonly cause: string;
+  /** What the caller does about it. */
+  readonly action: string;
+}
+
+export type SignalErrorCode =
+  | 'SIG_MALFORMED'
+  | 'SIG_UNSUPPORTED_VERSION'
+  | 'SIG_BAD_KEY'
+  | 'SIG_BAD_SIGNATURE'
+  | 'SIG_BAD_MAC'
+  | 'SIG_DUPLICATE'
+  | 'SIG_TOO_FAR'
+  | 'SIG_UNKNOWN_PREKEY'
+  | 'SIG_NO_SESSION'
+  | 'SIG_LOCAL_IDENTITY_CHANGED'
+  | 'SIG_CHAIN_EXHAUSTED'
+  | 'SIG_TOO_LARGE';
+
+export const SIGNAL_ERRORS: Readonly<Record<SignalErrorCode, ErrorEntry>> = Object.freeze({
+  SIG_MALFORMED: {
+    meaning: 'The bytes are not a message or record of this format.',
+    cause: 'Damaged, truncated or oversized input, fields missing, repeated or out of order, or padding that is wrong.',
+    action: 'Drop the message. For a record: the store is damaged; start a new session.',
+  },
+  SIG_UNSUPPORTED_VERSION: {
+    meaning: 'The session version is not one that this implementation speaks.',
+    cause: 'A correspondent with a much older or newer client, or a record written by a newer release.',
+    action: 'Ask the user to update; keep the message until then.',
+  },
+  SIG_BAD_KEY: {
+    meaning: 'A public key is not canonical, or is of small order.',
+    cause: 'A broken or malicious peer or server: such keys force a known shared secret.',
+    action: 'Refuse the bundle or message. Fetching the bundle again may help if only the server was at fault.',
+  },
+  SIG_BAD_SIGNATURE: {
+    meaning: 'The signed pre-key is not signed by the identity key of its bundle.',
+    cause: 'The server exchanged a key of the bundle, or the bundle was damaged.',
+    action: 'Refuse the bundle; do not send. Report it to the user if it repeats.',
+  },
+  SIG_BAD_MAC: {
+    meaning: 'No session of the record authenticates the message.',
+    cause: 'A forged or damaged message, or one of a session that the record has forgotten.',
+    action: 'Drop the message. If genuine ones keep failing, start a new session with a fresh bundle.',
+  },
+  SIG_DUPLICATE: {
+    meaning: 'The message key was used before, or was forgotten with the oldest skipped keys.',
+    cause: 'The message was delivered twice, or it is later than every bound on late messages.',
+    action: 'Acknowledge and ignore it.',
+  },
+  SIG_TOO_FAR: {
+    meaning: 'The message is too many steps ahead in its chain.',
+    cause: 'More messages were lost in a row than `LIMITS.forwardJumpCountMax`, or a forged counter.',
+    action: 'Drop the message; start a new session if the correspondent is genuine.',
+  },
+  SIG_UNKNOWN_PREKEY: {
+    meaning: 'The message was made for a pre-key that this device does not hold.',
+    cause: 'A one-time pre-key used before, a signed pre-key rotated away, or a reinstalled device.',
+    action: 'Drop the message; answer by starting a session, so that the correspondent moves to it.',
+  },
+  SIG_NO_SESSION: {
+    meaning: 'There is no open session to use.',
+    cause: 'A ratchet message before any pre-key message, or sending after the session was closed.',
+    action: 'Fetch a bundle and call `initiateSession`.',
+  },
+  SIG_LOCAL_IDENTITY_CHANGED: {
+    meaning: 'The session belongs to another identity of this device.',
+    cause: 'The device was registered anew and kept records of its former identity.',
+    action: 'Discard the record and start a new session.',
+  },
+  SIG_CHAIN_EXHAUSTED: {
+    meaning: 'The sending chain has no counter left.',
+    cause: '2^32 messages sent without one answer.',
+    action: 'Start a new session with a fresh bundle.',
+  },
+  SIG_TOO_LARGE: {
+    meaning: 'The plaintext is larger than a message may be.',
+    cause: 'Content over `LIMITS.plaintextBytesMax`.',
+    action: 'Send it as media, by reference.',
+  },
+});
+
+/** An expected outcome that is not the one hoped for. Plain data: survives `structuredClone` and JSON. */
+export interface SignalError {
+  readonly code: SignalErrorCode;
+  readonly message: string;
+}
+
+/** Makes the error value of `code`. */
+export function signalError(code: SignalErrorCode): SignalError {
+  return { code, message: SIGNAL_ERRORS[code].meaning };
+}
+
+/** Tells an error from a result: no result of this folder has a `code`. */
+export function isSignalError(outcome: unknown): outcome is SignalError {
+  if (typeof outcome !== 'object' || outcome === null) return false;
+  const { code } = outcome as { code?: unknown };
+  return typeof code === 'string' && Object.hasOwn(SIGNAL_ERRORS, code);
+}

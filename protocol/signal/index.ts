@@ -1,0 +1,65 @@
+/**
+ * The Signal Protocol, client side: end-to-end encryption between two devices. The server never imports this.
+ *
+ * ```ts
+ * // Bob publishes; the server hands out a bundle.
+ * const bob = { identityKeyPair: generateIdentityKeyPair(random), registrationId: generateRegistrationId(random) };
+ * const signed = generateSignedPreKey(bob.identityKeyPair, 1, random);
+ * const bundle = {
+ *   registrationId: bob.registrationId,
+ *   deviceId: 1,
+ *   identityKey: bob.identityKeyPair.publicKey,
+ *   signedPreKey: { id: signed.id, publicKey: signed.keyPair.publicKey, signature: signed.signature },
+ * };
+ *
+ * // Alice writes.
+ * const begun = initiateSession(alice, bundle, undefined, random);
+ * if (isSignalError(begun)) return begun.code;
+ * const sent = encrypt(begun.record, alice, text);
+ * if (isSignalError(sent)) return sent.code;
+ * // store encodeSessionRecord(sent.record), then send sent.ciphertext as <enc type={sent.type}>
+ *
+ * // Bob reads.
+ * const keys = { signedPreKey: () => signed.keyPair, oneTimePreKey: () => undefined };
+ * const received = decryptPreKeyMessage(undefined, bob, keys, sent.ciphertext, random);
+ * ```
+ *
+ * Order of reading: `limits.ts`, `errors.ts` · `primitives.ts`, `keys.ts`, `xeddsa.ts` · `pre-keys.ts`, `x3dh.ts` ·
+ * `ratchet-keys.ts`, `double-ratchet.ts` · `ciphertext.ts`, `message-cipher.ts` · `session-record.ts`, `session.ts`.
+ * What is claimed and what is not: `SECURITY.md`.
+ */
+export { isSignalError, SIGNAL_ERRORS, type ErrorEntry, type SignalError, type SignalErrorCode } from './errors.ts';
+export { isValidPublicKey, keyPair, type KeyPair } from './keys.ts';
+export { LIMITS as SIGNAL_LIMITS } from './limits.ts';
+export {
+  generateIdentityKeyPair,
+  generateOneTimePreKeys,
+  generateRegistrationId,
+  generateSignedPreKey,
+  type LocalIdentity,
+  type OneTimePreKey,
+  type PreKeyBundle,
+  type SignedPreKey,
+} from './pre-keys.ts';
+export { type RandomBytes } from './primitives.ts';
+export { decodeSessionRecord, encodeSessionRecord } from './record-codec.ts';
+export {
+  decryptPreKeyMessage,
+  decryptRatchetMessage,
+  encrypt,
+  initiateSession,
+  readPreKeyHeader,
+  type Decrypted,
+  type DecryptedPreKeyMessage,
+  type Encrypted,
+  type PreKeyHeader,
+  type PreKeySource,
+} from './session.ts';
+export {
+  closeSession,
+  hasSession,
+  remoteIdentityKey,
+  remoteRegistrationId,
+  type SessionRecord,
+} from './session-record.ts';
+export { xeddsaSign, xeddsaVerify } from './xeddsa.ts';

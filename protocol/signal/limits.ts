@@ -1,0 +1,92 @@
+/**
+ * Every bound of the Signal half of the protocol, with its unit in its name and its reason beside it.
+ *
+ * Three kinds stand here: bounds that both ends must share for messages to be readable (`forwardJumpCountMax` and the
+ * caps on what is kept for late messages), bounds on what a stranger's bytes may cost us, and bounds that follow from
+ * the others and are asserted at the end of the file. Read next: `errors.ts` (what a caller is told at a bound).
+ */
+export const LIMITS = {
+  /**
+   * Chain steps that one message may ask for. Each costs two HMACs, so a forged header costs at most about 0.1 s
+   * natively; a correspondent who lost fewer messages than this in a row is still readable. Shared with other
+   * implementations of session version 3.
+   */
+  forwardJumpCountMax: 25_000,
+
+  /**
+   * The same, where an archived session is tried for a ratchet key that it has never seen. All of the archive may be
+   * tried for one message, and together it may cost a forger's victim no more than one full jump. A late message of a
+   * superseded session is near the start of its chain, or in a known chain, for which the full jump holds.
+   */
+  archivedForwardJumpCountMax: 625,
+
+  /** Unused message keys kept in one receiving chain, 36 B each at rest; beyond it the oldest are forgotten. */
+  skippedKeyCountMax: 2_000,
+
+  /** Receiving chains kept in one session: late messages survive this many turns of the ratchet, less one. */
+  receiverChainCountMax: 5,
+
+  /** Superseded sessions kept in one record: simultaneous initiation needs one, restored backups a few. */
+  archivedSessionCountMax: 40,
+
+  /** Content of one message before padding. Four times a transport message (16 KiB): media travel apart. */
+  plaintextBytesMax: 65_536,
+
+  /** A whole ciphertext message: `plaintextBytesMax`, one block of padding, and less than 256 bytes of headers. */
+  messageBytesMax: 65_808,
+
+  /** The trailer of a ratchet message: HMAC-SHA-256 cut to 64 bits, as session version 3 has it. */
+  macBytes: 8,
+
+  /** 32 bytes of X25519 after a type byte. */
+  publicKeyBytes: 33,
+  privateKeyBytes: 32,
+  signatureBytes: 64,
+
+  /** Registration ids are 14-bit without 0 and the topmost few, as `docs/protocol.md` and other clients expect. */
+  registrationIdMin: 1,
+  registrationIdMax: 16_380,
+
+  /** Pre-key ids that we hand out fit in 24 bits, as other implementations expect; what we read may be any uint32. */
+  preKeyIdMin: 1,
+  preKeyIdMax: 0xff_ffff,
+
+  /** One-time pre-keys made in one call: each costs a scalar multiplication, and the server holds 200 for a device. */
+  oneTimePreKeyBatchCountMax: 200,
+
+  /** Counters, pre-key ids and registration ids are uint32 on the wire. A chain that reached this end sends no more. */
+  uint32Max: 0xffff_ffff,
+
+  /** One stored skipped key: a 4-byte counter and a 32-byte seed. */
+  skippedKeyBytes: 36,
+
+  /** A receiving chain at rest without its skipped keys: ratchet key, chain key, counter and their field headers. */
+  receiverChainHeadBytesMax: 96,
+
+  /** A session at rest without its receiving chains: five public keys, three secrets, five numbers, field headers. */
+  sessionHeadBytesMax: 384,
+
+  /** A whole record at rest, every session full: only a correspondent who tries gets there. A usual one has 400 bytes. */
+  recordBytesMax: 15_000_000,
+} as const;
+Object.freeze(LIMITS);
+
+const chainBytesMax = LIMITS.receiverChainHeadBytesMax + LIMITS.skippedKeyCountMax * LIMITS.skippedKeyBytes;
+const sessionBytesMax = LIMITS.sessionHeadBytesMax + LIMITS.receiverChainCountMax * chainBytesMax;
+
+/** Bounds that follow from others. Wrong here means every record or message near a bound is refused by ourselves. */
+const relations: readonly [string, boolean][] = [
+  ['a message holds the largest plaintext', LIMITS.messageBytesMax >= LIMITS.plaintextBytesMax + 16 + 256],
+  [
+    'a record holds every session full',
+    LIMITS.recordBytesMax >= (LIMITS.archivedSessionCountMax + 1) * sessionBytesMax,
+  ],
+  [
+    'the archive together is tried no further than one chain',
+    LIMITS.archivedSessionCountMax * LIMITS.archivedForwardJumpCountMax <= LIMITS.forwardJumpCountMax,
+  ],
+  ['what is kept can be jumped over', LIMITS.skippedKeyCountMax <= LIMITS.forwardJumpCountMax],
+];
+for (const [relation, holds] of relations) {
+  if (!holds) throw new RangeError(`protocol/signal/limits.ts contradicts itself: ${relation}`);
+}
