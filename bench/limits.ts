@@ -54,6 +54,9 @@ export const LIMITS = {
   /** Above this the generator's own lateness is a visible part of the latency that it reports. */
   generatorLagMsMax: 5,
 
+  /** Other processes that use more than this share of a core disturb a run on a small machine, and the report says so. */
+  otherCoresMax: 0.2,
+
   /** Lines of a child's stderr that a failure shows. */
   stderrLinesMax: 20,
 } as const;

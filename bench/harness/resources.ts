@@ -15,6 +15,28 @@ export interface ProcessUse {
   readonly rssBytesMax: number;
 }
 
+/**
+ * CPU time of everything on the machine since it started, in milliseconds; what a hypervisor took away is counted, because it
+ * was not ours either. `undefined` where there is no /proc.
+ */
+export function readMachineCpuMs(): number | undefined {
+  try {
+    return parseMachineCpuMs(readFileSync('/proc/stat', 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Reads the text of /proc/stat. */
+export function parseMachineCpuMs(stat: string): number {
+  const [user, nice, system, _idle, _waiting, irq, softIrq, steal] = stat
+    .split('\n', 1)[0]!
+    .split(/\s+/)
+    .slice(1)
+    .map(Number);
+  return ((user! + nice! + system! + irq! + softIrq! + (steal ?? 0)) * 1000) / TICKS_PER_SECOND;
+}
+
 /** Reads what process `pid` uses; `undefined` where there is no /proc or the process has ended. */
 export function readProcessUse(pid: number): ProcessUse | undefined {
   try {

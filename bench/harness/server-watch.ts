@@ -4,13 +4,15 @@
 
 import { systemClock } from './clock.ts';
 import type { WindowWatch } from './load-process.ts';
-import type { ProcessUse } from './resources.ts';
+import { readMachineCpuMs, type ProcessUse } from './resources.ts';
 import type { ServerProcess, ServerStatistics } from './server-process.ts';
 
 export interface ServerWindow {
-  /** CPU in cores, all threads; `undefined` where /proc is not there. */
-  readonly cpuCores: number | undefined;
+  /** CPU in cores, all threads; NaN where /proc is not there. */
+  readonly cpuCores: number;
   readonly rssBytesMax: number | undefined;
+  /** CPU of all processes of the machine, in cores: what is neither the server's nor the generators' is somebody else's. NaN without /proc. */
+  readonly machineCores: number;
   /** Messages in a commit on average; `undefined` when there was no commit. */
   readonly messagesPerFlush: number | undefined;
 }
@@ -18,6 +20,7 @@ export interface ServerWindow {
 interface Sample {
   readonly atMs: number;
   readonly use: ProcessUse | undefined;
+  readonly machineCpuMs: number | undefined;
   readonly statistics: Promise<ServerStatistics>;
 }
 
@@ -37,18 +40,19 @@ export class ServerWatch implements WindowWatch {
     const statistics = this.#server.statistics();
     // Awaited in `window`; until then a failure is nobody's business.
     statistics.catch(() => undefined);
-    return { atMs: systemClock.nowMs(), use: this.#server.use(), statistics };
+    return { atMs: systemClock.nowMs(), use: this.#server.use(), machineCpuMs: readMachineCpuMs(), statistics };
   }
 
   /** The differences. Call after both ends. */
   async window(): Promise<ServerWindow> {
     const [before, after] = [this.#before, this.#after];
     if (before === undefined || after === undefined) throw new TypeError('a window has two ends');
-    const use =
-      before.use !== undefined && after.use !== undefined ? { before: before.use, after: after.use } : undefined;
+    const coresOf = (cpuMs: (sample: Sample) => number | undefined): number =>
+      ((cpuMs(after) ?? Number.NaN) - (cpuMs(before) ?? Number.NaN)) / (after.atMs - before.atMs);
     return {
-      cpuCores: use && (use.after.cpuMs - use.before.cpuMs) / (after.atMs - before.atMs),
-      rssBytesMax: use?.after.rssBytesMax,
+      cpuCores: coresOf(({ use }) => use?.cpuMs),
+      machineCores: coresOf(({ machineCpuMs }) => machineCpuMs),
+      rssBytesMax: after.use?.rssBytesMax,
       messagesPerFlush: messagesPerFlush(await before.statistics, await after.statistics),
     };
   }

@@ -31,6 +31,8 @@ interface Device {
   readonly user: string;
   readonly loginKey: KeyObject;
   line: Line | undefined;
+  /** Whether a message of this sender was refused: the later ones are then out of order. */
+  isRefused: boolean;
   /** Highest position given out; and who sent what stands at each position that is not acknowledged. */
   position: number;
   waiting: { readonly position: number; readonly sender: Device; readonly id: number }[];
@@ -99,7 +101,7 @@ export class StandInServer {
     const user = String(100_000_000_000_000 + this.#devices.size);
     const key = Buffer.concat([ED25519_SPKI_PREFIX, request.login]);
     const loginKey = createPublicKey({ key, format: 'der', type: 'spki' });
-    this.#devices.set(user, { user, loginKey, line: undefined, position: 0, waiting: [] });
+    this.#devices.set(user, { user, loginKey, line: undefined, isRefused: false, position: 0, waiting: [] });
     line.say(wire.iqResultStanza({ id, answer: { kind: 'account', user, device: 1 } }));
   }
 
@@ -120,9 +122,7 @@ export class StandInServer {
     const fault = isFaulty ? this.#options.fault : 'none';
     this.commits += 1;
     this.committedMessages += 1;
-    if (fault === 'refuse') {
-      return sender.line?.say(wire.errorStanza({ to, id, code: 'APP_OVERLOADED', text: 'The server is busy.' }));
-    }
+    if (fault === 'refuse' || sender.isRefused) return this.#refuse(sender, to, id);
     sender.line?.say(wire.ackStanza({ to, id: fault === 'false-ack' ? id + 1000 : id, ts: TS }));
     const ciphertext = new Uint8Array(envelopes[0]!.ciphertext);
     if (fault === 'corrupt') ciphertext[0]! ^= 1;
@@ -130,6 +130,12 @@ export class StandInServer {
     const deliver = (): void => this.#deliver(sender, recipient, id, ciphertext, fault);
     if (this.#options.delayMs > 0) systemClock.after(this.#options.delayMs, deliver);
     else deliver();
+  }
+
+  #refuse(sender: Device, to: string, id: number): void {
+    const code = sender.isRefused ? 'APP_OUT_OF_ORDER' : 'APP_OVERLOADED';
+    sender.isRefused = true;
+    sender.line?.say(wire.errorStanza({ to, id, code, text: 'Not now.' }));
   }
 
   #deliver(sender: Device, recipient: Device, id: number, ciphertext: Uint8Array, fault: Fault): void {

@@ -195,6 +195,7 @@ function recordSaturation(recorder: Recorder, result: LoadResult, window: Server
   recorder.metric('server_rss_bytes_max', window.rssBytesMax, 'bytes');
   recorder.metric('generator_cores', result.cpuCores, 'cores');
   noteBusyGenerator(recorder, 'saturation', result.cpuCoresMax);
+  noteOthers(recorder, 'saturation', result, window);
 }
 
 function recordHalfLoad(recorder: Recorder, result: LoadResult, window: ServerWindow): void {
@@ -209,6 +210,7 @@ function recordHalfLoad(recorder: Recorder, result: LoadResult, window: ServerWi
   recorder.metric('half_load_generator_lag_p99_ms', result.loopLagMs, 'ms');
   recorder.metric('half_load_sending_p99_ms', result.sending.percentileMs(99), 'ms');
   noteLateGenerator(recorder, result);
+  noteOthers(recorder, 'half load', result, window);
 }
 
 function recordSingle(recorder: Recorder, result: LoadResult): void {
@@ -231,6 +233,15 @@ function noteBusyGenerator(recorder: Recorder, phase: string, coresMax: number):
   const share = Math.round(coresMax * 100);
   recorder.note(
     `${phase}: a generator was busy ${share} % of a core, so the figure is a lower bound of what was measured`,
+  );
+}
+
+/** A neighbour that takes a core turns a latency into the length of its time slice. */
+function noteOthers(recorder: Recorder, phase: string, result: LoadResult, window: ServerWindow): void {
+  const cores = window.machineCores - window.cpuCores - result.cpuCores;
+  if (!(cores > LIMITS.otherCoresMax)) return;
+  recorder.note(
+    `${phase}: other processes used ${cores.toFixed(1)} cores; run again on a machine that has nothing else to do`,
   );
 }
 
