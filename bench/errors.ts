@@ -15,7 +15,6 @@ export interface BenchErrorEntry {
 
 /** A stable code of the benchmark. */
 export type BenchCode =
-  | 'BENCH_USAGE'
   | 'BENCH_INTERRUPTED'
   | 'BENCH_SERVER'
   | 'BENCH_CHILD'
@@ -32,11 +31,6 @@ export type BenchCode =
 
 /** The catalogue, for documentation and tests. */
 export const BENCH_ERRORS: Readonly<Record<BenchCode, BenchErrorEntry>> = {
-  BENCH_USAGE: {
-    meaning: 'the command line asks for something that does not exist',
-    cause: 'an unknown workload or option, or a value out of its bounds',
-    action: 'see blindbeam bench --help and blindbeam bench <workload> --help',
-  },
   BENCH_INTERRUPTED: {
     meaning: 'the run was stopped before its end',
     cause: 'Ctrl-C or SIGTERM',

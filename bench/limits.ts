@@ -12,6 +12,9 @@ export const LIMITS = {
   /** From SIGTERM to the end of the process; a server that drains longer is killed, and the run says so. */
   serverStopMsMax: 10_000,
 
+  /** How long the end of a server is waited for after its connections have ended, to tell why. */
+  lastWordsMsMax: 500,
+
   /** How long the server may take to log its statistics after SIGUSR2. */
   statisticsMsMax: 5_000,
 

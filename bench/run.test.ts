@@ -160,6 +160,12 @@ t.test('a lost message makes the run fail', async (t) => {
   t.match(await bench(SMALL, [workload]), { code: 1, err: /BENCH_GAP: pair \d: message 26/ });
 });
 
+t.test('a server that dies under load is told by its own last words', async (t) => {
+  const serverFlags = ['--manner', 'die-under-load'];
+  const workload = createMessagesWorkload({ serverScript: STAND_IN, serverFlags, withCeilings: false });
+  t.match(await bench(SMALL, [workload]), { code: 1, err: /BENCH_SERVER[^]*told to crash/ });
+});
+
 t.test('a server slowed down shows in p99 and misses its threshold', async (t) => {
   const { path, read } = reportFile(t);
   const serverFlags = ['--delay-ms', '50'];

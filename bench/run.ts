@@ -132,12 +132,21 @@ export function processIo(): BenchIo {
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
     isTty: process.stderr.isTTY === true,
-    onInterrupt: (stop) => {
-      const signals = ['SIGINT', 'SIGTERM'] as const;
-      for (const signal of signals) process.on(signal, stop);
-      return () => {
-        for (const signal of signals) process.off(signal, stop);
-      };
-    },
+    onInterrupt: hookSignals,
+  };
+}
+
+/** The first signal asks the run to end in order; the second ends the process, and the exit hook its children. */
+function hookSignals(stop: () => void): () => void {
+  let isAsked = false;
+  const take = (): void => {
+    if (isAsked) process.exit(EXIT.failed);
+    isAsked = true;
+    stop();
+  };
+  const signals = ['SIGINT', 'SIGTERM'] as const;
+  for (const signal of signals) process.on(signal, take);
+  return () => {
+    for (const signal of signals) process.off(signal, take);
   };
 }

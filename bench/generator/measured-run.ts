@@ -81,7 +81,7 @@ export interface Subject {
   readonly tally: Tally;
   /** Starts to send in this shape. */
   begin(shape: LoadShape): void;
-  /** Intends nothing more; what is in flight goes on. */
+  /** Intends what is due until now and nothing more; what is in flight goes on. */
   stop(): void;
   /** Whether nothing is in flight. */
   isIdle(): boolean;
@@ -121,18 +121,20 @@ async function runPhases(
   const { tally } = subject;
   subject.begin(plan.shape);
   await pause(plan.warmUpMs, clock);
-  tally.open(clock.nowMs());
-  const endUse = beginUse(clock);
+  const beganMs = clock.nowMs();
+  tally.open(beganMs);
+  const endUse = beginUse();
   announce('window-begun');
   await pause(plan.windowMs, clock);
-  tally.close(clock.nowMs());
+  const endedMs = clock.nowMs();
+  tally.close(endedMs);
   const { accepted, completed } = tally;
   const use = endUse();
   announce('window-ended');
   subject.stop();
   await drain(plan, subject, clock);
   const [delivery, receipt, sending] = [tally.delivery.encode(), tally.receipt.encode(), tally.sending.encode()];
-  return { ...use, accepted, completed, delivery, receipt, sending };
+  return { windowMs: endedMs - beganMs, ...use, accepted, completed, delivery, receipt, sending };
 }
 
 function pause(durationMs: number, clock: Clock): Promise<void> {
@@ -148,15 +150,14 @@ async function drain({ drainMsMax }: RunPlan, subject: Subject, clock: Clock): P
 }
 
 /** Begins to watch this process; the result of the call ends it. */
-function beginUse(clock: Clock): () => Pick<RunResult, 'windowMs' | 'cpuMs' | 'loopLagMs'> {
+function beginUse(): () => Pick<RunResult, 'cpuMs' | 'loopLagMs'> {
   const lag = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
   lag.enable();
-  const beganMs = clock.nowMs();
   const before = process.cpuUsage();
   return () => {
     const { user, system } = process.cpuUsage(before);
     lag.disable();
     const loopLagMs = Math.max(0, lag.percentile(99) / 1e6 - LAG_RESOLUTION_MS);
-    return { windowMs: clock.nowMs() - beganMs, cpuMs: (user + system) / 1000, loopLagMs };
+    return { cpuMs: (user + system) / 1000, loopLagMs };
   };
 }

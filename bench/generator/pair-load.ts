@@ -64,7 +64,8 @@ export class PairLoad implements Subject {
   readonly #fail: (error: Error) => void;
   #inFlight = 0;
   #next = 0;
-  #cancelPace: Cancel | undefined = undefined;
+  /** The open loop that runs. */
+  #pacing: { readonly pace: Pace; readonly cancel: Cancel } | undefined = undefined;
 
   /** Takes over the connections: their speakers are replaced. */
   constructor(ends: readonly PairEnds[], clock: Clock) {
@@ -103,7 +104,8 @@ export class PairLoad implements Subject {
 
   #beginOpen({ ratePerSecond, index, count }: Extract<LoadShape, { kind: 'open' }>): void {
     const pace = new Pace({ ratePerSecond, startMs: this.clock.nowMs(), index, count });
-    this.#cancelPace = this.clock.every(LIMITS.paceTickMs, () => this.#keepPace(pace));
+    const cancel = this.clock.every(LIMITS.paceTickMs, () => this.#keepPace(pace));
+    this.#pacing = { pace, cancel };
   }
 
   /** Intends all messages whose time has come, pair by pair in turn. */
@@ -120,9 +122,17 @@ export class PairLoad implements Subject {
   }
 
   stop(): void {
+    const pacing = this.#pacing;
+    this.#halt();
+    // A generator that stood still at the end of the window still owes what was due before it: leaving that out would omit
+    // the very messages that were held up.
+    if (pacing !== undefined) this.#keepPace(pacing.pace);
+  }
+
+  #halt(): void {
     this.#inFlight = 0;
-    this.#cancelPace?.();
-    this.#cancelPace = undefined;
+    this.#pacing?.cancel();
+    this.#pacing = undefined;
   }
 
   isIdle(): boolean {
@@ -143,7 +153,7 @@ export class PairLoad implements Subject {
 
   /** Ends the run. The first error counts. */
   fail(error: Error): void {
-    this.stop();
+    this.#halt();
     this.#fail(error);
   }
 
@@ -158,7 +168,7 @@ export class PairLoad implements Subject {
   refused(code: string): void {
     if (this.#refusals.size === 0) this.clock.after(REFUSALS_GATHER_MS, () => this.fail(this.#refusalError()));
     this.#refusals.set(code, (this.#refusals.get(code) ?? 0) + 1);
-    this.stop();
+    this.#halt();
   }
 
   #refusalError(): BenchError {

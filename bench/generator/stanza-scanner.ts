@@ -7,7 +7,8 @@
  * be it one byte, goes to `decodeStanza` and `parseServerMessage`. So the scanner accepts nothing that the decoder
  * refuses, and understands nothing differently: `stanza-scanner.test.ts` compares the two on random and on damaged bytes.
  *
- * Measured here: 60 ns a delivery against 900 ns by the real decoder and parser (2 cores of a virtual EPYC, November 2026).
+ * Measured: 55 ns of CPU a delivery, against 220 ns by the real decoder and parser, and nothing left to collect (one core of a
+ * virtual EPYC, Node 20.20, November 2026).
  */
 
 import {

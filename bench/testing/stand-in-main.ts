@@ -16,7 +16,7 @@ const { values } = parseArgs({
     fault: { type: 'string', default: 'none' },
     at: { type: 'string', default: '50' },
     'delay-ms': { type: 'string', default: '0' },
-    /** Ends right after the start, or does not listen to SIGTERM. */
+    /** `crash` ends at once, `die-under-load` at the first statistics asked for, `stubborn` does not listen to SIGTERM. */
     manner: { type: 'string', default: 'good' },
   },
 });
@@ -36,14 +36,17 @@ function statistics(): { readonly commits: number; readonly committedMessages: n
   return { commits: server.commits, committedMessages: server.committedMessages };
 }
 
-process.on('SIGUSR2', () => log('statistics', statistics()));
+function crash(): never {
+  process.stderr.write('the stand-in was told to crash\n');
+  process.exit(70);
+}
+
+process.on('SIGUSR2', () => (values.manner === 'die-under-load' ? crash() : log('statistics', statistics())));
 process.on('SIGTERM', () => {
+  if (values.manner === 'stubborn') return;
   log('node_stopped', statistics());
   process.exit(0);
 });
 
-if (values.manner === 'crash') {
-  process.stderr.write('the stand-in was told to crash\n');
-  process.exit(70);
-}
+if (values.manner === 'crash') crash();
 log('node_started', { url: await server.listen() });

@@ -13,8 +13,9 @@
  */
 
 import { measureEcho, measureLmdb } from '../ceilings/ceilings.ts';
-import { BenchError } from '../errors.ts';
+import { BenchError, isBenchError } from '../errors.ts';
 import type { PairPhones } from '../generator/control.ts';
+import { within } from '../harness/clock.ts';
 import { LoadProcesses, type LoadPlan, type LoadResult } from '../harness/load-process.ts';
 import type { Workload, WorkloadContext, WorkloadOption } from '../harness/registry.ts';
 import type { Recorder } from '../harness/report.ts';
@@ -104,6 +105,11 @@ class MessagesRun {
     });
     try {
       return await Promise.race([this.#measurePhases(server, load), server.endedEarly]);
+    } catch (error) {
+      // The connections of a server that dies are gone a moment before the process is: its own last words say more.
+      if (isBenchError(error, 'BENCH_CONNECT'))
+        await within(server.endedEarly, LIMITS.lastWordsMsMax, () => error, signal);
+      throw error;
     } finally {
       await load.stop();
       const endedItself = await server.stop();
