@@ -132,11 +132,13 @@ t.test('the progress line is for terminals', async (t) => {
 });
 
 const STAND_IN: string = fileURLToPath(new URL('./testing/stand-in-main.js', import.meta.url));
+/** Seconds of 200 ms, and no ceilings. */
+const QUICK = { secondMs: 200, withCeilings: false } as const;
 const SMALL = ['messages', '--pairs', '3', '--in-flight', '4', '--warm-up', '0', '--seconds', '1', '--rate', '300'];
 
 t.test('the workload messages measures a server that keeps its promises', async (t) => {
   const { path, read } = reportFile(t);
-  const workload = createMessagesWorkload({ serverScript: STAND_IN, withCeilings: false });
+  const workload = createMessagesWorkload({ serverScript: STAND_IN, ...QUICK });
   const { code, out, err } = await bench([...SMALL, '--json', path], [workload]);
   t.equal(code, 0, err);
   const { metrics } = read();
@@ -156,20 +158,20 @@ t.test('the workload messages measures a server that keeps its promises', async 
 
 t.test('a lost message makes the run fail', async (t) => {
   const serverFlags = ['--fault', 'lose', '--at', '25'];
-  const workload = createMessagesWorkload({ serverScript: STAND_IN, serverFlags, withCeilings: false });
+  const workload = createMessagesWorkload({ serverScript: STAND_IN, serverFlags, ...QUICK });
   t.match(await bench(SMALL, [workload]), { code: 1, err: /BENCH_GAP: pair \d: message 26/ });
 });
 
 t.test('a server that dies under load is told by its own last words', async (t) => {
   const serverFlags = ['--manner', 'die-under-load'];
-  const workload = createMessagesWorkload({ serverScript: STAND_IN, serverFlags, withCeilings: false });
+  const workload = createMessagesWorkload({ serverScript: STAND_IN, serverFlags, ...QUICK });
   t.match(await bench(SMALL, [workload]), { code: 1, err: /BENCH_SERVER[^]*told to crash/ });
 });
 
 t.test('a server slowed down shows in p99 and misses its threshold', async (t) => {
   const { path, read } = reportFile(t);
   const serverFlags = ['--delay-ms', '50'];
-  const workload = createMessagesWorkload({ serverScript: STAND_IN, serverFlags, withCeilings: false });
+  const workload = createMessagesWorkload({ serverScript: STAND_IN, serverFlags, ...QUICK });
   t.match(await bench([...SMALL, '--check', '--json', path], [workload]), { code: 1, out: /missed +p99_ms < 20/ });
   t.ok(read().metrics.p99_ms!.value >= 49);
 });
@@ -177,7 +179,7 @@ t.test('a server slowed down shows in p99 and misses its threshold', async (t) =
 t.test('an interrupted run stops its children and leaves a valid report', async (t) => {
   const { path, read } = reportFile(t);
   const io = testIo(true);
-  const workload = createMessagesWorkload({ serverScript: STAND_IN, withCeilings: false });
+  const workload = createMessagesWorkload({ serverScript: STAND_IN, ...QUICK });
   const outcome = bench([...SMALL, '--json', path], [workload], {
     ...io,
     err: (text) => {

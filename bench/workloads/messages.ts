@@ -62,6 +62,8 @@ export interface MessagesSettings {
   readonly serverScript?: string;
   readonly serverFlags?: readonly string[];
   readonly drainMsMax?: number;
+  /** How long a second of the options is. */
+  readonly secondMs?: number;
   readonly withCeilings?: boolean;
 }
 
@@ -166,8 +168,8 @@ class MessagesRun {
 
   #times(share: number): Omit<LoadPlan, 'shape'> {
     const { options } = this.#context;
-    const { drainMsMax = LIMITS.drainMsMax } = this.#settings;
-    return { warmUpMs: options['warm-up'] * 1000, windowMs: options.seconds * 1000 * share, drainMsMax };
+    const { drainMsMax = LIMITS.drainMsMax, secondMs = 1000 } = this.#settings;
+    return { warmUpMs: options['warm-up'] * secondMs, windowMs: options.seconds * secondMs * share, drainMsMax };
   }
 
   async #measureCeilings(batchCount: number): Promise<void> {
