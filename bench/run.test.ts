@@ -195,6 +195,11 @@ t.test('an interrupted run stops its children and leaves a valid report', async 
   t.equal(metrics.p99_ms, undefined, 'what was not is not');
 });
 
+t.test('nothing is left behind that keeps the process alive', async (t) => {
+  const left = process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout' || kind === 'MessagePort');
+  t.same(left, [], 'a timer would hold the command line up for as long as it runs');
+});
+
 t.test('the codes in the README are those of the catalogue', async (t) => {
   const readme = readFileSync(new URL('../../bench/README.md', import.meta.url), 'utf8');
   const told = [...readme.matchAll(/^\| `(BENCH_\w+)`/gm)].map(([, code]) => code);

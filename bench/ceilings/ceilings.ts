@@ -86,7 +86,7 @@ function startCeiling(name: 'echo-server' | 'lmdb-store'): CeilingProcess {
     answer<Answer>(timeoutMs: number, signal: AbortSignal): Promise<Answer> {
       const said = new Promise<Answer>((resolve) => process.once('message', (answer) => resolve(answer as Answer)));
       const late = (): Error => new BenchError('BENCH_CHILD', `the ceiling ${name} said nothing in ${timeoutMs} ms`);
-      return within(Promise.race([said, child.endedEarly]), timeoutMs, late, signal);
+      return within(Promise.race([said, child.gone]), timeoutMs, late, signal);
     },
     stop: async () => {
       await child.stop(() => process.connected && process.disconnect(), LIMITS.childStopMsMax);

@@ -6,7 +6,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { BenchError, type BenchCode } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
-import { systemClock } from './clock.ts';
+import { interrupted, systemClock } from './clock.ts';
 
 /** A child process under watch. */
 export class Child {
@@ -16,8 +16,8 @@ export class Child {
   #isExpectedToEnd = false;
   /** Resolves when the process has ended. */
   readonly ended: Promise<void>;
-  /** Rejects when the process ends and nobody told it to. Never resolves. */
-  readonly endedEarly: Promise<never>;
+  /** Rejects when the process has ended: with `code`, or BENCH_INTERRUPTED if it was stopped. Who waits for it waits no longer. */
+  readonly gone: Promise<never>;
 
   /**
    * @param name - For failures: "the server".
@@ -32,8 +32,8 @@ export class Child {
       process.once('error', () => resolve());
       process.once('exit', () => resolve());
     });
-    this.endedEarly = this.ended.then(() => this.#rejectIfEarly(code));
-    this.endedEarly.catch(() => undefined);
+    this.gone = this.ended.then(() => this.#reject(code));
+    this.gone.catch(() => undefined);
   }
 
   get pid(): number {
@@ -51,9 +51,9 @@ export class Child {
     this.#lastWords.splice(0, this.#lastWords.length - LIMITS.stderrLinesMax);
   }
 
-  async #rejectIfEarly(code: BenchCode): Promise<never> {
+  async #reject(code: BenchCode): Promise<never> {
     living.delete(this.#process);
-    if (this.#isExpectedToEnd) return new Promise<never>(() => undefined);
+    if (this.#isExpectedToEnd) throw interrupted();
     // Not the event `close`, which never comes after the parent has disconnected a forked child (Node 20).
     const { stderr } = this.#process;
     if (stderr?.closed === false) await new Promise((resolve) => stderr.once('close', resolve));

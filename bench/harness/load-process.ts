@@ -78,7 +78,7 @@ class GeneratorProcess {
       };
     });
     this.tell(command);
-    return Promise.race([answered, this.#child.endedEarly]);
+    return Promise.race([answered, this.#child.gone]);
   }
 
   async stop(): Promise<void> {

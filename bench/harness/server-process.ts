@@ -86,9 +86,9 @@ export class ServerProcess {
     return this.#lastErrors;
   }
 
-  /** Rejects when it ends before it is stopped. */
-  get endedEarly(): Promise<never> {
-    return this.#child.endedEarly;
+  /** Rejects when it has ended: see `Child`. */
+  get gone(): Promise<never> {
+    return this.#child.gone;
   }
 
   /**
@@ -106,7 +106,7 @@ export class ServerProcess {
     const line = new Promise<LogLine>((take) => this.#waiting.push({ event, take }));
     const late = (): Error => new BenchError('BENCH_SERVER', `no "${event}" in its log after ${timeoutMs} ms`);
     const { signal } = this.#options;
-    return within(Promise.race([line, this.#child.endedEarly]), timeoutMs, late, signal, systemClock);
+    return within(Promise.race([line, this.#child.gone]), timeoutMs, late, signal, systemClock);
   }
 
   #takeLine(text: string): void {

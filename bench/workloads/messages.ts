@@ -106,11 +106,10 @@ class MessagesRun {
       onCode: (...code) => load.takeCode(...code),
     });
     try {
-      return await Promise.race([this.#measurePhases(server, load), server.endedEarly]);
+      return await Promise.race([this.#measurePhases(server, load), server.gone]);
     } catch (error) {
       // The connections of a server that dies are gone a moment before the process is: its own last words say more.
-      if (isBenchError(error, 'BENCH_CONNECT'))
-        await within(server.endedEarly, LIMITS.lastWordsMsMax, () => error, signal);
+      if (isBenchError(error, 'BENCH_CONNECT')) await within(server.gone, LIMITS.lastWordsMsMax, () => error, signal);
       throw error;
     } finally {
       await load.stop();
