@@ -6,6 +6,9 @@
  */
 
 import { fork, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BenchError } from '../errors.ts';
 import { Child } from '../harness/child.ts';
@@ -42,6 +45,13 @@ export interface LmdbCeilingResult {
   readonly putsPerSecond: number;
 }
 
+/** What the parent tells the process of the store. */
+export interface LmdbCeilingCommand {
+  /** An empty directory. */
+  readonly path: string;
+  readonly plan: LmdbCeilingPlan;
+}
+
 /** Echoes over bare uWebSockets.js, one thread, through the generator of the workload. */
 export async function measureEcho(plan: EchoCeilingPlan, signal: AbortSignal): Promise<EchoCeilingResult> {
   const server = startCeiling('echo-server');
@@ -60,13 +70,16 @@ export async function measureEcho(plan: EchoCeilingPlan, signal: AbortSignal): P
 
 /** Puts, flushes and removals in bare LMDB. */
 export async function measureLmdb(plan: LmdbCeilingPlan, signal: AbortSignal): Promise<LmdbCeilingResult> {
+  // Made and removed here, because the other process may be ended at any moment.
+  const path = mkdtempSync(join(tmpdir(), 'blindbeam-bench-lmdb-'));
   const store = startCeiling('lmdb-store');
   try {
     const answer = store.answer<LmdbCeilingResult>(plan.warmUpMs + plan.windowMs + LIMITS.drainMsMax, signal);
-    store.tell(plan);
+    store.tell({ path, plan } satisfies LmdbCeilingCommand);
     return await answer;
   } finally {
     await store.stop();
+    rmSync(path, { recursive: true, force: true });
   }
 }
 

@@ -6,14 +6,11 @@
  * online, and counts when it is flushed. Two batches are under way, so that the write thread never waits for this one.
  */
 
-import { mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Database, RootDatabase } from 'lmdb';
 import { opaqueBytes } from '../generator/account-keys.ts';
 import { systemClock } from '../harness/clock.ts';
-import type { LmdbCeilingPlan, LmdbCeilingResult } from './ceilings.ts';
+import type { LmdbCeilingCommand, LmdbCeilingPlan, LmdbCeilingResult } from './ceilings.ts';
 
 const { open } = createRequire(import.meta.url)('lmdb') as typeof import('lmdb');
 
@@ -81,24 +78,20 @@ class BareStore {
   }
 }
 
-async function measure(plan: LmdbCeilingPlan): Promise<LmdbCeilingResult> {
-  const path = mkdtempSync(join(tmpdir(), 'blindbeam-bench-lmdb-'));
+async function measure({ path, plan }: LmdbCeilingCommand): Promise<LmdbCeilingResult> {
   const store = new BareStore(path, plan);
-  try {
-    await store.run(systemClock.nowMs() + plan.warmUpMs);
-    const beganMs = systemClock.nowMs();
-    const puts = await store.run(beganMs + plan.windowMs);
-    return { putsPerSecond: (puts * 1000) / (systemClock.nowMs() - beganMs) };
-  } finally {
-    await store.close();
-    rmSync(path, { recursive: true, force: true });
-  }
+  await store.run(systemClock.nowMs() + plan.warmUpMs);
+  const beganMs = systemClock.nowMs();
+  const puts = await store.run(beganMs + plan.windowMs);
+  const putsPerSecond = (puts * 1000) / (systemClock.nowMs() - beganMs);
+  await store.close();
+  return { putsPerSecond };
 }
 
 if (process.send === undefined) throw new Error('the bare store is started by the benchmark, not by hand');
 
-process.on('message', (plan: LmdbCeilingPlan) => {
-  void measure(plan).then((result) => process.send?.(result));
+process.on('message', (command: LmdbCeilingCommand) => {
+  void measure(command).then((result) => process.send?.(result));
 });
 process.on('disconnect', () => process.exit(0));
 process.on('SIGINT', () => undefined);

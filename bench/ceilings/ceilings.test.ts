@@ -1,0 +1,54 @@
+/** The ceilings run for a moment, with their real libraries: what is tested is that they measure, not how much. */
+
+import { readdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import t from 'tap';
+import { Tally } from '../generator/measured-run.ts';
+import { EchoLoad } from '../generator/echo-load.ts';
+import type { Line } from '../generator/pair-load.ts';
+import { ClientFrameWriter } from '../generator/websocket.ts';
+import { measureEcho, measureLmdb } from './ceilings.ts';
+
+const never = new AbortController().signal;
+const MOMENT = { warmUpMs: 20, windowMs: 100 };
+
+t.test('bare uWebSockets.js echoes through the generator', async (t) => {
+  const plan = { generators: 1, connections: 4, inFlight: 5, messageBytes: 100, ...MOMENT };
+  const { messagesPerSecond, generatorCoresMax } = await measureEcho(plan, never);
+  t.ok(messagesPerSecond > 0);
+  t.ok(generatorCoresMax > 0);
+});
+
+t.test('bare LMDB puts, flushes and removes', async (t) => {
+  const { putsPerSecond } = await measureLmdb({ batchCount: 10, valueBytes: 127, recipients: 3, ...MOMENT }, never);
+  t.ok(putsPerSecond > 0);
+});
+
+t.test('an interrupted ceiling ends and leaves nothing behind', async (t) => {
+  const directories = (): string[] => readdirSync(tmpdir()).filter((name) => name.startsWith('blindbeam-bench-lmdb-'));
+  const before = directories();
+  const plan = { batchCount: 1, valueBytes: 1, recipients: 1, ...MOMENT };
+  await t.rejects(measureLmdb(plan, AbortSignal.abort()), { code: 'BENCH_INTERRUPTED' });
+  t.same(
+    directories().filter((name) => !before.includes(name)),
+    [],
+  );
+});
+
+t.test('an echo that is not what was sent does not count', async (t) => {
+  const line = { wake: () => undefined } as unknown as Line;
+  const load = new EchoLoad([line], new Uint8Array(100));
+  t.ok(load.tally instanceof Tally);
+  load.begin({ kind: 'closed', inFlight: 1 });
+  line.speaker.speak(new ClientFrameWriter());
+  t.notOk(load.isIdle());
+  t.throws(() => line.speaker.hear(new Uint8Array(99), 0, 99), { code: 'BENCH_CORRUPT' });
+  line.speaker.hear(new Uint8Array(100), 0, 100);
+  t.equal(load.tally.completed, 1);
+  t.throws(
+    () => line.speaker.hear(new Uint8Array(100), 0, 100),
+    { code: 'BENCH_CORRUPT' },
+    'one echo more than messages',
+  );
+  t.throws(() => load.begin({ kind: 'open', ratePerSecond: 1, index: 0, count: 1 }), RangeError);
+});
