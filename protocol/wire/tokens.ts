@@ -66,7 +66,7 @@ export function isName(value: string | number): value is string {
   return typeof value === 'string' && NAME.test(value);
 }
 
-/** Word by number; holes are `undefined`. Frozen lists would be slower to index than this private one. */
+/** Word by number; numbers without a word hold `undefined`. */
 const wordByNumber: (string | undefined)[] = new Array<string | undefined>(EXTENDED_BASE + EXTENDED_WORDS_MAX);
 const nameByNumber: (string | undefined)[] = new Array<string | undefined>(EXTENDED_BASE + EXTENDED_WORDS_MAX);
 const numberByWord: Map<string, number> = new Map();
