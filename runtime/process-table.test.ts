@@ -9,8 +9,8 @@ import { ProcessTable } from './process-table.ts';
 const behavior: AnyBehavior = { name: 'none', init: () => null };
 
 function insertNew(table: ProcessTable): Process {
-  const { slot, creation } = table.allocate()!;
-  const pid = new Pid('n', 2, slot, creation);
+  const slot = table.allocate();
+  const pid = new Pid('n', 2, slot, table.creationOf(slot));
   const process = new Process(pid, behaviorSlotOf(behavior), null, new Mailbox(1), null);
   table.insert(process);
   return process;

@@ -113,12 +113,13 @@ function create(
   const { name, mailboxMax = LIMITS.mailboxCountMax } = options;
   if (!(mailboxMax >= 1)) throw new RangeError(`"mailboxMax" expected at least 1, got ${mailboxMax}`);
   if (name !== undefined) checkFree(kernel, name);
-  const place = kernel.processes.allocate();
-  if (place === undefined) throw new RuntimeError('RT_PROCESS_LIMIT', 'the worker holds as many actors as it may');
-  const pid = new Pid(kernel.name, kernel.worker, place.slot, place.creation);
+  const { processes } = kernel;
+  const slot = processes.allocate();
+  if (slot === 0) throw new RuntimeError('RT_PROCESS_LIMIT', 'the worker holds as many actors as it may');
+  const pid = new Pid(kernel.name, kernel.worker, slot, processes.creationOf(slot));
   const process = new Process(pid, behaviorSlotOf(behavior), args, new Mailbox(mailboxMax), parent);
   process.context = new ActorContext(kernel, process);
-  kernel.processes.insert(process);
+  processes.insert(process);
   if (name !== undefined) kernel.registry.register(name, process);
   return process;
 }
