@@ -74,6 +74,19 @@ t.test('a shorter timer is not held up by a longer one, whenever it is set', asy
   ]);
 });
 
+t.test('a timer that moves down a level is not slept over for one that is already below', async (t) => {
+  const { clock, fired, set } = createWheel();
+  set(260, 'moves down at 256');
+  set(101, 'wakes the wheel');
+  clock.advance(100);
+  set(240, 'is below, due at 340');
+  clock.advance(300);
+  t.strictSame(
+    fired.map(({ atMs }) => atMs),
+    [101, 260, 340],
+  );
+});
+
 t.test('fires what a list of due times would fire, under any mix of operations', async (t) => {
   const delay = fc.oneof(fc.nat(300), fc.nat(20_000), fc.nat(3_000_000));
   const step = fc.oneof(

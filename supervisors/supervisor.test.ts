@@ -282,6 +282,16 @@ t.test('a supervisor that is killed takes its children along', async (t) => {
   t.equal(tree.node.info().processCount, 0);
 });
 
+t.test('a supervisor that is killed while it waits for a child leaves no orphan', async (t) => {
+  const tree = await startTree((world) => [spec(world, 'stuck', { ends: 'never', shutdown: 'infinity' })]);
+  tree.node.exit(tree.root, 'shutdown');
+  await tree.settle();
+  t.equal(tree.node.info().processCount, 2);
+  tree.node.exit(tree.root, 'kill');
+  await tree.settle();
+  t.equal(tree.node.info().processCount, 0);
+});
+
 t.test('a message that a supervisor does not know is noted and does no harm', async (t) => {
   const tree = await startTree((world) => [spec(world, 'a')]);
   tree.node.send('root', { anything: 1 });
