@@ -92,7 +92,10 @@ t.test('with two workers joined', async (t) => {
       if (index % 1_000 === 0) await new Promise((resolve) => setImmediate(resolve));
     }
     const taken = await node.call<number[]>(target, 'take', CALL_MS);
-    t.strictSame(taken, Array.from({ length: 5_000 }, (_, index) => index));
+    t.strictSame(
+      taken,
+      Array.from({ length: 5_000 }, (_, index) => index),
+    );
   });
 
   await t.test('a monitor reports the end of an actor elsewhere, after its last message', async (t) => {
@@ -165,7 +168,10 @@ t.test('with two workers joined', async (t) => {
 
   await t.test('what cannot be encoded is a result and not a crash', async (t) => {
     const target = { name: 'recorder', worker: 1 };
-    t.equal(node.send(target, () => 1), 'unencodable');
+    t.equal(
+      node.send(target, () => 1),
+      'unencodable',
+    );
     t.equal(node.send(target, new Uint8Array(200_000)), 'too_large');
     t.equal(node.send({ name: 'recorder', worker: 9 }, 1), 'noconnection');
     await t.rejects(node.call(target, Symbol('x'), CALL_MS), { code: 'RT_CALL_REFUSED', detail: 'unencodable' });
@@ -191,7 +197,10 @@ t.test('with two workers joined', async (t) => {
   await t.test('stop runs the callbacks of each worker and ends every thread', async (t) => {
     await pool.stop(2_000);
     t.equal(messages.filter((message) => message === 'stopping').length, 2);
-    t.strictSame(logged.filter(({ event }) => event.startsWith('worker')), []);
+    t.strictSame(
+      logged.filter(({ event }) => event.startsWith('worker')),
+      [],
+    );
   });
   await node.stop();
 });

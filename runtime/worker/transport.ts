@@ -86,7 +86,7 @@ export class RingTransport implements Transport {
   }
 
   #dispatch(bytes: number, thread: number): void {
-    for (let at = 0; at < bytes; ) {
+    for (let at = 0; at < bytes;) {
       const start = at + PACKET_HEADER_BYTES;
       at = start + this.#view.getUint32(at, true);
       try {
