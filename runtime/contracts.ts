@@ -31,3 +31,9 @@ export interface Logger {
   warn(event: string, fields?: Readonly<Record<string, unknown>>): void;
   error(event: string, fields?: Readonly<Record<string, unknown>>): void;
 }
+
+/** The event loop, as far as the scheduler needs it. */
+export interface Loop {
+  /** Runs `callback` soon, after the loop had a chance to read its sockets. Each call runs it once. */
+  defer(callback: () => void): void;
+}

@@ -15,8 +15,9 @@ import { isValidPublicKey } from './keys.ts';
 import { LIMITS } from './limits.ts';
 import { ProtobufReader, ProtobufWriter } from './protobuf.ts';
 
-/** Session version 3 is X3DH with the Double Ratchet. The low half is 4 because our senders know of version 4, and because the recordings have it. */
+/** Session version 3 is X3DH with the Double Ratchet. */
 export const sessionVersion = 3;
+/** The low half says 4, as the recordings do: version 4 is the hybrid handshake, which we refuse by its version and not as damage. */
 export const currentVersionByte: number = (sessionVersion << 4) | 4;
 
 const blockBytes = 16;

@@ -204,7 +204,8 @@ type ChainRead = Pick<Reception, 'seed' | 'chain'>;
 /** Takes the seed at `counter` out of a chain, wherever it is: behind, next, or ahead. */
 function readChain(chain: ReceiverChain, counter: number, jumpCountMax: number): ChainRead | SignalError {
   if (counter < chain.counter) return takeSkipped(chain, counter);
-  if (counter - chain.counter > jumpCountMax) return signalError('SIG_TOO_FAR');
+  // A sender stops one short of the last uint32; the counter after it would have no encoding at rest.
+  if (counter >= LIMITS.uint32Max || counter - chain.counter > jumpCountMax) return signalError('SIG_TOO_FAR');
   const ahead = counter > chain.counter ? skipTo(chain, counter) : chain;
   const next = { ...ahead, chainKey: deriveNextChainKey(ahead.chainKey), counter: counter + 1 };
   return { seed: deriveSeed(ahead.chainKey), chain: next };

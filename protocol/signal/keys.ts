@@ -13,6 +13,7 @@ import { Redacted } from './redacted.ts';
 /** The type byte of X25519 public keys. */
 const keyType = 0x05;
 
+/** Ours do not print their private half, and a spread or `structuredClone` of one is without it: store both arrays. */
 export interface KeyPair {
   /** 33 bytes. */
   readonly publicKey: Uint8Array;

@@ -14,11 +14,11 @@ export const LIMITS = {
   forwardJumpCountMax: 25_000,
 
   /**
-   * The same, where an archived session is tried for a ratchet key that it has never seen. Up to 40 sessions are tried
-   * for one message, so the full jump would multiply a forger's effect by 40. A late message of a closed session is
-   * near the start of its chain or in a chain that is known already, for which the full jump holds.
+   * The same, where an archived session is tried for a ratchet key that it has never seen. All of the archive may be
+   * tried for one message, and together it may cost a forger's victim no more than one full jump. A late message of a
+   * superseded session is near the start of its chain, or in a chain that is known already, for which the full jump holds.
    */
-  archivedForwardJumpCountMax: 2_000,
+  archivedForwardJumpCountMax: 625,
 
   /** Unused message keys kept in one receiving chain; beyond it the oldest are forgotten. Also the price in disk: 36 B each. */
   skippedKeyCountMax: 2_000,
@@ -81,7 +81,10 @@ const relations: readonly [string, boolean][] = [
     'a record holds every session full',
     LIMITS.recordBytesMax >= (LIMITS.archivedSessionCountMax + 1) * sessionBytesMax,
   ],
-  ['an archived session is never tried further', LIMITS.archivedForwardJumpCountMax <= LIMITS.forwardJumpCountMax],
+  [
+    'the archive together is tried no further than one chain',
+    LIMITS.archivedSessionCountMax * LIMITS.archivedForwardJumpCountMax <= LIMITS.forwardJumpCountMax,
+  ],
   ['what is kept can be jumped over', LIMITS.skippedKeyCountMax <= LIMITS.forwardJumpCountMax],
 ];
 for (const [relation, holds] of relations) {

@@ -64,10 +64,11 @@ export class SessionRecord extends Redacted {
 
 /** Where a session stands in its record: open, or at an index of the archive. */
 export type SessionPlace = 'current' | number;
+export type PlacedSession = readonly [place: SessionPlace, session: Session];
 
 /** Every session with its place, the open one first, then newest to oldest: the order in which they are tried. */
-export function sessionsOf(record: SessionRecord): [place: SessionPlace, session: Session][] {
-  const archived = record.archived.map((session, index): [SessionPlace, Session] => [index, session]);
+export function sessionsOf(record: SessionRecord): PlacedSession[] {
+  const archived = record.archived.map((session, index): PlacedSession => [index, session]);
   return record.current === undefined ? archived : [['current', record.current], ...archived];
 }
 
@@ -123,7 +124,10 @@ export function remoteIdentityKey(record: SessionRecord): Uint8Array | undefined
   return (record.current ?? record.archived[0])?.remoteIdentityKey;
 }
 
-/** The registration id that the open session's peer gave; another one than before means that it was installed anew. */
+/**
+ * The registration id that the open session's peer gave; another one than before hints at a new installation. It travels
+ * outside the MAC: a hint, where `remoteIdentityKey` is proof.
+ */
 export function remoteRegistrationId(record: SessionRecord): number | undefined {
   return (record.current ?? record.archived[0])?.remoteRegistrationId;
 }

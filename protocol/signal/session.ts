@@ -39,7 +39,7 @@ import {
   Session,
   sessionsOf,
   storeReceived,
-  type SessionPlace,
+  type PlacedSession,
   type SessionRecord,
 } from './session-record.ts';
 import { x3dh } from './x3dh.ts';
@@ -124,6 +124,10 @@ function refuseBundle({
   signedPreKey,
   oneTimePreKey,
 }: PreKeyBundle): SignalError | undefined {
+  requireBytes('bundle.identityKey', identityKey);
+  requireBytes('bundle.signedPreKey.publicKey', signedPreKey.publicKey);
+  requireBytes('bundle.signedPreKey.signature', signedPreKey.signature);
+  if (oneTimePreKey !== undefined) requireBytes('bundle.oneTimePreKey.publicKey', oneTimePreKey.publicKey);
   const ids = [registrationId, signedPreKey.id, oneTimePreKey?.id ?? 0];
   if (!ids.every((id) => Number.isInteger(id) && id >= 0 && id <= LIMITS.uint32Max))
     return signalError('SIG_MALFORMED');
@@ -212,9 +216,10 @@ export function decryptPreKeyMessage(
   if (isSignalError(offer)) return offer;
   const message = decodeRatchetMessage(offer.message);
   if (isSignalError(message)) return message;
+  const arrival = { message, local, random };
   const known = record && sessionsOf(record).find(([, session]) => isSessionOf(session, offer));
-  if (record && known) return receive(record, known[0], known[1], local, message, LIMITS.forwardJumpCountMax, random);
-  return acceptOffer(record, local, keys, offer, message, random);
+  if (record && known) return receive(record, known, arrival, LIMITS.forwardJumpCountMax);
+  return acceptOffer(record, keys, offer, arrival);
 }
 
 /** Base keys are fresh, so one names a session; the identity is compared too, as what is reported must be what was authenticated. */
@@ -226,15 +231,13 @@ function isSessionOf(session: Session, offer: PreKeyMessage): boolean {
 
 function acceptOffer(
   record: SessionRecord | undefined,
-  local: LocalIdentity,
   keys: PreKeySource,
   offer: PreKeyMessage,
-  message: RatchetMessage,
-  random: RandomBytes,
+  arrival: Arrival,
 ): DecryptedPreKeyMessage | SignalError {
-  const begun = respond(local, keys, offer);
+  const begun = respond(arrival.local, keys, offer);
   if (isSignalError(begun)) return begun;
-  const read = readWith(begun, local, message, LIMITS.forwardJumpCountMax, random);
+  const read = readWith(begun, arrival, LIMITS.forwardJumpCountMax);
   if (isSignalError(read)) return read;
   const opened = {
     record: openSession(record, read.session),
@@ -285,30 +288,35 @@ export function decryptRatchetMessage(
 ): Decrypted | SignalError {
   const message = decodeRatchetMessage(ciphertext);
   if (isSignalError(message)) return message;
+  const arrival = { message, local, random };
   const sessions = sessionsOf(record);
   const meant = sessions.find(([, session]) => knowsChain(session.ratchet, message.header.ratchetKey));
-  if (meant) return receive(record, meant[0], meant[1], local, message, LIMITS.forwardJumpCountMax, random);
+  if (meant) return receive(record, meant, arrival, LIMITS.forwardJumpCountMax);
   let refusal: SignalError | undefined;
-  for (const [place, session] of sessions) {
-    const jumpCountMax = place === 'current' ? LIMITS.forwardJumpCountMax : LIMITS.archivedForwardJumpCountMax;
-    const outcome = receive(record, place, session, local, message, jumpCountMax, random);
+  for (const placed of sessions) {
+    const jumpCountMax = placed[0] === 'current' ? LIMITS.forwardJumpCountMax : LIMITS.archivedForwardJumpCountMax;
+    const outcome = receive(record, placed, arrival, jumpCountMax);
     if (!isSignalError(outcome)) return outcome;
     refusal ??= outcome;
   }
   return refusal ?? signalError('SIG_NO_SESSION');
 }
 
-/** Reads `message` with one session of the record and stores what became of it. */
+/** A message to be read, and what every attempt to read it needs. */
+interface Arrival {
+  readonly message: RatchetMessage;
+  readonly local: LocalIdentity;
+  readonly random: RandomBytes;
+}
+
+/** Reads a message with one session of the record and stores what became of it. */
 function receive(
   record: SessionRecord,
-  place: SessionPlace,
-  session: Session,
-  local: LocalIdentity,
-  message: RatchetMessage,
+  [place, session]: PlacedSession,
+  arrival: Arrival,
   jumpCountMax: number,
-  random: RandomBytes,
 ): Decrypted | SignalError {
-  const read = readWith(session, local, message, jumpCountMax, random);
+  const read = readWith(session, arrival, jumpCountMax);
   if (isSignalError(read)) return read;
   return {
     record: storeReceived(record, place, read.session),
@@ -320,10 +328,8 @@ function receive(
 /** The one way a message is read: find its seed, check its MAC, and only then step the ratchet. */
 function readWith(
   session: Session,
-  local: LocalIdentity,
-  message: RatchetMessage,
+  { message, local, random }: Arrival,
   jumpCountMax: number,
-  random: RandomBytes,
 ): { session: Session; plaintext: Uint8Array } | SignalError {
   if (!belongsTo(session, local)) return signalError('SIG_LOCAL_IDENTITY_CHANGED');
   const reception = prepareReceive(session.ratchet, message.header, jumpCountMax);

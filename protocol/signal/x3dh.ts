@@ -11,7 +11,7 @@
  * `vectors/session-transcripts.json`. Read next: `double-ratchet.ts`.
  */
 import { concat } from './bytes.ts';
-import type { PreKeyMessage } from './ciphertext.ts';
+import { sessionVersion, type PreKeyMessage } from './ciphertext.ts';
 import { signalError, type SignalError } from './errors.ts';
 import type { Handshake, HandshakeSecret, ResponderKeys } from './handshake.ts';
 import { agree, type KeyPair } from './keys.ts';
@@ -54,4 +54,4 @@ function accept(keys: ResponderKeys, message: PreKeyMessage): HandshakeSecret | 
   return combine(agreements);
 }
 
-export const x3dh: Handshake = Object.freeze({ sessionVersion: 3, initiate, accept });
+export const x3dh: Handshake = Object.freeze({ sessionVersion, initiate, accept });

@@ -32,12 +32,19 @@ let nodesLeft = 0;
  */
 export function encodeStanza(stanza: Stanza, target: Uint8Array, offset: number): number {
   nodesLeft = LIMITS.nodesMax;
-  return writeStanza(stanza, target, offset, 1);
+  const end = writeStanza(stanza, target, offset, 1);
+  if (end - offset > LIMITS.stanzaBytesMax)
+    throw new RangeError(`a stanza has more than ${LIMITS.stanzaBytesMax} bytes`);
+  return end;
 }
 
-/** Length of the encoded stanza in bytes, without frame header. Throws as `encodeStanza` does. */
+/**
+ * Length of the encoded stanza in bytes, without frame header. Unlike `encodeStanza` it also measures a stanza above
+ * LIMITS.stanzaBytesMax, so a sender can ask before it fails; for other mistakes it throws the same.
+ */
 export function encodedLength(stanza: Stanza): number {
-  return encodeStanza(stanza, NOTHING, 0);
+  nodesLeft = LIMITS.nodesMax;
+  return writeStanza(stanza, NOTHING, 0, 1);
 }
 
 /** Encodes into fresh memory that the caller owns. For storage and tests; connections use a FrameWriter. */
@@ -166,7 +173,7 @@ function writeCount(count: number, target: Uint8Array, at: number): number {
 
 function writeBytes(content: Uint8Array, target: Uint8Array, offset: number): number {
   const { length } = content;
-  if (length > LIMITS.stanzaBytesMax) throw new RangeError(`content has more than ${LIMITS.stanzaBytesMax} bytes`);
+  // A length beyond the count's 14 bits makes the stanza too long, which `encodeStanza` refuses at the end.
   const at = writeCount(length, target, offset);
   if (at + length <= target.length) target.set(content, at);
   return at + length;

@@ -95,13 +95,12 @@ export class FrameWriter {
    * Appends one frame.
    *
    * @returns False, and nothing appended, when the message would exceed its bound: send `bytes()`, `reset()`, append again.
-   * @throws {RangeError} A stanza that no message can hold, however empty; the mistakes that `encodeStanza` throws on.
+   * @throws What `encodeStanza` throws, a stanza that no message can hold among it; nothing is appended then.
    */
   append(stanza: Stanza): boolean {
     const start = this.#length + HEADER;
     const end = encodeStanza(stanza, this.#buffer, start);
     const length = end - start;
-    if (length > LIMITS.stanzaBytesMax) throw new RangeError(`a stanza has more than ${LIMITS.stanzaBytesMax} bytes`);
     if (end > LIMITS.messageBytesMax) return false;
     const header = this.#length;
     this.#buffer[header] = length >> 16;

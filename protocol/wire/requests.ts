@@ -195,7 +195,7 @@ function deviceStanza(device: DeviceBundle): Stanza {
 
 /** Reads the element of an `<iq type="get">`. */
 export function parseGetRequest(stanza: Stanza): GetRequest | WireError {
-  if (stanza.content !== undefined) return badField('iq', 'content', 'nothing');
+  if (stanza.content !== undefined) return badStanza('iq', 'a request without content');
   switch (stanza.tag) {
     case 'contact': {
       const phone = attribute(stanza, 'phone');
@@ -219,10 +219,8 @@ export function parseGetRequest(stanza: Stanza): GetRequest | WireError {
 /** Reads the element of an `<iq type="set">`. Keys are borrowed from the stanza. */
 export function parseSetRequest(stanza: Stanza): SetRequest | WireError {
   switch (stanza.tag) {
-    case 'register': {
-      const phone = attribute(stanza, 'phone');
-      return isPhone(phone) ? { kind: 'register', phone } : badField('register', 'phone', 'phone');
-    }
+    case 'register':
+      return parseRegister(stanza);
     case 'confirm':
       return parseConfirm(stanza);
     case 'prekeys':
@@ -230,6 +228,12 @@ export function parseSetRequest(stanza: Stanza): SetRequest | WireError {
     default:
       return badStanza('iq', 'a request of the protocol');
   }
+}
+
+function parseRegister(stanza: Stanza): RegisterRequest | WireError {
+  const phone = attribute(stanza, 'phone');
+  if (!isPhone(phone)) return badField('register', 'phone', 'phone');
+  return stanza.content === undefined ? { kind: 'register', phone } : badField('register', 'content', 'nothing');
 }
 
 function parsePreKeyUpload(stanza: Stanza): PreKeyUploadRequest | WireError {
@@ -259,6 +263,8 @@ function parseConfirm(stanza: Stanza): ConfirmRequest | WireError {
 
 /** Reads the element of an `<iq type="result">`. Keys are borrowed from the stanza. */
 export function parseAnswer(stanza: Stanza): Answer | WireError {
+  if (stanza.tag === 'bundle') return parseBundle(stanza);
+  if (stanza.content !== undefined) return badStanza('iq', 'an answer without content');
   switch (stanza.tag) {
     case 'register':
       return parseRegisterAnswer(stanza);
@@ -266,8 +272,6 @@ export function parseAnswer(stanza: Stanza): Answer | WireError {
       return parseAccount(stanza);
     case 'contact':
       return parseContactAnswer(stanza);
-    case 'bundle':
-      return parseBundle(stanza);
     case 'prekeys': {
       const count = attribute(stanza, 'count');
       return isCount(count) ? { kind: 'prekeys', count } : badField('prekeys', 'count', 'count');

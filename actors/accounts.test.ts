@@ -1,0 +1,201 @@
+import t from 'tap';
+import type { Answer, ConfirmRequest, DeviceBundle } from '../protocol/wire/index.ts';
+import type { Pid } from '../runtime/index.ts';
+import { createTestNode, type TestNode } from '../runtime/testing/test-node.ts';
+import { accounts } from './accounts.ts';
+import { LIMITS } from './limits.ts';
+import type { AccountsMessage, InboxMessage } from './messages.ts';
+import { partitionOf } from './partition.ts';
+import { MemoryStore } from './store/memory.ts';
+import { spawnProbe, type Probe } from './test-kit.ts';
+
+const PHONE = '+4915100000001';
+
+interface Fixture {
+  readonly test: TestNode;
+  readonly store: MemoryStore;
+  readonly client: Probe;
+  /** Codes in the order in which they were sent. */
+  readonly codes: string[];
+  /** What the inbox was told. */
+  readonly toInbox: InboxMessage[];
+  /** Sends a request and resolves to its answer or the code of its refusal. */
+  ask(request: Record<string, unknown> & { readonly kind: AccountsMessage['kind'] }): Promise<Answer | string>;
+}
+
+async function start(options: { readonly carrierWorks?: boolean } = {}): Promise<Fixture> {
+  const test = createTestNode();
+  const store = new MemoryStore();
+  const codes: string[] = [];
+  const toInbox: InboxMessage[] = [];
+  const spy = {
+    name: 'test/inbox',
+    init: () => null,
+    handleCast: (message: InboxMessage) => void toInbox.push(message),
+  };
+  test.node.spawn(spy, undefined, { name: 'inbox.0' });
+  const pid: Pid<AccountsMessage> = test.node.spawn(accounts, {
+    store,
+    inboxOf: () => ({ name: 'inbox.0', worker: 0 }),
+    partitionOfPhone: (phone) => Number(phone.slice(-2)),
+    commit: (self, ticket, write) => {
+      void store.commit(write).then((result) => test.node.cast(self, { kind: 'committed', ticket, result }));
+    },
+    sendCode: (self, ticket, _phone, code) => {
+      codes.push(code);
+      test.node.cast(self, { kind: 'code-sent', ticket, ok: options.carrierWorks ?? true });
+    },
+  });
+  const client = spawnProbe(test);
+  let iq = 0;
+  return {
+    test,
+    store,
+    client,
+    codes,
+    toInbox,
+    async ask(request) {
+      test.node.cast(pid, { ...request, connection: client.pid, iq: ++iq } as never);
+      await test.settle();
+      const [message] = client.take();
+      if (message?.kind === 'answer') return message.answer;
+      return message?.kind === 'answer-refused' ? message.refusal.code : String(message?.kind);
+    },
+  };
+}
+
+function confirmation(code: string, phone = PHONE, preKeys = 2): ConfirmRequest {
+  const key = new Uint8Array(33).fill(5);
+  return {
+    kind: 'confirm',
+    phone,
+    code,
+    registration: 77,
+    login: new Uint8Array(32).fill(1),
+    identity: key,
+    signed: { id: 1, key, signature: new Uint8Array(64) },
+    oneTime: Array.from({ length: preKeys }, (_, index) => ({ id: index + 1, key })),
+  };
+}
+
+async function registered(fixture: Fixture, preKeys = 2): Promise<{ user: string; device: number }> {
+  await fixture.ask({ kind: 'request-code', phone: PHONE });
+  const answer = await fixture.ask({ kind: 'confirm', request: confirmation(fixture.codes.at(-1)!, PHONE, preKeys) });
+  if (typeof answer === 'string' || answer.kind !== 'account')
+    throw new Error(`not registered: ${JSON.stringify(answer)}`);
+  return answer;
+}
+
+t.test('a number is registered with the code that went to it, in the partition of the number', async (t) => {
+  const fixture = await start();
+  t.same(await fixture.ask({ kind: 'request-code', phone: PHONE }), { kind: 'register', expires: 300 });
+  t.match(fixture.codes[0], /^\d{6}$/);
+  const { user, device } = await registered(await start());
+  t.match(user, /^[1-9]\d{14}$/);
+  t.equal(device, 1);
+  t.equal(partitionOf(user), 1);
+});
+
+t.test('codes: a pause between two, five tries, an age', async (t) => {
+  const fixture = await start();
+  await fixture.ask({ kind: 'request-code', phone: PHONE });
+  t.equal(await fixture.ask({ kind: 'request-code', phone: PHONE }), 'APP_RATE_LIMITED');
+  await fixture.test.advance(LIMITS.codePauseMsMin);
+  t.match(await fixture.ask({ kind: 'request-code', phone: PHONE }), { kind: 'register' });
+  const code = fixture.codes.at(-1)!;
+  const wrong = code === '000000' ? '000001' : '000000';
+  t.equal(await fixture.ask({ kind: 'confirm', request: confirmation(wrong) }), 'APP_BAD_CODE');
+  await fixture.test.advance(LIMITS.codeAgeMsMax + 1);
+  t.equal(await fixture.ask({ kind: 'confirm', request: confirmation(code) }), 'APP_CODE_EXPIRED');
+});
+
+t.test('a code is good for one registration', async (t) => {
+  const fixture = await start();
+  await registered(fixture);
+  t.equal(await fixture.ask({ kind: 'confirm', request: confirmation(fixture.codes[0]!) }), 'APP_CODE_EXPIRED');
+});
+
+t.test('a code that could not be sent is void', async (t) => {
+  const fixture = await start({ carrierWorks: false });
+  t.equal(await fixture.ask({ kind: 'request-code', phone: PHONE }), 'APP_VERIFIER_FAILED');
+  t.equal(await fixture.ask({ kind: 'confirm', request: confirmation(fixture.codes[0]!) }), 'APP_CODE_EXPIRED');
+  t.equal(
+    await fixture.ask({ kind: 'request-code', phone: PHONE }),
+    'APP_VERIFIER_FAILED',
+    'and may be asked for again at once',
+  );
+});
+
+t.test('registering a taken number keeps the user, replaces the device and has its inbox forgotten', async (t) => {
+  const fixture = await start();
+  const first = await registered(fixture);
+  await fixture.test.advance(LIMITS.codePauseMsMin);
+  const second = await registered(fixture);
+  t.equal(second.user, first.user);
+  t.equal(second.device, 2);
+  t.equal(fixture.store.device(first.user, 1), undefined);
+  t.equal(fixture.store.device(first.user, 2)?.creation, 2);
+  t.strictSame(fixture.toInbox, [{ kind: 'forget-device', user: first.user, device: 1 }]);
+});
+
+t.test('a registration that the disk refuses has not happened', async (t) => {
+  const fixture = await start();
+  await fixture.ask({ kind: 'request-code', phone: PHONE });
+  fixture.store.failNextCommits(1);
+  t.equal(await fixture.ask({ kind: 'confirm', request: confirmation(fixture.codes[0]!) }), 'APP_STORE_FULL');
+  t.equal(fixture.store.userOfPhone(PHONE), undefined);
+});
+
+function oneTimeIds(fixture: Fixture): (number | undefined)[] {
+  return fixture.client.take().map((message) => {
+    if (message.kind !== 'answer' || message.answer.kind !== 'bundle') throw new Error(`got ${message.kind}`);
+    const [device] = message.answer.devices as [DeviceBundle];
+    return device.oneTime?.id;
+  });
+}
+
+t.test('bundles asked for at the same moment get different one-time pre-keys', async (t) => {
+  const fixture = await start();
+  const { user } = await registered(fixture, 3);
+  const pid = fixture.test.node
+    .processes()
+    .find((each) => fixture.test.node.processInfo(each)?.behavior === 'actors/accounts')!;
+  for (let iq = 100; iq < 105; iq++)
+    fixture.test.node.cast(pid, { kind: 'take-bundle', connection: fixture.client.pid, iq, user });
+  await fixture.test.settle();
+  const ids = oneTimeIds(fixture);
+  t.strictSame(ids.filter((id) => id !== undefined).sort(), [1, 2, 3]);
+  t.equal(fixture.store.preKeys(user, 1, 9).length, 0);
+});
+
+t.test('a pre-key whose removal the disk refuses is not given, and stays', async (t) => {
+  const fixture = await start();
+  const { user } = await registered(fixture);
+  fixture.store.failNextCommits(1);
+  t.equal(await fixture.ask({ kind: 'take-bundle', user }), 'APP_STORE_FULL');
+  t.match(await fixture.ask({ kind: 'take-bundle', user }), { devices: [{ oneTime: { id: 1 } }] });
+});
+
+t.test('pre-keys are counted, added, and bounded', async (t) => {
+  const fixture = await start();
+  const { user, device } = await registered(fixture);
+  const key = new Uint8Array(33).fill(5);
+  const upload = (from: number, count: number) =>
+    fixture.ask({
+      kind: 'add-prekeys',
+      user,
+      device,
+      preKeys: Array.from({ length: count }, (_, at) => ({ id: from + at, key })),
+    });
+  t.match(await upload(10, 5), { kind: 'prekeys', count: 7 });
+  t.match(await fixture.ask({ kind: 'count-prekeys', user, device }), { count: 7 });
+  t.equal(await upload(100, LIMITS.preKeyCountMax - 6), 'APP_PREKEYS_FULL');
+});
+
+t.test('numbers and users that are not registered are unknown', async (t) => {
+  const fixture = await start();
+  t.equal(await fixture.ask({ kind: 'find-contact', phone: PHONE }), 'APP_UNKNOWN_USER');
+  t.equal(await fixture.ask({ kind: 'take-bundle', user: '999999999999999' }), 'APP_UNKNOWN_USER');
+  const { user } = await registered(fixture);
+  t.same(await fixture.ask({ kind: 'find-contact', phone: PHONE }), { kind: 'contact', phone: PHONE, user });
+});

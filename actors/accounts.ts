@@ -1,0 +1,292 @@
+/**
+ * Accounts of one shard: registration of a phone number, devices and their public keys, one-time pre-keys.
+ *
+ * A user id is drawn so that it falls into the partition of its phone number; so number, account, devices and inbox
+ * of a user stand in one shard, and a registration is one commit. The partition of a number is keyed with a secret of
+ * the installation, so an id says nothing about a number.
+ *
+ * Every answer that reports a change waits for its commit. A one-time pre-key is removed, flushed, and only then
+ * handed out: it may be lost in a crash, it is never given twice.
+ */
+
+import type { Answer, ConfirmRequest, DeviceBundle } from '../protocol/wire/index.ts';
+import type { Behavior, Context, Pid } from '../runtime/index.ts';
+import type { AppCode } from './errors.ts';
+import { LIMITS } from './limits.ts';
+import type { AccountsMessage, ConnectionMessage, ForgetDevice } from './messages.ts';
+import { partitionOf } from './partition.ts';
+import type { RemoteName } from './routes.ts';
+import type { AccountRecord, InboxStore, PreKey, StoreBatch } from './store/inbox-store.ts';
+
+export interface AccountsArgs {
+  readonly store: InboxStore;
+  readonly inboxOf: (user: string) => RemoteName;
+  /** The partition of a phone number, keyed with the installation's secret. */
+  readonly partitionOfPhone: (phone: string) => number;
+  /** Starts a commit and casts its outcome to `self` as a `committed` message with `ticket`. */
+  readonly commit: (self: Pid, ticket: number, write: (batch: StoreBatch) => void) => void;
+  /** Sends a code and casts the outcome to `self` as a `code-sent` message with `ticket`. */
+  readonly sendCode: (self: Pid, ticket: number, phone: string, code: string) => void;
+}
+
+interface PendingCode {
+  readonly code: string;
+  readonly requestedAtMs: number;
+  tries: number;
+}
+
+/** What happens when a commit or a sent code comes back. */
+interface Continuation {
+  readonly connection: Pid;
+  readonly iq: number;
+  readonly answer: Answer;
+  /** The number whose code is void if it could not be sent. */
+  readonly phone?: string;
+  /** The device that a registration replaced. */
+  readonly forget?: readonly ForgetDevice[];
+  /** Pre-keys that are no longer under way. */
+  readonly release?: readonly string[];
+}
+
+export interface AccountsState {
+  readonly args: AccountsArgs;
+  /** Codes by phone number, oldest first. */
+  readonly codes: Map<string, PendingCode>;
+  readonly continuations: Map<number, Continuation>;
+  /** Pre-keys whose removal is being committed, as `user.device.id`. */
+  readonly taken: Set<string>;
+  nextTicket: number;
+}
+
+type Ctx = Context;
+type Request<K extends AccountsMessage['kind']> = Extract<AccountsMessage, { kind: K }>;
+
+export const accounts: Behavior<AccountsState, AccountsArgs, AccountsMessage> = {
+  name: 'actors/accounts',
+
+  init(args) {
+    return { args, codes: new Map(), continuations: new Map(), taken: new Set(), nextTicket: 1 };
+  },
+
+  handleCast(message, state, ctx) {
+    switch (message.kind) {
+      case 'request-code':
+        return requestCode(message, state, ctx);
+      case 'confirm':
+        return confirm(message, state, ctx);
+      case 'find-contact':
+        return findContact(message, state, ctx);
+      case 'find-device':
+        return findDevice(message, state, ctx);
+      case 'take-bundle':
+        return takeBundle(message, state, ctx);
+      case 'add-prekeys':
+        return addPreKeys(message, state, ctx);
+      case 'count-prekeys':
+        return answer(message, preKeyCount(state, message.user, message.device), ctx);
+      case 'code-sent':
+        return proceed(message.ticket, message.ok ? undefined : 'APP_VERIFIER_FAILED', state, ctx);
+      case 'committed':
+        return proceed(message.ticket, message.result === 'ok' ? undefined : 'APP_STORE_FULL', state, ctx);
+    }
+  },
+};
+
+// --- registration -----------------------------------------------------------------------------------------------
+
+function requestCode(message: Request<'request-code'>, state: AccountsState, ctx: Ctx): void {
+  const now = ctx.clock.monotonicMs();
+  const pending = state.codes.get(message.phone);
+  const waitMs = pending === undefined ? 0 : pending.requestedAtMs + LIMITS.codePauseMsMin - now;
+  if (waitMs > 0) return refuse(message, 'APP_RATE_LIMITED', ctx, Math.ceil(waitMs / 1000));
+  const code = String(ctx.random.integer(1_000_000)).padStart(6, '0');
+  dropOldCodes(state, now);
+  state.codes.delete(message.phone);
+  state.codes.set(message.phone, { code, requestedAtMs: now, tries: 0 });
+  const requested = { kind: 'register', expires: LIMITS.codeAgeMsMax / 1000 } as const;
+  const ticket = suspend(state, { ...destination(message), answer: requested, phone: message.phone });
+  state.args.sendCode(ctx.self, ticket, message.phone, code);
+}
+
+/** Codes stand in the order of their request, so the stale and the surplus ones are at the front. */
+function dropOldCodes(state: AccountsState, now: number): void {
+  for (const [phone, { requestedAtMs }] of state.codes) {
+    const stale = now - requestedAtMs > LIMITS.codeAgeMsMax;
+    if (!stale && state.codes.size < LIMITS.pendingCodesMax) return;
+    state.codes.delete(phone);
+  }
+}
+
+function confirm(message: Request<'confirm'>, state: AccountsState, ctx: Ctx): void {
+  const { request } = message;
+  const refusal = checkCode(request.phone, request.code, state, ctx) ?? checkKeys(request);
+  if (refusal !== undefined) return refuse(message, refusal, ctx);
+  state.codes.delete(request.phone);
+  register(destination(message), request, state, ctx);
+}
+
+function checkCode(phone: string, code: string, state: AccountsState, ctx: Ctx): AppCode | undefined {
+  const pending = state.codes.get(phone);
+  if (pending === undefined) return 'APP_CODE_EXPIRED';
+  const stale = ctx.clock.monotonicMs() - pending.requestedAtMs > LIMITS.codeAgeMsMax;
+  if (stale || pending.tries >= LIMITS.codeTriesMax) return 'APP_CODE_EXPIRED';
+  pending.tries++;
+  return pending.code === code ? undefined : 'APP_BAD_CODE';
+}
+
+/** The wire has checked lengths and ids. Whether the signed pre-key is signed, those who use it check. */
+function checkKeys(request: ConfirmRequest): AppCode | undefined {
+  return request.oneTime.length <= LIMITS.preKeyCountMax ? undefined : 'APP_BAD_KEYS';
+}
+
+function register(to: Destination, request: ConfirmRequest, state: AccountsState, ctx: Ctx): void {
+  const previous = findAccount(state, request.phone) ?? newAccount(state, request.phone, ctx);
+  const device = nextDeviceId(previous);
+  const account: AccountRecord = { ...previous, devices: [device], creations: previous.creations + 1 };
+  const continuation: Continuation = {
+    ...to,
+    answer: { kind: 'account', user: account.user, device },
+    forget: previous.devices.map((old) => ({ kind: 'forget-device', user: account.user, device: old })),
+  };
+  const { registration, login: loginKey, identity: identityKey, signed: signedPreKey } = request;
+  state.args.commit(ctx.self, suspend(state, continuation), (batch) => {
+    for (const old of previous.devices) batch.removeDevice(account.user, old);
+    batch.putAccount(account);
+    const record = { creation: account.creations, registration, loginKey, identityKey, signedPreKey };
+    batch.putDevice(account.user, device, record);
+    for (const preKey of request.oneTime) batch.putPreKey(account.user, device, preKey);
+  });
+}
+
+function findAccount(state: AccountsState, phone: string): AccountRecord | undefined {
+  const user = state.args.store.userOfPhone(phone);
+  return user === undefined ? undefined : state.args.store.account(user);
+}
+
+function newAccount(state: AccountsState, phone: string, ctx: Ctx): AccountRecord {
+  const partition = state.args.partitionOfPhone(phone);
+  for (;;) {
+    const user = drawUserId(ctx);
+    if (partitionOf(user) !== partition || state.args.store.account(user) !== undefined) continue;
+    return { user, phone, devices: [], creations: 0 };
+  }
+}
+
+/** 15 digits, the first not zero, uniform. */
+function drawUserId(ctx: Ctx): string {
+  const high = 100_000 + ctx.random.integer(900_000);
+  const low = ctx.random.integer(1_000_000_000);
+  return `${high}${String(low).padStart(9, '0')}`;
+}
+
+const DEVICE_ID_MAX = 127;
+
+function nextDeviceId(account: AccountRecord): number {
+  return (account.creations % DEVICE_ID_MAX) + 1;
+}
+
+// --- look-ups ---------------------------------------------------------------------------------------------------
+
+function findContact(message: Request<'find-contact'>, state: AccountsState, ctx: Ctx): void {
+  const user = state.args.store.userOfPhone(message.phone);
+  if (user === undefined) return refuse(message, 'APP_UNKNOWN_USER', ctx);
+  answer(message, { kind: 'contact', phone: message.phone, user }, ctx);
+}
+
+function findDevice(message: Request<'find-device'>, state: AccountsState, ctx: Ctx): void {
+  const record = state.args.store.device(message.user, message.device);
+  const preKeys = record === undefined ? 0 : countPreKeys(state, message.user, message.device);
+  ctx.cast(message.connection, { kind: 'device-found', record, preKeys } satisfies ConnectionMessage);
+}
+
+// --- pre-keys ---------------------------------------------------------------------------------------------------
+
+function takeBundle(message: Request<'take-bundle'>, state: AccountsState, ctx: Ctx): void {
+  const account = state.args.store.account(message.user);
+  if (account === undefined) return refuse(message, 'APP_UNKNOWN_USER', ctx);
+  const devices = account.devices.flatMap((id) => bundleDevice(state, account.user, id));
+  const bundle = { kind: 'bundle', user: account.user, devices } as const;
+  const taken = devices.filter((device) => device.oneTime !== undefined);
+  if (taken.length === 0) return answer(message, bundle, ctx);
+  const release = taken.map((device) => preKeyName(account.user, device.id, device.oneTime!.id));
+  for (const name of release) state.taken.add(name);
+  const ticket = suspend(state, { ...destination(message), answer: bundle, release });
+  state.args.commit(ctx.self, ticket, (batch) => {
+    for (const device of taken) batch.removePreKey(account.user, device.id, device.oneTime!.id);
+  });
+}
+
+function bundleDevice(state: AccountsState, user: string, id: number): DeviceBundle[] {
+  const record = state.args.store.device(user, id);
+  if (record === undefined) return [];
+  const { registration, identityKey: identity, signedPreKey: signed } = record;
+  return [{ id, registration, identity, signed, oneTime: firstFreePreKey(state, user, id) }];
+}
+
+/** The first pre-key that no bundle under way has taken. */
+function firstFreePreKey(state: AccountsState, user: string, device: number): PreKey | undefined {
+  const candidates = state.args.store.preKeys(user, device, Math.min(state.taken.size + 1, LIMITS.preKeyCountMax));
+  return candidates.find((preKey) => !state.taken.has(preKeyName(user, device, preKey.id)));
+}
+
+function preKeyName(user: string, device: number, id: number): string {
+  return `${user}.${device}.${id}`;
+}
+
+function addPreKeys(message: Request<'add-prekeys'>, state: AccountsState, ctx: Ctx): void {
+  const { user, device, preKeys } = message;
+  if (state.args.store.device(user, device) === undefined) return refuse(message, 'APP_UNKNOWN_DEVICE', ctx);
+  const count = countPreKeys(state, user, device) + preKeys.length;
+  if (count > LIMITS.preKeyCountMax) return refuse(message, 'APP_PREKEYS_FULL', ctx);
+  const ticket = suspend(state, { ...destination(message), answer: { kind: 'prekeys', count } });
+  state.args.commit(ctx.self, ticket, (batch) => {
+    for (const preKey of preKeys) batch.putPreKey(user, device, preKey);
+  });
+}
+
+function preKeyCount(state: AccountsState, user: string, device: number): Answer {
+  return { kind: 'prekeys', count: countPreKeys(state, user, device) };
+}
+
+function countPreKeys(state: AccountsState, user: string, device: number): number {
+  return state.args.store.preKeys(user, device, LIMITS.preKeyCountMax).length;
+}
+
+// --- answers ----------------------------------------------------------------------------------------------------
+
+interface Destination {
+  readonly connection: Pid;
+  readonly iq: number;
+}
+
+function destination(message: Destination): Destination {
+  return { connection: message.connection, iq: message.iq };
+}
+
+function suspend(state: AccountsState, continuation: Continuation): number {
+  const ticket = state.nextTicket++;
+  state.continuations.set(ticket, continuation);
+  return ticket;
+}
+
+function proceed(ticket: number, failure: AppCode | undefined, state: AccountsState, ctx: Ctx): void {
+  const continuation = state.continuations.get(ticket);
+  if (continuation === undefined) return;
+  state.continuations.delete(ticket);
+  for (const name of continuation.release ?? []) state.taken.delete(name);
+  if (failure !== undefined) {
+    if (continuation.phone !== undefined) state.codes.delete(continuation.phone);
+    return refuse(continuation, failure, ctx);
+  }
+  for (const forget of continuation.forget ?? []) ctx.cast(state.args.inboxOf(forget.user), forget);
+  answer(continuation, continuation.answer, ctx);
+}
+
+function answer(to: Destination, result: Answer, ctx: Ctx): void {
+  ctx.cast(to.connection, { kind: 'answer', iq: to.iq, answer: result } satisfies ConnectionMessage);
+}
+
+function refuse(to: Destination, code: AppCode, ctx: Ctx, retryAfter?: number): void {
+  const refusal = retryAfter === undefined ? { code } : { code, retryAfter };
+  ctx.cast(to.connection, { kind: 'answer-refused', iq: to.iq, refusal } satisfies ConnectionMessage);
+}

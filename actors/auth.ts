@@ -1,0 +1,61 @@
+/**
+ * Login by signature: the challenge that a device signs, and the check. Pure; `connection.ts` carries it out.
+ *
+ * The nonce is fresh for each connection and never accepted on another, so a recorded login is worth nothing. The
+ * label in front keeps a login signature from meaning anything elsewhere.
+ */
+
+import { createPublicKey, verify, type KeyObject } from 'node:crypto';
+import type { AppCode } from './errors.ts';
+import { LIMITS } from './limits.ts';
+import type { DeviceRecord } from './store/inbox-store.ts';
+
+export const NONCE_BYTES = 32;
+
+const LABEL = 'blindbeam login 1';
+const ED25519_SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex');
+
+export interface Challenge {
+  readonly nonce: Uint8Array;
+  /** Monotonic milliseconds. */
+  readonly issuedAtMs: number;
+}
+
+export interface LoginClaim {
+  readonly user: string;
+  readonly device: number;
+  /** Ed25519, 64 bytes. */
+  readonly signature: Uint8Array;
+}
+
+/** The bytes that a device signs; docs/protocol.md, "Opening". */
+export function loginBytes(nonce: Uint8Array, user: string, device: number): Uint8Array {
+  return Buffer.concat([Buffer.from(`${LABEL}\0`), nonce, Buffer.from(`${user}\0`), Buffer.from([device])]);
+}
+
+/**
+ * Decides a login.
+ *
+ * @param record - What the store knows of the claimed device; `undefined` if nothing.
+ * @returns The refusal, or `undefined` when the device is who it says.
+ */
+export function refuseLogin(
+  claim: LoginClaim,
+  record: DeviceRecord | undefined,
+  challenge: Challenge,
+  nowMs: number,
+): AppCode | undefined {
+  if (nowMs - challenge.issuedAtMs > LIMITS.nonceAgeMsMax) return 'APP_NONCE_EXPIRED';
+  if (record === undefined) return 'APP_UNKNOWN_DEVICE';
+  const key = loginKey(record.loginKey);
+  const bytes = loginBytes(challenge.nonce, claim.user, claim.device);
+  return key !== undefined && verify(null, bytes, key, claim.signature) ? undefined : 'APP_BAD_SIGNATURE';
+}
+
+function loginKey(raw: Uint8Array): KeyObject | undefined {
+  try {
+    return createPublicKey({ key: Buffer.concat([ED25519_SPKI_PREFIX, raw]), format: 'der', type: 'spki' });
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,160 @@
+import { generateKeyPairSync, sign } from 'node:crypto';
+import t from 'tap';
+import { clientStanza, type ClientMessage } from '../protocol/wire/index.ts';
+import { createTestNode, type TestNode } from '../runtime/testing/test-node.ts';
+import { loginBytes } from './auth.ts';
+import { connection } from './connection.ts';
+import { LIMITS } from './limits.ts';
+import type { AccountsMessage, InboxMessage } from './messages.ts';
+import type { DeviceRecord } from './store/inbox-store.ts';
+import { ALICE, BOB, FakeSocket } from './test-kit.ts';
+
+const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+const RECORD: DeviceRecord = {
+  creation: 4,
+  registration: 1,
+  loginKey: new Uint8Array(publicKey.export({ format: 'der', type: 'spki' }).subarray(-32)),
+  identityKey: new Uint8Array(33),
+  signedPreKey: { id: 1, key: new Uint8Array(33), signature: new Uint8Array(64) },
+};
+
+interface Fixture {
+  readonly test: TestNode;
+  readonly socket: FakeSocket;
+  readonly toInbox: InboxMessage[];
+  readonly toAccounts: AccountsMessage[];
+  say(...messages: ClientMessage[]): Promise<void>;
+  login(): Promise<void>;
+}
+
+/** A connection whose neighbours only listen. */
+async function start(): Promise<Fixture> {
+  const test = createTestNode();
+  const socket = new FakeSocket();
+  const toInbox: InboxMessage[] = [];
+  const toAccounts: AccountsMessage[] = [];
+  const spy = <M>(name: string, seen: M[]) => ({
+    name,
+    init: () => null,
+    handleCast: (message: M) => void seen.push(message),
+  });
+  test.node.spawn(spy('test/inbox', toInbox), undefined, { name: 'inbox' });
+  test.node.spawn(spy('test/accounts', toAccounts), undefined, { name: 'accounts' });
+  const inbox = { name: 'inbox', worker: 0 };
+  const accounts = { name: 'accounts', worker: 0 };
+  const routes = { inboxOf: () => inbox, accountsOf: () => accounts, accountsOfPhone: () => accounts };
+  test.node.spawn(connection, { socket, routes });
+  await test.settle();
+  const fixture: Fixture = {
+    test,
+    socket,
+    toInbox,
+    toAccounts,
+    async say(...messages) {
+      test.node.cast(socket.pid!, { kind: 'frames', stanzas: messages.map(clientStanza) });
+      await test.settle();
+    },
+    async login() {
+      const { nonce } = socket.last('stream')!;
+      const signature = new Uint8Array(sign(null, loginBytes(nonce, ALICE, 1), privateKey));
+      await fixture.say({ kind: 'auth', user: ALICE, device: 1, signature });
+      test.node.cast(socket.pid!, { kind: 'device-found', record: RECORD, preKeys: 42 });
+      await test.settle();
+    },
+  };
+  return fixture;
+}
+
+const MESSAGE = {
+  kind: 'message',
+  to: BOB,
+  id: 1,
+  envelopes: [{ device: 1, type: 'ratchet', ciphertext: new Uint8Array(9) }],
+} as const;
+
+t.test('a login attaches the device to its inbox and says what is left of its pre-keys', async (t) => {
+  const fixture = await start();
+  await fixture.login();
+  t.match(fixture.socket.last('success'), { user: ALICE, device: 1, preKeys: 42 });
+  t.match(fixture.toInbox, [{ kind: 'attach', user: ALICE, device: 1 }]);
+  await fixture.say(MESSAGE);
+  t.match(fixture.toInbox[1], { kind: 'submit', to: BOB, id: 1, sender: { user: ALICE, device: 1, creation: 4 } });
+});
+
+t.test('an expired nonce is refused even with a right signature, with a code that allows another try', async (t) => {
+  const fixture = await start();
+  await fixture.test.advance(LIMITS.nonceAgeMsMax + 1);
+  await fixture.login();
+  t.match(fixture.socket.last('failure'), { code: 'APP_NONCE_EXPIRED' });
+  t.same(fixture.socket.closed, { code: 4401, reason: 'APP_NONCE_EXPIRED' });
+  t.strictSame(fixture.toInbox, []);
+});
+
+t.test('a connection that does not log in is closed in time', async (t) => {
+  const fixture = await start();
+  await fixture.test.advance(LIMITS.loginMsMax + 1, 10_000);
+  t.same(fixture.socket.closed, { code: 4401, reason: 'APP_LOGIN_TIMEOUT' });
+  const other = await start();
+  await other.login();
+  await other.test.advance(LIMITS.loginMsMax + 1, 10_000);
+  t.equal(other.socket.closed, undefined, 'one that did stays');
+});
+
+t.test('stanzas out of place close with 4400', async (t) => {
+  const early = await start();
+  await early.say(MESSAGE);
+  t.same(early.socket.closed, { code: 4400, reason: 'APP_PROTOCOL' });
+  const late = await start();
+  await late.login();
+  await late.say({ kind: 'auth', user: ALICE, device: 1, signature: new Uint8Array(64) });
+  t.same(late.socket.closed, { code: 4400, reason: 'APP_PROTOCOL' });
+});
+
+t.test('what follows a refusal in the same frame is not acted upon', async (t) => {
+  const fixture = await start();
+  await fixture.say(MESSAGE, { kind: 'ping', id: 1 });
+  t.equal(fixture.socket.last('pong'), undefined);
+});
+
+t.test('messages over the rate are refused one by one, then the connection is closed', async (t) => {
+  const fixture = await start();
+  await fixture.login();
+  const burst = (count: number): ClientMessage[] =>
+    Array.from({ length: count }, (_, at) => ({ ...MESSAGE, id: at + 1 }));
+  await fixture.say(...burst(LIMITS.messagesBurstMax + 1));
+  t.match(fixture.socket.last('error'), { code: 'APP_RATE_LIMITED', id: LIMITS.messagesBurstMax + 1, retryAfter: 1 });
+  t.equal(fixture.socket.closed, undefined);
+  await fixture.say(...burst(LIMITS.rateRefusalsMax));
+  t.same(fixture.socket.closed, { code: 4429, reason: 'APP_RATE_LIMITED' });
+});
+
+t.test('the end of the inbox that pushes here asks the client to come again', async (t) => {
+  const fixture = await start();
+  await fixture.login();
+  const inbox = fixture.test.node.whereis('inbox')!;
+  fixture.test.node.cast(fixture.socket.pid!, { kind: 'attached', inbox });
+  await fixture.test.settle();
+  fixture.test.node.exit(inbox, 'kill');
+  await fixture.test.settle();
+  t.same(fixture.socket.closed, { code: 4503, reason: 'APP_RESTARTING' });
+});
+
+t.test('an actor whose socket has closed ends and leaves nothing', async (t) => {
+  const fixture = await start();
+  const before = fixture.test.node.info().processCount;
+  fixture.test.node.cast(fixture.socket.pid!, { kind: 'socket-closed' });
+  await fixture.test.settle();
+  t.equal(fixture.test.node.info().processCount, before - 1);
+  t.equal(fixture.test.node.info().timerCount, 0);
+});
+
+t.test('while a shard is overloaded, its messages and requests are refused with a pause', async (t) => {
+  const fixture = await start();
+  await fixture.login();
+  fixture.test.node.exit(fixture.test.node.whereis('inbox')!, 'kill');
+  fixture.test.node.exit(fixture.test.node.whereis('accounts')!, 'kill');
+  await fixture.test.settle();
+  await fixture.say(MESSAGE, { kind: 'iq-get', id: 8, request: { kind: 'prekey-count' } });
+  t.match(fixture.socket.last('error'), { code: 'APP_OVERLOADED', retryAfter: 1 });
+  t.match(fixture.socket.last('iq-error'), { id: 8, code: 'APP_OVERLOADED' });
+});

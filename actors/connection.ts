@@ -1,0 +1,292 @@
+/**
+ * One actor for each socket: reads what a client says, checks and limits it, hands it to the shard that is responsible,
+ * and writes what comes back.
+ *
+ * It keeps nothing that must outlive it. A client whose connection ends finds its messages in its inbox and repeats
+ * what was not acknowledged. Phases and their rules: `connection-state.ts`. The vocabulary: docs/protocol.md.
+ */
+
+import {
+  ackStanza,
+  deliveryStanza,
+  errorStanza,
+  failureStanza,
+  iqErrorStanza,
+  iqResultStanza,
+  isWireError,
+  offlineStanza,
+  parseClientMessage,
+  pongStanza,
+  receiptStanza,
+  streamStanza,
+  successStanza,
+  type AuthMessage,
+  type ClientMessage,
+  type IqGetMessage,
+  type IqSetMessage,
+  type OutgoingMessage,
+  type Stanza,
+} from '../protocol/wire/index.ts';
+import { isDown, isExit, type Behavior, type Context } from '../runtime/index.ts';
+import { NONCE_BYTES } from './auth.ts';
+import { decideLogin, refuseInPhase, type Phase } from './connection-state.ts';
+import { describe, type AppCode, type Refusal } from './errors.ts';
+import { LIMITS } from './limits.ts';
+import type { SocketHandle } from './listener.ts';
+import type { AccountsMessage, ConnectionMessage, InboxMessage } from './messages.ts';
+import { fullBucket, takeToken, type TokenBucket } from './rate-limit.ts';
+import type { RemoteName, Routes } from './routes.ts';
+import type { DeviceRecord } from './store/inbox-store.ts';
+
+export interface ConnectionArgs {
+  readonly socket: SocketHandle;
+  readonly routes: Routes;
+}
+
+export interface ConnectionState {
+  readonly socket: SocketHandle;
+  readonly routes: Routes;
+  phase: Phase;
+  readonly messages: TokenBucket;
+  readonly requests: TokenBucket;
+  /** Refusals for rate since the last accepted message. */
+  rateRefusals: number;
+}
+
+const MESSAGE_RULE = { perSecond: LIMITS.messagesPerSecondMax, burst: LIMITS.messagesBurstMax };
+const REQUEST_RULE = { perSecond: LIMITS.requestsPerSecondMax, burst: LIMITS.requestsBurstMax };
+const LOGIN_TIMEOUT = 'login-timeout';
+
+export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMessage> = {
+  name: 'actors/connection',
+
+  init({ socket, routes }, ctx) {
+    // So that `terminate` tells the client why, when the supervisor or an overloaded inbox ends this actor.
+    ctx.trapExit(true);
+    const now = ctx.clock.monotonicMs();
+    const challenge = { nonce: ctx.random.bytes(NONCE_BYTES), issuedAtMs: now };
+    socket.attach(ctx.self);
+    socket.write(streamStanza({ ts: Math.floor(ctx.clock.nowMs()), nonce: challenge.nonce }));
+    ctx.sendAfter(LIMITS.loginMsMax, LOGIN_TIMEOUT);
+    const messages = fullBucket(MESSAGE_RULE, now);
+    const requests = fullBucket(REQUEST_RULE, now);
+    return { socket, routes, phase: { name: 'greeted', challenge }, messages, requests, rateRefusals: 0 };
+  },
+
+  handleCast(message, state, ctx) {
+    switch (message.kind) {
+      case 'frames':
+        for (const stanza of message.stanzas) takeStanza(stanza, state, ctx);
+        return;
+      case 'deliver':
+        return writeDeliveries(message.entries, state);
+      case 'sent':
+        return state.socket.write(ackStanza(message));
+      case 'receipt':
+        return state.socket.write(receiptStanza(message));
+      case 'refused':
+        return state.socket.write(refusalStanza(message.to, message.id, message.refusal));
+      case 'drained':
+        return state.socket.write(offlineStanza());
+      case 'answer':
+        return state.socket.write(iqResultStanza({ id: message.iq, answer: message.answer }));
+      case 'answer-refused':
+        return refuseRequest(message.iq, message.refusal, state);
+      case 'device-found':
+        return finishLogin(message.record, message.preKeys, state, ctx);
+      case 'attached':
+        return void ctx.monitor(message.inbox);
+      case 'replaced':
+        return closeWith('APP_REPLACED', state, ctx);
+      case 'unregistered':
+        return closeWith('APP_UNREGISTERED', state, ctx);
+      case 'socket-closed':
+        return end(state, ctx);
+    }
+  },
+
+  handleInfo(info, state, ctx) {
+    if (info === LOGIN_TIMEOUT && state.phase.name !== 'live') closeWith('APP_LOGIN_TIMEOUT', state, ctx);
+    // The inbox that pushes to us is gone, and with it our place in it: the client comes back to its successor.
+    else if (isDown(info)) closeWith('APP_RESTARTING', state, ctx);
+    else if (isExit(info)) closeWith('APP_OVERLOADED', state, ctx);
+  },
+
+  terminate(reason, state) {
+    if (state.phase.name === 'closed') return;
+    state.socket.close(4503, reason === 'shutdown' ? 'APP_DRAINING' : 'APP_RESTARTING');
+  },
+};
+
+// --- what the client says ---------------------------------------------------------------------------------------
+
+function takeStanza(stanza: Stanza, state: ConnectionState, ctx: Context): void {
+  if (state.phase.name === 'closed') return;
+  const message = parseClientMessage(stanza);
+  if (isWireError(message)) return close(message.closeCode, message.code, state, ctx);
+  const code = refuseInPhase(state.phase, message);
+  if (code !== undefined) return closeWith(code, state, ctx);
+  take(message, state, ctx);
+}
+
+function take(message: ClientMessage, state: ConnectionState, ctx: Context): void {
+  switch (message.kind) {
+    case 'message':
+      return submit(message, state, ctx);
+    case 'inbox-ack':
+      return toInbox(liveSelf(state).user, { kind: 'acknowledge', ...device(state), seq: message.seq }, state, ctx);
+    case 'receipt': {
+      const { user } = liveSelf(state);
+      const read = { kind: 'mark-read', user, sender: { user: message.to, device: message.device }, id: message.id };
+      return toInbox(user, read as InboxMessage, state, ctx);
+    }
+    case 'ping':
+      return state.socket.write(pongStanza(message));
+    case 'auth':
+      return beginLogin(message, state, ctx);
+    case 'iq-get':
+    case 'iq-set':
+      return takeRequest(message, state, ctx);
+  }
+}
+
+/** The phase rules let these messages through only when the connection is live. */
+function livePhase(state: ConnectionState): Extract<Phase, { name: 'live' }> {
+  if (state.phase.name !== 'live') throw new Error(`expected phase live, got ${state.phase.name}`);
+  return state.phase;
+}
+
+function liveSelf(state: ConnectionState): { readonly user: string; readonly device: number } {
+  return livePhase(state).self;
+}
+
+function device(state: ConnectionState): { user: string; device: number } {
+  const self = liveSelf(state);
+  return { user: self.user, device: self.device };
+}
+
+function submit(message: OutgoingMessage, state: ConnectionState, ctx: Context): void {
+  const { self, key } = livePhase(state);
+  const waitMs = takeToken(state.messages, MESSAGE_RULE, ctx.clock.monotonicMs());
+  if (waitMs > 0) return refuseForRate(message, waitMs, state, ctx);
+  state.rateRefusals = 0;
+  const { to, id, envelopes } = message;
+  const target = state.routes.inboxOf(to);
+  const submission = { kind: 'submit', connection: ctx.self, sender: self, senderKey: key, to, id, envelopes } as const;
+  if (ctx.cast(target, submission satisfies InboxMessage) === 'ok') return;
+  state.socket.write(refusalStanza(to, id, { code: 'APP_OVERLOADED', retryAfter: 1 }));
+}
+
+function refuseForRate(message: OutgoingMessage, waitMs: number, state: ConnectionState, ctx: Context): void {
+  if (++state.rateRefusals > LIMITS.rateRefusalsMax) return closeWith('APP_RATE_LIMITED', state, ctx);
+  const refusal = { code: 'APP_RATE_LIMITED', retryAfter: Math.ceil(waitMs / 1000) } as const;
+  state.socket.write(refusalStanza(message.to, message.id, refusal));
+}
+
+function toInbox(user: string, message: InboxMessage, state: ConnectionState, ctx: Context): void {
+  // Lost acknowledgements are repeated by the client, and a lost read mark is covered by the next.
+  ctx.cast(state.routes.inboxOf(user), message);
+}
+
+// --- login ------------------------------------------------------------------------------------------------------
+
+function beginLogin(message: AuthMessage, state: ConnectionState, ctx: Context): void {
+  if (state.phase.name !== 'greeted') return;
+  const { user, device, signature } = message;
+  state.phase = { name: 'authenticating', challenge: state.phase.challenge, claim: { user, device, signature } };
+  const question: AccountsMessage = { kind: 'find-device', connection: ctx.self, user, device };
+  if (ctx.cast(state.routes.accountsOf(user), question) !== 'ok') closeWith('APP_OVERLOADED', state, ctx);
+}
+
+function finishLogin(record: DeviceRecord | undefined, preKeys: number, state: ConnectionState, ctx: Context): void {
+  if (state.phase.name !== 'authenticating') return;
+  const decision = decideLogin(state.phase, record, ctx.clock.monotonicMs());
+  if (decision.kind === 'refused') return closeWith(decision.code, state, ctx);
+  const { user, device } = decision.phase.self;
+  const target = state.routes.inboxOf(user);
+  if (ctx.cast(target, { kind: 'attach', user, device, connection: ctx.self }) !== 'ok') {
+    return closeWith('APP_OVERLOADED', state, ctx);
+  }
+  state.phase = decision.phase;
+  state.socket.write(successStanza({ user, device, ts: Math.floor(ctx.clock.nowMs()), preKeys }));
+}
+
+// --- requests ---------------------------------------------------------------------------------------------------
+
+function takeRequest(message: IqGetMessage | IqSetMessage, state: ConnectionState, ctx: Context): void {
+  const waitMs = takeToken(state.requests, REQUEST_RULE, ctx.clock.monotonicMs());
+  if (waitMs > 0) {
+    return refuseRequest(message.id, { code: 'APP_RATE_LIMITED', retryAfter: Math.ceil(waitMs / 1000) }, state);
+  }
+  const [target, question] = route(message, state, ctx);
+  if (ctx.cast(target, question) === 'ok') return;
+  refuseRequest(message.id, { code: 'APP_OVERLOADED', retryAfter: 1 }, state);
+}
+
+/** Who answers a request, and the question put to it. */
+function route(
+  { id, request }: IqGetMessage | IqSetMessage,
+  state: ConnectionState,
+  ctx: Context,
+): [RemoteName, AccountsMessage | InboxMessage] {
+  const { routes } = state;
+  const origin = { connection: ctx.self, iq: id };
+  switch (request.kind) {
+    case 'register':
+      return [routes.accountsOfPhone(request.phone), { kind: 'request-code', ...origin, phone: request.phone }];
+    case 'confirm':
+      return [routes.accountsOfPhone(request.phone), { kind: 'confirm', ...origin, request }];
+    case 'contact':
+      return [routes.accountsOfPhone(request.phone), { kind: 'find-contact', ...origin, phone: request.phone }];
+    case 'bundle':
+      return [routes.accountsOf(request.user), { kind: 'take-bundle', ...origin, user: request.user }];
+    case 'prekey-count':
+      return [routes.accountsOf(liveSelf(state).user), { kind: 'count-prekeys', ...origin, ...device(state) }];
+    case 'prekey-upload': {
+      const upload = { kind: 'add-prekeys', ...origin, ...device(state), preKeys: request.oneTime } as const;
+      return [routes.accountsOf(upload.user), upload];
+    }
+    case 'receipts': {
+      const { self, key } = livePhase(state);
+      const query = { kind: 'query-conversation', ...origin, sender: self, senderKey: key, to: request.to } as const;
+      return [routes.inboxOf(request.to), query];
+    }
+  }
+}
+
+// --- what the client is told ------------------------------------------------------------------------------------
+
+function writeDeliveries(
+  entries: Extract<ConnectionMessage, { kind: 'deliver' }>['entries'],
+  state: ConnectionState,
+): void {
+  for (const { sender, senderDevice, id, seq, ts, type, ciphertext } of entries) {
+    state.socket.write(deliveryStanza({ from: sender, device: senderDevice, id, seq, ts, type, ciphertext }));
+  }
+}
+
+function refusalStanza(to: string, id: number, refusal: Refusal): Stanza {
+  return errorStanza({ to, id, text: describe(refusal.code).text, ...refusal });
+}
+
+function refuseRequest(id: number, refusal: Refusal, state: ConnectionState): void {
+  const { code, retryAfter } = refusal;
+  state.socket.write(iqErrorStanza({ id, code, text: describe(code).text, retryAfter }));
+}
+
+/** Ends the connection with the close status that the catalogue gives the code. A refused login is told in words first. */
+function closeWith(code: AppCode, state: ConnectionState, ctx: Context): void {
+  const { closeCode = 4400, text } = describe(code);
+  if (closeCode === 4401) state.socket.write(failureStanza({ code, text }));
+  close(closeCode, code, state, ctx);
+}
+
+function close(closeCode: number, reason: string, state: ConnectionState, ctx: Context): void {
+  state.socket.close(closeCode, reason);
+  end(state, ctx);
+}
+
+function end(state: ConnectionState, ctx: Context): void {
+  state.phase = { name: 'closed' };
+  ctx.stop('normal');
+}

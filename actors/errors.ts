@@ -1,0 +1,102 @@
+/**
+ * The catalogue of refusals of the messaging server: `APP_*` codes.
+ *
+ * A refusal is data, never a class: it crosses threads, reloads and the wire, and is compared by `code`. The table
+ * gives for each code the sentence a person reads, whether the client may try the same thing again, and the close
+ * status when the refusal ends the connection. `docs/protocol.md` lists the same codes; a test compares the two.
+ */
+
+/** What is known of a code. `retry`: the same request may succeed later. `closeCode`: absent when the connection lives on. */
+export interface ErrorEntry {
+  readonly text: string;
+  readonly retry: boolean;
+  readonly closeCode?: number;
+}
+
+/** The catalogue. Codes are stable: they may be added, never renamed or given another meaning. */
+export const APP_ERRORS = {
+  APP_PROTOCOL: { text: 'This stanza is not expected here; see docs/protocol.md.', retry: false, closeCode: 4400 },
+  APP_TEXT_FRAME: { text: 'The protocol is binary: send binary WebSocket messages.', retry: false, closeCode: 4415 },
+  APP_BAD_SIGNATURE: {
+    text: 'The login signature does not fit the key of this device.',
+    retry: false,
+    closeCode: 4401,
+  },
+  APP_NONCE_EXPIRED: {
+    text: 'The nonce is older than 60 seconds: connect again and sign the new one.',
+    retry: true,
+    closeCode: 4401,
+  },
+  APP_UNKNOWN_DEVICE: { text: 'No such device is registered: register first.', retry: false, closeCode: 4401 },
+  APP_LOGIN_TIMEOUT: { text: 'No login within the time allowed: connect again.', retry: true, closeCode: 4401 },
+  APP_REPLACED: { text: 'The same device logged in on another connection.', retry: false, closeCode: 4409 },
+  APP_UNREGISTERED: { text: 'This number was registered anew on another device.', retry: false, closeCode: 4410 },
+  APP_RATE_LIMITED: { text: 'Too many requests: wait for the given time.', retry: true, closeCode: 4429 },
+  APP_OVERLOADED: { text: 'The server is busy: try again after a pause.', retry: true, closeCode: 4503 },
+  APP_RESTARTING: { text: 'A part of the server restarts: connect again.', retry: true, closeCode: 4503 },
+  APP_DRAINING: { text: 'This server is being stopped: connect again.', retry: true, closeCode: 4503 },
+  APP_UNKNOWN_USER: { text: 'No such user is registered.', retry: false },
+  APP_DEVICES_CHANGED: { text: 'The recipient has other devices: encrypt for those listed.', retry: false },
+  APP_OUT_OF_ORDER: {
+    text: 'An earlier message of this conversation is missing: send from the expected id.',
+    retry: true,
+  },
+  APP_INBOX_FULL: { text: 'The inbox of the recipient is full: try again later.', retry: true },
+  APP_STORE_FULL: { text: 'The server cannot store messages now: try again later.', retry: true },
+  APP_MESSAGE_TOO_LARGE: { text: 'The ciphertext is too large: send media out of band.', retry: false },
+  APP_BAD_CODE: { text: 'The verification code is wrong.', retry: true },
+  APP_CODE_EXPIRED: { text: 'No verification is pending for this number: request a new code.', retry: false },
+  APP_VERIFIER_FAILED: { text: 'The code could not be delivered: try again later.', retry: true },
+  APP_BAD_KEYS: { text: 'The keys of this registration are not acceptable.', retry: false },
+  APP_PREKEYS_FULL: { text: 'The server holds as many one-time pre-keys as it keeps for a device.', retry: false },
+} as const;
+
+/** A stable code of the messaging server. */
+export type AppCode = keyof typeof APP_ERRORS;
+
+/** What the catalogue says of `code`. */
+export function describe(code: AppCode): ErrorEntry {
+  return APP_ERRORS[code];
+}
+
+/** A refusal as it travels between actors. Nothing secret and nothing from the user stands in it. */
+export interface Refusal {
+  readonly code: AppCode;
+  /** Seconds until a retry makes sense. */
+  readonly retryAfter?: number;
+  /** With APP_OUT_OF_ORDER: the id that the conversation waits for. */
+  readonly expected?: number;
+  /** With APP_DEVICES_CHANGED: the recipient's devices. */
+  readonly devices?: readonly number[];
+}
+
+/** What ends the process before it serves anybody. `STARTUP_ERRORS` says what each means and what to do. */
+export const STARTUP_ERRORS = {
+  APP_NODE_VERSION: 'This Node.js version is not supported: use 20.19 or later, up to 25.',
+  APP_CONFIG: 'A setting is wrong: the message names it, its bounds and how to set it.',
+  APP_PORT_BUSY: 'Another process listens on the port: stop it or choose another with --port.',
+  APP_STORE_HELD: 'Another process holds the store directory: stop it or choose another with --data.',
+  APP_STORE_UNREADABLE: 'The store directory cannot be opened: the message says why.',
+  APP_STORE_FAILED: 'The disk failed to take a commit; the process ends so that nothing unflushed is trusted.',
+} as const;
+
+export type StartupCode = keyof typeof STARTUP_ERRORS;
+
+/** Tells our errors across two loaded copies of this module, where `instanceof` does not. */
+const BRAND = 'blindbeam.startup-error';
+
+/** Thrown while a node starts. Printed as one line with its code; exit status 1 (2 for APP_CONFIG). */
+export class StartupError extends Error {
+  readonly code: StartupCode;
+  readonly brand: string = BRAND;
+
+  constructor(code: StartupCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.name = 'StartupError';
+    this.code = code;
+  }
+}
+
+export function isStartupError(error: unknown): error is StartupError {
+  return (error as { brand?: unknown } | null)?.brand === BRAND;
+}

@@ -1,0 +1,306 @@
+import t from 'tap';
+import { LIMITS } from './limits.ts';
+import type { ConnectionMessage } from './messages.ts';
+import { ALICE, BOB, spawnProbe, startInbox, submission, type InboxFixture, type Probe } from './test-kit.ts';
+
+function kinds(messages: readonly ConnectionMessage[]): string[] {
+  return messages.map((message) => message.kind);
+}
+
+/** `seq:id` of everything pushed. */
+function pushed(messages: readonly ConnectionMessage[]): string[] {
+  return messages.flatMap((message) =>
+    message.kind === 'deliver' ? message.entries.map((entry) => `${entry.seq}:${entry.id}`) : [],
+  );
+}
+
+function refusals(messages: readonly ConnectionMessage[]): unknown[] {
+  return messages.flatMap((message) => (message.kind === 'refused' ? [{ id: message.id, ...message.refusal }] : []));
+}
+
+async function attach(fixture: InboxFixture, user = BOB): Promise<Probe> {
+  const probe = spawnProbe(fixture.test);
+  await fixture.tell({ kind: 'attach', user, device: 1, connection: probe.pid });
+  return probe;
+}
+
+function stored(fixture: InboxFixture): number {
+  return fixture.store.countEntries(BOB, 1, 1_000_000);
+}
+
+t.test('a message to somebody online: acknowledged, pushed, deleted when acknowledged, receipted', async (t) => {
+  const fixture = await startInbox([ALICE, BOB]);
+  const alice = spawnProbe(fixture.test);
+  const bob = await attach(fixture);
+  t.strictSame(kinds(bob.take()), ['attached', 'drained']);
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 1, 'hello'));
+  t.match(alice.take(), [{ kind: 'sent', to: BOB, id: 1 }]);
+  t.strictSame(pushed(bob.take()), ['1:1']);
+  t.equal(stored(fixture), 1, 'kept until acknowledged');
+  await fixture.tell({ kind: 'acknowledge', user: BOB, device: 1, seq: 1 });
+  t.match(alice.take(), [{ kind: 'receipt', type: 'delivered', from: BOB, id: 1 }]);
+  t.equal(stored(fixture), 0);
+  t.equal(fixture.store.queuedBytes(), 0);
+});
+
+t.test('nothing is told before the commit is flushed', async (t) => {
+  let settle: () => void = () => undefined;
+  const flushed = new Promise<void>((resolve) => (settle = resolve));
+  const fixture = await startInbox([ALICE, BOB], {
+    commit: (self, write) => {
+      void fixture.store.commit(write).then(async (result) => {
+        await flushed;
+        fixture.test.node.cast(self, { kind: 'committed', result });
+      });
+    },
+  });
+  const alice = spawnProbe(fixture.test);
+  const bob = await attach(fixture);
+  bob.take();
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 1));
+  t.strictSame([...alice.take(), ...bob.take()], []);
+  settle();
+  await flushed;
+  await fixture.test.settle();
+  t.strictSame(kinds(alice.take()), ['sent']);
+  t.strictSame(pushed(bob.take()), ['1:1']);
+});
+
+t.test('messages to somebody offline wait and come in order, then the end-of-queue mark', async (t) => {
+  const fixture = await startInbox([ALICE, BOB]);
+  const alice = spawnProbe(fixture.test);
+  for (let id = 1; id <= 5; id++) await fixture.tell(submission(alice.pid, ALICE, BOB, id));
+  const bob = await attach(fixture);
+  const told = bob.take();
+  t.strictSame(pushed(told), ['1:1', '2:2', '3:3', '4:4', '5:5']);
+  t.equal(told.at(-1)?.kind, 'drained');
+});
+
+t.test('messages of one turn share one commit, one acknowledgement and one push', async (t) => {
+  const fixture = await startInbox([ALICE, BOB]);
+  const alice = spawnProbe(fixture.test);
+  const bob = await attach(fixture);
+  bob.take();
+  const before = fixture.store.commitCount;
+  for (let id = 1; id <= 20; id++) fixture.test.node.cast(fixture.pid, submission(alice.pid, ALICE, BOB, id));
+  await fixture.test.settle();
+  t.equal(fixture.store.commitCount - before, 1);
+  t.match(alice.take(), [{ kind: 'sent', id: 20 }]);
+  const deliveries = bob.take();
+  t.equal(deliveries.length, 1);
+  t.equal(pushed(deliveries).length, 20);
+});
+
+t.test('a resend is acknowledged again and not delivered again', async (t) => {
+  const fixture = await startInbox([ALICE, BOB]);
+  const alice = spawnProbe(fixture.test);
+  const bob = await attach(fixture);
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 1));
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 2));
+  alice.take();
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 1));
+  t.match(alice.take(), [{ kind: 'sent', id: 2 }], 'cumulative: it covers the resent one');
+  t.strictSame(pushed(bob.take()), ['1:1', '2:2']);
+});
+
+t.test('a resend in the commit under way is answered with it', async (t) => {
+  const fixture = await startInbox([ALICE, BOB]);
+  const alice = spawnProbe(fixture.test);
+  fixture.test.node.cast(fixture.pid, submission(alice.pid, ALICE, BOB, 1));
+  fixture.test.node.cast(fixture.pid, submission(alice.pid, ALICE, BOB, 1));
+  await fixture.test.settle();
+  t.match(alice.take(), [{ kind: 'sent', id: 1 }]);
+  t.equal(stored(fixture), 1);
+});
+
+t.test('a gap is refused with the id that is expected, and what follows it too', async (t) => {
+  const fixture = await startInbox([ALICE, BOB]);
+  const alice = spawnProbe(fixture.test);
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 1));
+  alice.take();
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 3));
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 4));
+  t.strictSame(refusals(alice.take()), [
+    { id: 3, code: 'APP_OUT_OF_ORDER', expected: 2 },
+    { id: 4, code: 'APP_OUT_OF_ORDER', expected: 2 },
+  ]);
+  t.equal(stored(fixture), 1);
+});
+
+t.test(
+  'a conversation without a record starts with any id; a new registration of the device starts another',
+  async (t) => {
+    const fixture = await startInbox([ALICE, BOB]);
+    const alice = spawnProbe(fixture.test);
+    await fixture.tell(submission(alice.pid, ALICE, BOB, 57));
+    await fixture.tell(submission(alice.pid, ALICE, BOB, 58));
+    await fixture.tell(submission(alice.pid, ALICE, BOB, 1, 'again', 2));
+    t.strictSame(refusals(alice.received), []);
+    t.equal(stored(fixture), 3);
+  },
+);
+
+t.test('users who are not registered and devices that have changed are told so', async (t) => {
+  const fixture = await startInbox([ALICE, BOB]);
+  const alice = spawnProbe(fixture.test);
+  await fixture.tell(submission(alice.pid, ALICE, '555555555555555', 1));
+  const message = submission(alice.pid, ALICE, BOB, 1);
+  const envelope = message.envelopes[0]!;
+  await fixture.tell({ ...message, envelopes: [{ ...envelope, device: 2 }] });
+  await fixture.tell({ ...message, envelopes: [envelope, { ...envelope, device: 2 }] });
+  t.strictSame(refusals(alice.take()), [
+    { id: 1, code: 'APP_UNKNOWN_USER' },
+    { id: 1, code: 'APP_DEVICES_CHANGED', devices: [1] },
+    { id: 1, code: 'APP_DEVICES_CHANGED', devices: [1] },
+  ]);
+  await fixture.tell(message);
+  t.match(alice.take(), [{ kind: 'sent', id: 1 }], 'the id is still the expected one');
+});
+
+t.test('a full store refuses new messages, keeps serving, and takes messages again when it was emptied', async (t) => {
+  const fixture = await startInbox([ALICE, BOB], { queuedBytesMax: 400 });
+  const alice = spawnProbe(fixture.test);
+  for (let id = 1; id <= 3; id++) await fixture.tell(submission(alice.pid, ALICE, BOB, id, 'y'.repeat(100)));
+  t.match(refusals(alice.take()), [{ id: 3, code: 'APP_STORE_FULL', retryAfter: LIMITS.storeFullRetrySeconds }]);
+  const bob = await attach(fixture);
+  t.strictSame(pushed(bob.take()), ['1:1', '2:2']);
+  await fixture.tell({ kind: 'acknowledge', user: BOB, device: 1, seq: 2 });
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 3, 'y'.repeat(100)));
+  t.match(alice.take(), [
+    { kind: 'receipt', id: 2 },
+    { kind: 'sent', id: 3 },
+  ]);
+});
+
+t.test('a commit that the disk refuses leaves nothing behind: refused, then accepted under the same id', async (t) => {
+  const fixture = await startInbox([ALICE, BOB]);
+  const alice = spawnProbe(fixture.test);
+  const bob = await attach(fixture);
+  bob.take();
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 1));
+  alice.take();
+  fixture.store.failNextCommits(1);
+  fixture.test.node.cast(fixture.pid, submission(alice.pid, ALICE, BOB, 2));
+  fixture.test.node.cast(fixture.pid, { kind: 'acknowledge', user: BOB, device: 1, seq: 1 });
+  await fixture.test.settle();
+  t.match(
+    alice.take(),
+    [
+      { kind: 'refused', id: 2, refusal: { code: 'APP_STORE_FULL' } },
+      { kind: 'receipt', id: 1 },
+    ],
+    'the deletion was tried again by itself',
+  );
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 2));
+  t.match(refusals(alice.take()), [{ code: 'APP_STORE_FULL' }], 'for a moment the disk is left alone');
+  await fixture.test.advance(LIMITS.storeFullPauseMs + 1);
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 2));
+  t.match(alice.take(), [{ kind: 'sent', id: 2 }]);
+  t.strictSame(pushed(bob.take()), ['1:1', '2:2']);
+});
+
+t.test('the push window is bounded, and acknowledging opens it', async (t) => {
+  const fixture = await startInbox([ALICE, BOB]);
+  const alice = spawnProbe(fixture.test);
+  const total = LIMITS.windowCountMax + 40;
+  for (let id = 1; id <= total; id++) fixture.test.node.cast(fixture.pid, submission(alice.pid, ALICE, BOB, id));
+  await fixture.test.settle();
+  const bob = await attach(fixture);
+  t.equal(pushed(bob.take()).length, LIMITS.windowCountMax);
+  await fixture.tell({ kind: 'acknowledge', user: BOB, device: 1, seq: 30 });
+  t.equal(pushed(bob.take()).length, 30);
+  await fixture.tell({ kind: 'acknowledge', user: BOB, device: 1, seq: total });
+  const rest = bob.take();
+  t.equal(pushed(rest).length, 10);
+  t.equal(rest.at(-1)?.kind, 'drained');
+});
+
+t.test('a second login of a device replaces the first, and what was unacknowledged comes again', async (t) => {
+  const fixture = await startInbox([ALICE, BOB]);
+  const alice = spawnProbe(fixture.test);
+  const first = await attach(fixture);
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 1));
+  first.take();
+  const second = await attach(fixture);
+  t.strictSame(kinds(first.take()), ['replaced']);
+  t.strictSame(pushed(second.take()), ['1:1']);
+  fixture.test.node.exit(first.pid, 'kill');
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 2));
+  t.strictSame(pushed(second.take()), ['2:2'], 'the end of the first does not detach the second');
+});
+
+t.test('a connection that ends is detached; its messages wait', async (t) => {
+  const fixture = await startInbox([ALICE, BOB]);
+  const alice = spawnProbe(fixture.test);
+  const bob = await attach(fixture);
+  fixture.test.node.exit(bob.pid, 'kill');
+  await fixture.test.settle();
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 1));
+  t.match(alice.take(), [{ kind: 'sent' }]);
+  t.strictSame(pushed((await attach(fixture)).take()), ['1:1']);
+});
+
+t.test('a delivered receipt waits for a sender who was away', async (t) => {
+  const fixture = await startInbox([ALICE, BOB]);
+  const before = spawnProbe(fixture.test);
+  await fixture.tell(submission(before.pid, ALICE, BOB, 1));
+  fixture.test.node.exit(before.pid, 'kill');
+  await attach(fixture);
+  await fixture.tell({ kind: 'acknowledge', user: BOB, device: 1, seq: 1 });
+  const alice = spawnProbe(fixture.test);
+  const sender = { user: ALICE, device: 1, creation: 1 };
+  await fixture.tell({
+    kind: 'query-conversation',
+    connection: alice.pid,
+    iq: 9,
+    sender,
+    senderKey: `${ALICE}.1.1`,
+    to: BOB,
+  });
+  t.match(alice.take(), [{ kind: 'answer', iq: 9, answer: { kind: 'receipts', to: BOB, sent: 1, delivered: 1 } }]);
+});
+
+t.test('read marks reach the sender, never beyond what was delivered, and strangers get none', async (t) => {
+  const fixture = await startInbox([ALICE, BOB]);
+  const alice = await attach(fixture, ALICE);
+  await attach(fixture);
+  const read = (user: string, id: number) =>
+    ({ kind: 'mark-read', user: BOB, sender: { user, device: 1 }, id }) as const;
+  alice.take();
+  await fixture.tell(read(ALICE, 5));
+  t.strictSame(alice.take(), [], 'nothing was ever sent');
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 1));
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 2));
+  await fixture.tell({ kind: 'acknowledge', user: BOB, device: 1, seq: 1 });
+  alice.take();
+  await fixture.tell(read(ALICE, 99));
+  t.match(alice.take(), [{ kind: 'receipt', type: 'read', from: BOB, id: 1 }]);
+});
+
+t.test('a device that was replaced is forgotten with its inbox', async (t) => {
+  const fixture = await startInbox([ALICE, BOB]);
+  const alice = spawnProbe(fixture.test);
+  const old = await attach(fixture);
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 1));
+  old.take();
+  await fixture.store.commit((batch) => batch.putAccount({ user: BOB, phone: `+${BOB}`, devices: [2], creations: 2 }));
+  fixture.test.node.cast(fixture.pid, submission(alice.pid, ALICE, BOB, 2));
+  await fixture.tell({ kind: 'forget-device', user: BOB, device: 1 });
+  t.ok(kinds(old.take()).includes('unregistered'));
+  t.equal(stored(fixture), 0);
+  t.equal(fixture.store.queuedBytes(), 0);
+  alice.take();
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 3));
+  t.strictSame(refusals(alice.take()), [{ id: 3, code: 'APP_DEVICES_CHANGED', devices: [2] }]);
+});
+
+t.test('bounds are told with their codes', async (t) => {
+  const fixture = await startInbox([ALICE, BOB], { queuedBytesMax: 1e9 });
+  const alice = spawnProbe(fixture.test);
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 1, 'z'.repeat(LIMITS.ciphertextBytesMax)));
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 2, 'z'.repeat(LIMITS.ciphertextBytesMax + 1)));
+  t.match(alice.take(), [
+    { kind: 'sent', id: 1 },
+    { kind: 'refused', refusal: { code: 'APP_MESSAGE_TOO_LARGE' } },
+  ]);
+});

@@ -1,0 +1,73 @@
+/**
+ * Every bound of the messaging server, with its reason. Units stand in the names.
+ *
+ * Relations between bounds are asserted when the module loads, so a change that breaks one is noticed at start.
+ */
+
+export const LIMITS = {
+  /** A nonce is good for this long: long enough for a slow phone, short enough that a recorded login is worthless. */
+  nonceAgeMsMax: 60_000,
+  /** An unauthenticated connection lives this long, so that a person can type a verification code on it. */
+  loginMsMax: 600_000,
+  /** WebSocket: without any byte for this long the connection is closed; uWS pings at a quarter of it. */
+  idleSecondsMax: 120,
+  /** Bytes in one WebSocket message, either direction (protocol/wire holds the same bound). */
+  messageBytesMax: 16_384,
+  /** uWS cuts the connection without a close code above this; between the two we can still say 4413. */
+  payloadBytesMax: 65_536,
+  /** Bytes that may wait in a socket before uWS drops: above the push window of a device, so it is never reached. */
+  backpressureBytesMax: 1_048_576,
+  /** Ciphertext of one envelope: leaves room for addresses and framing in a message of 16 KiB. */
+  ciphertextBytesMax: 15_360,
+  /** Connections of one worker thread; the descriptor limit is shared by the workers and checked at start. */
+  connectionCountMax: 1_000_000,
+  /** Sends of one connection. Far above a person and above a busy bridge; a flood is stopped here. */
+  messagesPerSecondMax: 2_000,
+  messagesBurstMax: 4_000,
+  /** Requests (iq) of one connection. */
+  requestsPerSecondMax: 20,
+  requestsBurstMax: 60,
+  /** Refusals for rate in a row after which the connection is closed. */
+  rateRefusalsMax: 1_000,
+  /** Mailbox of a connection actor: a push window, its receipts and the frames of one read of the socket. */
+  connectionMailboxMax: 4_096,
+  /** Mailbox of an inbox or accounts actor: what all connections of a node may have under way to one shard. */
+  shardMailboxMax: 65_536,
+  /** Operations in one commit: bounds the time of a commit and so the latency of the next. */
+  commitOperationsMax: 4_096,
+  /** Operations that wait for the next commit. Beyond it, submissions are refused with APP_OVERLOADED. */
+  commitQueueMax: 32_768,
+  /** Pushed and unacknowledged messages of one device, by count and by bytes. */
+  windowCountMax: 512,
+  windowBytesMax: 262_144,
+  /** Undelivered messages of one device, by count: thirty days of a busy group member. */
+  inboxCountMax: 100_000,
+  /** Recipients kept in memory by one shard while none of their devices is online. */
+  recipientCacheMax: 20_000,
+  /** Conversations remembered for one recipient. */
+  conversationCacheMax: 1_024,
+  /** One-time pre-keys held for a device. */
+  preKeyCountMax: 200,
+  /** Verification: life of a code, tries for one code, pause between two codes for one number. */
+  codeAgeMsMax: 300_000,
+  codeTriesMax: 5,
+  codePauseMsMin: 30_000,
+  /** Verifications pending on one shard; the oldest makes room. */
+  pendingCodesMax: 100_000,
+  /** Pause asked of a client when the store is full. */
+  storeFullRetrySeconds: 5,
+  /** After a refused commit, submissions are refused this long without touching the disk. */
+  storeFullPauseMs: 1_000,
+  /** How long a call between actors may take before the caller gives up. */
+  callTimeoutMs: 5_000,
+} as const;
+
+function assertRelations(): void {
+  const broken: string[] = [];
+  if (LIMITS.ciphertextBytesMax >= LIMITS.messageBytesMax) broken.push('ciphertext fits a message');
+  if (LIMITS.windowBytesMax * 2 > LIMITS.backpressureBytesMax) broken.push('window fits the socket buffer twice');
+  if (LIMITS.windowCountMax >= LIMITS.connectionMailboxMax) broken.push('window fits the mailbox');
+  if (LIMITS.commitOperationsMax > LIMITS.commitQueueMax) broken.push('commit fits the queue');
+  if (broken.length > 0) throw new RangeError(`limits contradict each other: ${broken.join(', ')}`);
+}
+assertRelations();

@@ -1,0 +1,244 @@
+/**
+ * The sockets of one worker thread. The only importer of uWebSockets.js.
+ *
+ * Shell, never reloaded: it turns WebSocket messages into stanzas for the connection's actor, and stanzas into one
+ * WebSocket message a turn. It knows the bounds of a frame and nothing of what a stanza means.
+ *
+ * Writing is batched: `Socket.write` collects, `flush` runs at the end of the scheduler's turn and sends each socket
+ * what it was given, as few messages as fit 16 KiB each. So a burst of a hundred receipts costs one system call.
+ */
+
+import { createRequire } from 'node:module';
+import type { TemplatedApp, WebSocket as UwsWebSocket } from 'uWebSockets.js';
+import { decodeMessage, FrameWriter, isWireError, type Stanza } from '../protocol/wire/index.ts';
+import type { Logger, Pid, SendResult } from '../runtime/index.ts';
+import { describe, type AppCode } from './errors.ts';
+import { LIMITS } from './limits.ts';
+import type { ConnectionMessage } from './messages.ts';
+
+const uws = createRequire(import.meta.url)('uWebSockets.js') as typeof import('uWebSockets.js');
+
+/** The subprotocol that a client offers; the number is the version of `protocol/wire`. */
+export const SUBPROTOCOL = 'blindbeam.1';
+
+/** What a connection's actor may do with its socket. */
+export interface SocketHandle {
+  /** Queues a stanza for the end of the turn. After the socket has closed it does nothing. */
+  write(stanza: Stanza): void;
+  /** Sends what is queued, then closes with `code` and a reason of at most 123 bytes. */
+  close(code: number, reason: string): void;
+  /** Tells the shell which actor takes the frames. */
+  attach(pid: Pid<ConnectionMessage>): void;
+}
+
+export interface ListenerOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly connectionsMax: number;
+  readonly log: Logger;
+  /** Starts an actor for a new socket. It calls `attach`. */
+  readonly onOpen: (socket: SocketHandle) => void;
+  /** Casts into the runtime from outside an actor. */
+  readonly cast: (pid: Pid<ConnectionMessage>, message: ConnectionMessage) => SendResult;
+}
+
+/** uWS's user data. It hands back a copy of the properties, without the prototype, hence the one property. */
+interface UserData {
+  readonly socket: Socket;
+}
+
+type Ws = UwsWebSocket<UserData>;
+
+/** One for each connection: the actor's handle. */
+class Socket implements SocketHandle {
+  readonly listener: Listener;
+  ws: Ws | undefined = undefined;
+  pid: Pid<ConnectionMessage> | undefined = undefined;
+  outgoing: Stanza[] | undefined = undefined;
+
+  constructor(listener: Listener) {
+    this.listener = listener;
+  }
+
+  write(stanza: Stanza): void {
+    if (this.ws === undefined) return;
+    if (this.outgoing !== undefined) {
+      this.outgoing.push(stanza);
+      return;
+    }
+    this.outgoing = [stanza];
+    this.listener.noteDirty(this);
+  }
+
+  close(code: number, reason: string): void {
+    if (this.ws === undefined) return;
+    this.listener.flushSocket(this);
+    this.ws?.end(code, reason);
+  }
+
+  attach(pid: Pid<ConnectionMessage>): void {
+    this.pid = pid;
+    if (this.ws === undefined) this.listener.tell(this, { kind: 'socket-closed' });
+  }
+}
+
+export class Listener {
+  readonly #options: ListenerOptions;
+  readonly #writer = new FrameWriter();
+  readonly #app: TemplatedApp;
+  #listening: import('uWebSockets.js').us_listen_socket | undefined = undefined;
+  #dirty: Socket[] = [];
+  #connections = 0;
+
+  constructor(options: ListenerOptions) {
+    this.#options = options;
+    this.#app = this.#route(uws.App());
+  }
+
+  /** Connections that are open now. */
+  get connectionCount(): number {
+    return this.#connections;
+  }
+
+  /** Listens; several workers share one port. Rejects when the port cannot be had. */
+  listen(): Promise<void> {
+    const { host, port } = this.#options;
+    return new Promise((resolve, reject) => {
+      this.#app.listen(host, port, (socket) => {
+        this.#listening = socket || undefined;
+        if (socket) resolve();
+        else reject(new Error(`cannot listen on ${host}:${port}`));
+      });
+    });
+  }
+
+  /** Takes no new connections; those that are open go on. */
+  stopListening(): void {
+    if (this.#listening !== undefined) uws.us_listen_socket_close(this.#listening);
+    this.#listening = undefined;
+  }
+
+  /** Stops listening and closes every socket that is left. A thread must not end without it. */
+  close(): void {
+    this.#listening = undefined;
+    this.#app.close();
+  }
+
+  #route(app: TemplatedApp): TemplatedApp {
+    return app
+      .ws<UserData>('/ws', {
+        compression: uws.DISABLED,
+        maxPayloadLength: LIMITS.payloadBytesMax,
+        maxBackpressure: LIMITS.backpressureBytesMax,
+        closeOnBackpressureLimit: 1,
+        idleTimeout: LIMITS.idleSecondsMax,
+        sendPingsAutomatically: true,
+        upgrade: (response, request, context) => this.#upgrade(response, request, context),
+        open: (ws) => this.#open(ws),
+        message: (ws, bytes, isBinary) => this.#message(ws.getUserData().socket, bytes, isBinary),
+        close: (ws) => this.#closed(ws.getUserData().socket),
+      })
+      .get('/livez', (response) => {
+        response.end('ok\n');
+      })
+      .any('/*', (response) => {
+        response.writeStatus('404 Not Found').end(`Nothing here. WebSocket clients connect to /ws (${SUBPROTOCOL}).\n`);
+      });
+  }
+
+  #upgrade(
+    response: Parameters<NonNullable<import('uWebSockets.js').WebSocketBehavior<UserData>['upgrade']>>[0],
+    request: import('uWebSockets.js').HttpRequest,
+    context: import('uWebSockets.js').us_socket_context_t,
+  ): void {
+    const offered = request
+      .getHeader('sec-websocket-protocol')
+      .split(',')
+      .map((name) => name.trim());
+    if (!offered.includes(SUBPROTOCOL)) {
+      response.writeStatus('400 Bad Request').end(`Offer the WebSocket subprotocol ${SUBPROTOCOL}.\n`);
+      return;
+    }
+    if (this.#connections >= this.#options.connectionsMax) {
+      response.writeStatus('503 Service Unavailable').writeHeader('retry-after', '5').end('APP_OVERLOADED\n');
+      return;
+    }
+    const key = request.getHeader('sec-websocket-key');
+    const extensions = request.getHeader('sec-websocket-extensions');
+    response.upgrade<UserData>({ socket: new Socket(this) }, key, SUBPROTOCOL, extensions, context);
+  }
+
+  #open(ws: Ws): void {
+    const { socket } = ws.getUserData();
+    socket.ws = ws;
+    this.#connections++;
+    this.#options.onOpen(socket);
+  }
+
+  #message(socket: Socket, message: ArrayBuffer, isBinary: boolean): void {
+    if (!isBinary) return refuse(socket, 'APP_TEXT_FRAME');
+    if (message.byteLength > LIMITS.messageBytesMax) return socket.close(4413, 'WIRE_FRAME_TOO_LARGE');
+    // uWS lends the message until this handler returns; stanzas keep views into it, so this is the one copy.
+    const stanzas = decodeMessage(new Uint8Array(message.slice(0)));
+    if (isWireError(stanzas)) return socket.close(stanzas.closeCode, stanzas.code);
+    // The actor greets first; a client that speaks before the greeting does not follow the protocol.
+    if (socket.pid === undefined) return refuse(socket, 'APP_PROTOCOL');
+    this.tell(socket, { kind: 'frames', stanzas });
+  }
+
+  #closed(socket: Socket): void {
+    socket.ws = undefined;
+    socket.outgoing = undefined;
+    this.#connections--;
+    this.tell(socket, { kind: 'socket-closed' });
+  }
+
+  /** @internal */
+  tell(socket: Socket, message: ConnectionMessage): void {
+    if (socket.pid === undefined) return;
+    const result = this.#options.cast(socket.pid, message);
+    if (result === 'noproc') refuse(socket, 'APP_RESTARTING');
+    else if (result !== 'ok') refuse(socket, 'APP_OVERLOADED');
+  }
+
+  /** @internal */
+  noteDirty(socket: Socket): void {
+    this.#dirty.push(socket);
+  }
+
+  /** Sends what sockets were given since the last flush. Called at the end of each turn of the scheduler. */
+  flush(): void {
+    if (this.#dirty.length === 0) return;
+    const dirty = this.#dirty;
+    this.#dirty = [];
+    for (const socket of dirty) this.flushSocket(socket);
+  }
+
+  /** @internal */
+  flushSocket(socket: Socket): void {
+    const { outgoing, ws } = socket;
+    socket.outgoing = undefined;
+    if (outgoing === undefined || ws === undefined) return;
+    ws.cork(() => this.#writeOut(socket, outgoing));
+  }
+
+  #writeOut(socket: Socket, stanzas: readonly Stanza[]): void {
+    const writer = this.#writer;
+    for (const stanza of stanzas) {
+      if (writer.append(stanza)) continue;
+      this.#send(socket);
+      writer.append(stanza);
+    }
+    this.#send(socket);
+  }
+
+  /** A dropped message would leave a hole in what the client thinks it has; uWS closes the socket then by itself. */
+  #send(socket: Socket): void {
+    if (!this.#writer.isEmpty) socket.ws?.send(this.#writer.bytes(), true);
+    this.#writer.reset();
+  }
+}
+
+function refuse(socket: Socket, code: AppCode): void {
+  socket.close(describe(code).closeCode ?? 4400, code);
+}

@@ -1,0 +1,129 @@
+/**
+ * What the server's actors say to each other, as types. Plain data: each may cross a thread.
+ *
+ *   connection ──InboxMessage──▶ inbox (one for each shard)      ──ConnectionMessage──▶ connection
+ *   connection ──AccountsMessage─▶ accounts (one for each shard) ──ConnectionMessage──▶ connection
+ *
+ * No message waits for an answer inside a handler: an answer is a message of its own, so that an actor never stands
+ * still for another and any of them may be replaced in between.
+ */
+
+import type { Answer, ConfirmRequest, Envelope, Stanza } from '../protocol/wire/index.ts';
+import type { Pid } from '../runtime/index.ts';
+import type { Refusal } from './errors.ts';
+import type { DeviceRecord, InboxEntry, PreKey, SenderAddress } from './store/inbox-store.ts';
+
+/** A message on its way into an inbox. `connection` is told the outcome. */
+export interface Submit {
+  readonly kind: 'submit';
+  readonly connection: Pid;
+  readonly sender: SenderAddress;
+  /** `user.device.creation` of the sender, made once for each connection: the conversation's key in memory. */
+  readonly senderKey: string;
+  readonly to: string;
+  readonly id: number;
+  readonly envelopes: readonly Envelope[];
+}
+
+/** A device has stored everything up to `seq`. */
+export interface Acknowledge {
+  readonly kind: 'acknowledge';
+  readonly user: string;
+  readonly device: number;
+  readonly seq: number;
+}
+
+/** A device has logged in: push what waits and what comes to `connection`. */
+export interface Attach {
+  readonly kind: 'attach';
+  readonly user: string;
+  readonly device: number;
+  readonly connection: Pid;
+}
+
+/** A device has read the conversation from `sender` up to `id`. Checked and relayed, never stored. */
+export interface MarkRead {
+  readonly kind: 'mark-read';
+  readonly user: string;
+  readonly sender: { readonly user: string; readonly device: number };
+  readonly id: number;
+}
+
+/** A receipt for a device of `to` that another shard could not hand to its connection. */
+export interface RelayReceipt {
+  readonly kind: 'relay-receipt';
+  readonly to: string;
+  readonly device: number;
+  readonly receipt: Receipt;
+}
+
+/** What is known of the conversation from `sender` to `to`? Answered with the `receipts` answer. */
+export interface QueryConversation {
+  readonly kind: 'query-conversation';
+  readonly connection: Pid;
+  readonly iq: number;
+  readonly sender: SenderAddress;
+  readonly senderKey: string;
+  readonly to: string;
+}
+
+/** A registration replaced `device`: forget its inbox and close its connection. */
+export interface ForgetDevice {
+  readonly kind: 'forget-device';
+  readonly user: string;
+  readonly device: number;
+}
+
+export interface InboxCommitted {
+  readonly kind: 'committed';
+  readonly result: 'ok' | 'full';
+}
+
+export type InboxMessage =
+  Submit | Acknowledge | Attach | MarkRead | RelayReceipt | QueryConversation | ForgetDevice | InboxCommitted;
+
+export interface Receipt {
+  readonly kind: 'receipt';
+  readonly type: 'delivered' | 'read';
+  /** The recipient of the messages: who received or read them. */
+  readonly from: string;
+  readonly id: number;
+  readonly ts: number;
+}
+
+interface AccountsRequest {
+  readonly connection: Pid;
+  readonly iq: number;
+}
+
+export type AccountsMessage =
+  | (AccountsRequest & { readonly kind: 'request-code'; readonly phone: string })
+  | (AccountsRequest & { readonly kind: 'confirm'; readonly request: ConfirmRequest })
+  | (AccountsRequest & { readonly kind: 'find-contact'; readonly phone: string })
+  | (AccountsRequest & { readonly kind: 'take-bundle'; readonly user: string })
+  | (AccountsRequest & {
+      readonly kind: 'add-prekeys';
+      readonly user: string;
+      readonly device: number;
+      readonly preKeys: readonly PreKey[];
+    })
+  | (AccountsRequest & { readonly kind: 'count-prekeys'; readonly user: string; readonly device: number })
+  | { readonly kind: 'find-device'; readonly connection: Pid; readonly user: string; readonly device: number }
+  | { readonly kind: 'code-sent'; readonly ticket: number; readonly ok: boolean }
+  | { readonly kind: 'committed'; readonly ticket: number; readonly result: 'ok' | 'full' };
+
+export type ConnectionMessage =
+  | { readonly kind: 'frames'; readonly stanzas: readonly Stanza[] }
+  | { readonly kind: 'socket-closed' }
+  | { readonly kind: 'sent'; readonly to: string; readonly id: number; readonly ts: number }
+  | { readonly kind: 'refused'; readonly to: string; readonly id: number; readonly refusal: Refusal }
+  | { readonly kind: 'deliver'; readonly entries: readonly InboxEntry[] }
+  | { readonly kind: 'drained' }
+  | Receipt
+  | { readonly kind: 'device-found'; readonly record: DeviceRecord | undefined; readonly preKeys: number }
+  | { readonly kind: 'answer'; readonly iq: number; readonly answer: Answer }
+  | { readonly kind: 'answer-refused'; readonly iq: number; readonly refusal: Refusal }
+  /** The inbox pushes to this connection from now on. */
+  | { readonly kind: 'attached'; readonly inbox: Pid }
+  | { readonly kind: 'replaced' }
+  | { readonly kind: 'unregistered' };

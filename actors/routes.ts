@@ -1,0 +1,46 @@
+/**
+ * Which actor is responsible for a user: the map from partitions to the inbox and accounts actors of this node.
+ *
+ * Names, not pids: an actor that its supervisor restarted is found again without telling anybody.
+ */
+
+import { partitionOf, PARTITION_COUNT, shardOfPartition, workerOfShard } from './partition.ts';
+import { partitionOfPhone, type StoreInfo } from './store-directory.ts';
+
+/** An actor registered on a worker of this node (OTP's `{Name, Node}`). */
+export interface RemoteName {
+  readonly name: string;
+  readonly worker: number;
+}
+
+export interface Routes {
+  inboxOf(user: string): RemoteName;
+  accountsOf(user: string): RemoteName;
+  accountsOfPhone(phone: string): RemoteName;
+}
+
+export function inboxName(shard: number): string {
+  return `inbox.${shard}`;
+}
+
+export function accountsName(shard: number): string {
+  return `accounts.${shard}`;
+}
+
+/** Builds the map once; a look-up is one hash and one array access. */
+export function createRoutes(store: StoreInfo, workerCount: number): Routes {
+  const inboxes = targets(inboxName, store.shards, workerCount);
+  const accounts = targets(accountsName, store.shards, workerCount);
+  return {
+    inboxOf: (user) => inboxes[partitionOf(user)]!,
+    accountsOf: (user) => accounts[partitionOf(user)]!,
+    accountsOfPhone: (phone) => accounts[partitionOfPhone(store.secret, phone)]!,
+  };
+}
+
+function targets(name: (shard: number) => string, shards: number, workerCount: number): RemoteName[] {
+  return Array.from({ length: PARTITION_COUNT }, (_, partition) => {
+    const shard = shardOfPartition(partition, shards);
+    return { name: name(shard), worker: workerOfShard(shard, workerCount) };
+  });
+}

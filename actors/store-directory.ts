@@ -1,0 +1,142 @@
+/**
+ * The directory of a node's store: who holds it, how many shards it has, the installation's secret.
+ *
+ *   store.json     { version, shards, secret }, readable by the owner only
+ *   holder.sock    a Unix socket on which the holder listens; the kernel closes it with the process, however that ends
+ *   shard-00 …     one LMDB environment each
+ *
+ * The number of shards is fixed when the directory is made, because it decides where a partition's records are.
+ */
+
+import { createHmac, randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer, type Server } from 'node:net';
+import { join, relative, resolve } from 'node:path';
+import { StartupError } from './errors.ts';
+import { PARTITION_COUNT } from './partition.ts';
+
+const STORE_VERSION = 1;
+/** A socket's path must fit `sockaddr_un`, 108 bytes on Linux with the closing zero. */
+const SOCKET_PATH_BYTES_MAX = 103;
+
+export interface StoreInfo {
+  readonly directory: string;
+  readonly shards: number;
+  /** Hex. Keys the partition of phone numbers; never leaves the node. */
+  readonly secret: string;
+}
+
+export interface StoreDirectory extends StoreInfo {
+  /** Lets another process have the directory. */
+  release(): Promise<void>;
+}
+
+/**
+ * Takes the directory for this process and reads what it is, or makes it.
+ *
+ * @param shards - For a new directory; an existing one keeps its own.
+ * @throws {StartupError} APP_STORE_HELD; APP_STORE_UNREADABLE.
+ */
+export async function openStoreDirectory(path: string, shards: number): Promise<StoreDirectory> {
+  const directory = resolve(path);
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw unreadable(directory, error);
+  }
+  const holder = await hold(directory);
+  try {
+    return { ...readInfo(directory, shards), release: () => release(holder) };
+  } catch (error) {
+    await release(holder);
+    throw error;
+  }
+}
+
+export function shardDirectory(info: StoreInfo, shard: number): string {
+  return join(info.directory, `shard-${String(shard).padStart(2, '0')}`);
+}
+
+/** The partition of a phone number: keyed, so that the user ids drawn to fit it tell nothing about numbers. */
+export function partitionOfPhone(secret: string, phone: string): number {
+  const mac = createHmac('sha256', Buffer.from(secret, 'hex')).update(`phone\0${phone}`).digest();
+  return mac.readUInt16BE(0) & (PARTITION_COUNT - 1);
+}
+
+function readInfo(directory: string, shards: number): StoreInfo {
+  const path = join(directory, 'store.json');
+  if (!existsSync(path)) writeInfo(path, { version: STORE_VERSION, shards, secret: randomBytes(32).toString('hex') });
+  let info: { version?: unknown; shards?: unknown; secret?: unknown };
+  try {
+    info = JSON.parse(readFileSync(path, 'utf8')) as typeof info;
+  } catch (error) {
+    throw unreadable(directory, error);
+  }
+  const { version, shards: stored, secret } = info;
+  if (version !== STORE_VERSION || !Number.isInteger(stored) || typeof secret !== 'string') {
+    throw unreadable(directory, new Error(`store.json is not of version ${STORE_VERSION}`));
+  }
+  return { directory, shards: stored as number, secret };
+}
+
+/** Written beside and renamed, so that a crash leaves the old file or the new one. */
+function writeInfo(path: string, info: object): void {
+  writeFileSync(`${path}.new`, `${JSON.stringify(info, null, 2)}\n`, { mode: 0o600, flush: true } as object);
+  renameSync(`${path}.new`, path);
+}
+
+function unreadable(directory: string, cause: unknown): StartupError {
+  return new StartupError('APP_STORE_UNREADABLE', `cannot use ${directory}: ${(cause as Error).message}`, { cause });
+}
+
+// --- holding the directory --------------------------------------------------------------------------------------
+
+/** Listening is holding. A socket file that nobody answers is left over from a process that was killed. */
+async function hold(directory: string): Promise<Server> {
+  const path = socketPath(directory);
+  for (let attempt = 0; attempt < 2; attempt++) {
+    const server = await listen(path, directory);
+    if (server !== undefined) return server;
+    if (await answers(path)) break;
+    rmSync(path, { force: true });
+  }
+  throw new StartupError(
+    'APP_STORE_HELD',
+    `${directory} is held by another process; stop it or choose another with --data`,
+  );
+}
+
+function socketPath(directory: string): string {
+  const path = join(directory, 'holder.sock');
+  if (Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX) return path;
+  const near = relative(process.cwd(), path);
+  if (Buffer.byteLength(near) <= SOCKET_PATH_BYTES_MAX) return near;
+  throw unreadable(directory, new Error(`its path has more than ${SOCKET_PATH_BYTES_MAX - 12} bytes`));
+}
+
+function listen(path: string, directory: string): Promise<Server | undefined> {
+  return new Promise((accept, reject) => {
+    const server = createServer((socket) => socket.destroy());
+    server.unref();
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EADDRINUSE') accept(undefined);
+      else reject(unreadable(directory, error));
+    });
+    server.listen(path, () => accept(server));
+  });
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((accept) => {
+    const socket = connect(path);
+    socket.once('connect', () => {
+      socket.destroy();
+      accept(true);
+    });
+    socket.once('error', () => accept(false));
+  });
+}
+
+function release(holder: Server): Promise<void> {
+  return new Promise((accept) => holder.close(() => accept()));
+}

@@ -1,0 +1,196 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import type { DeviceRecord, InboxEntry, InboxStore, SenderAddress } from './inbox-store.ts';
+import { openLmdbStore } from './lmdb.ts';
+import { MemoryStore } from './memory.ts';
+
+const ALICE = '100000000000001';
+const BOB = '999999999999999';
+const SENDER: SenderAddress = { user: ALICE, device: 3, creation: 7 };
+
+function entry(seq: number, id = seq, bytes = 10): InboxEntry {
+  const ciphertext = new Uint8Array(bytes).fill(seq & 0xff);
+  return {
+    seq,
+    sender: ALICE,
+    senderDevice: 3,
+    senderCreation: 7,
+    id,
+    ts: 1_700_000_000_000 + seq,
+    type: 'ratchet',
+    ciphertext,
+  };
+}
+
+const RECORD: DeviceRecord = {
+  creation: 7,
+  registration: 4321,
+  loginKey: new Uint8Array(32).fill(1),
+  identityKey: new Uint8Array(33).fill(5),
+  signedPreKey: { id: 22, key: new Uint8Array(33).fill(5), signature: new Uint8Array(64).fill(9) },
+};
+
+interface Fixture {
+  readonly name: string;
+  open(test: Test): { store: InboxStore; reopen(): Promise<InboxStore> };
+}
+
+const FIXTURES: Fixture[] = [
+  {
+    name: 'memory',
+    open: () => {
+      const store = new MemoryStore();
+      return { store, reopen: async () => store };
+    },
+  },
+  {
+    name: 'lmdb',
+    open: (test) => {
+      const directory = mkdtempSync(join(tmpdir(), 'blindbeam-store-'));
+      const fail = (error: unknown): void => void test.fail('the disk failed', { error });
+      let store = openLmdbStore({ directory, onFatal: fail });
+      test.teardown(async () => {
+        await store.close();
+        rmSync(directory, { recursive: true, force: true });
+      });
+      const reopen = async (): Promise<InboxStore> => {
+        await store.close();
+        store = openLmdbStore({ directory, onFatal: fail });
+        return store;
+      };
+      return { store, reopen };
+    },
+  },
+];
+
+for (const fixture of FIXTURES) {
+  t.test(`${fixture.name}: entries come back in order of their positions, as they were put`, async (t) => {
+    const { store } = fixture.open(t);
+    await store.commit((batch) => {
+      for (const seq of [3, 1, 300, 2]) batch.putEntry(BOB, 1, entry(seq));
+      batch.putEntry(BOB, 2, entry(1));
+      batch.putEntry(ALICE, 1, entry(1));
+    });
+    const entries = store.entries(BOB, 1, 0, 1_000, 100, 1_000_000);
+    t.strictSame(
+      entries.map((each) => each.seq),
+      [1, 2, 3, 300],
+    );
+    t.same(
+      { ...entries[3], ciphertext: [...entries[3]!.ciphertext] },
+      { ...entry(300), ciphertext: [...entry(300).ciphertext] },
+    );
+  });
+
+  t.test(`${fixture.name}: a page keeps to its bounds but holds at least one entry`, async (t) => {
+    const { store } = fixture.open(t);
+    await store.commit((batch) => {
+      for (let seq = 1; seq <= 10; seq++) batch.putEntry(BOB, 1, entry(seq, seq, 100));
+    });
+    const seqs = (after: number, through: number, count: number, bytes: number): number[] =>
+      store.entries(BOB, 1, after, through, count, bytes).map((each) => each.seq);
+    t.strictSame(seqs(0, 10, 3, 1_000_000), [1, 2, 3], 'count');
+    t.strictSame(seqs(0, 10, 100, 250), [1, 2], 'bytes');
+    t.strictSame(seqs(0, 10, 100, 1), [1], 'at least one');
+    t.strictSame(seqs(7, 9, 100, 1_000_000), [8, 9], 'range');
+    t.strictSame(seqs(10, 10, 100, 1_000_000), [], 'empty');
+  });
+
+  t.test(
+    `${fixture.name}: positions are never given out again, not even after the inbox was emptied and reopened`,
+    async (t) => {
+      const { store, reopen } = fixture.open(t);
+      t.equal(store.lastSeq(BOB, 1), 0);
+      await store.commit((batch) => {
+        batch.putEntry(BOB, 1, entry(1));
+        batch.putEntry(BOB, 1, entry(2));
+      });
+      t.equal(store.lastSeq(BOB, 1), 2);
+      await store.commit((batch) => {
+        batch.removeEntry(BOB, 1, 1);
+        batch.removeEntry(BOB, 1, 2);
+        batch.putAcknowledged(BOB, 1, 2);
+      });
+      const reopened = await reopen();
+      t.equal(reopened.lastSeq(BOB, 1), 2);
+      t.equal(reopened.acknowledged(BOB, 1), 2);
+      t.equal(reopened.countEntries(BOB, 1, 100), 0);
+    },
+  );
+
+  t.test(`${fixture.name}: conversations of two registrations of one device are two`, async (t) => {
+    const { store, reopen } = fixture.open(t);
+    const later = { ...SENDER, creation: 8 };
+    t.equal(store.conversation(BOB, SENDER), undefined);
+    t.equal(store.latestCreation(BOB, ALICE, 3), undefined);
+    await store.commit((batch) => {
+      batch.putConversation(BOB, SENDER, { accepted: 41, delivered: 40 });
+      batch.putConversation(BOB, later, { accepted: 1, delivered: 0 });
+      batch.putConversation(BOB, { ...later, device: 4, creation: 99 }, { accepted: 9, delivered: 9 });
+    });
+    const reopened = await reopen();
+    t.strictSame(reopened.conversation(BOB, SENDER), { accepted: 41, delivered: 40 });
+    t.strictSame(reopened.conversation(BOB, later), { accepted: 1, delivered: 0 });
+    t.equal(reopened.latestCreation(BOB, ALICE, 3), 8);
+  });
+
+  t.test(`${fixture.name}: accounts, numbers, devices and pre-keys`, async (t) => {
+    const { store, reopen } = fixture.open(t);
+    const account = { user: ALICE, phone: '+4915100000001', devices: [3], creations: 7 };
+    await store.commit((batch) => {
+      batch.putAccount(account);
+      batch.putDevice(ALICE, 3, RECORD);
+      for (const id of [30, 10, 20]) batch.putPreKey(ALICE, 3, { id, key: new Uint8Array(33).fill(id) });
+      batch.putPreKey(ALICE, 4, { id: 1, key: new Uint8Array(33) });
+    });
+    const reopened = await reopen();
+    t.same(reopened.account(ALICE), account);
+    t.equal(reopened.userOfPhone('+4915100000001'), ALICE);
+    t.equal(reopened.userOfPhone('+4915100000002'), undefined);
+    t.same(reopened.device(ALICE, 3)?.registration, 4321);
+    t.strictSame([...reopened.device(ALICE, 3)!.loginKey], [...RECORD.loginKey]);
+    t.strictSame(
+      reopened.preKeys(ALICE, 3, 2).map((preKey) => preKey.id),
+      [10, 20],
+    );
+    await reopened.commit((batch) => batch.removePreKey(ALICE, 3, 10));
+    t.strictSame(
+      reopened.preKeys(ALICE, 3, 9).map((preKey) => preKey.id),
+      [20, 30],
+    );
+    await reopened.commit((batch) => batch.removeDevice(ALICE, 3));
+    t.equal(reopened.device(ALICE, 3), undefined);
+    t.strictSame(reopened.preKeys(ALICE, 3, 9), []);
+    t.equal(reopened.preKeys(ALICE, 4, 9).length, 1, 'of another device, untouched');
+  });
+
+  t.test(`${fixture.name}: an inbox is forgotten whole and says what it freed`, async (t) => {
+    const { store } = fixture.open(t);
+    await store.commit((batch) => {
+      batch.putEntry(BOB, 1, entry(1, 1, 100));
+      batch.putEntry(BOB, 1, entry(2, 2, 100));
+      batch.putAcknowledged(BOB, 1, 0);
+      batch.putEntry(BOB, 2, entry(1));
+      batch.putQueuedBytes(12_345);
+    });
+    t.equal(store.queuedBytes(), 12_345);
+    let freed = 0;
+    await store.commit((batch) => {
+      freed = batch.forgetInbox(BOB, 1);
+    });
+    t.equal(freed, 2 * (100 + 64));
+    t.equal(store.countEntries(BOB, 1, 9), 0);
+    t.equal(store.countEntries(BOB, 2, 9), 1);
+  });
+}
+
+t.test('memory: a refused commit changes nothing', async (t) => {
+  const store = new MemoryStore();
+  store.failNextCommits(1);
+  t.equal(await store.commit((batch) => batch.putEntry(BOB, 1, entry(1))), 'full');
+  t.equal(store.countEntries(BOB, 1, 9), 0);
+  t.equal(await store.commit((batch) => batch.putEntry(BOB, 1, entry(1))), 'ok');
+  t.equal(store.countEntries(BOB, 1, 9), 1);
+});

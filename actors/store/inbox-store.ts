@@ -1,0 +1,132 @@
+/**
+ * What the server asks of a store, and what a store promises: the contract of one shard.
+ *
+ * Promises, held by `contract.test.ts` for every implementation:
+ *
+ * 1. A commit is all or nothing, and `commit` resolves to `'ok'` only when it is flushed to the disk.
+ * 2. Commits take effect in the order in which they were started.
+ * 3. Reads are synchronous, see everything whose commit has resolved, and never see half of a commit. They may see a
+ *    commit that is not flushed yet: a caller that pushes what it reads keeps its own mark of what is flushed.
+ * 4. After a refused commit the store is as before it, and later commits may succeed.
+ *
+ * The store knows no sockets and no actors. Bytes that it returns are owned by the caller; bytes given to a batch
+ * must not change until the commit has resolved. Layout on disk: `layout.ts`. Implementations: `lmdb.ts`, `memory.ts`.
+ */
+
+import type { EnvelopeType } from '../../protocol/wire/index.ts';
+
+/** One undelivered message of one device. */
+export interface InboxEntry {
+  readonly seq: number;
+  /** User id of the sender, 15 digits. */
+  readonly sender: string;
+  readonly senderDevice: number;
+  /** Which registration of the sender's device wrote it; tells conversations of a reused device id apart. */
+  readonly senderCreation: number;
+  /** Message id within the conversation. */
+  readonly id: number;
+  /** Server time of acceptance, milliseconds. */
+  readonly ts: number;
+  readonly type: EnvelopeType;
+  readonly ciphertext: Uint8Array;
+}
+
+/** The server's record of one conversation (one sender device to one recipient user). Both marks only grow. */
+export interface ConversationRecord {
+  /** Highest accepted message id. */
+  readonly accepted: number;
+  /** Highest message id that some device of the recipient has acknowledged. */
+  readonly delivered: number;
+}
+
+/** One life of one sender device: the sending half of a conversation's key. */
+export interface SenderAddress {
+  readonly user: string;
+  readonly device: number;
+  readonly creation: number;
+}
+
+export interface AccountRecord {
+  readonly user: string;
+  readonly phone: string;
+  /** Ids of the registered devices, ascending. */
+  readonly devices: readonly number[];
+  /** Registrations so far: the `creation` of the next device is one more. */
+  readonly creations: number;
+}
+
+/** What the server knows of a device. Public keys only. */
+export interface DeviceRecord {
+  readonly creation: number;
+  /** Signal's registration id. */
+  readonly registration: number;
+  /** Ed25519, 32 bytes. */
+  readonly loginKey: Uint8Array;
+  /** X25519 with type byte, 33 bytes. */
+  readonly identityKey: Uint8Array;
+  readonly signedPreKey: { readonly id: number; readonly key: Uint8Array; readonly signature: Uint8Array };
+}
+
+export interface PreKey {
+  readonly id: number;
+  /** X25519 with type byte, 33 bytes. */
+  readonly key: Uint8Array;
+}
+
+/**
+ * The outcome of a commit. `'full'`: nothing was written and there is no room; deletions may still succeed. Any other
+ * failure of the disk ends the process: what is visible might not be on the disk, so nothing may be built on it.
+ */
+export type CommitResult = 'ok' | 'full';
+
+/** Collects the writes of one commit. Valid only inside the callback of `commit`. */
+export interface StoreBatch {
+  putEntry(user: string, device: number, entry: InboxEntry): void;
+  removeEntry(user: string, device: number, seq: number): void;
+  putAcknowledged(user: string, device: number, seq: number): void;
+  putConversation(recipient: string, sender: SenderAddress, record: ConversationRecord): void;
+  putAccount(account: AccountRecord): void;
+  putDevice(user: string, device: number, record: DeviceRecord): void;
+  /** Removes the device with its pre-keys. Its inbox goes entry by entry: `forgetInbox`. */
+  removeDevice(user: string, device: number): void;
+  /** Removes every committed entry and the acknowledged mark of an inbox. Returns the bytes that the entries counted. */
+  forgetInbox(user: string, device: number): number;
+  putPreKey(user: string, device: number, preKey: PreKey): void;
+  removePreKey(user: string, device: number, id: number): void;
+  /** Replaces the count of bytes that undelivered messages take. */
+  putQueuedBytes(bytes: number): void;
+}
+
+export interface InboxStore {
+  /** Runs `write` at once, then commits what it collected. See promises 1, 2 and 4. */
+  commit(write: (batch: StoreBatch) => void): Promise<CommitResult>;
+  /** Entries with `after < seq <= through`, ascending, until `countMax` or `bytesMax` of ciphertext is reached; at least one if there is one. */
+  entries(
+    user: string,
+    device: number,
+    after: number,
+    through: number,
+    countMax: number,
+    bytesMax: number,
+  ): InboxEntry[];
+  /** Highest position ever acknowledged; 0 for a new inbox. */
+  acknowledged(user: string, device: number): number;
+  /** Position of the last entry, or the acknowledged mark when the inbox is empty. The next entry takes one more. */
+  lastSeq(user: string, device: number): number;
+  conversation(recipient: string, sender: SenderAddress): ConversationRecord | undefined;
+  /** The latest registration of a sender's device that has written to `recipient`. */
+  latestCreation(recipient: string, sender: string, device: number): number | undefined;
+  account(user: string): AccountRecord | undefined;
+  userOfPhone(phone: string): string | undefined;
+  device(user: string, device: number): DeviceRecord | undefined;
+  /** Pre-keys by ascending id. */
+  preKeys(user: string, device: number, countMax: number): PreKey[];
+  /** Counts the entries of an inbox, up to `countMax`. */
+  countEntries(user: string, device: number, countMax: number): number;
+  /** As last written by `putQueuedBytes`; 0 in a new store. */
+  queuedBytes(): number;
+  close(): Promise<void>;
+}
+
+/** What one entry takes on the disk beside its ciphertext: key, header, its share of pages. Used for the store's bound. */
+export const ENTRY_OVERHEAD_BYTES = 64;

@@ -1,0 +1,157 @@
+/**
+ * The keys and values of a shard on disk, byte by byte. Integers are big endian, so keys sort by number.
+ *
+ *   database      key                                                            value
+ *   inbox         recipient 8 ‖ device 1 ‖ seq 6                                 entry, below
+ *   acknowledged  recipient 8 ‖ device 1                                         seq 6
+ *   conversation  recipient 8 ‖ sender 8 ‖ device 1 ‖ creation 4                 accepted 6 ‖ delivered 6
+ *   account       user 8                                                         AccountRecord, msgpack
+ *   phone         number in ASCII                                                user 8
+ *   device        user 8 ‖ device 1                                              DeviceRecord, msgpack
+ *   prekey        user 8 ‖ device 1 ‖ id 4                                       key 33
+ *   meta          "queued-bytes"                                                 bytes 6
+ *
+ * Inbox entry:
+ *
+ *   offset  bytes  field
+ *   0       1      version of this layout, 1
+ *   1       1      envelope type: 1 pre-key, 2 ratchet
+ *   2       8      sender
+ *   10      1      sender's device
+ *   11      4      sender's creation
+ *   15      6      message id
+ *   21      6      server time of acceptance, ms
+ *   27      n      ciphertext
+ *
+ * User ids are 15 decimal digits, below 2^50, so they are exact as JavaScript numbers.
+ */
+
+import type { EnvelopeType } from '../../protocol/wire/index.ts';
+import type { ConversationRecord, InboxEntry, SenderAddress } from './inbox-store.ts';
+
+const ENTRY_VERSION = 1;
+const ENTRY_HEADER_BYTES = 27;
+const TYPE_BYTES: Readonly<Record<EnvelopeType, number>> = { prekey: 1, ratchet: 2 };
+const UINT32 = 0x1_0000_0000;
+
+function writeUser(target: Buffer, user: string, offset: number): void {
+  const id = Number(user);
+  const high = Math.floor(id / UINT32);
+  target.writeUInt32BE(high, offset);
+  target.writeUInt32BE(id - high * UINT32, offset + 4);
+}
+
+function readUser(source: Buffer, offset: number): string {
+  const id = source.readUInt32BE(offset) * UINT32 + source.readUInt32BE(offset + 4);
+  return String(id).padStart(15, '0');
+}
+
+/** Key of one device's records: recipient ‖ device. */
+export function deviceKey(user: string, device: number): Buffer {
+  const key = Buffer.allocUnsafe(9);
+  writeUser(key, user, 0);
+  key[8] = device;
+  return key;
+}
+
+export function entryKey(user: string, device: number, seq: number): Buffer {
+  const key = Buffer.allocUnsafe(15);
+  writeUser(key, user, 0);
+  key[8] = device;
+  key.writeUIntBE(seq, 9, 6);
+  return key;
+}
+
+export function seqOfEntryKey(key: Buffer): number {
+  return key.readUIntBE(9, 6);
+}
+
+export function preKeyKey(user: string, device: number, id: number): Buffer {
+  const key = Buffer.allocUnsafe(13);
+  writeUser(key, user, 0);
+  key[8] = device;
+  key.writeUInt32BE(id, 9);
+  return key;
+}
+
+export function idOfPreKeyKey(key: Buffer): number {
+  return key.readUInt32BE(9);
+}
+
+export function userKey(user: string): Buffer {
+  const key = Buffer.allocUnsafe(8);
+  writeUser(key, user, 0);
+  return key;
+}
+
+export function userOfValue(value: Buffer): string {
+  return readUser(value, 0);
+}
+
+export function conversationKey(recipient: string, sender: SenderAddress): Buffer {
+  const key = Buffer.allocUnsafe(21);
+  writeUser(key, recipient, 0);
+  writeUser(key, sender.user, 8);
+  key[16] = sender.device;
+  key.writeUInt32BE(sender.creation, 17);
+  return key;
+}
+
+export function creationOfConversationKey(key: Buffer): number {
+  return key.readUInt32BE(17);
+}
+
+export function encodeConversation(record: ConversationRecord): Buffer {
+  const value = Buffer.allocUnsafe(12);
+  value.writeUIntBE(record.accepted, 0, 6);
+  value.writeUIntBE(record.delivered, 6, 6);
+  return value;
+}
+
+export function decodeConversation(value: Buffer): ConversationRecord {
+  return { accepted: value.readUIntBE(0, 6), delivered: value.readUIntBE(6, 6) };
+}
+
+export function encodeUint48(value: number): Buffer {
+  const bytes = Buffer.allocUnsafe(6);
+  bytes.writeUIntBE(value, 0, 6);
+  return bytes;
+}
+
+export function decodeUint48(value: Buffer): number {
+  return value.readUIntBE(0, 6);
+}
+
+export function encodeEntry(entry: InboxEntry): Buffer {
+  const value = Buffer.allocUnsafe(ENTRY_HEADER_BYTES + entry.ciphertext.length);
+  value[0] = ENTRY_VERSION;
+  value[1] = TYPE_BYTES[entry.type];
+  writeUser(value, entry.sender, 2);
+  value[10] = entry.senderDevice;
+  value.writeUInt32BE(entry.senderCreation, 11);
+  value.writeUIntBE(entry.id, 15, 6);
+  value.writeUIntBE(entry.ts, 21, 6);
+  value.set(entry.ciphertext, ENTRY_HEADER_BYTES);
+  return value;
+}
+
+/** Reads an entry; the ciphertext is a copy. Throws on a version that this code does not know: the store is newer than we are. */
+export function decodeEntry(seq: number, value: Buffer): InboxEntry {
+  if (value[0] !== ENTRY_VERSION)
+    throw new RangeError(`inbox entry has version ${value[0]}, expected ${ENTRY_VERSION}`);
+  return {
+    seq,
+    sender: readUser(value, 2),
+    senderDevice: value[10]!,
+    senderCreation: value.readUInt32BE(11),
+    id: value.readUIntBE(15, 6),
+    ts: value.readUIntBE(21, 6),
+    type: value[1] === TYPE_BYTES.prekey ? 'prekey' : 'ratchet',
+    ciphertext: new Uint8Array(value.subarray(ENTRY_HEADER_BYTES)),
+  };
+}
+
+/** Length of the ciphertext in an encoded entry. */
+export function ciphertextBytes(value: Buffer): number {
+  return value.length - ENTRY_HEADER_BYTES;
+}

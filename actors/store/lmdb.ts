@@ -1,0 +1,254 @@
+/**
+ * The store of one shard in an LMDB environment. The only importer of lmdb.
+ *
+ * Group commit: everything that one `commit` collects is one transaction on lmdb's write thread. `overlappingSync` is
+ * off: the promise of a commit then resolves after LMDB's own flush, and there is no moment in which an acknowledged
+ * commit is visible but not on disk. Overlap would gain nothing, because an inbox keeps one commit in flight anyway.
+ *
+ * A failed commit is either a full disk, which is told apart by asking the file system for its free space, or a disk
+ * that cannot be trusted. The latter is reported through `onFatal` and the process must end: LMDB's pages in memory
+ * may be ahead of the disk.
+ */
+
+import { mkdirSync, statfsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import type { Database, RootDatabase } from 'lmdb';
+import { decode, encode } from '../../runtime/codec.ts';
+import { ENTRY_OVERHEAD_BYTES } from './inbox-store.ts';
+import type {
+  AccountRecord,
+  CommitResult,
+  ConversationRecord,
+  DeviceRecord,
+  InboxEntry,
+  InboxStore,
+  PreKey,
+  SenderAddress,
+  StoreBatch,
+} from './inbox-store.ts';
+import * as layout from './layout.ts';
+
+// The CommonJS build: lmdb's ES module build loads its native addon a second time in a worker thread.
+const { open } = createRequire(import.meta.url)('lmdb') as typeof import('lmdb');
+
+/** Free bytes below which a failed commit counts as a full disk and not as a broken one. */
+const DISK_FULL_BYTES = 4 * 1024 * 1024;
+const QUEUED_BYTES_KEY = Buffer.from('queued-bytes');
+const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const;
+
+type Table = Database<Buffer, Buffer>;
+
+export interface LmdbOptions {
+  /** Directory of this shard; made if missing. */
+  readonly directory: string;
+  /** Called once when a commit failed for another reason than space. The process must end. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** Opens the shard. Throws what lmdb throws; the caller turns it into APP_STORE_UNREADABLE. */
+export function openLmdbStore(options: LmdbOptions): InboxStore {
+  mkdirSync(options.directory, { recursive: true });
+  return new LmdbStore(options);
+}
+
+class LmdbStore implements InboxStore {
+  readonly #options: LmdbOptions;
+  readonly #root: RootDatabase;
+  readonly #inbox: Table;
+  readonly #acknowledged: Table;
+  readonly #conversation: Table;
+  readonly #account: Table;
+  readonly #phone: Table;
+  readonly #device: Table;
+  readonly #prekey: Table;
+  readonly #meta: Table;
+  readonly #batch: StoreBatch;
+
+  constructor(options: LmdbOptions) {
+    this.#options = options;
+    this.#root = open({ path: options.directory, maxDbs: 16, noSubdir: false, overlappingSync: false, ...BINARY });
+    const table = (name: string): Table => this.#root.openDB<Buffer, Buffer>({ name, ...BINARY });
+    this.#inbox = table('inbox');
+    this.#acknowledged = table('acknowledged');
+    this.#conversation = table('conversation');
+    this.#account = table('account');
+    this.#phone = table('phone');
+    this.#device = table('device');
+    this.#prekey = table('prekey');
+    this.#meta = table('meta');
+    this.#batch = this.#makeBatch();
+  }
+
+  async commit(write: (batch: StoreBatch) => void): Promise<CommitResult> {
+    try {
+      await this.#root.batch(() => write(this.#batch));
+      return 'ok';
+    } catch (error) {
+      // lmdb attaches the cause as a promise that nobody else waits for.
+      const cause: unknown = await Promise.resolve((error as { commitError?: unknown }).commitError).catch((e) => e);
+      if (this.#diskIsFull()) return 'full';
+      this.#options.onFatal(cause ?? error);
+      throw error;
+    }
+  }
+
+  #diskIsFull(): boolean {
+    const { bavail, bsize } = statfsSync(this.#options.directory);
+    return bavail * bsize < DISK_FULL_BYTES;
+  }
+
+  #makeBatch(): StoreBatch {
+    return {
+      putEntry: (user, device, entry) => {
+        this.#put(this.#inbox, layout.entryKey(user, device, entry.seq), layout.encodeEntry(entry));
+      },
+      removeEntry: (user, device, seq) => this.#remove(this.#inbox, layout.entryKey(user, device, seq)),
+      putAcknowledged: (user, device, seq) => {
+        this.#put(this.#acknowledged, layout.deviceKey(user, device), layout.encodeUint48(seq));
+      },
+      putConversation: (recipient, sender, record) => {
+        this.#put(this.#conversation, layout.conversationKey(recipient, sender), layout.encodeConversation(record));
+      },
+      putAccount: (account) => {
+        this.#put(this.#account, layout.userKey(account.user), record(account));
+        this.#put(this.#phone, Buffer.from(account.phone, 'ascii'), layout.userKey(account.user));
+      },
+      putDevice: (user, device, value) => this.#put(this.#device, layout.deviceKey(user, device), record(value)),
+      removeDevice: (user, device) => {
+        this.#remove(this.#device, layout.deviceKey(user, device));
+        for (const key of this.#preKeyKeys(user, device)) this.#remove(this.#prekey, key);
+      },
+      forgetInbox: (user, device) => {
+        this.#remove(this.#acknowledged, layout.deviceKey(user, device));
+        return this.#removeEntries(user, device);
+      },
+      putPreKey: (user, device, preKey) => {
+        this.#put(this.#prekey, layout.preKeyKey(user, device, preKey.id), Buffer.from(preKey.key));
+      },
+      removePreKey: (user, device, id) => this.#remove(this.#prekey, layout.preKeyKey(user, device, id)),
+      putQueuedBytes: (bytes) => this.#put(this.#meta, QUEUED_BYTES_KEY, layout.encodeUint48(bytes)),
+    };
+  }
+
+  // Inside a batch the promise of the batch speaks for every operation; the ones of the operations would only be
+  // rejected a second time.
+  #put(table: Table, key: Buffer, value: Buffer): void {
+    table.put(key, value)?.catch?.(ignore);
+  }
+
+  #remove(table: Table, key: Buffer): void {
+    table.remove(key)?.catch?.(ignore);
+  }
+
+  #removeEntries(user: string, device: number): number {
+    const start = layout.entryKey(user, device, 0);
+    const end = layout.entryKey(user, device, 2 ** 48 - 1);
+    let bytes = 0;
+    for (const { key, value } of this.#inbox.getRange({ start, end, snapshot: false })) {
+      bytes += layout.ciphertextBytes(value) + ENTRY_OVERHEAD_BYTES;
+      this.#remove(this.#inbox, Buffer.from(key));
+    }
+    return bytes;
+  }
+
+  #preKeyKeys(user: string, device: number): Buffer[] {
+    const start = layout.preKeyKey(user, device, 0);
+    const end = layout.preKeyKey(user, device, 0xffff_ffff);
+    return Array.from(this.#prekey.getKeys({ start, end, snapshot: false }), (key) => Buffer.from(key));
+  }
+
+  entries(
+    user: string,
+    device: number,
+    after: number,
+    through: number,
+    countMax: number,
+    bytesMax: number,
+  ): InboxEntry[] {
+    const entries: InboxEntry[] = [];
+    const start = layout.entryKey(user, device, after + 1);
+    const end = layout.entryKey(user, device, through + 1);
+    let bytes = 0;
+    for (const { key, value } of this.#inbox.getRange({ start, end, limit: countMax, snapshot: false })) {
+      const entry = layout.decodeEntry(layout.seqOfEntryKey(key), value);
+      bytes += entry.ciphertext.length;
+      if (bytes > bytesMax && entries.length > 0) break;
+      entries.push(entry);
+    }
+    return entries;
+  }
+
+  acknowledged(user: string, device: number): number {
+    const value = this.#acknowledged.get(layout.deviceKey(user, device));
+    return value === undefined ? 0 : layout.decodeUint48(value);
+  }
+
+  lastSeq(user: string, device: number): number {
+    const start = layout.entryKey(user, device, 2 ** 48 - 1);
+    const end = layout.entryKey(user, device, 0);
+    for (const key of this.#inbox.getKeys({ start, end, reverse: true, limit: 1, snapshot: false })) {
+      return layout.seqOfEntryKey(key);
+    }
+    return this.acknowledged(user, device);
+  }
+
+  conversation(recipient: string, sender: SenderAddress): ConversationRecord | undefined {
+    const value = this.#conversation.get(layout.conversationKey(recipient, sender));
+    return value === undefined ? undefined : layout.decodeConversation(value);
+  }
+
+  latestCreation(recipient: string, sender: string, device: number): number | undefined {
+    const start = layout.conversationKey(recipient, { user: sender, device, creation: 0xffff_ffff });
+    const end = layout.conversationKey(recipient, { user: sender, device, creation: 0 });
+    for (const key of this.#conversation.getKeys({ start, end, reverse: true, limit: 1, snapshot: false })) {
+      return layout.creationOfConversationKey(key);
+    }
+    return undefined;
+  }
+
+  account(user: string): AccountRecord | undefined {
+    return this.#record<AccountRecord>(this.#account, layout.userKey(user));
+  }
+
+  userOfPhone(phone: string): string | undefined {
+    const value = this.#phone.get(Buffer.from(phone, 'ascii'));
+    return value === undefined ? undefined : layout.userOfValue(value);
+  }
+
+  device(user: string, device: number): DeviceRecord | undefined {
+    return this.#record<DeviceRecord>(this.#device, layout.deviceKey(user, device));
+  }
+
+  #record<T>(table: Table, key: Buffer): T | undefined {
+    const value = table.get(key);
+    return value === undefined ? undefined : (decode(value) as T);
+  }
+
+  preKeys(user: string, device: number, countMax: number): PreKey[] {
+    const start = layout.preKeyKey(user, device, 0);
+    const end = layout.preKeyKey(user, device, 0xffff_ffff);
+    const range = this.#prekey.getRange({ start, end, limit: countMax, snapshot: false });
+    return Array.from(range, ({ key, value }) => ({ id: layout.idOfPreKeyKey(key), key: new Uint8Array(value) }));
+  }
+
+  countEntries(user: string, device: number, countMax: number): number {
+    const start = layout.entryKey(user, device, 0);
+    const end = layout.entryKey(user, device, 2 ** 48 - 1);
+    return this.#inbox.getKeysCount({ start, end, limit: countMax, snapshot: false });
+  }
+
+  queuedBytes(): number {
+    const value = this.#meta.get(QUEUED_BYTES_KEY);
+    return value === undefined ? 0 : layout.decodeUint48(value);
+  }
+
+  close(): Promise<void> {
+    return this.#root.close();
+  }
+}
+
+function record(value: object): Buffer {
+  return Buffer.from(encode(value));
+}
+
+function ignore(): void {}

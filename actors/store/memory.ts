@@ -1,0 +1,197 @@
+/**
+ * The store of one shard in memory, for unit tests and simulation: same contract, same layout of values, no disk.
+ *
+ * `failNextCommits` makes commits end as `'full'`, so that tests reach the paths that a full disk takes.
+ */
+
+import { ENTRY_OVERHEAD_BYTES } from './inbox-store.ts';
+import type {
+  AccountRecord,
+  CommitResult,
+  ConversationRecord,
+  DeviceRecord,
+  InboxEntry,
+  InboxStore,
+  PreKey,
+  SenderAddress,
+  StoreBatch,
+} from './inbox-store.ts';
+
+type Write = () => void;
+
+export class MemoryStore implements InboxStore {
+  readonly #entries = new Map<string, InboxEntry[]>();
+  readonly #acknowledged = new Map<string, number>();
+  readonly #conversations = new Map<string, ConversationRecord>();
+  readonly #accounts = new Map<string, AccountRecord>();
+  readonly #phones = new Map<string, string>();
+  readonly #devices = new Map<string, DeviceRecord>();
+  readonly #preKeys = new Map<string, PreKey[]>();
+  #queuedBytes = 0;
+  #failures = 0;
+  #commits = 0;
+
+  /** The next `count` commits are refused as full. */
+  failNextCommits(count: number): void {
+    this.#failures = count;
+  }
+
+  /** Commits that took effect. */
+  get commitCount(): number {
+    return this.#commits;
+  }
+
+  async commit(write: (batch: StoreBatch) => void): Promise<CommitResult> {
+    const writes: Write[] = [];
+    write(this.#collect(writes));
+    const refused = this.#failures > 0;
+    if (refused) this.#failures--;
+    await Promise.resolve();
+    if (refused) return 'full';
+    for (const apply of writes) apply();
+    this.#commits++;
+    return 'ok';
+  }
+
+  #collect(writes: Write[]): StoreBatch {
+    return {
+      putEntry: (user, device, entry) => {
+        const copy = { ...entry, ciphertext: entry.ciphertext.slice() };
+        writes.push(() => insert(this.#list(this.#entries, address(user, device)), copy, (each) => each.seq));
+      },
+      removeEntry: (user, device, seq) => {
+        writes.push(() => discard(this.#list(this.#entries, address(user, device)), (each) => each.seq === seq));
+      },
+      putAcknowledged: (user, device, seq) => {
+        writes.push(() => this.#acknowledged.set(address(user, device), seq));
+      },
+      putConversation: (recipient, sender, record) => {
+        const copy = { ...record };
+        writes.push(() => this.#conversations.set(conversationName(recipient, sender), copy));
+      },
+      putAccount: (account) => {
+        writes.push(() => {
+          this.#accounts.set(account.user, account);
+          this.#phones.set(account.phone, account.user);
+        });
+      },
+      putDevice: (user, device, record) => writes.push(() => this.#devices.set(address(user, device), record)),
+      removeDevice: (user, device) => {
+        writes.push(() => {
+          this.#devices.delete(address(user, device));
+          this.#preKeys.delete(address(user, device));
+        });
+      },
+      forgetInbox: (user, device) => {
+        writes.push(() => {
+          this.#entries.delete(address(user, device));
+          this.#acknowledged.delete(address(user, device));
+        });
+        return this.#bytesOf(user, device);
+      },
+      putPreKey: (user, device, preKey) => {
+        writes.push(() => insert(this.#list(this.#preKeys, address(user, device)), preKey, (each) => each.id));
+      },
+      removePreKey: (user, device, id) => {
+        writes.push(() => discard(this.#list(this.#preKeys, address(user, device)), (each) => each.id === id));
+      },
+      putQueuedBytes: (bytes) => writes.push(() => (this.#queuedBytes = bytes)),
+    };
+  }
+
+  #bytesOf(user: string, device: number): number {
+    const entries = this.#entries.get(address(user, device)) ?? [];
+    return entries.reduce((sum, entry) => sum + entry.ciphertext.length + ENTRY_OVERHEAD_BYTES, 0);
+  }
+
+  #list<T>(lists: Map<string, T[]>, key: string): T[] {
+    let list = lists.get(key);
+    if (list === undefined) lists.set(key, (list = []));
+    return list;
+  }
+
+  entries(
+    user: string,
+    device: number,
+    after: number,
+    through: number,
+    countMax: number,
+    bytesMax: number,
+  ): InboxEntry[] {
+    const page: InboxEntry[] = [];
+    let bytes = 0;
+    for (const entry of this.#entries.get(address(user, device)) ?? []) {
+      if (entry.seq <= after || entry.seq > through) continue;
+      bytes += entry.ciphertext.length;
+      if (page.length === countMax || (bytes > bytesMax && page.length > 0)) break;
+      page.push(entry);
+    }
+    return page;
+  }
+
+  acknowledged(user: string, device: number): number {
+    return this.#acknowledged.get(address(user, device)) ?? 0;
+  }
+
+  lastSeq(user: string, device: number): number {
+    return this.#entries.get(address(user, device))?.at(-1)?.seq ?? this.acknowledged(user, device);
+  }
+
+  conversation(recipient: string, sender: SenderAddress): ConversationRecord | undefined {
+    return this.#conversations.get(conversationName(recipient, sender));
+  }
+
+  latestCreation(recipient: string, sender: string, device: number): number | undefined {
+    const prefix = `${recipient}<${sender}.${device}.`;
+    let latest: number | undefined;
+    for (const name of this.#conversations.keys()) {
+      if (name.startsWith(prefix)) latest = Math.max(latest ?? 0, Number(name.slice(prefix.length)));
+    }
+    return latest;
+  }
+
+  account(user: string): AccountRecord | undefined {
+    return this.#accounts.get(user);
+  }
+
+  userOfPhone(phone: string): string | undefined {
+    return this.#phones.get(phone);
+  }
+
+  device(user: string, device: number): DeviceRecord | undefined {
+    return this.#devices.get(address(user, device));
+  }
+
+  preKeys(user: string, device: number, countMax: number): PreKey[] {
+    return (this.#preKeys.get(address(user, device)) ?? []).slice(0, countMax);
+  }
+
+  countEntries(user: string, device: number, countMax: number): number {
+    return Math.min(this.#entries.get(address(user, device))?.length ?? 0, countMax);
+  }
+
+  queuedBytes(): number {
+    return this.#queuedBytes;
+  }
+
+  async close(): Promise<void> {}
+}
+
+function address(user: string, device: number): string {
+  return `${user}.${device}`;
+}
+
+function conversationName(recipient: string, sender: SenderAddress): string {
+  return `${recipient}<${sender.user}.${sender.device}.${sender.creation}`;
+}
+
+function insert<T>(list: T[], item: T, order: (item: T) => number): void {
+  const at = list.findIndex((each) => order(each) >= order(item));
+  if (at === -1) list.push(item);
+  else list.splice(at, order(list[at]!) === order(item) ? 1 : 0, item);
+}
+
+function discard<T>(list: T[], matches: (item: T) => boolean): void {
+  const at = list.findIndex(matches);
+  if (at !== -1) list.splice(at, 1);
+}

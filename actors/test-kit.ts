@@ -1,0 +1,113 @@
+/**
+ * For tests of actors: a node under virtual time, an inbox over a store in memory, and connections that only listen.
+ */
+
+import { isWireError, parseServerMessage, type ServerMessage, type Stanza } from '../protocol/wire/index.ts';
+import type { Behavior, Pid } from '../runtime/index.ts';
+import { createTestNode, type TestNode } from '../runtime/testing/test-node.ts';
+import { inbox, type InboxArgs } from './inbox.ts';
+import type { SocketHandle } from './listener.ts';
+import type { ConnectionMessage, InboxMessage, Submit } from './messages.ts';
+import type { SenderAddress } from './store/inbox-store.ts';
+import { MemoryStore } from './store/memory.ts';
+
+export const ALICE = '100000000000001';
+export const BOB = '100000000000002';
+
+/** An actor that keeps every cast it gets. */
+export interface Probe {
+  readonly pid: Pid<ConnectionMessage>;
+  readonly received: ConnectionMessage[];
+  /** What came since the last call. */
+  take(): ConnectionMessage[];
+}
+
+const probe: Behavior<ConnectionMessage[], ConnectionMessage[], ConnectionMessage> = {
+  name: 'test/probe',
+  init: (received) => received,
+  handleCast: (message, received) => void received.push(message),
+};
+
+export function spawnProbe(test: TestNode): Probe {
+  const received: ConnectionMessage[] = [];
+  const pid = test.node.spawn(probe, received);
+  let taken = 0;
+  return {
+    pid,
+    received,
+    take() {
+      const fresh = received.slice(taken);
+      taken = received.length;
+      return fresh;
+    },
+  };
+}
+
+export interface InboxFixture {
+  readonly test: TestNode;
+  readonly store: MemoryStore;
+  readonly pid: Pid<InboxMessage>;
+  tell(message: InboxMessage): Promise<void>;
+}
+
+/** Starts an inbox whose store knows `users`, each with device 1. */
+export async function startInbox(users: readonly string[], options: Partial<InboxArgs> = {}): Promise<InboxFixture> {
+  const test = createTestNode();
+  const store = new MemoryStore();
+  await store.commit((batch) => {
+    for (const user of users) batch.putAccount({ user, phone: `+${user}`, devices: [1], creations: 1 });
+  });
+  const args: InboxArgs = {
+    store,
+    queuedBytesMax: 1_000_000,
+    inboxOf: () => ({ name: 'inbox.0', worker: 0 }),
+    commit: (self, write) => {
+      void store.commit(write).then((result) => test.node.cast(self, { kind: 'committed', result }));
+    },
+    ...options,
+  };
+  const pid = test.node.spawn(inbox, args, { name: 'inbox.0' });
+  await test.settle();
+  return {
+    test,
+    store,
+    pid,
+    async tell(message) {
+      test.node.cast(pid, message);
+      await test.settle();
+    },
+  };
+}
+
+/** A message of one envelope for device 1. */
+export function submission(connection: Pid, from: string, to: string, id: number, text = 'x', creation = 1): Submit {
+  const sender: SenderAddress = { user: from, device: 1, creation };
+  const envelopes = [{ device: 1, type: 'ratchet', ciphertext: new TextEncoder().encode(text) }] as const;
+  return { kind: 'submit', connection, sender, senderKey: `${from}.1.${creation}`, to, id, envelopes };
+}
+
+/** A socket that keeps what is written to it, as typed messages. */
+export class FakeSocket implements SocketHandle {
+  readonly written: ServerMessage[] = [];
+  closed: { readonly code: number; readonly reason: string } | undefined = undefined;
+  pid: Pid<ConnectionMessage> | undefined = undefined;
+
+  write(stanza: Stanza): void {
+    const message = parseServerMessage(stanza);
+    if (isWireError(message)) throw new Error(message.message);
+    this.written.push(message);
+  }
+
+  close(code: number, reason: string): void {
+    this.closed ??= { code, reason };
+  }
+
+  attach(pid: Pid<ConnectionMessage>): void {
+    this.pid = pid;
+  }
+
+  /** The last message of `kind`. */
+  last<K extends ServerMessage['kind']>(kind: K): Extract<ServerMessage, { kind: K }> | undefined {
+    return this.written.findLast((message) => message.kind === kind) as Extract<ServerMessage, { kind: K }> | undefined;
+  }
+}

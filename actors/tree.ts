@@ -1,0 +1,61 @@
+/**
+ * The supervision tree of one worker thread. Start reading the server here.
+ *
+ *   worker (one_for_one)
+ *   ├─ inbox.0        accepts, keeps and pushes the messages of shard 0       inbox.ts
+ *   ├─ accounts.0     numbers, devices and pre-keys of shard 0                accounts.ts
+ *   ├─ inbox.1 …      one pair for each shard that this worker owns
+ *   └─ connections (dynamic)
+ *      └─ one temporary actor for each socket of this worker                 connection.ts
+ *
+ * An inbox that crashes comes back from its store; connections that it pushed to notice and ask their clients to come
+ * again. A connection that crashes closes its socket and touches nobody else. A shard that keeps crashing ends the
+ * worker, and that the process: its disk or its code is broken, and a restart by the init system is the honest answer.
+ */
+
+import { childSpec, dynamicSupervisorSpec, type ChildSpec, type SupervisorOptions } from '../supervisors/index.ts';
+import { accounts, type AccountsArgs } from './accounts.ts';
+import { connection } from './connection.ts';
+import { inbox, type InboxArgs } from './inbox.ts';
+import { LIMITS } from './limits.ts';
+import { accountsName, inboxName, type Routes } from './routes.ts';
+
+/** The dynamic supervisor of a worker's connections, by registered name. */
+export const CONNECTIONS = 'connections';
+
+export interface ShardParts {
+  readonly shard: number;
+  readonly inbox: InboxArgs;
+  readonly accounts: AccountsArgs;
+}
+
+/** The tree as options for `startSupervisor`. */
+export function workerTree(shards: readonly ShardParts[], routes: Routes): SupervisorOptions {
+  return {
+    name: 'worker',
+    strategy: 'one_for_one',
+    intensity: 5,
+    periodMs: 10_000,
+    children: [...shards.flatMap(shardChildren), connectionsSpec(routes)],
+  };
+}
+
+function shardChildren({ shard, inbox: inboxArgs, accounts: accountsArgs }: ShardParts): ChildSpec[] {
+  const options = (name: string): object => ({ name, mailboxMax: LIMITS.shardMailboxMax });
+  return [
+    childSpec(inboxName(shard), inbox, inboxArgs, { options: options(inboxName(shard)) }),
+    childSpec(accountsName(shard), accounts, accountsArgs, { options: options(accountsName(shard)) }),
+  ];
+}
+
+function connectionsSpec(routes: Routes): ChildSpec {
+  return dynamicSupervisorSpec({
+    name: CONNECTIONS,
+    child: {
+      start: { behavior: connection, args: { routes }, options: { mailboxMax: LIMITS.connectionMailboxMax } },
+      restart: 'temporary',
+      shutdown: 1_000,
+    },
+    childrenMax: LIMITS.connectionCountMax,
+  });
+}

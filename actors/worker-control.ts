@@ -1,0 +1,15 @@
+/**
+ * What the main thread and its workers say to each other beside the actors: few, small, plain messages.
+ */
+
+import type { StartupCode } from './errors.ts';
+import type { WorkerStatistics } from './worker.ts';
+
+export type ToWorker = { readonly kind: 'listen' } | { readonly kind: 'statistics'; readonly ticket: number };
+
+export type FromWorker =
+  | { readonly kind: 'listening' }
+  | { readonly kind: 'statistics'; readonly ticket: number; readonly statistics: WorkerStatistics }
+  | { readonly kind: 'start-failed'; readonly code: StartupCode; readonly message: string }
+  /** A commit failed for another reason than space: the process must end without an orderly stop. */
+  | { readonly kind: 'store-failed'; readonly reason: string };

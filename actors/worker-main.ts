@@ -1,0 +1,45 @@
+/**
+ * The entry of a worker thread: joins the node, serves, and stops in order. Everything else is in `worker.ts`.
+ */
+
+import { joinWorkers } from '../runtime/index.ts';
+import { isStartupError } from './errors.ts';
+import { createLogger } from './logger.ts';
+import type { FromWorker, ToWorker } from './worker-control.ts';
+import { startServing, type Serving, type WorkerAssignment } from './worker.ts';
+
+const joined = joinWorkers({
+  log: (worker, data) => {
+    const { logFormat: format, logLevel: level } = (data as WorkerAssignment).config;
+    return createLogger({ format, level, worker, write: (line) => void process.stdout.write(line) });
+  },
+});
+const { node } = joined;
+const tell = (message: FromWorker): void => joined.post(message);
+
+try {
+  const serving = await startServing(node, joined.data as WorkerAssignment, (error) => {
+    tell({ kind: 'store-failed', reason: error instanceof Error ? error.message : String(error) });
+  });
+  joined.onMessage((message) => void receive(message as ToWorker, serving).catch(refuse));
+  joined.onStop(() => serving.stop());
+  joined.ready();
+} catch (error) {
+  refuse(error);
+}
+
+async function receive(message: ToWorker, serving: Serving): Promise<void> {
+  switch (message.kind) {
+    case 'listen':
+      await serving.listen();
+      return tell({ kind: 'listening' });
+    case 'statistics':
+      return tell({ kind: 'statistics', ticket: message.ticket, statistics: await serving.statistics() });
+  }
+}
+
+/** An error loses its class and code on the way to another thread, so it travels as data. */
+function refuse(error: unknown): void {
+  if (!isStartupError(error)) throw error;
+  tell({ kind: 'start-failed', code: error.code, message: error.message });
+}

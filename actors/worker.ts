@@ -1,0 +1,163 @@
+/**
+ * What one worker thread of a node runs: its shards, its supervision tree, its listener. Knows no threads itself, so a
+ * test can run it on the main one; `worker-main.ts` is the entry of a thread.
+ */
+
+import type { Pid, RuntimeNode } from '../runtime/index.ts';
+import { castStartChild, startSupervisor } from '../supervisors/index.ts';
+import type { NodeConfig } from './config.ts';
+import { StartupError } from './errors.ts';
+import type { InboxStatistics } from './inbox.ts';
+import { LIMITS } from './limits.ts';
+import { Listener } from './listener.ts';
+import type { AccountsMessage, InboxMessage } from './messages.ts';
+import { shardsOfWorker } from './partition.ts';
+import { createRoutes, inboxName, type Routes } from './routes.ts';
+import { partitionOfPhone, shardDirectory, type StoreInfo } from './store-directory.ts';
+import type { InboxStore } from './store/inbox-store.ts';
+import { openLmdbStore } from './store/lmdb.ts';
+import { CONNECTIONS, workerTree, type ShardParts } from './tree.ts';
+import { createLogVerifier, type Verifier } from './verifier.ts';
+
+/** What a worker is told by the main thread. Plain data. */
+export interface WorkerAssignment {
+  readonly config: NodeConfig;
+  readonly store: StoreInfo;
+  /** The port that all workers share; never 0. */
+  readonly port: number;
+}
+
+/** Sums over the shards of a worker. */
+export interface WorkerStatistics {
+  readonly commits: number;
+  readonly committedMessages: number;
+  readonly queuedBytes: number;
+  readonly connections: number;
+}
+
+/** A worker whose shards are open and whose tree runs. */
+export interface Serving {
+  /** Lets clients in. @throws {StartupError} (as rejection) APP_PORT_BUSY. */
+  listen(): Promise<void>;
+  statistics(): Promise<WorkerStatistics>;
+  /** Closes the sockets, stops the tree, closes the store: in this order, so that nothing is accepted in between. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Opens the shards of this worker and starts its tree. Nobody is let in before `listen`, which the main thread asks for
+ * when every worker is this far: a client may need a shard of any of them.
+ *
+ * @param onFatal - The disk failed a commit: the process must end.
+ * @throws {StartupError} (as rejection) APP_STORE_UNREADABLE.
+ */
+export async function startServing(
+  node: RuntimeNode,
+  assignment: WorkerAssignment,
+  onFatal: (error: unknown) => void,
+): Promise<Serving> {
+  const { config, store } = assignment;
+  const routes = createRoutes(store, config.workers);
+  const shards = shardsOfWorker(node.worker, store.shards, config.workers);
+  const stores = shards.map((shard) => openShard(store, shard, onFatal));
+  const verifier = createLogVerifier(node.log);
+  const parts = shards.map((shard, index) => shardParts(shard, stores[index]!, node, assignment, routes, verifier));
+  const started = await startSupervisor(node, workerTree(parts, routes));
+  if ('error' in started)
+    throw new StartupError('APP_STORE_UNREADABLE', `the tree did not start: ${JSON.stringify(started.error)}`);
+  let listener: Listener | undefined;
+  return {
+    async listen() {
+      // Not earlier: uWebSockets.js ties its handles to the thread's event loop, which then cannot just end.
+      listener = createListener(node, assignment);
+      await listener.listen().catch((error: Error) => {
+        throw new StartupError('APP_PORT_BUSY', error.message);
+      });
+    },
+    statistics: () => collect(node, shards, listener?.connectionCount ?? 0),
+    stop: () => stop(node, listener, stores),
+  };
+}
+
+function openShard(store: StoreInfo, shard: number, onFatal: (error: unknown) => void): InboxStore {
+  const directory = shardDirectory(store, shard);
+  try {
+    return openLmdbStore({ directory, onFatal });
+  } catch (error) {
+    throw new StartupError('APP_STORE_UNREADABLE', `cannot open ${directory}: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Binds the actors of a shard to its store: the promises of the world become messages here. */
+function shardParts(
+  shard: number,
+  store: InboxStore,
+  node: RuntimeNode,
+  { config, store: info }: WorkerAssignment,
+  routes: Routes,
+  verifier: Verifier,
+): ShardParts {
+  const { inboxOf } = routes;
+  const tell = (self: Pid, message: InboxMessage | AccountsMessage): void => void node.cast(self, message);
+  return {
+    shard,
+    inbox: {
+      store,
+      inboxOf,
+      queuedBytesMax: Math.floor(config.storeBytes / info.shards),
+      commit: (self, write) => {
+        void store.commit(write).then((result) => tell(self, { kind: 'committed', result }), ignore);
+      },
+    },
+    accounts: {
+      store,
+      inboxOf,
+      partitionOfPhone: (phone) => partitionOfPhone(info.secret, phone),
+      commit: (self, ticket, write) => {
+        void store.commit(write).then((result) => tell(self, { kind: 'committed', ticket, result }), ignore);
+      },
+      sendCode: (self, ticket, phone, code) => {
+        const done = (ok: boolean) => (): void => tell(self, { kind: 'code-sent', ticket, ok });
+        verifier.send(phone, code).then(done(true), done(false));
+      },
+    },
+  };
+}
+
+/** A commit that failed for good has been reported through `onFatal`, which ends the process. */
+function ignore(): void {}
+
+function createListener(node: RuntimeNode, { config, port }: WorkerAssignment): Listener {
+  const listener = new Listener({
+    host: config.host,
+    port,
+    connectionsMax: Math.min(LIMITS.connectionCountMax, Math.ceil(config.connections / config.workers)),
+    log: node.log,
+    onOpen: (socket) => {
+      if (castStartChild(node, CONNECTIONS, { socket }) !== 'ok') socket.close(4503, 'APP_OVERLOADED');
+    },
+    cast: (pid, message) => node.cast(pid, message),
+  });
+  node.onTurnEnd(() => listener.flush());
+  return listener;
+}
+
+async function collect(node: RuntimeNode, shards: readonly number[], connections: number): Promise<WorkerStatistics> {
+  const calls = shards.map((shard) => node.call<InboxStatistics>(inboxName(shard), 'statistics', LIMITS.callTimeoutMs));
+  const sum = { commits: 0, committedMessages: 0, queuedBytes: 0, connections };
+  for (const each of await Promise.all(calls)) {
+    sum.commits += each.commits;
+    sum.committedMessages += each.committedMessages;
+    sum.queuedBytes += each.queuedBytes;
+  }
+  return sum;
+}
+
+async function stop(node: RuntimeNode, listener: Listener | undefined, stores: readonly InboxStore[]): Promise<void> {
+  listener?.stopListening();
+  await node.stop();
+  listener?.close();
+  await Promise.all(stores.map((store) => store.close()));
+}

@@ -1,0 +1,115 @@
+/**
+ * The worker threads of a node, seen from the main thread: start, ask, stop, and end the process when one of them says
+ * that its disk cannot be trusted.
+ */
+
+import {
+  createNode,
+  startWorkers,
+  systemClock,
+  systemLoop,
+  systemRandom,
+  type Logger,
+  type WorkerPool,
+} from '../runtime/index.ts';
+import { StartupError } from './errors.ts';
+import type { FromWorker, ToWorker } from './worker-control.ts';
+import type { WorkerAssignment, WorkerStatistics } from './worker.ts';
+
+/** Time for the actors of a worker to end before they are killed. */
+const STOP_MS = 5_000;
+
+export class Workers {
+  readonly #log: Logger;
+  readonly #waiting = new Map<number, (statistics: WorkerStatistics) => void>();
+  #pool: WorkerPool | undefined;
+  #refuseStart: (error: StartupError) => void = () => undefined;
+  #allListening: () => void = () => undefined;
+  #listening = 0;
+  #nextTicket = 1;
+
+  private constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  /** @throws {StartupError} (as rejection) what a worker refused to start with. */
+  static async start(assignment: WorkerAssignment, log: Logger): Promise<Workers> {
+    const workers = new Workers(log);
+    const refused = new Promise<never>((_, reject) => (workers.#refuseStart = reject));
+    const node = createNode({
+      name: 'blindbeam',
+      worker: 0,
+      clock: systemClock,
+      random: systemRandom,
+      loop: systemLoop,
+      log,
+    });
+    const started = startWorkers({
+      node,
+      count: assignment.config.workers,
+      entry: new URL('./worker-main.js', import.meta.url),
+      data: assignment,
+      onDeath: endAtOnce,
+      onMessage: (_worker, message) => workers.#receive(message as FromWorker),
+    });
+    workers.#pool = await Promise.race([started, refused]);
+    await Promise.race([workers.#listen(workers.#pool), refused]);
+    return workers;
+  }
+
+  /** Every shard is open: lets clients in on all workers. */
+  #listen(pool: WorkerPool): Promise<void> {
+    const listening = new Promise<void>((resolve) => (this.#allListening = resolve));
+    for (let worker = 1; worker <= pool.count; worker++) pool.post(worker, { kind: 'listen' } satisfies ToWorker);
+    return listening;
+  }
+
+  #receive(message: FromWorker): void {
+    switch (message.kind) {
+      case 'start-failed':
+        return this.#refuseStart(new StartupError(message.code, message.message));
+      case 'listening':
+        if (++this.#listening === this.#pool?.count) this.#allListening();
+        return;
+      case 'statistics':
+        this.#waiting.get(message.ticket)?.(message.statistics);
+        this.#waiting.delete(message.ticket);
+        return;
+      case 'store-failed':
+        this.#log.error('store_failed', { code: 'APP_STORE_FAILED', reason: message.reason });
+        return endAtOnce();
+    }
+  }
+
+  /** Sums over all workers. */
+  async statistics(): Promise<WorkerStatistics> {
+    const pool = this.#pool!;
+    const each = await Promise.all(Array.from({ length: pool.count }, (_, index) => this.#ask(pool, index + 1)));
+    return each.reduce((sum, next) => ({
+      commits: sum.commits + next.commits,
+      committedMessages: sum.committedMessages + next.committedMessages,
+      queuedBytes: sum.queuedBytes + next.queuedBytes,
+      connections: sum.connections + next.connections,
+    }));
+  }
+
+  #ask(pool: WorkerPool, worker: number): Promise<WorkerStatistics> {
+    const ticket = this.#nextTicket++;
+    return new Promise((resolve) => {
+      this.#waiting.set(ticket, resolve);
+      pool.post(worker, { kind: 'statistics', ticket } satisfies ToWorker);
+    });
+  }
+
+  stop(): Promise<void> {
+    return this.#pool!.stop(STOP_MS);
+  }
+}
+
+/**
+ * Ends the process without another step: after a failed flush what is visible may not be on the disk, after the death of
+ * a worker its sockets hang. An exit would first unwind the other threads, which uWebSockets.js does not survive.
+ */
+function endAtOnce(): void {
+  process.kill(process.pid, 'SIGKILL');
+}

@@ -1,0 +1,50 @@
+/**
+ * The command line: one tool for operators, engineers and those who want to chat. Each verb lives in the layer that it
+ * belongs to and is loaded when it is called; this file knows their names and the exit codes.
+ *
+ * Exit codes: 0 done, 1 failed, 2 wrong usage.
+ */
+
+interface Verb {
+  readonly summary: string;
+  run(argv: readonly string[]): Promise<number>;
+}
+
+const VERBS: Readonly<Record<string, Verb>> = {
+  start: {
+    summary: 'start a node',
+    run: async (argv) => (await import('../actors/main.ts')).runStart(argv),
+  },
+  chat: {
+    summary: 'chat in the terminal: blindbeam chat --as +4915100000001',
+    run: async (argv) => (await load('../client/node/chat/main.js')).runChat([...argv]),
+  },
+  bench: {
+    summary: 'measure: blindbeam bench list',
+    run: async (argv) => (await load('../bench/run.js')).runBench([...argv]),
+  },
+};
+
+/** Runs the command line `argv`, without the program's name. Resolves to the exit code. */
+export async function main(argv: readonly string[]): Promise<number> {
+  const [name, ...rest] = argv;
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+    process.stdout.write(usage());
+    return name === undefined ? 2 : 0;
+  }
+  const verb = Object.hasOwn(VERBS, name) ? VERBS[name] : undefined;
+  if (verb === undefined) {
+    process.stderr.write(`blindbeam: there is no verb "${name}".\n\n${usage()}`);
+    return 2;
+  }
+  return verb.run(rest);
+}
+
+function usage(): string {
+  const lines = Object.entries(VERBS).map(([name, { summary }]) => `  ${name.padEnd(8)} ${summary}`);
+  return `Usage: blindbeam <verb> [options]\n\n${lines.join('\n')}\n\nblindbeam <verb> --help tells more.\n`;
+}
+
+// Interim, until client/ and bench/ are here.
+// eslint-disable-next-line @typescript-eslint/no-explicit-any
+const load = (path: string): Promise<any> => import(path);

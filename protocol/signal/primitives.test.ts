@@ -1,0 +1,150 @@
+/** Published vectors, and the two providers against each other on random input, with a control that breaks one. */
+import { randomBytes } from 'node:crypto';
+import t from 'tap';
+import { nativePrimitives, noblePrimitives, primitives, type Primitives } from './primitives.ts';
+import { fromHex, toHex } from './testing/transcripts.ts';
+
+const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length));
+const providers: readonly Primitives[] = [nativePrimitives!, noblePrimitives];
+
+t.equal(primitives, nativePrimitives, 'this platform runs the native provider, so the comparison below is one');
+
+for (const provider of providers) {
+  t.test(`${provider.name}: published vectors`, async (t) => {
+    const alice = fromHex('77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a');
+    const bob = fromHex('5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb');
+    const bobPublic = provider.x25519PublicKey(bob);
+    t.equal(toHex(provider.x25519PublicKey(alice)), '8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a');
+    t.equal(toHex(bobPublic), 'de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f', 'RFC 7748, 6.1');
+    const shared = provider.x25519(alice, bobPublic);
+    t.equal(toHex(shared!), '4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742');
+
+    t.equal(
+      toHex(provider.hmacSha256(new Uint8Array(20).fill(0x0b), new TextEncoder().encode('Hi There'))),
+      'b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7',
+      'RFC 4231, case 1',
+    );
+    t.equal(
+      toHex(
+        provider.hmacSha256(
+          new Uint8Array(131).fill(0xaa),
+          new TextEncoder().encode('Test Using Larger Than Block-Size Key - Hash Key First'),
+        ),
+      ),
+      '60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54',
+      'RFC 4231, case 6',
+    );
+    t.equal(
+      toHex(
+        provider.hkdfSha256(
+          new Uint8Array(22).fill(0x0b),
+          fromHex('000102030405060708090a0b0c'),
+          fromHex('f0f1f2f3f4f5f6f7f8f9'),
+          42,
+        ),
+      ),
+      '3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865',
+      'RFC 5869, case 1',
+    );
+    t.equal(
+      toHex(provider.sha512(new TextEncoder().encode('a'), new TextEncoder().encode('bc'))).slice(0, 32),
+      'ddaf35a193617abacc417349ae204131',
+      'FIPS 180-4, "abc"',
+    );
+    const key = fromHex('603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4');
+    const iv = fromHex('000102030405060708090a0b0c0d0e0f');
+    const block = fromHex('6bc1bee22e409f96e93d7e117393172a');
+    const encrypted = provider.aesCbcEncrypt(key, iv, block);
+    t.equal(toHex(encrypted.subarray(0, 16)), 'f58c4c04d6e5f1ba779eabfb5f7bfbd6', 'SP 800-38A, F.2.5');
+    t.equal(encrypted.length, 32, 'a whole block of padding after a whole block');
+    const seed = fromHex('d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a');
+    const signature = fromHex(
+      'e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b',
+    );
+    t.ok(provider.verifyEd25519(seed, new Uint8Array(0), signature), 'RFC 8032, 7.1, test 1');
+  });
+
+  t.test(`${provider.name}: refusals`, async (t) => {
+    const [key, iv] = [random(32), random(16)];
+    t.equal(provider.aesCbcDecrypt(key, iv, random(15)), undefined, 'a partial block');
+    t.equal(provider.aesCbcDecrypt(key, iv, new Uint8Array(0)), undefined, 'nothing');
+    const unpadded = provider.aesCbcEncrypt(key, iv, new Uint8Array(16)).subarray(0, 16);
+    t.equal(provider.aesCbcDecrypt(key, iv, unpadded), undefined, 'padding of 0');
+    t.equal(provider.x25519(random(32), new Uint8Array(32)), undefined, 'an all-zero result');
+    t.throws(() => provider.x25519(random(31), random(32)), 'a key of the wrong length is our bug');
+    t.throws(() => provider.x25519(random(32), random(31)));
+    t.throws(() => provider.aesCbcDecrypt(random(31), iv, random(16)));
+    t.notOk(provider.equal(random(8), random(9)));
+    t.ok(provider.equal(new Uint8Array(0), new Uint8Array(0)));
+    const largest = new Uint8Array(64).fill(0xff);
+    t.notOk(provider.verifyEd25519(random(32), iv, largest), 's above the group order');
+  });
+}
+
+/** One random input to each primitive of both providers; the names of those that disagree. */
+function differences(left: Primitives, right: Primitives): Set<string> {
+  const different = new Set<string>();
+  const compare = (name: string, run: (provider: Primitives) => Uint8Array | boolean | undefined): void => {
+    const [first, second] = [run(left), run(right)];
+    const same =
+      first instanceof Uint8Array && second instanceof Uint8Array ? toHex(first) === toHex(second) : first === second;
+    if (!same) different.add(name);
+  };
+  const [privateKey, key, iv] = [random(32), random(32), random(16)];
+  const peer = noblePrimitives.x25519PublicKey(random(32));
+  const data = random(Math.floor(random(2)[0]! * 6));
+  const ciphertext = noblePrimitives.aesCbcEncrypt(key, iv, data);
+  compare('x25519PublicKey', (provider) => provider.x25519PublicKey(privateKey));
+  compare('x25519', (provider) => provider.x25519(privateKey, peer));
+  compare('x25519', (provider) => provider.x25519(privateKey, random(32).fill(0)));
+  compare('hmacSha256', (provider) => provider.hmacSha256(random(0), data, peer));
+  compare('hmacSha256', (provider) => provider.hmacSha256(data.subarray(0, 200), data));
+  compare('hkdfSha256', (provider) => provider.hkdfSha256(data, key, iv, 1 + (data.length % 100)));
+  compare('hkdfSha256', (provider) => provider.hkdfSha256(key, new Uint8Array(0), iv, 80));
+  compare('sha512', (provider) => provider.sha512(data, key));
+  compare('aesCbcEncrypt', (provider) => provider.aesCbcEncrypt(key, iv, data));
+  compare('aesCbcDecrypt', (provider) => provider.aesCbcDecrypt(key, iv, ciphertext));
+  compare('aesCbcDecrypt', (provider) => provider.aesCbcDecrypt(key, peer.subarray(0, 16), ciphertext.subarray(0, 16)));
+  compare('equal', (provider) => provider.equal(key, new Uint8Array(key)));
+  const { edwards } = noblePrimitives;
+  const point = edwards.multiplyBase(key);
+  const nonce = edwards.multiplyBase(peer);
+  const challenge = noblePrimitives.sha512(nonce, point, data);
+  const signature = new Uint8Array([...nonce, ...edwards.multiplyAdd(challenge, key, peer)]);
+  compare('verifyEd25519', (provider) => provider.verifyEd25519(point, data, signature));
+  compare('verifyEd25519', (provider) => provider.verifyEd25519(point, key, signature));
+  compare('verifyEd25519', (provider) => provider.verifyEd25519(random(32).fill(2), data, signature));
+  return different;
+}
+
+t.test('the providers agree on random input', async (t) => {
+  for (let round = 0; round < 60; round++) t.same([...differences(nativePrimitives!, noblePrimitives)], []);
+});
+
+t.test('positive control: a provider that is wrong in one bit is caught, in each primitive', async (t) => {
+  const flip = (bytes: Uint8Array): Uint8Array => bytes.with(bytes.length >> 1, bytes[bytes.length >> 1]! ^ 1);
+  const spoil = (outcome: unknown): unknown =>
+    outcome instanceof Uint8Array && outcome.length > 0 ? flip(outcome) : outcome === undefined ? outcome : !outcome;
+  const names = Object.keys(nativePrimitives!).filter((name) => name !== 'name' && name !== 'edwards');
+  t.equal(names.length, 9);
+  for (const name of names) {
+    const original = nativePrimitives![name as 'equal'] as (...inputs: unknown[]) => unknown;
+    const broken = { ...nativePrimitives!, [name]: (...inputs: unknown[]) => spoil(original(...inputs)) };
+    t.same([...differences(broken, noblePrimitives)], [name]);
+  }
+});
+
+t.test('torsion does not divide the providers', async (t) => {
+  // R or A with a small-order component, as only the key's owner can make: cofactored and cofactorless checks differ.
+  const { edwards } = noblePrimitives;
+  const [scalar, nonceScalar, message] = [random(32), random(32), random(20)];
+  const smallOrder = fromHex('c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a'); // order 8
+  const { ed25519 } = await import('@noble/curves/ed25519.js');
+  const torsion = ed25519.Point.fromBytes(smallOrder);
+  const point = edwards.multiplyBase(scalar);
+  const nonce = ed25519.Point.fromBytes(edwards.multiplyBase(nonceScalar)).add(torsion).toBytes();
+  const challenge = noblePrimitives.sha512(nonce, point, message);
+  const signature = new Uint8Array([...nonce, ...edwards.multiplyAdd(challenge, scalar, nonceScalar)]);
+  t.ok(ed25519.verify(signature, message, point, { zip215: false }), 'the cofactored check accepts it');
+  for (const provider of providers) t.notOk(provider.verifyEd25519(point, message, signature), provider.name);
+});

@@ -1,0 +1,120 @@
+/** Records at rest: the same bytes again, every damage refused without a throw, every bound kept. */
+import { readFileSync } from 'node:fs';
+import t from 'tap';
+import { isSignalError } from './errors.ts';
+import { LIMITS } from './limits.ts';
+import { ProtobufWriter } from './protobuf.ts';
+import { decodeSessionRecord, encodeSessionRecord } from './record-codec.ts';
+import { RatchetState, type ReceiverChain } from './double-ratchet.ts';
+import { Session, SessionRecord } from './session-record.ts';
+import { createConversation, seededIntegers } from './testing/device.ts';
+import { codeOf, must } from './testing/outcome.ts';
+import { sampleRecords } from './testing/sample-records.ts';
+import { fromHex, toHex } from './testing/transcripts.ts';
+
+function roundTrip(bytes: Uint8Array): string {
+  const decoded = decodeSessionRecord(bytes);
+  if (isSignalError(decoded)) return decoded.code;
+  return toHex(encodeSessionRecord(decoded)) === toHex(bytes) ? 'same' : 'different';
+}
+
+const samples = sampleRecords();
+
+for (const [name, record] of Object.entries(samples)) {
+  t.equal(roundTrip(encodeSessionRecord(record)), 'same', name);
+}
+
+t.test('a record written by the first release still decodes, to the same bytes', async (t) => {
+  const file = new URL('../../../protocol/signal/vectors/record-v1.json', import.meta.url);
+  const { records } = JSON.parse(readFileSync(file, 'utf8')) as { records: { name: string; record: string }[] };
+  t.equal(records.length, Object.keys(samples).length);
+  for (const { name, record } of records) {
+    t.equal(roundTrip(fromHex(record)), 'same', name);
+    t.equal(toHex(encodeSessionRecord(samples[name]!)), record, 'and is what we write');
+  }
+});
+
+t.test('a decoded record goes on where the encoded one stopped', async (t) => {
+  const { alice, bob } = createConversation('resumed');
+  for (let round = 0; round < 5; round++) {
+    const envelope = alice.send(`message ${round}`);
+    alice.record = must(decodeSessionRecord(encodeSessionRecord(alice.record!)));
+    bob.record = must(decodeSessionRecord(encodeSessionRecord(bob.record!)));
+    t.equal(bob.receive(envelope), `message ${round}`);
+    t.equal(alice.receive(bob.send('yes')), 'yes');
+  }
+});
+
+t.test('no prefix of a record is a record', async (t) => {
+  const bytes = encodeSessionRecord(samples['with skipped keys']!);
+  for (let length = 0; length < bytes.length; length++) {
+    // One byte is the version alone: the empty record.
+    t.equal(roundTrip(bytes.subarray(0, length)), length === 1 ? 'same' : 'SIG_MALFORMED', `${length} bytes`);
+  }
+});
+
+t.test('a mutated record is refused or is a record of its own bytes', async (t) => {
+  const pick = seededIntegers('record mutations');
+  const seen = new Map<string, number>();
+  for (const record of Object.values(samples)) {
+    const bytes = encodeSessionRecord(record);
+    for (let round = 0; round < 1_500; round++) {
+      const mutated = new Uint8Array(bytes);
+      for (let changes = pick(3); changes >= 0; changes--) mutated[pick(mutated.length)] = pick(256);
+      const outcome = roundTrip(mutated);
+      seen.set(outcome, (seen.get(outcome) ?? 0) + 1);
+    }
+  }
+  t.notOk(seen.has('different'));
+  for (const outcome of ['same', 'SIG_MALFORMED', 'SIG_UNSUPPORTED_VERSION'])
+    t.ok((seen.get(outcome) ?? 0) > 10, outcome);
+});
+
+t.test('bounds: archived sessions, receiving chains, skipped keys, whole size', async (t) => {
+  const { alice } = createConversation('bounds');
+  const session = alice.record!.current!;
+  const withArchived = (count: number) => encodeSessionRecord(new SessionRecord(session, Array(count).fill(session)));
+  t.equal(roundTrip(withArchived(LIMITS.archivedSessionCountMax)), 'same');
+  t.equal(roundTrip(withArchived(LIMITS.archivedSessionCountMax + 1)), 'SIG_MALFORMED');
+
+  const [chain] = session.ratchet.receiving;
+  const withReceiving = (receiving: readonly ReceiverChain[]) => {
+    const ratchet = new RatchetState({ ...session.ratchet, receiving });
+    return encodeSessionRecord(new SessionRecord(new Session({ ...session, ratchet }), []));
+  };
+  const chains = (count: number) => Array<ReceiverChain>(count).fill(chain!);
+  t.equal(roundTrip(withReceiving(chains(LIMITS.receiverChainCountMax))), 'same');
+  t.equal(roundTrip(withReceiving(chains(LIMITS.receiverChainCountMax + 1))), 'SIG_MALFORMED');
+
+  const withSkipped = (counters: readonly number[]) =>
+    withReceiving([
+      { ...chain!, counter: 5_000, skipped: counters.map((counter) => ({ counter, seed: new Uint8Array(32) })) },
+    ]);
+  const upTo = (count: number) => Array.from({ length: count }, (_, index) => index);
+  t.equal(roundTrip(withSkipped(upTo(LIMITS.skippedKeyCountMax))), 'same');
+  t.equal(roundTrip(withSkipped(upTo(LIMITS.skippedKeyCountMax + 1))), 'SIG_MALFORMED');
+  t.equal(roundTrip(withSkipped([4_999])), 'same');
+  t.equal(roundTrip(withSkipped([5_000])), 'SIG_MALFORMED', 'a skipped key that is not behind its chain');
+  t.equal(roundTrip(withSkipped([7, 7])), 'SIG_MALFORMED', 'the same one twice');
+
+  const full = withReceiving(
+    chains(LIMITS.receiverChainCountMax).map((each) => ({
+      ...each,
+      counter: LIMITS.uint32Max,
+      skipped: upTo(LIMITS.skippedKeyCountMax).map((counter) => ({ counter, seed: new Uint8Array(32) })),
+    })),
+  );
+  t.ok(
+    (LIMITS.archivedSessionCountMax + 1) * (full.length + 8) < LIMITS.recordBytesMax,
+    'every session full still decodes',
+  );
+  t.equal(codeOf(decodeSessionRecord(new Uint8Array(LIMITS.recordBytesMax + 1).fill(1))), 'SIG_MALFORMED');
+});
+
+t.test('a later layout is told from damage', async (t) => {
+  const bytes = encodeSessionRecord(samples['in conversation']!);
+  t.equal(roundTrip(bytes.with(0, 2)), 'SIG_UNSUPPORTED_VERSION');
+  t.equal(roundTrip(new Uint8Array(0)), 'SIG_MALFORMED');
+  t.equal(roundTrip(new ProtobufWriter(4).byte(1).bytes(3, new Uint8Array(1)).finish()), 'SIG_MALFORMED');
+  t.throws(() => decodeSessionRecord('01' as never), TypeError);
+});

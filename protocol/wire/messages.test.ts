@@ -1,0 +1,264 @@
+/** Typed messages: each is the inverse of its parser, and each field is refused in every wrong form. */
+
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import tap from 'tap';
+import { decodeStanza } from './decode.ts';
+import { encode } from './encode.ts';
+import { isWireError, type WireError } from './errors.ts';
+import { LIMITS } from './limits.ts';
+import * as messages from './messages.ts';
+import type { BundleAnswer, ClientMessage, ConfirmRequest, DeviceBundle, ServerMessage } from './messages.ts';
+import { isChildren, type AttributeValue, type Stanza } from './stanza.ts';
+import { arbitraryClientMessage, arbitraryServerMessage, arbitraryStanza } from './testing/arbitraries.ts';
+
+function overTheWire(stanza: Stanza): Stanza {
+  return decodeStanza(encode(stanza)) as Stanza;
+}
+
+tap.test('a client message comes back from its stanza', (t) => {
+  const kinds = new Set<string>();
+  fc.assert(
+    fc.property(arbitraryClientMessage, (message) => {
+      kinds.add(message.kind);
+      assert.deepStrictEqual(messages.parseClientMessage(overTheWire(messages.clientStanza(message))), message);
+    }),
+    { numRuns: 500 },
+  );
+  t.equal(kinds.size, 7, 'every kind was met');
+  t.end();
+});
+
+tap.test('a server message comes back from its stanza', (t) => {
+  const kinds = new Set<string>();
+  fc.assert(
+    fc.property(arbitraryServerMessage, (message) => {
+      kinds.add(message.kind);
+      assert.deepStrictEqual(messages.parseServerMessage(overTheWire(messages.serverStanza(message))), message);
+    }),
+    { numRuns: 700 },
+  );
+  t.equal(kinds.size, 11, 'every kind was met');
+  t.end();
+});
+
+const user = '123456789012345';
+const phone = '+4915100000001';
+const key = new Uint8Array(33).fill(9);
+key[0] = 5;
+const signature = new Uint8Array(64).fill(8);
+const signed = { id: 7, key, signature };
+const ciphertext = Uint8Array.of(1, 2, 3);
+const confirm: ConfirmRequest = {
+  kind: 'confirm',
+  phone,
+  code: '004711',
+  registration: 5,
+  login: new Uint8Array(32),
+  identity: key,
+  signed,
+  oneTime: [{ id: 1, key }],
+};
+const deviceBundle: DeviceBundle = { id: 1, registration: 5, identity: key, signed, oneTime: { id: 1, key } };
+const bundle: BundleAnswer = { kind: 'bundle', user, devices: [deviceBundle] };
+
+const clientSamples: readonly ClientMessage[] = [
+  { kind: 'auth', user, device: 1, signature },
+  { kind: 'iq-get', id: 7, request: { kind: 'contact', phone } },
+  { kind: 'iq-get', id: 7, request: { kind: 'bundle', user } },
+  { kind: 'iq-get', id: 7, request: { kind: 'receipts', to: user } },
+  { kind: 'iq-set', id: 7, request: { kind: 'register', phone } },
+  { kind: 'iq-set', id: 7, request: confirm },
+  { kind: 'iq-set', id: 7, request: { kind: 'prekey-upload', oneTime: [{ id: 1, key }] } },
+  { kind: 'message', to: user, id: 41, envelopes: [{ device: 1, type: 'ratchet', ciphertext }] },
+  { kind: 'inbox-ack', seq: 977 },
+  { kind: 'receipt', type: 'read', to: user, device: 1, id: 41 },
+  { kind: 'ping', id: 1 },
+];
+
+const serverSamples: readonly ServerMessage[] = [
+  { kind: 'stream', version: 1, ts: 5, nonce: new Uint8Array(32) },
+  { kind: 'success', user, device: 1, ts: 5, preKeys: 3 },
+  { kind: 'failure', code: 'APP_BAD_SIGNATURE', text: 'no' },
+  { kind: 'iq-result', id: 7, answer: { kind: 'register', expires: 300 } },
+  { kind: 'iq-result', id: 7, answer: { kind: 'account', user, device: 1 } },
+  { kind: 'iq-result', id: 7, answer: { kind: 'contact', phone, user } },
+  { kind: 'iq-result', id: 7, answer: bundle },
+  { kind: 'iq-result', id: 7, answer: { kind: 'prekeys', count: 5 } },
+  { kind: 'iq-result', id: 7, answer: { kind: 'receipts', to: user, sent: 41, delivered: 40 } },
+  { kind: 'iq-error', id: 7, code: 'APP_OVERLOADED', text: 'later', retryAfter: 5 },
+  { kind: 'ack', to: user, id: 41, ts: 5 },
+  { kind: 'message', from: user, device: 1, id: 41, seq: 977, ts: 5, type: 'prekey', ciphertext },
+  { kind: 'receipt', type: 'delivered', from: user, id: 41, ts: 5 },
+  { kind: 'error', to: user, id: 41, code: 'APP_DEVICES_CHANGED', text: '', retryAfter: 5, expected: 3, devices: [1] },
+  { kind: 'pong', id: 1 },
+];
+
+/** Values that no attribute of the protocol but `text` takes. */
+const wrongForAll: readonly AttributeValue[] = ['', 'zz', '-', '+', '1234567890123456789', 'APP', '12.5'];
+
+/** What a field takes beyond the sample's own value, so that the matrix below knows which swaps are wrong. */
+function isRight(name: string, tag: string, value: AttributeValue): boolean {
+  if (name === 'text') return typeof value === 'string';
+  if (name === 'type') return tag === 'receipt' ? value === 'read' || value === 'delivered' : false;
+  return typeof value === 'number' && ['ts', 'count', 'sent', 'delivered', 'prekeys', 'retry-after'].includes(name);
+}
+
+/** Every stanza inside `root` with a function that puts another one in its place. */
+function* places(root: Stanza): Generator<{ stanza: Stanza; replace: (by: Stanza) => Stanza }> {
+  yield { stanza: root, replace: (by) => by };
+  if (!isChildren(root.content)) return;
+  for (const [index, child] of root.content.entries()) {
+    for (const inner of places(child)) {
+      const replace = (by: Stanza): Stanza => ({
+        ...root,
+        content: (root.content as readonly Stanza[]).with(index, inner.replace(by)),
+      });
+      yield { stanza: inner.stanza, replace };
+    }
+  }
+}
+
+/** Variants of a stanza that are wrong in one field, each with the field that the refusal must name. */
+function* wrongAttributes({ tag, attrs, content }: Stanza): Generator<{ field: string; variant: Stanza }> {
+  for (let index = 0; index < attrs.length; index += 2) {
+    const field = attrs[index] as string;
+    const isOptional = field === 'retry-after' || field === 'expected';
+    if (!isOptional) yield { field, variant: { tag, attrs: attrs.toSpliced(index, 2), content } };
+    const swapped = typeof attrs[index + 1] === 'number' ? String(attrs[index + 1]) : 17;
+    for (const value of [...wrongForAll, swapped, 0, LIMITS.integerMax]) {
+      const isCounter = ['id', 'seq', 'expires', 'expected'].includes(field);
+      const isSmall = ['onetime', 'signed', 'device'].includes(tag);
+      if (isRight(field, tag, value)) continue;
+      if (value === LIMITS.integerMax && isCounter && !isSmall) continue;
+      if (value === 0 && field === 'id' && (tag === 'onetime' || tag === 'signed')) continue;
+      yield { field, variant: { tag, attrs: attrs.with(index + 1, value), content } };
+    }
+  }
+}
+
+function* wrongContents({ tag, attrs, content }: Stanza): Generator<Stanza> {
+  const child: Stanza = { tag: 'zz', attrs: [], content: undefined };
+  if (content === undefined) {
+    yield { tag, attrs, content: [child] };
+    yield { tag, attrs, content: Uint8Array.of(1) };
+  } else if (isChildren(content)) {
+    yield { tag, attrs, content: undefined };
+    yield { tag, attrs, content: Uint8Array.of(1) };
+    yield { tag, attrs, content: [...content, child] };
+    yield { tag, attrs, content: [child, ...content.slice(1)] };
+  } else {
+    yield { tag, attrs, content: undefined };
+    yield { tag, attrs, content: new Uint8Array(0) };
+    yield { tag, attrs, content: [child] };
+    if (tag !== 'enc') yield { tag, attrs, content: Uint8Array.of(...content, 0) };
+    if (tag !== 'enc') yield { tag, attrs, content: content.subarray(1) };
+    if (content.length === 33) yield { tag, attrs, content: Uint8Array.of(4, ...content.subarray(1)) };
+  }
+}
+
+type Parse = (stanza: Stanza) => { kind: string } | WireError;
+
+/** Bends each field of each sample and wants each refused; returns how many that were. */
+function bendAll(t: Pick<typeof tap, 'fail'>, samples: readonly Stanza[], parse: Parse): number {
+  let bent = 0;
+  for (const sample of samples) {
+    for (const { stanza, replace } of places(sample)) {
+      for (const { field, variant } of wrongAttributes(stanza)) {
+        const result = parse(replace(variant));
+        bent += 1;
+        if (!isWireError(result))
+          t.fail(`<${stanza.tag} ${field}> in <${sample.tag}> accepts ${JSON.stringify(variant.attrs)}`);
+        else if (result.code !== 'WIRE_BAD_STANZA' || !result.message.includes(`"${field}"`)) t.fail(result.message);
+      }
+      for (const variant of wrongContents(stanza)) {
+        if (isAllowedContent(stanza, variant)) continue;
+        bent += 1;
+        if (!isWireError(parse(replace(variant))))
+          t.fail(`content of <${stanza.tag}> in <${sample.tag}>: ${JSON.stringify(variant)}`);
+      }
+    }
+  }
+  return bent;
+}
+
+/** The one place where leaving the content out makes another valid message: an error without a list of devices. */
+function isAllowedContent(stanza: Stanza, variant: Stanza): boolean {
+  return stanza.tag === 'error' && variant.content === undefined;
+}
+
+tap.test('each field of a client message is refused in each wrong form, by name', (t) => {
+  const bent = bendAll(t, clientSamples.map(messages.clientStanza), messages.parseClientMessage);
+  t.ok(bent > 250, `${bent} bent stanzas`);
+  t.end();
+});
+
+tap.test('each field of a server message is refused in each wrong form, by name', (t) => {
+  const bent = bendAll(t, serverSamples.map(messages.serverStanza), messages.parseServerMessage);
+  t.ok(bent > 400, `${bent} bent stanzas`);
+  t.end();
+});
+
+tap.test('unknown attributes are ignored, unknown tags are not', (t) => {
+  const stanza: Stanza = { tag: 'ack', attrs: ['later', 'x', 'seq', 5], content: undefined };
+  t.strictSame(messages.parseClientMessage(stanza), { kind: 'inbox-ack', seq: 5 });
+  for (const parse of [messages.parseClientMessage, messages.parseServerMessage]) {
+    t.match(parse({ tag: 'constructor', attrs: [], content: undefined }), { code: 'WIRE_BAD_STANZA', closeCode: 4400 });
+  }
+  t.end();
+});
+
+tap.test('lists at their bounds and one beyond', (t) => {
+  const envelopes = (count: number): ClientMessage => ({
+    ...{ kind: 'message', to: user, id: 1 },
+    envelopes: Array.from({ length: count }, (_, index) => ({ device: index + 1, type: 'ratchet', ciphertext })),
+  });
+  const upload = (count: number): ClientMessage => ({
+    ...{ kind: 'iq-set', id: 1 },
+    request: { kind: 'prekey-upload', oneTime: Array.from({ length: count }, (_, id) => ({ id, key })) },
+  });
+  const accepts = (message: ClientMessage): boolean =>
+    !isWireError(messages.parseClientMessage(messages.clientStanza(message)));
+  t.ok(accepts(envelopes(LIMITS.devicesMax)));
+  t.notOk(accepts(envelopes(LIMITS.devicesMax + 1)));
+  t.ok(accepts(upload(LIMITS.oneTimeKeysMax)));
+  t.notOk(accepts(upload(LIMITS.oneTimeKeysMax + 1)));
+  t.ok(
+    encode(messages.clientStanza(upload(LIMITS.oneTimeKeysMax))).length < LIMITS.stanzaBytesMax,
+    'it fits a message',
+  );
+  t.end();
+});
+
+tap.test('what must be distinct is', (t) => {
+  const twice = <T>(item: T): [T, T] => [item, item];
+  const ones = twice({ id: 1, key });
+  const refused: [Stanza, Parse][] = [
+    [messages.iqSetStanza({ id: 1, request: { kind: 'prekey-upload', oneTime: ones } }), messages.parseClientMessage],
+    [messages.iqSetStanza({ id: 1, request: { ...confirm, oneTime: ones } }), messages.parseClientMessage],
+    [
+      messages.messageStanza({ to: user, id: 1, envelopes: twice({ device: 1, type: 'ratchet', ciphertext }) }),
+      messages.parseClientMessage,
+    ],
+    [
+      messages.iqResultStanza({ id: 1, answer: { ...bundle, devices: twice(deviceBundle) } }),
+      messages.parseServerMessage,
+    ],
+    [messages.errorStanza({ to: user, id: 1, code: 'APP_X', text: '', devices: [1, 1] }), messages.parseServerMessage],
+  ];
+  for (const [stanza, parse] of refused) t.ok(isWireError(parse(stanza)), stanza.tag);
+  t.end();
+});
+
+tap.test('parsers answer any stanza', (t) => {
+  fc.assert(
+    fc.property(arbitraryStanza, fc.constantFrom('iq', 'message', 'ack', 'error', 'success'), (stanza, tag) => {
+      for (const parse of [messages.parseClientMessage, messages.parseServerMessage]) {
+        const result = parse({ ...stanza, tag });
+        if (isWireError(result)) assert.equal(result.code, 'WIRE_BAD_STANZA');
+      }
+    }),
+    { numRuns: 500 },
+  );
+  t.end();
+});

@@ -1,0 +1,189 @@
+/**
+ * Random stanzas, random messages and random breakage for property tests: everything that the format allows, with the
+ * bounds and the forms next to each other often enough to meet.
+ */
+
+import fc from 'fast-check';
+import { LIMITS } from '../limits.ts';
+import type {
+  Answer,
+  ClientMessage,
+  DeviceBundle,
+  Envelope,
+  GetRequest,
+  OneTimeKey,
+  ServerMessage,
+  SetRequest,
+  SignedKey,
+} from '../messages.ts';
+import type { Attributes, AttributeValue, Content, Stanza } from '../stanza.ts';
+import { EXTENDED_WORDS, isName, WORDS } from '../tokens.ts';
+
+/** Records with the ordinary prototype, as the parsers make them. */
+function record<T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> {
+  return fc.record(model, { noNullPrototype: true }) as fc.Arbitrary<T>;
+}
+
+const names = WORDS.filter(isName);
+
+/** A tag or attribute name: a word of the dictionary, or any other name, those of Object.prototype among them. */
+export const arbitraryName: fc.Arbitrary<string> = fc.oneof(
+  { weight: 5, arbitrary: fc.constantFrom(...names) },
+  { weight: 1, arbitrary: fc.constantFrom('constructor', 'prototype', 'x', 'messages', 'a1-') },
+  { weight: 1, arbitrary: fc.stringMatching(/^[a-z][a-z0-9-]{0,31}$/) },
+);
+
+/** An attribute value of any form. */
+export const arbitraryValue: fc.Arbitrary<AttributeValue> = fc.oneof(
+  fc.constantFrom(...WORDS, ...EXTENDED_WORDS),
+  fc.maxSafeNat(),
+  fc.nat({ max: 70_000 }),
+  fc.constantFrom(0, 31, 32, 255, 256, 2 ** 32 - 1, 2 ** 32, 2 ** 48, 2 ** 48 - 1, LIMITS.integerMax),
+  fc.stringMatching(/^[0-9+.-]{1,20}$/),
+  fc.stringMatching(/^[0-9]{15}$/),
+  fc.string({ unit: 'grapheme', maxLength: 80 }),
+  fc.string({ unit: 'binary', maxLength: 20 }),
+  fc.constantFrom('', '\u{feff}bom', '__proto__', '7'.repeat(255), '7'.repeat(256), 'é'.repeat(127), 'é'.repeat(128)),
+);
+
+const arbitraryAttributes: fc.Arbitrary<Attributes> = fc
+  .uniqueArray(fc.tuple(arbitraryName, arbitraryValue), { maxLength: 8, selector: ([name]) => name })
+  .map((pairs) => pairs.flat());
+
+const arbitraryBytes: fc.Arbitrary<Uint8Array> = fc.oneof(
+  fc.uint8Array({ maxLength: 40 }),
+  fc.constantFrom(127, 128, 300).map((length) => new Uint8Array(length).fill(0xa5)),
+);
+
+/** A valid stanza of at most four levels. */
+export const arbitraryStanza: fc.Arbitrary<Stanza> = stanzaOfDepth(4);
+
+function stanzaOfDepth(depth: number): fc.Arbitrary<Stanza> {
+  const leaf: fc.Arbitrary<Content> = fc.oneof(fc.constant(undefined), arbitraryBytes);
+  const content: fc.Arbitrary<Content> =
+    depth === 1 ? leaf : fc.oneof(leaf, fc.array(stanzaOfDepth(depth - 1), { minLength: 1, maxLength: 4 }));
+  return record({ tag: arbitraryName, attrs: arbitraryAttributes, content });
+}
+
+const user = fc.stringMatching(/^[0-9]{15}$/);
+const phone = fc.stringMatching(/^\+[1-9][0-9]{6,14}$/);
+const device = fc.integer({ min: 1, max: LIMITS.deviceIdMax });
+const counter = fc.integer({ min: 1, max: LIMITS.integerMax });
+const count = fc.maxSafeNat();
+const registration = fc.integer({ min: 1, max: LIMITS.registrationIdMax });
+const preKeyId = fc.integer({ min: 0, max: LIMITS.preKeyIdMax });
+const errorCode = fc.oneof(fc.constantFrom(...EXTENDED_WORDS), fc.constantFrom('APP_OTHER', 'X_1', 'ZZ9_A_B'));
+const text = fc.string({ unit: 'grapheme', maxLength: 60 });
+const envelopeType = fc.constantFrom('prekey' as const, 'ratchet' as const);
+const ciphertext = fc.uint8Array({ minLength: 1, maxLength: 60 });
+
+function bytesOfLength(length: number): fc.Arbitrary<Uint8Array> {
+  return fc.uint8Array({ minLength: length, maxLength: length });
+}
+
+const publicKey = bytesOfLength(33).map((bytes) => Uint8Array.from([5, ...bytes.subarray(1)]));
+const signature = bytesOfLength(64);
+const oneTimeKey: fc.Arbitrary<OneTimeKey> = record({ id: preKeyId, key: publicKey });
+const signedKey: fc.Arbitrary<SignedKey> = record({ id: preKeyId, key: publicKey, signature });
+
+function oneTimeKeys(minLength: number): fc.Arbitrary<OneTimeKey[]> {
+  return fc.uniqueArray(oneTimeKey, { minLength, maxLength: 5, selector: ({ id }) => id });
+}
+
+const getRequest: fc.Arbitrary<GetRequest> = fc.oneof(
+  record({ kind: fc.constant('contact' as const), phone }),
+  record({ kind: fc.constant('bundle' as const), user }),
+  record({ kind: fc.constant('prekey-count' as const) }),
+  record({ kind: fc.constant('receipts' as const), to: user }),
+);
+
+const setRequest: fc.Arbitrary<SetRequest> = fc.oneof(
+  record({ kind: fc.constant('register' as const), phone }),
+  record({
+    kind: fc.constant('confirm' as const),
+    phone,
+    code: fc.stringMatching(/^[0-9]{6}$/),
+    registration,
+    login: bytesOfLength(32),
+    identity: publicKey,
+    signed: signedKey,
+    oneTime: oneTimeKeys(0),
+  }),
+  record({ kind: fc.constant('prekey-upload' as const), oneTime: oneTimeKeys(1) }),
+);
+
+const envelopes: fc.Arbitrary<Envelope[]> = fc.uniqueArray(record({ device, type: envelopeType, ciphertext }), {
+  minLength: 1,
+  maxLength: 5,
+  selector: (envelope) => envelope.device,
+});
+
+/** Any message of a client. */
+export const arbitraryClientMessage: fc.Arbitrary<ClientMessage> = fc.oneof(
+  record({ kind: fc.constant('auth' as const), user, device, signature }),
+  record({ kind: fc.constant('iq-get' as const), id: counter, request: getRequest }),
+  record({ kind: fc.constant('iq-set' as const), id: counter, request: setRequest }),
+  record({ kind: fc.constant('message' as const), to: user, id: counter, envelopes }),
+  record({ kind: fc.constant('inbox-ack' as const), seq: counter }),
+  record({
+    kind: fc.constant('receipt' as const),
+    type: fc.constant('read' as const),
+    to: user,
+    device,
+    id: counter,
+  }),
+  record({ kind: fc.constant('ping' as const), id: counter }),
+);
+
+const deviceBundle: fc.Arbitrary<DeviceBundle> = record({
+  id: device,
+  registration,
+  identity: publicKey,
+  signed: signedKey,
+  oneTime: fc.option(oneTimeKey, { nil: undefined }),
+});
+
+const answer: fc.Arbitrary<Answer> = fc.oneof(
+  record({ kind: fc.constant('register' as const), expires: counter }),
+  record({ kind: fc.constant('account' as const), user, device }),
+  record({ kind: fc.constant('contact' as const), phone, user }),
+  record({
+    kind: fc.constant('bundle' as const),
+    user,
+    devices: fc.uniqueArray(deviceBundle, { minLength: 1, maxLength: 4, selector: ({ id }) => id }),
+  }),
+  record({ kind: fc.constant('prekeys' as const), count }),
+  record({ kind: fc.constant('receipts' as const), to: user, sent: count, delivered: count }),
+);
+
+const retryAfter = fc.option(count, { nil: undefined });
+
+/** Any message of the server. */
+export const arbitraryServerMessage: fc.Arbitrary<ServerMessage> = fc.oneof(
+  record({
+    kind: fc.constant('stream' as const),
+    version: fc.constant(1 as const),
+    ts: count,
+    nonce: bytesOfLength(32),
+  }),
+  record({ kind: fc.constant('success' as const), user, device, ts: count, preKeys: count }),
+  record({ kind: fc.constant('failure' as const), code: errorCode, text }),
+  record({ kind: fc.constant('offline' as const) }),
+  record({ kind: fc.constant('iq-result' as const), id: counter, answer }),
+  record({ kind: fc.constant('iq-error' as const), id: counter, code: errorCode, text, retryAfter }),
+  record({ kind: fc.constant('ack' as const), to: user, id: counter, ts: count }),
+  record({
+    ...{ kind: fc.constant('message' as const), from: user, device, id: counter, seq: counter, ts: count },
+    ...{ type: envelopeType, ciphertext },
+  }),
+  record({
+    ...{ kind: fc.constant('receipt' as const), type: fc.constantFrom('delivered' as const, 'read' as const) },
+    ...{ from: user, id: counter, ts: count },
+  }),
+  record({
+    ...{ kind: fc.constant('error' as const), to: user, id: counter, code: errorCode, text, retryAfter },
+    expected: fc.option(counter, { nil: undefined }),
+    devices: fc.option(fc.uniqueArray(device, { minLength: 1, maxLength: 5 }), { nil: undefined }),
+  }),
+  record({ kind: fc.constant('pong' as const), id: counter }),
+);

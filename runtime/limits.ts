@@ -1,0 +1,79 @@
+/**
+ * Every bound of the runtime, with its unit in the name and its reason beside it.
+ *
+ * A bound that an author may want to change for one actor (the mailbox) is a default here and an option at spawn; the
+ * rest are properties of the machine that the runtime is built for. Relations between bounds are asserted at load, so a
+ * changed figure that contradicts another one stops the first test that imports it.
+ */
+
+import assert from 'node:assert/strict';
+
+export const LIMITS: Readonly<{
+  processCountMax: number;
+  mailboxCountMax: number;
+  nameCharsMax: number;
+  turnMessagesMax: number;
+  sliceMsMax: number;
+  sliceCheckTurns: number;
+  turnEndRoundsMax: number;
+  callTimeoutMsMax: number;
+  timerDelayMsMax: number;
+  errorTextCharsMax: number;
+  errorStackCharsMax: number;
+  ringChunkValues: number;
+  queueChunkValues: number;
+  spareRingCountMax: number;
+  workerCountMax: number;
+  workerRingBytes: number;
+  workerOverflowBytesMax: number;
+  workerPacketBytesMax: number;
+  workerStartMsMax: number;
+  workerFlushBytes: number;
+}> = Object.freeze({
+  /** Actors on one worker. V8 holds at most 2^24 entries in a Set, and a supervisor links to all its children. */
+  processCountMax: 16_000_000,
+  /** Messages waiting for one actor. Far above a healthy queue, far below what a stuck actor could eat of the heap. */
+  mailboxCountMax: 10_000,
+  /** UTF-16 units of a registered name. Names are written by developers, not by users; longer ones are a bug. */
+  nameCharsMax: 255,
+  /** Messages one actor may handle before the next actor runs. BEAM's 4,000 reductions buy roughly this many. */
+  turnMessagesMax: 64,
+  /** Milliseconds of actor work before sockets are read again. Adds at most this much to the latency of a frame. */
+  sliceMsMax: 8,
+  /** Actor turns between two looks at the clock: a look costs 40 ns, an idle turn about as much. */
+  sliceCheckTurns: 32,
+  /** Rounds of turn-end handlers in one turn. A batch may cause one more batch (commit, push, flush), not an endless chain. */
+  turnEndRoundsMax: 8,
+  /** Milliseconds a call may wait: one hour. A caller that wants longer wants a cast and a message back. */
+  callTimeoutMsMax: 3_600_000,
+  /** Milliseconds a timer may be set ahead: 49 days, the span of an unsigned 32-bit millisecond count. */
+  timerDelayMsMax: 2 ** 32 - 1,
+  /** UTF-16 units kept of a thrown error's message in an exit reason, which may travel to every linked actor. */
+  errorTextCharsMax: 1_024,
+  /** UTF-16 units kept of a stack: about 20 frames. */
+  errorStackCharsMax: 4_096,
+  /** Values in one chunk of a mailbox ring; a message takes two. 64 is 0.5 KB, given back when the mailbox empties. */
+  ringChunkValues: 64,
+  /** Actors in one chunk of the run queue. One exists a scheduler, so it may be large. */
+  queueChunkValues: 2_048,
+  /** Empty mailbox rings kept for reuse on one thread: 256 of them are 150 KB. */
+  spareRingCountMax: 256,
+  /** Worker threads of one node. N + 1 threads share (N + 1) * N rings, so memory grows with the square. */
+  workerCountMax: 64,
+  /** Bytes of one ring between two threads. 256 KiB hold a turn's batch of about 2,000 messages of 100 bytes. */
+  workerRingBytes: 256 * 1024,
+  /** Bytes that may wait on the sender's side for a ring with no room, before a send returns `full`. */
+  workerOverflowBytesMax: 4 * 1024 * 1024,
+  /** Bytes of one encoded message between threads. Client frames are 16 KiB; a ring must hold the largest packet. */
+  workerPacketBytesMax: 128 * 1024,
+  /** Bytes gathered for one worker that are sent before the turn ends, so that both threads work at the same time. */
+  workerFlushBytes: 32 * 1024,
+  /** Milliseconds for a worker to say that it is ready: compiling, opening a store, binding a port. */
+  workerStartMsMax: 30_000,
+});
+
+assert.ok(LIMITS.workerPacketBytesMax + 4 <= LIMITS.workerRingBytes, 'the largest packet must fit into an empty ring');
+assert.ok(LIMITS.workerPacketBytesMax <= LIMITS.workerOverflowBytesMax, 'the overflow must hold the largest packet');
+assert.ok(LIMITS.ringChunkValues % 2 === 0, 'a message takes two values of a chunk and must not be split');
+assert.ok(LIMITS.callTimeoutMsMax <= LIMITS.timerDelayMsMax, 'a call waits on a timer');
+assert.ok(LIMITS.processCountMax < 2 ** 24, 'a Set of V8 holds fewer than 2^24 entries');

@@ -1,0 +1,254 @@
+/**
+ * One runtime instance on one thread: puts the parts together, and is the door for code that is no actor.
+ *
+ * Sockets, workers and tests talk to actors through it. It owns no thread and no socket; the event loop, the clock and
+ * the rest of the world come in as parameters.
+ */
+
+import type { Behavior, RegisterResult, SpawnOptions, StartResult } from './behavior.ts';
+import { awaitExit, call, expireWait } from './call.ts';
+import type { Clock, Logger, Loop, Random } from './contracts.ts';
+import { KIND, type SendResult, type Target } from './envelope.ts';
+import type { ExitReason, ExitRequest } from './exit-reason.ts';
+import { Kernel, type KernelWork } from './kernel.ts';
+import { linkCount } from './links.ts';
+import { type Pid, samePid } from './pid.ts';
+import { FLAG, type Process } from './process.ts';
+import { checkName } from './registry.ts';
+import { exit } from './relations.ts';
+import { deliverAlways, route } from './routing.ts';
+import { spawn, startLink } from './spawn.ts';
+import type { Timer } from './timers.ts';
+import { runTurn, runTurnEnd } from './turn.ts';
+
+export interface NodeOptions {
+  /** 1 to LIMITS.nameCharsMax characters; the first part of every pid. */
+  name: string;
+  /** This thread's number in the node, 0 for main. Default 0. */
+  worker?: number;
+  clock: Clock;
+  random: Random;
+  log: Logger;
+  loop: Loop;
+}
+
+/** What `RuntimeNode.info` tells. Counts. */
+export interface NodeInfo {
+  processCount: number;
+  readyCount: number;
+  timerCount: number;
+  /** Messages from other workers that found a full mailbox here. */
+  droppedCount: number;
+  turnCount: number;
+}
+
+/** What `RuntimeNode.processInfo` tells of one actor. */
+export interface ProcessInfo {
+  pid: Pid;
+  name: string | undefined;
+  behavior: string;
+  version: number;
+  status: 'starting' | 'waiting' | 'ready' | 'suspended' | 'exiting';
+  mailboxCount: number;
+  linkCount: number;
+  /** Monitors that it made, and those on it; a pending call is one. */
+  monitorCount: number;
+  monitoredByCount: number;
+  timerCount: number;
+  trapsExits: boolean;
+}
+
+/**
+ * Makes a node for this thread. Nothing runs until something is spawned or sent.
+ *
+ * @throws {TypeError | RangeError} for a name or worker number that cannot be one.
+ */
+export function createNode(options: NodeOptions): RuntimeNode {
+  const { name, worker = 0 } = options;
+  checkName(name);
+  if (!Number.isInteger(worker) || worker < 0) throw new RangeError(`"worker" expected 0 or more, got ${worker}`);
+  return new RuntimeNode(new Kernel({ ...options, worker }, workOf));
+}
+
+export class RuntimeNode {
+  /** For the runtime's own parts and for `supervisors/`; its shape may change at any time. */
+  readonly kernel: Kernel;
+
+  constructor(kernel: Kernel) {
+    this.kernel = kernel;
+  }
+
+  get name(): string {
+    return this.kernel.name;
+  }
+  get worker(): number {
+    return this.kernel.worker;
+  }
+  get clock(): Clock {
+    return this.kernel.clock;
+  }
+  get log(): Logger {
+    return this.kernel.log;
+  }
+
+  /** As `Context.spawn`, from outside: linked to nobody. */
+  spawn<S, A, C, Q, R>(behavior: Behavior<S, A, C, Q, R>, args: A, options?: SpawnOptions): Pid<C> {
+    return spawn(this.kernel, null, behavior, args, options);
+  }
+
+  /**
+   * Starts an actor and runs its `init` now. It has no link, and the node is its parent: `stop` ends it in order, even
+   * if it traps exits. The way to start a root supervisor.
+   */
+  start<S, A, C, Q, R>(
+    behavior: Behavior<S, A, C, Q, R>,
+    args: A,
+    options?: SpawnOptions,
+  ): StartResult<C> | Promise<StartResult<C>> {
+    return startLink(this.kernel, null, behavior, args, options) as StartResult<C>;
+  }
+
+  /** As `Context.send`, from outside. */
+  send(to: Target, message: unknown): SendResult {
+    return route(this.kernel, to, KIND.info, message);
+  }
+
+  /** As `Context.cast`, from outside. */
+  cast<M>(to: Target<M>, message: M): SendResult {
+    return route(this.kernel, to, KIND.cast, message);
+  }
+
+  /** As `Context.call`, from outside. */
+  call<Reply = unknown>(to: Target, request: unknown, timeoutMs: number): Promise<Reply> {
+    return call(this.kernel, null, to, request, timeoutMs) as Promise<Reply>;
+  }
+
+  /** Sends an exit signal in the node's name. */
+  exit(pid: Pid, reason: ExitRequest): void {
+    exit(this.kernel, this.kernel.self, pid, reason);
+  }
+
+  /** As `Context.awaitExit`, from outside. */
+  awaitExit(pid: Pid, timeoutMs: number | 'infinity'): Promise<ExitReason | 'timeout'> {
+    return awaitExit(this.kernel, null, pid, timeoutMs);
+  }
+
+  register(name: string, pid: Pid): RegisterResult {
+    const process = this.kernel.processes.get(pid);
+    return process === undefined ? 'noproc' : this.kernel.registry.register(name, process);
+  }
+
+  unregister(name: string): boolean {
+    return this.kernel.registry.unregister(name);
+  }
+
+  whereis(name: string): Pid | undefined {
+    return this.kernel.registry.whereis(name)?.pid;
+  }
+
+  /**
+   * Calls `callback` at the end of each turn of the scheduler, after every ready actor and every `handleTurnEnd` has
+   * run: the place to write gathered bytes to sockets. Must not throw. Returns its removal.
+   */
+  onTurnEnd(callback: () => void): () => void {
+    return this.kernel.scheduler.onTurnEnd(callback);
+  }
+
+  info(): NodeInfo {
+    const { processes, scheduler, timers, droppedCount } = this.kernel;
+    return {
+      processCount: processes.count,
+      readyCount: scheduler.readyCount,
+      timerCount: timers.count,
+      droppedCount,
+      turnCount: scheduler.turnCount,
+    };
+  }
+
+  /** The pids of all living actors of this worker. Costs time and memory in proportion. */
+  processes(): Pid[] {
+    return Array.from(this.kernel.processes.all(), (process) => process.pid);
+  }
+
+  /** A snapshot of one actor of this worker; `undefined` if it does not live here. */
+  processInfo(pid: Pid): ProcessInfo | undefined {
+    const process = this.kernel.processes.get(pid);
+    return process === undefined ? undefined : describe(process);
+  }
+
+  /**
+   * Ends every actor: those started by `start` in reverse order, each in its own time up to the allowance; then all
+   * that are left, by kill. Nothing can be spawned afterwards.
+   *
+   * @param allowanceMs - For each started actor; LIMITS.callTimeoutMsMax at most.
+   * @returns How many actors had to be killed.
+   */
+  async stop(allowanceMs: number = 5_000): Promise<number> {
+    const roots = this.#roots();
+    for (const pid of roots) {
+      this.exit(pid, 'shutdown');
+      if ((await this.awaitExit(pid, allowanceMs)) === 'timeout')
+        this.kernel.log.warn('stop_timed_out', { pid: `${pid}` });
+    }
+    this.kernel.stopping = true;
+    const left = this.processes();
+    const exits = left.map((pid) => this.awaitExit(pid, 'infinity'));
+    for (const pid of left) this.exit(pid, 'kill');
+    await Promise.all(exits);
+    this.kernel.timers.stop();
+    return left.length;
+  }
+
+  /** Actors that the node itself started, latest first. */
+  #roots(): Pid[] {
+    const { self, processes } = this.kernel;
+    const roots: Pid[] = [];
+    for (const { parent, pid } of processes.all()) if (parent !== null && samePid(parent, self)) roots.push(pid);
+    return roots.reverse();
+  }
+}
+
+function workOf(kernel: Kernel): KernelWork {
+  return {
+    run: (process) => runTurn(kernel, process),
+    runTurnEnd: (process) => runTurnEnd(kernel, process),
+    expire: (timer) => expire(kernel, timer),
+  };
+}
+
+function expire(kernel: Kernel, timer: Timer): void {
+  if (timer.wait !== null) return expireWait(kernel, timer.wait);
+  const { owner, target, message } = timer;
+  if (owner !== null && target === owner.pid) return deliverAlways(kernel, owner, KIND.info, message);
+  const result = route(kernel, target!, KIND.info, message);
+  if (result === 'full') kernel.droppedCount += 1;
+}
+
+function describe(process: Process): ProcessInfo {
+  return {
+    pid: process.pid,
+    name: process.name ?? undefined,
+    behavior: process.behavior.name,
+    version: process.version,
+    status: statusOf(process),
+    mailboxCount: process.mailbox.count,
+    linkCount: linkCount(process.links),
+    monitorCount: lengthOf(process.watching, (made) => made.nextWatched),
+    monitoredByCount: lengthOf(process.watchers, (made) => made.nextWatcher),
+    timerCount: lengthOf(process.timers, (timer) => timer.nextOwned),
+    trapsExits: process.has(FLAG.trapExit),
+  };
+}
+
+function statusOf(process: Process): ProcessInfo['status'] {
+  if (process.has(FLAG.exiting)) return 'exiting';
+  if (process.has(FLAG.starting)) return 'starting';
+  if (process.has(FLAG.suspended)) return 'suspended';
+  return process.has(FLAG.queued) ? 'ready' : 'waiting';
+}
+
+function lengthOf<T>(first: T | null, next: (item: T) => T | null): number {
+  let count = 0;
+  for (let item = first; item !== null; item = next(item)) count += 1;
+  return count;
+}

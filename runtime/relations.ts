@@ -1,0 +1,121 @@
+/**
+ * Making and taking back links and monitors, near and far, and sending exit signals.
+ */
+
+import type { Kernel } from './kernel.ts';
+import { KIND, type Target } from './envelope.ts';
+import type { ExitReason, ExitRequest } from './exit-reason.ts';
+import { hasLink, type LinkKey, withLink, withoutLink } from './links.ts';
+import { attachMonitor, detachMonitor, downOf, Monitor, type Waiter } from './monitors.ts';
+import { formatPid, type Pid, samePid } from './pid.ts';
+import type { Process } from './process.ts';
+import { formatRef, type Ref } from './ref.ts';
+import { deliverAlways, locate, remoteName } from './routing.ts';
+import type { ExitSignal } from './signals.ts';
+import { PACKET } from './transport.ts';
+
+/** The key under which a link to `pid` is kept. */
+export function linkKeyOf(kernel: Kernel, pid: Pid): LinkKey {
+  return kernel.processes.get(pid)?.pid ?? formatPid(pid);
+}
+
+/** Links two actors of this worker. */
+export function linkBoth(a: Process, b: Process): void {
+  a.links = withLink(a.links, b.pid);
+  b.links = withLink(b.links, a.pid);
+}
+
+export function link(kernel: Kernel, process: Process, pid: Pid): void {
+  if (samePid(process.pid, pid)) return;
+  const location = locate(kernel, pid);
+  if (typeof location === 'object') return linkBoth(process, location);
+  if (typeof location === 'string') {
+    return signalExit(kernel, process, { from: pid, reason: location, byLink: false });
+  }
+  const key = formatPid(pid);
+  if (hasLink(process.links, key)) return;
+  process.links = withLink(process.links, key);
+  kernel.transport!.signal(location, [PACKET.link, pid, process.pid]);
+}
+
+export function unlink(kernel: Kernel, process: Process, pid: Pid): void {
+  forgetLink(kernel, process, pid);
+  const location = locate(kernel, pid);
+  if (typeof location === 'object') location.links = withoutLink(location.links, process.pid);
+  else if (typeof location === 'number') kernel.transport!.signal(location, [PACKET.unlink, pid, process.pid]);
+}
+
+/** Removes one side of a link, with the exit signal that may already have come along it. */
+export function forgetLink(kernel: Kernel, process: Process, pid: Pid): void {
+  process.links = withoutLink(process.links, linkKeyOf(kernel, pid));
+  if (process.signals === null) return;
+  process.signals = process.signals.filter((signal) => !(signal.byLink && samePid(signal.from, pid)));
+}
+
+/** Monitors `to` for `watcher`, or for the node itself if null. With a waiter, the news goes to it. */
+export function monitor(kernel: Kernel, watcher: Process | null, to: Target, waiter: Waiter | null): Monitor {
+  const location = locate(kernel, to);
+  const target = typeof location === 'object' ? location : null;
+  const watcherPid = watcher?.pid ?? kernel.self;
+  const made = new Monitor(kernel.refs, watcher, watcherPid, target, waiter);
+  attachMonitor(made);
+  if (waiter !== null || typeof location === 'number') kernel.expected.set(made.id, made);
+  if (typeof location === 'number') {
+    kernel.transport!.signal(location, [PACKET.monitor, remoteName(to), made, watcherPid]);
+    made.abroad = { worker: location };
+  } else if (target === null) {
+    reportDown(kernel, made, pidOf(kernel, to), location as 'noproc' | 'noconnection');
+  }
+  return made;
+}
+
+export function demonitor(kernel: Kernel, ref: Ref): boolean {
+  const found = ref instanceof Monitor ? ref : kernel.expectedBy(ref);
+  if (found === undefined || !dropMonitor(kernel, found)) return false;
+  if (found.abroad !== null) kernel.transport!.signal(found.abroad.worker, [PACKET.demonitor, found]);
+  return true;
+}
+
+/** Removes every trace of a monitor on this worker. Returns whether it was active. */
+export function dropMonitor(kernel: Kernel, found: Monitor): boolean {
+  found.wanted = false;
+  if (!detachMonitor(found)) return false;
+  if (found.watcher !== null || found.waiter !== null) kernel.expected.delete(found.id);
+  else kernel.foreign.delete(formatRef(found));
+  return true;
+}
+
+/** Ends a monitor with its news. */
+export function reportDown(kernel: Kernel, found: Monitor, pid: Pid, reason: ExitReason): void {
+  const { watcher, waiter } = found;
+  if (!dropMonitor(kernel, found)) return;
+  if (waiter !== null) return waiter.onDown(reason);
+  if (watcher === null) return kernel.transport?.signal(found.watcherPid.worker, [PACKET.down, found, pid, reason]);
+  found.wanted = true;
+  deliverAlways(kernel, watcher, KIND.down, downOf(found, pid, reason));
+}
+
+/** Sends an exit signal from `from` to `pid`. To nobody, it is lost. */
+export function exit(kernel: Kernel, from: Pid, pid: Pid, reason: ExitRequest): void {
+  sendExit(kernel, pid, { from, reason, byLink: false });
+}
+
+/** Sends the exit signal of a broken link to the actor behind `key`. */
+export function sendExit(kernel: Kernel, pid: Pid, signal: ExitSignal): void {
+  const location = locate(kernel, pid);
+  if (typeof location === 'object') return signalExit(kernel, location, signal);
+  if (typeof location !== 'number') return;
+  kernel.transport!.signal(location, [PACKET.exit, pid, signal.from, signal.reason, signal.byLink]);
+}
+
+/** Lays an exit signal before an actor of this worker; it acts at the actor's next turn. */
+export function signalExit(kernel: Kernel, process: Process, signal: ExitSignal): void {
+  if (process.signals === null) process.signals = [signal];
+  else process.signals.push(signal);
+  kernel.scheduler.schedule(process);
+}
+
+function pidOf(kernel: Kernel, to: Target): Pid {
+  const name = remoteName(to);
+  return typeof name === 'string' ? kernel.self : name;
+}

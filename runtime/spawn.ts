@@ -1,0 +1,117 @@
+/**
+ * How an actor comes to life: allocate, name, link, and only then run `init`.
+ *
+ * `spawn` returns before `init` has run; `startLink` runs it at once and tells its outcome exactly once, as its result.
+ * An actor whose `init` fails was never seen to run: its links to the starter are removed before it ends.
+ */
+
+import { type AnyBehavior, behaviorSlotOf, type SpawnOptions, type StartResult } from './behavior.ts';
+import { ActorContext } from './context.ts';
+import { RuntimeError } from './errors.ts';
+import { finishOwn, isPromise } from './exit.ts';
+import { type ExitReason, fromThrown } from './exit-reason.ts';
+import type { Kernel } from './kernel.ts';
+import { LIMITS } from './limits.ts';
+import { Mailbox } from './mailbox.ts';
+import { Pid } from './pid.ts';
+import { FLAG, Process } from './process.ts';
+import { checkName } from './registry.ts';
+import { linkBoth, monitor, unlink } from './relations.ts';
+
+const NO_OPTIONS: SpawnOptions = Object.freeze({});
+
+/** Starts an actor whose `init` runs in its first turn. `spawner` is null for a spawn from outside of actors. */
+export function spawn(
+  kernel: Kernel,
+  spawner: Process | null,
+  behavior: AnyBehavior,
+  args: unknown,
+  options: SpawnOptions = NO_OPTIONS,
+): Pid {
+  const process = create(kernel, behavior, args, options, null);
+  if (spawner !== null && options.link === true) linkBoth(spawner, process);
+  if (spawner !== null && options.monitor === true) monitor(kernel, spawner, process.pid, null);
+  kernel.scheduler.schedule(process);
+  return process.pid;
+}
+
+/** Starts an actor and runs its `init` now. `starter` is null for a start by the node, which has nothing to link. */
+export function startLink(
+  kernel: Kernel,
+  starter: Process | null,
+  behavior: AnyBehavior,
+  args: unknown,
+  options: SpawnOptions = NO_OPTIONS,
+): StartResult | Promise<StartResult> {
+  const taken = options.name === undefined ? undefined : kernel.registry.whereis(options.name);
+  if (taken !== undefined) return { error: fromThrown(nameTaken(options.name!)) };
+  const process = create(kernel, behavior, args, options, starter?.pid ?? kernel.self);
+  if (starter !== null) linkBoth(starter, process);
+  if (starter !== null && options.monitor === true) monitor(kernel, starter, process.pid, null);
+  const pending = runInit(kernel, process);
+  return pending === undefined ? outcome(process) : pending.then(() => outcome(process));
+}
+
+/** Runs `init`. If it is asynchronous, the actor is suspended until the returned promise settles; it never rejects. */
+export function runInit(kernel: Kernel, process: Process): Promise<void> | undefined {
+  try {
+    const made: unknown = process.behavior.current.init(process.state, process.context!);
+    if (!isPromise(made)) return finishInit(kernel, process, made);
+    process.flags |= FLAG.suspended;
+    return Promise.resolve(made).then(
+      (state) => finishInit(kernel, process, state),
+      (thrown: unknown) => failInit(kernel, process, fromThrown(thrown)),
+    );
+  } catch (thrown) {
+    return failInit(kernel, process, fromThrown(thrown));
+  }
+}
+
+function finishInit(kernel: Kernel, process: Process, state: unknown): undefined {
+  if (process.has(FLAG.dead)) return;
+  if (process.stopReason !== null) return failInit(kernel, process, process.stopReason);
+  process.state = state;
+  process.flags &= ~(FLAG.starting | FLAG.suspended);
+  if (process.mailbox.count > 0 || process.signals !== null) kernel.scheduler.schedule(process);
+}
+
+function failInit(kernel: Kernel, process: Process, reason: ExitReason): undefined {
+  if (process.has(FLAG.dead)) return;
+  // Told once: the starter gets the result and not an exit signal as well.
+  if (process.parent !== null) unlink(kernel, process, process.parent);
+  finishOwn(kernel, process, reason);
+}
+
+function outcome(process: Process): StartResult {
+  return process.has(FLAG.dead) ? { error: process.stopReason! } : { ok: process.pid };
+}
+
+function create(
+  kernel: Kernel,
+  behavior: AnyBehavior,
+  args: unknown,
+  options: SpawnOptions,
+  parent: Pid | null,
+): Process {
+  if (kernel.stopping) throw new RuntimeError('RT_NODE_STOPPED', 'the node is stopping and starts no actors');
+  const { name, mailboxMax = LIMITS.mailboxCountMax } = options;
+  if (!(mailboxMax >= 1)) throw new RangeError(`"mailboxMax" expected at least 1, got ${mailboxMax}`);
+  if (name !== undefined) checkFree(kernel, name);
+  const place = kernel.processes.allocate();
+  if (place === undefined) throw new RuntimeError('RT_PROCESS_LIMIT', 'the worker holds as many actors as it may');
+  const pid = new Pid(kernel.name, kernel.worker, place.slot, place.creation);
+  const process = new Process(pid, behaviorSlotOf(behavior), args, new Mailbox(mailboxMax), parent);
+  process.context = new ActorContext(kernel, process);
+  kernel.processes.insert(process);
+  if (name !== undefined) kernel.registry.register(name, process);
+  return process;
+}
+
+function checkFree(kernel: Kernel, name: string): void {
+  checkName(name);
+  if (kernel.registry.whereis(name) !== undefined) throw nameTaken(name);
+}
+
+function nameTaken(name: string): RuntimeError {
+  return new RuntimeError('RT_NAME_TAKEN', `'${name}' is registered to another actor`);
+}

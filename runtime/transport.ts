@@ -1,0 +1,62 @@
+/**
+ * The seam between an actor's worker and the other threads: which packets travel, and what carries them.
+ *
+ * `routing.ts` and its friends make packets, `inbound.ts` takes them in; a transport only moves them, in order for each
+ * pair of workers. The one there is uses rings of shared memory (`worker/transport.ts`).
+ */
+
+import type { From, SendResult } from './envelope.ts';
+import type { ExitReason, ExitRequest } from './exit-reason.ts';
+import type { Pid } from './pid.ts';
+import type { Ref } from './ref.ts';
+
+/** First element of a packet. The first three are the kinds of `KIND`, so a mailbox takes them as they are. */
+export const PACKET: Readonly<{
+  info: 1;
+  cast: 2;
+  call: 3;
+  reply: 4;
+  refused: 5;
+  exit: 6;
+  link: 7;
+  unlink: 8;
+  monitor: 9;
+  demonitor: 10;
+  down: 11;
+}> = Object.freeze({
+  info: 1,
+  cast: 2,
+  call: 3,
+  reply: 4,
+  /** A call reached its worker and was not taken: its mailbox is full. */
+  refused: 5,
+  exit: 6,
+  link: 7,
+  unlink: 8,
+  monitor: 9,
+  demonitor: 10,
+  down: 11,
+});
+
+/** Tuples, because they are written for each message. `to` is a name if the sender addressed one. */
+export type Packet =
+  | readonly [type: typeof PACKET.info, to: Pid | string, message: unknown]
+  | readonly [type: typeof PACKET.cast, to: Pid | string, message: unknown]
+  | readonly [type: typeof PACKET.call, to: Pid | string, request: unknown, from: From]
+  | readonly [type: typeof PACKET.reply, ref: Ref, value: unknown]
+  | readonly [type: typeof PACKET.refused, ref: Ref, result: SendResult]
+  | readonly [type: typeof PACKET.exit, to: Pid, from: Pid, reason: ExitRequest, byLink: boolean]
+  | readonly [type: typeof PACKET.link, to: Pid, from: Pid]
+  | readonly [type: typeof PACKET.unlink, to: Pid, from: Pid]
+  | readonly [type: typeof PACKET.monitor, to: Pid | string, ref: Ref, watcher: Pid]
+  | readonly [type: typeof PACKET.demonitor, ref: Ref]
+  | readonly [type: typeof PACKET.down, ref: Ref, pid: Pid, reason: ExitReason];
+
+export interface Transport {
+  /** Whether `worker` is joined to this one. */
+  reaches(worker: number): boolean;
+  /** Sends what may be refused: `full`, `unencodable`, `too_large`. The packet is encoded before this returns. */
+  send(worker: number, packet: Packet): SendResult;
+  /** Sends what must arrive. A reason that cannot be encoded is replaced by one that says so. */
+  signal(worker: number, packet: Packet): void;
+}

@@ -1,0 +1,189 @@
+/**
+ * One turn of one actor: signals first, then a code change if there is one, then a budget of messages.
+ *
+ * The only place that calls handlers. What a handler throws ends its actor and nothing else; what it returns as a
+ * promise suspends its actor and nobody else.
+ */
+
+import { type AnyBehavior, NO_REPLY } from './behavior.ts';
+import { reply } from './call.ts';
+import { type CallEnvelope, type Down, type Exit, KIND, type Kind } from './envelope.ts';
+import { RuntimeError } from './errors.ts';
+import { finishExit, finishOwn, isPromise, terminate } from './exit.ts';
+import { type ExitReason, fromThrown } from './exit-reason.ts';
+import type { Kernel } from './kernel.ts';
+import { LIMITS } from './limits.ts';
+import { hasLink, withoutLink } from './links.ts';
+import type { Monitor } from './monitors.ts';
+import { samePid } from './pid.ts';
+import { FLAG, type Process } from './process.ts';
+import { linkKeyOf } from './relations.ts';
+import { deliverAlways } from './routing.ts';
+import { type ExitSignal, receiveExit } from './signals.ts';
+import { runInit } from './spawn.ts';
+
+/** Runs `process` until it waits, ends, or has used its budget. Never throws. */
+export function runTurn(kernel: Kernel, process: Process): void {
+  if (process.signals !== null) drainSignals(kernel, process);
+  if ((process.flags & (FLAG.dead | FLAG.suspended)) !== 0) return;
+  if ((process.flags & FLAG.starting) !== 0) {
+    void runInit(kernel, process);
+    return;
+  }
+  if (process.behavior.version !== process.version && !changeCode(kernel, process)) return;
+  runMessages(kernel, process);
+}
+
+/** Runs `handleTurnEnd`, or puts it off until the open handler of a suspended actor is done. Never throws. */
+export function runTurnEnd(kernel: Kernel, process: Process): void {
+  if ((process.flags & (FLAG.dead | FLAG.exiting)) !== 0) return;
+  if ((process.flags & FLAG.suspended) !== 0) {
+    process.flags |= FLAG.turnEndLate;
+    return;
+  }
+  try {
+    process.behavior.current.handleTurnEnd?.(process.state, process.context!);
+  } catch (thrown) {
+    return terminate(kernel, process, fromThrown(thrown));
+  }
+  if (process.stopReason !== null) terminate(kernel, process, process.stopReason);
+}
+
+function runMessages(kernel: Kernel, process: Process): void {
+  const { mailbox } = process;
+  const behavior = process.behavior.current;
+  try {
+    for (let budget = LIMITS.turnMessagesMax; budget > 0 && mailbox.count > 0; budget -= 1) {
+      const kind = mailbox.kind;
+      const payload = mailbox.shift();
+      const pending = handle(kernel, process, behavior, kind, payload);
+      if (pending !== undefined) return suspendOn(kernel, process, pending, kind, payload);
+      if (process.stopReason !== null) return terminate(kernel, process, process.stopReason);
+      if (process.signals !== null) break;
+    }
+  } catch (thrown) {
+    return terminate(kernel, process, fromThrown(thrown));
+  }
+  if (mailbox.count > 0) kernel.scheduler.schedule(process);
+}
+
+/** Handles one message. Returns the promise if the handler was asynchronous. */
+function handle(
+  kernel: Kernel,
+  process: Process,
+  behavior: AnyBehavior,
+  kind: Kind,
+  payload: unknown,
+): PromiseLike<unknown> | undefined {
+  const context = process.context!;
+  let result: unknown;
+  if (kind === KIND.cast) {
+    if (behavior.handleCast === undefined) throw noHandler(behavior, 'handleCast');
+    result = behavior.handleCast(payload, process.state, context);
+  } else if (kind === KIND.call) {
+    if (behavior.handleCall === undefined) throw noHandler(behavior, 'handleCall');
+    const { from, request } = payload as CallEnvelope;
+    result = behavior.handleCall(request, from, process.state, context);
+    if (!isPromise(result)) return finishCall(kernel, payload as CallEnvelope, result);
+  } else {
+    if (kind === KIND.down && !((payload as Down).ref as Monitor).wanted) return undefined;
+    if (behavior.handleInfo === undefined) return dropInfo(kernel, process);
+    result = behavior.handleInfo(payload, process.state, context);
+  }
+  return result !== undefined && isPromise(result) ? result : undefined;
+}
+
+function finishCall(kernel: Kernel, envelope: CallEnvelope, result: unknown): undefined {
+  if (result !== NO_REPLY) reply(kernel, envelope.from, result);
+}
+
+function suspendOn(
+  kernel: Kernel,
+  process: Process,
+  pending: PromiseLike<unknown>,
+  kind: Kind,
+  payload: unknown,
+): void {
+  process.flags |= FLAG.suspended;
+  pending.then(
+    (result) => resume(kernel, process, kind === KIND.call ? (payload as CallEnvelope) : null, result),
+    (thrown: unknown) => resumeThrown(kernel, process, thrown),
+  );
+}
+
+function resume(kernel: Kernel, process: Process, envelope: CallEnvelope | null, result: unknown): void {
+  if (process.has(FLAG.dead)) return;
+  process.flags &= ~FLAG.suspended;
+  if (envelope !== null) finishCall(kernel, envelope, result);
+  if (process.stopReason !== null) return terminate(kernel, process, process.stopReason);
+  if (process.has(FLAG.turnEndLate)) {
+    process.flags &= ~FLAG.turnEndLate;
+    kernel.scheduler.requestTurnEnd(process);
+  }
+  if (process.mailbox.count > 0 || process.signals !== null) kernel.scheduler.schedule(process);
+}
+
+function resumeThrown(kernel: Kernel, process: Process, thrown: unknown): void {
+  if (process.has(FLAG.dead)) return;
+  process.flags &= ~FLAG.suspended;
+  terminate(kernel, process, fromThrown(thrown));
+}
+
+/** Carries out what the waiting exit signals decide. */
+function drainSignals(kernel: Kernel, process: Process): void {
+  const { signals } = process;
+  process.signals = null;
+  for (const signal of signals!) {
+    if (process.has(FLAG.dead)) return;
+    receive(kernel, process, signal);
+  }
+}
+
+function receive(kernel: Kernel, process: Process, signal: ExitSignal): void {
+  const key = linkKeyOf(kernel, signal.from);
+  const linkedByPid = hasLink(process.links, signal.from);
+  const effect = receiveExit(signal, {
+    trapsExits: process.has(FLAG.trapExit),
+    fromSelf: samePid(signal.from, process.pid),
+    fromParent: process.parent !== null && samePid(signal.from, process.parent),
+    linked: linkedByPid || hasLink(process.links, key),
+  });
+  if (signal.byLink) process.links = withoutLink(process.links, linkedByPid ? signal.from : key);
+  if (effect.type === 'message') deliverExit(kernel, process, signal, effect.reason);
+  else if (effect.type === 'end') finishExit(kernel, process, effect.reason);
+  else if (effect.type === 'terminate') endForParent(kernel, process, effect.reason);
+}
+
+function deliverExit(kernel: Kernel, process: Process, signal: ExitSignal, reason: ExitReason): void {
+  const exit: Exit = { type: 'EXIT', pid: signal.from, reason };
+  deliverAlways(kernel, process, KIND.info, exit);
+}
+
+/** An open handler is left to finish first: its `terminate` must find the state whole. A start is not. */
+function endForParent(kernel: Kernel, process: Process, reason: ExitReason): void {
+  if (process.has(FLAG.exiting)) return;
+  if (process.has(FLAG.starting)) return finishExit(kernel, process, reason);
+  if (process.has(FLAG.suspended)) process.stopReason = reason;
+  else terminate(kernel, process, reason);
+}
+
+function changeCode(kernel: Kernel, process: Process): boolean {
+  const { current, version } = process.behavior;
+  try {
+    if (current.codeChange !== undefined) process.state = current.codeChange(process.state, process.version);
+    process.version = version;
+    return true;
+  } catch (thrown) {
+    // Not terminate(): it would be the new code's, over a state that it does not understand.
+    finishOwn(kernel, process, fromThrown(thrown));
+    return false;
+  }
+}
+
+function dropInfo(kernel: Kernel, process: Process): undefined {
+  kernel.log.warn('info_unhandled', { pid: process.pid.toString(), behavior: process.behavior.name });
+}
+
+function noHandler(behavior: AnyBehavior, handler: string): RuntimeError {
+  return new RuntimeError('RT_NO_HANDLER', `'${behavior.name}' has no ${handler}`);
+}

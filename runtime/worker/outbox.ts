@@ -1,0 +1,81 @@
+/**
+ * What waits on its sender's side for one ring: packets in order, in one growing buffer.
+ */
+
+import { PACKET_HEADER_BYTES, type RingWriter } from './ring.ts';
+
+const FIRST_BYTES = 4_096;
+// A buffer that a burst made larger than this is let go when it has drained.
+const KEPT_BYTES = 256 * 1_024;
+
+export class Outbox {
+  readonly #writer: RingWriter;
+  #bytes: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES);
+  #start: number = 0;
+  #end: number = 0;
+
+  constructor(writer: RingWriter) {
+    this.#writer = writer;
+  }
+
+  get pendingBytes(): number {
+    return this.#end - this.#start;
+  }
+
+  /** @param packet - Borrowed: copied before this returns. */
+  append(packet: Uint8Array): void {
+    this.#reserve(packet.length + PACKET_HEADER_BYTES);
+    this.#bytes.writeUInt32LE(packet.length, this.#end);
+    this.#bytes.set(packet, this.#end + PACKET_HEADER_BYTES);
+    this.#end += packet.length + PACKET_HEADER_BYTES;
+  }
+
+  /** Moves as many whole packets as fit into the ring. Returns whether any moved. */
+  flush(): boolean {
+    const moved = this.#move();
+    if (this.pendingBytes === 0) {
+      this.#reset();
+      return moved;
+    }
+    // Ask to be told of room, and look again: the reader may have made some in between.
+    this.#writer.waitForRoom();
+    return this.#move() || moved;
+  }
+
+  #move(): boolean {
+    const bytes = this.#wholePackets(this.#writer.freeBytes());
+    if (bytes === 0) return false;
+    this.#writer.write(this.#bytes.subarray(this.#start, this.#start + bytes));
+    this.#start += bytes;
+    return true;
+  }
+
+  /** The length of the longest run of whole packets that is at most `bytesMax`. */
+  #wholePackets(bytesMax: number): number {
+    if (this.pendingBytes <= bytesMax) return this.pendingBytes;
+    let at = this.#start;
+    for (;;) {
+      const next = at + PACKET_HEADER_BYTES + this.#bytes.readUInt32LE(at);
+      if (next - this.#start > bytesMax) return at - this.#start;
+      at = next;
+    }
+  }
+
+  #reserve(bytes: number): void {
+    if (this.#end + bytes <= this.#bytes.length) return;
+    const pending = this.#bytes.subarray(this.#start, this.#end);
+    const needed = pending.length + bytes;
+    // Moving the rest to the front is enough if that frees half; otherwise each append would move everything again.
+    const target = needed * 2 <= this.#bytes.length ? this.#bytes : Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(needed * 2)));
+    target.set(pending, 0);
+    this.#bytes = target;
+    this.#end = pending.length;
+    this.#start = 0;
+  }
+
+  #reset(): void {
+    this.#start = 0;
+    this.#end = 0;
+    if (this.#bytes.length > KEPT_BYTES) this.#bytes = Buffer.allocUnsafeSlow(FIRST_BYTES);
+  }
+}

@@ -1,0 +1,119 @@
+/**
+ * Who may import whom: the rules of docs/architecture.md as data, and the check over import statements.
+ *
+ * Three of the lines carry a claim: `actors` without `protocol/signal` is that the server cannot read a message;
+ * `client` without `node:` is that it runs in a browser; `runtime` without the rest is that it can be used elsewhere.
+ */
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, posix, relative, sep } from 'node:path';
+
+/** What one layer may import: other layers, and packages or `node:` modules. Longest path first. */
+interface Rule {
+  readonly layer: string;
+  readonly layers: readonly string[];
+  readonly packages: readonly string[];
+}
+
+const ANY_NODE = 'node:*';
+
+export const RULES: readonly Rule[] = [
+  { layer: 'protocol/wire', layers: [], packages: [] },
+  { layer: 'protocol/signal', layers: [], packages: ['@noble/*'] },
+  { layer: 'runtime', layers: [], packages: [ANY_NODE, 'msgpackr', 'nats'] },
+  { layer: 'supervisors', layers: ['runtime'], packages: [] },
+  {
+    layer: 'actors',
+    layers: ['runtime', 'supervisors', 'protocol/wire'],
+    packages: [ANY_NODE, 'uWebSockets.js', 'lmdb', 'pino'],
+  },
+  {
+    layer: 'client/node',
+    layers: ['client', 'protocol/wire', 'protocol/signal'],
+    packages: [ANY_NODE, 'ws', 'classic-level'],
+  },
+  { layer: 'client', layers: ['protocol/wire', 'protocol/signal'], packages: [] },
+  { layer: 'bench', layers: ['*'], packages: ['*'] },
+  { layer: 'bin', layers: ['*'], packages: ['*'] },
+  { layer: 'test', layers: ['*'], packages: ['*'] },
+];
+
+/** Packages that one file alone may import, outside of tests, benchmarks and the command line. */
+export const SINGLE_IMPORTERS: Readonly<Record<string, string>> = {
+  'uWebSockets.js': 'actors/listener.ts',
+  lmdb: 'actors/store/lmdb.ts',
+  msgpackr: 'runtime/codec.ts',
+  pino: 'actors/logger.ts',
+  ws: 'client/node/ws-transport.ts',
+  'classic-level': 'client/node/disk-store.ts',
+  '@noble/*': 'protocol/signal/primitives.ts',
+};
+
+export interface Source {
+  /** From the checkout's root, with `/`. */
+  readonly path: string;
+  readonly text: string;
+}
+
+/** Every TypeScript source of the product's folders. */
+export function readSources(root: string, folders: readonly string[]): Source[] {
+  return folders.flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+      .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
+      .map((path) => ({ path: relative(root, path).split(sep).join('/'), text: readFileSync(path, 'utf8') })),
+  );
+}
+
+const SPECIFIER =
+  /(?:^|\n)\s*(?:import|export)\s(?:[^'"`;]*?\sfrom\s*)?['"]([^'"]+)['"]|\b(?:import|require|getBuiltinModule)\??\.?\(\s*['"]([^'"]+)['"]|\)\(\s*'([^'.][^']*)'\s*\)\s*as\s+typeof\s+import\(/g;
+
+/** The specifiers that a source imports, statically or not; `getBuiltinModule` counts, since it reaches Node as well. */
+export function importsOf(source: Source): string[] {
+  return [...source.text.matchAll(SPECIFIER)].map((match) => (match[1] ?? match[2] ?? match[3])!);
+}
+
+export function isTest(path: string): boolean {
+  return /\.(test|fuzz|fixture)\.ts$|\/testing\/|test-kit\.ts$/.test(path);
+}
+
+/** Everything in `sources` that breaks a rule, in sentences. */
+export function findViolations(sources: readonly Source[]): string[] {
+  return sources.filter((source) => !isTest(source.path)).flatMap(violationsOf);
+}
+
+function violationsOf(source: Source): string[] {
+  const rule = RULES.find(({ layer }) => isWithin(source.path, layer));
+  if (rule === undefined) return [`${source.path} belongs to no layer`];
+  return importsOf(source).flatMap((specifier) => {
+    const why = specifier.startsWith('.')
+      ? refuseFile(source.path, specifier, rule)
+      : refusePackage(source.path, specifier, rule);
+    return why === undefined ? [] : [`${source.path}: ${why}`];
+  });
+}
+
+function refuseFile(path: string, specifier: string, rule: Rule): string | undefined {
+  const target = posix.normalize(posix.join(dirname(path), specifier));
+  const layer = RULES.find((each) => isWithin(target, each.layer))?.layer;
+  if (layer === undefined || layer === rule.layer || rule.layers.includes('*') || rule.layers.includes(layer))
+    return undefined;
+  return `${rule.layer} must not import ${layer} (${specifier})`;
+}
+
+function refusePackage(path: string, specifier: string, rule: Rule): string | undefined {
+  if (!rule.packages.some((allowed) => matches(specifier, allowed)))
+    return `${rule.layer} must not import ${specifier}`;
+  if (rule.packages.includes('*')) return undefined;
+  const single = Object.entries(SINGLE_IMPORTERS).find(([name]) => matches(specifier, name));
+  if (single === undefined || single[1] === path) return undefined;
+  return `only ${single[1]} may import ${specifier}`;
+}
+
+function matches(specifier: string, allowed: string): boolean {
+  return allowed.endsWith('*') ? specifier.startsWith(allowed.slice(0, -1)) : specifier === allowed;
+}
+
+function isWithin(path: string, folder: string): boolean {
+  return path === folder || path.startsWith(`${folder}/`);
+}

@@ -1,0 +1,120 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import { findViolations, importsOf, isTest, readSources, SINGLE_IMPORTERS, type Source } from './imports.ts';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const FOLDERS = ['runtime', 'supervisors', 'protocol', 'actors', 'client', 'bench', 'bin', 'test'];
+const SOURCES = readSources(ROOT, FOLDERS);
+
+t.test('imports go in the directions of docs/architecture.md', async (t) => {
+  t.ok(SOURCES.length > 50, `${SOURCES.length} sources`);
+  t.strictSame(findViolations(SOURCES), []);
+});
+
+t.test('each heavy dependency has the importer that it is said to have', async (t) => {
+  for (const [name, path] of Object.entries(SINGLE_IMPORTERS)) {
+    const source = SOURCES.find((each) => each.path === path);
+    const prefix = name.replace('*', '');
+    t.ok(
+      source !== undefined && importsOf(source).some((specifier) => specifier.startsWith(prefix)),
+      `${path} imports ${name}`,
+    );
+  }
+});
+
+const PLANTED: readonly (readonly [path: string, statement: string])[] = [
+  ['actors/spy.ts', "import { decrypt } from '../protocol/signal/index.ts';"],
+  ['actors/store/spy.ts', "import type { Session } from '../../protocol/signal/session.ts';"],
+  ['actors/spy.ts', "const signal = await import('../protocol/signal/index.ts');"],
+  ['actors/spy.ts', "export * from '../client/index.ts';"],
+  ['actors/spy.ts', "import { open } from 'lmdb';"],
+  ['actors/spy.ts', "const uws = createRequire(import.meta.url)('uWebSockets.js') as typeof import('uWebSockets.js');"],
+  ['client/spy.ts', "import { readFileSync } from 'node:fs';"],
+  ['client/spy.ts', "import WebSocket from 'ws';"],
+  ['client/spy.ts', "const crypto = process.getBuiltinModule('node:crypto');"],
+  ['client/spy.ts', "import { connection } from '../actors/connection.ts';"],
+  ['client/spy.ts', "import { diskStore } from './node/disk-store.ts';"],
+  ['runtime/spy.ts', "import { decodeMessage } from '../protocol/wire/index.ts';"],
+  ['runtime/spy.ts', "import {\n  supervisor,\n} from '../supervisors/index.ts';"],
+  ['supervisors/spy.ts', "import { inbox } from '../actors/inbox.ts';"],
+  ['protocol/wire/spy.ts', "import { x25519 } from '@noble/curves/ed25519.js';"],
+  ['protocol/wire/spy.ts', "import { encrypt } from '../signal/index.ts';"],
+  ['protocol/signal/spy.ts', "import { encode } from '../wire/index.ts';"],
+  ['protocol/signal/spy.ts', "import { hmac } from '@noble/hashes/hmac.js';"],
+];
+
+t.test('a forbidden import that is planted is found', async (t) => {
+  for (const [path, text] of PLANTED) {
+    const planted: Source = { path, text: `${text}\n` };
+    t.equal(findViolations([planted]).length, 1, `${path}: ${text}`);
+  }
+  t.strictSame(findViolations([{ path: 'actors/fine.ts', text: "import { inbox } from './inbox.ts';\n" }]), []);
+});
+
+const AMBIENT = /\b(Date\.now|Math\.random|performance\.now|setTimeout|setInterval|setImmediate|new Date)\s*\(/;
+/** The adapters: the only places where time and randomness are taken from the platform. */
+const ADAPTERS = /^(runtime\/system-adapters|runtime\/worker\/|client\/node\/|bench\/|test\/|bin\/)/;
+
+t.test('clock and randomness are injected: nobody else takes them from the platform', async (t) => {
+  const found = SOURCES.filter(({ path }) => !isTest(path) && !ADAPTERS.test(path)).flatMap(({ path, text }) =>
+    withoutComments(text)
+      .split('\n')
+      .filter((line) => AMBIENT.test(line))
+      .map((line) => `${path}: ${line.trim()}`),
+  );
+  t.strictSame(found, []);
+  t.match('const now = Date.now();', AMBIENT, 'the check finds what it looks for');
+});
+
+t.test('no source is skipped, narrowed to itself, or left unfinished', async (t) => {
+  const marks = /\.(only|todo)\(|@ts-ignore|\bTODO\b|\bFIXME\b|not implemented/;
+  const found = SOURCES.filter(({ path, text }) => path !== 'test/tidy.test.ts' && marks.test(text)).map(
+    ({ path }) => path,
+  );
+  t.strictSame(found, []);
+});
+
+function withoutComments(text: string): string {
+  return text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|\s)\/\/.*$/gm, '$1');
+}
+
+const DOCUMENTS = [
+  'README.md',
+  'CHANGELOG.md',
+  'CONTRIBUTING.md',
+  'docs/architecture.md',
+  'docs/message-path.md',
+  'docs/glossary.md',
+  'docs/protocol.md',
+  'protocol/wire/FORMAT.md',
+];
+
+t.test('every file that a document links to or names exists', async (t) => {
+  for (const document of DOCUMENTS) {
+    const text = readFileSync(join(ROOT, document), 'utf8');
+    const links = [...text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map((match) =>
+      normalize(join(dirname(document), match[1]!)),
+    );
+    const names = [
+      ...text.matchAll(
+        /`((?:runtime|supervisors|protocol|actors|client|bench|bin|test|docs)\/[\w./-]+\.(?:ts|md|js|json))`/g,
+      ),
+    ];
+    for (const path of [...links, ...names.map((match) => match[1]!)])
+      t.ok(existsSync(join(ROOT, path)), `${document} → ${path}`);
+  }
+});
+
+t.test('every dependency is pinned to one version and has its sentence in docs/architecture.md', async (t) => {
+  const { dependencies, devDependencies } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as Record<
+    string,
+    Record<string, string>
+  >;
+  const architecture = readFileSync(join(ROOT, 'docs/architecture.md'), 'utf8');
+  for (const [name, version] of Object.entries({ ...dependencies, ...devDependencies })) {
+    t.match(version, /^(npm:[\w.]+@)?\d+\.\d+\.\d+$/, `${name} is pinned`);
+    t.ok(architecture.includes(`\`${name}\``), `${name} is explained`);
+  }
+});
