@@ -21,7 +21,7 @@ import type { History } from './history.ts';
 import { Inbox } from './inbox.ts';
 import type { IntakeReport } from './inbox.ts';
 import type { Journal } from './journal.ts';
-import { HEAD, HEARD, KEYS, MARKS, NUMBER, OUTBOX, userOfKey } from './layout.ts';
+import { HEAD, HEARD, KEYS, MARKS, NUMBER, numberOfKey, OUTBOX, userOfKey } from './layout.ts';
 import type { HistoryRecord, OutboxRecord } from './layout.ts';
 import { LIMITS } from './limits.ts';
 import { Locks } from './locks.ts';
@@ -292,6 +292,15 @@ export class Engine {
       if (!isPassing(error) && !ClientError.is(error, 'CLI_CLOSED')) {
         this.#services.emit({ type: 'trouble', code: codeOf(error) });
       }
+    }
+  }
+
+  /** Marks everything received from a user as read. */
+  async markAllRead(user: string): Promise<void> {
+    const { journal } = this.#services;
+    for await (const { key, value } of scan(journal, KEYS.heardOf(user))) {
+      const { lastId } = HEARD.decode(value);
+      if (lastId > 0) await this.#markRead({ user, device: numberOfKey(key), id: lastId });
     }
   }
 

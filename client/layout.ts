@@ -39,6 +39,7 @@ export const KEYS = {
   outbox: (user: string, id: number): string => `outbox/${user}/${digits(id)}`,
   outboxes: 'outbox/',
   heard: (user: string, device: number): string => `heard/${user}/${device}`,
+  heardOf: (user: string): string => `heard/${user}/`,
   historyOf: (user: string): string => `history/${user}/`,
   history: (user: string, ordinal: number): string => `history/${user}/${digits(ordinal)}`,
   fresh: (ordinal: number): string => `fresh/${digits(ordinal)}`,
