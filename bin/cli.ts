@@ -17,7 +17,7 @@ const VERBS: Readonly<Record<string, Verb>> = {
   },
   chat: {
     summary: 'chat in the terminal: blindbeam chat --as +4915100000001',
-    run: async (argv) => (await load('../client/node/chat/main.js')).runChat([...argv]),
+    run: async (argv) => (await import('../client/node/chat/main.ts')).runChat(argv),
   },
   bench: {
     summary: 'measure: blindbeam bench list',
