@@ -68,12 +68,14 @@ export function encode(value: unknown): Uint8Array {
 /**
  * Decodes what `encode` wrote.
  *
- * @param bytes - Borrowed; the result holds no view of it.
+ * @param bytes - Borrowed; the result holds no view of it. Given once for many values and read in place between
+ *   `start` and `end`, it saves a view for each.
  * @throws {RuntimeError} RT_DECODE.
  */
-export function decode(bytes: Uint8Array): unknown {
+export function decode(bytes: Uint8Array, start: number = 0, end: number = bytes.length): unknown {
   try {
-    return packr.unpack(bytes);
+    if (end <= start) throw new RangeError('no bytes');
+    return packr.unpack(bytes, { start, end });
   } catch (cause) {
     throw new RuntimeError('RT_DECODE', `the bytes cannot be decoded: ${(cause as Error).message}`, { cause });
   }

@@ -60,6 +60,8 @@ for (const how of ['well', 'well later'] as const) {
     t.equal(test.node.processInfo(result.ok)?.status, 'waiting');
     t.equal(test.node.processInfo(result.ok)?.linkCount, 1);
     t.equal(test.node.processInfo(pid)?.linkCount, 1);
+    t.equal(test.node.processInfo(result.ok)?.monitoredByCount, 0);
+    t.equal(test.node.kernel.expected.size, 0);
     t.strictSame(heard, []);
   });
 }

@@ -77,13 +77,14 @@ t.test('a shorter timer is not held up by a longer one, whenever it is set', asy
 t.test('a timer that moves down a level is not slept over for one that is already below', async (t) => {
   const { clock, fired, set } = createWheel();
   set(260, 'moves down at 256');
-  set(101, 'wakes the wheel');
+  set(100, 'brings the wheel to 100');
+  set(101, 'wakes it once more');
   clock.advance(100);
   set(240, 'is below, due at 340');
   clock.advance(300);
   t.strictSame(
     fired.map(({ atMs }) => atMs),
-    [101, 260, 340],
+    [100, 101, 260, 340],
   );
 });
 

@@ -148,7 +148,7 @@ function receive(kernel: Kernel, process: Process, signal: ExitSignal): void {
   });
   if (effect.type === 'message') deliverExit(kernel, process, signal, effect.reason);
   else if (effect.type === 'end') finishExit(kernel, process, effect.reason);
-  else if (effect.type === 'terminate') endForParent(kernel, process, effect.reason);
+  else if (effect.type === 'terminate') endForParent(kernel, process, effect.reason, signal.byLink);
 }
 
 /** Removes the link to `from`, whose end it has just told. Returns whether there was one. */
@@ -166,8 +166,12 @@ function deliverExit(kernel: Kernel, process: Process, signal: ExitSignal, reaso
 }
 
 /** An open handler is left to finish first: its `terminate` must find the state whole. A start is not. */
-function endForParent(kernel: Kernel, process: Process, reason: ExitReason): void {
-  if (process.has(FLAG.exiting)) return;
+function endForParent(kernel: Kernel, process: Process, reason: ExitReason, parentEnded: boolean): void {
+  if (process.has(FLAG.exiting)) {
+    // Nobody is left who would lose patience with a `terminate` that does not end.
+    if (parentEnded) finishExit(kernel, process, reason);
+    return;
+  }
   if (process.has(FLAG.starting)) return finishExit(kernel, process, reason);
   if (process.has(FLAG.suspended)) process.stopReason = reason;
   else terminate(kernel, process, reason);

@@ -90,7 +90,7 @@ export class RingTransport implements Transport {
       const start = at + PACKET_HEADER_BYTES;
       at = start + this.#view.getUint32(at, true);
       try {
-        receivePacket(this.#kernel, decode(this.#scratch.subarray(start, at)) as Packet);
+        receivePacket(this.#kernel, decode(this.#scratch, start, at) as Packet);
       } catch (thrown) {
         // Written by our own encoder: a bug, but not one worth the other packets.
         this.#kernel.log.error('packet_refused', { from: thread, error: (thrown as Error).message });
