@@ -20,7 +20,12 @@ const report = join(tmpdir(), `blindbeam-${process.pid}.tap`);
 const reporter = process.stdout.isTTY ? 'base' : 'terse';
 const tap = spawn(
   process.execPath,
-  [realpathSync(join(ROOT, 'node_modules', '.bin', 'tap')), `--reporter=${reporter}`, `--output-file=${report}`, ...tests],
+  [
+    realpathSync(join(ROOT, 'node_modules', '.bin', 'tap')),
+    `--reporter=${reporter}`,
+    `--output-file=${report}`,
+    ...tests,
+  ],
   { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] },
 );
 tap.on('exit', (status) => {

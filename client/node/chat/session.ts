@@ -141,7 +141,9 @@ export class ChatSession {
     this.#notice(`You are ${phone}, device ${this.#client.account!.device}.`);
     if (peer === undefined) return this.#notice('No conversation is open.');
     const { verified } = await this.#client.peer(peer.user);
-    this.#notice(`You write to ${peer.name} (${verified ? 'number confirmed by the server' : 'number not confirmed'}).`);
+    this.#notice(
+      `You write to ${peer.name} (${verified ? 'number confirmed by the server' : 'number not confirmed'}).`,
+    );
   }
 
   async #readMessages(): Promise<void> {
