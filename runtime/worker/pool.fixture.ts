@@ -86,8 +86,10 @@ node.spawn(flooder, undefined, { name: 'flooder' });
 
 joined.onMessage((message) => {
   if (message === 'throw') throw new Error('thrown outside of an actor');
-  if (message === 'block') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
-  joined.post({ answer: message });
+  if (message === 'block') {
+    joined.post('blocking');
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+  }
 });
 joined.onStop(() => joined.post('stopping'));
 if (joined.data === 'fail') throw new Error('failed on purpose');
