@@ -209,6 +209,21 @@ t.test('with two workers joined', async (t) => {
   await node.stop();
 });
 
+t.test('the last packets of a burst through a small ring never stay behind', async (t) => {
+  const BURSTS = 150;
+  const BURST_COUNT = 60;
+  // 60 KB a burst through 4 KiB: each ends with a writer that waits for room while its thread goes to sleep.
+  const { node, pool } = await startMesh({ ringBytes: 4_096 });
+  const target = { name: 'recorder', worker: 2 };
+  for (let burst = 1; burst <= BURSTS; burst += 1) {
+    node.send({ name: 'flooder', worker: 1 }, { worker: 2, count: BURST_COUNT, restart: true });
+    await until(async () => (await node.call(target, 'count', CALL_MS)) === burst * BURST_COUNT);
+  }
+  t.equal(await node.call(target, 'count', CALL_MS), BURSTS * BURST_COUNT);
+  await pool.stop(1_000);
+  await node.stop();
+});
+
 t.test('a worker that throws outside of an actor is a dead worker, reported once', async (t) => {
   let dead: number | undefined;
   const { node, pool, logged } = await startMesh({ onDeath: (worker) => (dead = worker) });

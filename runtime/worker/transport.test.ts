@@ -45,7 +45,7 @@ async function settleAll(members: Member[]): Promise<void> {
   }
 }
 
-t.test('room made between the last flush and the sleep is not slept over', async (t) => {
+t.test('room made after the flush of the turn is used before the sleep', async (t) => {
   const [a, b] = createMembers(2) as [Member, Member];
   await settleAll([a, b]);
   for (let number = 0; number < 40; number += 1) {
