@@ -45,6 +45,7 @@ export function finishExit(kernel: Kernel, process: Process, reason: ExitReason)
   process.flags |= FLAG.dead;
   process.stopReason = reason;
   kernel.processes.delete(process);
+  if (process.parent === kernel.self) kernel.roots.delete(process);
   if (process.name !== null) kernel.registry.unregister(process.name);
   while (process.timers !== null) kernel.timers.cancel(process.timers);
   dropWatching(kernel, process);

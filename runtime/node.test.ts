@@ -83,7 +83,11 @@ t.test('stop ends what the node started in reverse order, in order, and kills th
     init: (name, ctx) => (ctx.trapExit(true), name),
     terminate: (reason, name) => void order.push(`${name} ${String(reason)}`),
   };
-  for (const name of ['first', 'second']) node.start(root, name);
+  const early = node.start(root, 'early') as { ok: Pid };
+  node.start(root, 'first');
+  node.exit(early.ok, 'kill');
+  await settle();
+  node.start(root, 'second');
   node.spawn(actor, []);
   const stopping = node.stop(100);
   await settle();

@@ -126,6 +126,34 @@ t.test('an actor that makes itself ready again does not keep the others from run
   t.strictSame(ran.slice(0, 3), ['run 1', 'run 2', 'run 1']);
 });
 
+t.test('a turn that settled a promise is followed by one soon, within one slice', async (t) => {
+  const bench = createBench();
+  const soon: (() => void)[] = [];
+  const withSoon = {
+    defer: (callback: () => void) => bench.loop.defer(callback),
+    soon: (callback: () => void) => void soon.push(callback),
+  };
+  let runs = 0;
+  const scheduler: Scheduler = new Scheduler(withSoon, bench.clock, {
+    run() {
+      runs += 1;
+      bench.clock.advance(3);
+      scheduler.noteSettled();
+    },
+    runTurnEnd: () => {},
+  });
+  scheduler.schedule(bench.newProcess());
+  bench.loop.run();
+  for (let turn = 2; turn <= 4; turn += 1) {
+    // What a settled promise does: it makes its actor ready.
+    scheduler.schedule(bench.newProcess());
+    soon.shift()?.();
+  }
+  t.equal(runs, 3, 'three times 3 ms are over the slice of 8');
+  t.equal(soon.length, 0);
+  t.equal(bench.loop.deferredCount, 1, 'so the fourth waits until sockets were read');
+});
+
 t.test('a removed hook is not called', async (t) => {
   const { scheduler, loop } = createBench();
   let calls = 0;

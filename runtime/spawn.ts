@@ -46,7 +46,8 @@ export function startLink(
   const taken = options.name === undefined ? undefined : kernel.registry.whereis(options.name);
   if (taken !== undefined) return { error: fromThrown(nameTaken(options.name!)) };
   const process = create(kernel, behavior, args, options, starter?.pid ?? kernel.self);
-  if (starter !== null) linkBoth(starter, process);
+  if (starter === null) kernel.roots.add(process);
+  else linkBoth(starter, process);
   if (starter !== null && options.monitor === true) monitor(kernel, starter, process.pid, null);
   const pending = runInit(kernel, process);
   return pending === undefined ? outcome(process) : outcomeOf(kernel, process, pending);

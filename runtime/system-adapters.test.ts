@@ -32,3 +32,19 @@ t.test('what is deferred runs later and once', async (t) => {
   await new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
   t.equal(runs, 1);
 });
+
+t.test('soon comes after what settled promises do, and before the loop goes round', async (t) => {
+  const order: string[] = [];
+  await new Promise<void>((resolve) => {
+    setImmediate(() => {
+      setImmediate(() => {
+        order.push('loop');
+        resolve();
+      });
+      systemLoop.soon!(() => order.push('soon'));
+      // A handler that awaited something and then returned to whoever waits for it.
+      void (async () => void (await Promise.resolve()))().then(() => order.push('resumed'));
+    });
+  });
+  t.strictSame(order, ['resumed', 'soon', 'loop']);
+});

@@ -4,6 +4,10 @@ import { Bells, createMesh, ringMemory } from './mesh.ts';
 
 const soon = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
 
+async function until(condition: () => boolean): Promise<void> {
+  for (let tries = 0; tries < 200 && !condition(); tries += 1) await soon();
+}
+
 t.test('every pair of threads has a ring of its own in each direction', async (t) => {
   const mesh = createMesh(3, 64);
   const seen = new Set<SharedArrayBuffer>();
@@ -28,6 +32,7 @@ t.test('a bell wakes the thread that sleeps, once', async (t) => {
   t.equal(wakes, 0);
   ringer.ring(1);
   ringer.ring(1);
+  await until(() => wakes > 0);
   await soon();
   t.equal(wakes, 1);
 });
@@ -56,6 +61,6 @@ t.test('a thread that is awake is not rung', async (t) => {
   worker.announceSleep();
   worker.sleep();
   ringer.ring(1);
-  await soon();
+  await until(() => wakes > 0);
   t.equal(wakes, 1, 'and the wait of the first sleep serves the second');
 });

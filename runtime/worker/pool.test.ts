@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process';
+
 import t from 'tap';
 
 import type { Behavior, Context } from '../behavior.ts';
@@ -78,6 +80,8 @@ t.test('with two workers joined', async (t) => {
 
   await t.test('an actor of one worker reaches an actor of another', async (t) => {
     const flooderOfOne = { name: 'flooder', worker: 1 };
+    pool.post(2, 'block');
+    await until(async () => messages.includes('blocking'));
     node.send(flooderOfOne, { worker: 2, count: 20_000 });
     await until(async () => (await node.call({ name: 'recorder', worker: 2 }, 'count', CALL_MS)) === 20_000);
     const list = await node.call<unknown>({ name: 'recorder', worker: 2 }, 'count', CALL_MS);
@@ -178,7 +182,7 @@ t.test('with two workers joined', async (t) => {
   });
 
   await t.test('a full mailbox elsewhere refuses a call and drops a cast', async (t) => {
-    pool.post(1, 'block');
+    // Sent in one turn, so they arrive in one.
     const calls = Array.from({ length: 15 }, () => node.call({ name: 'small', worker: 1 }, 'count', CALL_MS));
     const outcomes = await Promise.allSettled(calls);
     const refused = outcomes.filter(({ status }) => status === 'rejected') as PromiseRejectedResult[];
@@ -205,6 +209,21 @@ t.test('with two workers joined', async (t) => {
   await node.stop();
 });
 
+t.test('the last packets of a burst through a small ring never stay behind', async (t) => {
+  const BURSTS = 150;
+  const BURST_COUNT = 60;
+  // 60 KB a burst through 4 KiB: each ends with a writer that waits for room while its thread goes to sleep.
+  const { node, pool } = await startMesh({ ringBytes: 4_096 });
+  const target = { name: 'recorder', worker: 2 };
+  for (let burst = 1; burst <= BURSTS; burst += 1) {
+    node.send({ name: 'flooder', worker: 1 }, { worker: 2, count: BURST_COUNT, restart: true });
+    await until(async () => (await node.call(target, 'count', CALL_MS)) === burst * BURST_COUNT);
+  }
+  t.equal(await node.call(target, 'count', CALL_MS), BURSTS * BURST_COUNT);
+  await pool.stop(1_000);
+  await node.stop();
+});
+
 t.test('a worker that throws outside of an actor is a dead worker, reported once', async (t) => {
   let dead: number | undefined;
   const { node, pool, logged } = await startMesh({ onDeath: (worker) => (dead = worker) });
@@ -216,6 +235,15 @@ t.test('a worker that throws outside of an actor is a dead worker, reported once
   t.match(reports[0]?.fields['cause'], /thrown outside of an actor/);
   await pool.stop(1_000);
   await node.stop();
+});
+
+t.test('by default the process of a dead worker ends with status 1, after one report', async (t) => {
+  const path = new URL('./death.fixture.js', import.meta.url).pathname;
+  const { status, stdout } = await new Promise<{ status: unknown; stdout: string }>((resolve) => {
+    execFile(process.execPath, [path], (error, stdout) => resolve({ status: error?.code, stdout }));
+  });
+  t.equal(status, 1);
+  t.equal(stdout, 'worker_died\n');
 });
 
 t.test('a worker whose entry fails fails the start', async (t) => {

@@ -105,10 +105,10 @@ export class RingTransport implements Transport {
   }
 
   #sleep(): void {
-    // A hook that ran after ours at the end of the turn may have sent something.
-    this.#flush();
     this.#bells.announceSleep();
-    // Whoever published before the announcement did not ring.
+    // Whoever acted before the announcement did not ring: a reader that made room (and a hook that ran after ours at
+    // the end of the turn may have sent something), or a writer that published.
+    this.#flush();
     if (this.#readers.some((reader) => reader !== null && reader.availableBytes() > 0)) {
       this.#bells.awake();
       this.#kernel.scheduler.wake();
