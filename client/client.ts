@@ -360,4 +360,3 @@ export class Client {
 function acceptIdentity(): boolean {
   return true;
 }
-

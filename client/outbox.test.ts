@@ -21,7 +21,11 @@ const OFFLINE: LaneEvent = { type: 'offline' };
 const queued = (lastId: number, preparedId: number = lastId): LaneEvent => ({ type: 'queued', lastId, preparedId });
 const acked = (id: number): LaneEvent => ({ type: 'acked', id });
 const receipt = (kind: 'delivered' | 'read', id: number): LaneEvent => ({ type: 'receipt', kind, id });
-function refused(id: number, code: string, rest: { expectedId?: number; retryAfterMs?: number; devices?: number[] } = {}): LaneEvent {
+function refused(
+  id: number,
+  code: string,
+  rest: { expectedId?: number; retryAfterMs?: number; devices?: number[] } = {},
+): LaneEvent {
   const blank = { retryAfterMs: undefined, expectedId: undefined, devices: [] };
   return { type: 'refused', id, code: code as 'APP_X', ...blank, ...rest };
 }
@@ -132,7 +136,11 @@ t.test('changed devices renew everything unacknowledged, and give up after repea
     t.same(sent.actions, [{ type: 'transmit', firstId: 2, lastId: 3 }]);
     lane = sent.lane;
   }
-  const last = run(lane, refused(2, 'APP_DEVICES_CHANGED', { devices: [8] }), refused(3, 'APP_OUT_OF_ORDER', { expectedId: 2 }));
+  const last = run(
+    lane,
+    refused(2, 'APP_DEVICES_CHANGED', { devices: [8] }),
+    refused(3, 'APP_OUT_OF_ORDER', { expectedId: 2 }),
+  );
   t.match(last.actions, [{}, { type: 'abandon', firstId: 2, code: 'CLI_DEVICES_UNSETTLED' }]);
 });
 

@@ -6,7 +6,14 @@
  */
 
 import { iqGetStanza, iqSetStanza } from '../protocol/wire/index.ts';
-import type { Answer, GetRequest, IqErrorMessage, IqResultMessage, SetRequest, Stanza } from '../protocol/wire/index.ts';
+import type {
+  Answer,
+  GetRequest,
+  IqErrorMessage,
+  IqResultMessage,
+  SetRequest,
+  Stanza,
+} from '../protocol/wire/index.ts';
 import { asProtocolCode } from './close-reason.ts';
 import type { Clock } from './environment.ts';
 import { ClientError, codeOf } from './errors.ts';

@@ -34,9 +34,13 @@ t.test('two clients talk over sockets, through a cut and a close code', async (t
     return client;
   };
   const [alice, bob] = [await join(ALICE), await join(BOB)];
-  await (await alice.send(BOB, 'one')).delivered;
+  await (
+    await alice.send(BOB, 'one')
+  ).delivered;
   server.dropAll();
-  await (await alice.send(BOB, 'two')).delivered;
+  await (
+    await alice.send(BOB, 'two')
+  ).delivered;
   const items = await bob.history(alice.account!.user);
   t.same(
     items.map((item) => item.text),
@@ -49,7 +53,7 @@ t.test('two clients talk over sockets, through a cut and a close code', async (t
 });
 
 t.test('nobody listening, and somebody who does not speak WebSocket, are a close with 1006', async (t) => {
-  const mute = createServer((socket) => socket.end('HTTP/1.1 200 OK\r\n\r\n'));
+  const mute = createServer((socket) => socket.resume().end('HTTP/1.1 200 OK\r\n\r\n'));
   await new Promise<void>((resolve) => mute.listen(0, '127.0.0.1', resolve));
   const { port } = mute.address() as { port: number };
   t.match(await dialled(`ws://127.0.0.1:${port}`), { close: { code: 1006 }, messageCount: 0 });

@@ -87,7 +87,9 @@ class CrashStore implements Store {
   }
 
   async write(changes: readonly StoreChange[], durability: Durability): Promise<void> {
-    const copies = changes.map((change) => (change.type === 'put' ? { ...change, value: change.value.slice() } : change));
+    const copies = changes.map((change) =>
+      change.type === 'put' ? { ...change, value: change.value.slice() } : change,
+    );
     this.#disk.admit(this.#generation, { changes: copies, durability });
     await this.#contents.write(copies, durability);
   }

@@ -7,13 +7,7 @@
  * answers at once. Faults: `isDown`, `dropAll`, `onReceive` (drop before or after a stanza took effect), `refuseNext`.
  */
 
-import {
-  eachStanza,
-  FrameWriter,
-  isWireError,
-  parseClientMessage,
-  serverStanza,
-} from '../../protocol/wire/index.ts';
+import { eachStanza, FrameWriter, isWireError, parseClientMessage, serverStanza } from '../../protocol/wire/index.ts';
 import type {
   Answer,
   AuthMessage,

@@ -98,7 +98,9 @@ export function settleDraft(
   draftId: string,
   outcome: { readonly id?: string; readonly number?: number; readonly state: MessageState },
 ): ChatModel {
-  const items = model.items.map((item) => (item.type === 'sent' && item.id === draftId ? { ...item, ...outcome } : item));
+  const items = model.items.map((item) =>
+    item.type === 'sent' && item.id === draftId ? { ...item, ...outcome } : item,
+  );
   return { ...model, items };
 }
 

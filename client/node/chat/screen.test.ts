@@ -4,7 +4,16 @@
 
 import t from 'tap';
 import { EMPTY_EDITOR } from './editor.ts';
-import { addItem, addNotice, applyProgress, countUnread, initialModel, openPeer, refuseFrom, settleDraft } from './model.ts';
+import {
+  addItem,
+  addNotice,
+  applyProgress,
+  countUnread,
+  initialModel,
+  openPeer,
+  refuseFrom,
+  settleDraft,
+} from './model.ts';
 import type { ChatItem, ChatModel } from './model.ts';
 import { describeConnection, formatTime, renderItem, renderScreen } from './screen.ts';
 import { clustersOf, printable, widthOf, wrap } from './text-width.ts';
@@ -66,7 +75,11 @@ t.test('a receipt rewrites the one line of its message', async (t) => {
 
 t.test('progress moves forward only, and a refused message stays refused', async (t) => {
   const refused = refuseFrom(talking(sent(1, 'sent'), sent(2), sent(3)), 3);
-  const model = applyProgress(applyProgress(refused, { sentId: 2, deliveredId: 2, readId: 1 }), { sentId: 3, deliveredId: 3, readId: 1 });
+  const model = applyProgress(applyProgress(refused, { sentId: 2, deliveredId: 2, readId: 1 }), {
+    sentId: 3,
+    deliveredId: 3,
+    readId: 1,
+  });
   t.same(
     model.items.map((item) => item.type === 'sent' && item.state),
     ['read', 'delivered', 'refused'],

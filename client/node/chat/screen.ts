@@ -91,7 +91,9 @@ export function describeConnection(model: Pick<ChatModel, 'connection' | 'troubl
   const { connection, trouble } = model;
   if (trouble === undefined || connection === 'live') return CONNECTION_WORDS[connection];
   if (connection === 'closed') return `stopped: ${trouble}`;
-  return trouble === 'CLI_UNREACHABLE' ? 'server not reachable, trying again' : `connection lost (${trouble}), trying again`;
+  return trouble === 'CLI_UNREACHABLE'
+    ? 'server not reachable, trying again'
+    : `connection lost (${trouble}), trying again`;
 }
 
 const CONNECTION_WORDS: Readonly<Record<ConnectionState, string>> = {
@@ -119,7 +121,8 @@ function renderPrompt(model: ChatModel, columns: number): { readonly line: strin
   const room = Math.max(1, columns - PROMPT.length - 1);
   const cells = model.editor.clusters.map((cluster) => (cluster === '\n' ? '\u21b5' : cluster));
   let start = 0;
-  const width = (): number => cells.slice(start, model.editor.cursor).reduce((sum, cell) => sum + clusterWidth(cell), 0);
+  const width = (): number =>
+    cells.slice(start, model.editor.cursor).reduce((sum, cell) => sum + clusterWidth(cell), 0);
   // The text scrolls so that the cursor stays in sight.
   while (width() > room) start += 1;
   const line = cut(PROMPT + cells.slice(start).join(''), columns - 1);

@@ -144,7 +144,9 @@ export class ChatSession {
     const verified = peer !== undefined && (await this.#client.peer(peer.user)).verified;
     this.#notice(`You are ${phone}, device ${this.#client.account!.device}.`);
     if (peer === undefined) return this.#notice('No conversation is open.');
-    this.#notice(`You write to ${peer.name} (${verified ? 'number confirmed by the server' : 'number not confirmed'}).`);
+    this.#notice(
+      `You write to ${peer.name} (${verified ? 'number confirmed by the server' : 'number not confirmed'}).`,
+    );
   }
 
   async #readMessages(): Promise<void> {

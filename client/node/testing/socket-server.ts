@@ -20,7 +20,8 @@ export interface SocketServer {
 /** Listens on a free port of the loopback address. */
 export async function listen(): Promise<SocketServer> {
   const server = new FakeServer(systemClock, systemRandom);
-  const handleProtocols = (offered: Set<string>): string | false => (offered.has('blindbeam.1') ? 'blindbeam.1' : false);
+  const handleProtocols = (offered: Set<string>): string | false =>
+    offered.has('blindbeam.1') ? 'blindbeam.1' : false;
   const listener = new WebSocketServer({ host: '127.0.0.1', port: 0, path: '/ws', handleProtocols });
   await new Promise((resolve) => listener.once('listening', resolve));
   listener.on('connection', (socket) => connect(server, socket));
