@@ -88,6 +88,18 @@ export class Requests {
     return answer as AnswerOf<Kind>;
   }
 
+  /** Asks on the present connection, again where the server asks for a pause. @throws {ClientError} As `ask`. */
+  async askPatiently<Kind extends AnswerKind>(request: Request, kind: Kind): Promise<AnswerOf<Kind>> {
+    for (;;) {
+      try {
+        return await this.ask(request, kind);
+      } catch (error) {
+        if (!ClientError.is(error) || error.retryAfterMs === undefined) throw error;
+        await this.#pause(error.retryAfterMs);
+      }
+    }
+  }
+
   /**
    * Asks on this connection or the next ones, until there is an answer or a refusal that stays.
    *

@@ -26,6 +26,13 @@ export class CrashDisk {
     return this.#log.length;
   }
 
+  /** Another disk with the same contents. */
+  copy(): CrashDisk {
+    const copy = new CrashDisk();
+    copy.#log = [...this.#log];
+    return copy;
+  }
+
   /** Lets `count` more writes succeed; the next one crashes the machine instead. */
   crashAfter(count: number, onCrash: () => void = () => {}): void {
     this.#writesLeft = count;

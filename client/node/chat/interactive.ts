@@ -32,7 +32,7 @@ export async function chatInteractively(options: InteractiveOptions): Promise<nu
   const session = new ChatSession(client, now, { onChange: scheduleDraw, onOver: over });
   const terminal = new Terminal(input, output, { onKey, onResize: scheduleDraw, onEnd: () => session.quit() });
   signal.addEventListener('abort', () => session.quit());
-  session.start(to);
+  void session.start(to);
   scheduleDraw();
   const code = await end;
   terminal.close();

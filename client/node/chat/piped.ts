@@ -35,15 +35,23 @@ export async function chatPiped(options: PipedOptions): Promise<number> {
   const end = new Promise<number>((resolve) => (over = resolve));
   const session = new ChatSession(client, () => clock.nowMs(), { onChange: printNews, onOver: over });
   signal.addEventListener('abort', () => session.quit());
-  session.start(to);
+  let isStarted = false;
+  void session.start(to).then(() => (isStarted = true));
   void feed();
   return end;
 
   async function feed(): Promise<void> {
-    if (to !== undefined) await until(() => session.model.peer !== undefined);
+    await until(() => isStarted);
+    if (to !== undefined && session.model.peer === undefined) return giveUp();
     for await (const line of lines) await session.enter(line.trim());
     const isSent = await until(() => client.outboxSize === 0);
     session.quit(isSent && !hasRefused(session.model) ? 0 : 1);
+  }
+
+  /** There is nobody to send the input to: better to send none of it than to pretend. */
+  function giveUp(): void {
+    if (client.state !== 'live') print('The server cannot be reached; nothing was sent.');
+    session.quit(1);
   }
 
   /** Prints entries that are new, and messages of ours again when their state is. */

@@ -80,7 +80,7 @@ export function renderItem(item: ChatItem, { columns, colour }: ScreenOptions): 
 export function renderStatus(model: ChatModel, { columns, colour }: ScreenOptions): string {
   const peer = model.peer === undefined ? 'nobody chosen, /to NUMBER' : `to ${model.peer.name}`;
   const unread = Object.entries(model.unread).map(([name, count]) => `${count} new from ${name}`);
-  const text = [` ${describeConnection(model)}`, model.phone, peer, ...unread].join(' \u00b7 ');
+  const text = [` ${describeConnection(model)}`, peer, ...unread, `you are ${model.phone}`].join(' \u00b7 ');
   const line = cut(printable(text), columns);
   const filled = line + ' '.repeat(Math.max(0, columns - widthOf(line)));
   return paint(filled, `${PAINT.inverse}`, colour);

@@ -53,13 +53,16 @@ export class ChatSession {
     return this.#model;
   }
 
-  /** Connects, opens the conversation with `to` if given, and shows what arrives, until `quit`. */
-  start(to: string | undefined): void {
+  /**
+   * Connects, and shows what arrives until `quit`. Resolves when the conversation with `to` is open, or could not be opened, which
+   * has then been said.
+   */
+  async start(to: string | undefined): Promise<void> {
     // Failures to connect for good come as a `stopped` event; passing ones as `retrying`.
     this.#client.connect().catch(() => undefined);
     void this.#readMessages();
-    if (to !== undefined) void this.#open(to);
-    else this.#notice(COMMANDS);
+    if (to === undefined) this.#notice(COMMANDS);
+    else await this.#open(to);
   }
 
   /** Replaces the line being typed. */
@@ -138,9 +141,9 @@ export class ChatSession {
 
   async #showWho(): Promise<void> {
     const { peer, phone } = this.#model;
+    const verified = peer !== undefined && (await this.#client.peer(peer.user)).verified;
     this.#notice(`You are ${phone}, device ${this.#client.account!.device}.`);
     if (peer === undefined) return this.#notice('No conversation is open.');
-    const { verified } = await this.#client.peer(peer.user);
     this.#notice(
       `You write to ${peer.name} (${verified ? 'number confirmed by the server' : 'number not confirmed'}).`,
     );
