@@ -74,7 +74,13 @@ export function confirmRequest(phone: string, code: string, keys: FreshKeys): Re
 }
 
 /** Stores a new account with all its private keys, within a transaction. */
-export function putAccount(transaction: Transaction, phone: string, user: string, device: number, keys: FreshKeys): void {
+export function putAccount(
+  transaction: Transaction,
+  phone: string,
+  user: string,
+  device: number,
+  keys: FreshKeys,
+): void {
   const { loginKey, local, signed, oneTime } = keys;
   const nextPreKeyId = oneTime.length + 1;
   transaction.put(KEYS.account, encodeAccount({ phone, user, device, loginKey, local, nextPreKeyId }));

@@ -13,7 +13,14 @@ t.test('a message is sent, delivered, received and read', async (t) => {
   t.equal(message.number, 1);
   t.not(message.state, 'queued');
   const [received] = await bob.take(1);
-  t.match(received, { kind: 'text', text: 'hello', from: alice.user, phone: ALICE, number: 1, sentAt: world.clock.nowMs() });
+  t.match(received, {
+    kind: 'text',
+    text: 'hello',
+    from: alice.user,
+    phone: ALICE,
+    number: 1,
+    sentAt: world.clock.nowMs(),
+  });
   await message.delivered;
   t.equal(message.state, 'delivered');
   await received!.markRead();
@@ -34,7 +41,10 @@ t.test('a long exchange in both directions keeps order and completeness', async 
   }
   await world.settle();
   t.same(await bob.texts(ALICE), Array.from({ length: 20 }, (_, n) => [`a${n}.1`, `a${n}.2`]).flat());
-  t.same(await alice.texts(BOB), Array.from({ length: 20 }, (_, n) => `b${n}`));
+  t.same(
+    await alice.texts(BOB),
+    Array.from({ length: 20 }, (_, n) => `b${n}`),
+  );
 });
 
 t.test('the sender number inside a message is a claim until it has been looked up', async (t) => {

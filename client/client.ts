@@ -255,6 +255,13 @@ export class Client {
     return this.#history.list(user, range, engine.conversation(user).marks);
   }
 
+  /** Tells a peer that everything received from them has been read, as `markRead` of the last message would. */
+  async markRead(peer: string): Promise<void> {
+    const engine = this.#requireEngine();
+    const user = await engine.directory.resolveLocally(peer);
+    if (user !== undefined) await engine.markAllRead(user);
+  }
+
   /**
    * The user id behind a phone number.
    *
@@ -353,4 +360,3 @@ export class Client {
 function acceptIdentity(): boolean {
   return true;
 }
-

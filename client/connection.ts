@@ -117,7 +117,9 @@ export function stepConnection(model: ConnectionModel, event: ConnectionEvent): 
     case 'elapsed':
       return elapse(model, event.timer, event.nowMs);
     case 'broken':
-      return event.fatal ? end(model, [{ type: 'gave-up', code: event.code }]) : redial(model, event.code, 0, event.nowMs);
+      return event.fatal
+        ? end(model, [{ type: 'gave-up', code: event.code }])
+        : redial(model, event.code, 0, event.nowMs);
   }
 }
 
@@ -203,11 +205,7 @@ function hasSocket(model: ConnectionModel): boolean {
 }
 
 /** The state is announced before the actions that it makes possible, so a listener sees `draining` before messages. */
-function enter(
-  model: ConnectionModel,
-  state: ConnectionState,
-  actions: readonly ConnectionAction[],
-): ConnectionStep {
+function enter(model: ConnectionModel, state: ConnectionState, actions: readonly ConnectionAction[]): ConnectionStep {
   const changed: ConnectionAction[] = state === model.state ? [] : [{ type: 'state-changed', state }];
   return { model: { ...model, state }, actions: [...changed, ...actions] };
 }

@@ -274,7 +274,9 @@ export class Conversation {
         if (!isCurrent()) return;
         const outcome = await this.#sealWaiting(devices, bundle);
         const event: LaneEvent =
-          'code' in outcome ? { type: 'unprepared', code: outcome.code, retry: false } : { type: 'prepared', ...outcome };
+          'code' in outcome
+            ? { type: 'unprepared', code: outcome.code, retry: false }
+            : { type: 'prepared', ...outcome };
         await this.#stepDurably(event);
       });
     } catch (error) {
@@ -330,11 +332,7 @@ export class Conversation {
     return undefined;
   }
 
-  async #commitSealed(
-    transaction: Transaction,
-    devices: readonly number[],
-    entries: readonly Entry[],
-  ): Promise<void> {
+  async #commitSealed(transaction: Transaction, devices: readonly number[], entries: readonly Entry[]): Promise<void> {
     // Acknowledged meanwhile: its outbox record is gone and must stay so.
     const waiting = entries.filter((entry) => this.#entries.has(entry.id));
     for (const entry of waiting) this.#putEntry(transaction, entry);

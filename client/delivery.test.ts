@@ -259,11 +259,14 @@ t.test('two loops over messages() at a time are refused', async (t) => {
 // Every write of the sender, then of the recipient, is once the last one before the crash.
 for (const victim of ['sender', 'recipient'] as const) {
   for (const powerCut of [false, true]) {
-    t.test(`a crash of the ${victim} at any write loses and repeats nothing${powerCut ? ', power cut' : ''}`, async (t) => {
-      let crashes = 0;
-      for (let writes = 0; writes < 20; writes += 1) crashes += await crashAfter(t, victim, writes, powerCut);
-      t.ok(crashes >= 6, `${crashes} of the 20 cut points were reached`);
-    });
+    t.test(
+      `a crash of the ${victim} at any write loses and repeats nothing${powerCut ? ', power cut' : ''}`,
+      async (t) => {
+        let crashes = 0;
+        for (let writes = 0; writes < 20; writes += 1) crashes += await crashAfter(t, victim, writes, powerCut);
+        t.ok(crashes >= 6, `${crashes} of the 20 cut points were reached`);
+      },
+    );
   }
 }
 

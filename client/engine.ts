@@ -21,7 +21,7 @@ import type { History } from './history.ts';
 import { Inbox } from './inbox.ts';
 import type { IntakeReport } from './inbox.ts';
 import type { Journal } from './journal.ts';
-import { HEAD, HEARD, KEYS, MARKS, NUMBER, OUTBOX, userOfKey } from './layout.ts';
+import { HEAD, HEARD, KEYS, MARKS, NUMBER, numberOfKey, OUTBOX, userOfKey } from './layout.ts';
 import type { HistoryRecord, OutboxRecord } from './layout.ts';
 import { LIMITS } from './limits.ts';
 import { Locks } from './locks.ts';
@@ -133,9 +133,7 @@ export class Engine {
     this.#connectionCount += 1;
     this.#stockCount = preKeyCount;
     for (const conversation of this.#conversations.values()) conversation.online();
-    for (const conversation of this.#conversations.values()) {
-      if (conversation.isAwaitingDelivery) void this.#askReceipts(conversation);
-    }
+    void this.#askReceipts(this.#connectionCount);
     this.#payReadDebts();
     void this.#refill();
   }
@@ -260,13 +258,18 @@ export class Engine {
     });
   }
 
-  async #askReceipts(conversation: Conversation): Promise<void> {
+  /** Catches up on delivery, one conversation after the other: after a long absence there may be hundreds. */
+  async #askReceipts(connection: number): Promise<void> {
     await this.#inBackground(async () => {
-      const request = { kind: 'receipts', to: conversation.user } as const;
-      const { to, sent, delivered } = await this.#services.requests.ask(request, 'receipts');
-      if (to !== conversation.user) throw new ClientError('CLI_PROTOCOL');
-      if (sent > 0) conversation.acknowledged(sent);
-      if (delivered > 0) conversation.received('delivered', delivered);
+      for (const conversation of [...this.#conversations.values()]) {
+        if (!conversation.isAwaitingDelivery) continue;
+        const request = { kind: 'receipts', to: conversation.user } as const;
+        const { to, sent, delivered } = await this.#services.requests.askPatiently(request, 'receipts');
+        if (to !== conversation.user) throw new ClientError('CLI_PROTOCOL');
+        if (connection !== this.#connectionCount) return;
+        if (sent > 0) conversation.acknowledged(sent);
+        if (delivered > 0) conversation.received('delivered', delivered);
+      }
     });
   }
 
@@ -292,6 +295,15 @@ export class Engine {
       if (!isPassing(error) && !ClientError.is(error, 'CLI_CLOSED')) {
         this.#services.emit({ type: 'trouble', code: codeOf(error) });
       }
+    }
+  }
+
+  /** Marks everything received from a user as read. */
+  async markAllRead(user: string): Promise<void> {
+    const { journal } = this.#services;
+    for await (const { key, value } of scan(journal, KEYS.heardOf(user))) {
+      const { lastId } = HEARD.decode(value);
+      if (lastId > 0) await this.#markRead({ user, device: numberOfKey(key), id: lastId });
     }
   }
 

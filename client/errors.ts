@@ -17,12 +17,12 @@ export interface CodeEntry {
 export const CLIENT_CODES = {
   CLI_NOT_REGISTERED: {
     meaning: 'The store holds no account.',
-    cause: 'connect or send before confirmCode, or the wrong store directory.',
+    cause: 'A call of connect or send before confirmCode, or the wrong store directory.',
     advice: 'Call requestCode and confirmCode first, or open the store that holds the account.',
   },
   CLI_ACCOUNT_EXISTS: {
     meaning: 'The store belongs to another phone number.',
-    cause: 'confirmCode for a number that is not the one of this store.',
+    cause: 'A call of confirmCode for a number that is not the one of this store.',
     advice: 'Give every account a store of its own.',
   },
   CLI_PHONE_INVALID: {

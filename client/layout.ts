@@ -39,6 +39,7 @@ export const KEYS = {
   outbox: (user: string, id: number): string => `outbox/${user}/${digits(id)}`,
   outboxes: 'outbox/',
   heard: (user: string, device: number): string => `heard/${user}/${device}`,
+  heardOf: (user: string): string => `heard/${user}/`,
   historyOf: (user: string): string => `history/${user}/`,
   history: (user: string, ordinal: number): string => `history/${user}/${digits(ordinal)}`,
   fresh: (ordinal: number): string => `fresh/${digits(ordinal)}`,
@@ -169,7 +170,10 @@ export const OUTBOX: RecordCodec<OutboxRecord> = codec(
   (writer, { ordinal, sentAt, text, sealed }) => {
     writer.uint(ordinal).uint(sentAt).text(text).uint(sealed.length);
     for (const { device, type, ciphertext } of sealed) {
-      writer.byte(device).byte(type === 'prekey' ? 1 : 0).bytes(ciphertext);
+      writer
+        .byte(device)
+        .byte(type === 'prekey' ? 1 : 0)
+        .bytes(ciphertext);
     }
   },
   (reader) => ({
@@ -205,8 +209,14 @@ const BODY_UNSUPPORTED = 2;
 const BODY_UNDECRYPTABLE = 3;
 
 function writeHistory(writer: RecordWriter, record: HistoryRecord): void {
-  writer.byte(record.direction === 'out' ? 1 : 0).uint(record.number).byte(record.device);
-  writer.uint(record.sentAt).uint(record.storedAt).text(record.failure ?? '');
+  writer
+    .byte(record.direction === 'out' ? 1 : 0)
+    .uint(record.number)
+    .byte(record.device);
+  writer
+    .uint(record.sentAt)
+    .uint(record.storedAt)
+    .text(record.failure ?? '');
   const { body } = record;
   if (body.kind === 'text') writer.byte(BODY_TEXT).text(body.text);
   else if (body.kind === 'unsupported') writer.byte(BODY_UNSUPPORTED).bytes(body.content);

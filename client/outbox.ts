@@ -98,6 +98,7 @@ const RETRYABLE: ReadonlySet<string> = new Set([
   'APP_RESTARTING',
   'APP_DRAINING',
   'APP_INBOX_FULL',
+  'APP_STORE_FULL',
   'APP_UNAVAILABLE',
 ]);
 
@@ -185,7 +186,8 @@ function receive(lane: Lane, kind: 'delivered' | 'read', id: number): LaneStep {
 
 function refuse(lane: Lane, event: LaneEvent & { readonly type: 'refused' }): LaneStep {
   if (event.id <= lane.sentId || event.id >= lane.cursor) return { lane, actions: [] };
-  if (lane.hold.type === 'settling') return event.id >= lane.hold.lastId ? settle(lane, lane.hold) : { lane, actions: [] };
+  if (lane.hold.type === 'settling')
+    return event.id >= lane.hold.lastId ? settle(lane, lane.hold) : { lane, actions: [] };
   if (lane.hold.type !== 'none') return { lane, actions: [] };
   const outOfOrder = event.code === 'APP_OUT_OF_ORDER';
   const resumeId = outOfOrder ? (event.expectedId ?? lane.sentId + 1) : event.id;

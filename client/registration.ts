@@ -42,7 +42,11 @@ export async function askBeforeLogin(options: RegistrationOptions, request: Requ
   return outcome.answer;
 }
 
-function dial({ url, transport, clock }: RegistrationOptions, request: Request, resolve: (outcome: Outcome) => void): void {
+function dial(
+  { url, transport, clock }: RegistrationOptions,
+  request: Request,
+  resolve: (outcome: Outcome) => void,
+): void {
   const timer = clock.setTimer(LIMITS.handshakeTimeoutMs, () => finish({ error: new ClientError('CLI_TIMEOUT') }));
   const socket: TransportSocket = transport.dial(url, { onMessage: read, onClose: fail });
 

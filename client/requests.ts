@@ -6,7 +6,14 @@
  */
 
 import { iqGetStanza, iqSetStanza } from '../protocol/wire/index.ts';
-import type { Answer, GetRequest, IqErrorMessage, IqResultMessage, SetRequest, Stanza } from '../protocol/wire/index.ts';
+import type {
+  Answer,
+  GetRequest,
+  IqErrorMessage,
+  IqResultMessage,
+  SetRequest,
+  Stanza,
+} from '../protocol/wire/index.ts';
 import { asProtocolCode } from './close-reason.ts';
 import type { Clock } from './environment.ts';
 import { ClientError, codeOf } from './errors.ts';
@@ -79,6 +86,18 @@ export class Requests {
     const answer = await this.#transmit(request);
     if (answer.kind !== kind) throw new ClientError('CLI_PROTOCOL');
     return answer as AnswerOf<Kind>;
+  }
+
+  /** Asks on the present connection, again where the server asks for a pause. @throws {ClientError} As `ask`. */
+  async askPatiently<Kind extends AnswerKind>(request: Request, kind: Kind): Promise<AnswerOf<Kind>> {
+    for (;;) {
+      try {
+        return await this.ask(request, kind);
+      } catch (error) {
+        if (!ClientError.is(error) || error.retryAfterMs === undefined) throw error;
+        await this.#pause(error.retryAfterMs);
+      }
+    }
   }
 
   /**

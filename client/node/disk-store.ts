@@ -66,7 +66,9 @@ class DiskStore implements Store {
 
   async write(changes: readonly StoreChange[], durability: Durability): Promise<void> {
     this.#assertOpen();
-    const operations = changes.map((change) => (change.type === 'put' ? change : { type: 'del' as const, key: change.key }));
+    const operations = changes.map((change) =>
+      change.type === 'put' ? change : { type: 'del' as const, key: change.key },
+    );
     await this.#level.batch(operations, { sync: durability === 'flushed' });
   }
 

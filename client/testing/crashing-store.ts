@@ -26,6 +26,13 @@ export class CrashDisk {
     return this.#log.length;
   }
 
+  /** Another disk with the same contents. */
+  copy(): CrashDisk {
+    const copy = new CrashDisk();
+    copy.#log = [...this.#log];
+    return copy;
+  }
+
   /** Lets `count` more writes succeed; the next one crashes the machine instead. */
   crashAfter(count: number, onCrash: () => void = () => {}): void {
     this.#writesLeft = count;
@@ -80,7 +87,9 @@ class CrashStore implements Store {
   }
 
   async write(changes: readonly StoreChange[], durability: Durability): Promise<void> {
-    const copies = changes.map((change) => (change.type === 'put' ? { ...change, value: change.value.slice() } : change));
+    const copies = changes.map((change) =>
+      change.type === 'put' ? { ...change, value: change.value.slice() } : change,
+    );
     this.#disk.admit(this.#generation, { changes: copies, durability });
     await this.#contents.write(copies, durability);
   }

@@ -7,13 +7,7 @@
  * answers at once. Faults: `isDown`, `dropAll`, `onReceive` (drop before or after a stanza took effect), `refuseNext`.
  */
 
-import {
-  eachStanza,
-  FrameWriter,
-  isWireError,
-  parseClientMessage,
-  serverStanza,
-} from '../../protocol/wire/index.ts';
+import { eachStanza, FrameWriter, isWireError, parseClientMessage, serverStanza } from '../../protocol/wire/index.ts';
 import type {
   Answer,
   AuthMessage,
@@ -65,6 +59,8 @@ export class FakeServer {
   #refusals: { readonly to: string; readonly id: number | undefined; readonly refusal: Refusal }[] = [];
   /** Dialling fails while true. */
   isDown = false;
+  /** What clients say is lost while true, though their connections stand: a half-open network. */
+  isMute = false;
   /** Decides the fate of each stanza of a logged-in client. */
   onReceive: (message: ClientMessage, user: string) => Fate = () => 'ok';
   /** Every stanza that took effect, with the user that sent it. */
@@ -164,6 +160,7 @@ export class FakeServer {
   }
 
   #receive(connection: ServerConnection, message: ClientMessage): void {
+    if (this.isMute) return;
     const user = connection.device?.user;
     const fate = user === undefined ? 'ok' : this.onReceive(message, user);
     if (fate === 'drop-before') return connection.end({ code: 1006, reason: '' });

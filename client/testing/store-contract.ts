@@ -76,9 +76,16 @@ export function storeContract(t: Test, fixture: StoreFixture): void {
   t.test('a closed store refuses with CLI_CLOSED', async (t) => {
     const store = await fixture.open('closed');
     await store.close();
-    const calls: Promise<unknown>[] = [store.get('a'), store.list({ prefix: '', limit: 1 }), store.write([put('a', 1)], 'flushed')];
+    const calls: Promise<unknown>[] = [
+      store.get('a'),
+      store.list({ prefix: '', limit: 1 }),
+      store.write([put('a', 1)], 'flushed'),
+    ];
     for (const call of calls) {
-      await t.rejects(call.then(() => undefined), { code: 'CLI_CLOSED' } satisfies Partial<ClientError>);
+      await t.rejects(
+        call.then(() => undefined),
+        { code: 'CLI_CLOSED' } satisfies Partial<ClientError>,
+      );
     }
   });
 

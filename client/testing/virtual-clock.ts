@@ -1,5 +1,6 @@
 /**
- * A clock that stands still until it is told to move; timers run in the order of their deadlines.
+ * A clock that stands still until it is told to move; timers run in the order of their deadlines. The tests' adapter to
+ * the real event loop, through `settle`.
  */
 
 import type { Clock } from '../environment.ts';

@@ -52,6 +52,13 @@ export class Person {
     return this.#client;
   }
 
+  /** A second client of the same device, on a copy of the disk, as after copying a store directory. */
+  async twin(): Promise<Client> {
+    const { server, clock, random } = this.#world;
+    const store = await this.disk.copy().open();
+    return createClient({ url: 'ws://test', transport: server.transport, clock, random, store });
+  }
+
   /** Starts, registers and connects. */
   async join(): Promise<this> {
     await this.start();

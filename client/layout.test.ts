@@ -1,0 +1,93 @@
+/**
+ * Records at rest: fixtures of version 1, which every later version must read, and what damage does.
+ */
+
+import t from 'tap';
+import { HEAD, HISTORY, KEYS, MARKS, NUMBER, numberOfKey, OUTBOX, PEER, TEXT, userOfKey } from './layout.ts';
+import type { RecordCodec } from './layout.ts';
+import { RecordReader, RecordWriter } from './record.ts';
+
+const USER = '100000000000001';
+
+const FIXTURES: [string, RecordCodec<never>, unknown, string][] = [
+  ['number', NUMBER as never, 300, '01ac02'],
+  ['text', TEXT as never, 'hi', '01026869'],
+  ['head', HEAD as never, { nextId: 5, devices: [1, 9] }, '0105020109'],
+  ['marks', MARKS as never, { sentId: 9, deliveredId: 8, readId: 7 }, '01090807'],
+  ['peer', PEER as never, { phone: '+1', verified: true }, '01022b3101'],
+  [
+    'outbox',
+    OUTBOX as never,
+    { ordinal: 3, sentAt: 4, text: 'x', sealed: [{ device: 2, type: 'prekey', ciphertext: Uint8Array.of(0xaa) }] },
+    '010304017801020101aa',
+  ],
+  [
+    'history, outgoing and refused',
+    HISTORY as never,
+    {
+      direction: 'out',
+      number: 2,
+      device: 1,
+      sentAt: 5,
+      storedAt: 6,
+      failure: 'APP_X',
+      body: { kind: 'text', text: 'y' },
+    },
+    '01010201050605' + '4150505f58' + '010179',
+  ],
+  [
+    'history, a placeholder',
+    HISTORY as never,
+    {
+      direction: 'in',
+      number: 2,
+      device: 1,
+      sentAt: 5,
+      storedAt: 6,
+      failure: undefined,
+      body: { kind: 'undecryptable', code: 'SIG_X' },
+    },
+    '010002010506000305' + '5349475f58',
+  ],
+];
+
+for (const [name, codec, value, hex] of FIXTURES) {
+  t.test(`${name}: the bytes of version 1`, async (t) => {
+    const bytes = new Uint8Array(Buffer.from(hex, 'hex'));
+    t.equal(Buffer.from(codec.encode(value as never)).toString('hex'), hex);
+    t.same(codec.decode(bytes), value);
+    for (let length = 0; length < bytes.length; length += 1) {
+      t.throws(() => codec.decode(bytes.subarray(0, length)), { code: 'CLI_STORE_CORRUPT' });
+    }
+    t.throws(() => codec.decode(Uint8Array.of(...bytes, 0)), { code: 'CLI_STORE_CORRUPT' }, 'trailing bytes');
+    t.throws(
+      () => codec.decode(Uint8Array.of(2, ...bytes.subarray(1))),
+      { code: 'CLI_STORE_CORRUPT' },
+      'a later version',
+    );
+  });
+}
+
+t.test('keys sort by number, and give their parts back', async (t) => {
+  const keys = [1, 9, 10, 99, 1_000_000, 2 ** 53 - 1].map((id) => KEYS.outbox(USER, id));
+  t.same([...keys].sort(), keys);
+  t.equal(numberOfKey(keys[3]!), 99);
+  t.equal(userOfKey(keys[3]!), USER);
+  t.equal(userOfKey(KEYS.head(USER)), USER);
+});
+
+t.test('integers keep their value at every width, and stop at 53 bits', async (t) => {
+  const edges = [0, 1, 127, 128, 16_383, 16_384, 2 ** 31, 2 ** 32, 2 ** 49 - 1, 2 ** 49, 2 ** 53 - 1];
+  for (const value of edges) t.equal(new RecordReader(new RecordWriter().uint(value).finish()).uint(), value);
+  for (const value of [-1, 0.5, 2 ** 53, NaN]) t.throws(() => new RecordWriter().uint(value), RangeError);
+  const beyond = new RecordReader(Uint8Array.of(255, 255, 255, 255, 255, 255, 255, 31));
+  beyond.uint();
+  t.equal(beyond.failed, true);
+});
+
+t.test('a reader never gives out more than there is', async (t) => {
+  const reader = new RecordReader(Uint8Array.of(200, 1, 2));
+  t.equal(reader.bytes().length, 0);
+  t.equal(reader.failed, true);
+  t.equal(reader.uint(), 0, 'and stays failed');
+});

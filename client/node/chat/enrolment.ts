@@ -1,0 +1,67 @@
+/**
+ * The first run: asks the server for a code and the person for its digits, until the number is registered.
+ */
+
+import { ClientError, codeOf, describeCode } from '../../index.ts';
+import type { Client, Clock } from '../../index.ts';
+
+/** What registering needs of its surroundings. */
+export interface EnrolmentOptions {
+  readonly client: Client;
+  readonly phone: string;
+  readonly url: string;
+  readonly print: (text: string) => void;
+  /** Asks for one line; `undefined` when there is no more input. */
+  readonly ask: (question: string) => Promise<string | undefined>;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
+/** Wrong codes accepted in a row. */
+const ATTEMPT_COUNT_MAX = 3;
+const RETRY_MS = 2_000;
+
+/** @returns Whether the number is registered now; if not, the reason has been printed. */
+export async function enrol(options: EnrolmentOptions): Promise<boolean> {
+  const { client, phone, print, ask } = options;
+  print(`Registering ${phone}.`);
+  try {
+    await insist(options, () => client.requestCode(phone));
+    print('A code of 6 digits is on its way. (A development server prints it in its log.)');
+    for (let attempt = 0; attempt < ATTEMPT_COUNT_MAX; attempt += 1) {
+      const code = (await ask('Code: '))?.replace(/\s/g, '');
+      if (code === undefined) return false;
+      if (await confirm(options, code)) return true;
+    }
+  } catch (error) {
+    print(describeCode(codeOf(error)));
+  }
+  return false;
+}
+
+async function confirm(options: EnrolmentOptions, code: string): Promise<boolean> {
+  const { client, phone, print } = options;
+  try {
+    await insist(options, () => client.confirmCode(phone, code));
+    print(`${phone} is registered. Its keys were made on this device and stay here.`);
+    return true;
+  } catch (error) {
+    if (!ClientError.is(error, 'APP_BAD_CODE')) throw error;
+    print('That is not the code. Try again.');
+    return false;
+  }
+}
+
+/** Asks again while the server cannot be reached, and says so once. */
+async function insist<Result>(options: EnrolmentOptions, work: () => Promise<Result>): Promise<Result> {
+  const { url, print, clock, signal } = options;
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!ClientError.is(error, 'CLI_UNREACHABLE') || signal.aborted) throw error;
+      if (attempt === 0) print(`The server at ${url} cannot be reached. Trying again; Ctrl-C ends it.`);
+      await new Promise<void>((resolve) => void clock.setTimer(RETRY_MS, resolve));
+    }
+  }
+}

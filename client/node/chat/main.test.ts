@@ -1,0 +1,157 @@
+/**
+ * The chat as a person starts it: real sockets, real directories, a pipe for a keyboard or a pretended terminal.
+ */
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import t from 'tap';
+import { CODE } from '../../testing/fake-server.ts';
+import { systemClock } from '../system.ts';
+import { listen } from '../testing/socket-server.ts';
+import { runChat } from './main.ts';
+
+const ALICE = '+4915100000001';
+const BOB = '+4915100000002';
+
+const root = await mkdtemp(join(tmpdir(), 'blindbeam-chat-'));
+const { url, server, close } = await listen();
+t.teardown(async () => {
+  await close();
+  await rm(root, { recursive: true });
+});
+
+/** A chat under test: what it wrote, and its keyboard. */
+class Run {
+  readonly input: PassThrough & { isTTY?: boolean; setRawMode?: (on: boolean) => void } = new PassThrough();
+  readonly output: PassThrough & { isTTY?: boolean; rows?: number; columns?: number } = new PassThrough();
+  readonly error = new PassThrough() as PassThrough;
+  readonly code: Promise<number>;
+  rawMode = false;
+  text = '';
+  errorText = '';
+
+  constructor(argv: string[], options: { terminal?: boolean; env?: Record<string, string> } = {}) {
+    if (options.terminal === true) {
+      Object.assign(this.input, { isTTY: true, setRawMode: (on: boolean) => (this.rawMode = on) });
+      Object.assign(this.output, { isTTY: true, rows: 12, columns: 70 });
+    }
+    this.output.on('data', (chunk: Buffer) => (this.text += chunk.toString()));
+    this.error.on('data', (chunk: Buffer) => (this.errorText += chunk.toString()));
+    const { input, output, error } = this;
+    this.code = runChat(argv, { input, output, error, env: options.env ?? {}, clock: systemClock });
+  }
+
+  type(text: string): void {
+    this.input.write(text);
+  }
+
+  /** Waits until the output holds `part`. */
+  async sees(part: string | RegExp): Promise<void> {
+    while (!(typeof part === 'string' ? this.text.includes(part) : part.test(this.text))) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+}
+
+function flags(phone: string, store: string, ...rest: string[]): string[] {
+  return ['--as', phone, '--url', url, '--store', join(root, store), ...rest];
+}
+
+t.test('help and wrong usage', async (t) => {
+  const help = new Run(['--help']);
+  t.equal(await help.code, 0);
+  t.match(help.text, /Usage: blindbeam chat/);
+  const wrong = new Run(['--as', 'me']);
+  t.equal(await wrong.code, 2);
+  t.match(wrong.errorText, /expected a number such as/);
+});
+
+t.test('the first run registers, with the code typed wrong once; a second run does not ask', async (t) => {
+  const first = new Run(flags(ALICE, 'alice'));
+  await first.sees('Code: ');
+  first.type('000000\n');
+  await first.sees('Try again');
+  first.input.end(`${CODE}\n`);
+  t.equal(await first.code, 0);
+  t.match(first.text, /\+4915100000001 is registered/);
+  const second = new Run(flags(ALICE, 'alice'));
+  second.input.end();
+  t.equal(await second.code, 0);
+  t.notMatch(second.text, /Registering/);
+});
+
+t.test('a pipe sends its lines; what arrives is printed without escape codes and read', async (t) => {
+  const bob = new Run(flags(BOB, 'bob', '--to', ALICE));
+  await bob.sees('Code: ');
+  bob.type(`${CODE}\n`);
+  await bob.sees('Say hello');
+  const alice = new Run(flags(ALICE, 'alice', '--to', BOB));
+  alice.input.end('hello\nsecond line\n');
+  t.equal(await alice.code, 0);
+  t.match(alice.text, /you {2}hello \u2713/);
+  await bob.sees('second line');
+  t.match(bob.text, /\+4915100000001 {2}hello\n/);
+  bob.type('/who\n/nonsense\n/quit\n');
+  t.equal(await bob.code, 0);
+  t.match(bob.text, /number confirmed by the server/);
+  t.match(bob.text, /\/nonsense is not a command/);
+  t.notMatch(alice.text + bob.text, '\u001b');
+});
+
+t.test('nobody behind the number: exit code 1, and nothing sent', async (t) => {
+  const run = new Run(flags(ALICE, 'alice', '--to', '+4999999999'));
+  run.input.end('hello\n');
+  t.equal(await run.code, 1);
+  t.match(run.text, /CLI_PEER_UNKNOWN/);
+});
+
+t.test('a store in use, and a store of another number, are said in a line', async (t) => {
+  const holder = new Run(flags(ALICE, 'alice', '--to', BOB));
+  await holder.sees('hello');
+  const locked = new Run(flags(ALICE, 'alice'));
+  t.equal(await locked.code, 1);
+  t.match(locked.errorText, /CLI_STORE_LOCKED/);
+  t.notMatch(locked.errorText, /\n.*at /, 'no stack trace');
+  holder.input.end();
+  t.equal(await holder.code, 0);
+  const other = new Run(flags('+4915100000009', 'alice'));
+  t.equal(await other.code, 1);
+  t.match(other.errorText, /CLI_ACCOUNT_EXISTS/);
+});
+
+t.test('on a terminal: marks in place, reading, and the screen given back', async (t) => {
+  const bob = new Run(flags(BOB, 'bob', '--to', ALICE), { terminal: true, env: { NO_COLOR: '1' } });
+  await bob.sees('online');
+  t.equal(bob.rawMode, true);
+  const alice = new Run(flags(ALICE, 'alice', '--to', BOB), { terminal: true });
+  await alice.sees('online');
+  alice.type('one more\r');
+  await alice.sees(/one more \u001b\[36m\u2713\u2713/);
+  await bob.sees('one more');
+  t.notMatch(bob.text, /\u001b\[[0-9;]*m/, 'NO_COLOR');
+  alice.type('\u0003');
+  bob.type('\u0004');
+  t.same(await Promise.all([alice.code, bob.code]), [0, 0]);
+  t.equal(bob.rawMode, false);
+  for (const run of [alice, bob]) {
+    t.match(run.text, /\u001b\[\?1049h/);
+    t.match(run.text, /\u001b\[\?1049l\u001b\[\?25h$/);
+  }
+});
+
+t.test('a device that was replaced says why, after the screen is given back, with exit code 1', async (t) => {
+  const run = new Run(flags(ALICE, 'alice', '--to', BOB), { terminal: true });
+  await run.sees('online');
+  server.closeWith(server.userOf(ALICE), 4409, 'APP_REPLACED');
+  t.equal(await run.code, 1);
+  t.match(run.text.split('\u001b[?1049l')[1], /APP_REPLACED/);
+});
+
+t.test('no secret is ever printed', async (t) => {
+  const run = new Run(flags(ALICE, 'alice', '--to', BOB));
+  run.input.end('/who\n/history\n/help\n');
+  t.equal(await run.code, 0);
+  t.notMatch(run.text + run.errorText, /[0-9a-f]{32}|[A-Za-z0-9+/]{40}|\b(?:\d{1,3}, ){8}/);
+});

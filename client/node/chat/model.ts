@@ -1,0 +1,145 @@
+/**
+ * What the chat shows, as plain data, and how it changes. Pure: no client, no terminal, no clock.
+ *
+ * Read next: `screen.ts`, which draws it; `session.ts`, which feeds it.
+ */
+
+import type { ConnectionState, ErrorCode, HistoryItem, MessageState } from '../../index.ts';
+import { EMPTY_EDITOR } from './editor.ts';
+import type { Editor } from './editor.ts';
+
+/** Somebody to write to. */
+export interface Peer {
+  readonly user: string;
+  /** The number, or the user id where the number is not known. */
+  readonly name: string;
+}
+
+/** One entry of the transcript. */
+export type ChatItem =
+  | {
+      readonly type: 'received';
+      readonly id: string;
+      readonly name: string;
+      readonly text: string;
+      readonly atMs: number;
+    }
+  | {
+      readonly type: 'sent';
+      /** Id of the message; a temporary one until it is in the outbox. */
+      readonly id: string;
+      /** Message id within the conversation; undefined until it is in the outbox. */
+      readonly number: number | undefined;
+      readonly text: string;
+      readonly atMs: number;
+      readonly state: MessageState;
+    }
+  | { readonly type: 'notice'; readonly tone: 'info' | 'warning'; readonly text: string };
+
+/** Watermarks of a conversation. */
+export interface Progress {
+  readonly sentId: number;
+  readonly deliveredId: number;
+  readonly readId: number;
+}
+
+/** Everything on the screen. */
+export interface ChatModel {
+  readonly phone: string;
+  readonly peer: Peer | undefined;
+  readonly items: readonly ChatItem[];
+  readonly connection: ConnectionState;
+  /** Why the last attempt to connect failed; undefined once connected. */
+  readonly trouble: ErrorCode | undefined;
+  readonly editor: Editor;
+  /** Messages of others than the peer that were not looked at, by name. */
+  readonly unread: Readonly<Record<string, number>>;
+}
+
+/** Entries kept on the screen; older ones are in /history. */
+const ITEM_COUNT_MAX = 500;
+
+export function initialModel(phone: string): ChatModel {
+  return {
+    phone,
+    peer: undefined,
+    items: [],
+    connection: 'offline',
+    trouble: undefined,
+    editor: EMPTY_EDITOR,
+    unread: {},
+  };
+}
+
+/** Adds an entry at the end. */
+export function addItem(model: ChatModel, item: ChatItem): ChatModel {
+  return { ...model, items: [...model.items, item].slice(-ITEM_COUNT_MAX) };
+}
+
+/** Adds a line of ours: information, or something to take care of. */
+export function addNotice(model: ChatModel, text: string, tone: 'info' | 'warning' = 'info'): ChatModel {
+  return addItem(model, { type: 'notice', tone, text });
+}
+
+/** Opens the conversation with a peer: the transcript becomes its stored messages. */
+export function openPeer(model: ChatModel, peer: Peer, history: readonly HistoryItem[]): ChatModel {
+  const { [peer.name]: _, ...unread } = model.unread;
+  return { ...model, peer, unread, items: history.map((item) => itemOf(peer, item)) };
+}
+
+/** Moves the marks of our messages: only forward, as receipts do. */
+export function applyProgress(model: ChatModel, progress: Progress): ChatModel {
+  return { ...model, items: model.items.map((item) => (item.type === 'sent' ? advance(item, progress) : item)) };
+}
+
+/** Fills in what became of a draft, by its temporary id. */
+export function settleDraft(
+  model: ChatModel,
+  draftId: string,
+  outcome: { readonly id?: string; readonly number?: number; readonly state: MessageState },
+): ChatModel {
+  const items = model.items.map((item) =>
+    item.type === 'sent' && item.id === draftId ? { ...item, ...outcome } : item,
+  );
+  return { ...model, items };
+}
+
+/** Marks messages from `firstId` on as refused. */
+export function refuseFrom(model: ChatModel, firstId: number): ChatModel {
+  const items = model.items.map((item) => {
+    const isRefused = item.type === 'sent' && item.state === 'queued' && (item.number ?? 0) >= firstId;
+    return isRefused ? { ...item, state: 'refused' as const } : item;
+  });
+  return { ...model, items };
+}
+
+export function countUnread(model: ChatModel, name: string): ChatModel {
+  return { ...model, unread: { ...model.unread, [name]: (model.unread[name] ?? 0) + 1 } };
+}
+
+/** A stored message as an entry. */
+export function itemOf(peer: Peer, item: HistoryItem): ChatItem {
+  const text = describeBody(item);
+  const { id, number, sentAt: atMs, state = 'queued' } = item;
+  if (item.direction === 'in') return { type: 'received', id, name: peer.name, text, atMs };
+  return { type: 'sent', id, number, text, atMs, state };
+}
+
+/** The text of a message, or a sentence in its place. */
+export function describeBody(body: {
+  readonly kind: HistoryItem['kind'];
+  readonly text: string;
+  readonly code?: ErrorCode;
+}): string {
+  if (body.kind === 'text') return body.text;
+  if (body.kind === 'unsupported') return '[a message of a newer version; update to read it]';
+  return `[could not be decrypted: ${body.code}]`;
+}
+
+function advance(item: ChatItem & { readonly type: 'sent' }, { sentId, deliveredId, readId }: Progress): ChatItem {
+  const { number, state } = item;
+  if (number === undefined || state === 'refused') return item;
+  if (number <= readId) return { ...item, state: 'read' };
+  if (number <= deliveredId) return { ...item, state: 'delivered' };
+  return number <= sentId && state === 'queued' ? { ...item, state: 'sent' } : item;
+}
