@@ -251,8 +251,7 @@ export class Client {
   async history(peer: string, range: HistoryRange = {}): Promise<HistoryItem[]> {
     const engine = this.#requireEngine();
     const user = await engine.directory.resolveLocally(peer);
-    if (user === undefined || user === engine.account.user) return [];
-    return this.#history.list(user, range, engine.conversation(user).marks);
+    return user === undefined ? [] : this.#history.list(user, range, engine.marks(user));
   }
 
   /** Tells a peer that everything received from them has been read, as `markRead` of the last message would. */

@@ -22,7 +22,7 @@ import { Inbox } from './inbox.ts';
 import type { IntakeReport } from './inbox.ts';
 import type { Journal } from './journal.ts';
 import { HEAD, HEARD, KEYS, MARKS, NUMBER, numberOfKey, OUTBOX, userOfKey } from './layout.ts';
-import type { HistoryRecord, OutboxRecord } from './layout.ts';
+import type { HistoryRecord, MarksRecord, OutboxRecord } from './layout.ts';
 import { LIMITS } from './limits.ts';
 import { Locks } from './locks.ts';
 import { loginStatement } from './login-key.ts';
@@ -119,6 +119,11 @@ export class Engine {
       if (this.#isOpen) conversation.online();
     }
     return conversation;
+  }
+
+  /** How far our messages to a user have come. */
+  marks(user: string): MarksRecord {
+    return this.#conversations.get(user)?.marks ?? NEW_CONVERSATION.marks;
   }
 
   /** The answer to the server's nonce. */
