@@ -107,6 +107,9 @@ export interface InboxState {
 
 type Ctx = Context;
 
+/** A note to itself that the pause after a refused commit is over. */
+const TRY_AGAIN = 'try-again';
+
 export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', InboxStatistics> = {
   name: 'actors/inbox',
 
@@ -148,8 +151,9 @@ export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', 
     return request === 'statistics' ? statistics(state) : NO_REPLY;
   },
 
-  handleInfo(info, state) {
+  handleInfo(info, state, ctx) {
     if (isDown(info)) detach(info.pid, state);
+    else if (info === TRY_AGAIN) ctx.requestTurnEnd();
   },
 
   handleTurnEnd(state, ctx) {
@@ -196,25 +200,32 @@ function storeFull(): Refusal {
 // --- planning a commit ------------------------------------------------------------------------------------------
 
 function startCommit(state: InboxState, ctx: Ctx): void {
-  if (state.commit !== undefined || state.queue.length === 0) return;
-  const commit = planCommit(state, ctx);
-  if (isEmpty(commit)) return startCommit(state, ctx);
-  state.commit = commit;
-  state.args.commit(ctx.self, (batch) => writeCommit(commit, state, batch));
+  if (state.commit !== undefined || ctx.clock.monotonicMs() < state.fullUntilMs) return;
+  while (state.queue.length > 0) {
+    const commit = planCommit(state, ctx);
+    if (isEmpty(commit)) continue;
+    state.commit = commit;
+    state.args.commit(ctx.self, (batch) => writeCommit(commit, state, batch));
+    return;
+  }
 }
 
 /** Takes from the queue what fits one commit and decides each item. Refusals are sent at once: they change nothing. */
 function planCommit(state: InboxState, ctx: Ctx): Commit {
   const commit = emptyCommit(stamp(state, ctx));
-  const items =
-    state.queue.length <= LIMITS.commitOperationsMax ? state.queue : state.queue.slice(0, LIMITS.commitOperationsMax);
-  state.queue = items === state.queue ? [] : state.queue.slice(LIMITS.commitOperationsMax);
-  for (const item of items) {
-    if (item.kind === 'submit') planSubmit(item, commit, state, ctx);
-    else if (item.kind === 'acknowledge') planAcknowledge(item, commit, state);
-    else planForget(item, commit, state, ctx);
+  const { queue } = state;
+  let taken = 0;
+  while (taken < queue.length && taken < LIMITS.commitOperationsMax && commit.bytes < LIMITS.commitBytesMax) {
+    planItem(queue[taken++]!, commit, state, ctx);
   }
+  state.queue = taken === queue.length ? [] : queue.slice(taken);
   return commit;
+}
+
+function planItem(item: Queued, commit: Commit, state: InboxState, ctx: Ctx): void {
+  if (item.kind === 'submit') planSubmit(item, commit, state, ctx);
+  else if (item.kind === 'acknowledge') planAcknowledge(item, commit, state);
+  else planForget(item, commit, state, ctx);
 }
 
 /** Server time, made monotone: two messages of one shard never carry times that contradict their order. */
@@ -269,7 +280,8 @@ function refuseSubmit(
   if (!fitsDevices(message, recipient)) {
     return { code: 'APP_DEVICES_CHANGED', devices: recipient.devices.map((device) => device.id) };
   }
-  if (state.queuedBytes + commit.bytes + submitBytes(message) > state.args.queuedBytesMax) return storeFull();
+  const bytesMax = Math.min(state.args.queuedBytesMax, state.args.store.queuedBytesMax);
+  if (state.queuedBytes + commit.bytes + submitBytes(message) > bytesMax) return storeFull();
   for (const device of recipient.devices) {
     if (device.assigned - device.acknowledged >= LIMITS.inboxCountMax)
       return { code: 'APP_INBOX_FULL', retryAfter: 60 };
@@ -457,6 +469,7 @@ function applyAcknowledged(device: Device, recipient: Recipient, seq: number, st
 /** Nothing of the commit was written: take back the numbers, refuse the submissions, try the deletions again. */
 function undoCommit(commit: Commit, state: InboxState, ctx: Ctx): void {
   state.fullUntilMs = ctx.clock.monotonicMs() + LIMITS.storeFullPauseMs;
+  ctx.sendAfter(LIMITS.storeFullPauseMs, TRY_AGAIN);
   ctx.log.error('commit_refused', { reason: 'store full', submissions: commit.submits.length });
   for (const [conversation, { before, known }] of commit.accepted) {
     conversation.accepted = before;

@@ -35,6 +35,8 @@ export const LIMITS = {
   shardMailboxMax: 65_536,
   /** Operations in one commit: bounds the time of a commit and so the latency of the next. */
   commitOperationsMax: 4_096,
+  /** Ciphertext in one commit: far below the free space at which a failed commit counts as a full disk. */
+  commitBytesMax: 8_388_608,
   /** Operations that wait for the next commit. Beyond it, submissions are refused with APP_OVERLOADED. */
   commitQueueMax: 32_768,
   /** Pushed and unacknowledged messages of one device, by count and by bytes. */
@@ -56,7 +58,7 @@ export const LIMITS = {
   pendingCodesMax: 100_000,
   /** Pause asked of a client when the store is full. */
   storeFullRetrySeconds: 5,
-  /** After a refused commit, submissions are refused this long without touching the disk. */
+  /** After a refused commit the disk is left alone for this long; submissions are refused meanwhile. */
   storeFullPauseMs: 1_000,
   /** How long a call between actors may take before the caller gives up. */
   callTimeoutMs: 5_000,

@@ -17,11 +17,11 @@ const VERBS: Readonly<Record<string, Verb>> = {
   },
   chat: {
     summary: 'chat in the terminal: blindbeam chat --as +4915100000001',
-    run: async (argv) => (await load('../client/node/chat/main.js')).runChat([...argv]),
+    run: async (argv) => (await import('../client/node/chat/main.ts')).runChat(argv),
   },
   bench: {
     summary: 'measure: blindbeam bench list',
-    run: async (argv) => (await load('../bench/run.js')).runBench([...argv]),
+    run: async (argv) => (await import('../bench/run.ts')).runBench(argv),
   },
 };
 
@@ -44,7 +44,3 @@ function usage(): string {
   const lines = Object.entries(VERBS).map(([name, { summary }]) => `  ${name.padEnd(8)} ${summary}`);
   return `Usage: blindbeam <verb> [options]\n\n${lines.join('\n')}\n\nblindbeam <verb> --help tells more.\n`;
 }
-
-// Interim, until client/ and bench/ are here.
-// eslint-disable-next-line @typescript-eslint/no-explicit-any
-const load = (path: string): Promise<any> => import(path);

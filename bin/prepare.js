@@ -6,7 +6,7 @@
  */
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -35,12 +35,28 @@ export function requireNode() {
   process.exit(1);
 }
 
-/** Installs the dependencies if they are missing or older than the lock file. */
+/** Installs the dependencies if they are not the ones that the lock file names. */
 export function requireDependencies() {
-  const installed = join(ROOT, 'node_modules', '.package-lock.json');
-  if (modified(installed) >= modified(join(ROOT, 'package-lock.json'))) return;
+  if (isInstalled()) return;
   console.error('Installing the dependencies (once) …');
   run('npm', ['ci', '--no-audit', '--no-fund'], 'the dependencies could not be installed');
+}
+
+/** Packages for other platforms are in the lock file and not on the disk, so optional ones do not count. */
+function isInstalled() {
+  const wanted = readPackages('package-lock.json');
+  const installed = readPackages(join('node_modules', '.package-lock.json'));
+  return Object.entries(wanted).every(
+    ([path, entry]) => path === '' || entry.optional === true || installed[path]?.version === entry.version,
+  );
+}
+
+function readPackages(path) {
+  try {
+    return JSON.parse(readFileSync(join(ROOT, path), 'utf8')).packages ?? {};
+  } catch {
+    return {};
+  }
 }
 
 /** Compiles if a source is newer than the build. */

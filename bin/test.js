@@ -5,7 +5,7 @@
  */
 
 import { spawn } from 'node:child_process';
-import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { requireBuild, requireDependencies, requireNode, ROOT } from './prepare.js';
@@ -20,7 +20,12 @@ const report = join(tmpdir(), `blindbeam-${process.pid}.tap`);
 const reporter = process.stdout.isTTY ? 'base' : 'terse';
 const tap = spawn(
   process.execPath,
-  [join(ROOT, 'node_modules', 'tap', 'bin', 'run.mjs'), `--reporter=${reporter}`, `--output-file=${report}`, ...tests],
+  [
+    realpathSync(join(ROOT, 'node_modules', '.bin', 'tap')),
+    `--reporter=${reporter}`,
+    `--output-file=${report}`,
+    ...tests,
+  ],
   { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] },
 );
 tap.on('exit', (status) => {

@@ -101,6 +101,7 @@ abstract class Wait implements Waiter {
 
   protected settle(): void {
     this.#settled = true;
+    this.kernel.scheduler.noteSettled();
     if (this.#monitor !== null) demonitor(this.kernel, this.#monitor);
     if (this.#timer !== null) this.kernel.timers.cancel(this.#timer);
   }

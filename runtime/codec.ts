@@ -4,7 +4,7 @@
  * Never give it a client's bytes: it allocates what the bytes ask for. Written are plain data (null, booleans, numbers,
  * strings, bigints, arrays, objects), Map, Set, Date, Error, RegExp, typed arrays, and `Pid` and `Ref`. An instance of
  * any other class is written as its own fields and read as a plain object; what has no such meaning (functions,
- * symbols, promises, weak collections, cycles) is refused and not silently dropped.
+ * symbols, promises, weak collections, cycles) is refused and not silently dropped. A key `__proto__` is renamed.
  */
 
 import { addExtension, Packr } from 'msgpackr';
@@ -14,7 +14,7 @@ import { Pid } from './pid.ts';
 import { Ref } from './ref.ts';
 
 // Extension types are part of the stored format: append, never renumber.
-const TYPE = { pid: 1, ref: 2, map: 3, refused: 4 } as const;
+const TYPE = { pid: 1, ref: 2, refused: 3 } as const;
 
 addExtension({
   Class: Pid,
@@ -40,10 +40,11 @@ for (const Class of [Promise, WeakMap, WeakSet, WeakRef]) {
   });
 }
 
-// Objects as maps and not as msgpackr's records: a stream of records needs the same history at both ends, and a
-// message that fails half-way through encoding would leave them apart.
+// Records without a shared history of structures: each encoding holds its own definitions, so a message that fails
+// half-way, a lost one, or a record read years later depends on no other. (msgpackr's plain maps would be as compact
+// and read a Map back as an object.)
 const packr = new Packr({
-  useRecords: false,
+  useRecords: true,
   moreTypes: true,
   copyBuffers: true,
   useBigIntExtension: true,
@@ -67,12 +68,14 @@ export function encode(value: unknown): Uint8Array {
 /**
  * Decodes what `encode` wrote.
  *
- * @param bytes - Borrowed; the result holds no view of it.
+ * @param bytes - Borrowed; the result holds no view of it. Given once for many values and read in place between
+ *   `start` and `end`, it saves a view for each.
  * @throws {RuntimeError} RT_DECODE.
  */
-export function decode(bytes: Uint8Array): unknown {
+export function decode(bytes: Uint8Array, start: number = 0, end: number = bytes.length): unknown {
   try {
-    return packr.unpack(bytes);
+    if (end <= start) throw new RangeError('no bytes');
+    return packr.unpack(bytes, { start, end });
   } catch (cause) {
     throw new RuntimeError('RT_DECODE', `the bytes cannot be decoded: ${(cause as Error).message}`, { cause });
   }

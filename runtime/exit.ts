@@ -10,7 +10,7 @@ import type { Kernel } from './kernel.ts';
 import { linkKeys } from './links.ts';
 import { parsePid } from './pid.ts';
 import { FLAG, type Process } from './process.ts';
-import { dropMonitor, reportDown, sendExit, signalExit } from './relations.ts';
+import { dropMonitor, reportDown, sendExit, signalExit, unlink } from './relations.ts';
 import { PACKET } from './transport.ts';
 
 /** Ends an actor in order. If `terminate` is asynchronous, the actor stays suspended until it settles. */
@@ -45,9 +45,12 @@ export function finishExit(kernel: Kernel, process: Process, reason: ExitReason)
   process.flags |= FLAG.dead;
   process.stopReason = reason;
   kernel.processes.delete(process);
+  if (process.parent === kernel.self) kernel.roots.delete(process);
   if (process.name !== null) kernel.registry.unregister(process.name);
   while (process.timers !== null) kernel.timers.cancel(process.timers);
   dropWatching(kernel, process);
+  // A start is told once: the starter gets the result and not an exit signal as well.
+  if (process.has(FLAG.starting) && process.parent !== null) unlink(kernel, process, process.parent);
   tellLinks(kernel, process, reason);
   while (process.watchers !== null) reportDown(kernel, process.watchers, process.pid, reason);
   process.mailbox.clear();

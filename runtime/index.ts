@@ -1,6 +1,54 @@
 /**
  * An OTP for TypeScript: actors with mailboxes, links, monitors, timers and names on one thread, and the same across
- * the worker threads of a node. It knows nothing of messaging.
+ * the worker threads of a node. It knows nothing of messaging, of sockets and of restarts (those are `supervisors/`).
+ *
+ * A complete program:
+ *
+ * ```ts
+ * import { type Behavior, createNode, isExit, systemClock, systemLoop, systemRandom } from 'blindbeam/runtime';
+ *
+ * const counter: Behavior<{ count: number }, number, 'add', 'read', number> = {
+ *   name: 'counter',
+ *   init: (count) => ({ count }),
+ *   handleCast(_message, state) {
+ *     state.count += 1;
+ *   },
+ *   handleCall: (_request, _from, state) => state.count,
+ * };
+ *
+ * const watcher: Behavior<null, number> = {
+ *   name: 'watcher',
+ *   init(first, ctx) {
+ *     ctx.trapExit(true);
+ *     ctx.spawn(counter, first, { name: 'counter', link: true });
+ *     return null;
+ *   },
+ *   handleInfo(info) {
+ *     if (isExit(info)) console.log('the watcher heard', info.reason);
+ *   },
+ * };
+ *
+ * const node = createNode({
+ *   name: 'example',
+ *   clock: systemClock,
+ *   random: systemRandom,
+ *   loop: systemLoop,
+ *   log: console,
+ * });
+ * node.start(watcher, 40);
+ * node.cast('counter', 'add');
+ * node.cast('counter', 'add');
+ * console.log('the count is', await node.call('counter', 'read', 1_000));
+ *
+ * const pid = node.whereis('counter')!;
+ * node.exit(pid, 'kill');
+ * console.log('it ended with', await node.awaitExit(pid, 1_000));
+ * await node.stop();
+ * ```
+ *
+ * Read in this order: `behavior.ts` (what an author writes), `envelope.ts`, `process.ts` and `mailbox.ts` (what an
+ * actor is), `scheduler.ts` and `turn.ts` (how it runs), `signals.ts` and `exit.ts` (how it ends), `node.ts` (the
+ * whole), and for several threads `transport.ts` and `worker/`.
  */
 
 export {

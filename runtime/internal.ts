@@ -1,7 +1,13 @@
 /**
- * For the runtime's own folders and its tests, not for applications: the parts behind `index.ts`.
+ * For the runtime's own folders, for benchmarks and for tests: the parts behind `index.ts`. No promise of stability.
+ *
+ * Applications and actors import `index.ts`; tests of actors import `testing/`.
  */
 
-export { isPromise } from './exit.ts';
+export { KIND, type Kind } from './envelope.ts';
 export { Kernel } from './kernel.ts';
+export { Mailbox } from './mailbox.ts';
+export { Ring } from './ring.ts';
 export { PACKET, type Packet, type Transport } from './transport.ts';
+export { createMesh, type Mesh } from './worker/mesh.ts';
+export { createRingMemory, RingReader, RingWriter } from './worker/ring.ts';

@@ -8,6 +8,7 @@
 import type { Clock, Logger, Loop, Random } from './contracts.ts';
 import type { Monitor } from './monitors.ts';
 import { Pid } from './pid.ts';
+import type { Process } from './process.ts';
 import { ProcessTable } from './process-table.ts';
 import { Ref, RefSource } from './ref.ts';
 import { Registry } from './registry.ts';
@@ -46,6 +47,8 @@ export class Kernel {
   readonly expected: Map<number, Monitor> = new Map();
   /** Monitors that actors elsewhere made on actors here, by the text of their ref. */
   readonly foreign: Map<string, Monitor> = new Map();
+  /** Actors that the node itself started, in order of start. */
+  readonly roots: Set<Process> = new Set();
   transport: Transport | null = null;
   stopping: boolean = false;
   /** Messages from other workers that a full mailbox here did not take. */

@@ -52,8 +52,7 @@ export class Mailbox {
     }
     const rest = (this.#rest ??= spareRings.pop() ?? new Ring<unknown>(LIMITS.ringChunkValues));
     rest.push(kind);
-    // A ring cannot hold undefined, and undefined is a legal message.
-    rest.push(payload === undefined ? NOTHING : payload);
+    rest.push(payload);
   }
 
   /** Takes the oldest payload; read `kind` before. Only when `count` is not 0. */
@@ -67,8 +66,7 @@ export class Mailbox {
       return payload;
     }
     this.kind = rest.shift() as Kind;
-    const next = rest.shift();
-    this.#payload = next === NOTHING ? undefined : next;
+    this.#payload = rest.shift();
     if (rest.count === 0) this.#giveBack(rest);
     return payload;
   }
@@ -85,5 +83,3 @@ export class Mailbox {
     if (spareRings.length < LIMITS.spareRingCountMax) spareRings.push(rest);
   }
 }
-
-const NOTHING: unique symbol = Symbol('undefined');

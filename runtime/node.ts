@@ -12,7 +12,7 @@ import { KIND, type SendResult, type Target } from './envelope.ts';
 import type { ExitReason, ExitRequest } from './exit-reason.ts';
 import { Kernel, type KernelWork } from './kernel.ts';
 import { linkCount } from './links.ts';
-import { type Pid, samePid } from './pid.ts';
+import type { Pid } from './pid.ts';
 import { FLAG, type Process } from './process.ts';
 import { checkName } from './registry.ts';
 import { exit } from './relations.ts';
@@ -184,7 +184,7 @@ export class RuntimeNode {
    * @returns How many actors had to be killed.
    */
   async stop(allowanceMs: number = 5_000): Promise<number> {
-    const roots = this.#roots();
+    const roots = Array.from(this.kernel.roots, ({ pid }) => pid).reverse();
     for (const pid of roots) {
       this.exit(pid, 'shutdown');
       if ((await this.awaitExit(pid, allowanceMs)) === 'timeout')
@@ -197,14 +197,6 @@ export class RuntimeNode {
     await Promise.all(exits);
     this.kernel.timers.stop();
     return left.length;
-  }
-
-  /** Actors that the node itself started, latest first. */
-  #roots(): Pid[] {
-    const { self, processes } = this.kernel;
-    const roots: Pid[] = [];
-    for (const { parent, pid } of processes.all()) if (parent !== null && samePid(parent, self)) roots.push(pid);
-    return roots.reverse();
   }
 }
 

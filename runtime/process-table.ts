@@ -32,13 +32,16 @@ export class ProcessTable {
     return this.#count;
   }
 
-  /** Takes a free slot and its next creation; `undefined` if LIMITS.processCountMax actors live. */
-  allocate(): { slot: number; creation: number } | undefined {
-    if (this.#count >= LIMITS.processCountMax) return undefined;
+  /** Takes a free slot, and makes its next creation the current one; 0 if LIMITS.processCountMax actors live. */
+  allocate(): number {
+    if (this.#count >= LIMITS.processCountMax) return 0;
     const slot = this.#free.pop() ?? this.#extend();
-    const creation = (this.#creations[slot]! + 1) & CREATION_MASK;
-    this.#creations[slot] = creation;
-    return { slot, creation };
+    this.#creations[slot] = (this.#creations[slot]! + 1) & CREATION_MASK;
+    return slot;
+  }
+
+  creationOf(slot: number): number {
+    return this.#creations[slot]!;
   }
 
   insert(process: Process): void {

@@ -22,7 +22,7 @@ class Chunk<T> {
   }
 }
 
-/** First in, first out. `undefined` is no legal value: it is how `shift` says empty. */
+/** First in, first out. If it may hold `undefined`, ask `count` before `shift`, which says empty the same way. */
 export class Ring<T> {
   readonly #capacity: number;
   #first: Chunk<T>;

@@ -35,6 +35,10 @@ export class Scheduler {
   #armed: boolean = false;
   #running: boolean = false;
   #turnCount: number = 0;
+  // Whether this turn settled a promise that somebody awaits.
+  #settled: boolean = false;
+  // End of the slice of the turns that follow each other without giving the loop back; 0 at the first of them.
+  #deadlineMs: number = 0;
 
   constructor(loop: Loop, clock: Clock, work: SchedulerWork) {
     this.#loop = loop;
@@ -73,6 +77,11 @@ export class Scheduler {
     return this.#running;
   }
 
+  /** Notes that an awaited promise was settled: its actor will be ready as soon as promises had their say. */
+  noteSettled(): void {
+    this.#settled = true;
+  }
+
   /** Arranges for a turn soon, if none is arranged. */
   wake(): void {
     if (this.#armed) return;
@@ -100,15 +109,27 @@ export class Scheduler {
     this.#running = true;
     this.#turnCount += 1;
     for (const hook of this.#turnStartHooks) hook();
-    const deadlineMs = this.#clock.monotonicMs() + LIMITS.sliceMsMax;
-    let timeLeft = true;
+    if (this.#deadlineMs === 0) this.#deadlineMs = this.#clock.monotonicMs() + LIMITS.sliceMsMax;
+    let timeLeft = this.#clock.monotonicMs() < this.#deadlineMs;
     for (let round = 0; round < LIMITS.turnEndRoundsMax && timeLeft; round += 1) {
-      timeLeft = this.#runReady(deadlineMs);
+      timeLeft = this.#runReady(this.#deadlineMs);
       this.#runTurnEnds();
       if (this.#ready.count === 0 && this.#turnEnds.length === 0) break;
     }
     for (const hook of this.#turnEndHooks) hook();
     this.#running = false;
+    this.#arrange(timeLeft);
+  }
+
+  /** What comes after a turn: another one soon, another one after sockets were read, or nothing. */
+  #arrange(timeLeft: boolean): void {
+    const settled = this.#settled;
+    this.#settled = false;
+    if (settled && timeLeft && this.#loop.soon !== undefined && !this.#armed) {
+      this.#armed = true;
+      return this.#loop.soon(this.#onDefer);
+    }
+    this.#deadlineMs = 0;
     if (this.#ready.count > 0 || this.#turnEnds.length > 0) this.wake();
     else if (!this.#armed) for (const hook of this.#idleHooks) hook();
   }

@@ -16,7 +16,7 @@ import { Mailbox } from './mailbox.ts';
 import { Pid } from './pid.ts';
 import { FLAG, Process } from './process.ts';
 import { checkName } from './registry.ts';
-import { linkBoth, monitor, unlink } from './relations.ts';
+import { demonitor, linkBoth, monitor } from './relations.ts';
 
 const NO_OPTIONS: SpawnOptions = Object.freeze({});
 
@@ -46,10 +46,11 @@ export function startLink(
   const taken = options.name === undefined ? undefined : kernel.registry.whereis(options.name);
   if (taken !== undefined) return { error: fromThrown(nameTaken(options.name!)) };
   const process = create(kernel, behavior, args, options, starter?.pid ?? kernel.self);
-  if (starter !== null) linkBoth(starter, process);
+  if (starter === null) kernel.roots.add(process);
+  else linkBoth(starter, process);
   if (starter !== null && options.monitor === true) monitor(kernel, starter, process.pid, null);
   const pending = runInit(kernel, process);
-  return pending === undefined ? outcome(process) : pending.then(() => outcome(process));
+  return pending === undefined ? outcome(process) : outcomeOf(kernel, process, pending);
 }
 
 /** Runs `init`. If it is asynchronous, the actor is suspended until the returned promise settles; it never rejects. */
@@ -77,9 +78,25 @@ function finishInit(kernel: Kernel, process: Process, state: unknown): undefined
 
 function failInit(kernel: Kernel, process: Process, reason: ExitReason): undefined {
   if (process.has(FLAG.dead)) return;
-  // Told once: the starter gets the result and not an exit signal as well.
-  if (process.parent !== null) unlink(kernel, process, process.parent);
   finishOwn(kernel, process, reason);
+}
+
+/** Waits for `init` or for the end of the actor, whichever comes first: a killed one may never settle its `init`. */
+function outcomeOf(kernel: Kernel, process: Process, pending: Promise<void>): Promise<StartResult> {
+  return new Promise((resolve) => {
+    const finish = (): void => resolve(outcome(process));
+    const none = (): void => {};
+    const made = monitor(kernel, null, process.pid, {
+      onDown: finish,
+      onReply: none,
+      onRefused: none,
+      onTimeout: none,
+    });
+    void pending.then(() => {
+      demonitor(kernel, made);
+      finish();
+    });
+  });
 }
 
 function outcome(process: Process): StartResult {
@@ -97,12 +114,13 @@ function create(
   const { name, mailboxMax = LIMITS.mailboxCountMax } = options;
   if (!(mailboxMax >= 1)) throw new RangeError(`"mailboxMax" expected at least 1, got ${mailboxMax}`);
   if (name !== undefined) checkFree(kernel, name);
-  const place = kernel.processes.allocate();
-  if (place === undefined) throw new RuntimeError('RT_PROCESS_LIMIT', 'the worker holds as many actors as it may');
-  const pid = new Pid(kernel.name, kernel.worker, place.slot, place.creation);
+  const { processes } = kernel;
+  const slot = processes.allocate();
+  if (slot === 0) throw new RuntimeError('RT_PROCESS_LIMIT', 'the worker holds as many actors as it may');
+  const pid = new Pid(kernel.name, kernel.worker, slot, processes.creationOf(slot));
   const process = new Process(pid, behaviorSlotOf(behavior), args, new Mailbox(mailboxMax), parent);
   process.context = new ActorContext(kernel, process);
-  kernel.processes.insert(process);
+  processes.insert(process);
   if (name !== undefined) kernel.registry.register(name, process);
   return process;
 }

@@ -15,7 +15,7 @@ import type { Kernel } from './kernel.ts';
 import { LIMITS } from './limits.ts';
 import { hasLink, withoutLink } from './links.ts';
 import type { Monitor } from './monitors.ts';
-import { samePid } from './pid.ts';
+import { type Pid, samePid } from './pid.ts';
 import { FLAG, type Process } from './process.ts';
 import { linkKeyOf } from './relations.ts';
 import { deliverAlways } from './routing.ts';
@@ -140,18 +140,24 @@ function drainSignals(kernel: Kernel, process: Process): void {
 }
 
 function receive(kernel: Kernel, process: Process, signal: ExitSignal): void {
-  const key = linkKeyOf(kernel, signal.from);
-  const linkedByPid = hasLink(process.links, signal.from);
   const effect = receiveExit(signal, {
     trapsExits: process.has(FLAG.trapExit),
     fromSelf: samePid(signal.from, process.pid),
     fromParent: process.parent !== null && samePid(signal.from, process.parent),
-    linked: linkedByPid || hasLink(process.links, key),
+    linked: signal.byLink && takeLink(kernel, process, signal.from),
   });
-  if (signal.byLink) process.links = withoutLink(process.links, linkedByPid ? signal.from : key);
   if (effect.type === 'message') deliverExit(kernel, process, signal, effect.reason);
   else if (effect.type === 'end') finishExit(kernel, process, effect.reason);
-  else if (effect.type === 'terminate') endForParent(kernel, process, effect.reason);
+  else if (effect.type === 'terminate') endForParent(kernel, process, effect.reason, signal.byLink);
+}
+
+/** Removes the link to `from`, whose end it has just told. Returns whether there was one. */
+function takeLink(kernel: Kernel, process: Process, from: Pid): boolean {
+  // A near sender gives its own pid object, which is its key although it is no longer found in the table.
+  const key = hasLink(process.links, from) ? from : linkKeyOf(kernel, from);
+  const linked = hasLink(process.links, key);
+  process.links = withoutLink(process.links, key);
+  return linked;
 }
 
 function deliverExit(kernel: Kernel, process: Process, signal: ExitSignal, reason: ExitReason): void {
@@ -160,8 +166,12 @@ function deliverExit(kernel: Kernel, process: Process, signal: ExitSignal, reaso
 }
 
 /** An open handler is left to finish first: its `terminate` must find the state whole. A start is not. */
-function endForParent(kernel: Kernel, process: Process, reason: ExitReason): void {
-  if (process.has(FLAG.exiting)) return;
+function endForParent(kernel: Kernel, process: Process, reason: ExitReason, parentEnded: boolean): void {
+  if (process.has(FLAG.exiting)) {
+    // Nobody is left who would lose patience with a `terminate` that does not end.
+    if (parentEnded) finishExit(kernel, process, reason);
+    return;
+  }
   if (process.has(FLAG.starting)) return finishExit(kernel, process, reason);
   if (process.has(FLAG.suspended)) process.stopReason = reason;
   else terminate(kernel, process, reason);

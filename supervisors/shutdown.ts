@@ -9,14 +9,13 @@ import { LIMITS } from './limits.ts';
 /**
  * Ends one child and resolves when it is gone.
  *
- * The link is removed first, so that the supervisor gets no `Exit` for an end that it caused itself; the wait is a
- * monitor, which also covers a child that unlinked itself.
+ * The wait is a monitor, which also covers a child that unlinked itself. The link stays, so that a supervisor that is
+ * killed while it waits takes the child along; the `Exit` that comes of it is from nobody the supervisor still knows.
  *
  * @returns The exit reason; `'noproc'` if the child had already ended.
- * Source: supervisor.erl, which does the same with monitor_child and a receive.
+ * Source: OTP's supervisor, shutdown of a child. Differs: OTP unlinks first and may leave an orphan.
  */
 export async function stopChild(ctx: Context, pid: Pid, shutdown: Shutdown): Promise<ExitReason> {
-  ctx.unlink(pid);
   if (shutdown === 'brutal_kill') {
     ctx.exit(pid, 'kill');
     return endOf(ctx, pid);

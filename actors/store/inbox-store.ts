@@ -98,6 +98,8 @@ export interface StoreBatch {
 }
 
 export interface InboxStore {
+  /** Bytes of undelivered messages that the disk allows now; Infinity while it is not known to be short. */
+  readonly queuedBytesMax: number;
   /** Runs `write` at once, then commits what it collected. See promises 1, 2 and 4. */
   commit(write: (batch: StoreBatch) => void): Promise<CommitResult>;
   /** Entries with `after < seq <= through`, ascending, until `countMax` or `bytesMax` of ciphertext is reached; at least one if there is one. */

@@ -20,6 +20,7 @@ import type {
 type Write = () => void;
 
 export class MemoryStore implements InboxStore {
+  readonly queuedBytesMax: number = Infinity;
   readonly #entries = new Map<string, InboxEntry[]>();
   readonly #acknowledged = new Map<string, number>();
   readonly #conversations = new Map<string, ConversationRecord>();

@@ -72,7 +72,7 @@ for (const kind of ['prekey', 'ratchet'] as const) {
   t.test(`${kind}: a mutated message is refused or is a message of its own bytes`, async (t) => {
     const pick = seededIntegers(`mutations of ${kind}`);
     const seen = new Map<string, number>();
-    for (let round = 0; round < 20_000; round++) {
+    for (let round = 0; round < 8_000; round++) {
       const mutated = new Uint8Array(sample);
       for (let changes = pick(4); changes >= 0; changes--) mutated[pick(mutated.length)] = pick(256);
       const outcome = roundTrip(kind, mutated.subarray(0, pick(8) === 0 ? pick(mutated.length) : mutated.length));
@@ -86,10 +86,12 @@ for (const kind of ['prekey', 'ratchet'] as const) {
 
   t.test(`${kind}: random bytes after a right version byte`, async (t) => {
     const pick = seededIntegers(`noise for ${kind}`);
+    const seen = new Set<string>();
     for (let round = 0; round < 2_000; round++) {
       const noise = Uint8Array.from({ length: 1 + pick(120) }, () => pick(256));
-      t.match(roundTrip(kind, noise.with(0, 0x34)), /^SIG_|^same$/);
+      seen.add(roundTrip(kind, noise.with(0, 0x34)));
     }
+    t.same([...seen], ['SIG_MALFORMED']);
   });
 
   t.test(`${kind}: versions`, async (t) => {

@@ -17,7 +17,7 @@ import { ProtobufReader, ProtobufWriter } from './protobuf.ts';
 
 /** Session version 3 is X3DH with the Double Ratchet. */
 export const sessionVersion = 3;
-/** The low half says 4, as the recordings do: version 4 is the hybrid handshake, which we refuse by its version and not as damage. */
+/** The low half says 4, as the recordings do: of version 4, the hybrid handshake, we know so much as to refuse it. */
 export const currentVersionByte: number = (sessionVersion << 4) | 4;
 
 const blockBytes = 16;

@@ -164,6 +164,18 @@ t.test('a chain ends before its counter wraps', async (t) => {
   t.equal(codeOf(at(LIMITS.uint32Max)), 'SIG_TOO_FAR');
 });
 
+t.test('an agreement that fails is a bad key, wherever it is made', async (t) => {
+  const zero = new Uint8Array(33).with(0, 5);
+  const { initiator } = createPair();
+  t.equal(codeOf(createInitiatorState(random(32), zero, random)), 'SIG_BAD_KEY');
+  t.equal(codeOf(prepareReceive(initiator, { ratchetKey: zero, counter: 0, previousCounter: 0 }, 10)), 'SIG_BAD_KEY');
+  const reception = must(
+    prepareReceive(initiator, { ratchetKey: generateKeyPair(random).publicKey, counter: 0, previousCounter: 0 }, 10),
+  );
+  const chain = { ...reception.chain, ratchetKey: zero };
+  t.equal(codeOf(completeReceive(initiator, { ...reception, chain }, random)), 'SIG_BAD_KEY');
+});
+
 t.test('without its sending chain a state reads, and sends again after a turn', async (t) => {
   let { initiator, responder } = createPair();
   const there = send(initiator, 2);

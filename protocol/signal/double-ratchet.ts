@@ -54,7 +54,7 @@ export interface RatchetFields {
   readonly rootKey: Uint8Array;
   /** Ours: its public half is in what we send, its private half answers the peer's next turn. */
   readonly ratchetKeyPair: KeyPair;
-  /** Absent in a responder that has received nothing, and after `withoutSending`: nothing is sent until the next turn. */
+  /** Absent before a responder's first message and after `withoutSending`: nothing is sent until the next turn. */
   readonly sending: SendingChain | undefined;
   /** The last counter of our previous sending chain, 0 where there was none. */
   readonly previousCounter: number;
@@ -112,7 +112,7 @@ export function createResponderState(rootKey: Uint8Array, signedPreKey: KeyPair)
   });
 }
 
-/** One message's place and seed, and the state after it. SIG_NO_SESSION without a sending chain; SIG_CHAIN_EXHAUSTED. */
+/** A message's place and seed, and the state after it. SIG_NO_SESSION without a sending chain; SIG_CHAIN_EXHAUSTED. */
 export function prepareSend(
   state: RatchetState,
 ): { state: RatchetState; header: RatchetHeader; seed: Uint8Array } | SignalError {
@@ -179,8 +179,8 @@ export function completeReceive(
 }
 
 /**
- * The same state without its sending chain, so that it encrypts nothing until the peer's next turn gives it a fresh one.
- * For states that may be older than what was sent from them: a key used twice shows its plaintexts.
+ * The same state without its sending chain: it encrypts nothing until the peer's next turn gives it a fresh one. For
+ * states that may be older than what was sent from them: a key used twice tells about both plaintexts.
  */
 export function withoutSending(state: RatchetState): RatchetState {
   return new RatchetState({ ...state, sending: undefined });
@@ -217,7 +217,7 @@ function takeSkipped(chain: ReceiverChain, counter: number): ChainRead | SignalE
   return { seed: chain.skipped[index]!.seed, chain: { ...chain, skipped: chain.skipped.toSpliced(index, 1) } };
 }
 
-/** Advances to `counter`, keeping the seeds passed over: the newest `LIMITS.skippedKeyCountMax`, older ones underived. */
+/** Advances to `counter` and keeps the seeds passed over, the newest `LIMITS.skippedKeyCountMax` of them. */
 function skipTo(chain: ReceiverChain, counter: number): ReceiverChain {
   const keptFrom = counter - LIMITS.skippedKeyCountMax;
   const passed: SkippedKey[] = [];

@@ -6,6 +6,7 @@
  * changes nothing; and once the network behaves, both ends agree on one session.
  */
 import t from 'tap';
+import { samePublicBytes } from './bytes.ts';
 import { decodePreKeyMessage, decodeRatchetMessage } from './ciphertext.ts';
 import { isSignalError } from './errors.ts';
 import { LIMITS } from './limits.ts';
@@ -15,7 +16,7 @@ import { codeOf, must } from './testing/outcome.ts';
 import { toHex } from './testing/transcripts.ts';
 
 const seedCount = 300;
-const stepCount = 60;
+const stepCount = 45;
 
 interface Underway extends Envelope {
   readonly from: 0 | 1;
@@ -80,7 +81,7 @@ class World {
   receive(envelope: Underway): void {
     const device = this.devices[1 - envelope.from]!;
     const before = device.record;
-    const bytesBefore = before && toHex(encodeSessionRecord(before));
+    const bytesBefore = before && encodeSessionRecord(before);
     const outcome = envelope.type === 'ratchet' && before === undefined ? undefined : device.receive(envelope);
     if (outcome === envelope.text) {
       if (envelope.delivered) throw new Error('a repeated message was read again');
@@ -90,7 +91,8 @@ class World {
       this.account(envelope, codeOf(outcome));
       if (device.record !== before) throw new Error('a failure replaced the record');
     }
-    if (before && toHex(encodeSessionRecord(before)) !== bytesBefore) throw new Error('a record was changed in place');
+    if (before && !samePublicBytes(encodeSessionRecord(before), bytesBefore!))
+      throw new Error('a record was changed in place');
   }
 
   /** A refusal must have its reason: the message came before, or its one-time pre-key went to another offer. */
@@ -143,7 +145,7 @@ t.test(`${seedCount} seeds of ${stepCount} steps`, async (t) => {
     for (const name of Object.keys(total) as (keyof typeof total)[]) total[name] += world.counts[name];
   }
   t.comment(JSON.stringify(total));
-  t.ok(total.read > 20 * seedCount, 'most messages are read');
+  t.ok(total.read > 15 * seedCount, 'most messages are read');
   t.ok(total.repeated > seedCount, 'repetition happens');
   t.ok(total.initiated > 2 * seedCount, 'sessions are started more than once');
   t.ok(total.refused > 0 && total.refused < total.read / 100, `offers that lost their pre-key: ${total.refused}`);

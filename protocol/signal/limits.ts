@@ -16,23 +16,23 @@ export const LIMITS = {
   /**
    * The same, where an archived session is tried for a ratchet key that it has never seen. All of the archive may be
    * tried for one message, and together it may cost a forger's victim no more than one full jump. A late message of a
-   * superseded session is near the start of its chain, or in a chain that is known already, for which the full jump holds.
+   * superseded session is near the start of its chain, or in a known chain, for which the full jump holds.
    */
   archivedForwardJumpCountMax: 625,
 
-  /** Unused message keys kept in one receiving chain; beyond it the oldest are forgotten. Also the price in disk: 36 B each. */
+  /** Unused message keys kept in one receiving chain, 36 B each at rest; beyond it the oldest are forgotten. */
   skippedKeyCountMax: 2_000,
 
   /** Receiving chains kept in one session: late messages survive this many turns of the ratchet, less one. */
   receiverChainCountMax: 5,
 
-  /** Superseded sessions kept in one record, newest first; simultaneous initiation needs one, restored backups a few. */
+  /** Superseded sessions kept in one record: simultaneous initiation needs one, restored backups a few. */
   archivedSessionCountMax: 40,
 
   /** Content of one message before padding. Four times a transport message (16 KiB): media travel apart. */
   plaintextBytesMax: 65_536,
 
-  /** A whole ciphertext message: `plaintextBytesMax`, one block of padding, and less than 256 bytes of headers, twice nested. */
+  /** A whole ciphertext message: `plaintextBytesMax`, one block of padding, and less than 256 bytes of headers. */
   messageBytesMax: 65_808,
 
   /** The trailer of a ratchet message: HMAC-SHA-256 cut to 64 bits, as session version 3 has it. */
@@ -43,7 +43,7 @@ export const LIMITS = {
   privateKeyBytes: 32,
   signatureBytes: 64,
 
-  /** Registration ids are 14-bit, without 0 and the topmost few, as other implementations and `docs/protocol.md` expect. */
+  /** Registration ids are 14-bit without 0 and the topmost few, as `docs/protocol.md` and other clients expect. */
   registrationIdMin: 1,
   registrationIdMax: 16_380,
 
@@ -63,10 +63,10 @@ export const LIMITS = {
   /** A receiving chain at rest without its skipped keys: ratchet key, chain key, counter and their field headers. */
   receiverChainHeadBytesMax: 96,
 
-  /** A session at rest without its chains: identities, base key, root key, our ratchet key pair, sending chain, pending offer. */
+  /** A session at rest without its receiving chains: five public keys, three secrets, five numbers, field headers. */
   sessionHeadBytesMax: 384,
 
-  /** A whole record at rest: every session full. Reached only by a correspondent who tries; a usual record has 400 bytes. */
+  /** A whole record at rest, every session full: only a correspondent who tries gets there. A usual one has 400 bytes. */
   recordBytesMax: 15_000_000,
 } as const;
 Object.freeze(LIMITS);

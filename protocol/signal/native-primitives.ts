@@ -11,7 +11,8 @@
  *
  * Hence keys travel as JWK; the objects of private keys are cached by the identity of the caller's array, which saves
  * the second multiplication of each ratchet key and two of each session; those of the last few public keys are cached
- * by value, as a handshake uses one four times and a turn uses one twice; and HMAC is written over the one-shot hash. Read next: `keys.ts`.
+ * by value, as a handshake uses one four times and a turn uses one twice; and HMAC is written over the one-shot hash.
+ * Read next: `keys.ts`.
  */
 import type { EdwardsArithmetic, Primitives } from './primitives.ts';
 

@@ -4,11 +4,12 @@
  * Ids are chosen by the caller, who stores the private halves and uploads the public ones. Nothing here decides when to
  * rotate or refill. Source: X3DH, section 3.2 (publishing keys). Read next: `handshake.ts`.
  */
-import { generateKeyPair, type KeyPair } from './keys.ts';
+import { requireBytes, requireInteger } from './bytes.ts';
+import { signalError, type SignalError } from './errors.ts';
+import { generateKeyPair, isValidPublicKey, type KeyPair } from './keys.ts';
 import { LIMITS } from './limits.ts';
-import { requireInteger } from './bytes.ts';
 import type { RandomBytes } from './primitives.ts';
-import { xeddsaSign } from './xeddsa.ts';
+import { xeddsaSign, xeddsaVerify } from './xeddsa.ts';
 
 /** One device's own identity. */
 export interface LocalIdentity {
@@ -31,14 +32,14 @@ export interface OneTimePreKey {
   readonly keyPair: KeyPair;
 }
 
-/** The public half of it all, as the server hands it out for one device. Untrusted until `initiateSession` has checked it. */
+/** The public half of it all, as the server hands it out for one device. Untrusted: `initiateSession` checks it. */
 export interface PreKeyBundle {
   readonly registrationId: number;
   readonly deviceId: number;
   /** 33 bytes. */
   readonly identityKey: Uint8Array;
   readonly signedPreKey: { readonly id: number; readonly publicKey: Uint8Array; readonly signature: Uint8Array };
-  /** Absent where the server has run out: the first message can then be replayed until the signed pre-key is rotated. */
+  /** Absent where the server has run out: the first message can then be replayed, see `SECURITY.md`. */
   readonly oneTimePreKey?: { readonly id: number; readonly publicKey: Uint8Array } | undefined;
 }
 
@@ -78,4 +79,30 @@ export function generateOneTimePreKeys(firstId: number, count: number, random: R
   requireInteger('count', count, 0, LIMITS.oneTimePreKeyBatchCountMax);
   requireInteger('firstId', firstId, LIMITS.preKeyIdMin, LIMITS.preKeyIdMax - Math.max(0, count - 1));
   return Array.from({ length: count }, (_, index) => ({ id: firstId + index, keyPair: generateKeyPair(random) }));
+}
+
+/**
+ * Why a fetched bundle may not be used, or undefined where it may: ids that are none, keys that are weak, a signed
+ * pre-key that the identity did not sign. Whether the identity is the right one is for its user to know.
+ *
+ * @returns SIG_MALFORMED, SIG_BAD_KEY, SIG_BAD_SIGNATURE.
+ *
+ * Source: X3DH, section 3.3.
+ */
+export function refuseBundle(bundle: PreKeyBundle): SignalError | undefined {
+  const { registrationId, identityKey, signedPreKey, oneTimePreKey } = bundle;
+  requireBytes('bundle.identityKey', identityKey);
+  requireBytes('bundle.signedPreKey.publicKey', signedPreKey.publicKey);
+  requireBytes('bundle.signedPreKey.signature', signedPreKey.signature);
+  if (oneTimePreKey !== undefined) requireBytes('bundle.oneTimePreKey.publicKey', oneTimePreKey.publicKey);
+  const ids = [registrationId, signedPreKey.id, oneTimePreKey?.id ?? 0];
+  const keys = [identityKey, signedPreKey.publicKey, oneTimePreKey?.publicKey ?? identityKey];
+  if (!ids.every(isUint32)) return signalError('SIG_MALFORMED');
+  if (!keys.every(isValidPublicKey)) return signalError('SIG_BAD_KEY');
+  const signed = xeddsaVerify(identityKey, signedPreKey.publicKey, signedPreKey.signature);
+  return signed ? undefined : signalError('SIG_BAD_SIGNATURE');
+}
+
+function isUint32(value: number): boolean {
+  return Number.isInteger(value) && value >= 0 && value <= LIMITS.uint32Max;
 }

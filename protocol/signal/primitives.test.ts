@@ -148,3 +148,30 @@ t.test('torsion does not divide the providers', async (t) => {
   t.ok(ed25519.verify(signature, message, point, { zip215: false }), 'the cofactored check accepts it');
   for (const provider of providers) t.notOk(provider.verifyEd25519(point, message, signature), provider.name);
 });
+
+t.test('the native provider is used only where it is right', async (t) => {
+  const genuine = process.getBuiltinModule('node:crypto');
+  const flip = (bytes: Uint8Array): Uint8Array => bytes.with(0, bytes[0]! ^ 1);
+  const imitations: Record<string, object | undefined> = {
+    'no module': undefined,
+    'an agreement that is wrong': { ...genuine, diffieHellman: () => flip(random(32)) },
+    'a private key that is not imported as it is': {
+      ...genuine,
+      createPrivateKey: () => genuine.generateKeyPairSync('x25519').privateKey,
+    },
+    'a public part that is believed instead of computed': {
+      ...genuine,
+      createPrivateKey: (options: { key: { x: string } }) =>
+        Object.create(genuine.createPrivateKey(options as never), { export: { value: () => ({ x: options.key.x }) } }),
+      diffieHellman: () => fromHex('4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742'),
+    },
+    'no one-shot hash': { ...genuine, hash: undefined },
+  };
+  const { createNativePrimitives } = await import('./native-primitives.ts');
+  for (const [name, imitation] of Object.entries(imitations)) {
+    t.intercept(process, 'getBuiltinModule', { value: () => imitation, configurable: true });
+    t.equal(createNativePrimitives(noblePrimitives.edwards), undefined, name);
+  }
+  t.intercept(process, 'getBuiltinModule', { value: () => ({ ...genuine }), configurable: true });
+  t.equal(createNativePrimitives(noblePrimitives.edwards)?.name, 'native', 'and with the genuine functions it is');
+});

@@ -20,7 +20,7 @@ import { createNativePrimitives } from './native-primitives.ts';
 /** Fresh bytes from a cryptographically strong source (or a recorded one, in tests), owned by the caller. */
 export type RandomBytes = (length: number) => Uint8Array;
 
-/** Arithmetic on edwards25519 that XEdDSA needs beyond a plain signature scheme. Scalars are 32 bytes, little endian. */
+/** Arithmetic on edwards25519 that XEdDSA needs beyond Ed25519. Scalars are 32 bytes, little endian. */
 export interface EdwardsArithmetic {
   /** `scalar · B`, encoded in 32 bytes. `scalar` is secret and taken modulo the group order; it must not be 0 there. */
   multiplyBase(scalar: Uint8Array): Uint8Array;
@@ -30,7 +30,7 @@ export interface EdwardsArithmetic {
   negate(scalar: Uint8Array): Uint8Array;
   /** A 64-byte hash modulo the group order, 32 bytes. */
   reduce(hash: Uint8Array): Uint8Array;
-  /** The Edwards encoding of the point with Montgomery coordinate `u` and the given sign of x; `u` canonical and not -1. */
+  /** The Edwards encoding of the point with Montgomery coordinate `u` (canonical, not -1) and the given sign of x. */
   fromMontgomery(u: Uint8Array, negativeX: boolean): Uint8Array;
 }
 

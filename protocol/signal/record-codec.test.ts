@@ -111,6 +111,51 @@ t.test('bounds: archived sessions, receiving chains, skipped keys, whole size', 
   t.equal(codeOf(decodeSessionRecord(new Uint8Array(LIMITS.recordBytesMax + 1).fill(1))), 'SIG_MALFORMED');
 });
 
+/** The fields of a session by number, in the order in which they are written. */
+type Fields = readonly (readonly [field: number, value: number | Uint8Array])[];
+
+function recordOf(fields: Fields): Uint8Array {
+  const session = new ProtobufWriter(512);
+  for (const [field, value] of fields) {
+    if (typeof value === 'number') session.uint32(field, value);
+    else session.bytes(field, value);
+  }
+  return new ProtobufWriter(512).byte(1).bytes(1, session.finish()).finish();
+}
+
+t.test('each field of a session must be there and have its form', async (t) => {
+  const session = samples['offering, with a one-time pre-key']!.current!;
+  const { ratchet, pending } = session;
+  const fields: Fields = [
+    [1, session.baseKey],
+    [2, session.localIdentityKey],
+    [3, session.remoteIdentityKey],
+    [4, session.remoteRegistrationId],
+    [5, ratchet.rootKey],
+    [6, ratchet.ratchetKeyPair.publicKey],
+    [7, ratchet.ratchetKeyPair.privateKey],
+    [8, ratchet.sending!.chainKey],
+    [9, ratchet.sending!.counter],
+    [10, ratchet.previousCounter],
+    [12, pending!.signedPreKeyId],
+    [13, pending!.oneTimePreKeyId!],
+  ];
+  t.equal(toHex(recordOf(fields)), toHex(encodeSessionRecord(samples['offering, with a one-time pre-key']!)));
+  for (const [field, value] of fields) {
+    const without = fields.filter(([other]) => other !== field);
+    t.equal(roundTrip(recordOf(without)), field === 13 ? 'same' : 'SIG_MALFORMED', `without field ${field}`);
+    if (typeof value === 'number') continue;
+    for (const wrong of [value.subarray(1), new Uint8Array([...value, 0]), new Uint8Array(0)]) {
+      const changed = fields.map((entry) => (entry[0] === field ? ([field, wrong] as const) : entry));
+      t.equal(roundTrip(recordOf(changed)), 'SIG_MALFORMED', `field ${field} of ${wrong.length} bytes`);
+    }
+  }
+  const neither = fields.filter(([field]) => field !== 8 && field !== 9);
+  t.equal(roundTrip(recordOf(neither)), 'same', 'a sending chain may be absent as a whole');
+  t.equal(roundTrip(recordOf(fields.filter(([field]) => field < 12))), 'same', 'and so may the offer');
+  t.equal(roundTrip(recordOf([...fields, [14, 0]])), 'SIG_MALFORMED', 'a field that we do not know');
+});
+
 t.test('a later layout is told from damage', async (t) => {
   const bytes = encodeSessionRecord(samples['in conversation']!);
   t.equal(roundTrip(bytes.with(0, 2)), 'SIG_UNSUPPORTED_VERSION');

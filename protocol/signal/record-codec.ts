@@ -4,8 +4,10 @@
  *   record    version byte 01 ‖ [1 open session] · 2 archived session, newest first …
  *   session   1 base key · 2 local identity · 3 remote identity · 4 remote registration id · 5 root key
  *             · 6 ratchet public key · 7 ratchet private key · [8 sending chain key · 9 its counter]
- *             · 10 previous counter · 11 receiving chain, oldest first … · [12 signed pre-key id · [13 one-time pre-key id]]
- *   chain     1 ratchet key · 2 chain key · 3 counter · [4 skipped keys: counter, 4 bytes big endian ‖ seed, 32 bytes …]
+ *             · 10 previous counter · 11 receiving chain, oldest first …
+ *             · [12 signed pre-key id · [13 one-time pre-key id]]
+ *   chain     1 ratchet key · 2 chain key · 3 counter
+ *             · [4 skipped keys: counter, 4 bytes big endian ‖ seed, 32 bytes …]
  *
  * The bytes hold secrets in the clear: encrypting them at rest is the store's business. What decodes re-encodes to the
  * same bytes. A release that changes the layout writes version 2 and goes on reading 1. Read next: `session-record.ts`.

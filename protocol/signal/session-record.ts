@@ -125,8 +125,8 @@ export function remoteIdentityKey(record: SessionRecord): Uint8Array | undefined
 }
 
 /**
- * The registration id that the open session's peer gave; another one than before hints at a new installation. It travels
- * outside the MAC: a hint, where `remoteIdentityKey` is proof.
+ * The registration id that the open session's peer gave; another one than before hints at a new installation. It
+ * travels outside the MAC: a hint, where `remoteIdentityKey` is proof.
  */
 export function remoteRegistrationId(record: SessionRecord): number | undefined {
   return (record.current ?? record.archived[0])?.remoteRegistrationId;

@@ -123,6 +123,12 @@ t.test('a bundle that the server tampered with is refused', async (t) => {
   }
 });
 
+t.test('a bundle that is not bytes is a wrong call, by the name of its field', async (t) => {
+  const [alice, bob] = [new Device('bundle/alice'), new Device('bundle/bob')];
+  const wrong = { ...bob.bundle(), identityKey: '05' as never };
+  t.throws(() => initiateSession(alice.local, wrong, undefined, alice.random), { message: /"bundle.identityKey"/ });
+});
+
 t.test('unknown pre-keys', async (t) => {
   const [alice, bob] = [new Device('unknown/alice'), new Device('unknown/bob', 1)];
   alice.initiate(bob.bundle(100));
@@ -209,6 +215,11 @@ t.test('both start at once, and agree on one session', async (t) => {
   }
   t.same(alice.record!.current!.baseKey, bob.record!.current!.baseKey, 'the same session is open at both ends');
   t.equal(alice.send('settled').type, 'ratchet');
+  for (const { record } of [alice, bob]) {
+    const keys = [record!.current!, ...record!.archived].map(({ baseKey }) => toHex(baseKey));
+    t.equal(new Set(keys).size, 2, 'both sessions are there');
+    t.equal(keys.length, 2, 'and each once');
+  }
 });
 
 t.test('archived sessions: the bound is kept, one more drops the oldest', async (t) => {
@@ -262,6 +273,10 @@ t.test('a closed record reads and does not send, until a new session', async (t)
   t.equal(codeOf(encrypt(bob.record, bob.local, new Uint8Array(1))), 'SIG_NO_SESSION');
   t.equal(bob.receive(underway), 'under way');
   t.notOk(hasSession(bob.record), 'a late message does not open it');
+  const other = createConversation('closed, then turned');
+  other.bob.record = closeSession(other.bob.record!);
+  t.equal(other.bob.receive(other.alice.send('a turn')), 'a turn');
+  t.notOk(hasSession(other.bob.record), 'nor does one that turns the ratchet');
   bob.initiate(alice.bundle());
   t.equal(bob.receive(alice.send('still the old one')), 'still the old one');
   t.not(
@@ -320,6 +335,24 @@ t.test('outputs are the caller’s own: changing them changes no record', async 
   t.equal(toHex(encodeSessionRecord(received.record)), before);
   t.equal(received.plaintext.constructor, Uint8Array, 'a plain array, not a Buffer');
   t.equal(sent.ciphertext.buffer.byteLength, sent.ciphertext.length, 'in a buffer of its own');
+});
+
+t.test('inputs are borrowed: changing them afterwards changes no record', async (t) => {
+  const [alice, bob] = [new Device('borrowed/alice'), new Device('borrowed/bob', 1)];
+  const { identityKey, signedPreKey, oneTimePreKey, ...rest } = bob.bundle(100);
+  const copied = structuredClone({ identityKey, signedPreKey, oneTimePreKey });
+  alice.initiate({ ...rest, ...copied });
+  const begun = toHex(encodeSessionRecord(alice.record!));
+  for (const bytes of [copied.identityKey, copied.signedPreKey.publicKey, copied.oneTimePreKey!.publicKey])
+    bytes.fill(0);
+  t.equal(toHex(encodeSessionRecord(alice.record!)), begun);
+
+  const { type, ciphertext } = alice.send('x');
+  const borrowed = new Uint8Array(ciphertext);
+  const accepted = must(bob.tryReceive({ type, ciphertext: borrowed })).record;
+  const stored = toHex(encodeSessionRecord(accepted));
+  borrowed.fill(0);
+  t.equal(toHex(encodeSessionRecord(accepted)), stored);
 });
 
 t.test('a record without any session has none to try', async (t) => {

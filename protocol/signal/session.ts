@@ -28,10 +28,10 @@ import {
 } from './double-ratchet.ts';
 import { isSignalError, signalError, type SignalError } from './errors.ts';
 import type { Handshake } from './handshake.ts';
-import { generateKeyPair, isValidPublicKey, type KeyPair } from './keys.ts';
+import { generateKeyPair, type KeyPair } from './keys.ts';
 import { LIMITS } from './limits.ts';
 import { openMessage, sealMessage } from './message-cipher.ts';
-import type { LocalIdentity, PreKeyBundle } from './pre-keys.ts';
+import { refuseBundle, type LocalIdentity, type PreKeyBundle } from './pre-keys.ts';
 import type { RandomBytes } from './primitives.ts';
 import {
   openSession,
@@ -39,11 +39,11 @@ import {
   Session,
   sessionsOf,
   storeReceived,
+  type PendingOffer,
   type PlacedSession,
   type SessionRecord,
 } from './session-record.ts';
 import { x3dh } from './x3dh.ts';
-import { xeddsaVerify } from './xeddsa.ts';
 
 /** The handshake of session version 3. A hybrid one would be chosen here, by the bundle or the message's version. */
 const handshake: Handshake = x3dh;
@@ -66,12 +66,12 @@ export interface Decrypted {
   readonly record: SessionRecord;
   /** Owned by the caller. */
   readonly plaintext: Uint8Array;
-  /** 33 bytes: who authenticated this message. Not always that of the open session: a late message may be of a former one. */
+  /** 33 bytes: who authenticated this message. A late one may be of a former identity, not of the open session's. */
   readonly remoteIdentityKey: Uint8Array;
 }
 
 export interface DecryptedPreKeyMessage extends Decrypted {
-  /** Delete this pre-key in the transaction that stores `record`. Present where the message opened a session with one. */
+  /** Delete this pre-key in the transaction that stores `record`. Present where a session was opened with one. */
   readonly consumedOneTimePreKeyId?: number;
 }
 
@@ -89,7 +89,8 @@ export interface PreKeyHeader {
  * @param record - What is remembered of that device; undefined for a stranger. Its identity may differ from the
  *   bundle's: compare, and let the user decide, before you send.
  * @param random - Asked for 32 bytes twice: base key, ratchet key.
- * @returns SIG_BAD_KEY; SIG_BAD_SIGNATURE where the signed pre-key is not the identity's.
+ * @returns SIG_BAD_SIGNATURE where the signed pre-key is not the identity's; SIG_BAD_KEY; SIG_MALFORMED for an id that
+ *   is no uint32.
  *
  * Source: X3DH, section 3.3.
  */
@@ -117,26 +118,6 @@ export function initiateSession(
   return { record: openSession(record, session) };
 }
 
-/** Why a bundle may not be used, if so. Ids and keys come from the server: nothing of it is trusted. */
-function refuseBundle({
-  registrationId,
-  identityKey,
-  signedPreKey,
-  oneTimePreKey,
-}: PreKeyBundle): SignalError | undefined {
-  requireBytes('bundle.identityKey', identityKey);
-  requireBytes('bundle.signedPreKey.publicKey', signedPreKey.publicKey);
-  requireBytes('bundle.signedPreKey.signature', signedPreKey.signature);
-  if (oneTimePreKey !== undefined) requireBytes('bundle.oneTimePreKey.publicKey', oneTimePreKey.publicKey);
-  const ids = [registrationId, signedPreKey.id, oneTimePreKey?.id ?? 0];
-  if (!ids.every((id) => Number.isInteger(id) && id >= 0 && id <= LIMITS.uint32Max))
-    return signalError('SIG_MALFORMED');
-  const keys = [identityKey, signedPreKey.publicKey, oneTimePreKey?.publicKey ?? identityKey];
-  if (!keys.every(isValidPublicKey)) return signalError('SIG_BAD_KEY');
-  const signed = xeddsaVerify(identityKey, signedPreKey.publicKey, signedPreKey.signature);
-  return signed ? undefined : signalError('SIG_BAD_SIGNATURE');
-}
-
 /**
  * Encrypts with the open session.
  *
@@ -159,15 +140,15 @@ export function encrypt(record: SessionRecord, local: LocalIdentity, plaintext: 
   const message = sealMessage(sent.seed, direction, sent.header, plaintext);
   const next = replaceCurrent(record, new Session({ ...session, ratchet: sent.state }));
   if (session.pending === undefined) return { record: next, type: 'ratchet', ciphertext: message };
-  return { record: next, type: 'prekey', ciphertext: wrapInOffer(session, local, message) };
+  return { record: next, type: 'prekey', ciphertext: wrapInOffer(session, session.pending, local, message) };
 }
 
-function wrapInOffer(session: Session, local: LocalIdentity, message: Uint8Array): Uint8Array {
+function wrapInOffer(session: Session, pending: PendingOffer, local: LocalIdentity, message: Uint8Array): Uint8Array {
   return encodePreKeyMessage({
     versionByte: currentVersionByte,
     registrationId: local.registrationId,
-    oneTimePreKeyId: session.pending?.oneTimePreKeyId,
-    signedPreKeyId: session.pending!.signedPreKeyId,
+    oneTimePreKeyId: pending.oneTimePreKeyId,
+    signedPreKeyId: pending.signedPreKeyId,
     baseKey: session.baseKey,
     identityKey: session.localIdentityKey,
     message,
@@ -222,7 +203,7 @@ export function decryptPreKeyMessage(
   return acceptOffer(record, keys, offer, arrival);
 }
 
-/** Base keys are fresh, so one names a session; the identity is compared too, as what is reported must be what was authenticated. */
+/** A base key is fresh, so it names a session; the identity is compared too, as what we report must be authenticated. */
 function isSessionOf(session: Session, offer: PreKeyMessage): boolean {
   return (
     samePublicBytes(session.baseKey, offer.baseKey) && samePublicBytes(session.remoteIdentityKey, offer.identityKey)

@@ -33,7 +33,7 @@ function signingKey(privateKey: Uint8Array): { scalar: Uint8Array; point: Uint8A
  * Signs `message`.
  *
  * @param privateKey - 32 bytes, clamped, secret.
- * @param random - Asked for 64 bytes; repeated bytes are harmless as long as the message differs.
+ * @param random - Asked for 64 bytes. Even bad ones do not give the key away: the nonce depends on key and message, too.
  * @returns 64 bytes: R ‖ s.
  */
 export function xeddsaSign(privateKey: Uint8Array, message: Uint8Array, random: RandomBytes): Uint8Array {

@@ -21,7 +21,7 @@ t.test('every prefix of a valid stanza is refused as cut', (t) => {
       const bytes = encode(stanza);
       for (let length = 0; length < bytes.length; length += 1) {
         const result = decodeStanza(bytes.subarray(0, length));
-        assert.ok(isWireError(result), `accepted ${hexOf(bytes)} cut at ${length}`);
+        assert.ok(isWireError(result), 'accepted');
         assert.equal(result.code, 'WIRE_TRUNCATED');
       }
     }),
@@ -80,7 +80,8 @@ t.test('content is a view into the input, and copyStanza takes it out', (t) => {
   const input = memory.subarray(10, 10 + bytes.length);
   const stanza = decodeStanza(input) as Stanza;
   const copy = copyStanza(stanza);
-  const before = plainOf(stanza);
+  const before = { tag: 'enc', attrs: [], children: [{ tag: 'key', attrs: [], bytes: '010203' }] };
+  t.strictSame(plainOf(stanza), before, 'read at its place in a larger buffer');
   memory.fill(0xff);
   t.strictSame(plainOf(copy), before, 'the copy keeps its bytes');
   t.notSame(plainOf(stanza), before, 'the view does not');

@@ -216,7 +216,7 @@ class StanzaReader {
     const at = this.#at;
     if (length > this.#end - at) return this.#refuse('WIRE_TRUNCATED', at);
     this.#at = at + length;
-    // Not `subarray`: on a Node Buffer that gives another Buffer, at twice the cost.
+    // Not `subarray`: on a Node Buffer that gives another Buffer.
     return new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + at, length);
   }
 

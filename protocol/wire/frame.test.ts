@@ -203,3 +203,18 @@ t.test('a reader holds at most one frame, and grows only with what came', (t) =>
   t.equal(reader.pendingBytes, 0);
   t.end();
 });
+
+t.test('a promised length takes no memory, and a long frame no more than a message', (t) => {
+  const count = 400;
+  const memoryAfter = (chunks: readonly Uint8Array[]): number => {
+    const readers = Array.from({ length: count }, () => new FrameReader());
+    const before = process.memoryUsage().arrayBuffers;
+    for (const reader of readers) for (const chunk of chunks) reader.read(chunk, () => {});
+    t.ok(readers.every((reader) => reader.pendingBytes > 0));
+    return (process.memoryUsage().arrayBuffers - before) / count;
+  };
+  const frame = framed(sized(LIMITS.stanzaBytesMax));
+  t.ok(memoryAfter([frame.subarray(0, 4)]) <= 256, 'four bytes came');
+  t.ok(memoryAfter([frame.subarray(0, 10_000), frame.subarray(10_000, 10_010)]) < 10_000 + 17_000, '10,010 bytes came');
+  t.end();
+});

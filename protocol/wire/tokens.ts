@@ -47,6 +47,7 @@ export const EXTENDED_WORDS: readonly string[] = Object.freeze([
   ...['APP_PROTOCOL', 'APP_OUT_OF_ORDER', 'APP_DEVICES_CHANGED', 'APP_UNKNOWN_USER', 'APP_BAD_CODE'],
   ...['APP_CODE_EXPIRED', 'APP_INBOX_FULL', 'APP_FORBIDDEN', 'APP_NOT_FOUND', 'APP_BAD_REQUEST', 'APP_NOT_MEMBER'],
   ...['APP_UNKNOWN_GROUP', 'APP_GROUP_FULL', 'APP_UNAVAILABLE', 'WIRE_BAD_STANZA', 'WIRE_FRAME_TOO_LARGE'],
+  ...['APP_MESSAGE_TOO_LARGE', 'APP_STORE_FULL', 'APP_VERIFIER_FAILED', 'APP_BAD_KEYS', 'APP_PREKEYS_FULL'],
 ]);
 
 /** The number of the last one-byte word is at most this; lead bytes above it mean other things. */
@@ -66,7 +67,7 @@ export function isName(value: string | number): value is string {
   return typeof value === 'string' && NAME.test(value);
 }
 
-/** Word by number; holes are `undefined`. Frozen lists would be slower to index than this private one. */
+/** Word by number; numbers without a word hold `undefined`. */
 const wordByNumber: (string | undefined)[] = new Array<string | undefined>(EXTENDED_BASE + EXTENDED_WORDS_MAX);
 const nameByNumber: (string | undefined)[] = new Array<string | undefined>(EXTENDED_BASE + EXTENDED_WORDS_MAX);
 const numberByWord: Map<string, number> = new Map();

@@ -15,8 +15,7 @@ export interface WorkerStart {
 }
 
 export type ToWorker =
-  | { readonly type: 'message'; readonly message: unknown }
-  | { readonly type: 'stop'; readonly allowanceMs: number };
+  { readonly type: 'message'; readonly message: unknown } | { readonly type: 'stop'; readonly allowanceMs: number };
 
 export type ToMain =
   | { readonly type: 'ready' }

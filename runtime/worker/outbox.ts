@@ -66,7 +66,8 @@ export class Outbox {
     const pending = this.#bytes.subarray(this.#start, this.#end);
     const needed = pending.length + bytes;
     // Moving the rest to the front is enough if that frees half; otherwise each append would move everything again.
-    const target = needed * 2 <= this.#bytes.length ? this.#bytes : Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(needed * 2)));
+    const target =
+      needed * 2 <= this.#bytes.length ? this.#bytes : Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(needed * 2)));
     target.set(pending, 0);
     this.#bytes = target;
     this.#end = pending.length;

@@ -62,12 +62,13 @@ const flooder: Behavior<Flood, void, unknown, 'fullCount', number> = {
   name: 'flooder',
   init: () => ({ next: 0, fullCount: 0 }),
   handleInfo(info, state, ctx) {
-    const { worker, count } = info as { worker: number; count: number };
+    const { worker, count, restart } = info as { worker: number; count: number; restart?: boolean };
+    if (restart === true) state.next = 0;
     while (state.next < count) {
       const result = ctx.cast({ name: 'recorder', worker }, { next: state.next, filler: 'x'.repeat(1_000) });
       if (result === 'full') {
         state.fullCount += 1;
-        ctx.sendAfter(1, info);
+        ctx.sendAfter(1, { worker, count });
         return;
       }
       state.next += 1;
@@ -86,8 +87,10 @@ node.spawn(flooder, undefined, { name: 'flooder' });
 
 joined.onMessage((message) => {
   if (message === 'throw') throw new Error('thrown outside of an actor');
-  if (message === 'block') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
-  joined.post({ answer: message });
+  if (message === 'block') {
+    joined.post('blocking');
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+  }
 });
 joined.onStop(() => joined.post('stopping'));
 if (joined.data === 'fail') throw new Error('failed on purpose');

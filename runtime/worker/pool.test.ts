@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process';
+
 import t from 'tap';
 
 import type { Behavior, Context } from '../behavior.ts';
@@ -78,6 +80,8 @@ t.test('with two workers joined', async (t) => {
 
   await t.test('an actor of one worker reaches an actor of another', async (t) => {
     const flooderOfOne = { name: 'flooder', worker: 1 };
+    pool.post(2, 'block');
+    await until(async () => messages.includes('blocking'));
     node.send(flooderOfOne, { worker: 2, count: 20_000 });
     await until(async () => (await node.call({ name: 'recorder', worker: 2 }, 'count', CALL_MS)) === 20_000);
     const list = await node.call<unknown>({ name: 'recorder', worker: 2 }, 'count', CALL_MS);
@@ -92,7 +96,10 @@ t.test('with two workers joined', async (t) => {
       if (index % 1_000 === 0) await new Promise((resolve) => setImmediate(resolve));
     }
     const taken = await node.call<number[]>(target, 'take', CALL_MS);
-    t.strictSame(taken, Array.from({ length: 5_000 }, (_, index) => index));
+    t.strictSame(
+      taken,
+      Array.from({ length: 5_000 }, (_, index) => index),
+    );
   });
 
   await t.test('a monitor reports the end of an actor elsewhere, after its last message', async (t) => {
@@ -165,14 +172,17 @@ t.test('with two workers joined', async (t) => {
 
   await t.test('what cannot be encoded is a result and not a crash', async (t) => {
     const target = { name: 'recorder', worker: 1 };
-    t.equal(node.send(target, () => 1), 'unencodable');
+    t.equal(
+      node.send(target, () => 1),
+      'unencodable',
+    );
     t.equal(node.send(target, new Uint8Array(200_000)), 'too_large');
     t.equal(node.send({ name: 'recorder', worker: 9 }, 1), 'noconnection');
     await t.rejects(node.call(target, Symbol('x'), CALL_MS), { code: 'RT_CALL_REFUSED', detail: 'unencodable' });
   });
 
   await t.test('a full mailbox elsewhere refuses a call and drops a cast', async (t) => {
-    pool.post(1, 'block');
+    // Sent in one turn, so they arrive in one.
     const calls = Array.from({ length: 15 }, () => node.call({ name: 'small', worker: 1 }, 'count', CALL_MS));
     const outcomes = await Promise.allSettled(calls);
     const refused = outcomes.filter(({ status }) => status === 'rejected') as PromiseRejectedResult[];
@@ -191,8 +201,26 @@ t.test('with two workers joined', async (t) => {
   await t.test('stop runs the callbacks of each worker and ends every thread', async (t) => {
     await pool.stop(2_000);
     t.equal(messages.filter((message) => message === 'stopping').length, 2);
-    t.strictSame(logged.filter(({ event }) => event.startsWith('worker')), []);
+    t.strictSame(
+      logged.filter(({ event }) => event.startsWith('worker')),
+      [],
+    );
   });
+  await node.stop();
+});
+
+t.test('the last packets of a burst through a small ring never stay behind', async (t) => {
+  const BURSTS = 150;
+  const BURST_COUNT = 60;
+  // 60 KB a burst through 4 KiB: each ends with a writer that waits for room while its thread goes to sleep.
+  const { node, pool } = await startMesh({ ringBytes: 4_096 });
+  const target = { name: 'recorder', worker: 2 };
+  for (let burst = 1; burst <= BURSTS; burst += 1) {
+    node.send({ name: 'flooder', worker: 1 }, { worker: 2, count: BURST_COUNT, restart: true });
+    await until(async () => (await node.call(target, 'count', CALL_MS)) === burst * BURST_COUNT);
+  }
+  t.equal(await node.call(target, 'count', CALL_MS), BURSTS * BURST_COUNT);
+  await pool.stop(1_000);
   await node.stop();
 });
 
@@ -207,6 +235,15 @@ t.test('a worker that throws outside of an actor is a dead worker, reported once
   t.match(reports[0]?.fields['cause'], /thrown outside of an actor/);
   await pool.stop(1_000);
   await node.stop();
+});
+
+t.test('by default the process of a dead worker ends with status 1, after one report', async (t) => {
+  const path = new URL('./death.fixture.js', import.meta.url).pathname;
+  const { status, stdout } = await new Promise<{ status: unknown; stdout: string }>((resolve) => {
+    execFile(process.execPath, [path], (error, stdout) => resolve({ status: error?.code, stdout }));
+  });
+  t.equal(status, 1);
+  t.equal(stdout, 'worker_died\n');
 });
 
 t.test('a worker whose entry fails fails the start', async (t) => {

@@ -80,7 +80,10 @@ class Pool implements WorkerPool {
   }
 
   add(start: WorkerStart): void {
-    const thread = new Worker(this.#options.entry, { workerData: { blindbeam: start }, name: `worker ${start.worker}` });
+    const thread = new Worker(this.#options.entry, {
+      workerData: { blindbeam: start },
+      name: `worker ${start.worker}`,
+    });
     this.#workers.set(start.worker, thread);
     let cause: unknown;
     thread.on('message', (control: ToMain) => this.#receive(start.worker, control));
@@ -139,7 +142,8 @@ class Pool implements WorkerPool {
     if (this.#status === 'stopping') return;
     const text = cause instanceof Error ? (cause.stack ?? cause.message) : `exit status ${status}`;
     this.#options.node.log.error('worker_died', { worker, status, cause: text });
-    if (this.#status === 'starting') this.#onStartFailed(startError(`worker ${worker} ended before it was ready`, text));
+    if (this.#status === 'starting')
+      this.#onStartFailed(startError(`worker ${worker} ended before it was ready`, text));
     else this.#die(worker);
   }
 

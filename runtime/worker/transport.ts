@@ -86,11 +86,11 @@ export class RingTransport implements Transport {
   }
 
   #dispatch(bytes: number, thread: number): void {
-    for (let at = 0; at < bytes; ) {
+    for (let at = 0; at < bytes;) {
       const start = at + PACKET_HEADER_BYTES;
       at = start + this.#view.getUint32(at, true);
       try {
-        receivePacket(this.#kernel, decode(this.#scratch.subarray(start, at)) as Packet);
+        receivePacket(this.#kernel, decode(this.#scratch, start, at) as Packet);
       } catch (thrown) {
         // Written by our own encoder: a bug, but not one worth the other packets.
         this.#kernel.log.error('packet_refused', { from: thread, error: (thrown as Error).message });
@@ -105,10 +105,10 @@ export class RingTransport implements Transport {
   }
 
   #sleep(): void {
-    // A hook that ran after ours at the end of the turn may have sent something.
-    this.#flush();
     this.#bells.announceSleep();
-    // Whoever published before the announcement did not ring.
+    // Whoever acted before the announcement did not ring: a reader that made room (and a hook that ran after ours at
+    // the end of the turn may have sent something), or a writer that published.
+    this.#flush();
     if (this.#readers.some((reader) => reader !== null && reader.availableBytes() > 0)) {
       this.#bells.awake();
       this.#kernel.scheduler.wake();

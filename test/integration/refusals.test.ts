@@ -192,7 +192,7 @@ t.test('a full store refuses messages, loses none, and takes them again when it 
   client.send({ kind: 'inbox-ack', seq: 6 });
   await alice.client.next('receipt', (receipt) => receipt.id === 6);
   alice.client.send(message(bob.user, 7, 1, ciphertext));
-  t.match(await alice.client.next('ack'), { id: 7 });
+  t.ok(await alice.client.next('ack', (ack) => ack.id === 7));
   t.match(await client.next('message'), { id: 7 });
 });
 

@@ -1,8 +1,8 @@
 /**
  * One record of each shape that the layout at rest has, the same ones in every run. Test-only.
  *
- * `vectors/record-v1.json` holds their bytes as the first release wrote them; a change of these samples or of the layout
- * shows there.
+ * `vectors/record-v1.json` holds their bytes as the first release wrote them; a change of these samples or of the
+ * layout shows there.
  */
 import { closeSession, SessionRecord } from '../session-record.ts';
 import { createConversation, Device } from './device.ts';

@@ -58,6 +58,7 @@ function recordedRandom(privateKey: string | undefined): {
   };
 }
 
+/** Every step starts from the record's bytes at rest, so that the codec is part of what is replayed. */
 export async function replayTranscripts(t: Test, provider: 'native' | 'noble'): Promise<void> {
   const signal = await import('../index.ts');
   const { primitives } = await import('../primitives.ts');
@@ -106,7 +107,7 @@ export async function replayTranscripts(t: Test, provider: 'native' | 'noble'): 
           );
           opened = true;
         }
-        record = must(signal.decodeSessionRecord(signal.encodeSessionRecord(received.record))); // every step from the bytes at rest
+        record = must(signal.decodeSessionRecord(signal.encodeSessionRecord(received.record)));
       }
       t.equal(signal.remoteRegistrationId(record!), transcript.alice.registrationId);
     });

@@ -1,0 +1,95 @@
+/**
+ * Ceilings: what the same machine does in the same run without us. A figure of ours means something beside them only,
+ * because machines, neighbours and generators differ.
+ *
+ * Each ceiling runs in a process of its own and is measured while our server is down.
+ */
+
+import { fork, type ChildProcess } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { BenchError } from '../errors.ts';
+import { Child } from '../harness/child.ts';
+import { within } from '../harness/clock.ts';
+import { LoadProcesses } from '../harness/load-process.ts';
+import { LIMITS } from '../limits.ts';
+
+export interface EchoCeilingPlan {
+  readonly generators: number;
+  readonly connections: number;
+  readonly inFlight: number;
+  readonly messageBytes: number;
+  readonly warmUpMs: number;
+  readonly windowMs: number;
+}
+
+export interface EchoCeilingResult {
+  readonly messagesPerSecond: number;
+  /** CPU of the busiest generator, in cores: near 1 the ceiling is the generator's. */
+  readonly generatorCoresMax: number;
+}
+
+export interface LmdbCeilingPlan {
+  /** Records in a flush. */
+  readonly batchCount: number;
+  readonly valueBytes: number;
+  readonly recipients: number;
+  readonly warmUpMs: number;
+  readonly windowMs: number;
+}
+
+export interface LmdbCeilingResult {
+  /** Records put and flushed, each of them removed again. */
+  readonly putsPerSecond: number;
+}
+
+/** Echoes over bare uWebSockets.js, one thread, through the generator of the workload. */
+export async function measureEcho(plan: EchoCeilingPlan, signal: AbortSignal): Promise<EchoCeilingResult> {
+  const server = startCeiling('echo-server');
+  const load = new LoadProcesses(plan.generators, signal);
+  try {
+    const { url } = await server.answer<{ readonly url: string }>(LIMITS.serverStartMsMax, signal);
+    await load.openEcho(url, plan.connections, plan.messageBytes);
+    const shape = { kind: 'closed', inFlight: plan.inFlight } as const;
+    const { warmUpMs, windowMs } = plan;
+    const result = await load.run({ shape, warmUpMs, windowMs, drainMsMax: LIMITS.drainMsMax });
+    return { messagesPerSecond: result.completedPerSecond, generatorCoresMax: result.cpuCoresMax };
+  } finally {
+    await Promise.all([load.stop(), server.stop()]);
+  }
+}
+
+/** Puts, flushes and removals in bare LMDB. */
+export async function measureLmdb(plan: LmdbCeilingPlan, signal: AbortSignal): Promise<LmdbCeilingResult> {
+  const store = startCeiling('lmdb-store');
+  try {
+    const answer = store.answer<LmdbCeilingResult>(plan.warmUpMs + plan.windowMs + LIMITS.drainMsMax, signal);
+    store.tell(plan);
+    return await answer;
+  } finally {
+    await store.stop();
+  }
+}
+
+interface CeilingProcess {
+  tell(plan: object): void;
+  /** The next thing that it says. */
+  answer<Answer>(timeoutMs: number, signal: AbortSignal): Promise<Answer>;
+  stop(): Promise<void>;
+}
+
+function startCeiling(name: 'echo-server' | 'lmdb-store'): CeilingProcess {
+  const entry = fileURLToPath(new URL(`./${name}.js`, import.meta.url));
+  const process: ChildProcess = fork(entry, [], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'], execArgv: [] });
+  const child = new Child(process, `the ceiling ${name}`, 'BENCH_CHILD');
+  return {
+    tell: (plan) => void process.send(plan),
+    answer<Answer>(timeoutMs: number, signal: AbortSignal): Promise<Answer> {
+      const said = new Promise<Answer>((resolve) => process.once('message', (answer) => resolve(answer as Answer)));
+      const late = (): Error => new BenchError('BENCH_CHILD', `the ceiling ${name} said nothing in ${timeoutMs} ms`);
+      return within(Promise.race([said, child.gone]), timeoutMs, late, signal);
+    },
+    stop: async () => {
+      await child.stop(() => process.connected && process.disconnect(), LIMITS.childStopMsMax);
+    },
+  };
+}

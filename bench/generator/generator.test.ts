@@ -1,0 +1,135 @@
+/**
+ * A generator against a server that keeps or breaks its promises, over real sockets. The positive control of the benchmark:
+ * every way of breaking a promise must void the run.
+ */
+
+import t, { type Test } from 'tap';
+import type { BenchCode } from '../errors.ts';
+import { systemClock } from '../harness/clock.ts';
+import { mergeHistograms } from '../harness/histogram.ts';
+import { StandInServer, type Fault, type StandInOptions } from '../testing/stand-in-server.ts';
+import type { GeneratorEvent } from './control.ts';
+import { Generator } from './generator.ts';
+import type { RunPlan, RunResult } from './measured-run.ts';
+
+const CLOSED: RunPlan = { shape: { kind: 'closed', inFlight: 5 }, warmUpMs: 20, windowMs: 100, drainMsMax: 2000 };
+
+/** A generator with two pairs logged in on a stand-in; both end with the test. */
+async function openPairs(
+  t: Test,
+  options: Omit<StandInOptions, 'log'> = {},
+): Promise<(plan: RunPlan) => Promise<GeneratorEvent>> {
+  const events: GeneratorEvent[] = [];
+  let wake = (): void => undefined;
+  const generator = new Generator(systemClock, (event) => {
+    events.push(event);
+    wake();
+  });
+  const log = (_event: string, { phone, code }: Readonly<Record<string, unknown>>): void =>
+    generator.take({ kind: 'code', phone: String(phone), code: String(code) });
+  const server = new StandInServer({ ...options, log });
+  t.teardown(async () => {
+    generator.close();
+    await server.close();
+  });
+  /** The next event that ends a command. */
+  const outcome = async (): Promise<GeneratorEvent> => {
+    for (;;) {
+      const event = events.shift();
+      if (event === undefined) await new Promise<void>((resolve) => (wake = resolve));
+      else if (event.kind !== 'window-begun' && event.kind !== 'window-ended') return event;
+    }
+  };
+  const phones = (pair: number): { sender: string; recipient: string } => ({
+    sender: `+4915100000${pair}1`,
+    recipient: `+4915100000${pair}2`,
+  });
+  generator.take({
+    kind: 'open-pairs',
+    url: await server.listen(),
+    pairs: [phones(0), phones(1)],
+    ciphertextBytes: 100,
+  });
+  t.same(await outcome(), { kind: 'opened' });
+  return (plan) => {
+    generator.take({ kind: 'run', plan });
+    return outcome();
+  };
+}
+
+function resultOf(event: GeneratorEvent): RunResult {
+  if (event.kind !== 'result') throw new Error(`expected a result, got ${JSON.stringify(event)}`);
+  return event.result;
+}
+
+t.test('a closed loop counts full cycles and leaves nothing in flight', async (t) => {
+  const run = await openPairs(t);
+  const first = resultOf(await run(CLOSED));
+  t.ok(first.completed > 0);
+  t.ok(mergeHistograms([first.delivery]).count > 0);
+  const second = resultOf(await run({ ...CLOSED, shape: { kind: 'closed', inFlight: 1 } }));
+  t.ok(second.completed > 0, 'the next phase goes on with the same conversations');
+});
+
+t.test('an open loop sends what was intended, no more and no less', async (t) => {
+  const run = await openPairs(t);
+  const shape = { kind: 'open', ratePerSecond: 1000, index: 0, count: 1 } as const;
+  const result = resultOf(await run({ ...CLOSED, shape, windowMs: 200 }));
+  const delivered = mergeHistograms([result.delivery]).count;
+  // The window is as long as it turned out to be; the messages intended within it are as many as the rate says.
+  t.ok(Math.abs(delivered - result.windowMs) <= 1, `${delivered} delivered in a window of ${result.windowMs} ms`);
+  t.equal(mergeHistograms([result.receipt]).count, delivered, 'each of them came back as a receipt');
+});
+
+t.test('a slow server shows in the latency and not only in the rate', async (t) => {
+  const run = await openPairs(t, { delayMs: 60 });
+  const shape = { kind: 'open', ratePerSecond: 500, index: 0, count: 1 } as const;
+  const result = resultOf(await run({ ...CLOSED, shape }));
+  const [delivery, receipt] = [mergeHistograms([result.delivery]), mergeHistograms([result.receipt])];
+  t.ok(delivery.percentileMs(1)! >= 59, `the fastest took ${delivery.percentileMs(1)} ms`);
+  t.ok(receipt.percentileMs(99)! >= delivery.percentileMs(50)!, 'a receipt is later than its delivery');
+});
+
+const faults: [Fault, BenchCode][] = [
+  ['lose', 'BENCH_GAP'],
+  ['duplicate', 'BENCH_DUPLICATE'],
+  ['swap', 'BENCH_GAP'],
+  ['corrupt', 'BENCH_CORRUPT'],
+  ['false-ack', 'BENCH_FALSE_RECEIPT'],
+  ['early-receipt', 'BENCH_FALSE_RECEIPT'],
+  ['refuse', 'BENCH_REFUSED'],
+  ['no-receipt', 'BENCH_LOST'],
+];
+
+for (const [fault, code] of faults) {
+  t.test(`a server that does "${fault}" voids the run with ${code}`, async (t) => {
+    const run = await openPairs(t, { fault, at: 7 });
+    t.match(await run({ ...CLOSED, windowMs: 300, drainMsMax: 100 }), { kind: 'failed', code });
+  });
+}
+
+t.test('the last message lost is noticed by the drain', async (t) => {
+  // With one message in flight nothing follows the lost one, so no gap shows it.
+  const run = await openPairs(t, { fault: 'lose', at: 3 });
+  const event = await run({ ...CLOSED, shape: { kind: 'closed', inFlight: 1 }, windowMs: 50, drainMsMax: 100 });
+  t.match(event, { kind: 'failed', code: 'BENCH_LOST', detail: /2 acknowledged and not delivered/ });
+});
+
+t.test('a refusal is counted by its code', async (t) => {
+  const run = await openPairs(t, { fault: 'refuse', at: 2 });
+  t.match(await run({ ...CLOSED, windowMs: 500 }), { kind: 'failed', detail: /APP_OVERLOADED \d+ times/ });
+});
+
+t.test('a server that goes away fails the run', async (t) => {
+  const events: GeneratorEvent[] = [];
+  const failed = new Promise<void>((resolve) => {
+    const generator = new Generator(systemClock, (event) => {
+      events.push(event);
+      resolve();
+    });
+    const pairs = [{ sender: '+4915100000001', recipient: '+4915100000002' }];
+    generator.take({ kind: 'open-pairs', url: 'ws://127.0.0.1:1/ws', pairs, ciphertextBytes: 100 });
+  });
+  await failed;
+  t.match(events, [{ kind: 'failed', code: 'BENCH_CONNECT' }]);
+});

@@ -1,0 +1,155 @@
+/**
+ * A generator: opens its connections, then runs the phases that it is told to. Everything that a generator process does,
+ * without the process; `main.ts` adds that.
+ */
+
+import { BenchError, isBenchError } from '../errors.ts';
+import type { Clock } from '../harness/clock.ts';
+import { LIMITS } from '../limits.ts';
+import { opaqueBytes } from './account-keys.ts';
+import { Connection, createReadBuffer, Outbox, type Speaker } from './connection.ts';
+import { SUBPROTOCOL, type GeneratorCommand, type GeneratorEvent, type PairPhones } from './control.ts';
+import { EchoLoad } from './echo-load.ts';
+import { measureRun, type RunPlan, type Subject } from './measured-run.ts';
+import { OpeningSpeaker, type Account } from './opening.ts';
+import { PairLoad, type PairEnds } from './pair-load.ts';
+
+interface OpenedAccount {
+  readonly account: Account;
+  readonly line: Connection;
+}
+
+export class Generator {
+  readonly #clock: Clock;
+  readonly #tell: (event: GeneratorEvent) => void;
+  readonly #outbox: Outbox;
+  readonly #readBuffer: Uint8Array = createReadBuffer();
+  readonly #connections: Connection[] = [];
+  /** Who waits for a code, by phone number. */
+  readonly #registering: Map<string, OpeningSpeaker> = new Map();
+  #load: Subject | undefined = undefined;
+
+  /** @param tell - Takes what the parent is to know. */
+  constructor(clock: Clock, tell: (event: GeneratorEvent) => void) {
+    this.#clock = clock;
+    this.#tell = tell;
+    this.#outbox = new Outbox(clock);
+  }
+
+  /** Carries out a command. What goes wrong is told as `failed`, never thrown. */
+  take(command: GeneratorCommand): void {
+    if (command.kind === 'code') return this.#registering.get(command.phone)?.takeCode(command.code);
+    this.#carryOut(command).catch((error: unknown) => this.#tell(failure(error)));
+  }
+
+  /** Closes all connections. */
+  close(): void {
+    for (const connection of this.#connections) connection.close();
+  }
+
+  async #carryOut(command: Exclude<GeneratorCommand, { kind: 'code' }>): Promise<void> {
+    switch (command.kind) {
+      case 'open-pairs':
+        this.#load = new PairLoad(await this.#openPairs(command), this.#clock);
+        return this.#tell({ kind: 'opened' });
+      case 'open-echo':
+        this.#load = await this.#openEcho(command);
+        return this.#tell({ kind: 'opened' });
+      case 'run':
+        return this.#run(command.plan);
+    }
+  }
+
+  async #run(plan: RunPlan): Promise<void> {
+    if (this.#load === undefined) throw new TypeError('a run needs open connections');
+    const result = await measureRun(plan, this.#load, this.#clock, (kind) => this.#tell({ kind }));
+    this.#tell({ kind: 'result', result });
+  }
+
+  async #openPairs(command: Extract<GeneratorCommand, { kind: 'open-pairs' }>): Promise<PairEnds[]> {
+    const url = new URL(command.url);
+    const openPair = async ({ sender, recipient }: PairPhones): Promise<PairEnds> => ({
+      sender: await this.#register(url, sender),
+      recipient: await this.#register(url, recipient),
+      ciphertext: opaqueBytes(command.ciphertextBytes),
+    });
+    return mapWithBound(command.pairs, LIMITS.openingParallelMax, openPair);
+  }
+
+  #register(url: URL, phone: string): Promise<OpenedAccount> {
+    return new Promise((resolve, reject) => {
+      const done = (outcome: Account | Error): void => {
+        this.#registering.delete(phone);
+        if (outcome instanceof Error) reject(outcome);
+        else resolve({ account: outcome, line: connection });
+      };
+      const speaker = new OpeningSpeaker(phone, () => connection.wake(), done);
+      this.#registering.set(phone, speaker);
+      const connection = this.#connect(url, speaker);
+    });
+  }
+
+  #connect(url: URL, speaker: Speaker): Connection {
+    const outbox = this.#outbox;
+    const connection = new Connection({ url, subprotocol: SUBPROTOCOL, outbox, readBuffer: this.#readBuffer, speaker });
+    this.#connections.push(connection);
+    return connection;
+  }
+
+  async #openEcho(command: Extract<GeneratorCommand, { kind: 'open-echo' }>): Promise<EchoLoad> {
+    const url = new URL(command.url);
+    const open = (): Promise<Connection> =>
+      new Promise((resolve, reject) => {
+        const connection = this.#connect(url, new UpgradeSpeaker(() => resolve(connection), reject));
+      });
+    const lines = await mapWithBound(new Array(command.connections).fill(0), LIMITS.openingParallelMax, open);
+    return new EchoLoad(lines, opaqueBytes(command.messageBytes));
+  }
+}
+
+/** Waits for the upgrade: a connection asks its speaker for the first time when it is done. */
+class UpgradeSpeaker implements Speaker {
+  readonly #opened: () => void;
+  readonly ended: (error: Error) => void;
+
+  constructor(opened: () => void, ended: (error: Error) => void) {
+    this.#opened = opened;
+    this.ended = ended;
+  }
+
+  speak(): boolean {
+    this.#opened();
+    return false;
+  }
+
+  hear(): void {
+    throw new BenchError('BENCH_UNEXPECTED', 'an echo server speaks first');
+  }
+}
+
+/** Maps with at most `bound` calls under way; the order of the results is that of the items. */
+async function mapWithBound<Item, Result>(
+  items: readonly Item[],
+  bound: number,
+  map: (item: Item) => Promise<Result>,
+): Promise<Result[]> {
+  const results = new Array<Result>(items.length);
+  let next = 0;
+  const work = async (): Promise<void> => {
+    while (next < items.length) {
+      const index = next++;
+      results[index] = await map(items[index]!);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(bound, items.length) }, work));
+  return results;
+}
+
+function failure(error: unknown): GeneratorEvent {
+  if (isBenchError(error)) return { kind: 'failed', code: error.code, detail: error.detail };
+  return {
+    kind: 'failed',
+    code: 'BENCH_CHILD',
+    detail: error instanceof Error ? (error.stack ?? error.message) : String(error),
+  };
+}

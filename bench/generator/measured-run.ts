@@ -1,0 +1,163 @@
+/**
+ * One measured phase of a generator: start the load, leave out the warm-up, measure a window, stop, drain.
+ *
+ *   begin ── warm-up ──▶│◀──────── window ────────▶│── drain: everything in flight comes through ──▶ result
+ *                     counters, CPU and lag are taken at both ends
+ *
+ * A rate counts what happened within the window. A latency belongs to the window in which its message was intended, so the
+ * slow ones that arrive during the drain are not left out. Knows no socket; the load itself is a `Subject`.
+ */
+
+import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { BenchError } from '../errors.ts';
+import type { Clock } from '../harness/clock.ts';
+import { LatencyHistogram, type EncodedHistogram } from '../harness/histogram.ts';
+
+/** What a generator does in a phase. */
+export type LoadShape =
+  /** Each pair, or connection, keeps this many messages in flight. */
+  | { readonly kind: 'closed'; readonly inFlight: number }
+  /** Messages are intended at a fixed rate, whatever the server does. The rate is that of all generators together. */
+  | { readonly kind: 'open'; readonly ratePerSecond: number; readonly index: number; readonly count: number };
+
+export interface RunPlan {
+  readonly shape: LoadShape;
+  readonly warmUpMs: number;
+  readonly windowMs: number;
+  readonly drainMsMax: number;
+}
+
+/** What a phase measured in one generator. Plain data: it crosses processes. */
+export interface RunResult {
+  readonly windowMs: number;
+  /** Messages flushed and acknowledged to the sender within the window. */
+  readonly accepted: number;
+  /** Full cycles completed within the window; for an echo, echoes. */
+  readonly completed: number;
+  /** From the intended time to the arrival at the recipient, of messages intended within the window. */
+  readonly delivery: EncodedHistogram;
+  /** From the intended time to the delivered receipt at the sender. */
+  readonly receipt: EncodedHistogram;
+  /** From the intended time to the write: the generator's own part in both. */
+  readonly sending: EncodedHistogram;
+  /** CPU time of this process within the window. */
+  readonly cpuMs: number;
+  /** 99th percentile of how late the event loop of this process was. */
+  readonly loopLagMs: number;
+}
+
+/** What the window has counted so far. One for each load, reused from run to run. */
+export class Tally {
+  accepted = 0;
+  completed = 0;
+  readonly delivery: LatencyHistogram = new LatencyHistogram();
+  readonly receipt: LatencyHistogram = new LatencyHistogram();
+  readonly sending: LatencyHistogram = new LatencyHistogram();
+  #fromMs: number = Number.POSITIVE_INFINITY;
+  #toMs: number = Number.POSITIVE_INFINITY;
+
+  /** Whether a message that was intended at this time belongs to the window. */
+  includes(intendedMs: number): boolean {
+    return intendedMs >= this.#fromMs && intendedMs < this.#toMs;
+  }
+
+  /** Begins a window, with everything at zero. */
+  open(nowMs: number): void {
+    this.accepted = 0;
+    this.completed = 0;
+    for (const histogram of [this.delivery, this.receipt, this.sending]) histogram.reset();
+    this.#fromMs = nowMs;
+    this.#toMs = Number.POSITIVE_INFINITY;
+  }
+
+  /** Ends the window: later intentions do not belong to it. */
+  close(nowMs: number): void {
+    this.#toMs = nowMs;
+  }
+}
+
+/** A load that can be measured. */
+export interface Subject {
+  readonly tally: Tally;
+  /** Starts to send in this shape. */
+  begin(shape: LoadShape): void;
+  /** Intends what is due until now and nothing more; what is in flight goes on. */
+  stop(): void;
+  /** Whether nothing is in flight. */
+  isIdle(): boolean;
+  /** Where messages are stuck, for a failure. */
+  describe(): string;
+  /** Rejects when the load has failed. */
+  readonly failed: Promise<never>;
+}
+
+/** Announced at the ends of the window, so that the parent reads the server's counters at the same moments. */
+export type WindowEdge = 'window-begun' | 'window-ended';
+
+const IDLE_POLL_MS = 5;
+/** How fine the event loop's lateness is looked at; a timer of this interval fires late by the lag. */
+const LAG_RESOLUTION_MS = 5;
+
+/**
+ * Carries out one phase.
+ *
+ * @throws {BenchError} BENCH_LOST when messages are stuck after `drainMsMax`; what the load fails with.
+ */
+export function measureRun(
+  plan: RunPlan,
+  subject: Subject,
+  clock: Clock,
+  announce: (edge: WindowEdge) => void,
+): Promise<RunResult> {
+  return Promise.race([subject.failed, runPhases(plan, subject, clock, announce)]);
+}
+
+async function runPhases(
+  plan: RunPlan,
+  subject: Subject,
+  clock: Clock,
+  announce: (edge: WindowEdge) => void,
+): Promise<RunResult> {
+  const { tally } = subject;
+  subject.begin(plan.shape);
+  await pause(plan.warmUpMs, clock);
+  const beganMs = clock.nowMs();
+  tally.open(beganMs);
+  const endUse = beginUse();
+  announce('window-begun');
+  await pause(plan.windowMs, clock);
+  const endedMs = clock.nowMs();
+  tally.close(endedMs);
+  const { accepted, completed } = tally;
+  const use = endUse();
+  announce('window-ended');
+  subject.stop();
+  await drain(plan, subject, clock);
+  const [delivery, receipt, sending] = [tally.delivery.encode(), tally.receipt.encode(), tally.sending.encode()];
+  return { windowMs: endedMs - beganMs, ...use, accepted, completed, delivery, receipt, sending };
+}
+
+function pause(durationMs: number, clock: Clock): Promise<void> {
+  return new Promise((resolve) => clock.after(durationMs, resolve));
+}
+
+async function drain({ drainMsMax }: RunPlan, subject: Subject, clock: Clock): Promise<void> {
+  const deadlineMs = clock.nowMs() + drainMsMax;
+  while (!subject.isIdle()) {
+    if (clock.nowMs() >= deadlineMs) throw new BenchError('BENCH_LOST', subject.describe());
+    await pause(IDLE_POLL_MS, clock);
+  }
+}
+
+/** Begins to watch this process; the result of the call ends it. */
+function beginUse(): () => Pick<RunResult, 'cpuMs' | 'loopLagMs'> {
+  const lag = monitorEventLoopDelay({ resolution: LAG_RESOLUTION_MS });
+  lag.enable();
+  const before = process.cpuUsage();
+  return () => {
+    const { user, system } = process.cpuUsage(before);
+    lag.disable();
+    const loopLagMs = Math.max(0, lag.percentile(99) / 1e6 - LAG_RESOLUTION_MS);
+    return { cpuMs: (user + system) / 1000, loopLagMs };
+  };
+}

@@ -1,0 +1,184 @@
+/**
+ * Generator processes, seen from the parent. They are processes of their own, so that the load does not share an event
+ * loop or a garbage collector with anything, and so that their CPU use can be told from the server's.
+ *
+ * Read next: `generator/control.ts` for what is said, `generator/generator.ts` for who listens.
+ */
+
+import { fork, type ChildProcess } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { BenchError } from '../errors.ts';
+import type { GeneratorCommand, GeneratorEvent, PairPhones } from '../generator/control.ts';
+import type { LoadShape, RunResult } from '../generator/measured-run.ts';
+import { LIMITS } from '../limits.ts';
+import { Child } from './child.ts';
+import { within } from './clock.ts';
+import { mergeHistograms, type LatencyHistogram } from './histogram.ts';
+
+const ENTRY: string = fileURLToPath(new URL('../generator/main.js', import.meta.url));
+
+/** What a phase measured in all generators together. */
+export interface LoadResult {
+  /** Messages per second: the sum of the generators. */
+  readonly acceptedPerSecond: number;
+  readonly completedPerSecond: number;
+  readonly delivery: LatencyHistogram;
+  readonly receipt: LatencyHistogram;
+  readonly sending: LatencyHistogram;
+  /** Of all generators together, in cores; and of the busiest one. */
+  readonly cpuCores: number;
+  readonly cpuCoresMax: number;
+  /** 99th percentile of the lateness of the event loop, of the generator where it is worst. */
+  readonly loopLagMs: number;
+}
+
+/** Called at the ends of a phase's window. */
+export interface WindowWatch {
+  readonly begun: () => void;
+  readonly ended: () => void;
+}
+
+/** A phase for all generators: the rate of an open loop is shared by them. */
+export interface LoadPlan {
+  readonly shape:
+    { readonly kind: 'closed'; readonly inFlight: number } | { readonly kind: 'open'; readonly ratePerSecond: number };
+  readonly warmUpMs: number;
+  readonly windowMs: number;
+  readonly drainMsMax: number;
+}
+
+/** One generator process. */
+class GeneratorProcess {
+  readonly #process: ChildProcess;
+  readonly #child: Child;
+  #listen: (event: GeneratorEvent) => void = () => undefined;
+
+  constructor(index: number) {
+    const stdio = ['ignore', 'ignore', 'pipe', 'ipc'] as const;
+    this.#process = fork(ENTRY, [], { stdio: [...stdio], serialization: 'advanced', execArgv: [] });
+    this.#child = new Child(this.#process, `generator ${index}`, 'BENCH_CHILD');
+    this.#process.on('message', (event: GeneratorEvent) => this.#listen(event));
+  }
+
+  tell(command: GeneratorCommand): void {
+    if (this.#process.connected) this.#process.send(command);
+  }
+
+  /** Gives a command and waits for the event that answers it. Events on the way go to `watch`. */
+  request<Kind extends GeneratorEvent['kind']>(
+    command: GeneratorCommand,
+    kind: Kind,
+    watch?: (event: GeneratorEvent) => void,
+  ): Promise<Extract<GeneratorEvent, { kind: Kind }>> {
+    const answered = new Promise<Extract<GeneratorEvent, { kind: Kind }>>((resolve, reject) => {
+      this.#listen = (event) => {
+        if (event.kind === 'failed') reject(new BenchError(event.code, event.detail));
+        else if (event.kind === kind) resolve(event as Extract<GeneratorEvent, { kind: Kind }>);
+        else watch?.(event);
+      };
+    });
+    this.tell(command);
+    return Promise.race([answered, this.#child.gone]);
+  }
+
+  async stop(): Promise<void> {
+    await this.#child.stop(() => this.#process.connected && this.#process.disconnect(), LIMITS.childStopMsMax);
+  }
+}
+
+/** All generators of a run, driven as one. */
+export class LoadProcesses {
+  readonly #generators: readonly GeneratorProcess[];
+  readonly #signal: AbortSignal;
+  /** Which generator registers a phone number. */
+  readonly #ownerOfPhone: Map<string, GeneratorProcess> = new Map();
+
+  /** Starts `count` processes. Stop them, whatever happens. */
+  constructor(count: number, signal: AbortSignal) {
+    this.#generators = Array.from({ length: count }, (_, index) => new GeneratorProcess(index));
+    this.#signal = signal;
+  }
+
+  /** Registers and logs in all accounts. Both ends of a pair stay in one process, so that they share a clock. */
+  async openPairs(url: string, pairs: readonly PairPhones[], ciphertextBytes: number): Promise<void> {
+    const shares = this.#generators.map((_, index) =>
+      pairs.filter((_pair, pair) => pair % this.#generators.length === index),
+    );
+    await this.#openAll((generator, index) => {
+      for (const { sender, recipient } of shares[index]!) {
+        this.#ownerOfPhone.set(sender, generator).set(recipient, generator);
+      }
+      return { kind: 'open-pairs', url, pairs: shares[index]!, ciphertextBytes };
+    });
+  }
+
+  /** Hands a verification code to the generator that waits for it. */
+  takeCode(phone: string, code: string): void {
+    this.#ownerOfPhone.get(phone)?.tell({ kind: 'code', phone, code });
+  }
+
+  /** Opens the connections of the echo ceiling, the same number in each process. */
+  async openEcho(url: string, connections: number, messageBytes: number): Promise<void> {
+    const share = Math.max(1, Math.round(connections / this.#generators.length));
+    await this.#openAll(() => ({ kind: 'open-echo', url, connections: share, messageBytes }));
+  }
+
+  async #openAll(command: (generator: GeneratorProcess, index: number) => GeneratorCommand): Promise<void> {
+    const requests = this.#generators.map((generator, index) => generator.request(command(generator, index), 'opened'));
+    const late = (): Error =>
+      new BenchError('BENCH_REGISTRATION', `not all connections open after ${LIMITS.openingMsMax} ms`);
+    await within(Promise.all(requests), LIMITS.openingMsMax, late, this.#signal);
+  }
+
+  /**
+   * Carries out one phase in all generators.
+   *
+   * @param watch - `begun` is called when the last window has begun, `ended` when the first has ended.
+   */
+  async run(plan: LoadPlan, watch?: WindowWatch): Promise<LoadResult> {
+    const { length: count } = this.#generators;
+    const edges = countEdges(count, watch);
+    const runs = this.#generators.map(async (generator, index) => {
+      const command = { kind: 'run', plan: { ...plan, shape: shareOf(plan.shape, index, count) } } as const;
+      return (await generator.request(command, 'result', edges)).result;
+    });
+    const totalMs = plan.warmUpMs + plan.windowMs + plan.drainMsMax + LIMITS.drainMsMax;
+    const late = (): Error => new BenchError('BENCH_CHILD', `no result after ${totalMs} ms`);
+    return combine(await within(Promise.all(runs), totalMs, late, this.#signal));
+  }
+
+  /** Ends all processes. */
+  async stop(): Promise<void> {
+    await Promise.all(this.#generators.map((generator) => generator.stop()));
+  }
+}
+
+function shareOf(shape: LoadPlan['shape'], index: number, count: number): LoadShape {
+  return shape.kind === 'closed' ? shape : { ...shape, index, count };
+}
+
+function countEdges(count: number, watch: WindowWatch | undefined): (event: GeneratorEvent) => void {
+  let begun = 0;
+  let ended = 0;
+  return ({ kind }) => {
+    if (kind === 'window-begun' && ++begun === count) watch?.begun();
+    if (kind === 'window-ended' && ++ended === 1) watch?.ended();
+  };
+}
+
+/** Adds up what the generators measured: rates and CPU are summed, histograms merged, the worst lag kept. */
+export function combine(results: readonly RunResult[]): LoadResult {
+  const sum = (part: (result: RunResult) => number): number =>
+    results.reduce((total, result) => total + part(result), 0);
+  const cores = results.map(({ cpuMs, windowMs }) => cpuMs / windowMs);
+  return {
+    acceptedPerSecond: sum(({ accepted, windowMs }) => (accepted * 1000) / windowMs),
+    completedPerSecond: sum(({ completed, windowMs }) => (completed * 1000) / windowMs),
+    delivery: mergeHistograms(results.map(({ delivery }) => delivery)),
+    receipt: mergeHistograms(results.map(({ receipt }) => receipt)),
+    sending: mergeHistograms(results.map(({ sending }) => sending)),
+    cpuCores: cores.reduce((total, share) => total + share, 0),
+    cpuCoresMax: Math.max(...cores),
+    loopLagMs: Math.max(...results.map(({ loopLagMs }) => loopLagMs)),
+  };
+}

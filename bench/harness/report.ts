@@ -1,0 +1,114 @@
+/**
+ * The report of a run: one JSON shape for every workload, so that results can be compared over time by a machine.
+ *
+ *   { workload, commit, date, machine, params, metrics: { name: { value, unit, peers: { name: { value, ratio } } } } }
+ *
+ * A peer is what the same machine does without us: a bare library, or another system. `ratio` says how far ahead we are:
+ * ours over the peer's for rates, the peer's over ours for costs, so above 1 is always ahead. Read next: `table.ts`.
+ */
+
+import type { Machine } from './environment.ts';
+
+export interface PeerFigure {
+  readonly value: number;
+  readonly ratio: number;
+}
+
+export interface Metric {
+  readonly value: number;
+  readonly unit: Unit;
+  readonly peers: Readonly<Record<string, PeerFigure>>;
+}
+
+/** A setting of the run. */
+export type Param = number | string | boolean;
+
+export interface Report {
+  readonly workload: string;
+  readonly commit: string;
+  /** ISO 8601. */
+  readonly date: string;
+  readonly machine: Machine;
+  readonly params: Readonly<Record<string, Param>>;
+  readonly metrics: Readonly<Record<string, Metric>>;
+}
+
+export type Unit = 'msg/s' | 'put/s' | 'op/s' | 'ms' | 'bytes' | 'cores' | 'msg';
+
+/** More is better of a rate, less is better of a cost; a size is neither and has no peers. */
+const KIND_OF_UNIT: Readonly<Record<Unit, 'rate' | 'cost' | 'size'>> = {
+  'msg/s': 'rate',
+  'put/s': 'rate',
+  'op/s': 'rate',
+  ms: 'cost',
+  bytes: 'cost',
+  cores: 'cost',
+  msg: 'size',
+};
+
+/** How far a figure of ours is ahead of a peer's. @throws {RangeError} A unit in which nobody is ahead. */
+export function ratioTo(ours: number, theirs: number, unit: Unit): number {
+  const kind = KIND_OF_UNIT[unit];
+  if (kind === 'size') throw new RangeError(`"${unit}" expected a rate or a cost`);
+  return kind === 'rate' ? ours / theirs : theirs / ours;
+}
+
+/** A figure that a workload promises to reach. */
+export interface Threshold {
+  readonly metric: string;
+  readonly bound: 'at-least' | 'below';
+  readonly value: number;
+}
+
+/** What became of a threshold; a metric that was not measured has not reached it. */
+export interface ThresholdOutcome extends Threshold {
+  readonly isMet: boolean;
+  readonly measured: number | undefined;
+}
+
+/** Collects figures while a workload runs. What has been collected is a valid report at any time. */
+export class Recorder {
+  readonly #metrics: Map<string, { value: number; unit: Unit; peers: Record<string, PeerFigure> }> = new Map();
+  readonly #notes: string[] = [];
+
+  /**
+   * Records a figure. `undefined` and values that are no finite number are left out: there is nothing to report.
+   *
+   * @throws {RangeError} A name that was recorded before.
+   */
+  metric(name: string, value: number | undefined, unit: Unit): void {
+    if (this.#metrics.has(name)) throw new RangeError(`metric "${name}" is recorded twice`);
+    if (value !== undefined && Number.isFinite(value)) this.#metrics.set(name, { value, unit, peers: {} });
+  }
+
+  /** Puts a peer's figure, in the same unit, beside one of ours. Left out when either is missing. */
+  peer(metric: string, peer: string, value: number | undefined): void {
+    const ours = this.#metrics.get(metric);
+    if (ours === undefined || value === undefined || !Number.isFinite(value)) return;
+    ours.peers[peer] = { value, ratio: ratioTo(ours.value, value, ours.unit) };
+  }
+
+  /** A sentence for the reader of the table: what was left out, what to doubt. */
+  note(text: string): void {
+    this.#notes.push(text);
+  }
+
+  get notes(): readonly string[] {
+    return this.#notes;
+  }
+
+  get metrics(): Readonly<Record<string, Metric>> {
+    return Object.fromEntries(this.#metrics);
+  }
+
+  check(thresholds: readonly Threshold[]): ThresholdOutcome[] {
+    return thresholds.map((threshold) => {
+      const measured = this.#metrics.get(threshold.metric)?.value;
+      return { ...threshold, measured, isMet: measured !== undefined && isWithin(measured, threshold) };
+    });
+  }
+}
+
+function isWithin(measured: number, { bound, value }: Threshold): boolean {
+  return bound === 'at-least' ? measured >= value : measured < value;
+}

@@ -1,0 +1,17 @@
+import t from 'tap';
+import { parseMachineCpuMs, parseProcessUse, readProcessUse } from './resources.ts';
+
+t.test('CPU and memory are read from the text of /proc, whatever the process is called', async (t) => {
+  const stat = '42 (a) b (c) S 1 42 42 0 -1 4194560 9 0 0 0 150 50 0 0 20 0 7 0 100 1000000 2000 18446744073709551615';
+  const status = 'Name:\ta) b (c\nVmHWM:\t    3000 kB\nVmRSS:\t    2000 kB\nThreads:\t7\n';
+  t.same(parseProcessUse(stat, status), { cpuMs: 2000, rssBytes: 2_048_000, rssBytesMax: 3_072_000 });
+});
+
+t.test('CPU of the machine is everything but idle and waiting', async (t) => {
+  t.equal(parseMachineCpuMs('cpu  100 10 50 99999 777 3 7 30 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n'), 2000);
+});
+
+t.test('a process that does not exist uses nothing that could be read', async (t) => {
+  t.equal(readProcessUse(2 ** 30), undefined);
+  if (process.platform === 'linux') t.ok(readProcessUse(process.pid)!.rssBytes > 1_000_000, 'this one does');
+});

@@ -1,0 +1,60 @@
+/**
+ * What a process uses, read from /proc. Linux only; elsewhere there is nothing to read and the figures are left out.
+ */
+
+import { readFileSync } from 'node:fs';
+
+/** Clock ticks a second in /proc; USER_HZ is 100 on every Linux that Node runs on. */
+const TICKS_PER_SECOND = 100;
+
+export interface ProcessUse {
+  /** User and system time of all threads since the process started. */
+  readonly cpuMs: number;
+  readonly rssBytes: number;
+  /** The largest `rssBytes` so far. */
+  readonly rssBytesMax: number;
+}
+
+/**
+ * CPU time of everything on the machine since it started, in milliseconds; what a hypervisor took away is counted, because it
+ * was not ours either. `undefined` where there is no /proc.
+ */
+export function readMachineCpuMs(): number | undefined {
+  try {
+    return parseMachineCpuMs(readFileSync('/proc/stat', 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Reads the text of /proc/stat. */
+export function parseMachineCpuMs(stat: string): number {
+  const [user, nice, system, _idle, _waiting, irq, softIrq, steal] = stat
+    .split('\n', 1)[0]!
+    .split(/\s+/)
+    .slice(1)
+    .map(Number);
+  return ((user! + nice! + system! + irq! + softIrq! + (steal ?? 0)) * 1000) / TICKS_PER_SECOND;
+}
+
+/** Reads what process `pid` uses; `undefined` where there is no /proc or the process has ended. */
+export function readProcessUse(pid: number): ProcessUse | undefined {
+  try {
+    return parseProcessUse(readFileSync(`/proc/${pid}/stat`, 'utf8'), readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Reads the text of /proc/pid/stat and /proc/pid/status. */
+export function parseProcessUse(stat: string, status: string): ProcessUse {
+  // The second field is the name in parentheses and may hold spaces and parentheses: count from the last one.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const [userTicks, systemTicks] = [Number(fields[11]), Number(fields[12])];
+  const kilobytes = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0);
+  return {
+    cpuMs: ((userTicks + systemTicks) * 1000) / TICKS_PER_SECOND,
+    rssBytes: kilobytes('VmRSS') * 1024,
+    rssBytesMax: kilobytes('VmHWM') * 1024,
+  };
+}

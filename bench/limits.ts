@@ -1,0 +1,72 @@
+/**
+ * Every bound of the benchmark, unit in its name, reason beside it.
+ *
+ * A bound here protects the measurement: from an endless wait, from memory that grows with a slow server, from a figure
+ * that was taken over too short a time. What a workload may be asked for stands in its own options (`harness/registry.ts`).
+ */
+
+export const LIMITS = {
+  /** From the start of the server to its `node_started` line; the first run after a build pays for a cold disk. */
+  serverStartMsMax: 20_000,
+
+  /** From SIGTERM to the end of the process; a server that drains longer is killed, and the run says so. */
+  serverStopMsMax: 10_000,
+
+  /** How long the end of a server is waited for after its connections have ended, to tell why. */
+  lastWordsMsMax: 500,
+
+  /** How long the server may take to log its statistics after SIGUSR2. */
+  statisticsMsMax: 5_000,
+
+  /** From `exit` to the end of a child that has nothing to drain; then it is killed. */
+  childStopMsMax: 3_000,
+
+  /** Registering and logging in all connections of a generator. 200 take under 2 s here; 10,000 must still fit. */
+  openingMsMax: 60_000,
+
+  /** Connections that a generator opens at a time: enough to hide the round trips, few enough for a listen backlog of 128. */
+  openingParallelMax: 32,
+
+  /** After the last send, everything in flight must come through within this, or it counts as lost. */
+  drainMsMax: 10_000,
+
+  /**
+   * Messages of one pair that wait for their receipt; their intended times are kept in a ring of this size, so it is a
+   * power of two. An open loop that reaches it has found a server that does not keep up.
+   */
+  outstandingCountMax: 8_192,
+
+  /** Latencies are recorded in microseconds up to a minute; whatever takes longer is recorded as a minute. */
+  latencyUsMax: 60_000_000,
+
+  /** Bytes that one socket is given in a turn; more waits for the next turn. Under the default send buffer of the kernel. */
+  turnBytesMax: 65_536,
+
+  /** Payload of one WebSocket message, both directions: the bound of protocol/wire. */
+  webSocketPayloadBytesMax: 16_384,
+
+  /** The answer to an upgrade request. Servers send a few hundred bytes. */
+  upgradeAnswerBytesMax: 8_192,
+
+  /** Interval of the pacing timer. Timers of Node are no finer; what it adds counts as latency, against us. */
+  paceTickMs: 1,
+
+  /** Above this share of one core a single-threaded generator is itself the limit, and the report says so. */
+  generatorCoreShareMax: 0.9,
+
+  /** Above this the generator's own lateness is a visible part of the latency that it reports. */
+  generatorLagMsMax: 5,
+
+  /** Other processes that use more than this share of a core disturb a run on a small machine, and the report says so. */
+  otherCoresMax: 0.2,
+
+  /** Lines of a child's stderr that a failure shows. */
+  stderrLinesMax: 20,
+} as const;
+
+function assertRelation(holds: boolean, relation: string): void {
+  if (!holds) throw new RangeError(`limits of bench contradict each other: ${relation}`);
+}
+
+assertRelation((LIMITS.outstandingCountMax & (LIMITS.outstandingCountMax - 1)) === 0, 'the ring is a power of two');
+assertRelation(LIMITS.turnBytesMax >= 2 * LIMITS.webSocketPayloadBytesMax, 'a turn holds at least two full messages');

@@ -1,0 +1,113 @@
+/**
+ * The command line of `bench`, read and described. Pure: argv in, a decision out.
+ */
+
+import { parseArgs } from 'node:util';
+import {
+  findWorkload,
+  listWorkloads,
+  type OptionValues,
+  type Workload,
+  type WorkloadOption,
+} from './harness/registry.ts';
+
+/** What a command line asks for. */
+export type Invocation =
+  | { readonly kind: 'help'; readonly text: string }
+  | { readonly kind: 'list' }
+  | { readonly kind: 'usage-error'; readonly text: string }
+  | {
+      readonly kind: 'run';
+      readonly workload: Workload;
+      readonly options: OptionValues;
+      readonly isQuick: boolean;
+      readonly isChecked: boolean;
+      readonly keepData: boolean;
+      readonly jsonFile: string | undefined;
+    };
+
+/** Flags that every workload has. */
+const COMMON = {
+  quick: { type: 'boolean', help: 'short windows: the whole run ends within 45 seconds' },
+  check: { type: 'boolean', help: 'exit with 1 when a threshold of the workload is missed' },
+  keep: { type: 'boolean', help: 'keep the data directory of the server' },
+  json: { type: 'string', help: 'write the report to this file' },
+  help: { type: 'boolean', help: 'this text' },
+} as const;
+
+/** Reads the arguments after the verb `bench`. */
+export function readInvocation(argv: readonly string[], workloads: readonly Workload[]): Invocation {
+  const [name, ...rest] = argv;
+  if (name === '--help' || name === '-h') return { kind: 'help', text: describeBench(workloads) };
+  if (name === undefined) return usageError('a workload is missing', describeBench(workloads));
+  if (name === 'list') return { kind: 'list' };
+  const workload = findWorkload(workloads, name);
+  if (workload === undefined) return usageError(`there is no workload "${name}"`, describeBench(workloads));
+  return readWorkloadFlags(workload, rest);
+}
+
+function usageError(problem: string, help: string): Invocation {
+  return { kind: 'usage-error', text: `blindbeam bench: ${problem}.\n\n${help}` };
+}
+
+function readWorkloadFlags(workload: Workload, argv: readonly string[]): Invocation {
+  const names = [...Object.keys(workload.options).map((name) => [name, { type: 'string' }]), ...Object.entries(COMMON)];
+  try {
+    const parsed = parseArgs({ args: [...argv], options: Object.fromEntries(names), strict: true });
+    const values = parsed.values as Record<string, string | boolean | undefined>;
+    if (values.help === true) return { kind: 'help', text: describeWorkload(workload) };
+    return invocationOf(workload, values);
+  } catch (error) {
+    const [problem] = (error as Error).message.split('\n');
+    return usageError(problem!.replace(/\.$/, ''), describeWorkload(workload));
+  }
+}
+
+function invocationOf(workload: Workload, values: Readonly<Record<string, string | boolean | undefined>>): Invocation {
+  const isQuick = values.quick === true;
+  const options = Object.entries<WorkloadOption>(workload.options).map(([name, option]) => {
+    const given = values[name];
+    return [name, typeof given === 'string' ? readInteger(name, given, option) : defaultOf(option, isQuick)];
+  });
+  return {
+    kind: 'run',
+    workload,
+    options: Object.fromEntries(options) as OptionValues,
+    isQuick,
+    isChecked: values.check === true,
+    keepData: values.keep === true,
+    jsonFile: typeof values.json === 'string' ? values.json : undefined,
+  };
+}
+
+function defaultOf(option: WorkloadOption, isQuick: boolean): number {
+  return isQuick ? (option.quick ?? option.default) : option.default;
+}
+
+function readInteger(name: string, given: string, { min, max }: WorkloadOption): number {
+  const value = /^\d+$/.test(given) ? Number(given) : Number.NaN;
+  if (value >= min && value <= max) return value;
+  throw new RangeError(`--${name} expected an integer from ${min} to ${max}, got "${given}"`);
+}
+
+function describeBench(workloads: readonly Workload[]): string {
+  const usage = 'Usage: blindbeam bench list\n       blindbeam bench <workload> [options]\n';
+  return `${usage}\nWorkloads:\n${listWorkloads(workloads)}\nblindbeam bench <workload> --help tells its options.\n`;
+}
+
+function describeWorkload({ name, question, options }: Workload): string {
+  const own = Object.entries<WorkloadOption>(options).map(([flag, option]) =>
+    describeFlag(flag, describeOption(option)),
+  );
+  const common = Object.entries(COMMON).map(([flag, { help }]) => describeFlag(flag, help));
+  return `Usage: blindbeam bench ${name} [options]\n\n${question}\n\n${[...own, ...common].join('')}`;
+}
+
+function describeFlag(flag: string, help: string): string {
+  return `  --${flag.padEnd(12)} ${help}\n`;
+}
+
+function describeOption(option: WorkloadOption): string {
+  const quick = option.quick === undefined ? '' : `, ${option.quick} with --quick`;
+  return `${option.help} (default ${option.default}${quick}; ${option.min} to ${option.max})`;
+}

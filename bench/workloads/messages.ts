@@ -1,0 +1,261 @@
+/**
+ * How many messages from online sender to online recipient does one node carry in full cycles, and how long do they take?
+ *
+ * A full cycle: sent, stored and flushed, acknowledged to the sender, delivered, acknowledged by the recipient, removed, and
+ * the delivered receipt back at the sender. It counts when the receipt arrives. Phases:
+ *
+ *   saturation   closed loop, 20 in flight for each pair      accepted_per_s, delivered_per_s
+ *   half load    open loop at half of that                    p50_ms, p99_ms, receipt_…, messages_per_flush
+ *   single       closed loop, 1 in flight for each pair       delivered_1_per_s, p99_1_ms
+ *   ceilings     the server is down                           bare_echo, bare_lmdb
+ *
+ * Every message is checked for exactly once, in order and unharmed; one violation voids the run.
+ */
+
+import { measureEcho, measureLmdb } from '../ceilings/ceilings.ts';
+import { BenchError, isBenchError } from '../errors.ts';
+import type { PairPhones } from '../generator/control.ts';
+import { within } from '../harness/clock.ts';
+import { LoadProcesses, type LoadPlan, type LoadResult } from '../harness/load-process.ts';
+import type { Workload, WorkloadContext, WorkloadOption } from '../harness/registry.ts';
+import type { Recorder } from '../harness/report.ts';
+import { ServerProcess } from '../harness/server-process.ts';
+import { ServerWatch, type ServerWindow } from '../harness/server-watch.ts';
+import { LIMITS } from '../limits.ts';
+
+type OptionName = 'pairs' | 'in-flight' | 'bytes' | 'rate' | 'generators' | 'workers' | 'warm-up' | 'seconds';
+
+const OPTIONS: Readonly<Record<OptionName, WorkloadOption>> = {
+  pairs: {
+    default: 100,
+    min: 1,
+    max: 5_000,
+    help: 'senders, each with a recipient of its own: two connections a pair',
+  },
+  'in-flight': { default: 20, min: 1, max: 1_000, help: 'messages in flight for each pair at saturation' },
+  bytes: { default: 100, min: 4, max: 15_360, help: 'bytes of a ciphertext' },
+  rate: {
+    default: 0,
+    min: 0,
+    max: 1_000_000,
+    help: 'messages per second at half load; 0 takes half of the saturated rate',
+  },
+  generators: { default: 1, min: 1, max: 16, help: 'generator processes' },
+  workers: { default: 0, min: 0, max: 64, help: 'worker threads of the server; 0 leaves it to the server' },
+  'warm-up': { default: 5, quick: 2, min: 0, max: 60, help: 'seconds before each window that are left out' },
+  seconds: { default: 20, quick: 5, min: 1, max: 600, help: 'seconds of the windows of saturation and half load' },
+};
+
+type Context = WorkloadContext<OptionName>;
+
+/** The windows of single and ceilings are this share of the others; they vary less. */
+const SHORT_WINDOW_SHARE = 0.6;
+/** A stored entry beside its ciphertext: see actors/store/layout.ts. */
+const ENTRY_HEADER_BYTES = 27;
+/** +49 151 000…: a block of numbers; the data directory is new, so any number is free. */
+const PHONE_PREFIX = '+49151';
+const PHONE_DIGITS = 8;
+
+/** What tests change: the server that is measured, and how patient a phase is. */
+export interface MessagesSettings {
+  /** The script to start in place of the command line. */
+  readonly serverScript?: string;
+  readonly serverFlags?: readonly string[];
+  readonly drainMsMax?: number;
+  /** How long a second of the options is. */
+  readonly secondMs?: number;
+  readonly withCeilings?: boolean;
+}
+
+/** Makes the workload; the settings are for tests. */
+export function createMessagesWorkload(settings: MessagesSettings = {}): Workload<OptionName> {
+  return {
+    name: 'messages',
+    question: 'one-to-one messages between online clients: full cycles per second, and their latency at half load',
+    options: OPTIONS,
+    thresholds: [
+      { metric: 'delivered_per_s', bound: 'at-least', value: 40_000 },
+      { metric: 'p99_ms', bound: 'below', value: 20 },
+    ],
+    run: (context) => new MessagesRun(context, settings).run(),
+  };
+}
+
+class MessagesRun {
+  readonly #context: Context;
+  readonly #settings: MessagesSettings;
+
+  constructor(context: Context, settings: MessagesSettings) {
+    this.#context = context;
+    this.#settings = settings;
+  }
+
+  async run(): Promise<void> {
+    const batchCount = await this.#measureServer();
+    if (this.#settings.withCeilings !== false) await this.#measureCeilings(batchCount);
+  }
+
+  /** Returns how many messages a commit held at saturation. */
+  async #measureServer(): Promise<number> {
+    const { options, signal, recorder, keepData } = this.#context;
+    const load = new LoadProcesses(options.generators, signal);
+    const server = new ServerProcess({
+      ...this.#serverOptions(),
+      keepData,
+      signal,
+      onCode: (...code) => load.takeCode(...code),
+    });
+    try {
+      return await Promise.race([this.#measurePhases(server, load), server.gone]);
+    } catch (error) {
+      // The connections of a server that dies are gone a moment before the process is: its own last words say more.
+      if (isBenchError(error, 'BENCH_CONNECT')) await within(server.gone, LIMITS.lastWordsMsMax, () => error, signal);
+      throw error;
+    } finally {
+      await load.stop();
+      const endedItself = await server.stop();
+      if (!endedItself) recorder.note(`the server did not stop within ${LIMITS.serverStopMsMax} ms and was killed`);
+      if (server.loggedErrors.length > 0)
+        recorder.note(`the server logged errors, the last: ${server.loggedErrors.at(-1)}`);
+      if (keepData) recorder.note(`the store is kept in ${server.dataDirectory}`);
+    }
+  }
+
+  #serverOptions(): { readonly flags: readonly string[]; readonly script?: string } {
+    const { workers } = this.#context.options;
+    const { serverScript, serverFlags = [] } = this.#settings;
+    const flags = workers === 0 ? serverFlags : ['--workers', String(workers), ...serverFlags];
+    return serverScript === undefined ? { flags } : { flags, script: serverScript };
+  }
+
+  async #measurePhases(server: ServerProcess, load: LoadProcesses): Promise<number> {
+    const { options, progress, recorder } = this.#context;
+    progress('starting the server');
+    const url = await server.started();
+    progress(`registering ${options.pairs * 2} accounts`);
+    await load.openPairs(url, phonesOf(options.pairs), options.bytes);
+    const saturated = await this.#phase('saturation', this.#closedPlan(options['in-flight'], 1), load, server);
+    recordSaturation(recorder, saturated.result, saturated.window);
+    const ratePerSecond = options.rate || Math.floor(saturated.result.completedPerSecond / 2);
+    if (ratePerSecond < 1) throw new BenchError('BENCH_LOST', 'no message completed its cycle at saturation');
+    const half = await this.#phase(`half load, ${ratePerSecond} msg/s`, this.#openPlan(ratePerSecond), load, server);
+    recordHalfLoad(recorder, half.result, half.window);
+    const single = await this.#phase('one in flight', this.#closedPlan(1, SHORT_WINDOW_SHARE), load, server);
+    recordSingle(recorder, single.result);
+    return Math.max(1, Math.round(saturated.window.messagesPerFlush ?? options['in-flight']));
+  }
+
+  async #phase(
+    name: string,
+    plan: LoadPlan,
+    load: LoadProcesses,
+    server: ServerProcess,
+  ): Promise<{ readonly result: LoadResult; readonly window: ServerWindow }> {
+    this.#context.progress(`${name}, ${Math.round((plan.warmUpMs + plan.windowMs) / 1000)} s`);
+    const watch = new ServerWatch(server);
+    const result = await load.run(plan, watch);
+    return { result, window: await watch.window() };
+  }
+
+  #closedPlan(inFlight: number, share: number): LoadPlan {
+    return { shape: { kind: 'closed', inFlight }, ...this.#times(share) };
+  }
+
+  #openPlan(ratePerSecond: number): LoadPlan {
+    return { shape: { kind: 'open', ratePerSecond }, ...this.#times(1) };
+  }
+
+  #times(share: number): Omit<LoadPlan, 'shape'> {
+    const { options } = this.#context;
+    const { drainMsMax = LIMITS.drainMsMax, secondMs = 1000 } = this.#settings;
+    return { warmUpMs: options['warm-up'] * secondMs, windowMs: options.seconds * secondMs * share, drainMsMax };
+  }
+
+  async #measureCeilings(batchCount: number): Promise<void> {
+    const { options, recorder, progress, signal } = this.#context;
+    const { warmUpMs, windowMs } = this.#times(SHORT_WINDOW_SHARE);
+    const times = { warmUpMs: Math.min(warmUpMs, 2000), windowMs };
+    progress('ceiling: bare echo');
+    const size = { connections: options.pairs * 2, inFlight: options['in-flight'], messageBytes: options.bytes };
+    const echo = await measureEcho({ generators: options.generators, ...size, ...times }, signal);
+    progress('ceiling: bare LMDB');
+    const valueBytes = ENTRY_HEADER_BYTES + options.bytes;
+    const lmdb = await measureLmdb({ batchCount, valueBytes, recipients: options.pairs, ...times }, signal);
+    recordCeilings(recorder, echo.messagesPerSecond, lmdb.putsPerSecond);
+    noteBusyGenerator(recorder, 'the bare echo', echo.generatorCoresMax);
+  }
+}
+
+/** Phone numbers of all pairs, none twice. */
+export function phonesOf(pairs: number): PairPhones[] {
+  const phone = (index: number): string => PHONE_PREFIX + String(index).padStart(PHONE_DIGITS, '0');
+  return Array.from({ length: pairs }, (_, index) => ({ sender: phone(2 * index), recipient: phone(2 * index + 1) }));
+}
+
+function recordSaturation(recorder: Recorder, result: LoadResult, window: ServerWindow): void {
+  recorder.metric('accepted_per_s', result.acceptedPerSecond, 'msg/s');
+  recorder.metric('delivered_per_s', result.completedPerSecond, 'msg/s');
+  recorder.metric('saturated_p50_ms', result.delivery.percentileMs(50), 'ms');
+  recorder.metric('saturated_p99_ms', result.delivery.percentileMs(99), 'ms');
+  recorder.metric('saturated_messages_per_flush', window.messagesPerFlush, 'msg');
+  recorder.metric('server_cores', window.cpuCores, 'cores');
+  recorder.metric('server_rss_bytes_max', window.rssBytesMax, 'bytes');
+  recorder.metric('generator_cores', result.cpuCores, 'cores');
+  noteBusyGenerator(recorder, 'saturation', result.cpuCoresMax);
+  noteOthers(recorder, 'saturation', result, window);
+}
+
+function recordHalfLoad(recorder: Recorder, result: LoadResult, window: ServerWindow): void {
+  recorder.metric('p50_ms', result.delivery.percentileMs(50), 'ms');
+  recorder.metric('p99_ms', result.delivery.percentileMs(99), 'ms');
+  recorder.metric('max_ms', result.delivery.maxMs(), 'ms');
+  recorder.metric('receipt_p50_ms', result.receipt.percentileMs(50), 'ms');
+  recorder.metric('receipt_p99_ms', result.receipt.percentileMs(99), 'ms');
+  recorder.metric('messages_per_flush', window.messagesPerFlush, 'msg');
+  recorder.metric('half_load_server_cores', window.cpuCores, 'cores');
+  recorder.metric('half_load_generator_cores', result.cpuCores, 'cores');
+  recorder.metric('half_load_generator_lag_p99_ms', result.loopLagMs, 'ms');
+  recorder.metric('half_load_sending_p99_ms', result.sending.percentileMs(99), 'ms');
+  noteLateGenerator(recorder, result);
+  noteOthers(recorder, 'half load', result, window);
+}
+
+function recordSingle(recorder: Recorder, result: LoadResult): void {
+  recorder.metric('delivered_1_per_s', result.completedPerSecond, 'msg/s');
+  recorder.metric('p50_1_ms', result.delivery.percentileMs(50), 'ms');
+  recorder.metric('p99_1_ms', result.delivery.percentileMs(99), 'ms');
+}
+
+function recordCeilings(recorder: Recorder, echo: number, lmdb: number): void {
+  recorder.metric('echo_msgs_per_s', echo, 'msg/s');
+  recorder.metric('lmdb_puts_per_s', lmdb, 'put/s');
+  for (const metric of ['accepted_per_s', 'delivered_per_s']) {
+    recorder.peer(metric, 'bare_echo', echo);
+    recorder.peer(metric, 'bare_lmdb', lmdb);
+  }
+}
+
+function noteBusyGenerator(recorder: Recorder, phase: string, coresMax: number): void {
+  if (coresMax < LIMITS.generatorCoreShareMax) return;
+  const share = Math.round(coresMax * 100);
+  recorder.note(
+    `${phase}: a generator was busy ${share} % of a core, so the figure is a lower bound of what was measured`,
+  );
+}
+
+/** A neighbour that takes a core turns a latency into the length of its time slice. */
+function noteOthers(recorder: Recorder, phase: string, result: LoadResult, window: ServerWindow): void {
+  const cores = window.machineCores - window.cpuCores - result.cpuCores;
+  if (!(cores > LIMITS.otherCoresMax)) return;
+  recorder.note(
+    `${phase}: other processes used ${cores.toFixed(1)} cores; run again on a machine that has nothing else to do`,
+  );
+}
+
+function noteLateGenerator(recorder: Recorder, result: LoadResult): void {
+  const lateMs = result.sending.percentileMs(99) ?? 0;
+  if (lateMs < LIMITS.generatorLagMsMax) return;
+  recorder.note(
+    `half load: one send in a hundred was ${lateMs.toFixed(1)} ms late in the generator; it counts as latency`,
+  );
+}

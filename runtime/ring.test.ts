@@ -1,0 +1,44 @@
+import fc from 'fast-check';
+import t from 'tap';
+
+import { Ring } from './ring.ts';
+
+t.test('first in, first out, over many chunks', async (t) => {
+  const ring = new Ring<number>(4);
+  for (let value = 0; value < 1_000; value += 1) ring.push(value);
+  t.equal(ring.count, 1_000);
+  for (let value = 0; value < 1_000; value += 1) {
+    if (ring.shift() !== value) t.fail(`${value} is out of order`);
+  }
+  t.equal(ring.shift(), undefined);
+  t.equal(ring.count, 0);
+});
+
+t.test('behaves as an array under any mix of operations', async (t) => {
+  const operation = fc.oneof(
+    { weight: 5, arbitrary: fc.constant('push' as const) },
+    { weight: 4, arbitrary: fc.constant('shift' as const) },
+    { weight: 1, arbitrary: fc.constant('clear' as const) },
+  );
+  const behavesAsArray = fc.property(fc.array(operation, { maxLength: 200 }), (operations) => {
+    const ring = new Ring<number>(2);
+    let model: number[] = [];
+    for (const [index, name] of operations.entries()) {
+      if (name === 'push') model.push(index);
+      if (name === 'push') ring.push(index);
+      if (name === 'shift' && ring.shift() !== model.shift()) return false;
+      if (name === 'clear') model = [];
+      if (name === 'clear') ring.clear();
+      if (ring.count !== model.length) return false;
+    }
+    return true;
+  });
+  fc.assert(behavesAsArray);
+  t.pass();
+});
+
+for (const chunkValues of [0, 1, 3, 6, 2.5, -4]) {
+  t.test(`a chunk of ${chunkValues} values is refused`, async (t) => {
+    t.throws(() => new Ring(chunkValues), RangeError);
+  });
+}

@@ -1,0 +1,101 @@
+import { randomInt } from 'node:crypto';
+import t, { type Test } from 'tap';
+import { claimPort } from '../../actors/port.ts';
+import { findFaults, type Transcript } from './delivery-check.ts';
+import { newPerson, pause, until, type Person } from './people.ts';
+import { ServerProcess, temporaryDirectory } from './server-process.ts';
+
+const KILLS = 20;
+const FLAGS = ['--workers', '2'];
+
+t.test('the check sees what it looks for', async (t) => {
+  const sent = ['a', 'b', 'c'];
+  const acknowledged = new Set(['a', 'b']);
+  const faults = (received: string[]): string[] => findFaults({ sent, acknowledged, received });
+  t.strictSame(faults(['a', 'b', 'c']), []);
+  t.strictSame(faults(['a', 'b']), [], 'what was not acknowledged may be under way');
+  t.match(faults(['a']), ['"b" was acknowledged and is lost']);
+  t.match(faults(['a', 'b', 'b']), ['"b" came 2 times']);
+  t.match(faults(['b', 'a']), ['"a" came after "b"']);
+  t.match(faults(['a', 'b', 'x']), ['"x" was never sent']);
+});
+
+/** Somebody who keeps writing to somebody, with a few messages under way at a time. */
+class Writer {
+  readonly sent: string[] = [];
+  readonly acknowledged = new Set<string>();
+  readonly from: Person;
+  readonly to: Person;
+  #writing = true;
+  readonly #done: Promise<void>;
+
+  constructor(from: Person, to: Person) {
+    this.from = from;
+    this.to = to;
+    this.#done = this.#write();
+  }
+
+  async #write(): Promise<void> {
+    const acknowledgements: Promise<void>[] = [];
+    while (this.#writing) {
+      const text = `${this.from.phone}>${this.to.phone} ${this.sent.length + 1}`;
+      this.sent.push(text);
+      const message = await this.from.client.enqueue(this.to.phone, text);
+      acknowledgements.push(message.sent.then(() => void this.acknowledged.add(text)));
+      await pause(randomInt(8));
+    }
+    await Promise.all(acknowledgements);
+  }
+
+  /** Stops writing and resolves when everything written is acknowledged. */
+  finish(): Promise<void> {
+    this.#writing = false;
+    return this.#done;
+  }
+
+  transcript(): Transcript {
+    const prefix = `${this.from.phone}>`;
+    const received = this.to.received.map((message) => message.text).filter((text) => text.startsWith(prefix));
+    return { sent: this.sent, acknowledged: this.acknowledged, received };
+  }
+}
+
+async function killAndRestart(t: Test, server: ServerProcess, directory: string, port: number): Promise<ServerProcess> {
+  await pause(randomInt(50, 500));
+  await server.kill();
+  return ServerProcess.start(t, directory, [...FLAGS, '--port', String(port)]);
+}
+
+t.test(
+  `killed ${KILLS} times at random moments under load: nothing acknowledged is lost, doubled or out of order`,
+  { timeout: 300_000 },
+  async (t) => {
+    const directory = temporaryDirectory(t);
+    const port = await claimPort('127.0.0.1', 0);
+    let server = await ServerProcess.start(t, directory, ['--workers', '2', '--port', String(port)]);
+    const people = [];
+    for (const phone of ['+4915100000001', '+4915100000002', '+4915100000003'])
+      people.push(await newPerson(t, server, phone));
+    const [alice, bob, carol] = people as [Person, Person, Person];
+    const writers = [new Writer(alice, bob), new Writer(bob, alice), new Writer(alice, carol), new Writer(carol, bob)];
+    let acknowledgedBefore = 0;
+    let idleRounds = 0;
+    for (let kill = 0; kill < KILLS; kill++) {
+      server = await killAndRestart(t, server, directory, port);
+      const acknowledged = writers.reduce((sum, writer) => sum + writer.acknowledged.size, 0);
+      if (acknowledged === acknowledgedBefore) idleRounds++;
+      acknowledgedBefore = acknowledged;
+    }
+    t.ok(idleRounds < KILLS / 2, `traffic flowed between the kills (${idleRounds} rounds without any)`);
+    await Promise.all(writers.map((writer) => writer.finish()));
+    const complete = (): boolean =>
+      writers.every((writer) => writer.transcript().received.length >= writer.sent.length);
+    await until('every message to arrive', 60_000, complete);
+    await pause(300);
+    for (const writer of writers) {
+      const transcript = writer.transcript();
+      t.strictSame(findFaults(transcript), [], `${transcript.sent.length} messages`);
+      t.equal(transcript.acknowledged.size, transcript.sent.length, 'all were acknowledged in the end');
+    }
+  },
+);
