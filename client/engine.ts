@@ -147,7 +147,6 @@ export class Engine {
   shut(): void {
     this.#isOpen = false;
     this.#connectionCount += 1;
-    this.#inbox.reset();
     for (const conversation of this.#conversations.values()) conversation.offline();
   }
 
@@ -188,9 +187,14 @@ export class Engine {
     };
   }
 
-  /** Stops; what waits in the outbox stays on disk. */
-  close(): void {
+  /**
+   * Stops; what waits in the outbox stays on disk. When this resolves nothing of this engine will be written any more, so
+   * that the store may get another device.
+   */
+  async close(): Promise<void> {
     for (const conversation of this.#conversations.values()) conversation.close();
+    this.#inbox.close();
+    await this.#locks.idle();
   }
 
   async #loadConversations(): Promise<void> {
