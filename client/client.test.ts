@@ -175,3 +175,17 @@ t.test('a closed client leaves no timer behind and rejects what waited', async (
   t.equal(alice.client.state, 'closed');
   t.equal(world.clock.timerCount, 0);
 });
+
+t.test('a disk that fails stops the client before anything leaves unsaved', async (t) => {
+  const world = new World();
+  const [alice, bob] = await world.pair();
+  await alice.client.send(BOB, 'saved');
+  await world.settle();
+  alice.disk.crashAfter(0);
+  await t.rejects(alice.client.send(BOB, 'not saved'), { code: 'CLI_STORE_FAILED' });
+  await world.settle();
+  t.equal(alice.client.state, 'closed');
+  t.same(alice.eventsOf('stopped'), [{ type: 'stopped', code: 'CLI_STORE_FAILED' }]);
+  t.same(await bob.texts(ALICE), ['saved']);
+  await t.rejects(alice.client.send(BOB, 'nor this'), { code: 'CLI_STORE_FAILED' });
+});

@@ -155,7 +155,7 @@ export class Client {
     const answer = await askBeforeLogin(this.#options, confirmRequest(phone, code, keys));
     if (answer.kind !== 'account') throw new ClientError('CLI_PROTOCOL');
     if (this.#engine !== undefined) this.#connection.stop();
-    this.#engine?.close();
+    await this.#engine?.close();
     const transaction = this.#journal.begin();
     if (this.#engine !== undefined) await retireDevice(this.#journal, transaction);
     putAccount(transaction, phone, answer.user, answer.device, keys);
@@ -251,8 +251,7 @@ export class Client {
   async history(peer: string, range: HistoryRange = {}): Promise<HistoryItem[]> {
     const engine = this.#requireEngine();
     const user = await engine.directory.resolveLocally(peer);
-    if (user === undefined || user === engine.account.user) return [];
-    return this.#history.list(user, range, engine.conversation(user).marks);
+    return user === undefined ? [] : this.#history.list(user, range, engine.marks(user));
   }
 
   /** Tells a peer that everything received from them has been read, as `markRead` of the last message would. */
@@ -287,7 +286,7 @@ export class Client {
     this.#connection.stop();
     this.#requests.stopped(closed);
     this.#rejectWaiters(closed);
-    this.#engine?.close();
+    await this.#engine?.close();
     this.#reader.close();
     await this.#journal.close();
     this.#hub.close();

@@ -20,14 +20,15 @@ import type { Clock, Random } from './environment.ts';
 import { ClientError, codeOf } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
 import type { ClientEvent } from './events.ts';
-import { idOfOrdinal, stateUnder } from './history.ts';
 import type { History } from './history.ts';
 import type { Journal, Transaction } from './journal.ts';
 import { HEAD, KEYS, MARKS, OUTBOX } from './layout.ts';
 import type { HeadRecord, MarksRecord, OutboxRecord, SealedRecord } from './layout.ts';
 import { LIMITS } from './limits.ts';
 import type { Locks } from './locks.ts';
-import type { MessageState, SentMessage } from './messages.ts';
+import { MessageHandle } from './message-handle.ts';
+import type { JournalledText, MarkWatcher } from './message-handle.ts';
+import type { SentMessage } from './messages.ts';
 import { openLane, stepLane } from './outbox.ts';
 import type { Lane, LaneAction, LaneEvent } from './outbox.ts';
 import { isPassing } from './requests.ts';
@@ -245,7 +246,7 @@ export class Conversation {
   // Encrypting
 
   /** Encrypts one message for the known devices; `undefined` when one of them has no session, or none is known. */
-  async #seal(transaction: Transaction, entry: Omit<Entry, 'handle' | 'sealed'>): Promise<SealedRecord[] | undefined> {
+  async #seal(transaction: Transaction, entry: JournalledText): Promise<SealedRecord[] | undefined> {
     if (this.#devices.length === 0) return undefined;
     const sealed = await this.#sealFor(transaction, this.#devices, entry);
     return Array.isArray(sealed) ? sealed : undefined;
@@ -254,7 +255,7 @@ export class Conversation {
   async #sealFor(
     transaction: Transaction,
     devices: readonly number[],
-    { id, sentAt, text }: Omit<Entry, 'handle' | 'sealed'>,
+    { id, sentAt, text }: JournalledText,
   ): Promise<SealedRecord[] | { readonly code: ErrorCode }> {
     const { sessions, self } = this.#services;
     const content = encodeContent({ kind: 'text', id, phone: self.phone, sentAt, text });
@@ -442,72 +443,6 @@ export class Conversation {
   /** For the handles: calls `watcher` at each change of the marks until it returns true. */
   watch(watcher: MarkWatcher): void {
     if (!watcher(this.#lane)) this.#watchers.push(watcher);
-  }
-}
-
-/** Sees the watermarks; true when it has seen enough. */
-type MarkWatcher = (marks: MarksRecord) => boolean;
-
-/** A message as its sender holds it. It keeps nothing alive: waiting for delivery begins when somebody asks. */
-class MessageHandle implements SentMessage {
-  readonly id: string;
-  readonly number: number;
-  readonly to: string;
-  readonly text: string;
-  readonly sentAt: number;
-  readonly sent: Promise<void>;
-  readonly #conversation: Conversation;
-  #isRefused = false;
-  #delivered: Promise<void> | undefined;
-  #read: Promise<void> | undefined;
-  #resolve!: () => void;
-  #reject!: (error: ClientError) => void;
-
-  constructor(conversation: Conversation, entry: Omit<Entry, 'handle' | 'sealed'>) {
-    this.#conversation = conversation;
-    this.id = idOfOrdinal(entry.ordinal);
-    this.number = entry.id;
-    this.to = conversation.user;
-    this.text = entry.text;
-    this.sentAt = entry.sentAt;
-    this.sent = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
-    // Whoever does not look at `sent` is told by the `refused` event; an unheard rejection must not end the process.
-    this.sent.catch(alreadyReported);
-  }
-
-  get state(): MessageState {
-    return this.#isRefused ? 'refused' : stateUnder(this.number, this.#conversation.marks);
-  }
-
-  get delivered(): Promise<void> {
-    return (this.#delivered ??= this.#reaching((marks) => marks.deliveredId >= this.number));
-  }
-
-  get read(): Promise<void> {
-    return (this.#read ??= this.#reaching((marks) => marks.readId >= this.number));
-  }
-
-  succeed(): void {
-    this.#resolve();
-  }
-
-  fail(error: ClientError): void {
-    this.#isRefused = error.code !== 'CLI_CLOSED';
-    this.#reject(error);
-  }
-
-  /** Pending for ever once refused: the number may then belong to another message. */
-  #reaching(isReached: (marks: MarksRecord) => boolean): Promise<void> {
-    return new Promise((resolve) => {
-      this.#conversation.watch((marks) => {
-        if (this.#isRefused) return true;
-        if (isReached(marks)) resolve();
-        return isReached(marks);
-      });
-    });
   }
 }
 

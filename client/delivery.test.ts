@@ -5,6 +5,7 @@
 import t from 'tap';
 import type { Test } from 'tap';
 import type { IncomingMessage } from '../protocol/wire/index.ts';
+import { LIMITS } from './limits.ts';
 import { CODE } from './testing/fake-server.ts';
 import { SeededRandom } from './testing/seeded-random.ts';
 import { ALICE, BOB, World } from './testing/world.ts';
@@ -174,6 +175,20 @@ t.test('what cannot be decrypted is shown as a placeholder, acknowledged, and ha
   t.equal(world.server.inboxCount(bob.user), 0);
   const [, placeholder] = await bob.take(2);
   t.match(placeholder, { kind: 'undecryptable', code: 'SIG_MALFORMED', text: '' });
+});
+
+t.test('a flood beyond the queue breaks the connection, and still everything is taken in the end', async (t) => {
+  const world = new World();
+  const [alice, bob] = await world.pair();
+  const device = alice.client.account!.device;
+  const count = LIMITS.intakeQueueCountMax + 500;
+  for (let n = 0; n < count; n += 1) {
+    world.server.inject(bob.user, alice.user, { id: 1, type: 'ratchet', ciphertext: Uint8Array.of(1), device });
+  }
+  await world.pass(60_000);
+  t.match(bob.eventsOf('retrying')[0], { code: 'CLI_INTAKE_FULL' });
+  t.equal(world.server.inboxCount(bob.user), 0);
+  t.equal(bob.eventsOf('message').length, count, 'each once');
 });
 
 t.test('a server that renumbers a message is found out', async (t) => {

@@ -22,7 +22,7 @@ import { Inbox } from './inbox.ts';
 import type { IntakeReport } from './inbox.ts';
 import type { Journal } from './journal.ts';
 import { HEAD, HEARD, KEYS, MARKS, NUMBER, numberOfKey, OUTBOX, userOfKey } from './layout.ts';
-import type { HistoryRecord, OutboxRecord } from './layout.ts';
+import type { HistoryRecord, MarksRecord, OutboxRecord } from './layout.ts';
 import { LIMITS } from './limits.ts';
 import { Locks } from './locks.ts';
 import { loginStatement } from './login-key.ts';
@@ -121,6 +121,11 @@ export class Engine {
     return conversation;
   }
 
+  /** How far our messages to a user have come. */
+  marks(user: string): MarksRecord {
+    return this.#conversations.get(user)?.marks ?? NEW_CONVERSATION.marks;
+  }
+
   /** The answer to the server's nonce. */
   login(nonce: Uint8Array): Stanza {
     const { user, device, loginKey } = this.#account;
@@ -142,7 +147,6 @@ export class Engine {
   shut(): void {
     this.#isOpen = false;
     this.#connectionCount += 1;
-    this.#inbox.reset();
     for (const conversation of this.#conversations.values()) conversation.offline();
   }
 
@@ -183,9 +187,14 @@ export class Engine {
     };
   }
 
-  /** Stops; what waits in the outbox stays on disk. */
-  close(): void {
+  /**
+   * Stops; what waits in the outbox stays on disk. When this resolves nothing of this engine will be written any more, so
+   * that the store may get another device.
+   */
+  async close(): Promise<void> {
     for (const conversation of this.#conversations.values()) conversation.close();
+    this.#inbox.close();
+    await this.#locks.idle();
   }
 
   async #loadConversations(): Promise<void> {

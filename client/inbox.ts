@@ -75,6 +75,8 @@ export class Inbox {
   #position: number;
   #queue: IncomingMessage[] = [];
   #isStoring = false;
+  #isClosed = false;
+  #isAckDue = false;
 
   /** @param position - As stored; 0 for a new device. */
   constructor(services: InboxServices, position: number) {
@@ -84,14 +86,31 @@ export class Inbox {
 
   /** Takes a message from the connection. @param message - Owned by the inbox from now on. */
   push(message: IncomingMessage): void {
+    if (this.#isClosed) return;
+    if (message.seq <= this.#position) return this.#acknowledgeSoon();
+    // Queued by the connection before this one.
+    if (message.seq <= (this.#queue.at(-1)?.seq ?? 0)) return;
+    // What is queued is kept and stored, also without the connection: were it thrown away, a backlog larger than the
+    // queue would be sent again and again and never get any shorter.
     if (this.#queue.length >= LIMITS.intakeQueueCountMax) return this.#services.overflow();
     this.#queue.push(message);
     if (!this.#isStoring) void this.#storeQueued();
   }
 
-  /** The connection is gone: what is not stored will come again. */
-  reset(): void {
+  /** Stores nothing more than the group under way. What is not acknowledged stays with the server. */
+  close(): void {
+    this.#isClosed = true;
     this.#queue = [];
+  }
+
+  /** The server repeats what is stored because our acknowledgement was lost: once more, and once for all of a turn. */
+  #acknowledgeSoon(): void {
+    if (this.#isAckDue) return;
+    this.#isAckDue = true;
+    queueMicrotask(() => {
+      this.#isAckDue = false;
+      this.#services.acknowledge(this.#position);
+    });
   }
 
   async #storeQueued(): Promise<void> {
@@ -110,10 +129,8 @@ export class Inbox {
 
   async #storeGroup(group: readonly IncomingMessage[]): Promise<void> {
     const { locks, acknowledge, report } = this.#services;
-    const fresh = group.filter((message) => message.seq > this.#position);
-    const users = fresh.map((message) => message.from);
-    if (fresh.length > 0) report(await locks.run(users, () => this.#store(fresh)));
-    // Duplicates too: the server sends them because our acknowledgement was lost.
+    const users = group.map((message) => message.from);
+    report(await locks.run(users, () => this.#store(group)));
     acknowledge(this.#position);
   }
 

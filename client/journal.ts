@@ -7,7 +7,8 @@
  * one flush serves many messages.
  *
  * Why stop: after a failed write nobody knows whether it is on disk. Memory and disk may disagree from then on, and a
- * ratchet step could be taken twice. So every later commit fails as well, and `onFailure` closes the client.
+ * ratchet step could be taken twice. So every later commit fails as well, and `onFailure` closes the client. A failed
+ * read counts as much: whoever cannot see the last ratchet state must not write the next.
  */
 
 import { ClientError } from './errors.ts';
@@ -69,7 +70,7 @@ export class Journal implements RecordSource {
   #writing: Promise<void> | undefined;
   #failure: ClientError | undefined;
 
-  /** @param onFailure - Called once, at the first failed write. */
+  /** @param onFailure - Called once, at the first failure of the store. */
   constructor(store: Store, onFailure: (error: ClientError) => void) {
     this.#store = store;
     this.#onFailure = onFailure;
@@ -116,7 +117,10 @@ export class Journal implements RecordSource {
     try {
       return await result;
     } catch (cause) {
-      throw ClientError.is(cause) ? cause : new ClientError('CLI_STORE_FAILED', { cause });
+      if (ClientError.is(cause)) throw cause;
+      // A disk that cannot be read is not to be written either.
+      this.#fail(cause);
+      throw this.#failure;
     }
   }
 

@@ -10,6 +10,11 @@
 export class Locks {
   readonly #tails = new Map<string, Promise<void>>();
 
+  /** Resolves when everything asked for by now has ended. */
+  async idle(): Promise<void> {
+    await Promise.all(this.#tails.values());
+  }
+
   /**
    * Runs `task` when every earlier task that shares a name with it has ended.
    *

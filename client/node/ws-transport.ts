@@ -12,6 +12,9 @@ import type { Transport, TransportListener, TransportSocket } from '../transport
 /** The subprotocol of `docs/protocol.md`. */
 const SUBPROTOCOL = 'blindbeam.1';
 
+/** How long a peer may take to answer a close frame. */
+const CLOSE_TIMEOUT_MS = 1_000;
+
 /** Dials with Node's TCP and TLS. */
 export const wsTransport: Transport = Object.freeze({
   dial(url: string, listener: TransportListener): TransportSocket {
@@ -46,10 +49,12 @@ class WsSocket implements TransportSocket {
   }
 
   close(): void {
-    this.#socket.removeAllListeners('message').removeAllListeners('close');
-    // A peer that never answers the close frame must not keep us; ws gives it 30 s, too long for a prompt.
-    if (this.#socket.readyState === WebSocket.CONNECTING) this.#socket.terminate();
-    else this.#socket.close(1000);
+    const socket = this.#socket.removeAllListeners('message').removeAllListeners('close');
+    if (socket.readyState === WebSocket.CLOSED) return;
+    if (socket.readyState === WebSocket.CONNECTING) return socket.terminate();
+    // ws waits 30 s for the answer to a close frame, and the process with it: too long for somebody who has typed /quit.
+    const timer = setTimeout(() => socket.terminate(), CLOSE_TIMEOUT_MS);
+    socket.on('close', () => clearTimeout(timer)).close(1000);
   }
 }
 

@@ -8,7 +8,6 @@ const segmenter = new Intl.Segmenter();
  * Control characters (escape sequences begin with one) and the marks that turn the direction of writing around: a
  * message must not be able to move the cursor, colour the screen, or make a number look like another.
  */
-// eslint-disable-next-line no-control-regex
 const UNSAFE = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
 /** Ranges of code points that take two cells. Coarse on purpose: a wrong guess costs a crooked edge, not a crash. */
