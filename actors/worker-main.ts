@@ -17,6 +17,9 @@ const joined = joinWorkers({
 const { node } = joined;
 const tell = (message: FromWorker): void => joined.post(message);
 
+// Unheard, it would end this thread, and uWebSockets.js would abort the process before the reason is told.
+process.on('uncaughtException', (error) => tell({ kind: 'crashed', reason: error.stack ?? error.message }));
+
 try {
   const serving = await startServing(node, joined.data as WorkerAssignment, (error) => {
     tell({ kind: 'store-failed', reason: error instanceof Error ? error.message : String(error) });

@@ -75,6 +75,9 @@ export class Workers {
         this.#waiting.get(message.ticket)?.(message.statistics);
         this.#waiting.delete(message.ticket);
         return;
+      case 'crashed':
+        this.#log.error('worker_crashed', { reason: message.reason });
+        return endAtOnce();
       case 'store-failed':
         this.#log.error('store_failed', { code: 'APP_STORE_FAILED', reason: message.reason });
         return endAtOnce();
