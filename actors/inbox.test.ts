@@ -1,5 +1,6 @@
 import t from 'tap';
 import { LIMITS } from './limits.ts';
+import { createSeededRandom } from '../runtime/testing/seeded-random.ts';
 import type { ConnectionMessage } from './messages.ts';
 import { ALICE, BOB, spawnProbe, startInbox, submission, type InboxFixture, type Probe } from './test-kit.ts';
 
@@ -24,8 +25,9 @@ async function attach(fixture: InboxFixture, user = BOB): Promise<Probe> {
   return probe;
 }
 
+/** Undelivered messages, of BOB only in these tests, in both tiers. */
 function stored(fixture: InboxFixture): number {
-  return fixture.store.countEntries(BOB, 1, 1_000_000);
+  return fixture.store.countEntries(BOB, 1, 1_000_000) + fixture.store.freshCount;
 }
 
 t.test('a message to somebody online: acknowledged, pushed, deleted when acknowledged, receipted', async (t) => {
@@ -254,6 +256,120 @@ t.test('a delivered receipt waits for a sender who was away', async (t) => {
   t.match(alice.take(), [{ kind: 'answer', iq: 9, answer: { kind: 'receipts', to: BOB, sent: 1, delivered: 1 } }]);
 });
 
+t.test('what a device that goes away has not acknowledged waits for it in the waiting tier', async (t) => {
+  const fixture = await startInbox([ALICE, BOB]);
+  const alice = spawnProbe(fixture.test);
+  const bob = await attach(fixture);
+  for (let id = 1; id <= 6; id++) await fixture.tell(submission(alice.pid, ALICE, BOB, id));
+  await fixture.tell({ kind: 'acknowledge', user: BOB, device: 1, seq: 2 });
+  t.equal(fixture.store.freshCount, 4);
+  t.equal(fixture.store.countEntries(BOB, 1, 9), 0);
+  fixture.test.node.exit(bob.pid, 'kill');
+  await fixture.test.settle();
+  t.equal(fixture.store.freshCount, 0);
+  t.equal(fixture.store.countEntries(BOB, 1, 9), 4);
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 7));
+  t.strictSame(pushed((await attach(fixture)).take()), ['3:3', '4:4', '5:5', '6:6', '7:7']);
+});
+
+t.test('a device that comes back while its messages are moved gets each once, in order', async (t) => {
+  const settle: (() => void)[] = [];
+  let held = false;
+  const fixture: InboxFixture = await startInbox([ALICE, BOB], {
+    commit: (self, write) => {
+      void fixture.store.commit(write).then((result) => {
+        const done = (): void => void fixture.test.node.cast(self, { kind: 'committed', result });
+        if (held) settle.push(done);
+        else done();
+      });
+    },
+  });
+  const alice = spawnProbe(fixture.test);
+  const bob = await attach(fixture);
+  for (let id = 1; id <= 3; id++) await fixture.tell(submission(alice.pid, ALICE, BOB, id));
+  held = true;
+  fixture.test.node.exit(bob.pid, 'kill');
+  await fixture.test.settle();
+  const again = await attach(fixture);
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 4));
+  t.strictSame(pushed(again.take()), [], 'nothing is read while the move is under way');
+  held = false;
+  for (const done of settle.splice(0)) done();
+  await fixture.test.settle();
+  t.strictSame(pushed(again.take()), ['1:1', '2:2', '3:3', '4:4']);
+  await fixture.tell({ kind: 'acknowledge', user: BOB, device: 1, seq: 4 });
+  t.equal(stored(fixture), 0);
+});
+
+t.test(
+  'at random: devices come and go, senders resend, commits fail; each message once, in order, nothing left',
+  async (t) => {
+    for (let seed = 1; seed <= 300; seed++) await t.resolves(wander(seed), `seed ${seed}`);
+  },
+);
+
+/** One random walk; throws when a promise is broken. */
+async function wander(seed: number): Promise<void> {
+  const random = createSeededRandom(seed);
+  const fixture = await startInbox([ALICE, BOB]);
+  const alice = spawnProbe(fixture.test);
+  let bob: Probe | undefined;
+  let sent = 0;
+  let seen = 0;
+  const look = (): void => {
+    for (const message of bob?.take() ?? []) {
+      if (message.kind !== 'deliver') continue;
+      for (const { id, seq } of message.entries) {
+        if (id !== seq) throw new Error(`id ${id} has position ${seq}`);
+        if (id > seen + 1) throw new Error(`id ${id} after ${seen}`);
+        seen = Math.max(seen, id);
+      }
+    }
+  };
+  /** Sends again from the first id that was not acknowledged. */
+  const accepted = (): number => Math.max(0, ...alice.received.flatMap((m) => (m.kind === 'sent' ? [m.id] : [])));
+  for (let step = 0; step < 120; step++) {
+    const dice = random.integer(100);
+    if (dice < 50) {
+      sent = Math.max(sent, accepted()) + 1;
+      for (let id = accepted() + 1; id <= sent; id++)
+        fixture.test.node.cast(fixture.pid, submission(alice.pid, ALICE, BOB, id));
+    } else if (dice < 65) {
+      look();
+      if (seen > 0)
+        fixture.test.node.cast(fixture.pid, {
+          kind: 'acknowledge',
+          user: BOB,
+          device: 1,
+          seq: 1 + random.integer(seen),
+        });
+    } else if (dice < 75) {
+      if (bob !== undefined) fixture.test.node.exit(bob.pid, 'kill');
+      look();
+      bob = spawnProbe(fixture.test);
+      fixture.test.node.cast(fixture.pid, { kind: 'attach', user: BOB, device: 1, connection: bob.pid });
+    } else if (dice < 82) {
+      if (bob !== undefined) fixture.test.node.exit(bob.pid, 'kill');
+      look();
+      bob = undefined;
+    } else if (dice < 85) {
+      fixture.store.failNextCommits(1);
+    } else {
+      await fixture.test.advance(random.integer(LIMITS.storeFullPauseMs * 2));
+    }
+  }
+  fixture.store.failNextCommits(0);
+  await fixture.test.advance(10_000, 500);
+  look();
+  bob = await attach(fixture);
+  for (let id = accepted() + 1; id <= sent; id++) await fixture.tell(submission(alice.pid, ALICE, BOB, id));
+  look();
+  if (seen !== sent) throw new Error(`sent ${sent}, seen ${seen}`);
+  if (sent > 0) await fixture.tell({ kind: 'acknowledge', user: BOB, device: 1, seq: sent });
+  if (stored(fixture) !== 0 || fixture.store.queuedBytes() !== 0)
+    throw new Error(`${stored(fixture)} entries are left`);
+}
+
 t.test('read marks reach the sender, never beyond what was delivered, and strangers get none', async (t) => {
   const fixture = await startInbox([ALICE, BOB]);
   const alice = await attach(fixture, ALICE);
@@ -269,6 +385,18 @@ t.test('read marks reach the sender, never beyond what was delivered, and strang
   alice.take();
   await fixture.tell(read(ALICE, 99));
   t.match(alice.take(), [{ kind: 'receipt', type: 'read', from: BOB, id: 1 }]);
+  fixture.test.node.cast(fixture.pid, { kind: 'acknowledge', user: BOB, device: 1, seq: 2 });
+  fixture.test.node.cast(fixture.pid, read(ALICE, 2));
+  await fixture.test.settle();
+  const last = alice.take();
+  t.match(
+    last,
+    [
+      { type: 'delivered', id: 2 },
+      { type: 'read', id: 2 },
+    ],
+    'right after its acknowledgement',
+  );
 });
 
 t.test('a device that was replaced is forgotten with its inbox', async (t) => {

@@ -36,7 +36,9 @@ import {
   findConversation,
   findDevice,
   findRecipient,
+  dropFresh,
   hasRoom,
+  isCaughtUp,
   notePushed,
   loadDevice,
   senderKeyOf,
@@ -61,14 +63,29 @@ export interface InboxArgs {
   readonly commit: (self: Pid, write: (batch: StoreBatch) => void) => void;
 }
 
-type Queued = Submit | Acknowledge | ForgetDevice;
+/** A device has gone: what it has in the fresh tier is to wait for it. */
+interface MoveFresh {
+  readonly kind: 'move-fresh';
+  readonly user: string;
+  readonly device: number;
+}
 
-/** Entries of one device that the commit under way adds, each with its conversation. */
+type Queued = Submit | Acknowledge | ForgetDevice | MarkRead | MoveFresh;
+
+/** Entries of one device that the commit under way adds, each with its conversation. The first ones may be fresh. */
 interface Push {
   readonly recipient: Recipient;
   readonly device: Device;
   readonly entries: InboxEntry[];
   readonly conversations: Conversation[];
+  /** Arrivals of the fresh entries, which stand before the waiting ones. */
+  readonly arrivals: number[];
+}
+
+/** Fresh entries that the commit under way moves to the waiting tier. */
+interface Move {
+  readonly recipient: Recipient;
+  readonly through: number;
 }
 
 /** Everything that one commit will change, kept until its outcome is known. */
@@ -86,7 +103,12 @@ interface Commit {
   readonly acknowledged: Map<Device, { readonly recipient: Recipient; seq: number }>;
   /** Conversations whose delivered mark moves, with the new mark. */
   readonly delivered: Map<Conversation, { readonly recipient: Recipient; id: number }>;
+  readonly moves: Map<Device, Move>;
   readonly forgotten: ForgetDevice[];
+  /** Fresh entries of forgotten devices. */
+  readonly forgottenArrivals: number[];
+  /** Read marks that came before or with the acknowledgements of this commit, so that they are capped after these. */
+  readonly reads: MarkRead[];
   bytes: number;
 }
 
@@ -101,6 +123,8 @@ export interface InboxState {
   /** Connections by pid, for those that go down. */
   readonly attached: Map<string, { readonly user: string; readonly device: number }>;
   lastTs: number;
+  /** Next place in the fresh tier. */
+  nextArrival: number;
   commits: number;
   committedMessages: number;
 }
@@ -123,6 +147,7 @@ export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', 
       fullUntilMs: 0,
       attached: new Map(),
       lastTs: 0,
+      nextArrival: 1,
       commits: 0,
       committedMessages: 0,
     };
@@ -133,13 +158,12 @@ export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', 
       case 'submit':
       case 'acknowledge':
       case 'forget-device':
+      case 'mark-read':
         return enqueue(message, state, ctx);
       case 'committed':
         return settle(message.result, state, ctx);
       case 'attach':
         return attach(message, state, ctx);
-      case 'mark-read':
-        return markRead(message, state, ctx);
       case 'relay-receipt':
         return relayReceipt(message, state, ctx);
       case 'query-conversation':
@@ -152,7 +176,7 @@ export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', 
   },
 
   handleInfo(info, state, ctx) {
-    if (isDown(info)) detach(info.pid, state);
+    if (isDown(info)) detach(info.pid, state, ctx);
     else if (info === TRY_AGAIN) ctx.requestTurnEnd();
   },
 
@@ -203,7 +227,10 @@ function startCommit(state: InboxState, ctx: Ctx): void {
   if (state.commit !== undefined || ctx.clock.monotonicMs() < state.fullUntilMs) return;
   while (state.queue.length > 0) {
     const commit = planCommit(state, ctx);
-    if (isEmpty(commit)) continue;
+    if (isEmpty(commit)) {
+      relayReads(commit, state, ctx);
+      continue;
+    }
     state.commit = commit;
     state.args.commit(ctx.self, (batch) => writeCommit(commit, state, batch));
     return;
@@ -225,6 +252,8 @@ function planCommit(state: InboxState, ctx: Ctx): Commit {
 function planItem(item: Queued, commit: Commit, state: InboxState, ctx: Ctx): void {
   if (item.kind === 'submit') planSubmit(item, commit, state, ctx);
   else if (item.kind === 'acknowledge') planAcknowledge(item, commit, state);
+  else if (item.kind === 'mark-read') commit.reads.push(item);
+  else if (item.kind === 'move-fresh') planMove(item, commit, state);
   else planForget(item, commit, state, ctx);
 }
 
@@ -242,13 +271,17 @@ function emptyCommit(ts: number): Commit {
     pushes: new Map(),
     acknowledged: new Map(),
     delivered: new Map(),
+    moves: new Map(),
     forgotten: [],
+    forgottenArrivals: [],
+    reads: [],
     bytes: 0,
   };
 }
 
 function isEmpty(commit: Commit): boolean {
-  return commit.accepted.size === 0 && commit.acknowledged.size === 0 && commit.forgotten.length === 0;
+  const { accepted, acknowledged, moves, forgotten } = commit;
+  return accepted.size === 0 && acknowledged.size === 0 && moves.size === 0 && forgotten.length === 0;
 }
 
 function planSubmit(message: Submit, commit: Commit, state: InboxState, ctx: Ctx): void {
@@ -259,7 +292,7 @@ function planSubmit(message: Submit, commit: Commit, state: InboxState, ctx: Ctx
   if (conversation.known && message.id <= conversation.accepted) return acceptAgain(conversation, recipient, commit);
   const refusal = refuseSubmit(message, recipient, conversation, commit, state);
   if (refusal !== undefined) return refuse(message, refusal, ctx);
-  accept(message, recipient, conversation, commit);
+  accept(message, recipient, conversation, commit, state);
 }
 
 /** A resend is answered like the first time, after the flush that may still be under way for it. */
@@ -300,13 +333,22 @@ function submitBytes(message: Submit): number {
   return bytes;
 }
 
-function accept(message: Submit, recipient: Recipient, conversation: Conversation, commit: Commit): void {
+function accept(
+  message: Submit,
+  recipient: Recipient,
+  conversation: Conversation,
+  commit: Commit,
+  state: InboxState,
+): void {
   acceptAgain(conversation, recipient, commit);
   conversation.accepted = message.id;
   conversation.known = true;
   commit.submits.push(message);
   for (const envelope of message.envelopes) {
     const device = findDevice(recipient, envelope.device)!;
+    const push = pushOf(commit, recipient, device);
+    const { length } = push.entries;
+    if (push.arrivals.length === length && isCaughtUp(device, length)) push.arrivals.push(state.nextArrival++);
     const entry: InboxEntry = {
       seq: ++device.assigned,
       sender: message.sender.user,
@@ -318,7 +360,6 @@ function accept(message: Submit, recipient: Recipient, conversation: Conversatio
       ciphertext: envelope.ciphertext,
     };
     commit.bytes += entryBytes(entry);
-    const push = pushOf(commit, recipient, device);
     push.entries.push(entry);
     push.conversations.push(conversation);
   }
@@ -327,7 +368,7 @@ function accept(message: Submit, recipient: Recipient, conversation: Conversatio
 function pushOf(commit: Commit, recipient: Recipient, device: Device): Push {
   let push = commit.pushes.get(device);
   if (push === undefined) {
-    push = { recipient, device, entries: [], conversations: [] };
+    push = { recipient, device, entries: [], conversations: [], arrivals: [] };
     commit.pushes.set(device, push);
   }
   return push;
@@ -345,6 +386,16 @@ function planAcknowledge(message: Acknowledge, commit: Commit, state: InboxState
   else planned.seq = Math.max(planned.seq, seq);
 }
 
+/** Unless the device is back, what it has not acknowledged is moved in this commit. */
+function planMove(message: MoveFresh, commit: Commit, state: InboxState): void {
+  const recipient = state.recipients.get(message.user);
+  const device = recipient && findDevice(recipient, message.device);
+  const last = device?.fresh.at(-1);
+  if (recipient === undefined || device === undefined || last === undefined || device.online !== undefined) return;
+  device.moving = true;
+  commit.moves.set(device, { recipient, through: last.seq });
+}
+
 function planForget(message: ForgetDevice, commit: Commit, state: InboxState, ctx: Ctx): void {
   commit.forgotten.push(message);
   const recipient = state.recipients.get(message.user);
@@ -356,8 +407,10 @@ function planForget(message: ForgetDevice, commit: Commit, state: InboxState, ct
   }
   // What this commit was to add for the device must not outlive the removal of its inbox.
   for (const entry of commit.pushes.get(device)?.entries ?? []) commit.bytes -= entryBytes(entry);
+  for (const { arrival } of device.fresh) commit.forgottenArrivals.push(arrival);
   commit.pushes.delete(device);
   commit.acknowledged.delete(device);
+  commit.moves.delete(device);
   reloadDevices(recipient, state);
 }
 
@@ -373,22 +426,45 @@ function reloadDevices(recipient: Recipient, state: InboxState): void {
 
 /** Writes the plan. Runs once, inside the store's batch, in the same turn as the planning. */
 function writeCommit(commit: Commit, state: InboxState, batch: StoreBatch): void {
-  for (const { recipient, device, entries } of commit.pushes.values()) {
-    for (const entry of entries) batch.putEntry(recipient.user, device.id, entry);
-  }
+  for (const push of commit.pushes.values()) writePush(push, batch);
   for (const [device, { recipient, seq }] of commit.acknowledged)
     writeAcknowledged(device, recipient, seq, commit, batch);
   writeConversations(commit, batch);
+  for (const [device, move] of commit.moves) writeMove(device, move, state, batch);
+  for (const arrival of commit.forgottenArrivals) forgetFresh(arrival, commit, state, batch);
   for (const { user, device } of commit.forgotten) commit.bytes -= batch.forgetInbox(user, device);
   batch.putQueuedBytes(Math.max(0, state.queuedBytes + commit.bytes));
+}
+
+function writePush({ recipient, device, entries, arrivals }: Push, batch: StoreBatch): void {
+  for (let index = 0; index < entries.length; index++) {
+    const arrival = arrivals[index];
+    if (arrival === undefined) batch.putEntry(recipient.user, device.id, entries[index]!);
+    else batch.putFresh(arrival, recipient.user, device.id, entries[index]!);
+  }
+}
+
+function writeMove(device: Device, { recipient }: Move, state: InboxState, batch: StoreBatch): void {
+  for (const { arrival } of device.fresh) {
+    const entry = state.args.store.fresh(arrival);
+    if (entry !== undefined) batch.putEntry(recipient.user, device.id, entry);
+    batch.removeFresh(arrival);
+  }
+}
+
+function forgetFresh(arrival: number, commit: Commit, state: InboxState, batch: StoreBatch): void {
+  const entry = state.args.store.fresh(arrival);
+  if (entry !== undefined) commit.bytes -= entryBytes(entry);
+  batch.removeFresh(arrival);
 }
 
 function writeAcknowledged(device: Device, recipient: Recipient, seq: number, commit: Commit, batch: StoreBatch): void {
   const online = device.online!;
   const count = countAcknowledged(online, seq);
   for (let index = 0; index < count; index++) {
-    const { seq: position, conversation, id, bytes } = online.window[index]!;
-    batch.removeEntry(recipient.user, device.id, position);
+    const { seq: position, conversation, id, bytes, arrival } = online.window[index]!;
+    if (arrival === 0) batch.removeEntry(recipient.user, device.id, position);
+    else batch.removeFresh(arrival);
     commit.bytes -= bytes;
     noteDelivered(commit, conversation, recipient, id);
   }
@@ -432,6 +508,7 @@ function applyCommit(commit: Commit, state: InboxState, ctx: Ctx): void {
       tell(conversation.connection, sent, ctx);
     }
   }
+  for (const [device, move] of commit.moves) applyMove(device, move, state, ctx);
   for (const push of commit.pushes.values()) applyPush(push, state, ctx);
   for (const [device, { recipient, seq }] of commit.acknowledged) applyAcknowledged(device, recipient, seq, state, ctx);
   for (const [conversation, { recipient, id }] of commit.delivered) {
@@ -443,27 +520,47 @@ function applyCommit(commit: Commit, state: InboxState, ctx: Ctx): void {
       ctx,
     );
   }
+  relayReads(commit, state, ctx);
 }
 
-/** What was committed for a device goes out at once if nothing else waits before it and its window has room. */
+/** What was committed fresh goes out at once, unless the device has gone or changed its connection meanwhile. */
 function applyPush(push: Push, state: InboxState, ctx: Ctx): void {
-  const { device, entries, conversations, recipient } = push;
-  const upToDate = device.online?.cursor === device.head;
+  const { device, entries, conversations, arrivals, recipient } = push;
+  const caughtUp = device.online?.cursor === device.head && !device.moving;
   device.head = entries[entries.length - 1]!.seq;
+  for (let index = 0; index < arrivals.length; index++) {
+    device.fresh.push({ seq: entries[index]!.seq, arrival: arrivals[index]! });
+  }
   const { online } = device;
-  if (online === undefined) return;
-  if (!upToDate || !hasRoom(online)) return pump(recipient, device, online, state, ctx);
-  for (let index = 0; index < entries.length; index++) notePushed(online, entries[index]!, conversations[index]!);
-  deliver(online, entries, ctx);
+  if (online === undefined) return moveLater(recipient, device, state, ctx);
+  if (!caughtUp || arrivals.length === 0) return pump(recipient, device, online, state, ctx);
+  for (let index = 0; index < arrivals.length; index++) {
+    notePushed(online, entries[index]!, conversations[index]!, arrivals[index]!);
+  }
+  deliver(online, arrivals.length === entries.length ? entries : entries.slice(0, arrivals.length), ctx);
 }
 
 function applyAcknowledged(device: Device, recipient: Recipient, seq: number, state: InboxState, ctx: Ctx): void {
   device.acknowledged = Math.max(device.acknowledged, seq);
+  dropFresh(device, seq);
   const { online } = device;
   if (online === undefined) return;
   dropAcknowledged(online, countAcknowledged(online, seq));
   pump(recipient, device, online, state, ctx);
   trimConversations(recipient);
+}
+
+/** The fresh entries wait now; whoever came back meanwhile gets them from there. */
+function applyMove(device: Device, { recipient, through }: Move, state: InboxState, ctx: Ctx): void {
+  device.moving = false;
+  dropFresh(device, through);
+  if (device.online !== undefined) pump(recipient, device, device.online, state, ctx);
+  else moveLater(recipient, device, state, ctx);
+}
+
+/** Asks for a move of what the device has in the fresh tier, if there is anything. */
+function moveLater(recipient: Recipient, device: Device, state: InboxState, ctx: Ctx): void {
+  if (device.fresh.length > 0) enqueue({ kind: 'move-fresh', user: recipient.user, device: device.id }, state, ctx);
 }
 
 /** Nothing of the commit was written: take back the numbers, refuse the submissions, try the deletions again. */
@@ -477,9 +574,13 @@ function undoCommit(commit: Commit, state: InboxState, ctx: Ctx): void {
   }
   for (const { device } of commit.pushes.values()) device.assigned = device.head;
   for (const message of commit.submits) refuse(message, storeFull(), ctx);
-  const deletions: Queued[] = [...commit.forgotten];
+  const deletions: Queued[] = [...commit.forgotten, ...commit.reads];
   for (const [device, { recipient, seq }] of commit.acknowledged) {
     deletions.push({ kind: 'acknowledge', user: recipient.user, device: device.id, seq });
+  }
+  for (const [device, { recipient }] of commit.moves) {
+    device.moving = false;
+    deletions.push({ kind: 'move-fresh', user: recipient.user, device: device.id });
   }
   const [submits, others] = partition(state.queue);
   for (const message of submits) refuse(message, storeFull(), ctx);
@@ -498,23 +599,45 @@ function partition(queue: readonly Queued[]): [Submit[], Queued[]] {
 
 // --- pushing ----------------------------------------------------------------------------------------------------
 
-/** Pushes from the store what waits after the cursor, as far as the window has room. */
+/** Pushes from the store what comes after the cursor, as far as the window has room. */
 function pump(recipient: Recipient, device: Device, online: Online, state: InboxState, ctx: Ctx): void {
-  const { store } = state.args;
+  if (device.moving) return;
   while (online.cursor < device.head && hasRoom(online)) {
-    const count = LIMITS.windowCountMax - online.window.length;
-    const bytes = LIMITS.windowBytesMax - online.windowBytes;
-    const page = store.entries(recipient.user, device.id, online.cursor, device.head, count, bytes);
-    if (page.length === 0) {
-      online.cursor = device.head;
-      break;
-    }
-    for (const entry of page) notePushed(online, entry, conversationOf(entry, recipient, state));
-    deliver(online, page, ctx);
+    const page = nextFresh(device, online, state) ?? nextWaiting(recipient, device, online, state);
+    if (page.entries.length === 0) continue;
+    for (const entry of page.entries) notePushed(online, entry, conversationOf(entry, recipient, state), page.arrival);
+    deliver(online, page.entries, ctx);
   }
   if (online.cursor < device.head || online.drained) return;
   online.drained = true;
   tell(online.connection, { kind: 'drained' }, ctx);
+}
+
+interface Page {
+  readonly entries: readonly InboxEntry[];
+  /** Of the one fresh entry; 0 for waiting ones. */
+  readonly arrival: number;
+}
+
+/** The entry after the cursor, if it is a fresh one. Moves the cursor over one that is gone. */
+function nextFresh(device: Device, online: Online, state: InboxState): Page | undefined {
+  const fresh = device.fresh.find(({ seq }) => seq > online.cursor);
+  if (fresh === undefined || fresh.seq !== online.cursor + 1) return undefined;
+  const entry = state.args.store.fresh(fresh.arrival);
+  if (entry !== undefined) return { entries: [entry], arrival: fresh.arrival };
+  online.cursor = fresh.seq;
+  return { entries: [], arrival: 0 };
+}
+
+/** A page of waiting entries after the cursor, up to the next fresh one. Moves the cursor over a place that is empty. */
+function nextWaiting(recipient: Recipient, device: Device, online: Online, state: InboxState): Page {
+  const fresh = device.fresh.find(({ seq }) => seq > online.cursor);
+  const through = fresh === undefined ? device.head : fresh.seq - 1;
+  const count = LIMITS.windowCountMax - online.window.length;
+  const bytes = LIMITS.windowBytesMax - online.windowBytes;
+  const entries = state.args.store.entries(recipient.user, device.id, online.cursor, through, count, bytes);
+  if (entries.length === 0) online.cursor = through;
+  return { entries, arrival: 0 };
 }
 
 function conversationOf(entry: InboxEntry, recipient: Recipient, state: InboxState): Conversation {
@@ -563,13 +686,13 @@ function releaseOnline(device: Device, online: Online, state: InboxState): void 
   device.online = undefined;
 }
 
-function detach(connection: Pid, state: InboxState): void {
+function detach(connection: Pid, state: InboxState, ctx: Ctx): void {
   const owner = state.attached.get(formatPid(connection));
   const recipient = owner && state.recipients.get(owner.user);
   const device = recipient && findDevice(recipient, owner!.device);
-  if (device?.online !== undefined && samePid(device.online.connection, connection)) {
-    releaseOnline(device, device.online, state);
-  }
+  if (recipient === undefined || device?.online === undefined || !samePid(device.online.connection, connection)) return;
+  releaseOnline(device, device.online, state);
+  moveLater(recipient, device, state, ctx);
 }
 
 // --- receipts ---------------------------------------------------------------------------------------------------
@@ -587,6 +710,11 @@ function relayReceipt(message: RelayReceipt, state: InboxState, ctx: Ctx): void 
   const recipient = state.recipients.get(message.to);
   const device = recipient && findDevice(recipient, message.device);
   if (device?.online !== undefined) tell(device.online.connection, message.receipt, ctx);
+}
+
+/** Tells senders what was read, once the acknowledgements that came before are settled. */
+function relayReads(commit: Commit, state: InboxState, ctx: Ctx): void {
+  for (const message of commit.reads) markRead(message, state, ctx);
 }
 
 /** Only what was delivered can be read, and only a conversation that exists is answered: strangers learn nothing. */

@@ -49,6 +49,9 @@ interface UserData {
 
 type Ws = UwsWebSocket<UserData>;
 
+/** Bytes of a slab that copies of messages share: a turn's worth under load, sixteen of the largest messages. */
+const SLAB_BYTES = 16 * LIMITS.messageBytesMax;
+
 /** One for each connection: the actor's handle. */
 class Socket implements SocketHandle {
   readonly listener: Listener;
@@ -82,9 +85,31 @@ class Socket implements SocketHandle {
   }
 }
 
+/**
+ * Where messages are copied to. uWS lends a message until its handler returns, and stanzas keep views into their message, so
+ * one copy there must be; but a buffer for each would cost more than the copy. Many share a slab, which lives for as
+ * long as one of their stanzas does: until the message is committed and pushed, or refused.
+ */
+class Intake {
+  #slab: Uint8Array = new Uint8Array(SLAB_BYTES);
+  #used = 0;
+
+  copy(bytes: Uint8Array): Uint8Array {
+    if (this.#used + bytes.length > SLAB_BYTES) {
+      this.#slab = new Uint8Array(SLAB_BYTES);
+      this.#used = 0;
+    }
+    const start = this.#used;
+    this.#used += bytes.length;
+    this.#slab.set(bytes, start);
+    return this.#slab.subarray(start, this.#used);
+  }
+}
+
 export class Listener {
   readonly #options: ListenerOptions;
   readonly #writer = new FrameWriter();
+  readonly #intake = new Intake();
   readonly #app: TemplatedApp;
   #listening: import('uWebSockets.js').us_listen_socket | undefined = undefined;
   #dirty: Socket[] = [];
@@ -178,8 +203,7 @@ export class Listener {
   #message(socket: Socket, message: ArrayBuffer, isBinary: boolean): void {
     if (!isBinary) return refuse(socket, 'APP_TEXT_FRAME');
     if (message.byteLength > LIMITS.messageBytesMax) return socket.close(4413, 'WIRE_FRAME_TOO_LARGE');
-    // uWS lends the message until this handler returns; stanzas keep views into it, so this is the one copy.
-    const stanzas = decodeMessage(new Uint8Array(message.slice(0)));
+    const stanzas = decodeMessage(this.#intake.copy(new Uint8Array(message)));
     if (isWireError(stanzas)) return socket.close(stanzas.closeCode, stanzas.code);
     // The actor greets first; a client that speaks before the greeting does not follow the protocol.
     if (socket.pid === undefined) return refuse(socket, 'APP_PROTOCOL');

@@ -29,6 +29,14 @@ export interface Pushed {
   readonly conversation: Conversation;
   readonly id: number;
   readonly bytes: number;
+  /** Where it stands in the fresh tier; 0 for a waiting entry. */
+  readonly arrival: number;
+}
+
+/** A committed entry in the fresh tier. */
+export interface Fresh {
+  readonly seq: number;
+  readonly arrival: number;
 }
 
 /** A device with a live connection. */
@@ -51,6 +59,10 @@ export interface Device {
   head: number;
   acknowledged: number;
   online: Online | undefined;
+  /** What this device has in the fresh tier, by position. All of it is known here: a store is opened without any. */
+  fresh: Fresh[];
+  /** While a commit moves its fresh entries to the waiting tier, nothing is read for this device. */
+  moving: boolean;
 }
 
 export interface Recipient {
@@ -81,7 +93,8 @@ export function findRecipient(recipients: Recipients, store: InboxStore, user: s
 /** A device as the store knows it, offline. */
 export function loadDevice(store: InboxStore, user: string, id: number): Device {
   const last = store.lastSeq(user, id);
-  return { id, assigned: last, head: last, acknowledged: store.acknowledged(user, id), online: undefined };
+  const acknowledged = store.acknowledged(user, id);
+  return { id, assigned: last, head: last, acknowledged, online: undefined, fresh: [], moving: false };
 }
 
 // Looks at a few of the oldest only: a shard full of connected users must not scan them all for each stranger.
@@ -91,8 +104,7 @@ function evictOffline(recipients: Recipients, keep: Recipient): void {
   let looks = 0;
   for (const [user, recipient] of recipients) {
     if (++looks > EVICTION_LOOKS) return;
-    const settled = recipient.devices.every((device) => device.online === undefined && device.assigned === device.head);
-    if (settled && recipient !== keep) {
+    if (recipient !== keep && recipient.devices.every(isSettled)) {
       recipients.delete(user);
       return;
     }
@@ -100,6 +112,11 @@ function evictOffline(recipients: Recipients, keep: Recipient): void {
     recipients.delete(user);
     recipients.set(user, recipient);
   }
+}
+
+/** Whether the store alone says everything about the device. */
+function isSettled({ online, assigned, head, fresh }: Device): boolean {
+  return online === undefined && assigned === head && fresh.length === 0;
 }
 
 export function findDevice(recipient: Recipient, id: number): Device | undefined {
@@ -155,9 +172,9 @@ export function hasRoom(online: Online): boolean {
 }
 
 /** Notes that `entry` goes out on this connection. */
-export function notePushed(online: Online, entry: InboxEntry, conversation: Conversation): void {
+export function notePushed(online: Online, entry: InboxEntry, conversation: Conversation, arrival: number): void {
   const bytes = entryBytes(entry);
-  online.window.push({ seq: entry.seq, conversation, id: entry.id, bytes });
+  online.window.push({ seq: entry.seq, conversation, id: entry.id, bytes, arrival });
   online.windowBytes += bytes;
   conversation.pushed++;
   online.cursor = entry.seq;
@@ -176,4 +193,18 @@ export function dropAcknowledged(online: Online, count: number): void {
     online.windowBytes -= bytes;
     conversation.pushed--;
   }
+}
+
+/** Whether an entry committed now goes straight to the device: nothing waits before it, and the window has room. */
+export function isCaughtUp(device: Device, pending: number): boolean {
+  const { online, head, assigned } = device;
+  if (online === undefined || online.cursor !== head || assigned !== head + pending) return false;
+  return online.window.length + pending < LIMITS.windowCountMax && online.windowBytes < LIMITS.windowBytesMax;
+}
+
+/** Forgets the fresh entries up to `seq`. */
+export function dropFresh(device: Device, seq: number): void {
+  let count = 0;
+  while (count < device.fresh.length && device.fresh[count]!.seq <= seq) count++;
+  if (count > 0) device.fresh.splice(0, count);
 }

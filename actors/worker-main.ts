@@ -8,6 +8,9 @@ import { createLogger } from './logger.ts';
 import type { FromWorker, ToWorker } from './worker-control.ts';
 import { startServing, type Serving, type WorkerAssignment } from './worker.ts';
 
+// Keys and values of the store are small buffers by the hundred thousand; a larger pool makes fewer of its own.
+Buffer.poolSize = 256 * 1024;
+
 const joined = joinWorkers({
   log: (worker, data) => {
     const { logFormat: format, logLevel: level } = (data as WorkerAssignment).config;

@@ -25,6 +25,7 @@ export const LIMITS: Readonly<{
   spareRingCountMax: number;
   workerCountMax: number;
   workerRingBytes: number;
+  workerYoungGenerationMb: number;
   workerOverflowBytesMax: number;
   workerPacketBytesMax: number;
   workerStartMsMax: number;
@@ -62,6 +63,11 @@ export const LIMITS: Readonly<{
   workerCountMax: 64,
   /** Bytes of one ring between two threads. 256 KiB hold a turn's batch of about 2,000 messages of 100 bytes. */
   workerRingBytes: 256 * 1024,
+  /**
+   * Space for young objects in a worker's heap. A message lives for some milliseconds, until its commit is settled: in a
+   * small space many are alive at each collection and are copied, in this one hardly any.
+   */
+  workerYoungGenerationMb: 96,
   /** Bytes that may wait on the sender's side for a ring with no room, before a send returns `full`. */
   workerOverflowBytesMax: 4 * 1024 * 1024,
   /** Bytes of one encoded message between threads. Client frames are 16 KiB; a ring must hold the largest packet. */

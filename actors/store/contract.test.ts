@@ -186,6 +186,29 @@ for (const fixture of FIXTURES) {
   });
 }
 
+t.test('lmdb: what is fresh when a store is closed is waiting when it is opened again', async (t) => {
+  const { store, reopen } = FIXTURES[1]!.open(t);
+  await store.commit((batch) => {
+    batch.putFresh(1, BOB, 1, entry(5));
+    batch.putFresh(2, ALICE, 2, entry(9));
+    batch.putFresh(3, BOB, 1, entry(6));
+    batch.putEntry(BOB, 1, entry(4));
+  });
+  t.equal(store.fresh(2)?.seq, 9);
+  t.strictSame([...store.fresh(3)!.ciphertext], [...entry(6).ciphertext]);
+  await store.commit((batch) => batch.removeFresh(1));
+  t.equal(store.fresh(1), undefined);
+  const reopened = await reopen();
+  t.equal(reopened.fresh(2), undefined);
+  const waiting = reopened.entries(BOB, 1, 0, 99, 99, 9_999);
+  t.strictSame(
+    waiting.map((each) => each.seq),
+    [4, 6],
+  );
+  t.strictSame([...waiting[1]!.ciphertext], [...entry(6).ciphertext]);
+  t.equal(reopened.lastSeq(ALICE, 2), 9);
+});
+
 t.test('memory: a refused commit changes nothing', async (t) => {
   const store = new MemoryStore();
   store.failNextCommits(1);

@@ -9,6 +9,11 @@
  *    commit that is not flushed yet: a caller that pushes what it reads keeps its own mark of what is flushed.
  * 4. After a refused commit the store is as before it, and later commits may succeed.
  *
+ * An entry stands in one of two tiers. *Fresh*: in the order of arrival, for devices that will get it at once and most
+ * likely acknowledge it soon; neighbours on disk are neighbours in time, so a commit touches few pages however many
+ * devices it serves. *Waiting*: by device and position, for devices that are away. Opening a store moves everything that
+ * is fresh to waiting: who was online is not known any more.
+ *
  * The store knows no sockets and no actors. Bytes that it returns are owned by the caller; bytes given to a batch
  * must not change until the commit has resolved. Layout on disk: `layout.ts`. Implementations: `lmdb.ts`, `memory.ts`.
  */
@@ -82,6 +87,9 @@ export type CommitResult = 'ok' | 'full';
 /** Collects the writes of one commit. Valid only inside the callback of `commit`. */
 export interface StoreBatch {
   putEntry(user: string, device: number, entry: InboxEntry): void;
+  /** Adds an entry to the fresh tier. `arrival` was never used since the store was opened, and grows. */
+  putFresh(arrival: number, user: string, device: number, entry: InboxEntry): void;
+  removeFresh(arrival: number): void;
   removeEntry(user: string, device: number, seq: number): void;
   putAcknowledged(user: string, device: number, seq: number): void;
   putConversation(recipient: string, sender: SenderAddress, record: ConversationRecord): void;
@@ -89,7 +97,7 @@ export interface StoreBatch {
   putDevice(user: string, device: number, record: DeviceRecord): void;
   /** Removes the device with its pre-keys. Its inbox goes entry by entry: `forgetInbox`. */
   removeDevice(user: string, device: number): void;
-  /** Removes every committed entry and the acknowledged mark of an inbox. Returns the bytes that the entries counted. */
+  /** Removes every committed waiting entry and the acknowledged mark of an inbox. Returns the bytes that the entries counted. */
   forgetInbox(user: string, device: number): number;
   putPreKey(user: string, device: number, preKey: PreKey): void;
   removePreKey(user: string, device: number, id: number): void;
@@ -102,7 +110,9 @@ export interface InboxStore {
   readonly queuedBytesMax: number;
   /** Runs `write` at once, then commits what it collected. See promises 1, 2 and 4. */
   commit(write: (batch: StoreBatch) => void): Promise<CommitResult>;
-  /** Entries with `after < seq <= through`, ascending, until `countMax` or `bytesMax` of ciphertext is reached; at least one if there is one. */
+  /** A fresh entry. */
+  fresh(arrival: number): InboxEntry | undefined;
+  /** Waiting entries with `after < seq <= through`, ascending, until `countMax` or `bytesMax` of ciphertext is reached; at least one if there is one. */
   entries(
     user: string,
     device: number,
@@ -113,7 +123,7 @@ export interface InboxStore {
   ): InboxEntry[];
   /** Highest position ever acknowledged; 0 for a new inbox. */
   acknowledged(user: string, device: number): number;
-  /** Position of the last entry, or the acknowledged mark when the inbox is empty. The next entry takes one more. */
+  /** Position of the last waiting entry, or the acknowledged mark when the inbox is empty. The next entry takes one more. */
   lastSeq(user: string, device: number): number;
   conversation(recipient: string, sender: SenderAddress): ConversationRecord | undefined;
   /** The latest registration of a sender's device that has written to `recipient`. */
@@ -123,7 +133,7 @@ export interface InboxStore {
   device(user: string, device: number): DeviceRecord | undefined;
   /** Pre-keys by ascending id. */
   preKeys(user: string, device: number, countMax: number): PreKey[];
-  /** Counts the entries of an inbox, up to `countMax`. */
+  /** Counts the waiting entries of an inbox, up to `countMax`. */
   countEntries(user: string, device: number, countMax: number): number;
   /** As last written by `putQueuedBytes`; 0 in a new store. */
   queuedBytes(): number;

@@ -3,6 +3,7 @@
  *
  *   database      key                                                            value
  *   inbox         recipient 8 ‖ device 1 ‖ seq 6                                 entry, below
+ *   fresh         arrival 6                                                      recipient 8 ‖ device 1 ‖ seq 6 ‖ entry
  *   acknowledged  recipient 8 ‖ device 1                                         seq 6
  *   conversation  recipient 8 ‖ sender 8 ‖ device 1 ‖ creation 4                 accepted 6 ‖ delivered 6
  *   account       user 8                                                         AccountRecord, msgpack
@@ -124,15 +125,19 @@ export function decodeUint48(value: Buffer): number {
 
 export function encodeEntry(entry: InboxEntry): Buffer {
   const value = Buffer.allocUnsafe(ENTRY_HEADER_BYTES + entry.ciphertext.length);
-  value[0] = ENTRY_VERSION;
-  value[1] = TYPE_BYTES[entry.type];
-  writeUser(value, entry.sender, 2);
-  value[10] = entry.senderDevice;
-  value.writeUInt32BE(entry.senderCreation, 11);
-  value.writeUIntBE(entry.id, 15, 6);
-  value.writeUIntBE(entry.ts, 21, 6);
-  value.set(entry.ciphertext, ENTRY_HEADER_BYTES);
+  writeEntry(value, 0, entry);
   return value;
+}
+
+function writeEntry(target: Buffer, offset: number, entry: InboxEntry): void {
+  target[offset] = ENTRY_VERSION;
+  target[offset + 1] = TYPE_BYTES[entry.type];
+  writeUser(target, entry.sender, offset + 2);
+  target[offset + 10] = entry.senderDevice;
+  target.writeUInt32BE(entry.senderCreation, offset + 11);
+  target.writeUIntBE(entry.id, offset + 15, 6);
+  target.writeUIntBE(entry.ts, offset + 21, 6);
+  target.set(entry.ciphertext, offset + ENTRY_HEADER_BYTES);
 }
 
 /** Reads an entry; the ciphertext is a copy. Throws on a version that this code does not know: the store is newer than we are. */
@@ -149,6 +154,23 @@ export function decodeEntry(seq: number, value: Buffer): InboxEntry {
     type: value[1] === TYPE_BYTES.prekey ? 'prekey' : 'ratchet',
     ciphertext: new Uint8Array(value.subarray(ENTRY_HEADER_BYTES)),
   };
+}
+
+const FRESH_HEADER_BYTES = 15;
+
+/** The value of a fresh entry: the key that it would have in the inbox, then the entry as it would stand there. */
+export function encodeFresh(user: string, device: number, entry: InboxEntry): Buffer {
+  const value = Buffer.allocUnsafe(FRESH_HEADER_BYTES + ENTRY_HEADER_BYTES + entry.ciphertext.length);
+  writeUser(value, user, 0);
+  value[8] = device;
+  value.writeUIntBE(entry.seq, 9, 6);
+  writeEntry(value, FRESH_HEADER_BYTES, entry);
+  return value;
+}
+
+/** Takes a fresh value apart into the key and the value of a waiting entry. Views of `value`. */
+export function splitFresh(value: Buffer): { readonly key: Buffer; readonly entry: Buffer } {
+  return { key: value.subarray(0, FRESH_HEADER_BYTES), entry: value.subarray(FRESH_HEADER_BYTES) };
 }
 
 /** Length of the ciphertext in an encoded entry. */

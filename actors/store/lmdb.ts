@@ -36,6 +36,10 @@ const { open } = createRequire(import.meta.url)('lmdb') as typeof import('lmdb')
 
 /** Free bytes below which a failed commit counts as a full disk and not as a broken one: more than any commit takes. */
 const DISK_FULL_BYTES = 32 * 1024 * 1024;
+/** Entries moved in one transaction when a store is opened. */
+const SETTLE_COUNT = 4_096;
+/** The writer starts on a batch when it is whole: on a part of one it would wait for each next instruction. */
+const BATCH_START_COUNT = 1_000_000;
 const QUEUED_BYTES_KEY = Buffer.from('queued-bytes');
 const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const;
 
@@ -58,6 +62,7 @@ class LmdbStore implements InboxStore {
   readonly #options: LmdbOptions;
   readonly #root: RootDatabase;
   readonly #inbox: Table;
+  readonly #fresh: Table;
   readonly #acknowledged: Table;
   readonly #conversation: Table;
   readonly #account: Table;
@@ -72,16 +77,12 @@ class LmdbStore implements InboxStore {
 
   constructor(options: LmdbOptions) {
     this.#options = options;
-    this.#root = open({
-      path: options.directory,
-      maxDbs: 16,
-      noSubdir: false,
-      overlappingSync: false,
-      eventTurnBatching: false,
-      ...BINARY,
-    });
+    // `batchStartThreshold` is missing from lmdb's types.
+    const tuning = { overlappingSync: false, eventTurnBatching: false, batchStartThreshold: BATCH_START_COUNT };
+    this.#root = open({ path: options.directory, maxDbs: 16, noSubdir: false, ...tuning, ...BINARY });
     const table = (name: string): Table => this.#root.openDB<Buffer, Buffer>({ name, ...BINARY });
     this.#inbox = table('inbox');
+    this.#fresh = table('fresh');
     this.#acknowledged = table('acknowledged');
     this.#conversation = table('conversation');
     this.#account = table('account');
@@ -91,6 +92,22 @@ class LmdbStore implements InboxStore {
     this.#meta = table('meta');
     this.#batch = this.#makeBatch();
     this.#ballast = new Ballast(options.directory);
+    this.#settleFresh();
+  }
+
+  /** Moves to the inboxes what a former run left in the fresh tier. A synchronous commit is flushed, since nothing overlaps. */
+  #settleFresh(): void {
+    for (;;) {
+      const page = [...this.#fresh.getRange({ limit: SETTLE_COUNT, snapshot: false })];
+      if (page.length === 0) return;
+      this.#root.transactionSync(() => {
+        for (const { key, value } of page) {
+          const { key: inboxKey, entry } = layout.splitFresh(value);
+          void this.#inbox.put(Buffer.from(inboxKey), Buffer.from(entry));
+          void this.#fresh.remove(key);
+        }
+      });
+    }
   }
 
   get queuedBytesMax(): number {
@@ -120,6 +137,10 @@ class LmdbStore implements InboxStore {
       putEntry: (user, device, entry) => {
         this.#put(this.#inbox, layout.entryKey(user, device, entry.seq), layout.encodeEntry(entry));
       },
+      putFresh: (arrival, user, device, entry) => {
+        this.#put(this.#fresh, layout.encodeUint48(arrival), layout.encodeFresh(user, device, entry));
+      },
+      removeFresh: (arrival) => this.#remove(this.#fresh, layout.encodeUint48(arrival)),
       removeEntry: (user, device, seq) => this.#remove(this.#inbox, layout.entryKey(user, device, seq)),
       putAcknowledged: (user, device, seq) => {
         this.#put(this.#acknowledged, layout.deviceKey(user, device), layout.encodeUint48(seq));
@@ -173,6 +194,13 @@ class LmdbStore implements InboxStore {
     const start = layout.preKeyKey(user, device, 0);
     const end = layout.preKeyKey(user, device, 0xffff_ffff);
     return Array.from(this.#prekey.getKeys({ start, end, snapshot: false }), (key) => Buffer.from(key));
+  }
+
+  fresh(arrival: number): InboxEntry | undefined {
+    const value = this.#fresh.get(layout.encodeUint48(arrival));
+    if (value === undefined) return undefined;
+    const { key, entry } = layout.splitFresh(value);
+    return layout.decodeEntry(layout.seqOfEntryKey(key), entry);
   }
 
   entries(

@@ -22,6 +22,7 @@ type Write = () => void;
 export class MemoryStore implements InboxStore {
   readonly queuedBytesMax: number = Infinity;
   readonly #entries = new Map<string, InboxEntry[]>();
+  readonly #fresh = new Map<number, InboxEntry>();
   readonly #acknowledged = new Map<string, number>();
   readonly #conversations = new Map<string, ConversationRecord>();
   readonly #accounts = new Map<string, AccountRecord>();
@@ -60,6 +61,11 @@ export class MemoryStore implements InboxStore {
         const copy = { ...entry, ciphertext: entry.ciphertext.slice() };
         writes.push(() => insert(this.#list(this.#entries, address(user, device)), copy, (each) => each.seq));
       },
+      putFresh: (arrival, _user, _device, entry) => {
+        const copy = { ...entry, ciphertext: entry.ciphertext.slice() };
+        writes.push(() => this.#fresh.set(arrival, copy));
+      },
+      removeFresh: (arrival) => writes.push(() => this.#fresh.delete(arrival)),
       removeEntry: (user, device, seq) => {
         writes.push(() => discard(this.#list(this.#entries, address(user, device)), (each) => each.seq === seq));
       },
@@ -109,6 +115,15 @@ export class MemoryStore implements InboxStore {
     let list = lists.get(key);
     if (list === undefined) lists.set(key, (list = []));
     return list;
+  }
+
+  /** Entries in the fresh tier. */
+  get freshCount(): number {
+    return this.#fresh.size;
+  }
+
+  fresh(arrival: number): InboxEntry | undefined {
+    return this.#fresh.get(arrival);
   }
 
   entries(

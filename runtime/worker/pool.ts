@@ -83,6 +83,7 @@ class Pool implements WorkerPool {
     const thread = new Worker(this.#options.entry, {
       workerData: { blindbeam: start },
       name: `worker ${start.worker}`,
+      resourceLimits: { maxYoungGenerationSizeMb: LIMITS.workerYoungGenerationMb },
     });
     this.#workers.set(start.worker, thread);
     let cause: unknown;
