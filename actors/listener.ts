@@ -243,17 +243,26 @@ export class Listener {
     const { outgoing, ws } = socket;
     socket.outgoing = undefined;
     if (outgoing === undefined || ws === undefined) return;
-    ws.cork(() => this.#writeOut(socket, outgoing));
+    const sent = this.#fill(outgoing, 0);
+    if (sent === outgoing.length) this.#send(socket);
+    // More than one message: corked, they leave in one write.
+    else ws.cork(() => this.#sendRest(socket, outgoing, sent));
   }
 
-  #writeOut(socket: Socket, stanzas: readonly Stanza[]): void {
-    const writer = this.#writer;
-    for (const stanza of stanzas) {
-      if (writer.append(stanza)) continue;
-      this.#send(socket);
-      writer.append(stanza);
-    }
+  /** Writes stanzas from `at` on into the writer, as many as fit a message; returns where the next one begins. */
+  #fill(stanzas: readonly Stanza[], at: number): number {
+    let next = at;
+    while (next < stanzas.length && this.#writer.append(stanzas[next]!)) next++;
+    return next;
+  }
+
+  #sendRest(socket: Socket, stanzas: readonly Stanza[], at: number): void {
+    let next = at;
     this.#send(socket);
+    while (next < stanzas.length) {
+      next = this.#fill(stanzas, next);
+      this.#send(socket);
+    }
   }
 
   /** A dropped message would leave a hole in what the client thinks it has; uWS closes the socket then by itself. */

@@ -40,6 +40,8 @@ const DISK_FULL_BYTES = 32 * 1024 * 1024;
 const SETTLE_COUNT = 4_096;
 /** The writer starts on a batch when it is whole: on a part of one it would wait for each next instruction. */
 const BATCH_START_COUNT = 1_000_000;
+const START_KEY = Buffer.from('start');
+const NOTHING = Buffer.alloc(0);
 const QUEUED_BYTES_KEY = Buffer.from('queued-bytes');
 const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const;
 
@@ -116,7 +118,10 @@ class LmdbStore implements InboxStore {
 
   async commit(write: (batch: StoreBatch) => void): Promise<CommitResult> {
     try {
-      await this.#root.batch(() => write(this.#batch));
+      const committed = this.#root.batch(() => write(this.#batch));
+      // lmdb would start its writer in the next round of the event loop, after the sockets; a further operation starts it now.
+      this.#put(this.#meta, START_KEY, NOTHING);
+      await committed;
       this.#ballast.restore();
       return 'ok';
     } catch (error) {
