@@ -5,7 +5,7 @@ import { createTestNode, type TestNode } from '../runtime/testing/test-node.ts';
 import { loginBytes } from './auth.ts';
 import { connection } from './connection.ts';
 import { LIMITS } from './limits.ts';
-import type { AccountsMessage, InboxMessage } from './messages.ts';
+import type { AccountsMessage, ConnectionMessage, InboxMessage } from './messages.ts';
 import type { DeviceRecord } from './store/inbox-store.ts';
 import { ALICE, BOB, FakeSocket } from './test-kit.ts';
 
@@ -127,6 +127,40 @@ t.test('messages over the rate are refused one by one, then the connection is cl
   await fixture.say(...burst(LIMITS.rateRefusalsMax));
   t.same(fixture.socket.closed, { code: 4429, reason: 'APP_RATE_LIMITED' });
 });
+
+t.test(
+  'a receipt travels with the acknowledgement that the client waits for, and alone if it waits for none',
+  async (t) => {
+    const fixture = await start();
+    await fixture.login();
+    const tell = async (message: ConnectionMessage): Promise<void> => {
+      fixture.test.node.cast(fixture.socket.pid!, message);
+      await fixture.test.settle();
+    };
+    const receipt = (id: number) => ({ kind: 'receipt', type: 'delivered', from: BOB, id, ts: 1 }) as const;
+    await tell(receipt(1));
+    t.match(fixture.socket.last('receipt'), { id: 1 }, 'at once');
+    await fixture.say({ ...MESSAGE, id: 7 }, { ...MESSAGE, id: 8 });
+    await tell(receipt(5));
+    await tell(receipt(6));
+    t.match(fixture.socket.last('receipt'), { id: 1 }, 'held');
+    await tell({ kind: 'sent', to: BOB, id: 7, ts: 1 });
+    t.match(
+      fixture.socket.written.slice(-2),
+      [
+        { kind: 'ack', id: 7 },
+        { kind: 'receipt', id: 6 },
+      ],
+      'the later one only',
+    );
+    await tell(receipt(7));
+    t.match(fixture.socket.last('receipt'), { id: 6 }, 'one message is not answered yet');
+    await tell({ kind: 'refused', to: BOB, id: 8, refusal: { code: 'APP_STORE_FULL' } });
+    t.match(fixture.socket.last('receipt'), { id: 7 });
+    await tell(receipt(8));
+    t.match(fixture.socket.last('receipt'), { id: 8 });
+  },
+);
 
 t.test('the end of the inbox that pushes here asks the client to come again', async (t) => {
   const fixture = await start();

@@ -33,7 +33,7 @@ import { decideLogin, refuseInPhase, type Phase } from './connection-state.ts';
 import { describe, type AppCode, type Refusal } from './errors.ts';
 import { LIMITS } from './limits.ts';
 import type { SocketHandle } from './listener.ts';
-import type { AccountsMessage, ConnectionMessage, InboxMessage } from './messages.ts';
+import type { AccountsMessage, ConnectionMessage, InboxMessage, Receipt } from './messages.ts';
 import { fullBucket, takeToken, type TokenBucket } from './rate-limit.ts';
 import type { RemoteName, Routes } from './routes.ts';
 import type { DeviceRecord } from './store/inbox-store.ts';
@@ -51,6 +51,10 @@ export interface ConnectionState {
   readonly requests: TokenBucket;
   /** Refusals for rate since the last accepted message. */
   rateRefusals: number;
+  /** By recipient, the last message that an inbox has not answered yet. */
+  readonly unanswered: Map<string, number>;
+  /** Receipts that wait for such an answer, by type and recipient; a later one replaces an earlier one. */
+  readonly receipts: Map<string, Receipt>;
 }
 
 const MESSAGE_RULE = { perSecond: LIMITS.messagesPerSecondMax, burst: LIMITS.messagesBurstMax };
@@ -70,7 +74,8 @@ export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMes
     ctx.sendAfter(LIMITS.loginMsMax, LOGIN_TIMEOUT);
     const messages = fullBucket(MESSAGE_RULE, now);
     const requests = fullBucket(REQUEST_RULE, now);
-    return { socket, routes, phase: { name: 'greeted', challenge }, messages, requests, rateRefusals: 0 };
+    const phase: Phase = { name: 'greeted', challenge };
+    return { socket, routes, phase, messages, requests, rateRefusals: 0, unanswered: new Map(), receipts: new Map() };
   },
 
   handleCast(message, state, ctx) {
@@ -81,11 +86,13 @@ export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMes
       case 'deliver':
         return writeDeliveries(message.entries, state);
       case 'sent':
-        return state.socket.write(ackStanza(message));
+        state.socket.write(ackStanza(message));
+        return noteAnswer(message.to, message.id, state);
       case 'receipt':
-        return state.socket.write(receiptStanza(message));
+        return writeReceipt(message, state);
       case 'refused':
-        return state.socket.write(refusalStanza(message.to, message.id, message.refusal));
+        state.socket.write(refusalStanza(message.to, message.id, message.refusal));
+        return noteAnswer(message.to, message.id, state);
       case 'drained':
         return state.socket.write(offlineStanza());
       case 'answer':
@@ -173,7 +180,7 @@ function submit(message: OutgoingMessage, state: ConnectionState, ctx: Context):
   const { to, id, envelopes } = message;
   const target = state.routes.inboxOf(to);
   const submission = { kind: 'submit', connection: ctx.self, sender: self, senderKey: key, to, id, envelopes } as const;
-  if (ctx.cast(target, submission satisfies InboxMessage) === 'ok') return;
+  if (ctx.cast(target, submission satisfies InboxMessage) === 'ok') return void state.unanswered.set(to, id);
   state.socket.write(refusalStanza(to, id, { code: 'APP_OVERLOADED', retryAfter: 1 }));
 }
 
@@ -252,6 +259,25 @@ function route(
       return [routes.inboxOf(request.to), query];
     }
   }
+}
+
+// --- receipts ---------------------------------------------------------------------------------------------------
+
+/**
+ * A receipt for a client that waits for an acknowledgement travels with it: that is on its way, a commit off, and a write
+ * to a socket costs more than all else that a receipt takes. A client that waits for nothing gets it at once.
+ */
+function writeReceipt(receipt: Receipt, state: ConnectionState): void {
+  if (state.unanswered.size === 0) return state.socket.write(receiptStanza(receipt));
+  state.receipts.set(`${receipt.type} ${receipt.from}`, receipt);
+}
+
+/** Answers are cumulative, and refusals come one by one: either way the last id decides. */
+function noteAnswer(to: string, id: number, state: ConnectionState): void {
+  if ((state.unanswered.get(to) ?? Infinity) <= id) state.unanswered.delete(to);
+  if (state.receipts.size === 0) return;
+  for (const receipt of state.receipts.values()) state.socket.write(receiptStanza(receipt));
+  state.receipts.clear();
 }
 
 // --- what the client is told ------------------------------------------------------------------------------------

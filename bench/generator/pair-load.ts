@@ -261,7 +261,8 @@ class SenderSpeaker extends PairSpeaker {
     while (pair.sent < pair.due) {
       const room = Math.min(writer.room, LIMITS.webSocketPayloadBytesMax);
       if (room < this.#template.bytesOf(pair.sent + 1)) return true;
-      this.#writeMessage(writer, room);
+      // One WebSocket message for each: people write one at a time, and so the closed and the open loop load alike.
+      writer.close(this.#template.write(pair.takeDue(), writer.target, writer.open()));
     }
     return false;
   }
@@ -270,16 +271,6 @@ class SenderSpeaker extends PairSpeaker {
   #noteSending(): void {
     const intendedMs = this.pair.nextIntendedMs;
     if (this.tally.includes(intendedMs)) this.tally.sending.record(this.load.clock.nowMs() - intendedMs);
-  }
-
-  #writeMessage(writer: ClientFrameWriter, room: number): void {
-    const { pair } = this;
-    let at = writer.open();
-    const end = at + room;
-    while (pair.sent < pair.due && at + this.#template.bytesOf(pair.sent + 1) <= end) {
-      at = this.#template.write(pair.takeDue(), writer.target, at);
-    }
-    writer.close(at);
   }
 
   override ack(id: number): void {
