@@ -26,6 +26,7 @@ export const LIMITS: Readonly<{
   workerCountMax: number;
   workerRingBytes: number;
   workerYoungGenerationMb: number;
+  workerOldGenerationMb: number;
   workerOverflowBytesMax: number;
   workerPacketBytesMax: number;
   workerStartMsMax: number;
@@ -68,6 +69,11 @@ export const LIMITS: Readonly<{
    * small space many are alive at each collection and are copied, in this one hardly any.
    */
   workerYoungGenerationMb: 96,
+  /**
+   * What a worker's heap may hold before its first full collection. V8 starts with a few megabytes and, on a heap as small as ours,
+   * collects twice a second under load, 7 ms each; what was late then takes 200 ms to catch up.
+   */
+  workerOldGenerationMb: 192,
   /** Bytes that may wait on the sender's side for a ring with no room, before a send returns `full`. */
   workerOverflowBytesMax: 4 * 1024 * 1024,
   /** Bytes of one encoded message between threads. Client frames are 16 KiB; a ring must hold the largest packet. */

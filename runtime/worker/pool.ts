@@ -5,6 +5,7 @@
  * worse than a restart of the node, whose supervisor (systemd, Kubernetes) is there for that.
  */
 
+import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 
 import { RuntimeError } from '../errors.ts';
@@ -53,6 +54,8 @@ export async function startWorkers(options: WorkersOptions): Promise<WorkerPool>
   if (!Number.isInteger(count) || count < 1 || count > LIMITS.workerCountMax) {
     throw new RangeError(`"count" expected 1 to ${LIMITS.workerCountMax}, got ${count}`);
   }
+  // Read when a heap is made, so it holds for the workers and leaves this thread's heap as it is.
+  setFlagsFromString(`--initial-old-space-size=${LIMITS.workerOldGenerationMb}`);
   const mesh = createMesh(count, ringBytes);
   new RingTransport(node.kernel, mesh);
   const pool = new Pool(options);
