@@ -91,6 +91,8 @@ interface Move {
 /** Everything that one commit will change, kept until its outcome is known. */
 interface Commit {
   readonly ts: number;
+  /** Bytes of undelivered messages that the shard may hold. */
+  readonly bytesMax: number;
   /** Submissions of this commit, for refusing them if it fails. */
   readonly submits: Submit[];
   /** Conversations to acknowledge, with what they had accepted before. */
@@ -239,7 +241,8 @@ function startCommit(state: InboxState, ctx: Ctx): void {
 
 /** Takes from the queue what fits one commit and decides each item. Refusals are sent at once: they change nothing. */
 function planCommit(state: InboxState, ctx: Ctx): Commit {
-  const commit = emptyCommit(stamp(state, ctx));
+  const { queuedBytesMax, store } = state.args;
+  const commit = emptyCommit(stamp(state, ctx), Math.min(queuedBytesMax, store.queuedBytesMax));
   const { queue } = state;
   let taken = 0;
   while (taken < queue.length && taken < LIMITS.commitOperationsMax && commit.bytes < LIMITS.commitBytesMax) {
@@ -263,9 +266,10 @@ function stamp(state: InboxState, ctx: Ctx): number {
   return state.lastTs;
 }
 
-function emptyCommit(ts: number): Commit {
+function emptyCommit(ts: number, bytesMax: number): Commit {
   return {
     ts,
+    bytesMax,
     submits: [],
     accepted: new Map(),
     pushes: new Map(),
@@ -313,8 +317,7 @@ function refuseSubmit(
   if (!fitsDevices(message, recipient)) {
     return { code: 'APP_DEVICES_CHANGED', devices: recipient.devices.map((device) => device.id) };
   }
-  const bytesMax = Math.min(state.args.queuedBytesMax, state.args.store.queuedBytesMax);
-  if (state.queuedBytes + commit.bytes + submitBytes(message) > bytesMax) return storeFull();
+  if (state.queuedBytes + commit.bytes + submitBytes(message) > commit.bytesMax) return storeFull();
   for (const device of recipient.devices) {
     if (device.assigned - device.acknowledged >= LIMITS.inboxCountMax)
       return { code: 'APP_INBOX_FULL', retryAfter: 60 };

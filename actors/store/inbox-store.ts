@@ -106,7 +106,7 @@ export interface StoreBatch {
 }
 
 export interface InboxStore {
-  /** Bytes of undelivered messages that the disk allows now; Infinity while it is not known to be short. */
+  /** Bytes of undelivered messages that the disk allows now; Infinity while it has room. Costs a system call: ask once a commit. */
   readonly queuedBytesMax: number;
   /** Runs `write` at once, then commits what it collected. See promises 1, 2 and 4. */
   commit(write: (batch: StoreBatch) => void): Promise<CommitResult>;

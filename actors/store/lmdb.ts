@@ -9,14 +9,14 @@
  *
  * A failed commit is either a full disk, which is told apart by asking the file system for its free space, or a disk
  * that cannot be trusted. The latter is reported through `onFatal` and the process must end: LMDB's pages in memory
- * may be ahead of the disk. On a full disk the ballast is given up, so that deletions go on (`ballast.ts`).
+ * may be ahead of the disk. `disk-reserve.ts` keeps it from coming to that.
  */
 
 import { mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { Database, RootDatabase } from 'lmdb';
 import { decode, encode } from '../../runtime/codec.ts';
-import { Ballast, BALLAST_BYTES, freeBytes } from './ballast.ts';
+import { DiskReserve } from './disk-reserve.ts';
 import { ENTRY_OVERHEAD_BYTES } from './inbox-store.ts';
 import type {
   AccountRecord,
@@ -34,8 +34,6 @@ import * as layout from './layout.ts';
 // The CommonJS build: lmdb's ES module build loads its native addon a second time in a worker thread.
 const { open } = createRequire(import.meta.url)('lmdb') as typeof import('lmdb');
 
-/** Free bytes below which a failed commit counts as a full disk and not as a broken one: more than any commit takes. */
-const DISK_FULL_BYTES = 32 * 1024 * 1024;
 /** Entries moved in one transaction when a store is opened. */
 const SETTLE_COUNT = 4_096;
 /** The writer starts on a batch when it is whole: on a part of one it would wait for each next instruction. */
@@ -73,9 +71,7 @@ class LmdbStore implements InboxStore {
   readonly #prekey: Table;
   readonly #meta: Table;
   readonly #batch: StoreBatch;
-  readonly #ballast: Ballast;
-  /** What the store may hold while the ballast is gone: so much less than at the last full disk that deletions have room. */
-  #bytesWithoutBallast = 0;
+  readonly #reserve: DiskReserve;
 
   constructor(options: LmdbOptions) {
     this.#options = options;
@@ -93,7 +89,7 @@ class LmdbStore implements InboxStore {
     this.#prekey = table('prekey');
     this.#meta = table('meta');
     this.#batch = this.#makeBatch();
-    this.#ballast = new Ballast(options.directory);
+    this.#reserve = new DiskReserve(options.directory);
     this.#settleFresh();
   }
 
@@ -113,7 +109,7 @@ class LmdbStore implements InboxStore {
   }
 
   get queuedBytesMax(): number {
-    return this.#ballast.isDown ? Infinity : this.#bytesWithoutBallast;
+    return this.#reserve.bytesMax(this.queuedBytes());
   }
 
   async commit(write: (batch: StoreBatch) => void): Promise<CommitResult> {
@@ -122,16 +118,11 @@ class LmdbStore implements InboxStore {
       // lmdb would start its writer in the next round of the event loop, after the sockets; a further operation starts it now.
       this.#put(this.#meta, START_KEY, NOTHING);
       await committed;
-      this.#ballast.restore();
       return 'ok';
     } catch (error) {
       // lmdb attaches the cause as a promise that nobody else waits for.
       const cause: unknown = await Promise.resolve((error as { commitError?: unknown }).commitError).catch((e) => e);
-      if (freeBytes(this.#options.directory) < DISK_FULL_BYTES) {
-        if (this.#ballast.isDown) this.#bytesWithoutBallast = Math.max(0, this.queuedBytes() - 2 * BALLAST_BYTES);
-        this.#ballast.drop();
-        return 'full';
-      }
+      if (this.#reserve.isShort) return 'full';
       this.#options.onFatal(cause ?? error);
       throw error;
     }
@@ -177,11 +168,11 @@ class LmdbStore implements InboxStore {
   // Inside a batch the promise of the batch speaks for every operation; the ones of the operations would only be
   // rejected a second time.
   #put(table: Table, key: Buffer, value: Buffer): void {
-    table.put(key, value)?.catch?.(ignore);
+    table.put(key, value)?.catch?.(disregard);
   }
 
   #remove(table: Table, key: Buffer): void {
-    table.remove(key)?.catch?.(ignore);
+    table.remove(key)?.catch?.(disregard);
   }
 
   #removeEntries(user: string, device: number): number {
@@ -302,4 +293,8 @@ function record(value: object): Buffer {
   return Buffer.from(encode(value));
 }
 
-function ignore(): void {}
+/** The batch reports a failure; the same failure on an operation, and the cause that lmdb attaches to it, would go unheard. */
+function disregard(error: unknown): void {
+  const cause = (error as { commitError?: Promise<unknown> } | undefined)?.commitError;
+  cause?.catch(() => undefined);
+}

@@ -5,7 +5,7 @@ import { pause } from './people.ts';
 import { newClient, RawClient, register } from './raw-client.ts';
 import { ServerProcess, temporaryDirectory } from './server-process.ts';
 
-const DISK_MEGABYTES = 24;
+const DISK_MEGABYTES = 56;
 
 /** Why no small disk can be mounted here, or false. */
 const unavailable: string | false =
