@@ -114,6 +114,14 @@ interface Commit {
   bytes: number;
 }
 
+/** An acknowledgement that is due. */
+interface Sent {
+  readonly conversation: Conversation;
+  readonly to: string;
+  readonly id: number;
+  readonly ts: number;
+}
+
 export interface InboxState {
   readonly args: InboxArgs;
   readonly recipients: Recipients;
@@ -127,6 +135,8 @@ export interface InboxState {
   lastTs: number;
   /** Next place in the fresh tier. */
   nextArrival: number;
+  /** Conversations to acknowledge at the end of this turn. */
+  sent: Sent[];
   commits: number;
   committedMessages: number;
 }
@@ -150,6 +160,7 @@ export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', 
       attached: new Map(),
       lastTs: 0,
       nextArrival: 1,
+      sent: [],
       commits: 0,
       committedMessages: 0,
     };
@@ -184,6 +195,7 @@ export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', 
 
   handleTurnEnd(state, ctx) {
     startCommit(state, ctx);
+    tellSent(state, ctx);
   },
 };
 
@@ -506,10 +518,7 @@ function applyCommit(commit: Commit, state: InboxState, ctx: Ctx): void {
   state.commits++;
   state.committedMessages += commit.submits.length;
   for (const [conversation, { recipient }] of commit.accepted) {
-    if (conversation.connection !== undefined) {
-      const sent = { kind: 'sent', to: recipient.user, id: conversation.accepted, ts: commit.ts } as const;
-      tell(conversation.connection, sent, ctx);
-    }
+    state.sent.push({ conversation, to: recipient.user, id: conversation.accepted, ts: commit.ts });
   }
   for (const [device, move] of commit.moves) applyMove(device, move, state, ctx);
   for (const push of commit.pushes.values()) applyPush(push, state, ctx);
@@ -524,6 +533,21 @@ function applyCommit(commit: Commit, state: InboxState, ctx: Ctx): void {
     );
   }
   relayReads(commit, state, ctx);
+}
+
+/**
+ * Acknowledges what was flushed, after the next commit has begun: a conversation that goes on in that one is acknowledged
+ * with it, for acknowledgements are cumulative and a write to a socket is dear. It waits for one commit at most.
+ */
+function tellSent(state: InboxState, ctx: Ctx): void {
+  const due = state.sent;
+  if (due.length === 0) return;
+  state.sent = [];
+  for (const { conversation, to, id, ts } of due) {
+    conversation.held = !conversation.held && state.commit?.accepted.has(conversation) === true;
+    if (conversation.held || conversation.connection === undefined) continue;
+    tell(conversation.connection, { kind: 'sent', to, id, ts }, ctx);
+  }
 }
 
 /** What was committed fresh goes out at once, unless the device has gone or changed its connection meanwhile. */
@@ -571,9 +595,11 @@ function undoCommit(commit: Commit, state: InboxState, ctx: Ctx): void {
   state.fullUntilMs = ctx.clock.monotonicMs() + LIMITS.storeFullPauseMs;
   ctx.sendAfter(LIMITS.storeFullPauseMs, TRY_AGAIN);
   ctx.log.error('commit_refused', { reason: 'store full', submissions: commit.submits.length });
-  for (const [conversation, { before, known }] of commit.accepted) {
+  for (const [conversation, { before, known, recipient }] of commit.accepted) {
     conversation.accepted = before;
     conversation.known = known;
+    // What was flushed before and waited to be acknowledged with this commit.
+    if (conversation.held) state.sent.push({ conversation, to: recipient.user, id: before, ts: commit.ts });
   }
   for (const { device } of commit.pushes.values()) device.assigned = device.head;
   for (const message of commit.submits) refuse(message, storeFull(), ctx);

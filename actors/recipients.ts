@@ -19,6 +19,8 @@ export interface Conversation {
   known: boolean;
   /** The sender's connection as last seen; receipts try it first. */
   connection: Pid | undefined;
+  /** Whether the last acknowledgement waits for the next. */
+  held: boolean;
   /** Messages of this conversation in push windows. While there are any, the cache keeps the conversation. */
   pushed: number;
 }
@@ -140,6 +142,7 @@ export function findConversation(
     delivered: record?.delivered ?? 0,
     known: record !== undefined,
     connection: undefined,
+    held: false,
     pushed: 0,
   };
   recipient.conversations.set(senderKey, conversation);
