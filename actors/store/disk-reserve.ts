@@ -2,7 +2,7 @@
  * Keeps the disk from becoming full: below a reserve of free bytes the store takes no new entries.
  *
  * LMDB copies the pages that it changes, also to remove an entry, so on a disk without a free byte a full inbox could not
- * be emptied; and lmdb-js 3.5.6 sometimes aborts the process after a commit that found no space. Looked at before each
+ * be emptied; and with lmdb-js 3.5.6 the process sometimes aborted after a commit that found no space. Looked at before each
  * commit (one system call), the reserve is larger than what two commits write.
  */
 

@@ -4,8 +4,7 @@
  * Group commit: everything that one `commit` collects is one transaction on lmdb's write thread. `overlappingSync` is
  * off: the promise of a commit then resolves after LMDB's own flush, and there is no moment in which an acknowledged
  * commit is visible but not on disk. Overlap would gain nothing, because an inbox keeps one commit in flight anyway.
- * `eventTurnBatching` is off as well: batches are explicit here, each costs one instruction list and one promise (which made
- * 120,000 message cycles a second into 165,000), and lmdb's own batches reject a promise that nobody holds.
+ * `eventTurnBatching` is off as well: batches are explicit here, each costs one instruction list and one promise (see docs/internals/group-commit.md), and lmdb's own batches reject a promise that nobody holds.
  *
  * A failed commit is either a full disk, which is told apart by asking the file system for its free space, or a disk
  * that cannot be trusted. The latter is reported through `onFatal` and the process must end: LMDB's pages in memory
