@@ -20,16 +20,10 @@ import type { RatchetHeader } from './ciphertext.ts';
 import { isSignalError, signalError, type SignalError } from './errors.ts';
 import { agree, generateKeyPair, type KeyPair } from './keys.ts';
 import { LIMITS } from './limits.ts';
+import { readChain, type MessageChain } from './message-chain.ts';
 import type { RandomBytes } from './primitives.ts';
 import { deriveNextChainKey, deriveSeed, deriveTurn } from './ratchet-keys.ts';
 import { Redacted } from './redacted.ts';
-
-/** The seed of a message that has not come yet. */
-export interface SkippedKey {
-  readonly counter: number;
-  /** 32 bytes, secret. */
-  readonly seed: Uint8Array;
-}
 
 export interface SendingChain {
   /** 32 bytes, secret. */
@@ -38,15 +32,9 @@ export interface SendingChain {
   readonly counter: number;
 }
 
-export interface ReceiverChain {
+export interface ReceiverChain extends MessageChain {
   /** 33 bytes: the peer's ratchet key, which names the chain. */
   readonly ratchetKey: Uint8Array;
-  /** 32 bytes, secret. */
-  readonly chainKey: Uint8Array;
-  /** The next message's; below it, only `skipped` is readable. */
-  readonly counter: number;
-  /** By ascending counter, at most `LIMITS.skippedKeyCountMax`. */
-  readonly skipped: readonly SkippedKey[];
 }
 
 export interface RatchetFields {
@@ -151,16 +139,19 @@ export function prepareReceive(
 ): Reception | SignalError {
   const chainIndex = findChain(state, header.ratchetKey);
   if (chainIndex >= 0) {
-    const read = readChain(state.receiving[chainIndex]!, header.counter, jumpCountMax);
-    return isSignalError(read) ? read : { ...read, chainIndex, rootKey: state.rootKey };
+    const known = state.receiving[chainIndex]!;
+    const read = readChain(known, header.counter, jumpCountMax);
+    if (isSignalError(read)) return read;
+    return { seed: read.seed, chain: { ...known, ...read.chain }, chainIndex, rootKey: state.rootKey };
   }
   if (header.counter > jumpCountMax) return signalError('SIG_TOO_FAR'); // before the agreement, which costs more
   const shared = agree(state.ratchetKeyPair.privateKey, header.ratchetKey);
   if (shared === undefined) return signalError('SIG_BAD_KEY');
   const { rootKey, chainKey } = deriveTurn(state.rootKey, shared);
-  const chain = { ratchetKey: copyOf(header.ratchetKey), chainKey, counter: 0, skipped: [] };
-  const read = readChain(chain, header.counter, jumpCountMax);
-  return isSignalError(read) ? read : { ...read, chainIndex: undefined, rootKey };
+  const read = readChain({ chainKey, counter: 0, skipped: [] }, header.counter, jumpCountMax);
+  if (isSignalError(read)) return read;
+  const chain = { ratchetKey: copyOf(header.ratchetKey), ...read.chain };
+  return { seed: read.seed, chain, chainIndex: undefined, rootKey };
 }
 
 /** The state after a genuine message. Draws a fresh ratchet key (32 bytes of `random`) if and only if it was a turn. */
@@ -197,35 +188,4 @@ function turnSending(
   if (shared === undefined) return signalError('SIG_BAD_KEY');
   const turn = deriveTurn(rootKey, shared);
   return { rootKey: turn.rootKey, ratchetKeyPair, sending: { chainKey: turn.chainKey, counter: 0 } };
-}
-
-type ChainRead = Pick<Reception, 'seed' | 'chain'>;
-
-/** Takes the seed at `counter` out of a chain, wherever it is: behind, next, or ahead. */
-function readChain(chain: ReceiverChain, counter: number, jumpCountMax: number): ChainRead | SignalError {
-  if (counter < chain.counter) return takeSkipped(chain, counter);
-  // A sender stops one short of the last uint32; the counter after it would have no encoding at rest.
-  if (counter >= LIMITS.uint32Max || counter - chain.counter > jumpCountMax) return signalError('SIG_TOO_FAR');
-  const ahead = counter > chain.counter ? skipTo(chain, counter) : chain;
-  const next = { ...ahead, chainKey: deriveNextChainKey(ahead.chainKey), counter: counter + 1 };
-  return { seed: deriveSeed(ahead.chainKey), chain: next };
-}
-
-function takeSkipped(chain: ReceiverChain, counter: number): ChainRead | SignalError {
-  const index = chain.skipped.findIndex((key) => key.counter === counter);
-  if (index < 0) return signalError('SIG_DUPLICATE');
-  return { seed: chain.skipped[index]!.seed, chain: { ...chain, skipped: chain.skipped.toSpliced(index, 1) } };
-}
-
-/** Advances to `counter` and keeps the seeds passed over, the newest `LIMITS.skippedKeyCountMax` of them. */
-function skipTo(chain: ReceiverChain, counter: number): ReceiverChain {
-  const keptFrom = counter - LIMITS.skippedKeyCountMax;
-  const passed: SkippedKey[] = [];
-  let { chainKey } = chain;
-  for (let position = chain.counter; position < counter; position++) {
-    if (position >= keptFrom) passed.push({ counter: position, seed: deriveSeed(chainKey) });
-    chainKey = deriveNextChainKey(chainKey);
-  }
-  const skipped = [...chain.skipped, ...passed].slice(-LIMITS.skippedKeyCountMax);
-  return { ...chain, chainKey, counter, skipped };
 }

@@ -49,7 +49,7 @@ export function keyPair(publicKey: Uint8Array, privateKey: Uint8Array): KeyPair 
 }
 
 /** Sets the bits that RFC 7748 (section 5) fixes, in place. */
-function clamp(privateKey: Uint8Array): Uint8Array {
+export function clamp(privateKey: Uint8Array): Uint8Array {
   privateKey[0]! &= 0xf8;
   privateKey[31]! = (privateKey[31]! & 0x7f) | 0x40;
   return privateKey;

@@ -108,29 +108,45 @@ function createAes(crypto: NodeCrypto): Pick<Primitives, 'aesCbcEncrypt' | 'aesC
   };
 }
 
+type PrivateKeyImport = (bytes: Uint8Array) => KeyObject;
+
+/** Private keys, and Ed25519 seeds, by the identity of their arrays. */
+function createPrivateKeyImport(crypto: NodeCrypto, crv: Curve): PrivateKeyImport {
+  const privateKeys = new WeakMap<Uint8Array, KeyObject>();
+  return (bytes) => {
+    const cached = privateKeys.get(bytes);
+    if (cached !== undefined) return cached;
+    const key = { kty: 'OKP', crv, d: toBase64Url(bytes), x: publicPlaceholder };
+    const created = crypto.createPrivateKey({ key, format: 'jwk' });
+    privateKeys.set(bytes, created);
+    return created;
+  };
+}
+
+function exportPublicHalf(privateKey: KeyObject): Uint8Array {
+  const { x } = privateKey.export({ format: 'jwk' });
+  return new Uint8Array(globalThis.Buffer.from(x!, 'base64url'));
+}
+
+/** Node fills in the public half of an Ed25519 seed when it imports it, as it does for X25519. */
+function createEd25519Signing(crypto: NodeCrypto): Pick<Primitives, 'ed25519PublicKey' | 'signEd25519'> {
+  const importSeed = createPrivateKeyImport(crypto, 'Ed25519');
+  return {
+    ed25519PublicKey: (seed) => exportPublicHalf(importSeed(seed)),
+    signEd25519: (seed, message) => plain(crypto.sign(null, message, importSeed(seed))),
+  };
+}
+
 function createX25519(
   crypto: NodeCrypto,
   importPublicKey: PublicKeyImport,
 ): Pick<Primitives, 'x25519' | 'x25519PublicKey'> {
-  const privateKeys = new WeakMap<Uint8Array, KeyObject>();
-
-  function privateKeyObject(bytes: Uint8Array): KeyObject {
-    const cached = privateKeys.get(bytes);
-    if (cached !== undefined) return cached;
-    const key = { kty: 'OKP', crv: 'X25519', d: toBase64Url(bytes), x: publicPlaceholder };
-    const created = crypto.createPrivateKey({ key, format: 'jwk' });
-    privateKeys.set(bytes, created);
-    return created;
-  }
-
+  const importPrivateKey = createPrivateKeyImport(crypto, 'X25519');
   return {
-    x25519PublicKey(privateKey) {
-      const { x } = privateKeyObject(privateKey).export({ format: 'jwk' });
-      return new Uint8Array(globalThis.Buffer.from(x!, 'base64url'));
-    },
+    x25519PublicKey: (privateKey) => exportPublicHalf(importPrivateKey(privateKey)),
     x25519(privateKey, publicKey) {
       const pair = {
-        privateKey: privateKeyObject(privateKey),
+        privateKey: importPrivateKey(privateKey),
         publicKey: importPublicKey('X25519', publicKey),
       };
       try {
@@ -206,6 +222,7 @@ export function createNativePrimitives(edwards: EdwardsArithmetic): Primitives |
       ...createAes(crypto),
       equal: (left, right) => left.length === right.length && crypto.timingSafeEqual(left, right),
       verifyEd25519: createVerify(crypto, importPublicKey),
+      ...createEd25519Signing(crypto),
       edwards,
     };
     return passesSelfTest(native) ? Object.freeze(native) : undefined;

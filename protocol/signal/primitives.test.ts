@@ -62,6 +62,9 @@ for (const provider of providers) {
       'e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b',
     );
     t.ok(provider.verifyEd25519(seed, new Uint8Array(0), signature), 'RFC 8032, 7.1, test 1');
+    const secret = fromHex('9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60');
+    t.equal(toHex(provider.ed25519PublicKey(secret)), toHex(seed), 'RFC 8032, 7.1, test 1, the key');
+    t.equal(toHex(provider.signEd25519(secret, new Uint8Array(0))), toHex(signature), 'and its signature');
   });
 
   t.test(`${provider.name}: refusals`, async (t) => {
@@ -114,6 +117,8 @@ function differences(left: Primitives, right: Primitives): Set<string> {
   compare('verifyEd25519', (provider) => provider.verifyEd25519(point, data, signature));
   compare('verifyEd25519', (provider) => provider.verifyEd25519(point, key, signature));
   compare('verifyEd25519', (provider) => provider.verifyEd25519(random(32).fill(2), data, signature));
+  compare('ed25519PublicKey', (provider) => provider.ed25519PublicKey(key));
+  compare('signEd25519', (provider) => provider.signEd25519(key, data));
   return different;
 }
 
@@ -126,7 +131,7 @@ t.test('positive control: a provider that is wrong in one bit is caught, in each
   const spoil = (outcome: unknown): unknown =>
     outcome instanceof Uint8Array && outcome.length > 0 ? flip(outcome) : outcome === undefined ? outcome : !outcome;
   const names = Object.keys(nativePrimitives!).filter((name) => name !== 'name' && name !== 'edwards');
-  t.equal(names.length, 9);
+  t.equal(names.length, 11);
   for (const name of names) {
     const original = nativePrimitives![name as 'equal'] as (...inputs: unknown[]) => unknown;
     const broken = { ...nativePrimitives!, [name]: (...inputs: unknown[]) => spoil(original(...inputs)) };

@@ -56,6 +56,10 @@ export interface Primitives {
    * R byte for byte. `publicKey` is an Edwards encoding of `fromMontgomery`.
    */
   verifyEd25519(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean;
+  /** The Ed25519 public key (RFC 8032, section 5.1.5), 32 bytes, of a 32-byte seed. */
+  ed25519PublicKey(seed: Uint8Array): Uint8Array;
+  /** Signs with Ed25519 (RFC 8032, section 5.1.6): 64 bytes, the same ones for the same seed and message. */
+  signEd25519(seed: Uint8Array, message: Uint8Array): Uint8Array;
   readonly edwards: EdwardsArithmetic;
 }
 
@@ -141,6 +145,8 @@ export const noblePrimitives: Primitives = Object.freeze({
   aesCbcDecrypt,
   equal,
   verifyEd25519,
+  ed25519PublicKey: (seed: Uint8Array) => ed25519.getPublicKey(seed),
+  signEd25519: (seed: Uint8Array, message: Uint8Array) => ed25519.sign(message, seed),
   edwards,
 });
 

@@ -13,10 +13,11 @@
  * same bytes. A release that changes the layout writes version 2 and goes on reading 1. Read next: `session-record.ts`.
  */
 import { copyOf, requireBytes } from './bytes.ts';
-import { RatchetState, type ReceiverChain, type SendingChain, type SkippedKey } from './double-ratchet.ts';
+import { RatchetState, type ReceiverChain, type SendingChain } from './double-ratchet.ts';
 import { signalError, type SignalError } from './errors.ts';
 import { isValidPublicKey, keyPair } from './keys.ts';
 import { LIMITS } from './limits.ts';
+import type { SkippedKey } from './message-chain.ts';
 import { ProtobufReader, ProtobufWriter } from './protobuf.ts';
 import { Session, SessionRecord, type PendingOffer } from './session-record.ts';
 
@@ -68,7 +69,8 @@ function encodeChain({ ratchetKey, chainKey, counter, skipped }: ReceiverChain):
     .finish();
 }
 
-function encodeSkipped(skipped: readonly SkippedKey[]): Uint8Array {
+/** Skipped keys as one field: counter, 4 bytes big endian ‖ seed, 32 bytes, for each. */
+export function encodeSkipped(skipped: readonly SkippedKey[]): Uint8Array {
   const bytes = new Uint8Array(skipped.length * LIMITS.skippedKeyBytes);
   const view = new DataView(bytes.buffer);
   skipped.forEach(({ counter, seed }, index) => {
@@ -173,8 +175,8 @@ function decodeChain(bytes: Uint8Array): ReceiverChain | undefined {
   return skipped && { ratchetKey, chainKey, counter, skipped };
 }
 
-/** Counters ascend and lie behind the chain's own; an empty list is not written. */
-function decodeSkipped(bytes: Uint8Array, chainCounter: number): SkippedKey[] | undefined {
+/** Counters ascend and lie behind the chain's own; an empty list is not written. Undefined for what is no such list. */
+export function decodeSkipped(bytes: Uint8Array, chainCounter: number): SkippedKey[] | undefined {
   const count = bytes.length / LIMITS.skippedKeyBytes;
   if (!Number.isInteger(count) || count === 0 || count > LIMITS.skippedKeyCountMax) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);

@@ -20,6 +20,21 @@ noncePrefix[0] = 0xfe;
 const nonceRandomBytes = 64;
 const signBit = 0x80;
 
+/** Edwards keys remembered: those of a lively group. Finding one takes an inversion, half as long as verifying natively. */
+const edwardsKeyCountMax = 256;
+const edwardsKeys: Map<string, Uint8Array> = new Map();
+
+/** The Edwards form of an X25519 public key. Public, so remembered by value. */
+function edwardsKeyOf(publicKey: Uint8Array, negativeX: boolean): Uint8Array {
+  const name = String.fromCharCode(negativeX ? 1 : 0, ...publicKey);
+  const known = edwardsKeys.get(name);
+  if (known !== undefined) return known;
+  const point = primitives.edwards.fromMontgomery(coordinateOf(publicKey), negativeX);
+  if (edwardsKeys.size === edwardsKeyCountMax) edwardsKeys.delete(edwardsKeys.keys().next().value!);
+  edwardsKeys.set(name, point);
+  return point;
+}
+
 /** The scalar and the Edwards key with even x. */
 function signingKey(privateKey: Uint8Array): { scalar: Uint8Array; point: Uint8Array } {
   const { edwards } = primitives;
@@ -58,6 +73,6 @@ export function xeddsaVerify(publicKey: Uint8Array, message: Uint8Array, signatu
   const negativeX = (signature[63]! & signBit) !== 0;
   const plainSignature = new Uint8Array(signature);
   plainSignature[63]! &= ~signBit;
-  const point = primitives.edwards.fromMontgomery(coordinateOf(publicKey), negativeX);
+  const point = edwardsKeyOf(publicKey, negativeX);
   return primitives.verifyEd25519(point, message, plainSignature);
 }
