@@ -89,6 +89,7 @@ const DOCUMENTS = [
   'docs/glossary.md',
   'docs/protocol.md',
   'protocol/wire/FORMAT.md',
+  'protocol/signal/MEDIA.md',
 ];
 
 t.test('every file that a document links to or names exists', async (t) => {

@@ -28,7 +28,14 @@ export type SignalErrorCode =
   | 'SIG_NO_SESSION'
   | 'SIG_LOCAL_IDENTITY_CHANGED'
   | 'SIG_CHAIN_EXHAUSTED'
-  | 'SIG_TOO_LARGE';
+  | 'SIG_TOO_LARGE'
+  | 'SIG_STREAM_TOO_NEW'
+  | 'SIG_STREAM_WRONG_KEY'
+  | 'SIG_STREAM_DAMAGED'
+  | 'SIG_STREAM_TRUNCATED'
+  | 'SIG_STREAM_WRONG_DIGEST'
+  | 'SIG_STREAM_NOT_RESUMABLE'
+  | 'SIG_MEDIA_TOO_LARGE';
 
 export const SIGNAL_ERRORS: Readonly<Record<SignalErrorCode, ErrorEntry>> = Object.freeze({
   SIG_MALFORMED: {
@@ -90,6 +97,41 @@ export const SIGNAL_ERRORS: Readonly<Record<SignalErrorCode, ErrorEntry>> = Obje
     meaning: 'The plaintext is larger than a message may be.',
     cause: 'Content over `LIMITS.plaintextBytesMax`.',
     action: 'Send it as media, by reference.',
+  },
+  SIG_STREAM_TOO_NEW: {
+    meaning: 'The sealed stream has a version or a chunk size that this implementation does not read.',
+    cause: 'A file of a newer release, or bytes that are no sealed stream.',
+    action: 'Ask the user to update.',
+  },
+  SIG_STREAM_WRONG_KEY: {
+    meaning: 'The sealed stream was made with another key, or for another purpose.',
+    cause: 'The wrong file, the wrong key or passphrase, or a header that was changed.',
+    action: 'Fetch the file again; for a backup, ask for the key again.',
+  },
+  SIG_STREAM_DAMAGED: {
+    meaning: 'A chunk of the sealed stream is not the one that belongs at its place.',
+    cause: 'Bytes were changed, chunks were exchanged, repeated or taken from another file, or bytes follow the end.',
+    action: 'Discard what was read; fetch the file again.',
+  },
+  SIG_STREAM_TRUNCATED: {
+    meaning: 'The sealed stream ends before its last chunk.',
+    cause: 'A download that was cut off, or a server that keeps back the end.',
+    action: 'Discard what was read, or continue the download and read again.',
+  },
+  SIG_STREAM_WRONG_DIGEST: {
+    meaning: 'The whole is well-formed and is not the file that the message names.',
+    cause: 'A reference that does not belong to the file, or a sender who made two files for one reference.',
+    action: 'Discard what was read.',
+  },
+  SIG_STREAM_NOT_RESUMABLE: {
+    meaning: 'The encryption cannot be continued where it was left.',
+    cause: 'The file was changed since, or the server has far less of it than was sent.',
+    action: 'Start again; a fresh key is drawn.',
+  },
+  SIG_MEDIA_TOO_LARGE: {
+    meaning: 'The file is larger than media may be.',
+    cause: 'A file over `LIMITS.mediaBytesMax`, or a reference that names such a size.',
+    action: 'Send the file in parts.',
   },
 });
 

@@ -41,7 +41,24 @@ export {
   type PreKeyBundle,
   type SignedPreKey,
 } from './pre-keys.ts';
-export { type RandomBytes } from './primitives.ts';
+export {
+  decryptMedia,
+  mediaCiphertextBytes,
+  MediaEncryption,
+  MediaReader,
+  type ByteRange,
+  type MediaCheckpoint,
+  type MediaReference,
+} from './media.ts';
+export { paddedMediaBytes } from './media-padding.ts';
+export {
+  fromReadableStream,
+  mediaDecryptionTransform,
+  mediaEncryptionTransform,
+  toReadableStream,
+  type ByteTransform,
+} from './media-streams.ts';
+export { type RandomBytes, type ScryptCost } from './primitives.ts';
 export { decodeSessionRecord, encodeSessionRecord } from './record-codec.ts';
 export {
   decryptPreKeyMessage,
@@ -62,4 +79,5 @@ export {
   remoteRegistrationId,
   type SessionRecord,
 } from './session-record.ts';
+export { openStream, sealStream, type ByteSource, type ByteStream, type StreamKey } from './sealed-stream.ts';
 export { xeddsaSign, xeddsaVerify } from './xeddsa.ts';

@@ -14,7 +14,7 @@
  * by value, as a handshake uses one four times and a turn uses one twice; and HMAC is written over the one-shot hash.
  * Read next: `keys.ts`.
  */
-import type { EdwardsArithmetic, Primitives } from './primitives.ts';
+import type { EdwardsArithmetic, Primitives, ScryptCost, Sha256 } from './primitives.ts';
 
 type NodeCrypto = NonNullable<ReturnType<typeof loadNodeCrypto>>;
 type KeyObject = ReturnType<NodeCrypto['createSecretKey']>;
@@ -137,6 +137,55 @@ function createEd25519Signing(crypto: NodeCrypto): Pick<Primitives, 'ed25519Publ
   };
 }
 
+const tagBytes = 16;
+
+/** `update` gives all of the text at once in this mode, and `final` nothing more. */
+function createGcm(crypto: NodeCrypto): Pick<Primitives, 'aesGcmEncrypt' | 'aesGcmDecrypt'> {
+  return {
+    aesGcmEncrypt(key, nonce, plaintext) {
+      const cipher = crypto.createCipheriv('aes-256-gcm', key, nonce);
+      const text = cipher.update(plaintext);
+      cipher.final();
+      return join(text, cipher.getAuthTag());
+    },
+    aesGcmDecrypt(key, nonce, ciphertext) {
+      const decipher = crypto.createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: tagBytes });
+      const textBytes = ciphertext.length - tagBytes;
+      if (textBytes < 0) return undefined;
+      decipher.setAuthTag(ciphertext.subarray(textBytes));
+      const text = decipher.update(ciphertext.subarray(0, textBytes));
+      try {
+        decipher.final();
+        return plain(text);
+      } catch {
+        return undefined; // `final` throws for a wrong tag, and for nothing else
+      }
+    },
+  };
+}
+
+function createSha256(crypto: NodeCrypto): Sha256 {
+  const hash = crypto.createHash('sha256');
+  return {
+    update: (bytes) => void hash.update(bytes),
+    digest: () => plain(hash.copy().digest()),
+  };
+}
+
+/** What a library may take for one call: the memory that the cost stands for, and as much again for its own use. */
+export function scryptMemoryBytes({ costLog2, blockSize, parallelism }: ScryptCost): number {
+  return 2 * 128 * blockSize * (2 ** costLog2 + parallelism) + 2 ** 20;
+}
+
+function createScrypt(crypto: NodeCrypto): Primitives['scrypt'] {
+  return (password, salt, { costLog2, blockSize, parallelism }, length) =>
+    new Promise((resolve, reject) => {
+      const maxmem = scryptMemoryBytes({ costLog2, blockSize, parallelism });
+      const options = { N: 2 ** costLog2, r: blockSize, p: parallelism, maxmem };
+      crypto.scrypt(password, salt, length, options, (error, key) => (error ? reject(error) : resolve(plain(key))));
+    });
+}
+
 function createX25519(
   crypto: NodeCrypto,
   importPublicKey: PublicKeyImport,
@@ -220,6 +269,9 @@ export function createNativePrimitives(edwards: EdwardsArithmetic): Primitives |
       sha512: (...parts) =>
         plain(parts.reduce((hash, part) => hash.update(part), crypto.createHash('sha512')).digest()),
       ...createAes(crypto),
+      ...createGcm(crypto),
+      createSha256: () => createSha256(crypto),
+      scrypt: createScrypt(crypto),
       equal: (left, right) => left.length === right.length && crypto.timingSafeEqual(left, right),
       verifyEd25519: createVerify(crypto, importPublicKey),
       ...createEd25519Signing(crypto),

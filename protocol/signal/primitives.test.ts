@@ -1,7 +1,7 @@
 /** Published vectors, and the two providers against each other on random input, with a control that breaks one. */
 import { randomBytes } from 'node:crypto';
 import t from 'tap';
-import { nativePrimitives, noblePrimitives, primitives, type Primitives } from './primitives.ts';
+import { nativePrimitives, noblePrimitives, primitives, type Primitives, type Sha256 } from './primitives.ts';
 import { fromHex, toHex } from './testing/transcripts.ts';
 
 const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length));
@@ -57,6 +57,27 @@ for (const provider of providers) {
     const encrypted = provider.aesCbcEncrypt(key, iv, block);
     t.equal(toHex(encrypted.subarray(0, 16)), 'f58c4c04d6e5f1ba779eabfb5f7bfbd6', 'SP 800-38A, F.2.5');
     t.equal(encrypted.length, 32, 'a whole block of padding after a whole block');
+    t.equal(
+      toHex(provider.aesGcmEncrypt(new Uint8Array(32), new Uint8Array(12), new Uint8Array(16))),
+      'cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919',
+      'GCM, AES-256, test case 14',
+    );
+    const hash = provider.createSha256();
+    hash.update(new TextEncoder().encode('ab'));
+    hash.digest();
+    hash.update(new TextEncoder().encode('c'));
+    t.equal(
+      toHex(hash.digest()),
+      'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad',
+      'FIPS 180-4, "abc", with a look in between',
+    );
+    const cost = { costLog2: 10, blockSize: 8, parallelism: 16 };
+    const [password, salt] = [new TextEncoder().encode('password'), new TextEncoder().encode('NaCl')];
+    t.equal(
+      toHex(await provider.scrypt(password, salt, cost, 64)),
+      'fdbabe1c9d3472007856e7190d01e9fe7c6ad7cbc8237830e77376634b3731622eaf30d92e22a3886ff109279d9830dac727afb94a83ee6d8360cbdfa2cc0640',
+      'RFC 7914, section 12',
+    );
     const seed = fromHex('d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a');
     const signature = fromHex(
       'e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b',
@@ -77,6 +98,10 @@ for (const provider of providers) {
     t.throws(() => provider.x25519(random(31), random(32)), 'a key of the wrong length is our bug');
     t.throws(() => provider.x25519(random(32), random(31)));
     t.throws(() => provider.aesCbcDecrypt(random(31), iv, random(16)));
+    const sealed = provider.aesGcmEncrypt(key, iv.subarray(4), random(20));
+    t.equal(provider.aesGcmDecrypt(key, iv.subarray(4), sealed.subarray(0, 15)), undefined, 'less than a tag');
+    t.equal(provider.aesGcmDecrypt(key, iv.subarray(4), sealed.with(35, sealed[35]! ^ 1)), undefined, 'a wrong tag');
+    t.throws(() => provider.aesGcmDecrypt(random(31), iv.subarray(4), sealed));
     t.notOk(provider.equal(random(8), random(9)));
     t.ok(provider.equal(new Uint8Array(0), new Uint8Array(0)));
     const largest = new Uint8Array(64).fill(0xff);
@@ -85,10 +110,11 @@ for (const provider of providers) {
 }
 
 /** One random input to each primitive of both providers; the names of those that disagree. */
-function differences(left: Primitives, right: Primitives): Set<string> {
+async function differences(left: Primitives, right: Primitives): Promise<Set<string>> {
   const different = new Set<string>();
-  const compare = (name: string, run: (provider: Primitives) => Uint8Array | boolean | undefined): void => {
-    const [first, second] = [run(left), run(right)];
+  type Answer = Uint8Array | boolean | undefined;
+  const compare = async (name: string, run: (provider: Primitives) => Answer | Promise<Answer>): Promise<void> => {
+    const [first, second] = [await run(left), await run(right)];
     const same =
       first instanceof Uint8Array && second instanceof Uint8Array ? toHex(first) === toHex(second) : first === second;
     if (!same) different.add(name);
@@ -97,45 +123,68 @@ function differences(left: Primitives, right: Primitives): Set<string> {
   const peer = noblePrimitives.x25519PublicKey(random(32));
   const data = random(Math.floor(random(2)[0]! * 6));
   const ciphertext = noblePrimitives.aesCbcEncrypt(key, iv, data);
-  compare('x25519PublicKey', (provider) => provider.x25519PublicKey(privateKey));
-  compare('x25519', (provider) => provider.x25519(privateKey, peer));
-  compare('x25519', (provider) => provider.x25519(privateKey, random(32).fill(0)));
-  compare('hmacSha256', (provider) => provider.hmacSha256(random(0), data, peer));
-  compare('hmacSha256', (provider) => provider.hmacSha256(data.subarray(0, 200), data));
-  compare('hkdfSha256', (provider) => provider.hkdfSha256(data, key, iv, 1 + (data.length % 100)));
-  compare('hkdfSha256', (provider) => provider.hkdfSha256(key, new Uint8Array(0), iv, 80));
-  compare('sha512', (provider) => provider.sha512(data, key));
-  compare('aesCbcEncrypt', (provider) => provider.aesCbcEncrypt(key, iv, data));
-  compare('aesCbcDecrypt', (provider) => provider.aesCbcDecrypt(key, iv, ciphertext));
-  compare('aesCbcDecrypt', (provider) => provider.aesCbcDecrypt(key, peer.subarray(0, 16), ciphertext.subarray(0, 16)));
-  compare('equal', (provider) => provider.equal(key, new Uint8Array(key)));
+  await compare('x25519PublicKey', (provider) => provider.x25519PublicKey(privateKey));
+  await compare('x25519', (provider) => provider.x25519(privateKey, peer));
+  await compare('x25519', (provider) => provider.x25519(privateKey, random(32).fill(0)));
+  await compare('hmacSha256', (provider) => provider.hmacSha256(random(0), data, peer));
+  await compare('hmacSha256', (provider) => provider.hmacSha256(data.subarray(0, 200), data));
+  await compare('hkdfSha256', (provider) => provider.hkdfSha256(data, key, iv, 1 + (data.length % 100)));
+  await compare('hkdfSha256', (provider) => provider.hkdfSha256(key, new Uint8Array(0), iv, 80));
+  await compare('sha512', (provider) => provider.sha512(data, key));
+  await compare('aesCbcEncrypt', (provider) => provider.aesCbcEncrypt(key, iv, data));
+  await compare('aesCbcDecrypt', (provider) => provider.aesCbcDecrypt(key, iv, ciphertext));
+  await compare('aesCbcDecrypt', (provider) =>
+    provider.aesCbcDecrypt(key, peer.subarray(0, 16), ciphertext.subarray(0, 16)),
+  );
+  const nonce12 = iv.subarray(0, 12);
+  const sealed = noblePrimitives.aesGcmEncrypt(key, nonce12, data);
+  await compare('aesGcmEncrypt', (provider) => provider.aesGcmEncrypt(key, nonce12, data));
+  await compare('aesGcmDecrypt', (provider) => provider.aesGcmDecrypt(key, nonce12, sealed));
+  await compare('aesGcmDecrypt', (provider) => provider.aesGcmDecrypt(key, iv.subarray(4), sealed));
+  await compare('createSha256', (provider) => {
+    const hash = provider.createSha256();
+    hash.update(data);
+    hash.update(key);
+    return hash.digest();
+  });
+  const cost = { costLog2: 1 + (iv[0]! % 5), blockSize: 1 + (iv[1]! % 8), parallelism: 1 + (iv[2]! % 3) };
+  await compare('scrypt', (provider) => provider.scrypt(data, iv, cost, 1 + (iv[3]! % 64)));
+  await compare('equal', (provider) => provider.equal(key, new Uint8Array(key)));
   const { edwards } = noblePrimitives;
   const point = edwards.multiplyBase(key);
   const nonce = edwards.multiplyBase(peer);
   const challenge = noblePrimitives.sha512(nonce, point, data);
   const signature = new Uint8Array([...nonce, ...edwards.multiplyAdd(challenge, key, peer)]);
-  compare('verifyEd25519', (provider) => provider.verifyEd25519(point, data, signature));
-  compare('verifyEd25519', (provider) => provider.verifyEd25519(point, key, signature));
-  compare('verifyEd25519', (provider) => provider.verifyEd25519(random(32).fill(2), data, signature));
-  compare('ed25519PublicKey', (provider) => provider.ed25519PublicKey(key));
-  compare('signEd25519', (provider) => provider.signEd25519(key, data));
+  await compare('verifyEd25519', (provider) => provider.verifyEd25519(point, data, signature));
+  await compare('verifyEd25519', (provider) => provider.verifyEd25519(point, key, signature));
+  await compare('verifyEd25519', (provider) => provider.verifyEd25519(random(32).fill(2), data, signature));
+  await compare('ed25519PublicKey', (provider) => provider.ed25519PublicKey(key));
+  await compare('signEd25519', (provider) => provider.signEd25519(key, data));
   return different;
 }
 
 t.test('the providers agree on random input', async (t) => {
-  for (let round = 0; round < 60; round++) t.same([...differences(nativePrimitives!, noblePrimitives)], []);
+  for (let round = 0; round < 60; round++) t.same([...(await differences(nativePrimitives!, noblePrimitives))], []);
 });
+
+function isHash(outcome: unknown): outcome is Sha256 {
+  return typeof outcome === 'object' && outcome !== null && 'digest' in outcome;
+}
 
 t.test('positive control: a provider that is wrong in one bit is caught, in each primitive', async (t) => {
   const flip = (bytes: Uint8Array): Uint8Array => bytes.with(bytes.length >> 1, bytes[bytes.length >> 1]! ^ 1);
-  const spoil = (outcome: unknown): unknown =>
-    outcome instanceof Uint8Array && outcome.length > 0 ? flip(outcome) : outcome === undefined ? outcome : !outcome;
+  const spoil = (outcome: unknown): unknown => {
+    if (outcome instanceof Uint8Array && outcome.length > 0) return flip(outcome);
+    if (outcome instanceof Promise) return outcome.then(spoil);
+    if (isHash(outcome)) return { ...outcome, digest: () => flip(outcome.digest()) };
+    return outcome === undefined ? outcome : !outcome;
+  };
   const names = Object.keys(nativePrimitives!).filter((name) => name !== 'name' && name !== 'edwards');
-  t.equal(names.length, 11);
+  t.equal(names.length, 15);
   for (const name of names) {
     const original = nativePrimitives![name as 'equal'] as (...inputs: unknown[]) => unknown;
     const broken = { ...nativePrimitives!, [name]: (...inputs: unknown[]) => spoil(original(...inputs)) };
-    t.same([...differences(broken, noblePrimitives)], [name]);
+    t.same([...(await differences(broken, noblePrimitives))], [name]);
   }
 });
 

@@ -9,13 +9,14 @@
  * Every array returned is fresh and owned by the caller; every array passed is borrowed. Private keys may be cached by
  * object identity, so do not change their bytes in place.
  */
-import { cbc } from '@noble/ciphers/aes.js';
+import { cbc, gcm } from '@noble/ciphers/aes.js';
 import { ed25519, x25519 } from '@noble/curves/ed25519.js';
 import { hkdf } from '@noble/hashes/hkdf.js';
 import { hmac } from '@noble/hashes/hmac.js';
+import { scryptAsync } from '@noble/hashes/scrypt.js';
 import { sha256, sha512 } from '@noble/hashes/sha2.js';
 import { concat } from './bytes.ts';
-import { createNativePrimitives } from './native-primitives.ts';
+import { createNativePrimitives, scryptMemoryBytes } from './native-primitives.ts';
 
 /** Fresh bytes from a cryptographically strong source (or a recorded one, in tests), owned by the caller. */
 export type RandomBytes = (length: number) => Uint8Array;
@@ -34,6 +35,21 @@ export interface EdwardsArithmetic {
   fromMontgomery(u: Uint8Array, negativeX: boolean): Uint8Array;
 }
 
+/** SHA-256 over bytes that come piece by piece. */
+export interface Sha256 {
+  /** Takes the next bytes, borrowed. */
+  update(bytes: Uint8Array): void;
+  /** The hash of everything so far; more may follow. 32 bytes, owned by the caller. */
+  digest(): Uint8Array;
+}
+
+/** What scrypt costs (RFC 7914): `blockSize × 128 × 2^costLog2` bytes of memory, `parallelism` times as long. */
+export interface ScryptCost {
+  readonly costLog2: number;
+  readonly blockSize: number;
+  readonly parallelism: number;
+}
+
 export interface Primitives {
   readonly name: 'native' | 'noble';
   /** The X25519 public key (32 bytes) of a private key (32 bytes, clamped when used). */
@@ -49,6 +65,13 @@ export interface Primitives {
   aesCbcEncrypt(key: Uint8Array, iv: Uint8Array, plaintext: Uint8Array): Uint8Array;
   /** The plaintext, or undefined where the length or the padding is wrong. Call it only on authenticated bytes. */
   aesCbcDecrypt(key: Uint8Array, iv: Uint8Array, ciphertext: Uint8Array): Uint8Array | undefined;
+  /** AES-256-GCM (SP 800-38D) without additional data, `nonce` of 12 bytes: the ciphertext and its 16-byte tag. */
+  aesGcmEncrypt(key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array): Uint8Array;
+  /** The plaintext, or undefined where the tag is wrong or missing. */
+  aesGcmDecrypt(key: Uint8Array, nonce: Uint8Array, ciphertext: Uint8Array): Uint8Array | undefined;
+  createSha256(): Sha256;
+  /** scrypt (RFC 7914), off the caller's turn: `length` bytes. The caller bounds the cost. */
+  scrypt(password: Uint8Array, salt: Uint8Array, cost: ScryptCost, length: number): Promise<Uint8Array>;
   /** Compares in time that depends on the length alone. False for different lengths. */
   equal(left: Uint8Array, right: Uint8Array): boolean;
   /**
@@ -132,6 +155,23 @@ function aesCbcDecrypt(key: Uint8Array, iv: Uint8Array, ciphertext: Uint8Array):
   }
 }
 
+function aesGcmDecrypt(key: Uint8Array, nonce: Uint8Array, ciphertext: Uint8Array): Uint8Array | undefined {
+  try {
+    return gcm(key, nonce).decrypt(ciphertext);
+  } catch (error) {
+    if (key.length !== 32 || nonce.length !== 12) throw error;
+    return undefined;
+  }
+}
+
+function createSha256(): Sha256 {
+  const hash = sha256.create();
+  return {
+    update: (bytes) => void hash.update(bytes),
+    digest: () => hash.clone().digest(),
+  };
+}
+
 /** Plain JavaScript, the same on every platform. */
 export const noblePrimitives: Primitives = Object.freeze({
   name: 'noble',
@@ -143,6 +183,17 @@ export const noblePrimitives: Primitives = Object.freeze({
   sha512: (...parts: readonly Uint8Array[]) => sha512(concat(...parts)),
   aesCbcEncrypt: (key: Uint8Array, iv: Uint8Array, plaintext: Uint8Array) => cbc(key, iv).encrypt(plaintext),
   aesCbcDecrypt,
+  aesGcmEncrypt: (key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array) => gcm(key, nonce).encrypt(plaintext),
+  aesGcmDecrypt,
+  createSha256,
+  scrypt: (password: Uint8Array, salt: Uint8Array, cost: ScryptCost, length: number) =>
+    scryptAsync(password, salt, {
+      N: 2 ** cost.costLog2,
+      r: cost.blockSize,
+      p: cost.parallelism,
+      dkLen: length,
+      maxmem: scryptMemoryBytes(cost),
+    }),
   equal,
   verifyEd25519,
   ed25519PublicKey: (seed: Uint8Array) => ed25519.getPublicKey(seed),
