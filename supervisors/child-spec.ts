@@ -15,6 +15,12 @@ export type Shutdown = number | 'brutal_kill' | 'infinity';
 
 export type ChildType = 'worker' | 'supervisor';
 
+/**
+ * Whether a supervisor ends by itself, with `'shutdown'`, when significant children have ended for good: never; with the
+ * first of them; with the last. A child that its supervisor stopped does not count as one that ended.
+ */
+export type AutoShutdown = 'never' | 'any_significant' | 'all_significant';
+
 /** How a child is started: linked, and its `init` run at once. */
 export interface ChildStart<A = unknown> {
   readonly behavior: AnyBehavior;
@@ -33,12 +39,26 @@ export interface ChildSpec {
   readonly shutdown?: Shutdown;
   /** Default `'worker'`. Tells `countChildren` and the default of `shutdown`, nothing else. */
   readonly type?: ChildType;
+  /**
+   * Whether its end, when it is not restarted, counts for the supervisor's `autoShutdown`. Default false; only for
+   * transient and temporary children of a supervisor whose `autoShutdown` is not `'never'`.
+   */
+  readonly significant?: boolean;
 }
 
 /** A specification with nothing left out. */
 export type FullChildSpec = Required<ChildSpec>;
 
-/** Builds a specification with the types of behaviour and arguments checked against each other. */
+/** What `checkChildSpecs` says. */
+export type SpecCheck = { readonly ok: true } | { readonly error: 'SUP_BAD_SPEC'; readonly message: string };
+
+/**
+ * Builds a specification with the types of behaviour and arguments checked against each other.
+ *
+ * ```ts
+ * childSpec('store', store, { directory: '/var/lib/chat' }, { shutdown: 10_000, options: { name: 'store' } });
+ * ```
+ */
 export function childSpec<S, A, C, Q, R>(
   id: string,
   behavior: Behavior<S, A, C, Q, R>,
@@ -50,33 +70,80 @@ export function childSpec<S, A, C, Q, R>(
 }
 
 /**
+ * Whether a supervisor with this `autoShutdown` would take `specs`, without starting anything.
+ *
+ * Source: supervisor:check_childspecs/2.
+ */
+export function checkChildSpecs(specs: readonly ChildSpec[], autoShutdown: AutoShutdown = 'never'): SpecCheck {
+  try {
+    completeSpecs(specs, autoShutdown);
+    return { ok: true };
+  } catch (error) {
+    if (!(error instanceof TypeError || error instanceof RangeError)) throw error;
+    return { error: 'SUP_BAD_SPEC', message: error.message };
+  }
+}
+
+/**
  * Checks a specification and fills in the defaults.
  *
  * @throws {TypeError | RangeError} naming the field.
  */
 export function completeSpec(spec: ChildSpec): FullChildSpec {
-  const type = checkType(spec.type ?? 'worker');
+  if (typeof spec !== 'object' || spec === null) throw new TypeError(`a child expected an object, got ${typeof spec}`);
+  const type = oneOf('type', spec.type ?? 'worker', ['worker', 'supervisor']);
+  const restart = oneOf('restart', spec.restart ?? 'permanent', ['permanent', 'transient', 'temporary']);
   return Object.freeze({
     id: checkId(spec.id),
     start: checkStart(spec.start),
-    restart: checkRestart(spec.restart ?? 'permanent'),
+    restart,
     shutdown: checkShutdown(spec.shutdown ?? (type === 'supervisor' ? 'infinity' : LIMITS.shutdownMsDefault)),
     type,
+    significant: checkSignificant(spec.significant ?? false, restart),
   });
 }
 
-/** Checks a list of specifications, and that no id is in it twice. */
-export function completeSpecs(specs: readonly ChildSpec[]): FullChildSpec[] {
+/**
+ * Checks a list of specifications: each alone, that no id is in it twice, and that the supervisor heeds significance.
+ *
+ * @throws {TypeError | RangeError} naming the field.
+ */
+export function completeSpecs(specs: readonly ChildSpec[], autoShutdown: AutoShutdown = 'never'): FullChildSpec[] {
   if (!Array.isArray(specs)) throw new TypeError(`"children" expected an array, got ${typeof specs}`);
   if (specs.length > LIMITS.childCountMax) {
     throw new RangeError(`"children" expected at most ${LIMITS.childCountMax}, got ${specs.length}`);
   }
   const ids = new Set<string>();
-  for (const { id } of specs) {
-    if (ids.has(id)) throw new RangeError(`"children" has the id '${id}' twice`);
-    ids.add(id);
-  }
-  return specs.map(completeSpec);
+  return specs.map((spec: ChildSpec) => {
+    const full = completeSpec(spec);
+    if (ids.has(full.id)) throw new RangeError(`"children" has the id '${full.id}' twice`);
+    ids.add(full.id);
+    checkHeeded(full, autoShutdown);
+    return full;
+  });
+}
+
+/** @throws {RangeError} if it is none of the three. */
+export function checkAutoShutdown(autoShutdown: AutoShutdown): AutoShutdown {
+  return oneOf('autoShutdown', autoShutdown, ['never', 'any_significant', 'all_significant']);
+}
+
+/** @throws {RangeError} if a child is significant to a supervisor that would not heed it. */
+export function checkHeeded({ id, significant }: FullChildSpec, autoShutdown: AutoShutdown): void {
+  if (!significant || autoShutdown !== 'never') return;
+  throw new RangeError(`"significant" of '${id}' expected false, since "autoShutdown" is never`);
+}
+
+/** A specification without the arguments: what is kept of a child that is never started again. */
+export function withoutArgs(spec: FullChildSpec): FullChildSpec {
+  const { behavior, options } = spec.start;
+  return Object.freeze({ ...spec, start: options === undefined ? { behavior } : { behavior, options } });
+}
+
+/** @throws {RangeError} naming `field`, if `value` is not in `allowed`. */
+export function oneOf<T extends string>(field: string, value: T, allowed: readonly T[]): T {
+  if (allowed.includes(value)) return value;
+  throw new RangeError(`"${field}" expected ${allowed.join(', ')}, got ${String(value)}`);
 }
 
 function checkId(id: string): string {
@@ -89,14 +156,6 @@ function checkStart(start: ChildStart): ChildStart {
   return start;
 }
 
-function checkRestart(restart: Restart): Restart {
-  return oneOf('restart', restart, ['permanent', 'transient', 'temporary']);
-}
-
-function checkType(type: ChildType): ChildType {
-  return oneOf('type', type, ['worker', 'supervisor']);
-}
-
 function checkShutdown(shutdown: Shutdown): Shutdown {
   if (shutdown === 'brutal_kill' || shutdown === 'infinity') return shutdown;
   if (typeof shutdown === 'number' && shutdown >= 1 && shutdown <= LIMITS.shutdownMsMax) return shutdown;
@@ -104,7 +163,10 @@ function checkShutdown(shutdown: Shutdown): Shutdown {
   throw new RangeError(`"shutdown" expected ${expected}, got ${String(shutdown)}`);
 }
 
-function oneOf<T extends string>(field: string, value: T, allowed: readonly T[]): T {
-  if (allowed.includes(value)) return value;
-  throw new RangeError(`"${field}" expected ${allowed.join(', ')}, got ${String(value)}`);
+function checkSignificant(significant: boolean, restart: Restart): boolean {
+  if (typeof significant !== 'boolean') throw new TypeError(`"significant" expected a boolean, got ${significant}`);
+  if (significant && restart === 'permanent') {
+    throw new RangeError('"significant" expected false for a permanent child, which never ends for good');
+  }
+  return significant;
 }

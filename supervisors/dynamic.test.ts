@@ -89,7 +89,7 @@ t.test('a start that fails is told to a caller, and to the log for a cast', asyn
   t.match(told, { error: 'SUP_START_FAILED', reason: { error: { message: 'refused' } } });
   castStartChild(fleet.node, 'fleet', { id: 2, fail: true });
   await fleet.settle();
-  t.match(fleet.logged.at(-1), { event: 'supervisor_report', fields: { context: 'start_error' } });
+  t.match(fleet.logged.at(-1), { event: 'supervisor_report', fields: { errorContext: 'start_error' } });
   t.match(await ask(fleet, countChildren(fleet.node, 'fleet')), { active: 0 });
 });
 

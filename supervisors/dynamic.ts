@@ -1,62 +1,99 @@
 /**
  * Many children of one specification: OTP's simple_one_for_one, made for one actor a connection.
  *
- * A child costs its supervisor a Map entry and a link, no specification and no id; a temporary one that ends leaves
+ * A child costs its supervisor a place in a Map and a link, no specification and no id; a temporary one that ends leaves
  * nothing. Children are known by pid. A dynamic supervisor starts with none and stops its children side by side: they do
- * not know each other. It decides with the same pure parts as the other strategies (`decision.ts`, `restart-window.ts`).
+ * not know each other. What it decides it decides by `decision.ts`, as the others do.
  */
 
 import {
   type Behavior,
   type Context,
   type ExitReason,
-  isExit,
-  Pid,
+  type Pid,
   samePid,
   type SendResult,
   type StartResult,
   type Target,
 } from '../runtime/index.ts';
-import { type ChildSpec, completeSpec, type FullChildSpec } from './child-spec.ts';
-import { needsReport, needsRestart } from './decision.ts';
-import type { SupervisorErrorCode } from './errors.ts';
-import { LIMITS } from './limits.ts';
-import { reportChild } from './report.ts';
-import { addRestart, completeLimits, EMPTY_WINDOW, type RestartLimits, type RestartWindow } from './restart-window.ts';
-import { stopAll, stopChild } from './shutdown.ts';
+import type { Answer, SupervisorRequest } from './administration.ts';
 import {
-  type Caller,
-  type Caster,
-  type ChildCounts,
-  type ChildInfo,
-  type ChildResult,
-  registration,
-  startActor,
-  type Starter,
-} from './supervisor.ts';
+  type Keeper,
+  logRefusedChange,
+  receiveInfo,
+  startBy,
+  type Started,
+  stopOne,
+  type SupervisorState,
+} from './carry-out.ts';
+import {
+  type AutoShutdown,
+  checkAutoShutdown,
+  checkHeeded,
+  type ChildSpec,
+  completeSpec,
+  type FullChildSpec,
+} from './child-spec.ts';
+import type { ChildCounts, ChildInfo, ChildResult } from './children.ts';
+import type { Child } from './decision.ts';
+import { LIMITS } from './limits.ts';
+import { stopMany } from './reaper.ts';
+import { reportChild } from './report.ts';
+import { type Caller, type DoneResult } from './requests.ts';
+import { completeLimits, EMPTY_WINDOW, type RestartLimits } from './restart-window.ts';
+import { registration, startActor, type Starter } from './supervisor.ts';
 
-export interface DynamicSupervisorOptions {
-  /** For reports; also registered unless `register` is false. */
-  readonly name: string;
-  readonly register?: boolean;
+/** What a dynamic supervisor is, besides its name. */
+export interface DynamicSupervisorFlags {
   /**
    * What every child is. `init` gets the extra arguments of `startDynamicChild` as they are; if `start.args` is given,
    * both must be objects and `init` gets `{ ...args, ...extra }`. Default `restart` here: `'temporary'`.
    */
   readonly child: Omit<ChildSpec, 'id'> & { readonly id?: string };
+  /** Restarts allowed within `periodMs`, of all children together. Default 1 in 5,000 ms. */
   readonly intensity?: number;
   readonly periodMs?: number;
+  /** Default `'never'`. With `'all_significant'` it ends when its last child has ended by itself. */
+  readonly autoShutdown?: AutoShutdown;
+  /** Gets every `SupervisorReport` by `send`, besides the log. */
+  readonly reportTo?: Target;
   /** Children at once. Default LIMITS.dynamicChildCountMax. */
   readonly childrenMax?: number;
 }
 
-/** Requests and casts that start a child, and further requests. */
-export type DynamicRequest =
-  | { readonly type: 'start_child'; readonly args: unknown }
-  | { readonly type: 'terminate_child'; readonly pid: Pid }
-  | { readonly type: 'which_children' | 'count_children' };
+export interface DynamicSupervisorOptions extends DynamicSupervisorFlags {
+  /** For reports; also registered unless `register` is false. */
+  readonly name: string;
+  readonly register?: boolean;
+}
 
-const REQUEST_MS = 30_000;
+/** As `SupervisorDefinition`, for a dynamic supervisor: a later version changes the specification of coming starts. */
+export interface DynamicSupervisorDefinition<Args> {
+  readonly name: string;
+  readonly version?: number;
+  /** Called at the start and at each code change; must have no effects. */
+  init(args: Args, worker: number): DynamicSupervisorFlags & { readonly name?: string };
+}
+
+/** The cast that starts a child. */
+export interface StartDynamicChild {
+  readonly type: 'start_dynamic_child';
+  readonly extra: unknown;
+}
+
+/** Requests of a dynamic supervisor: its own start, and those that both kinds know. */
+export type DynamicRequest = StartDynamicChild | SupervisorRequest;
+
+/** Whoever can cast: an actor's context, or the node. */
+export type Caster = Pick<Context, 'cast'>;
+
+export type DynamicSupervisorBehavior<Args> = Behavior<
+  DynamicState<Args>,
+  Args,
+  StartDynamicChild,
+  DynamicRequest,
+  Answer
+>;
 
 /** Starts a dynamic supervisor, without children. */
 export function startDynamicSupervisor(
@@ -75,168 +112,212 @@ export function dynamicSupervisorSpec(
   return { type: 'supervisor', ...rest, id: options.name, start };
 }
 
-/** Starts a child and waits until its `init` is done. */
-export function startDynamicChild(caller: Caller, target: Target, extraArgs?: unknown): Promise<ChildResult> {
-  return caller.call(target, { type: 'start_child', args: extraArgs }, REQUEST_MS);
+/**
+ * Starts a child and waits until its `init` is done.
+ *
+ * ```ts
+ * const started = await startDynamicChild(ctx, 'connections', { socket });
+ * if ('error' in started) socket.close();
+ * ```
+ *
+ * @returns Its pid; SUP_START_FAILED with `reason`, SUP_CHILDREN_MAX.
+ */
+export function startDynamicChild(caller: Caller, target: Target, extra?: unknown): Promise<ChildResult> {
+  return caller.call(target, { type: 'start_dynamic_child', extra }, LIMITS.requestMsMax);
 }
 
 /**
  * Asks for a child and does not wait: a message and no promise. A child that fails to start, or finds its supervisor at
  * `childrenMax`, is reported in the log and to nobody else; let `init` of the child announce itself if you must know.
  */
-export function castStartChild(caster: Caster, target: Target, extraArgs?: unknown): SendResult {
-  return caster.cast(target, { type: 'start_child', args: extraArgs });
+export function castStartChild(caster: Caster, target: Target, extra?: unknown): SendResult {
+  return caster.cast(target, { type: 'start_dynamic_child', extra });
 }
 
-/** Stops a child of a dynamic supervisor; it is not restarted. */
-export function terminateDynamicChild(caller: Caller, target: Target, pid: Pid): Promise<ChildResult | { ok: true }> {
-  return caller.call(target, { type: 'terminate_child', pid }, REQUEST_MS);
+/**
+ * Stops a child of a dynamic supervisor; it is not restarted. Of a child that is about to be restarted, by the pid that it
+ * had, the restart is called off.
+ *
+ * Costs a search of all children if `pid` is a copy that came from another worker.
+ */
+export function terminateDynamicChild(caller: Caller, target: Target, pid: Pid): Promise<DoneResult> {
+  return caller.call(target, { type: 'terminate_child', id: pid } satisfies SupervisorRequest, LIMITS.requestMsMax);
 }
 
-interface State {
+/** Makes a dynamic supervisor of a function from arguments to flags; see `defineSupervisor`. */
+export function defineDynamicSupervisor<Args>(
+  definition: DynamicSupervisorDefinition<Args>,
+): DynamicSupervisorBehavior<Args> {
+  const { name, version = 0 } = definition;
+  return Object.freeze({
+    name,
+    version,
+
+    init(args: Args, ctx: Context): DynamicState<Args> {
+      ctx.trapExit(true);
+      const flags = completeFlags(definition, args, ctx.worker);
+      const { worker } = ctx;
+      return {
+        ...flags,
+        args,
+        worker,
+        window: EMPTY_WINDOW,
+        changeRefused: undefined,
+        running: new Map(),
+        restarting: new Map(),
+      };
+    },
+
+    handleCall(request: DynamicRequest, _from: unknown, state: DynamicState<Args>, ctx: Context) {
+      logRefusedChange(state, ctx);
+      return answer(request, state, ctx);
+    },
+
+    handleCast({ extra }: StartDynamicChild, state: DynamicState<Args>, ctx: Context): void | Promise<void> {
+      const result = add(extra, state, ctx);
+      if (result instanceof Promise) return result.then((settled) => reportRefused(settled, state, ctx));
+      reportRefused(result, state, ctx);
+    },
+
+    handleInfo(info: unknown, state: DynamicState<Args>, ctx: Context): void | Promise<void> {
+      logRefusedChange(state, ctx);
+      return receiveInfo(info, state, KEEPER, ctx);
+    },
+
+    terminate(_reason: ExitReason, state: DynamicState<Args>, ctx: Context): void | Promise<void> {
+      if (state.running.size > 0) return stopAll(state, ctx);
+    },
+
+    codeChange: (state: DynamicState<Args>): DynamicState<Args> => change(definition, state),
+  });
+}
+
+/** The dynamic supervisor that takes its flags as arguments. */
+export const dynamicSupervisor: DynamicSupervisorBehavior<DynamicSupervisorOptions> = defineDynamicSupervisor({
+  name: 'dynamic_supervisor',
+  init: (options: DynamicSupervisorOptions) => options,
+});
+
+interface FullFlags {
   readonly name: string;
   readonly spec: FullChildSpec;
   readonly limits: RestartLimits;
+  readonly autoShutdown: AutoShutdown;
+  readonly reportTo: Target | undefined;
   readonly childrenMax: number;
-  window: RestartWindow;
-  /** Living children with the arguments to start them again; `undefined` for temporary ones, which never are. */
-  readonly children: Map<Pid, unknown>;
 }
 
-type Answer = ChildResult | { ok: true } | { error: SupervisorErrorCode } | ChildInfo[] | ChildCounts;
-
-/** A note to itself to start a child again whose restart failed. */
-interface Retry {
-  readonly type: 'RETRY_RESTART';
-  readonly args: unknown;
+export interface DynamicState<Args = unknown> extends SupervisorState, FullFlags {
+  limits: RestartLimits;
+  autoShutdown: AutoShutdown;
+  readonly args: Args;
+  readonly worker: number;
+  /** Running children with the extra arguments to start them again; `undefined` for temporary ones, which never are. */
+  readonly running: Map<Pid, unknown>;
+  /** Children whose restart has failed and will be tried again, by the pid they had. */
+  readonly restarting: Map<Pid, unknown>;
 }
 
-export const dynamicSupervisor: Behavior<
-  State,
-  DynamicSupervisorOptions,
-  Extract<DynamicRequest, { type: 'start_child' }>,
-  DynamicRequest,
-  Answer
-> = Object.freeze({
-  name: 'dynamic_supervisor',
+/** The record of one child, made when a decision needs one. */
+interface DynamicChild extends Child {
+  /** The pid that it has or had. */
+  readonly former: Pid;
+  readonly extra: unknown;
+}
 
-  init(options: DynamicSupervisorOptions, ctx: Context): State {
-    ctx.trapExit(true);
-    const { name, child, childrenMax = LIMITS.dynamicChildCountMax } = options;
-    if (!(childrenMax >= 1)) throw new RangeError(`"childrenMax" expected at least 1, got ${childrenMax}`);
-    const spec = completeSpec({ restart: 'temporary', id: name, ...child });
-    return { name, spec, limits: completeLimits(options), childrenMax, window: EMPTY_WINDOW, children: new Map() };
+const KEEPER: Keeper<DynamicState, DynamicChild> = Object.freeze({
+  situation: ({ autoShutdown, limits, window, running, restarting, spec }: DynamicState) => ({
+    ...{ strategy: 'simple_one_for_one', autoShutdown, limits, window },
+    // Nobody's end concerns anybody else here.
+    children: [],
+    significantCount: spec.significant ? running.size + restarting.size : 0,
+  }),
+  byPid({ running, spec }: DynamicState, pid: Pid) {
+    const extra = running.get(pid);
+    if (extra === undefined && !running.has(pid)) return undefined;
+    return { spec, pid, restarting: false, former: pid, extra };
   },
-
-  handleCall(request: DynamicRequest, _from: unknown, state: State, ctx: Context): Answer | Promise<Answer> {
-    switch (request.type) {
-      case 'start_child':
-        return start(request.args, state, ctx);
-      case 'terminate_child':
-        return stopByPid(request.pid, state, ctx);
-      case 'which_children':
-        return Array.from(state.children.keys(), (pid) => describeChild(pid, state.spec));
-      case 'count_children':
-        return count(state);
-      default:
-        return { error: 'SUP_UNKNOWN_REQUEST' };
-    }
+  toRetry({ restarting, spec }: DynamicState, key: unknown) {
+    const former = key as Pid;
+    if (!restarting.has(former)) return undefined;
+    return { spec, pid: undefined, restarting: true, former, extra: restarting.get(former) };
   },
-
-  handleCast(message: { readonly args: unknown }, state: State, ctx: Context): void | Promise<void> {
-    const result = start(message.args, state, ctx);
-    if (result instanceof Promise) return result.then((settled) => reportRefused(settled, state, ctx));
-    reportRefused(result, state, ctx);
+  keyOf: ({ former }: DynamicChild) => former,
+  start: ({ extra }: DynamicChild, { spec }: DynamicState, ctx: Context) =>
+    startBy(ctx, spec.start, mergeArgs(spec.start.args, extra)),
+  putRunning: ({ running, spec }: DynamicState, { extra }: DynamicChild, pid: Pid) =>
+    void running.set(pid, spec.restart === 'temporary' ? undefined : extra),
+  putEnded({ running, restarting }: DynamicState, { former }: DynamicChild) {
+    running.delete(former);
+    restarting.delete(former);
   },
+  putRestarting: ({ restarting }: DynamicState, { former, extra }: DynamicChild) => void restarting.set(former, extra),
+} satisfies Keeper<DynamicState, DynamicChild>);
 
-  handleInfo(info: unknown, state: State, ctx: Context): void | Promise<void> {
-    if (isExit(info)) return onExit(info.pid, info.reason, state, ctx);
-    if (isRetry(info)) return restart(info.args, state, ctx);
-    ctx.log.warn('supervisor_unexpected_info', { supervisor: state.name });
-  },
-
-  terminate(_reason: ExitReason, state: State, ctx: Context): void | Promise<void> {
-    const { children, spec } = state;
-    if (children.size === 0) return;
-    return stopAll(ctx, children.keys(), spec.shutdown, (pid, reason) =>
-      reportChild(ctx, state, 'shutdown_error', reason, { pid, spec }),
-    );
-  },
-});
-
-function start(extra: unknown, state: State, ctx: Context): ChildResult | Promise<ChildResult> {
-  if (state.children.size >= state.childrenMax) return { error: 'SUP_CHILDREN_MAX' };
-  const { behavior, options, args } = state.spec.start;
-  const result = ctx.startLink(behavior, mergeArgs(args, extra), options);
-  if (result instanceof Promise) return result.then((settled) => keep(settled, extra, state));
-  return keep(result, extra, state);
+function answer(request: DynamicRequest, state: DynamicState, ctx: Context): Answer | Promise<Answer> {
+  switch (request.type) {
+    case 'start_dynamic_child':
+      return add(request.extra, state, ctx);
+    case 'terminate_child':
+      return terminate(request.id, state, ctx);
+    case 'get_child_spec':
+      return findPid(request.id, state) === undefined ? { error: 'SUP_NOT_FOUND' } : { ok: state.spec };
+    case 'restart_child':
+    case 'delete_child':
+      return { error: 'SUP_SIMPLE_ONE_FOR_ONE' };
+    case 'which_children':
+      return list(state);
+    case 'count_children':
+      return count(state);
+    default:
+      return { error: 'SUP_UNKNOWN_REQUEST' };
+  }
 }
 
-function keep(result: StartResult, extra: unknown, state: State): ChildResult {
-  if ('error' in result) return { error: 'SUP_START_FAILED', reason: result.error };
-  state.children.set(result.ok, state.spec.restart === 'temporary' ? undefined : extra);
-  return result;
+function add(extra: unknown, state: DynamicState, ctx: Context): ChildResult | Promise<ChildResult> {
+  const { running, restarting, childrenMax, spec } = state;
+  if (running.size + restarting.size >= childrenMax) return { error: 'SUP_CHILDREN_MAX' };
+  const started = startBy(ctx, spec.start, mergeArgs(spec.start.args, extra));
+  return started instanceof Promise
+    ? started.then((settled) => keep(settled, extra, state))
+    : keep(started, extra, state);
 }
 
-function onExit(pid: Pid, reason: ExitReason, state: State, ctx: Context): void | Promise<void> {
-  const { children, spec } = state;
-  const extra = children.get(pid);
-  if (!children.delete(pid)) return;
-  if (needsReport(spec.restart, reason)) reportChild(ctx, state, 'child_terminated', reason, { pid, spec });
-  if (needsRestart(spec.restart, reason)) return restartWithin(extra, state, ctx, restart);
+function keep(started: Started, extra: unknown, { running, spec }: DynamicState): ChildResult {
+  if ('error' in started) return { error: 'SUP_START_FAILED', reason: started.error };
+  if (started.ok !== undefined) running.set(started.ok, spec.restart === 'temporary' ? undefined : extra);
+  return started;
 }
 
-/** Counts a restart, and goes on with `next` or gives up. */
-function restartWithin(
-  extra: unknown,
-  state: State,
-  ctx: Context,
-  next: (extra: unknown, state: State, ctx: Context) => void | Promise<void>,
-): void | Promise<void> {
-  const { window, allowed } = addRestart(state.window, ctx.clock.monotonicMs(), state.limits);
-  state.window = window;
-  if (allowed) return next(extra, state, ctx);
-  reportChild(ctx, state, 'shutdown', 'shutdown', { pid: undefined, spec: state.spec });
-  ctx.stop('shutdown');
+function terminate(id: string | Pid, state: DynamicState, ctx: Context): Answer | Promise<Answer> {
+  if (typeof id === 'string') return { error: 'SUP_SIMPLE_ONE_FOR_ONE' };
+  const pid = findPid(id, state);
+  if (pid === undefined) return { error: 'SUP_NOT_FOUND' };
+  if (state.restarting.delete(pid)) return { ok: true };
+  return stopOne(KEEPER.byPid(state, pid)!, state, KEEPER, ctx).then(() => ({ ok: true }));
 }
 
-function restart(extra: unknown, state: State, ctx: Context): void | Promise<void> {
-  const result = start(extra, state, ctx);
-  if (result instanceof Promise) return result.then((settled) => finishRestart(settled, extra, state, ctx));
-  return finishRestart(result, extra, state, ctx);
-}
-
-function finishRestart(result: ChildResult, extra: unknown, state: State, ctx: Context): void | Promise<void> {
-  if ('ok' in result) return;
-  reportRefused(result, state, ctx);
-  return restartWithin(extra, state, ctx, retryLater);
-}
-
-/** By a note to itself, so that the supervisor hears requests in between. A timer message is never refused. */
-function retryLater(extra: unknown, _state: State, ctx: Context): void {
-  const retry: Retry = { type: 'RETRY_RESTART', args: extra };
-  ctx.sendAfter(0, retry);
-}
-
-async function stopByPid(pid: Pid, state: State, ctx: Context): Promise<Answer> {
-  const own = ownPid(pid, state);
-  if (own === undefined) return { error: 'SUP_NOT_FOUND' };
-  state.children.delete(own);
-  await stopChild(ctx, own, state.spec.shutdown);
-  return { ok: true };
+async function stopAll(state: DynamicState, ctx: Context): Promise<void> {
+  const { running, spec } = state;
+  for (const { reason, count } of await stopMany(ctx, running.keys(), spec)) {
+    reportChild(ctx, state, 'shutdown_error', reason, { spec, pid: undefined, count });
+  }
 }
 
 // Children are keyed by their own pid objects; a pid that came from another worker is a copy and must be searched for.
-function ownPid(pid: Pid, state: State): Pid | undefined {
-  if (state.children.has(pid)) return pid;
-  for (const own of state.children.keys()) if (samePid(own, pid)) return own;
+function findPid(id: string | Pid, { running, restarting }: DynamicState): Pid | undefined {
+  if (typeof id === 'string') return undefined;
+  if (running.has(id) || restarting.has(id)) return id;
+  for (const own of running.keys()) if (samePid(own, id)) return own;
+  for (const own of restarting.keys()) if (samePid(own, id)) return own;
   return undefined;
 }
 
-function reportRefused(result: ChildResult, state: State, ctx: Context): void {
+function reportRefused(result: ChildResult, state: DynamicState, ctx: Context): void {
   if ('ok' in result) return;
-  const offender = { pid: undefined, spec: state.spec };
-  if (result.reason !== undefined) return reportChild(ctx, state, 'start_error', result.reason, offender);
+  const { spec } = state;
+  if (result.reason !== undefined)
+    return reportChild(ctx, state, 'start_error', result.reason, { spec, pid: undefined });
   ctx.log.warn('supervisor_refused_child', { supervisor: state.name, code: result.error });
 }
 
@@ -246,15 +327,35 @@ function mergeArgs(args: unknown, extra: unknown): unknown {
   return { ...(args as object), ...(extra as object) };
 }
 
-function describeChild(pid: Pid, spec: FullChildSpec): ChildInfo {
-  return { id: spec.id, pid, type: spec.type, behavior: spec.start.behavior.name };
+function list({ running, restarting, spec }: DynamicState): ChildInfo[] {
+  const infoOf = (pid: ChildInfo['pid']): ChildInfo => ({
+    ...{ id: spec.id, pid, type: spec.type, behavior: spec.start.behavior.name },
+  });
+  return [...Array.from(running.keys(), infoOf), ...Array.from(restarting.keys(), () => infoOf('restarting'))];
 }
 
-function count({ children, spec }: State): ChildCounts {
-  const supervisors = spec.type === 'supervisor' ? children.size : 0;
-  return { specs: 1, active: children.size, supervisors, workers: children.size - supervisors };
+function count({ running, restarting, spec }: DynamicState): ChildCounts {
+  const all = running.size + restarting.size;
+  const supervisors = spec.type === 'supervisor' ? all : 0;
+  return { specs: 1, active: running.size, supervisors, workers: all - supervisors };
 }
 
-function isRetry(info: unknown): info is Retry {
-  return typeof info === 'object' && info !== null && (info as Retry).type === 'RETRY_RESTART';
+/** @throws {TypeError | RangeError} naming the field. */
+function completeFlags<Args>(definition: DynamicSupervisorDefinition<Args>, args: Args, worker: number): FullFlags {
+  const flags = definition.init(args, worker);
+  const { name = definition.name, autoShutdown = 'never', reportTo, child } = flags;
+  const { childrenMax = LIMITS.dynamicChildCountMax } = flags;
+  if (!(childrenMax >= 1)) throw new RangeError(`"childrenMax" expected at least 1, got ${childrenMax}`);
+  const spec = completeSpec({ restart: 'temporary', id: name, ...child });
+  checkHeeded(spec, checkAutoShutdown(autoShutdown));
+  return { name, spec, limits: completeLimits(flags), autoShutdown, reportTo, childrenMax };
+}
+
+function change<Args>(definition: DynamicSupervisorDefinition<Args>, state: DynamicState<Args>): DynamicState<Args> {
+  try {
+    return { ...state, ...completeFlags(definition, state.args, state.worker) };
+  } catch (error) {
+    // Throwing would end the supervisor and all below it; with what it has it can go on.
+    return { ...state, changeRefused: error instanceof Error ? error.message : 'init threw' };
+  }
 }

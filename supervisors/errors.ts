@@ -10,8 +10,11 @@ export type SupervisorErrorCode =
   | 'SUP_ALREADY_PRESENT'
   | 'SUP_ALREADY_STARTED'
   | 'SUP_RUNNING'
+  | 'SUP_RESTARTING'
   | 'SUP_START_FAILED'
+  | 'SUP_BAD_SPEC'
   | 'SUP_CHILDREN_MAX'
+  | 'SUP_SIMPLE_ONE_FOR_ONE'
   | 'SUP_UNKNOWN_REQUEST';
 
 /** The catalogue: what a code means, what causes it, what to do. */
@@ -34,22 +37,37 @@ export const SUP_ERRORS: Readonly<Record<SupervisorErrorCode, { meaning: string;
     },
     SUP_RUNNING: {
       meaning: 'The child must not be running for this request.',
-      cause: 'restartChild or deleteChild of a running or restarting child.',
+      cause: 'restartChild or deleteChild of a running child.',
       action: 'terminateChild first.',
+    },
+    SUP_RESTARTING: {
+      meaning: 'The child is about to be restarted.',
+      cause: 'restartChild or deleteChild of a child whose restart has failed and is tried again.',
+      action: 'Wait, or terminateChild first.',
     },
     SUP_START_FAILED: {
       meaning: 'The `init` of the child failed; `reason` says why.',
       cause: 'The child itself.',
       action: 'Read the reason. The supervisor keeps nothing of a child that it could not start.',
     },
+    SUP_BAD_SPEC: {
+      meaning: 'The supervisor cannot have a child of this specification; `message` names the field.',
+      cause: 'A field is wrong, or the child is significant and the supervisor is not told to heed it.',
+      action: 'Mend the specification, or give the supervisor an autoShutdown.',
+    },
     SUP_CHILDREN_MAX: {
-      meaning: 'The dynamic supervisor has as many children as it may.',
+      meaning: 'The supervisor has as many children as it may.',
       cause: 'More load than was planned for, or a leak of children.',
       action: 'Refuse the work.',
     },
+    SUP_SIMPLE_ONE_FOR_ONE: {
+      meaning: 'A dynamic supervisor cannot do this.',
+      cause: 'restartChild, deleteChild or terminateChild by id: its children have no ids and leave no specification.',
+      action: 'terminateDynamicChild by pid, startDynamicChild.',
+    },
     SUP_UNKNOWN_REQUEST: {
       meaning: 'The supervisor does not know the request.',
-      cause: 'A call that did not come from the functions of this folder, or one for the other kind of supervisor.',
+      cause: 'A call that did not come from the functions of this folder, or startDynamicChild of an ordinary one.',
       action: 'Use startChild, terminateChild, whichChildren and their like.',
     },
   });

@@ -35,12 +35,24 @@ t.test('agrees with counting all restarts ever, and never keeps an old one', asy
         const recent = all.filter((atMs) => atMs >= nowMs - periodMs);
         const result = addRestart(window, nowMs, { intensity, periodMs });
         window = result.window;
-        return result.allowed === recent.length <= intensity && window.length === recent.length;
+        return result.allowed === recent.length <= intensity && window.count === recent.length;
       });
     },
   );
   fc.assert(agrees);
   t.pass();
+});
+
+t.test('adding makes a new window and leaves the old one as it was', async (t) => {
+  const limits = { intensity: 10, periodMs: 100 };
+  const one = addRestart(EMPTY_WINDOW, 0, limits).window;
+  const two = addRestart(one, 50, limits).window;
+  const branches = [addRestart(two, 60, limits), addRestart(two, 140, limits), addRestart(two, 900, limits)];
+  t.strictSame(
+    branches.map(({ window }) => window.count),
+    [3, 2, 1],
+  );
+  t.strictSame([EMPTY_WINDOW.count, one.count, two.count], [0, 1, 2]);
 });
 
 t.test('limits have OTP’s defaults and are checked', async (t) => {

@@ -1,10 +1,12 @@
 /**
- * Stopping children: ask, wait as long as the specification allows, then kill.
+ * Stopping a child: ask, wait as long as the specification allows, then kill. Read next: `reaper.ts`, for very many.
  */
 
-import type { Context, ExitReason, Pid } from '../runtime/index.ts';
-import type { Shutdown } from './child-spec.ts';
-import { LIMITS } from './limits.ts';
+import { type Context, type ExitReason, isAbnormal, type Pid } from '../runtime/index.ts';
+import type { FullChildSpec } from './child-spec.ts';
+
+/** What stopping a child depends on. */
+export type StopSpec = Pick<FullChildSpec, 'restart' | 'shutdown'>;
 
 /**
  * Ends one child and resolves when it is gone.
@@ -15,47 +17,32 @@ import { LIMITS } from './limits.ts';
  * @returns The exit reason; `'noproc'` if the child had already ended.
  * Source: OTP's supervisor, shutdown of a child. Differs: OTP unlinks first and may leave an orphan.
  */
-export async function stopChild(ctx: Context, pid: Pid, shutdown: Shutdown): Promise<ExitReason> {
+export async function stopChild(ctx: Context, pid: Pid, { shutdown }: StopSpec): Promise<ExitReason> {
   if (shutdown === 'brutal_kill') {
     ctx.exit(pid, 'kill');
     return endOf(ctx, pid);
   }
   ctx.exit(pid, 'shutdown');
-  if (shutdown === 'infinity') return endOf(ctx, pid);
   const reason = await ctx.awaitExit(pid, shutdown);
   if (reason !== 'timeout') return reason;
   ctx.exit(pid, 'kill');
   return endOf(ctx, pid);
 }
 
-/** Ends many children side by side, LIMITS.stopBatchCount at a time. `onError` hears of those that ended otherwise. */
-export async function stopAll(
-  ctx: Context,
-  pids: Iterable<Pid>,
-  shutdown: Shutdown,
-  onError: (pid: Pid, reason: ExitReason) => void,
-): Promise<void> {
-  const stopOne = async (pid: Pid): Promise<void> => {
-    const reason = await stopChild(ctx, pid, shutdown);
-    if (isShutdownError(shutdown, reason)) onError(pid, reason);
-  };
-  let batch: Promise<void>[] = [];
-  for (const pid of pids) {
-    batch.push(stopOne(pid));
-    if (batch.length < LIMITS.stopBatchCount) continue;
-    await Promise.all(batch);
-    batch = [];
-  }
-  await Promise.all(batch);
+/**
+ * Whether a child that was told to stop ended in a way that deserves a report: `'normal'` and `{ shutdown }` do for a
+ * permanent one, which should have waited to be told.
+ *
+ * Source: OTP's supervisor. Differs: of a child that had already ended (`'noproc'`) the reason is not known here; if it
+ * crashed, the runtime has logged that.
+ */
+export function isShutdownError({ restart, shutdown }: StopSpec, reason: ExitReason): boolean {
+  if (reason === 'noproc') return false;
+  if (shutdown === 'brutal_kill' ? reason === 'killed' : reason === 'shutdown') return false;
+  return restart === 'permanent' || isAbnormal(reason);
 }
 
-/** Whether a child that was told to stop ended in a way that deserves a report. */
-export function isShutdownError(shutdown: Shutdown, reason: ExitReason): boolean {
-  if (reason === 'shutdown' || reason === 'normal' || reason === 'noproc') return false;
-  if (typeof reason === 'object' && 'shutdown' in reason) return false;
-  return !(reason === 'killed' && shutdown === 'brutal_kill');
-}
-
-async function endOf(ctx: Context, pid: Pid): Promise<ExitReason> {
+/** Waits for the end of `pid`, however long it takes. */
+export async function endOf(ctx: Context, pid: Pid): Promise<ExitReason> {
   return (await ctx.awaitExit(pid, 'infinity')) as ExitReason;
 }

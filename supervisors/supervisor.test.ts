@@ -122,7 +122,7 @@ t.test('a child that crashes is restarted, the others are left alone', async (t)
       {
         fields: {
           supervisor: 'root',
-          context: 'child_terminated',
+          errorContext: 'child_terminated',
           reason: 'Error: a crashes',
           offender: { id: 'a', pid: String(before.a), restart: 'permanent', behavior: 'worker' },
         },
@@ -162,7 +162,7 @@ t.test('too many restarts end the supervisor with shutdown, and its other childr
   t.match(tree.world.events.at(-1), 'stop b');
   t.equal(tree.node.info().processCount, 0);
   const last = tree.logged.at(-1);
-  t.match(last, { fields: { context: 'shutdown', reason: 'reached_max_restart_intensity' } });
+  t.match(last, { fields: { errorContext: 'shutdown', reason: 'reached_max_restart_intensity' } });
 });
 
 t.test('restarts that are far enough apart never end the supervisor', async (t) => {
@@ -184,7 +184,7 @@ t.test('a restart that fails is tried again, and requests are heard in between',
   t.ok(tree.pidOf('a'));
   const contexts = tree.logged
     .filter(({ event }) => event === 'supervisor_report')
-    .map(({ fields }) => fields['context']);
+    .map(({ fields }) => fields['errorContext']);
   t.strictSame(contexts, ['child_terminated', 'start_error', 'start_error']);
 });
 
@@ -219,7 +219,7 @@ t.test('a child that does not end in its time is killed, reported, and does not 
   t.strictSame(tree.world.events.slice(2), ['stop stuck']);
   await tree.advance(1);
   t.strictSame(tree.world.events.slice(2), ['stop stuck', 'stop a']);
-  t.match(tree.logged, [{ fields: { context: 'shutdown_error', reason: 'killed', offender: { id: 'stuck' } } }]);
+  t.match(tree.logged, [{ fields: { errorContext: 'shutdown_error', reason: 'killed', offender: { id: 'stuck' } } }]);
 });
 
 t.test('brutal_kill does not ask', async (t) => {
