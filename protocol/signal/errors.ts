@@ -26,6 +26,7 @@ export type SignalErrorCode =
   | 'SIG_TOO_FAR'
   | 'SIG_UNKNOWN_PREKEY'
   | 'SIG_NO_SESSION'
+  | 'SIG_NO_SENDER_KEY'
   | 'SIG_LOCAL_IDENTITY_CHANGED'
   | 'SIG_CHAIN_EXHAUSTED'
   | 'SIG_TOO_LARGE'
@@ -35,7 +36,9 @@ export type SignalErrorCode =
   | 'SIG_STREAM_TRUNCATED'
   | 'SIG_STREAM_WRONG_DIGEST'
   | 'SIG_STREAM_NOT_RESUMABLE'
-  | 'SIG_MEDIA_TOO_LARGE';
+  | 'SIG_MEDIA_TOO_LARGE'
+  | 'SIG_LIST_ROLLED_BACK'
+  | 'SIG_LIST_FORKED';
 
 export const SIGNAL_ERRORS: Readonly<Record<SignalErrorCode, ErrorEntry>> = Object.freeze({
   SIG_MALFORMED: {
@@ -54,9 +57,9 @@ export const SIGNAL_ERRORS: Readonly<Record<SignalErrorCode, ErrorEntry>> = Obje
     action: 'Refuse the bundle or message. Fetching the bundle again may help if only the server was at fault.',
   },
   SIG_BAD_SIGNATURE: {
-    meaning: 'The signed pre-key is not signed by the identity key of its bundle.',
-    cause: 'The server exchanged a key of the bundle, or the bundle was damaged.',
-    action: 'Refuse the bundle; do not send. Report it to the user if it repeats.',
+    meaning: 'A signature is not by the key that must have made it.',
+    cause: 'The server exchanged a key of a bundle, a device list is not the account’s, a group message is forged.',
+    action: 'Refuse the bundle or list and do not send; drop the message. Report it to the user if it repeats.',
   },
   SIG_BAD_MAC: {
     meaning: 'No session of the record authenticates the message.',
@@ -82,6 +85,11 @@ export const SIGNAL_ERRORS: Readonly<Record<SignalErrorCode, ErrorEntry>> = Obje
     meaning: 'There is no open session to use.',
     cause: 'A ratchet message before any pre-key message, or sending after the session was closed.',
     action: 'Fetch a bundle and call `initiateSession`.',
+  },
+  SIG_NO_SENDER_KEY: {
+    meaning: 'The sender key of the group message has not been handed to this device.',
+    cause: 'The message overtook its distribution, the device was no member then, or its memory was lost.',
+    action: 'Keep the message for a while and try again when a distribution comes; then ask the sender for one.',
   },
   SIG_LOCAL_IDENTITY_CHANGED: {
     meaning: 'The session belongs to another identity of this device.',
@@ -132,6 +140,16 @@ export const SIGNAL_ERRORS: Readonly<Record<SignalErrorCode, ErrorEntry>> = Obje
     meaning: 'The file is larger than media may be.',
     cause: 'A file over `LIMITS.mediaBytesMax`, or a reference that names such a size.',
     action: 'Send the file in parts.',
+  },
+  SIG_LIST_ROLLED_BACK: {
+    meaning: 'The device list is older than one of this account that was seen before.',
+    cause: 'The server answers with an old list: a removed device would come back, or a new one stay unknown.',
+    action: 'Keep the list that is known; warn the user if it repeats.',
+  },
+  SIG_LIST_FORKED: {
+    meaning: 'The device list contradicts one of this account that was seen before.',
+    cause: 'The primary device signed two lists of one epoch: its key or its store was copied.',
+    action: 'Send to neither; alarm the user, who compares safety numbers with that person.',
   },
 });
 

@@ -28,7 +28,35 @@
  * `ratchet-keys.ts`, `double-ratchet.ts` · `ciphertext.ts`, `message-cipher.ts` · `session-record.ts`, `session.ts`.
  * What is claimed and what is not: `SECURITY.md`.
  */
+export {
+  signDeviceList,
+  verifyDeviceList,
+  type AcceptedDeviceList,
+  type DeviceList,
+  type ListedDevice,
+} from './device-list.ts';
 export { isSignalError, SIGNAL_ERRORS, type ErrorEntry, type SignalError, type SignalErrorCode } from './errors.ts';
+export {
+  acceptDistribution,
+  createSenderKey,
+  decryptFromGroup,
+  distributionMessage,
+  encryptForGroup,
+  readGroupHeader,
+  type GroupDecrypted,
+  type GroupEncrypted,
+} from './group-session.ts';
+export {
+  acceptIdentity,
+  cautiousPolicy,
+  observeIdentity,
+  verifyIdentity,
+  type IdentityEvent,
+  type IdentityTrust,
+  type TrustDirection,
+  type TrustLevel,
+  type TrustPolicy,
+} from './identity-trust.ts';
 export { isValidPublicKey, keyPair, type KeyPair } from './keys.ts';
 export { LIMITS as SIGNAL_LIMITS } from './limits.ts';
 export {
@@ -60,6 +88,9 @@ export {
 } from './media-streams.ts';
 export { type RandomBytes, type ScryptCost } from './primitives.ts';
 export { decodeSessionRecord, encodeSessionRecord } from './record-codec.ts';
+export { decodeSenderKey, decodeSenderKeyRecord, encodeSenderKey, encodeSenderKeyRecord } from './sender-key-codec.ts';
+export { type GroupHeader } from './sender-key-message.ts';
+export { type SenderKey, type SenderKeyRecord } from './sender-key.ts';
 export {
   decryptPreKeyMessage,
   decryptRatchetMessage,

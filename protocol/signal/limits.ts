@@ -93,6 +93,52 @@ export const LIMITS = {
   /** A session at rest without its receiving chains: five public keys, three secrets, five numbers, field headers. */
   sessionHeadBytesMax: 384,
 
+  /** Names a device's sender keys for one group; a UUID in other implementations. */
+  distributionIdBytes: 16,
+
+  /** Chains of one device that are remembered in one group: late messages survive this many rotations, less one. */
+  senderKeyStateCountMax: 5,
+
+  /**
+   * Messages under one chain before it is rotated. A chain does not heal, so this bounds what a stolen key reads;
+   * handing the next one to the largest group costs about what these messages cost. Far below `forwardJumpCountMax`:
+   * no honest message is ever too far.
+   */
+  senderKeyMessageCountMax: 1_000,
+
+  /** Age at which a chain is rotated however little was sent: a week, as signed pre-keys are. */
+  senderKeyAgeMsMax: 604_800_000,
+
+  /** Members of a group: the list must be one answer of the server. */
+  groupMemberCountMax: 1_024,
+
+  /** Devices in one account: a primary and four linked ones, the owner's of a phone, two computers, a tablet, a spare. */
+  accountDeviceCountMax: 5,
+
+  /** Devices to which one sender key goes. */
+  groupDeviceCountMax: 5_120,
+
+  /** The name by which a caller tells devices apart: user id, device id, creation and their separators. */
+  deviceNameBytesMax: 64,
+
+  /** A device's own sender key at rest has about 140 bytes. */
+  senderKeyBytesMax: 256,
+
+  /** A chain at rest without its skipped keys: id, two keys, two numbers, field headers. */
+  senderKeyStateHeadBytesMax: 128,
+
+  /** What is remembered of one device in one group, every chain full. A usual one has 110 bytes for each chain. */
+  senderKeyRecordBytesMax: 400_000,
+
+  /** To whom a chain went, at rest: every name with its field header. */
+  distributionLedgerBytesMax: 400_000,
+
+  /** A device list: an epoch, five keys with their ids, a hash and a signature take about 320 bytes. */
+  deviceListBytesMax: 1_024,
+
+  /** The name of an account that a device list or safety number is bound to: a user id or a phone number. */
+  accountNameBytesMax: 64,
+
   /** A whole record at rest, every session full: only a correspondent who tries gets there. A usual one has 400 bytes. */
   recordBytesMax: 15_000_000,
 } as const;
@@ -125,6 +171,17 @@ const relations: readonly [string, boolean][] = [
     'a resumed upload may hold back 64 chunks of ours',
     LIMITS.mediaResumeGapBytesMax >= 64 * (2 ** LIMITS.streamChunkExponent + LIMITS.gcmTagBytes),
   ],
+    'what is known of a sender holds every chain full',
+    LIMITS.senderKeyRecordBytesMax >
+      LIMITS.senderKeyStateCountMax *
+        (LIMITS.senderKeyStateHeadBytesMax + LIMITS.skippedKeyCountMax * LIMITS.skippedKeyBytes),
+  ],
+  [
+    'every device of the largest group gets the key',
+    LIMITS.groupDeviceCountMax >= LIMITS.groupMemberCountMax * LIMITS.accountDeviceCountMax &&
+      LIMITS.distributionLedgerBytesMax > LIMITS.groupDeviceCountMax * (LIMITS.deviceNameBytesMax + 2),
+  ],
+  ['no honest group message is too far', LIMITS.senderKeyMessageCountMax < LIMITS.forwardJumpCountMax],
   ['what is kept can be jumped over', LIMITS.skippedKeyCountMax <= LIMITS.forwardJumpCountMax],
 ];
 for (const [relation, holds] of relations) {

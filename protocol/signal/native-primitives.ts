@@ -77,6 +77,21 @@ function createHmac(crypto: NodeCrypto): Primitives['hmacSha256'] {
   };
 }
 
+/** The one-shot hash over the joined parts: 1 µs where a hash object takes 4. Short inputs are joined in scratch memory. */
+function createSha512(crypto: NodeCrypto): Primitives['sha512'] {
+  const scratch = new Uint8Array(scratchBytes);
+  return (...parts) => {
+    const length = parts.reduce((sum, part) => sum + part.length, 0);
+    const joined = length > scratchBytes ? new Uint8Array(length) : scratch.subarray(0, length);
+    let offset = 0;
+    for (const part of parts) {
+      joined.set(part, offset);
+      offset += part.length;
+    }
+    return plain(crypto.hash('sha512', joined, 'buffer'));
+  };
+}
+
 /** HKDF (RFC 5869) over HMAC; `hkdfSync` takes 16 µs for 80 bytes, this takes 10. */
 function createHkdf(hmac: Primitives['hmacSha256']): Primitives['hkdfSha256'] {
   return (input, salt, info, length) => {
@@ -266,8 +281,7 @@ export function createNativePrimitives(edwards: EdwardsArithmetic): Primitives |
       ...createX25519(crypto, importPublicKey),
       hmacSha256,
       hkdfSha256: createHkdf(hmacSha256),
-      sha512: (...parts) =>
-        plain(parts.reduce((hash, part) => hash.update(part), crypto.createHash('sha512')).digest()),
+      sha512: createSha512(crypto),
       ...createAes(crypto),
       ...createGcm(crypto),
       createSha256: () => createSha256(crypto),

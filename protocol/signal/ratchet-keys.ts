@@ -15,6 +15,7 @@ const ascii = (text: string): Uint8Array => Uint8Array.from(text, (character) =>
 const handshakeLabel = ascii('WhisperText');
 const turnLabel = ascii('WhisperRatchet');
 const messageLabel = ascii('WhisperMessageKeys');
+const groupLabel = ascii('WhisperGroup');
 const seedInput = Uint8Array.of(1);
 const chainInput = Uint8Array.of(2);
 const noSalt = new Uint8Array(32);
@@ -58,4 +59,20 @@ export class MessageKeys extends Redacted {
 
 export function deriveMessageKeys(seed: Uint8Array): MessageKeys {
   return new MessageKeys(primitives.hkdfSha256(seed, noSalt, messageLabel, 80));
+}
+
+/** What one group message is encrypted with, once; a signature authenticates it. */
+export class GroupMessageKeys extends Redacted {
+  readonly iv: Uint8Array;
+  readonly cipherKey: Uint8Array;
+
+  constructor(derived: Uint8Array) {
+    super();
+    this.iv = derived.subarray(0, 16);
+    this.cipherKey = derived.subarray(16, 48);
+  }
+}
+
+export function deriveGroupMessageKeys(seed: Uint8Array): GroupMessageKeys {
+  return new GroupMessageKeys(primitives.hkdfSha256(seed, noSalt, groupLabel, 48));
 }
