@@ -171,6 +171,7 @@ const relations: readonly [string, boolean][] = [
     'a resumed upload may hold back 64 chunks of ours',
     LIMITS.mediaResumeGapBytesMax >= 64 * (2 ** LIMITS.streamChunkExponent + LIMITS.gcmTagBytes),
   ],
+  [
     'what is known of a sender holds every chain full',
     LIMITS.senderKeyRecordBytesMax >
       LIMITS.senderKeyStateCountMax *
