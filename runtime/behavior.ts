@@ -56,9 +56,18 @@ export interface Behavior<State = unknown, Args = void, Cast = unknown, Request 
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
 export type AnyBehavior = Behavior<any, any, any, any, any>;
 
+/** What becomes of a message for which a mailbox has no room; `overflow.ts` has the meanings. */
+export type OverflowPolicy = 'refuse' | 'drop_oldest' | 'drop_newest' | 'exit';
+
 export interface SpawnOptions {
   /** Messages that may wait. Default LIMITS.mailboxCountMax. `Infinity` lifts the bound: say why where you do. */
   mailboxMax?: number;
+  /**
+   * What becomes of a message beyond `mailboxMax`: `'refuse'` (the default) gives it back to its sender as `'full'`;
+   * `'drop_oldest'` and `'drop_newest'` lose one and tell the sender `'ok'`; `'exit'` ends the actor with
+   * RT_MAILBOX_OVERFLOW. Replies, signals, timers' messages and news of deaths are never refused nor lost.
+   */
+  overflow?: OverflowPolicy;
   /** Registers the actor before `init` runs. */
   name?: string;
   /** Links the new actor to the spawning one, atomically with the spawn. */
@@ -162,27 +171,45 @@ export interface Context {
   mailboxCount(): number;
 }
 
-/** Where the live code of one behaviour is found: actors point here, never at the code. */
+/**
+ * Where the live code of one behaviour is found: actors point here, never at the code.
+ *
+ * The handlers that a message may need stand here in fields of their own: behaviours are objects of as many shapes as
+ * there are behaviours, and a load from all of them in one place is the slow kind; a slot has one shape.
+ */
 export class BehaviorSlot {
   readonly name: string;
   version: number;
   current: AnyBehavior;
+  handleCall: AnyBehavior['handleCall'];
+  handleCast: AnyBehavior['handleCast'];
+  handleInfo: AnyBehavior['handleInfo'];
 
   constructor(behavior: AnyBehavior) {
     this.name = behavior.name;
     this.version = behavior.version ?? 0;
     this.current = behavior;
+    this.handleCall = behavior.handleCall;
+    this.handleCast = behavior.handleCast;
+    this.handleInfo = behavior.handleInfo;
   }
 }
 
 const slots = new WeakMap<AnyBehavior, BehaviorSlot>();
+// The last one asked for: a supervisor starts very many of one behaviour.
+let lastBehavior: AnyBehavior | null = null;
+let lastSlot: BehaviorSlot | null = null;
 
 /** The slot of `behavior`: one for each behaviour object on this thread, made at its first spawn. */
 export function behaviorSlotOf(behavior: AnyBehavior): BehaviorSlot {
-  const known = slots.get(behavior);
-  if (known !== undefined) return known;
-  const slot = new BehaviorSlot(behavior);
-  slots.set(behavior, slot);
+  if (behavior === lastBehavior) return lastSlot!;
+  let slot = slots.get(behavior);
+  if (slot === undefined) {
+    slot = new BehaviorSlot(behavior);
+    slots.set(behavior, slot);
+  }
+  lastBehavior = behavior;
+  lastSlot = slot;
   return slot;
 }
 
@@ -199,4 +226,7 @@ export function replaceBehavior(slot: BehaviorSlot, next: AnyBehavior): void {
   slots.set(next, slot);
   slot.current = next;
   slot.version = version;
+  slot.handleCall = next.handleCall;
+  slot.handleCast = next.handleCast;
+  slot.handleInfo = next.handleInfo;
 }

@@ -1,9 +1,10 @@
 /**
  * Waiting for another actor: a request and its reply (`call`), or its end (`awaitExit`).
  *
- * A wait is a monitor with a waiter and a timer. Whichever comes first (reply, news of the end, deadline) settles the
+ * A wait is a monitor with a promise and a deadline. Whichever comes first (reply, news of the end, deadline) settles the
  * promise and removes the other two, so nothing of a wait is left behind; if the waiting actor ends, all three go and
- * the promise is never settled, which keeps code of a dead actor from running.
+ * the promise is never settled, which keeps code of a dead actor from running. A call near costs the wait, its promise
+ * and the request's envelope; the reply finds the wait without a table, since the ref in `From` is the wait.
  */
 
 import { CallEnvelope, type From, KIND, type SendResult, type Target } from './envelope.ts';
@@ -14,7 +15,7 @@ import { LIMITS } from './limits.ts';
 import { Monitor, type Waiter } from './monitors.ts';
 import type { Pid } from './pid.ts';
 import type { Process } from './process.ts';
-import { demonitor, dropMonitor, monitor } from './relations.ts';
+import { demonitor, dropMonitor, enterMonitor } from './relations.ts';
 import { deliver, locate, type Location, remoteName } from './routing.ts';
 import { Timer } from './timers.ts';
 import { PACKET } from './transport.ts';
@@ -31,12 +32,13 @@ export function call(
   const location = locate(kernel, to);
   if (typeof location === 'string') return Promise.reject(refusal(location));
   if (location === caller) return Promise.reject(new RuntimeError('RT_CALL_SELF', 'an actor cannot call itself'));
-  return new Promise((resolve, reject) => {
-    const wait = new PendingCall(kernel, resolve, reject);
-    const made = wait.start(caller, to, timeoutMs);
-    const result = sendRequest(kernel, location, to, request, { pid: made.watcherPid, ref: made });
-    if (result !== 'ok') wait.onRefused(result);
-  });
+  const promise = new Promise<unknown>(take);
+  const wait = new PendingCall(kernel, caller, location, timeoutMs);
+  enterMonitor(kernel, wait, to, location);
+  expectWithin(kernel, wait);
+  const result = sendRequest(kernel, location, to, request, { pid: wait.watcherPid, ref: wait });
+  if (result !== 'ok') wait.onRefused(result);
+  return promise;
 }
 
 /** `Context.awaitExit`; `watcher` is null for a wait from outside of actors. */
@@ -47,7 +49,12 @@ export function awaitExit(
   timeoutMs: number | 'infinity',
 ): Promise<ExitReason | 'timeout'> {
   if (timeoutMs !== 'infinity') checkTimeout(timeoutMs);
-  return new Promise((resolve) => new PendingExit(kernel, resolve).start(watcher, pid, timeoutMs));
+  const promise = new Promise<ExitReason | 'timeout'>(take);
+  const location = locate(kernel, pid);
+  const wait = new PendingExit(kernel, watcher, location, timeoutMs);
+  enterMonitor(kernel, wait, pid, location);
+  expectWithin(kernel, wait);
+  return promise;
 }
 
 /** Gives `value` to the caller behind `from`, wherever it waits. */
@@ -76,34 +83,35 @@ export function checkTimeout(timeoutMs: number): void {
   }
 }
 
-/** What every wait has: a monitor, perhaps a timer, and the end of both. */
-abstract class Wait implements Waiter {
-  protected readonly kernel: Kernel;
-  #monitor: Monitor | null = null;
-  #timer: Timer | null = null;
-  #settled: boolean = false;
+/** What takes the resolve and reject of a new promise: one function for all of them instead of one for each call. */
+const take = (resolve: (value: never) => void, reject: (error: RuntimeError) => void): void => {
+  taken.resolve = resolve as (value: unknown) => void;
+  taken.reject = reject;
+};
+const taken: { resolve: (value: unknown) => void; reject: (error: RuntimeError) => void } = {
+  resolve: () => {},
+  reject: () => {},
+};
 
-  constructor(kernel: Kernel) {
+/** What every wait is: a monitor that settles a promise, and perhaps a deadline. */
+export abstract class Wait extends Monitor implements Waiter {
+  declare readonly kernel: Kernel;
+  /** Milliseconds from the end of the turn in which it began; 0 for no deadline. */
+  declare readonly timeoutMs: number;
+  timer: Timer | null = null;
+
+  constructor(kernel: Kernel, watcher: Process | null, target: Location, timeoutMs: number | 'infinity') {
+    super(kernel.refs, watcher, watcher ?? kernel.self, typeof target === 'object' ? target : null, null);
     this.kernel = kernel;
-  }
-
-  /** If the target is already dead this settles before it returns. */
-  start(watcher: Process | null, to: Target, timeoutMs: number | 'infinity'): Monitor {
-    const made = monitor(this.kernel, watcher, to, this);
-    this.#monitor = made;
-    if (timeoutMs !== 'infinity' && !this.#settled) {
-      const { timers, refs } = this.kernel;
-      this.#timer = new Timer(refs, timers.dueTick(timeoutMs), watcher, null, undefined, made);
-      timers.add(this.#timer);
-    }
-    return made;
+    this.timeoutMs = timeoutMs === 'infinity' ? 0 : timeoutMs;
+    this.waiter = this;
   }
 
   protected settle(): void {
-    this.#settled = true;
-    this.kernel.scheduler.noteSettled();
-    if (this.#monitor !== null) demonitor(this.kernel, this.#monitor);
-    if (this.#timer !== null) this.kernel.timers.cancel(this.#timer);
+    const { kernel } = this;
+    kernel.scheduler.noteSettled();
+    demonitor(kernel, this);
+    if (this.timer !== null) kernel.timers.cancel(this.timer);
   }
 
   abstract onReply(value: unknown): void;
@@ -113,14 +121,8 @@ abstract class Wait implements Waiter {
 }
 
 class PendingCall extends Wait {
-  readonly #resolve: (value: unknown) => void;
-  readonly #reject: (error: RuntimeError) => void;
-
-  constructor(kernel: Kernel, resolve: (value: unknown) => void, reject: (error: RuntimeError) => void) {
-    super(kernel);
-    this.#resolve = resolve;
-    this.#reject = reject;
-  }
+  readonly #resolve: (value: unknown) => void = taken.resolve;
+  readonly #reject: (error: RuntimeError) => void = taken.reject;
 
   onReply(value: unknown): void {
     this.settle();
@@ -148,12 +150,7 @@ class PendingCall extends Wait {
 }
 
 class PendingExit extends Wait {
-  readonly #resolve: (outcome: ExitReason | 'timeout') => void;
-
-  constructor(kernel: Kernel, resolve: (outcome: ExitReason | 'timeout') => void) {
-    super(kernel);
-    this.#resolve = resolve;
-  }
+  readonly #resolve: (outcome: ExitReason | 'timeout') => void = taken.resolve;
 
   // Nobody holds a From for this wait, so neither can come.
   onReply(): void {}
@@ -168,6 +165,28 @@ class PendingExit extends Wait {
     this.settle();
     this.#resolve('timeout');
   }
+}
+
+/** Lets the time of `wait` begin to run with the end of this turn, or of the next if none goes on. */
+function expectWithin(kernel: Kernel, wait: Wait): void {
+  if (!wait.active || wait.timeoutMs === 0) return;
+  kernel.freshWaits.push(wait);
+  if (!kernel.scheduler.running) kernel.scheduler.wake();
+}
+
+/**
+ * Sets the timers of the waits that this turn began and did not end. Most calls near are answered within the turn that
+ * asked, and those cost neither a timer nor a look at the clock.
+ */
+export function armWaits(kernel: Kernel): void {
+  const { freshWaits, timers, refs } = kernel;
+  if (freshWaits.length === 0) return;
+  for (const wait of freshWaits) {
+    if (!wait.active) continue;
+    wait.timer = new Timer(refs, timers.dueTick(wait.timeoutMs), wait.watcher, null, undefined, wait);
+    timers.add(wait.timer);
+  }
+  freshWaits.length = 0;
 }
 
 /** Ends the wait behind an expired timer. */

@@ -37,8 +37,8 @@ export interface Loop {
   /** Runs `callback` soon, after the loop had a chance to read its sockets. Each call runs it once. */
   defer(callback: () => void): void;
   /**
-   * Runs `callback` as soon as the promises that have settled by now had their say, before sockets are read. Without
-   * it the scheduler uses `defer`, and a call that was answered goes on one round of the loop later.
+   * Runs `callback` as a microtask: after those that are queued by now, before sockets are read. Without it the
+   * scheduler uses `defer`, and a call that was answered goes on one round of the loop later.
    */
   soon?(callback: () => void): void;
 }

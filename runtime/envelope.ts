@@ -69,15 +69,22 @@ export class CallEnvelope {
 }
 
 /** The kinds of entries in a mailbox. Small integers, because they are stored beside each message. */
-export const KIND: Readonly<{ none: 0; info: 1; cast: 2; call: 3; down: 4 }> = Object.freeze({
+export const KIND: Readonly<{ none: 0; info: 1; cast: 2; call: 3; notice: 4; down: 5 }> = Object.freeze({
   /** An empty place. */
   none: 0,
-  /** Anything from `send`, a timer, or a trapped exit. */
+  /** Anything from `send`. */
   info: 1,
   cast: 2,
   /** A `CallEnvelope`. */
   call: 3,
+  /** An info message that the runtime itself delivers and never refuses: a timer's, or a trapped `Exit`. */
+  notice: 4,
   /** A `Down`, which is dropped instead of handled if its monitor was removed while it waited. */
-  down: 4,
+  down: 5,
 });
 export type Kind = (typeof KIND)[keyof typeof KIND];
+
+/** Whether a mailbox must take and keep an entry of this kind, full or not. */
+export function isKept(kind: Kind): boolean {
+  return kind >= KIND.notice;
+}

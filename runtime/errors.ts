@@ -41,6 +41,11 @@ export const RT_ERRORS: Readonly<Record<RuntimeErrorCode, { meaning: string; cau
       cause: 'A name or pid resolved to the caller.',
       action: 'Call the function directly.',
     },
+    RT_MAILBOX_OVERFLOW: {
+      meaning: 'An actor with the overflow policy `exit` ended because its mailbox was full.',
+      cause: 'It got messages faster than it handled them, for longer than its bound allows.',
+      action: 'Look at what it waits for; let its senders slow down, or choose another policy.',
+    },
     RT_NO_HANDLER: {
       meaning: 'A message arrived for which the behaviour has no handler.',
       cause: 'A call to a behaviour without handleCall, or a cast to one without handleCast.',
@@ -90,6 +95,7 @@ export type RuntimeErrorCode =
   | 'RT_CALL_FULL'
   | 'RT_CALL_REFUSED'
   | 'RT_CALL_SELF'
+  | 'RT_MAILBOX_OVERFLOW'
   | 'RT_NO_HANDLER'
   | 'RT_NAME_TAKEN'
   | 'RT_PROCESS_LIMIT'

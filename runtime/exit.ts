@@ -5,9 +5,11 @@
  * whom its end concerns has been told. Read before: `signals.ts`, which decides when this happens.
  */
 
+import type { Actor } from './context.ts';
 import { type ExitReason, formatExitReason, fromThrown, isAbnormal, isErrorReason } from './exit-reason.ts';
 import type { Kernel } from './kernel.ts';
 import { linkKeys } from './links.ts';
+import { clear, mailboxCount } from './mailbox.ts';
 import { parsePid } from './pid.ts';
 import { FLAG, type Process } from './process.ts';
 import { dropMonitor, reportDown, sendExit, signalExit, unlink } from './relations.ts';
@@ -20,7 +22,7 @@ export function terminate(kernel: Kernel, process: Process, reason: ExitReason):
   process.stopReason = null;
   if (current.terminate === undefined) return finishOwn(kernel, process, reason);
   try {
-    const pending = current.terminate(reason, process.state, process.context!);
+    const pending = current.terminate(reason, process.state, process as Actor);
     if (!isPromise(pending)) return finishOwn(kernel, process, reason);
     process.flags |= FLAG.suspended;
     pending.then(
@@ -46,16 +48,19 @@ export function finishExit(kernel: Kernel, process: Process, reason: ExitReason)
   process.stopReason = reason;
   kernel.processes.delete(process);
   if (process.parent === kernel.self) kernel.roots.delete(process);
-  if (process.name !== null) kernel.registry.unregister(process.name);
+  if (process.registeredName !== null) kernel.registry.unregister(process.registeredName);
   while (process.timers !== null) kernel.timers.cancel(process.timers);
   dropWatching(kernel, process);
   // A start is told once: the starter gets the result and not an exit signal as well.
   if (process.has(FLAG.starting) && process.parent !== null) unlink(kernel, process, process.parent);
   tellLinks(kernel, process, reason);
-  while (process.watchers !== null) reportDown(kernel, process.watchers, process.pid, reason);
-  process.mailbox.clear();
+  while (process.watchers !== null) reportDown(kernel, process.watchers, process, reason);
+  clear(process);
+  // Whoever still holds the pid holds this record: it must not keep anything else alive.
   process.signals = null;
   process.state = undefined;
+  process.parent = null;
+  process.annex = null;
 }
 
 /** Whether a handler's result must be waited for. By shape: a promise may come from another realm. */
@@ -71,12 +76,12 @@ function dropWatching(kernel: Kernel, process: Process): void {
 }
 
 function tellLinks(kernel: Kernel, process: Process, reason: ExitReason): void {
-  const { links, pid } = process;
+  const { links } = process;
   process.links = null;
   for (const key of linkKeys(links)) {
     const peer = typeof key === 'string' ? parsePid(key)! : key;
     const local = kernel.processes.get(peer);
-    const signal = { from: pid, reason, byLink: true };
+    const signal = { from: process, reason, byLink: true };
     if (local !== undefined) signalExit(kernel, local, signal);
     else sendExit(kernel, peer, signal);
   }
@@ -85,14 +90,14 @@ function tellLinks(kernel: Kernel, process: Process, reason: ExitReason): void {
 // No message contents and no state: both may hold what users wrote.
 function reportCrash(kernel: Kernel, process: Process, reason: ExitReason): void {
   kernel.log.error('actor_crashed', {
-    pid: process.pid.toString(),
-    name: process.name ?? undefined,
+    pid: process.toString(),
+    name: process.registeredName ?? undefined,
     behavior: process.behavior.name,
     version: process.version,
     parent: process.parent?.toString(),
     reason: formatExitReason(reason),
     stack: isErrorReason(reason) ? reason.error.stack : undefined,
     starting: process.has(FLAG.starting),
-    mailboxCount: process.mailbox.count,
+    mailboxCount: mailboxCount(process),
   });
 }

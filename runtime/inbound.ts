@@ -111,8 +111,12 @@ function find(kernel: Kernel, to: Pid | string): Process | undefined {
 
 function countDrop(kernel: Kernel, process: Process): void {
   if (kernel.droppedCount % DROPS_PER_REPORT === 0) {
-    const { pid, behavior } = process;
-    kernel.log.warn('mailbox_full', { pid: formatPid(pid), behavior: behavior.name, dropped: kernel.droppedCount + 1 });
+    const { behavior } = process;
+    kernel.log.warn('mailbox_full', {
+      pid: formatPid(process),
+      behavior: behavior.name,
+      dropped: kernel.droppedCount + 1,
+    });
   }
   kernel.droppedCount += 1;
 }

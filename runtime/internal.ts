@@ -6,7 +6,6 @@
 
 export { KIND, type Kind } from './envelope.ts';
 export { Kernel } from './kernel.ts';
-export { Mailbox } from './mailbox.ts';
 export { Ring } from './ring.ts';
 export { PACKET, type Packet, type Transport } from './transport.ts';
 export { createMesh, type Mesh } from './worker/mesh.ts';

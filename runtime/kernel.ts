@@ -5,12 +5,13 @@
  * it are in `spawn.ts`, `turn.ts`, `exit.ts`, `routing.ts`, `relations.ts`, `call.ts` and `inbound.ts`.
  */
 
+import type { Wait } from './call.ts';
 import type { Clock, Logger, Loop, Random } from './contracts.ts';
 import type { Monitor } from './monitors.ts';
 import { Pid } from './pid.ts';
 import type { Process } from './process.ts';
 import { ProcessTable } from './process-table.ts';
-import { Ref, RefSource } from './ref.ts';
+import { type Ref, RefSource, RefTable } from './ref.ts';
 import { Registry } from './registry.ts';
 import { Scheduler, type SchedulerWork } from './scheduler.ts';
 import { type Timer, TimerWheel } from './timers.ts';
@@ -28,6 +29,8 @@ export interface KernelOptions {
 /** What the kernel cannot do itself and `node.ts` plugs in. */
 export interface KernelWork extends SchedulerWork {
   expire(timer: Timer): void;
+  /** Starts the clocks of fresh waits, at the end of each turn. */
+  armWaits(): void;
 }
 
 export class Kernel {
@@ -44,15 +47,21 @@ export class Kernel {
   readonly timers: TimerWheel;
   readonly scheduler: Scheduler;
   /** Monitors of this worker that news finds by id: on actors elsewhere, and those of calls. */
-  readonly expected: Map<number, Monitor> = new Map();
+  readonly expected: RefTable<Monitor> = new RefTable();
   /** Monitors that actors elsewhere made on actors here, by the text of their ref. */
   readonly foreign: Map<string, Monitor> = new Map();
   /** Actors that the node itself started, in order of start. */
   readonly roots: Set<Process> = new Set();
   transport: Transport | null = null;
   stopping: boolean = false;
-  /** Messages from other workers that a full mailbox here did not take. */
+  /** Calls whose time has not begun to run; see `call.ts`. */
+  readonly freshWaits: Wait[] = [];
+  /** Messages that were lost because a mailbox here was full: by its policy, or from another worker. */
   droppedCount: number = 0;
+  /** Messages that a full mailbox here gave back to their senders. */
+  refusedCount: number = 0;
+  /** Messages that actors here have handled. */
+  handledCount: number = 0;
 
   constructor(options: KernelOptions, work: (kernel: Kernel) => KernelWork) {
     const { name, worker, clock, random, log, loop } = options;
@@ -63,11 +72,12 @@ export class Kernel {
     this.random = random;
     this.log = log;
     this.self = new Pid(name, worker, 0, creation);
-    this.refs = new RefSource(name, worker, creation);
+    this.refs = new RefSource(name, worker, creation, this.expected);
     this.processes = new ProcessTable(name, worker, creation);
     const plugged = work(this);
     this.timers = new TimerWheel(clock, plugged.expire);
     this.scheduler = new Scheduler(loop, clock, plugged);
+    this.scheduler.onTurnEnd(plugged.armWaits);
   }
 
   /** Whether `pid` names an actor of this worker, living or not. */

@@ -20,9 +20,10 @@ export const LIMITS: Readonly<{
   timerDelayMsMax: number;
   errorTextCharsMax: number;
   errorStackCharsMax: number;
-  ringChunkValues: number;
-  queueChunkValues: number;
-  spareRingCountMax: number;
+  resumeHopsMax: number;
+  runQueueFirstValues: number;
+  backlogFirstValues: number;
+  backlogSpareValuesMax: number;
   workerCountMax: number;
   workerRingBytes: number;
   workerYoungGenerationMb: number;
@@ -42,8 +43,13 @@ export const LIMITS: Readonly<{
   turnMessagesMax: 64,
   /** Milliseconds of actor work before sockets are read again. Adds at most this much to the latency of a frame. */
   sliceMsMax: 8,
-  /** Actor turns between two looks at the clock: a look costs 40 ns, an idle turn about as much. */
+  /** Actor turns between two looks at the clock, on average: a look costs 40 ns, an idle turn about as much. */
   sliceCheckTurns: 32,
+  /**
+   * Steps of the microtask queue to wait for what a settled call makes ready. It resumes its caller in one; if the
+   * caller's handler then returns, its own promise takes two more until the runtime hears of it.
+   */
+  resumeHopsMax: 3,
   /** Rounds of turn-end handlers in one turn. A batch may cause one more batch (commit, push, flush), not an endless chain. */
   turnEndRoundsMax: 8,
   /** Milliseconds a call may wait: one hour. A caller that wants longer wants a cast and a message back. */
@@ -54,12 +60,12 @@ export const LIMITS: Readonly<{
   errorTextCharsMax: 1_024,
   /** UTF-16 units kept of a stack: about 20 frames. */
   errorStackCharsMax: 4_096,
-  /** Values in one chunk of a mailbox ring; a message takes two. 64 is 0.5 KB, given back when the mailbox empties. */
-  ringChunkValues: 64,
-  /** Actors in one chunk of the run queue. One exists a scheduler, so it may be large. */
-  queueChunkValues: 2_048,
-  /** Empty mailbox rings kept for reuse on one thread: 256 of them are 150 KB. */
-  spareRingCountMax: 256,
+  /** Actors that the run queue holds before it first grows. One exists a scheduler, so it may be large. */
+  runQueueFirstValues: 2_048,
+  /** Values of a backlog before it first grows; a message takes two. 16 are 128 bytes, for a queue of up to 9. */
+  backlogFirstValues: 16,
+  /** Values in all the emptied backlogs that one thread keeps for reuse: 1 MB, enough for four full mailboxes. */
+  backlogSpareValuesMax: 131_072,
   /** Worker threads of one node. N + 1 threads share (N + 1) * N rings, so memory grows with the square. */
   workerCountMax: 64,
   /** Bytes of one ring between two threads. 256 KiB hold a turn's batch of about 2,000 messages of 100 bytes. */
@@ -86,6 +92,5 @@ export const LIMITS: Readonly<{
 
 assert.ok(LIMITS.workerPacketBytesMax + 4 <= LIMITS.workerRingBytes, 'the largest packet must fit into an empty ring');
 assert.ok(LIMITS.workerPacketBytesMax <= LIMITS.workerOverflowBytesMax, 'the overflow must hold the largest packet');
-assert.ok(LIMITS.ringChunkValues % 2 === 0, 'a message takes two values of a chunk and must not be split');
 assert.ok(LIMITS.callTimeoutMsMax <= LIMITS.timerDelayMsMax, 'a call waits on a timer');
 assert.ok(LIMITS.processCountMax < 2 ** 24, 'a Set of V8 holds fewer than 2^24 entries');

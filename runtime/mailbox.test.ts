@@ -1,11 +1,31 @@
 import fc from 'fast-check';
 import t from 'tap';
 
-import { KIND, type Kind } from './envelope.ts';
-import { Mailbox } from './mailbox.ts';
+import { isKept, KIND, type Kind } from './envelope.ts';
+import {
+  clear,
+  dropOldest,
+  ENTRY_KIND_BITS,
+  kindOf,
+  type Mailbox,
+  mailboxCount,
+  offer,
+  push,
+  shift,
+} from './mailbox.ts';
+
+const createMailbox = (mailboxMax: number): Mailbox => ({ entry: 0, payload: undefined, backlog: null, mailboxMax });
+const entryOf = (kind: Kind, tick: number = 1): number => (tick << ENTRY_KIND_BITS) | kind;
+const INFO = entryOf(KIND.info);
+
+function takeAll(mailbox: Mailbox): [Kind, unknown][] {
+  const taken: [Kind, unknown][] = [];
+  while (mailbox.entry !== 0) taken.push([kindOf(mailbox.entry), shift(mailbox)]);
+  return taken;
+}
 
 t.test('gives back kinds and payloads in order of arrival', async (t) => {
-  const mailbox = new Mailbox(1_000);
+  const mailbox = createMailbox(1_000);
   const entries: [Kind, unknown][] = [
     [KIND.cast, 'a'],
     [KIND.info, undefined],
@@ -13,63 +33,92 @@ t.test('gives back kinds and payloads in order of arrival', async (t) => {
     [KIND.info, undefined],
     [KIND.down, 0],
   ];
-  for (const [kind, payload] of entries) t.equal(mailbox.offer(kind, payload), true);
-  const taken: [Kind, unknown][] = [];
-  while (mailbox.count > 0) taken.push([mailbox.kind, mailbox.shift()]);
-  t.strictSame(taken, entries);
-  t.equal(mailbox.kind, KIND.none);
+  for (const [kind, payload] of entries) t.equal(offer(mailbox, entryOf(kind), payload), true);
+  t.strictSame(takeAll(mailbox), entries);
+});
+
+t.test('an entry keeps its tick beside its kind, up to the largest', async (t) => {
+  const mailbox = createMailbox(10);
+  for (const tick of [1, 2 ** 27, 2 ** 28 - 1]) push(mailbox, entryOf(KIND.cast, tick), tick);
+  for (const tick of [1, 2 ** 27, 2 ** 28 - 1]) {
+    t.equal(mailbox.entry >>> ENTRY_KIND_BITS, tick);
+    t.equal(kindOf(mailbox.entry), KIND.cast);
+    t.equal(shift(mailbox), tick);
+  }
 });
 
 t.test('the message at the bound is taken, the next one is not', async (t) => {
-  const mailbox = new Mailbox(2);
-  t.equal(mailbox.offer(KIND.info, 1), true);
-  t.equal(mailbox.offer(KIND.info, 2), true);
-  t.equal(mailbox.offer(KIND.info, 3), false);
-  t.equal(mailbox.count, 2);
-  mailbox.shift();
-  t.equal(mailbox.offer(KIND.info, 4), true);
+  const mailbox = createMailbox(2);
+  t.equal(offer(mailbox, INFO, 1), true);
+  t.equal(offer(mailbox, INFO, 2), true);
+  t.equal(offer(mailbox, INFO, 3), false);
+  t.equal(mailboxCount(mailbox), 2);
+  shift(mailbox);
+  t.equal(offer(mailbox, INFO, 4), true);
 });
 
 t.test('what may not be refused goes over the bound', async (t) => {
-  const mailbox = new Mailbox(1);
-  mailbox.offer(KIND.info, 1);
-  mailbox.push(KIND.down, 2);
-  t.equal(mailbox.count, 2);
-  t.equal(mailbox.offer(KIND.info, 3), false);
+  const mailbox = createMailbox(1);
+  offer(mailbox, INFO, 1);
+  push(mailbox, entryOf(KIND.down), 2);
+  t.equal(mailboxCount(mailbox), 2);
+  t.equal(offer(mailbox, INFO, 3), false);
+});
+
+t.test('the oldest that may be lost is taken out, and what must be kept stays in its order', async (t) => {
+  const mailbox = createMailbox(10);
+  t.equal(dropOldest(mailbox), undefined);
+  push(mailbox, entryOf(KIND.down), 'kept 1');
+  t.equal(dropOldest(mailbox), undefined);
+  push(mailbox, entryOf(KIND.notice), 'kept 2');
+  t.equal(dropOldest(mailbox), undefined);
+  push(mailbox, entryOf(KIND.call), 'lost');
+  push(mailbox, INFO, 'later');
+  t.strictSame(dropOldest(mailbox), { entry: entryOf(KIND.call), payload: 'lost' });
+  t.strictSame(
+    takeAll(mailbox).map(([, payload]) => payload),
+    ['kept 1', 'kept 2', 'later'],
+  );
 });
 
 t.test('never holds more offered messages than its bound, whatever happens', async (t) => {
-  const operations = fc.array(fc.constantFrom('offer', 'push', 'shift', 'clear'), { maxLength: 300 });
-  const keepsBound = fc.property(fc.integer({ min: 1, max: 20 }), operations, (max, names) => {
-    const mailbox = new Mailbox(max);
-    let model: number[] = [];
-    for (const [index, name] of names.entries()) {
-      if (name === 'offer') {
-        const taken = mailbox.offer(KIND.info, index);
+  const kinds = fc.constantFrom(KIND.info, KIND.call, KIND.notice, KIND.down);
+  const step = fc.tuple(fc.constantFrom('offer', 'offer', 'offer', 'shift', 'drop', 'clear'), kinds);
+  const keepsBound = fc.property(fc.integer({ min: 1, max: 20 }), fc.array(step, { maxLength: 300 }), (max, steps) => {
+    const mailbox = createMailbox(max);
+    let model: [Kind, unknown][] = [];
+    for (const [index, [name, kind]] of steps.entries()) {
+      if (name === 'offer' && isKept(kind)) {
+        push(mailbox, entryOf(kind), index);
+        model.push([kind, index]);
+      } else if (name === 'offer') {
+        const taken = offer(mailbox, entryOf(kind), index);
         if (taken !== model.length < max) return false;
-        if (taken) model.push(index);
-      } else if (name === 'push') {
-        mailbox.push(KIND.info, index);
-        model.push(index);
+        if (taken) model.push([kind, index]);
       } else if (name === 'shift' && model.length > 0) {
-        if (mailbox.shift() !== model.shift()) return false;
+        if (shift(mailbox) !== model.shift()![1]) return false;
+      } else if (name === 'drop') {
+        const at = model.findIndex(([each]) => !isKept(each));
+        const [lost] = at === -1 ? [] : model.splice(at, 1);
+        if (dropOldest(mailbox)?.payload !== lost?.[1]) return false;
       } else if (name === 'clear') {
-        mailbox.clear();
+        clear(mailbox);
         model = [];
       }
-      if (mailbox.count !== model.length) return false;
+      if (mailboxCount(mailbox) !== model.length) return false;
+      if (model.filter(([each]) => !isKept(each)).length > max) return false;
     }
-    return true;
+    return JSON.stringify(takeAll(mailbox)) === JSON.stringify(model);
   });
   fc.assert(keepsBound, { numRuns: 300 });
   t.pass();
 });
 
-t.test('a cleared mailbox does not give its ring to another one', async (t) => {
-  const cleared = new Mailbox(10);
-  for (let index = 0; index < 5; index += 1) cleared.push(KIND.info, index);
-  cleared.clear();
-  const other = new Mailbox(10);
-  for (const payload of ['x', 'y', 'z']) other.push(KIND.info, payload);
-  t.strictSame([other.shift(), other.shift(), other.shift()], ['x', 'y', 'z']);
+t.test('a cleared mailbox does not give its backlog to another one', async (t) => {
+  const cleared = createMailbox(10);
+  for (let index = 0; index < 5; index += 1) push(cleared, INFO, index);
+  clear(cleared);
+  const other = createMailbox(10);
+  for (const payload of ['x', 'y', 'z']) push(other, INFO, payload);
+  t.strictSame([shift(other), shift(other), shift(other)], ['x', 'y', 'z']);
 });

@@ -25,12 +25,13 @@ export interface Waiter {
 
 export class Monitor extends Ref {
   /** The watching actor; null if it lives elsewhere, or is the node itself. */
-  readonly watcher: Process | null;
+  declare readonly watcher: Process | null;
   /** Where the news goes if `watcher` is null and there is no waiter. */
-  readonly watcherPid: Pid;
-  readonly waiter: Waiter | null;
+  declare readonly watcherPid: Pid;
+  /** Set once, by whoever makes the monitor. */
+  declare waiter: Waiter | null;
   /** The watched actor; null if it lives elsewhere or nowhere. */
-  readonly target: Process | null;
+  declare readonly target: Process | null;
   active: boolean = true;
   /** Whether a `Down` that waits in the mailbox is still to be handled. */
   wanted: boolean = true;

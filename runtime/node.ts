@@ -6,12 +6,13 @@
  */
 
 import type { Behavior, RegisterResult, SpawnOptions, StartResult } from './behavior.ts';
-import { awaitExit, call, expireWait } from './call.ts';
+import { armWaits, awaitExit, call, expireWait } from './call.ts';
 import type { Clock, Logger, Loop, Random } from './contracts.ts';
 import { KIND, type SendResult, type Target } from './envelope.ts';
 import type { ExitReason, ExitRequest } from './exit-reason.ts';
 import { Kernel, type KernelWork } from './kernel.ts';
 import { linkCount } from './links.ts';
+import { mailboxCount } from './mailbox.ts';
 import type { Pid } from './pid.ts';
 import { FLAG, type Process } from './process.ts';
 import { checkName } from './registry.ts';
@@ -143,7 +144,7 @@ export class RuntimeNode {
   }
 
   whereis(name: string): Pid | undefined {
-    return this.kernel.registry.whereis(name)?.pid;
+    return this.kernel.registry.whereis(name);
   }
 
   /**
@@ -167,7 +168,7 @@ export class RuntimeNode {
 
   /** The pids of all living actors of this worker. Costs time and memory in proportion. */
   processes(): Pid[] {
-    return Array.from(this.kernel.processes.all(), (process) => process.pid);
+    return [...this.kernel.processes.all()];
   }
 
   /** A snapshot of one actor of this worker; `undefined` if it does not live here. */
@@ -184,7 +185,7 @@ export class RuntimeNode {
    * @returns How many actors had to be killed.
    */
   async stop(allowanceMs: number = 5_000): Promise<number> {
-    const roots = Array.from(this.kernel.roots, ({ pid }) => pid).reverse();
+    const roots = [...this.kernel.roots].reverse();
     for (const pid of roots) {
       this.exit(pid, 'shutdown');
       if ((await this.awaitExit(pid, allowanceMs)) === 'timeout')
@@ -205,25 +206,26 @@ function workOf(kernel: Kernel): KernelWork {
     run: (process) => runTurn(kernel, process),
     runTurnEnd: (process) => runTurnEnd(kernel, process),
     expire: (timer) => expire(kernel, timer),
+    armWaits: () => armWaits(kernel),
   };
 }
 
 function expire(kernel: Kernel, timer: Timer): void {
   if (timer.wait !== null) return expireWait(kernel, timer.wait);
   const { owner, target, message } = timer;
-  if (owner !== null && target === owner.pid) return deliverAlways(kernel, owner, KIND.info, message);
+  if (owner !== null && target === owner) return deliverAlways(kernel, owner, KIND.notice, message);
   const result = route(kernel, target!, KIND.info, message);
   if (result === 'full') kernel.droppedCount += 1;
 }
 
 function describe(process: Process): ProcessInfo {
   return {
-    pid: process.pid,
-    name: process.name ?? undefined,
+    pid: process,
+    name: process.registeredName ?? undefined,
     behavior: process.behavior.name,
     version: process.version,
     status: statusOf(process),
-    mailboxCount: process.mailbox.count,
+    mailboxCount: mailboxCount(process),
     linkCount: linkCount(process.links),
     monitorCount: lengthOf(process.watching, (made) => made.nextWatched),
     monitoredByCount: lengthOf(process.watchers, (made) => made.nextWatcher),

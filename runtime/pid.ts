@@ -2,8 +2,11 @@
  * The address of one life of one actor.
  *
  * A pid names the node, the worker thread, the slot in that worker's process table, and the creation: which life of
- * the slot. It is plain immutable data; having one says nothing about whether the actor lives or where. Sends work the
- * same near and far.
+ * the slot. Having one says nothing about whether the actor lives or where. Sends work the same near and far.
+ *
+ * On the actor's own worker its pid is its `Process`, as the ref of a monitor is the monitor's record: a send needs no
+ * table. A pid that came from elsewhere, or out of a text, is a copy with these four fields; the process table finds
+ * its actor. To an author both are the same opaque value.
  */
 
 import { inspect } from 'node:util';
@@ -13,14 +16,15 @@ import { inspect } from 'node:util';
  */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
 export class Pid<M = any> {
+  // Declared and not defined: a defined field is first written `undefined`, also in every actor.
   /** Name of the runtime instance. */
-  readonly node: string;
+  declare readonly node: string;
   /** Thread of the node: 0 is the main thread, workers count from 1. */
-  readonly worker: number;
+  declare readonly worker: number;
   /** Index in that thread's process table; 0 is the node itself. */
-  readonly slot: number;
+  declare readonly slot: number;
   /** Which life of the slot. Starts anew at random with each node, so a pid of an earlier run names nobody. */
-  readonly creation: number;
+  declare readonly creation: number;
   /** Never present: makes a `Pid<A>` unusable where a `Pid<B>` is expected. */
   declare readonly accepts?: (message: M) => void;
 
@@ -32,6 +36,11 @@ export class Pid<M = any> {
   }
 
   toString(): string {
+    return formatPid(this);
+  }
+
+  /** The same text: the pid of an actor here is the actor's own record, which is nobody's business. */
+  toJSON(): string {
     return formatPid(this);
   }
 }

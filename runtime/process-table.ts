@@ -45,23 +45,22 @@ export class ProcessTable {
   }
 
   insert(process: Process): void {
-    this.#slots[process.pid.slot] = process;
+    this.#slots[process.slot] = process;
     this.#count += 1;
   }
 
   delete(process: Process): void {
-    this.#slots[process.pid.slot] = undefined;
-    this.#free.push(process.pid.slot);
+    this.#slots[process.slot] = undefined;
+    this.#free.push(process.slot);
     this.#count -= 1;
   }
 
   /** The living actor of `pid`, if it lives on this worker. */
   get(pid: Pid): Process | undefined {
     const process = this.#slots[pid.slot];
-    // The pid object of the actor itself is by far the most frequent; only copies need the comparison.
-    if (process === undefined || process.pid === pid) return process;
-    const { pid: own } = process;
-    const same = own.creation === pid.creation && this.#worker === pid.worker && this.#node === pid.node;
+    // The pid that is the actor itself is by far the most frequent; only copies need the comparison.
+    if (process === undefined || process === pid) return process;
+    const same = process.creation === pid.creation && this.#worker === pid.worker && this.#node === pid.node;
     return same ? process : undefined;
   }
 

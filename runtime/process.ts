@@ -1,17 +1,19 @@
 /**
  * One live actor, as data: who it is, what waits for it, whom its end concerns.
  *
- * It decides nothing. `turn.ts` runs it, `exit.ts` ends it, `routing.ts` puts messages into it. The fields are few and
- * ordered for memory: with its pid, mailbox and context an idle actor costs about 320 bytes; docs/internals/scheduler.md
- * has the account.
+ * It decides nothing. `turn.ts` runs it, `exit.ts` ends it, `routing.ts` puts messages into it, and `context.ts` extends
+ * it by the methods of its context. So an actor is one object: its pid, its context and its mailbox with the oldest
+ * message are this record, and a message to it touches no other memory. docs/internals/scheduler.md has the account.
  */
 
-import type { BehaviorSlot, Context } from './behavior.ts';
+import type { BehaviorSlot, OverflowPolicy } from './behavior.ts';
 import type { ExitReason } from './exit-reason.ts';
+import type { Kernel } from './kernel.ts';
 import type { Links } from './links.ts';
 import type { Mailbox } from './mailbox.ts';
 import type { Monitor } from './monitors.ts';
-import type { Pid } from './pid.ts';
+import { Pid } from './pid.ts';
+import type { Ring } from './ring.ts';
 import type { ExitSignal } from './signals.ts';
 import type { Timer } from './timers.ts';
 
@@ -25,6 +27,7 @@ export const FLAG: Readonly<{
   exiting: 32;
   dead: 64;
   turnEndLate: 128;
+  interrupted: 256;
 }> = Object.freeze({
   /** In the run queue. */
   queued: 1,
@@ -40,17 +43,26 @@ export const FLAG: Readonly<{
   dead: 64,
   /** The end of a turn passed while it was suspended; its `handleTurnEnd` is due when it resumes. */
   turnEndLate: 128,
+  /** Something goes before its next message: an exit signal, or its own wish to stop. The one bit that a turn looks at. */
+  interrupted: 256,
 });
 
-export class Process {
-  readonly pid: Pid;
-  readonly behavior: BehaviorSlot;
+export class Process extends Pid implements Mailbox {
+  // Ordered by use: what a send and a turn touch comes first and shares cache lines.
+  declare readonly kernel: Kernel;
+  flags: number = FLAG.starting;
+  entry: number = 0;
+  payload: unknown = undefined;
+  backlog: Ring<unknown> | null = null;
+  declare readonly mailboxMax: number;
+  declare readonly behavior: BehaviorSlot;
   /** Version of the code that made `state`. */
-  version: number;
-  flags: number;
-  state: unknown;
-  readonly mailbox: Mailbox;
-  context: Context | null = null;
+  declare version: number;
+  declare state: unknown;
+  /** Messages handled, up to `COUNT_CARRY`; what is above is carried into the annex. */
+  handledCount: number = 0;
+  /** Microseconds of its turns, estimated from samples, up to `COUNT_CARRY`. */
+  busyUs: number = 0;
   /** Exit signals that arrived and have not acted. */
   signals: ExitSignal[] | null = null;
   links: Links = null;
@@ -60,23 +72,70 @@ export class Process {
   watchers: Monitor | null = null;
   /** First of the timers that this actor set. */
   timers: Timer | null = null;
-  name: string | null = null;
-  /** Who started it with startLink; null after a plain spawn. */
-  readonly parent: Pid | null;
+  /** Who started it with startLink; null after a plain spawn, and once it is dead. */
+  declare parent: Pid | null;
   /** Why it is to end when the running handler returns; once it is dead, why it ended. */
   stopReason: ExitReason | null = null;
+  /** What few actors have; see `annexOf`. */
+  annex: Annex | null = null;
 
-  constructor(pid: Pid, behavior: BehaviorSlot, args: unknown, mailbox: Mailbox, parent: Pid | null) {
-    this.pid = pid;
+  constructor(
+    kernel: Kernel,
+    slot: number,
+    behavior: BehaviorSlot,
+    args: unknown,
+    mailboxMax: number,
+    parent: Pid | null,
+  ) {
+    super(kernel.name, kernel.worker, slot, kernel.processes.creationOf(slot));
+    this.kernel = kernel;
+    this.mailboxMax = mailboxMax;
     this.behavior = behavior;
     this.version = behavior.version;
-    this.flags = FLAG.starting;
     this.state = args;
-    this.mailbox = mailbox;
     this.parent = parent;
+  }
+
+  /** Its registered name, if it has one. */
+  get registeredName(): string | null {
+    return this.annex === null ? null : this.annex.name;
   }
 
   has(flag: number): boolean {
     return (this.flags & flag) !== 0;
   }
+}
+
+/** What few actors have, in an object of its own so that the others do not pay for it. */
+export class Annex {
+  name: string | null = null;
+  /** What becomes of a message for which there is no room. */
+  overflow: OverflowPolicy = 'refuse';
+  /** Messages given back to their senders because there was no room. */
+  refusedCount: number = 0;
+  /** Messages lost because there was no room. */
+  droppedCount: number = 0;
+  /** Carried from `handledCount` and `busyUs`. */
+  carriedCount: number = 0;
+  carriedUs: number = 0;
+}
+
+/** The annex of `process`, made at its first use. */
+export function annexOf(process: Process): Annex {
+  return (process.annex ??= new Annex());
+}
+
+/**
+ * From here on a count goes into the annex: it stays a small integer of V8, which is stored in place, and a process
+ * that handled more than two billion messages is not rewritten for it.
+ */
+export const COUNT_CARRY: number = 2 ** 30;
+
+/** Keeps the counts of `process` small. Called once a turn at most. */
+export function carryCounts(process: Process): void {
+  const annex = annexOf(process);
+  annex.carriedCount += process.handledCount;
+  annex.carriedUs += process.busyUs;
+  process.handledCount = 0;
+  process.busyUs = 0;
 }

@@ -2,15 +2,14 @@ import t from 'tap';
 
 import { type AnyBehavior, behaviorSlotOf } from './behavior.ts';
 import { LIMITS } from './limits.ts';
-import { Mailbox } from './mailbox.ts';
-import { Pid } from './pid.ts';
 import { FLAG, Process } from './process.ts';
 import { Registry } from './registry.ts';
+import { createTestNode } from './testing/test-node.ts';
 
 const behavior: AnyBehavior = { name: 'none', init: () => null };
-let slot = 0;
+const { kernel } = createTestNode().node;
 const newProcess = (): Process =>
-  new Process(new Pid('n', 0, (slot += 1), 1), behaviorSlotOf(behavior), null, new Mailbox(1), null);
+  new Process(kernel, kernel.processes.allocate(), behaviorSlotOf(behavior), null, 1, null);
 
 t.test('the first to take a name keeps it', async (t) => {
   const registry = new Registry();

@@ -4,7 +4,7 @@
 
 import type { RegisterResult } from './behavior.ts';
 import { LIMITS } from './limits.ts';
-import { FLAG, type Process } from './process.ts';
+import { annexOf, FLAG, type Process } from './process.ts';
 
 export class Registry {
   readonly #processes: Map<string, Process> = new Map();
@@ -13,16 +13,16 @@ export class Registry {
     checkName(name);
     if (process.has(FLAG.dead)) return 'noproc';
     if (this.#processes.has(name)) return 'taken';
-    if (process.name !== null) return 'already_named';
+    if (process.registeredName !== null) return 'already_named';
     this.#processes.set(name, process);
-    process.name = name;
+    annexOf(process).name = name;
     return 'ok';
   }
 
   unregister(name: string): boolean {
     const process = this.#processes.get(name);
     if (process === undefined) return false;
-    process.name = null;
+    annexOf(process).name = null;
     return this.#processes.delete(name);
   }
 

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import t from 'tap';
 
 import type { Behavior, Context } from './behavior.ts';
+import type { Actor } from './context.ts';
 import { type Down, type Exit, isDown, isExit } from './envelope.ts';
 import { finishExit } from './exit.ts';
 import { type ExitReason, type ExitRequest, isAbnormal } from './exit-reason.ts';
@@ -59,7 +60,7 @@ t.test('after unlink no signal of the link acts, even one that was on its way', 
   const process = test.node.kernel.processes.get(a.pid)!;
   finishExit(test.node.kernel, test.node.kernel.processes.get(b.pid)!, 'killed');
   t.equal(process.signals?.length, 1);
-  process.context!.unlink(copy);
+  (process as Actor).unlink(copy);
   await test.settle();
   t.ok(lives(test, a));
 });

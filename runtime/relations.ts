@@ -8,25 +8,26 @@ import type { ExitReason, ExitRequest } from './exit-reason.ts';
 import { hasLink, type LinkKey, withLink, withoutLink } from './links.ts';
 import { attachMonitor, detachMonitor, downOf, Monitor, type Waiter } from './monitors.ts';
 import { formatPid, type Pid, samePid } from './pid.ts';
-import type { Process } from './process.ts';
+import { FLAG, Process } from './process.ts';
 import { formatRef, type Ref } from './ref.ts';
-import { deliverAlways, locate, remoteName } from './routing.ts';
+import { deliverAlways, locate, type Location, remoteName } from './routing.ts';
 import type { ExitSignal } from './signals.ts';
 import { PACKET } from './transport.ts';
 
 /** The key under which a link to `pid` is kept. */
 export function linkKeyOf(kernel: Kernel, pid: Pid): LinkKey {
-  return kernel.processes.get(pid)?.pid ?? formatPid(pid);
+  if (pid instanceof Process && pid.kernel === kernel) return pid;
+  return kernel.processes.get(pid) ?? formatPid(pid);
 }
 
 /** Links two actors of this worker. */
 export function linkBoth(a: Process, b: Process): void {
-  a.links = withLink(a.links, b.pid);
-  b.links = withLink(b.links, a.pid);
+  a.links = withLink(a.links, b);
+  b.links = withLink(b.links, a);
 }
 
 export function link(kernel: Kernel, process: Process, pid: Pid): void {
-  if (samePid(process.pid, pid)) return;
+  if (samePid(process, pid)) return;
   const location = locate(kernel, pid);
   if (typeof location === 'object') return linkBoth(process, location);
   if (typeof location === 'string') {
@@ -35,14 +36,14 @@ export function link(kernel: Kernel, process: Process, pid: Pid): void {
   const key = formatPid(pid);
   if (hasLink(process.links, key)) return;
   process.links = withLink(process.links, key);
-  kernel.transport!.signal(location, [PACKET.link, pid, process.pid]);
+  kernel.transport!.signal(location, [PACKET.link, pid, process]);
 }
 
 export function unlink(kernel: Kernel, process: Process, pid: Pid): void {
   forgetLink(kernel, process, pid);
   const location = locate(kernel, pid);
-  if (typeof location === 'object') location.links = withoutLink(location.links, process.pid);
-  else if (typeof location === 'number') kernel.transport!.signal(location, [PACKET.unlink, pid, process.pid]);
+  if (typeof location === 'object') location.links = withoutLink(location.links, process);
+  else if (typeof location === 'number') kernel.transport!.signal(location, [PACKET.unlink, pid, process]);
 }
 
 /** Removes one side of a link, with the exit signal that may already have come along it. */
@@ -56,17 +57,21 @@ export function forgetLink(kernel: Kernel, process: Process, pid: Pid): void {
 export function monitor(kernel: Kernel, watcher: Process | null, to: Target, waiter: Waiter | null): Monitor {
   const location = locate(kernel, to);
   const target = typeof location === 'object' ? location : null;
-  const watcherPid = watcher?.pid ?? kernel.self;
-  const made = new Monitor(kernel.refs, watcher, watcherPid, target, waiter);
-  attachMonitor(made);
-  if (waiter !== null || typeof location === 'number') kernel.expected.set(made.id, made);
-  if (typeof location === 'number') {
-    kernel.transport!.signal(location, [PACKET.monitor, remoteName(to), made, watcherPid]);
-    made.abroad = { worker: location };
-  } else if (target === null) {
-    reportDown(kernel, made, pidOf(kernel, to), location as 'noproc' | 'noconnection');
-  }
+  const made = new Monitor(kernel.refs, watcher, watcher ?? kernel.self, target, waiter);
+  enterMonitor(kernel, made, to, location);
   return made;
+}
+
+/** Puts a new monitor on `to`, which is at `location`, into effect. If nobody is there it is told at once. */
+export function enterMonitor(kernel: Kernel, made: Monitor, to: Target, location: Location): void {
+  attachMonitor(made);
+  if (made.waiter !== null || typeof location === 'number') kernel.expected.add(made);
+  if (typeof location === 'number') {
+    kernel.transport!.signal(location, [PACKET.monitor, remoteName(to), made, made.watcherPid]);
+    made.abroad = { worker: location };
+  } else if (typeof location === 'string') {
+    reportDown(kernel, made, pidOf(kernel, to), location);
+  }
 }
 
 export function demonitor(kernel: Kernel, ref: Ref): boolean {
@@ -108,11 +113,17 @@ export function sendExit(kernel: Kernel, pid: Pid, signal: ExitSignal): void {
   kernel.transport!.signal(location, [PACKET.exit, pid, signal.from, signal.reason, signal.byLink]);
 }
 
-/** Lays an exit signal before an actor of this worker; it acts at the actor's next turn. */
+/** Lays an exit signal before a living actor of this worker; it acts at the actor's next turn. */
 export function signalExit(kernel: Kernel, process: Process, signal: ExitSignal): void {
   if (process.signals === null) process.signals = [signal];
   else process.signals.push(signal);
+  process.flags |= FLAG.interrupted;
   kernel.scheduler.schedule(process);
+}
+
+/** Ends an actor of this worker at its next turn, for `reason`, whether or not it traps exits. */
+export function endByForce(kernel: Kernel, process: Process, reason: ExitReason): void {
+  signalExit(kernel, process, { from: process, reason, byLink: false, byForce: true });
 }
 
 function pidOf(kernel: Kernel, to: Target): Pid {

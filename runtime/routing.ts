@@ -1,18 +1,27 @@
 /**
- * From a target to a mailbox: near by a table look-up, far by a packet.
+ * From a target to a mailbox: near by a pointer, far by a packet.
+ *
+ * A pid of this worker is its process, so a send to it looks nothing up: it reads whether the actor lives, and writes
+ * the message. Copies of pids (from another worker, from a text) are found through the process table.
  */
 
 import { KIND, type Kind, type SendResult, type Target } from './envelope.ts';
 import type { Kernel } from './kernel.ts';
+import { offer, push } from './mailbox.ts';
+import { overflow } from './overflow.ts';
 import { Pid } from './pid.ts';
-import { FLAG, type Process } from './process.ts';
+import { FLAG, Process } from './process.ts';
 import { PACKET, type Packet } from './transport.ts';
 
 /** What `locate` finds: an actor of this worker, the number of another worker, or why neither. */
 export type Location = Process | number | 'noproc' | 'noconnection';
 
+// An actor in one of these states is not put into the run queue for a message.
+const NOT_READY = FLAG.queued | FLAG.suspended;
+
 /** Where `to` lives. */
 export function locate(kernel: Kernel, to: Target): Location {
+  if (to instanceof Process && to.kernel === kernel) return (to.flags & FLAG.dead) === 0 ? to : 'noproc';
   if (typeof to === 'string') return kernel.registry.whereis(to) ?? 'noproc';
   if (to instanceof Pid) {
     const process = kernel.processes.get(to);
@@ -40,17 +49,24 @@ export function route(
   return kernel.transport!.send(location, packet);
 }
 
-/** Puts a message that may be refused into the mailbox of an actor here. */
+/** Puts a message that may be refused into the mailbox of a living actor here. */
 export function deliver(kernel: Kernel, process: Process, kind: Kind, payload: unknown): SendResult {
-  if (!process.mailbox.offer(kind, payload)) return 'full';
-  if ((process.flags & (FLAG.queued | FLAG.suspended)) === 0) kernel.scheduler.schedule(process);
+  const { scheduler } = kernel;
+  const entry = scheduler.stamp() | kind;
+  if (!offer(process, entry, payload)) return overflow(kernel, process, entry, payload);
+  if ((process.flags & NOT_READY) === 0) scheduler.schedule(process);
   return 'ok';
 }
 
 /** Puts what may not be refused into the mailbox of an actor here: news of a death, its own timer. */
-export function deliverAlways(kernel: Kernel, process: Process, kind: Kind, payload: unknown): void {
-  process.mailbox.push(kind, payload);
-  if ((process.flags & (FLAG.queued | FLAG.suspended)) === 0) kernel.scheduler.schedule(process);
+export function deliverAlways(
+  kernel: Kernel,
+  process: Process,
+  kind: typeof KIND.notice | typeof KIND.down,
+  payload: unknown,
+): void {
+  push(process, kernel.scheduler.stamp() | kind, payload);
+  if ((process.flags & NOT_READY) === 0) kernel.scheduler.schedule(process);
 }
 
 /** What a packet names as its target: the pid, or the bare name. */

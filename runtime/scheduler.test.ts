@@ -2,10 +2,9 @@ import t from 'tap';
 
 import { type AnyBehavior, behaviorSlotOf } from './behavior.ts';
 import { LIMITS } from './limits.ts';
-import { Mailbox } from './mailbox.ts';
-import { Pid } from './pid.ts';
 import { Process } from './process.ts';
 import { Scheduler } from './scheduler.ts';
+import { createTestNode } from './testing/test-node.ts';
 import { ManualLoop, VirtualClock } from './testing/virtual-clock.ts';
 
 const behavior: AnyBehavior = { name: 'none', init: () => null };
@@ -24,23 +23,22 @@ function createBench(): Bench {
   const clock = new VirtualClock();
   const loop = new ManualLoop();
   const ran: string[] = [];
-  let slot = 0;
+  const { kernel } = createTestNode().node;
   const bench: Bench = {
     clock,
     loop,
     ran,
     scheduler: new Scheduler(loop, clock, {
       run(process) {
-        ran.push(`run ${process.pid.slot}`);
+        ran.push(`run ${process.slot}`);
         bench.onRun(process);
       },
       runTurnEnd(process) {
-        ran.push(`end ${process.pid.slot}`);
+        ran.push(`end ${process.slot}`);
         bench.onTurnEnd(process);
       },
     }),
-    newProcess: () =>
-      new Process(new Pid('n', 0, (slot += 1), 1), behaviorSlotOf(behavior), null, new Mailbox(1), null),
+    newProcess: () => new Process(kernel, kernel.processes.allocate(), behaviorSlotOf(behavior), null, 1, null),
     onRun: () => {},
     onTurnEnd: () => {},
   };

@@ -6,12 +6,17 @@
  * A turn ends when nothing is ready or when its slice is used up; then it gives the event loop back, so that sockets
  * are read, and comes back by `loop.defer` if work is left. It knows neither messages nor behaviours: what running an
  * actor means is handed in. All of a turn's effects on the world (socket writes, commits, rings) are gathered by its
- * end, which is what makes batching free. Docs: docs/internals/scheduler.md.
+ * end, which is what makes batching free.
+ *
+ * It is also the only reader of the clock on the way of a message, once in about 32 actor turns: for the slice, for the
+ * stamps that tell how long a message has waited, and to time one actor's turn, which stands for the others of its gap.
+ * Docs: docs/internals/scheduler.md.
  */
 
 import type { Clock, Loop } from './contracts.ts';
 import { LIMITS } from './limits.ts';
-import { FLAG, type Process } from './process.ts';
+import { ENTRY_KIND_BITS } from './mailbox.ts';
+import { COUNT_CARRY, FLAG, type Process } from './process.ts';
 import { Ring } from './ring.ts';
 
 /** What the scheduler calls; none of it may throw. */
@@ -26,19 +31,29 @@ export class Scheduler {
   readonly #loop: Loop;
   readonly #clock: Clock;
   readonly #work: SchedulerWork;
-  readonly #ready: Ring<Process> = new Ring(LIMITS.queueChunkValues);
-  readonly #turnStartHooks: Set<() => void> = new Set();
-  readonly #turnEndHooks: Set<() => void> = new Set();
-  readonly #idleHooks: Set<() => void> = new Set();
+  readonly #ready: Ring<Process> = new Ring(LIMITS.runQueueFirstValues);
+  readonly #turnStartHooks: Hooks = new Hooks();
+  readonly #turnEndHooks: Hooks = new Hooks();
+  readonly #idleHooks: Hooks = new Hooks();
   readonly #onDefer: () => void = () => this.#turn();
+  readonly #onSoon: () => void = () => this.#resume();
   #turnEnds: Process[] = [];
   #armed: boolean = false;
   #running: boolean = false;
   #turnCount: number = 0;
-  // Whether this turn settled a promise that somebody awaits.
+  // Whether this turn settled a promise that somebody awaits, and how often to look for what comes of it.
   #settled: boolean = false;
-  // End of the slice of the turns that follow each other without giving the loop back; 0 at the first of them.
+  #hopsLeft: number = 0;
+  // Begin and end of the slice: of the turns that follow each other without giving the loop back. 0 before the first.
+  #beganMs: number = 0;
   #deadlineMs: number = 0;
+  #busyMs: number = 0;
+  // Actor turns to the next look at the clock, and how many the gap has in all.
+  #turnsToCheck: number = LIMITS.sliceCheckTurns;
+  #gapTurns: number = LIMITS.sliceCheckTurns;
+  #gapSeed: number = 1;
+  // The clock's tick in the bits of an entry above its kind; 0 while nothing runs and nothing is arranged.
+  #stamp: number = 0;
 
   constructor(loop: Loop, clock: Clock, work: SchedulerWork) {
     this.#loop = loop;
@@ -54,6 +69,11 @@ export class Scheduler {
   /** Turns so far. */
   get turnCount(): number {
     return this.#turnCount;
+  }
+
+  /** Milliseconds spent in turns so far. Exact, but for the turn that goes on. */
+  get busyMs(): number {
+    return this.#busyMs;
   }
 
   /** Queues an actor, once. From outside a turn this also arranges for a turn. */
@@ -82,41 +102,56 @@ export class Scheduler {
     this.#settled = true;
   }
 
+  /**
+   * The time of now for an entry of a mailbox, in the bits above the kind: milliseconds modulo 2^28, as the clock was
+   * last read. That was at the start of the turn or some 32 actor turns ago; never 0.
+   */
+  stamp(): number {
+    return this.#stamp === 0 ? stampOf(this.#clock.monotonicMs()) : this.#stamp;
+  }
+
+  /** Milliseconds, modulo 2^28 (74 hours), since an entry with this stamp arrived. */
+  ageMs(entry: number): number {
+    const now = stampOf(this.#clock.monotonicMs());
+    return ((now >>> ENTRY_KIND_BITS) - (entry >>> ENTRY_KIND_BITS)) & TICK_MASK;
+  }
+
   /** Arranges for a turn soon, if none is arranged. */
   wake(): void {
     if (this.#armed) return;
     this.#armed = true;
+    if (this.#stamp === 0) this.#stamp = stampOf(this.#clock.monotonicMs());
     this.#loop.defer(this.#onDefer);
   }
 
   /** Calls `hook` at the start of each turn, before actors run. Returns its removal. */
   onTurnStart(hook: () => void): () => void {
-    return subscribe(this.#turnStartHooks, hook);
+    return this.#turnStartHooks.add(hook);
   }
 
   /** Calls `hook` at the end of each turn, after all turn-end handlers. Returns its removal. */
   onTurnEnd(hook: () => void): () => void {
-    return subscribe(this.#turnEndHooks, hook);
+    return this.#turnEndHooks.add(hook);
   }
 
   /** Calls `hook` after a turn that leaves nothing to do. Returns its removal. */
   onIdle(hook: () => void): () => void {
-    return subscribe(this.#idleHooks, hook);
+    return this.#idleHooks.add(hook);
   }
 
   #turn(): void {
     this.#armed = false;
     this.#running = true;
     this.#turnCount += 1;
-    for (const hook of this.#turnStartHooks) hook();
-    if (this.#deadlineMs === 0) this.#deadlineMs = this.#clock.monotonicMs() + LIMITS.sliceMsMax;
-    let timeLeft = this.#clock.monotonicMs() < this.#deadlineMs;
+    let timeLeft = this.#deadlineMs === 0 ? this.#beginSlice() : this.#clock.monotonicMs() < this.#deadlineMs;
+    this.#turnStartHooks.call();
     for (let round = 0; round < LIMITS.turnEndRoundsMax && timeLeft; round += 1) {
-      timeLeft = this.#runReady(this.#deadlineMs);
-      this.#runTurnEnds();
+      timeLeft = this.#runReady();
+      if (this.#turnEnds.length > 0) this.#runTurnEnds();
+      else break;
       if (this.#ready.count === 0 && this.#turnEnds.length === 0) break;
     }
-    for (const hook of this.#turnEndHooks) hook();
+    this.#turnEndHooks.call();
     this.#running = false;
     this.#arrange(timeLeft);
   }
@@ -127,27 +162,72 @@ export class Scheduler {
     this.#settled = false;
     if (settled && timeLeft && this.#loop.soon !== undefined && !this.#armed) {
       this.#armed = true;
-      return this.#loop.soon(this.#onDefer);
+      this.#hopsLeft = LIMITS.resumeHopsMax;
+      return this.#loop.soon(this.#onSoon);
     }
+    this.#endSlice();
+    if (this.#ready.count > 0 || this.#turnEnds.length > 0) return this.wake();
+    if (this.#armed) return;
+    this.#stamp = 0;
+    this.#idleHooks.call();
+  }
+
+  /** Goes on when a settled promise has made work, or when there was time enough for that. */
+  #resume(): void {
+    this.#hopsLeft -= 1;
+    if (this.#ready.count === 0 && this.#turnEnds.length === 0 && this.#hopsLeft > 0) {
+      return this.#loop.soon!(this.#onSoon);
+    }
+    this.#turn();
+  }
+
+  #beginSlice(): true {
+    this.#beganMs = this.#clock.monotonicMs();
+    this.#deadlineMs = this.#beganMs + LIMITS.sliceMsMax;
+    this.#stamp = stampOf(this.#beganMs);
+    return true;
+  }
+
+  #endSlice(): void {
+    this.#busyMs += this.#clock.monotonicMs() - this.#beganMs;
     this.#deadlineMs = 0;
-    if (this.#ready.count > 0 || this.#turnEnds.length > 0) this.wake();
-    else if (!this.#armed) for (const hook of this.#idleHooks) hook();
   }
 
   /** Runs actors until none is ready or the slice is over. Returns whether time is left. */
-  #runReady(deadlineMs: number): boolean {
-    let turns = 0;
-    for (let process = this.#ready.shift(); process !== undefined; process = this.#ready.shift()) {
+  #runReady(): boolean {
+    const ready = this.#ready;
+    const work = this.#work;
+    for (let process = ready.shift(); process !== undefined; process = ready.shift()) {
       process.flags &= ~FLAG.queued;
-      this.#work.run(process);
-      turns += 1;
-      if (turns % LIMITS.sliceCheckTurns === 0 && this.#clock.monotonicMs() >= deadlineMs) return false;
+      this.#turnsToCheck -= 1;
+      if (this.#turnsToCheck > 0) work.run(process);
+      else if (!this.#runTimed(process)) return false;
     }
     return true;
   }
 
+  /** Runs one actor between two looks at the clock. Returns whether time is left. */
+  #runTimed(process: Process): boolean {
+    const beganMs = this.#clock.monotonicMs();
+    this.#work.run(process);
+    const endedMs = this.#clock.monotonicMs();
+    process.busyUs += Math.min(Math.round((endedMs - beganMs) * 1_000 * this.#gapTurns), COUNT_CARRY - 1);
+    this.#stamp = stampOf(endedMs);
+    this.#drawGap();
+    return endedMs < this.#deadlineMs;
+  }
+
+  /**
+   * Draws the length of the next gap, from half of LIMITS.sliceCheckTurns to one and a half. A fixed one would meet the
+   * same actors each time where they take turns in a regular order; the draw need not be good, only out of step.
+   */
+  #drawGap(): void {
+    this.#gapSeed = (Math.imul(this.#gapSeed, 1_664_525) + 1_013_904_223) | 0;
+    this.#gapTurns = LIMITS.sliceCheckTurns / 2 + ((this.#gapSeed >>> 16) % (LIMITS.sliceCheckTurns + 1));
+    this.#turnsToCheck = this.#gapTurns;
+  }
+
   #runTurnEnds(): void {
-    if (this.#turnEnds.length === 0) return;
     const asked = this.#turnEnds;
     this.#turnEnds = [];
     for (const process of asked) {
@@ -157,7 +237,24 @@ export class Scheduler {
   }
 }
 
-function subscribe(hooks: Set<() => void>, hook: () => void): () => void {
-  hooks.add(hook);
-  return () => void hooks.delete(hook);
+const TICK_MASK = 2 ** (32 - ENTRY_KIND_BITS) - 1;
+
+/** The stamp of a time. Where it would be 0, which says that there is none, it is one tick late. */
+function stampOf(nowMs: number): number {
+  return (Math.floor(nowMs) << ENTRY_KIND_BITS) | 0 || 1 << ENTRY_KIND_BITS;
+}
+
+/** Callbacks in order of their coming. An array that is replaced when one goes, so that a turn reads it as it is. */
+class Hooks {
+  #hooks: readonly (() => void)[] = [];
+
+  call(): void {
+    const hooks = this.#hooks;
+    for (let index = 0; index < hooks.length; index += 1) hooks[index]!();
+  }
+
+  add(hook: () => void): () => void {
+    this.#hooks = [...this.#hooks, hook];
+    return () => void (this.#hooks = this.#hooks.filter((each) => each !== hook));
+  }
 }

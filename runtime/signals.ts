@@ -21,6 +21,8 @@ export interface ExitSignal {
   readonly reason: ExitRequest;
   /** Whether it travels along a link, or was sent by `exit`. */
   readonly byLink: boolean;
+  /** Whether the runtime itself ends the actor, which no trap prevents: its mailbox overflowed. */
+  readonly byForce?: boolean;
 }
 
 /** What the decision depends on. */
@@ -49,6 +51,7 @@ const IGNORE: ExitEffect = Object.freeze({ type: 'ignore' });
 export function receiveExit(signal: ExitSignal, receiver: ExitReceiver): ExitEffect {
   if (signal.byLink && !receiver.linked) return IGNORE;
   if (signal.reason === 'kill') return { type: 'end', reason: 'killed' };
+  if (signal.byForce === true) return { type: 'end', reason: signal.reason };
   const { reason } = signal;
   if (receiver.trapsExits) return { type: receiver.fromParent ? 'terminate' : 'message', reason };
   if (reason === 'normal' && !(receiver.fromSelf && !signal.byLink)) return IGNORE;

@@ -6,15 +6,15 @@
  */
 
 import { type AnyBehavior, behaviorSlotOf, type SpawnOptions, type StartResult } from './behavior.ts';
-import { ActorContext } from './context.ts';
+import { Actor } from './context.ts';
 import { RuntimeError } from './errors.ts';
 import { finishOwn, isPromise } from './exit.ts';
 import { type ExitReason, fromThrown } from './exit-reason.ts';
 import type { Kernel } from './kernel.ts';
 import { LIMITS } from './limits.ts';
-import { Mailbox } from './mailbox.ts';
-import { Pid } from './pid.ts';
-import { FLAG, Process } from './process.ts';
+import { checkPolicy } from './overflow.ts';
+import type { Pid } from './pid.ts';
+import { annexOf, FLAG, type Process } from './process.ts';
 import { checkName } from './registry.ts';
 import { demonitor, linkBoth, monitor } from './relations.ts';
 
@@ -30,9 +30,9 @@ export function spawn(
 ): Pid {
   const process = create(kernel, behavior, args, options, null);
   if (spawner !== null && options.link === true) linkBoth(spawner, process);
-  if (spawner !== null && options.monitor === true) monitor(kernel, spawner, process.pid, null);
+  if (spawner !== null && options.monitor === true) monitor(kernel, spawner, process, null);
   kernel.scheduler.schedule(process);
-  return process.pid;
+  return process;
 }
 
 /** Starts an actor and runs its `init` now. `starter` is null for a start by the node, which has nothing to link. */
@@ -45,10 +45,10 @@ export function startLink(
 ): StartResult | Promise<StartResult> {
   const taken = options.name === undefined ? undefined : kernel.registry.whereis(options.name);
   if (taken !== undefined) return { error: fromThrown(nameTaken(options.name!)) };
-  const process = create(kernel, behavior, args, options, starter?.pid ?? kernel.self);
+  const process = create(kernel, behavior, args, options, starter ?? kernel.self);
   if (starter === null) kernel.roots.add(process);
   else linkBoth(starter, process);
-  if (starter !== null && options.monitor === true) monitor(kernel, starter, process.pid, null);
+  if (starter !== null && options.monitor === true) monitor(kernel, starter, process, null);
   const pending = runInit(kernel, process);
   return pending === undefined ? outcome(process) : outcomeOf(kernel, process, pending);
 }
@@ -56,7 +56,7 @@ export function startLink(
 /** Runs `init`. If it is asynchronous, the actor is suspended until the returned promise settles; it never rejects. */
 export function runInit(kernel: Kernel, process: Process): Promise<void> | undefined {
   try {
-    const made: unknown = process.behavior.current.init(process.state, process.context!);
+    const made: unknown = process.behavior.current.init(process.state, process as Actor);
     if (!isPromise(made)) return finishInit(kernel, process, made);
     process.flags |= FLAG.suspended;
     return Promise.resolve(made).then(
@@ -73,7 +73,7 @@ function finishInit(kernel: Kernel, process: Process, state: unknown): undefined
   if (process.stopReason !== null) return failInit(kernel, process, process.stopReason);
   process.state = state;
   process.flags &= ~(FLAG.starting | FLAG.suspended);
-  if (process.mailbox.count > 0 || process.signals !== null) kernel.scheduler.schedule(process);
+  if (process.entry !== 0 || process.signals !== null) kernel.scheduler.schedule(process);
 }
 
 function failInit(kernel: Kernel, process: Process, reason: ExitReason): undefined {
@@ -86,7 +86,7 @@ function outcomeOf(kernel: Kernel, process: Process, pending: Promise<void>): Pr
   return new Promise((resolve) => {
     const finish = (): void => resolve(outcome(process));
     const none = (): void => {};
-    const made = monitor(kernel, null, process.pid, {
+    const made = monitor(kernel, null, process, {
       onDown: finish,
       onReply: none,
       onRefused: none,
@@ -100,7 +100,7 @@ function outcomeOf(kernel: Kernel, process: Process, pending: Promise<void>): Pr
 }
 
 function outcome(process: Process): StartResult {
-  return process.has(FLAG.dead) ? { error: process.stopReason! } : { ok: process.pid };
+  return process.has(FLAG.dead) ? { error: process.stopReason! } : { ok: process };
 }
 
 function create(
@@ -109,18 +109,20 @@ function create(
   args: unknown,
   options: SpawnOptions,
   parent: Pid | null,
-): Process {
+): Actor {
   if (kernel.stopping) throw new RuntimeError('RT_NODE_STOPPED', 'the node is stopping and starts no actors');
-  const { name, mailboxMax = LIMITS.mailboxCountMax } = options;
+  const { name, mailboxMax = LIMITS.mailboxCountMax, overflow = 'refuse' } = options;
   if (!(mailboxMax >= 1)) throw new RangeError(`"mailboxMax" expected at least 1, got ${mailboxMax}`);
+  // A small integer in every actor, `Infinity` too: more messages than this no heap holds.
+  const countMax = Math.min(Math.trunc(mailboxMax), 2 ** 30);
+  if (overflow !== 'refuse') checkPolicy(overflow);
   if (name !== undefined) checkFree(kernel, name);
   const { processes } = kernel;
   const slot = processes.allocate();
   if (slot === 0) throw new RuntimeError('RT_PROCESS_LIMIT', 'the worker holds as many actors as it may');
-  const pid = new Pid(kernel.name, kernel.worker, slot, processes.creationOf(slot));
-  const process = new Process(pid, behaviorSlotOf(behavior), args, new Mailbox(mailboxMax), parent);
-  process.context = new ActorContext(kernel, process);
+  const process = new Actor(kernel, slot, behaviorSlotOf(behavior), args, countMax, parent);
   processes.insert(process);
+  if (overflow !== 'refuse') annexOf(process).overflow = overflow;
   if (name !== undefined) kernel.registry.register(name, process);
   return process;
 }

@@ -33,7 +33,7 @@ t.test('what is deferred runs later and once', async (t) => {
   t.equal(runs, 1);
 });
 
-t.test('soon comes after what settled promises do, and before the loop goes round', async (t) => {
+t.test('soon comes after what promises that have settled do, and before the loop goes round', async (t) => {
   const order: string[] = [];
   await new Promise<void>((resolve) => {
     setImmediate(() => {
@@ -41,9 +41,8 @@ t.test('soon comes after what settled promises do, and before the loop goes roun
         order.push('loop');
         resolve();
       });
+      void (async () => (await Promise.resolve(), order.push('resumed')))();
       systemLoop.soon!(() => order.push('soon'));
-      // A handler that awaited something and then returned to whoever waits for it.
-      void (async () => void (await Promise.resolve()))().then(() => order.push('resumed'));
     });
   });
   t.strictSame(order, ['resumed', 'soon', 'loop']);

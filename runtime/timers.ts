@@ -91,9 +91,10 @@ export class TimerWheel {
     return this.#count;
   }
 
-  /** The tick at which a timer of `delayMs` from now fires. */
+  /** The tick at which a timer of `delayMs` from now fires: not before its time, and not within this tick. */
   dueTick(delayMs: number): number {
-    return Math.ceil(this.#clock.monotonicMs() - this.#originMs + delayMs);
+    const now = this.#clock.monotonicMs() - this.#originMs;
+    return Math.max(Math.ceil(now + delayMs), Math.floor(now) + 1);
   }
 
   add(timer: Timer): void {

@@ -5,8 +5,9 @@
  * promise suspends its actor and nobody else.
  */
 
-import { type AnyBehavior, NO_REPLY } from './behavior.ts';
+import { type BehaviorSlot, NO_REPLY } from './behavior.ts';
 import { reply } from './call.ts';
+import type { Actor } from './context.ts';
 import { type CallEnvelope, type Down, type Exit, KIND, type Kind } from './envelope.ts';
 import { RuntimeError } from './errors.ts';
 import { finishExit, finishOwn, isPromise, terminate } from './exit.ts';
@@ -14,9 +15,10 @@ import { type ExitReason, fromThrown } from './exit-reason.ts';
 import type { Kernel } from './kernel.ts';
 import { LIMITS } from './limits.ts';
 import { hasLink, withoutLink } from './links.ts';
+import { kindOf, shift } from './mailbox.ts';
 import type { Monitor } from './monitors.ts';
 import { type Pid, samePid } from './pid.ts';
-import { FLAG, type Process } from './process.ts';
+import { carryCounts, COUNT_CARRY, FLAG, type Process } from './process.ts';
 import { linkKeyOf } from './relations.ts';
 import { deliverAlways } from './routing.ts';
 import { type ExitSignal, receiveExit } from './signals.ts';
@@ -24,14 +26,20 @@ import { runInit } from './spawn.ts';
 
 /** Runs `process` until it waits, ends, or has used its budget. Never throws. */
 export function runTurn(kernel: Kernel, process: Process): void {
-  if (process.signals !== null) drainSignals(kernel, process);
-  if ((process.flags & (FLAG.dead | FLAG.suspended)) !== 0) return;
-  if ((process.flags & FLAG.starting) !== 0) {
-    void runInit(kernel, process);
-    return;
-  }
+  if ((process.flags & UNUSUAL) !== 0 && !prepareTurn(kernel, process)) return;
   if (process.behavior.version !== process.version && !changeCode(kernel, process)) return;
   runMessages(kernel, process);
+}
+
+const UNUSUAL = FLAG.interrupted | FLAG.starting | FLAG.suspended | FLAG.dead;
+
+/** Does what goes before messages. Returns whether they are to be handled now. */
+function prepareTurn(kernel: Kernel, process: Process): boolean {
+  if (process.signals !== null) drainSignals(kernel, process);
+  if ((process.flags & (FLAG.dead | FLAG.suspended)) !== 0) return false;
+  if ((process.flags & FLAG.starting) === 0) return true;
+  void runInit(kernel, process);
+  return false;
 }
 
 /** Runs `handleTurnEnd`, or puts it off until the open handler of a suspended actor is done. Never throws. */
@@ -42,7 +50,7 @@ export function runTurnEnd(kernel: Kernel, process: Process): void {
     return;
   }
   try {
-    process.behavior.current.handleTurnEnd?.(process.state, process.context!);
+    process.behavior.current.handleTurnEnd?.(process.state, process as Actor);
   } catch (thrown) {
     return terminate(kernel, process, fromThrown(thrown));
   }
@@ -50,45 +58,49 @@ export function runTurnEnd(kernel: Kernel, process: Process): void {
 }
 
 function runMessages(kernel: Kernel, process: Process): void {
-  const { mailbox } = process;
-  const behavior = process.behavior.current;
+  const { behavior } = process;
   try {
-    for (let budget = LIMITS.turnMessagesMax; budget > 0 && mailbox.count > 0; budget -= 1) {
-      const kind = mailbox.kind;
-      const payload = mailbox.shift();
+    for (let budget = LIMITS.turnMessagesMax; budget > 0 && process.entry !== 0; budget -= 1) {
+      const kind = kindOf(process.entry);
+      const payload = shift(process);
+      process.handledCount += 1;
       const pending = handle(kernel, process, behavior, kind, payload);
       if (pending !== undefined) return suspendOn(kernel, process, pending, kind, payload);
+      if ((process.flags & FLAG.interrupted) === 0) continue;
       if (process.stopReason !== null) return terminate(kernel, process, process.stopReason);
-      if (process.signals !== null) break;
+      break;
     }
   } catch (thrown) {
     return terminate(kernel, process, fromThrown(thrown));
   }
-  if (mailbox.count > 0) kernel.scheduler.schedule(process);
+  if (process.handledCount >= COUNT_CARRY || process.busyUs >= COUNT_CARRY) carryCounts(process);
+  if (process.entry !== 0 || process.signals !== null) kernel.scheduler.schedule(process);
 }
 
 /** Handles one message. Returns the promise if the handler was asynchronous. */
 function handle(
   kernel: Kernel,
   process: Process,
-  behavior: AnyBehavior,
+  slot: BehaviorSlot,
   kind: Kind,
   payload: unknown,
 ): PromiseLike<unknown> | undefined {
-  const context = process.context!;
   let result: unknown;
-  if (kind === KIND.cast) {
-    if (behavior.handleCast === undefined) throw noHandler(behavior, 'handleCast');
-    result = behavior.handleCast(payload, process.state, context);
+  if (kind === KIND.info) {
+    if (slot.handleInfo === undefined) return dropInfo(kernel, process);
+    result = slot.handleInfo.call(slot.current, payload, process.state, process as Actor);
+  } else if (kind === KIND.cast) {
+    if (slot.handleCast === undefined) throw noHandler(slot, 'handleCast');
+    result = slot.handleCast.call(slot.current, payload, process.state, process as Actor);
   } else if (kind === KIND.call) {
-    if (behavior.handleCall === undefined) throw noHandler(behavior, 'handleCall');
+    if (slot.handleCall === undefined) throw noHandler(slot, 'handleCall');
     const { from, request } = payload as CallEnvelope;
-    result = behavior.handleCall(request, from, process.state, context);
+    result = slot.handleCall.call(slot.current, request, from, process.state, process as Actor);
     if (!isPromise(result)) return finishCall(kernel, payload as CallEnvelope, result);
   } else {
     if (kind === KIND.down && !((payload as Down).ref as Monitor).wanted) return undefined;
-    if (behavior.handleInfo === undefined) return dropInfo(kernel, process);
-    result = behavior.handleInfo(payload, process.state, context);
+    if (slot.handleInfo === undefined) return dropInfo(kernel, process);
+    result = slot.handleInfo.call(slot.current, payload, process.state, process as Actor);
   }
   return result !== undefined && isPromise(result) ? result : undefined;
 }
@@ -120,7 +132,7 @@ function resume(kernel: Kernel, process: Process, envelope: CallEnvelope | null,
     process.flags &= ~FLAG.turnEndLate;
     kernel.scheduler.requestTurnEnd(process);
   }
-  if (process.mailbox.count > 0 || process.signals !== null) kernel.scheduler.schedule(process);
+  if (process.entry !== 0 || process.signals !== null) kernel.scheduler.schedule(process);
 }
 
 function resumeThrown(kernel: Kernel, process: Process, thrown: unknown): void {
@@ -133,6 +145,7 @@ function resumeThrown(kernel: Kernel, process: Process, thrown: unknown): void {
 function drainSignals(kernel: Kernel, process: Process): void {
   const { signals } = process;
   process.signals = null;
+  if (process.stopReason === null) process.flags &= ~FLAG.interrupted;
   for (const signal of signals!) {
     if (process.has(FLAG.dead)) return;
     receive(kernel, process, signal);
@@ -142,7 +155,7 @@ function drainSignals(kernel: Kernel, process: Process): void {
 function receive(kernel: Kernel, process: Process, signal: ExitSignal): void {
   const effect = receiveExit(signal, {
     trapsExits: process.has(FLAG.trapExit),
-    fromSelf: samePid(signal.from, process.pid),
+    fromSelf: samePid(signal.from, process),
     fromParent: process.parent !== null && samePid(signal.from, process.parent),
     linked: signal.byLink && takeLink(kernel, process, signal.from),
   });
@@ -162,7 +175,7 @@ function takeLink(kernel: Kernel, process: Process, from: Pid): boolean {
 
 function deliverExit(kernel: Kernel, process: Process, signal: ExitSignal, reason: ExitReason): void {
   const exit: Exit = { type: 'EXIT', pid: signal.from, reason };
-  deliverAlways(kernel, process, KIND.info, exit);
+  deliverAlways(kernel, process, KIND.notice, exit);
 }
 
 /** An open handler is left to finish first: its `terminate` must find the state whole. A start is not. */
@@ -191,9 +204,9 @@ function changeCode(kernel: Kernel, process: Process): boolean {
 }
 
 function dropInfo(kernel: Kernel, process: Process): undefined {
-  kernel.log.warn('info_unhandled', { pid: process.pid.toString(), behavior: process.behavior.name });
+  kernel.log.warn('info_unhandled', { pid: process.toString(), behavior: process.behavior.name });
 }
 
-function noHandler(behavior: AnyBehavior, handler: string): RuntimeError {
+function noHandler(behavior: BehaviorSlot, handler: string): RuntimeError {
   return new RuntimeError('RT_NO_HANDLER', `'${behavior.name}' has no ${handler}`);
 }
