@@ -11,12 +11,12 @@ import {
 import { concat } from './bytes.ts';
 import { isSignalError } from './errors.ts';
 import { LIMITS } from './limits.ts';
-import { seededIntegers } from './testing/device.ts';
+import { Device, seededIntegers } from './testing/device.ts';
 import { codeOf, must } from './testing/outcome.ts';
 import { fromHex, toHex, transcripts } from './testing/transcripts.ts';
 
-const encodeRatchet = ({ versionByte, header, ciphertext, mac }: RatchetMessage): Uint8Array =>
-  concat(encodeRatchetBody(versionByte, header, ciphertext), mac);
+const encodeRatchet = ({ versionByte, header, ciphertext, postQuantumRatchet, mac }: RatchetMessage): Uint8Array =>
+  concat(encodeRatchetBody(versionByte, header, ciphertext, postQuantumRatchet), mac);
 
 /** Both kinds of message with their decoders and encoders. */
 const kinds = {
@@ -101,13 +101,73 @@ for (const kind of ['prekey', 'ratchet'] as const) {
       [0x3f, 'same'],
       [0x32, 'SIG_MALFORMED'],
       [0x24, 'SIG_UNSUPPORTED_VERSION'],
-      [0x44, 'SIG_UNSUPPORTED_VERSION'],
+      [0x44, 'SIG_MALFORMED'],
+      [0x54, 'SIG_UNSUPPORTED_VERSION'],
       [0x00, 'SIG_UNSUPPORTED_VERSION'],
     ] as const) {
       t.equal(roundTrip(kind, sample.with(0, version)), outcome, version.toString(16));
     }
   });
 }
+
+const hybridAlice = new Device('hybrid bytes/alice');
+hybridAlice.initiate(new Device('hybrid bytes/bob', 1).bundle(100));
+const hybridSample = hybridAlice.send('hybrid').ciphertext;
+
+t.test('version 4: what stands in front, and what must', async (t) => {
+  const message = must(decodePreKeyMessage(hybridSample));
+  t.equal(hybridSample[0], 0x44);
+  t.equal(message.version, 4);
+  t.equal(message.kem?.ciphertext.length, LIMITS.kemCiphertextBytes);
+  t.equal(roundTrip('prekey', hybridSample), 'same');
+  t.equal(roundTrip('ratchet', message.message), 'same');
+  t.equal(must(decodeRatchetMessage(message.message)).mac.length, LIMITS.hybridMacBytes);
+  for (const [version, outcome] of [
+    [0x45, 'same'],
+    [0x4f, 'same'],
+    [0x43, 'SIG_MALFORMED'],
+    [0x34, 'SIG_MALFORMED'],
+  ] as const) {
+    t.equal(roundTrip('prekey', hybridSample.with(0, version)), outcome, version.toString(16));
+  }
+  t.equal(roundTrip('prekey', encodePreKeyMessage({ ...message, kem: undefined })), 'SIG_MALFORMED', 'without its KEM');
+  for (const length of [0, 1_567, 1_569]) {
+    const kem = { preKeyId: 1, ciphertext: new Uint8Array(length) };
+    t.equal(roundTrip('prekey', encodePreKeyMessage({ ...message, kem })), 'SIG_MALFORMED', `${length} bytes of KEM`);
+  }
+  const classic = must(decodePreKeyMessage(sampleOf('prekey')));
+  t.equal(
+    roundTrip('prekey', encodePreKeyMessage({ ...classic, kem: message.kem })),
+    'SIG_MALFORMED',
+    'version 3 has none',
+  );
+});
+
+t.test('version 4: no prefix, no continuation, and no second encoding', async (t) => {
+  for (let length = 0; length < hybridSample.length; length++) {
+    t.equal(roundTrip('prekey', hybridSample.subarray(0, length)), 'SIG_MALFORMED', `${length} bytes`);
+  }
+  t.equal(roundTrip('prekey', concat(hybridSample, fromHex('00'))), 'SIG_MALFORMED');
+  const pick = seededIntegers('mutations of version 4');
+  const seen = new Set<string>();
+  for (let round = 0; round < 4_000; round++) {
+    const mutated = new Uint8Array(hybridSample);
+    for (let changes = pick(4); changes >= 0; changes--) mutated[pick(200)] = pick(256);
+    seen.add(roundTrip('prekey', mutated));
+  }
+  t.notOk(seen.has('different'));
+});
+
+t.test('version 4 keeps a field for a post-quantum ratchet: read within its bound, and not in version 3', async (t) => {
+  const { header, ciphertext } = must(decodeRatchetMessage(must(decodePreKeyMessage(hybridSample)).message));
+  const withField = (versionByte: number, length: number): Uint8Array =>
+    concat(encodeRatchetBody(versionByte, header, ciphertext, new Uint8Array(length)), new Uint8Array(16));
+  const most = LIMITS.postQuantumRatchetBytesMax;
+  t.equal(must(decodeRatchetMessage(withField(0x44, most))).postQuantumRatchet?.length, most);
+  t.equal(roundTrip('ratchet', withField(0x44, 0)), 'same');
+  t.equal(roundTrip('ratchet', withField(0x44, most + 1)), 'SIG_MALFORMED');
+  t.equal(roundTrip('ratchet', withField(0x34, 8)), 'SIG_MALFORMED');
+});
 
 t.test('a ratchet message has at least one whole block', async (t) => {
   const { header, mac } = must(decodeRatchetMessage(sampleOf('ratchet')));

@@ -21,6 +21,7 @@ export type SignalErrorCode =
   | 'SIG_UNSUPPORTED_VERSION'
   | 'SIG_BAD_KEY'
   | 'SIG_BAD_SIGNATURE'
+  | 'SIG_DOWNGRADE'
   | 'SIG_BAD_MAC'
   | 'SIG_DUPLICATE'
   | 'SIG_TOO_FAR'
@@ -52,7 +53,7 @@ export const SIGNAL_ERRORS: Readonly<Record<SignalErrorCode, ErrorEntry>> = Obje
     action: 'Ask the user to update; keep the message until then.',
   },
   SIG_BAD_KEY: {
-    meaning: 'A public key is not canonical, or is of small order.',
+    meaning: 'A public key is not canonical, is of small order, or is no key of its kind.',
     cause: 'A broken or malicious peer or server: such keys force a known shared secret.',
     action: 'Refuse the bundle or message. Fetching the bundle again may help if only the server was at fault.',
   },
@@ -60,6 +61,11 @@ export const SIGNAL_ERRORS: Readonly<Record<SignalErrorCode, ErrorEntry>> = Obje
     meaning: 'A signature is not by the key that must have made it.',
     cause: 'The server exchanged a key of a bundle, a device list is not the account’s, a group message is forged.',
     action: 'Refuse the bundle or list and do not send; drop the message. Report it to the user if it repeats.',
+  },
+  SIG_DOWNGRADE: {
+    meaning: 'A session without the post-quantum part, with a peer who is known to have it.',
+    cause: 'Somebody took the KEM pre-key out of a bundle, or the peer went back to a much older release.',
+    action: 'Refuse it, tell the user, and begin a session with a fresh bundle. A peer who did go back registers anew.',
   },
   SIG_BAD_MAC: {
     meaning: 'No session of the record authenticates the message.',
@@ -78,7 +84,7 @@ export const SIGNAL_ERRORS: Readonly<Record<SignalErrorCode, ErrorEntry>> = Obje
   },
   SIG_UNKNOWN_PREKEY: {
     meaning: 'The message was made for a pre-key that this device does not hold.',
-    cause: 'A one-time pre-key used before, a signed pre-key rotated away, or a reinstalled device.',
+    cause: 'A one-time pre-key used before, a signed or last-resort one rotated away, or a reinstalled device.',
     action: 'Drop the message; answer by starting a session, so that the correspondent moves to it.',
   },
   SIG_NO_SESSION: {

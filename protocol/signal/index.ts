@@ -5,11 +5,13 @@
  * // Bob publishes; the server hands out a bundle.
  * const bob = { identityKeyPair: generateIdentityKeyPair(random), registrationId: generateRegistrationId(random) };
  * const signed = generateSignedPreKey(bob.identityKeyPair, 1, random);
+ * const kem = generateLastResortPreKey(bob.identityKeyPair, 1, random);
  * const bundle = {
  *   registrationId: bob.registrationId,
  *   deviceId: 1,
  *   identityKey: bob.identityKeyPair.publicKey,
  *   signedPreKey: { id: signed.id, publicKey: signed.keyPair.publicKey, signature: signed.signature },
+ *   kemPreKey: { id: kem.id, publicKey: kem.keyPair.publicKey, signature: kem.signature, lastResort: true },
  * };
  *
  * // Alice writes.
@@ -20,12 +22,16 @@
  * // store encodeSessionRecord(sent.record), then send sent.ciphertext as <enc type={sent.type}>
  *
  * // Bob reads.
- * const keys = { signedPreKey: () => signed.keyPair, oneTimePreKey: () => undefined };
+ * const keys = {
+ *   signedPreKey: () => signed.keyPair,
+ *   oneTimePreKey: () => undefined,
+ *   kem: { kemPreKey: () => kem, accompanies: () => true },
+ * };
  * const received = decryptPreKeyMessage(undefined, bob, keys, sent.ciphertext, random);
  * ```
  *
- * Order of reading: `limits.ts`, `errors.ts` · `primitives.ts`, `keys.ts`, `xeddsa.ts` · `pre-keys.ts`, `x3dh.ts` ·
- * `ratchet-keys.ts`, `double-ratchet.ts` · `ciphertext.ts`, `message-cipher.ts` · `session-record.ts`, `session.ts`.
+ * Order of reading: `limits.ts`, `errors.ts` · `primitives.ts`, `keys.ts`, `kem-keys.ts`, `xeddsa.ts` · `pre-keys.ts`,
+ * `handshake.ts`, `x3dh.ts`, `pqxdh.ts` · `ratchet-keys.ts`, `double-ratchet.ts` · `ciphertext.ts`, `message-cipher.ts` · `session-record.ts`, `session.ts`.
  * What is claimed and what is not: `SECURITY.md`.
  */
 export {
@@ -57,13 +63,17 @@ export {
   type TrustLevel,
   type TrustPolicy,
 } from './identity-trust.ts';
+export { kemKeyPair, type KemKeyPair } from './kem-keys.ts';
 export { isValidPublicKey, keyPair, type KeyPair } from './keys.ts';
 export { LIMITS as SIGNAL_LIMITS } from './limits.ts';
 export {
   generateIdentityKeyPair,
+  generateKemPreKeys,
+  generateLastResortPreKey,
   generateOneTimePreKeys,
   generateRegistrationId,
   generateSignedPreKey,
+  type KemPreKey,
   type LocalIdentity,
   type OneTimePreKey,
   type PreKeyBundle,
@@ -100,12 +110,14 @@ export {
   type Decrypted,
   type DecryptedPreKeyMessage,
   type Encrypted,
+  type KemPreKeySource,
   type PreKeyHeader,
   type PreKeySource,
 } from './session.ts';
 export {
   closeSession,
   hasSession,
+  needsRenewal,
   remoteIdentityKey,
   remoteRegistrationId,
   type SessionRecord,

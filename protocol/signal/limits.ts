@@ -32,16 +32,34 @@ export const LIMITS = {
   /** Content of one message before padding. Four times a transport message (16 KiB): media travel apart. */
   plaintextBytesMax: 65_536,
 
-  /** A whole ciphertext message: `plaintextBytesMax`, one block of padding, and less than 256 bytes of headers. */
-  messageBytesMax: 65_808,
+  /**
+   * A whole ciphertext message: `plaintextBytesMax`, one block of padding, a KEM ciphertext, what a post-quantum ratchet may
+   * add, and less than 496 bytes of headers.
+   */
+  messageBytesMax: 69_664,
 
-  /** The trailer of a ratchet message: HMAC-SHA-256 cut to 64 bits, as session version 3 has it. */
+  /** The trailer of a ratchet message of session version 3: HMAC-SHA-256 cut to 64 bits, as the recordings have it. */
   macBytes: 8,
+
+  /** The same in session version 4, where no recording binds us: 128 bits, so that guessing is out of the question. */
+  hybridMacBytes: 16,
+
+  /**
+   * The field that session version 4 keeps for a post-quantum ratchet: room for a key or a ciphertext of ML-KEM-1024, whole or
+   * in pieces. Read, authenticated and ignored by this release.
+   */
+  postQuantumRatchetBytesMax: 2_048,
 
   /** 32 bytes of X25519 after a type byte. */
   publicKeyBytes: 33,
   privateKeyBytes: 32,
   signatureBytes: 64,
+
+  /** ML-KEM-1024 (FIPS 203, table 3): the encapsulation key after a type byte, the seed d ‖ z, ciphertext, shared secret. */
+  kemPublicKeyBytes: 1_569,
+  kemSeedBytes: 64,
+  kemCiphertextBytes: 1_568,
+  kemSecretBytes: 32,
 
   /** Registration ids are 14-bit without 0 and the topmost few, as `docs/protocol.md` and other clients expect. */
   registrationIdMin: 1,
@@ -53,6 +71,9 @@ export const LIMITS = {
 
   /** One-time pre-keys made in one call: each costs a scalar multiplication, and the server holds 200 for a device. */
   oneTimePreKeyBatchCountMax: 200,
+
+  /** KEM pre-keys made in one call: each costs a key generation of 0.7 ms in plain JavaScript and a signature. */
+  kemPreKeyBatchCountMax: 32,
 
   /** Counters, pre-key ids and registration ids are uint32 on the wire. A chain that reached this end sends no more. */
   uint32Max: 0xffff_ffff,
@@ -90,8 +111,8 @@ export const LIMITS = {
   /** A receiving chain at rest without its skipped keys: ratchet key, chain key, counter and their field headers. */
   receiverChainHeadBytesMax: 96,
 
-  /** A session at rest without its receiving chains: five public keys, three secrets, five numbers, field headers. */
-  sessionHeadBytesMax: 384,
+  /** A session at rest without its receiving chains: five keys, three secrets, six numbers, a KEM ciphertext, field headers. */
+  sessionHeadBytesMax: 1_984,
 
   /** Names a device's sender keys for one group; a UUID in other implementations. */
   distributionIdBytes: 16,
@@ -149,7 +170,11 @@ const sessionBytesMax = LIMITS.sessionHeadBytesMax + LIMITS.receiverChainCountMa
 
 /** Bounds that follow from others. Wrong here means every record or message near a bound is refused by ourselves. */
 const relations: readonly [string, boolean][] = [
-  ['a message holds the largest plaintext', LIMITS.messageBytesMax >= LIMITS.plaintextBytesMax + 16 + 256],
+  [
+    'a message holds the largest plaintext beside all that may stand in front of it',
+    LIMITS.messageBytesMax >=
+      LIMITS.plaintextBytesMax + 16 + LIMITS.kemCiphertextBytes + LIMITS.postQuantumRatchetBytesMax + 496,
+  ],
   [
     'a record holds every session full',
     LIMITS.recordBytesMax >= (LIMITS.archivedSessionCountMax + 1) * sessionBytesMax,

@@ -6,26 +6,34 @@
  * Source: Double Ratchet, sections 3.4, 3.5 and 5.2. Read next: `session.ts`.
  */
 import { concat } from './bytes.ts';
-import { currentVersionByte, encodeRatchetBody, type RatchetHeader, type RatchetMessage } from './ciphertext.ts';
+import {
+  encodeRatchetBody,
+  macBytesOf,
+  versionByteOf,
+  type RatchetHeader,
+  type RatchetMessage,
+  type SessionVersion,
+} from './ciphertext.ts';
 import { signalError, type SignalError } from './errors.ts';
-import { LIMITS } from './limits.ts';
 import { primitives } from './primitives.ts';
 import { deriveMessageKeys } from './ratchet-keys.ts';
 
-/** The two ends, in the direction of the message. Public, 33 bytes each. */
+/** The two ends in the direction of the message, and the session's version. All public. */
 export interface Direction {
+  readonly version: SessionVersion;
+  /** 33 bytes each. */
   readonly senderIdentityKey: Uint8Array;
   readonly receiverIdentityKey: Uint8Array;
 }
 
 function computeMac(
   macKey: Uint8Array,
-  { senderIdentityKey, receiverIdentityKey }: Direction,
+  { version, senderIdentityKey, receiverIdentityKey }: Direction,
   bytes: Uint8Array,
 ): Uint8Array {
   return primitives
     .hmacSha256(macKey, concat(senderIdentityKey, receiverIdentityKey, bytes))
-    .subarray(0, LIMITS.macBytes);
+    .subarray(0, macBytesOf(version));
 }
 
 /** Encodes, encrypts and authenticates. @returns A ratchet message, owned by the caller. */
@@ -36,7 +44,8 @@ export function sealMessage(
   plaintext: Uint8Array,
 ): Uint8Array {
   const { cipherKey, macKey, iv } = deriveMessageKeys(seed);
-  const body = encodeRatchetBody(currentVersionByte, header, primitives.aesCbcEncrypt(cipherKey, iv, plaintext));
+  const ciphertext = primitives.aesCbcEncrypt(cipherKey, iv, plaintext);
+  const body = encodeRatchetBody(versionByteOf(direction.version), header, ciphertext);
   return concat(body, computeMac(macKey, direction, body));
 }
 

@@ -1,11 +1,27 @@
 /** Published vectors, and the two providers against each other on random input, with a control that breaks one. */
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { nativePrimitives, noblePrimitives, primitives, type Primitives, type Sha256 } from './primitives.ts';
 import { fromHex, toHex } from './testing/transcripts.ts';
 
 const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length));
 const providers: readonly Primitives[] = [nativePrimitives!, noblePrimitives];
+const borrowed = { edwards: noblePrimitives.edwards, kem: noblePrimitives };
+
+interface KemVectors {
+  readonly keyGeneration: readonly { readonly seed: string; readonly encapsulationKeySha512: string }[];
+  readonly encapsulation: readonly {
+    readonly name: string;
+    readonly encapsulationKey: string;
+    readonly entropy: string;
+    readonly ciphertext: string;
+    readonly secret: string;
+  }[];
+  readonly unreducedKeys: readonly string[];
+}
+const kemFile = new URL('../../../protocol/signal/vectors/ml-kem-1024.json', import.meta.url);
+const kemVectors: KemVectors = JSON.parse(readFileSync(kemFile, 'utf8'));
 
 t.equal(primitives, nativePrimitives, 'this platform runs the native provider, so the comparison below is one');
 
@@ -88,6 +104,29 @@ for (const provider of providers) {
     t.equal(toHex(provider.signEd25519(secret, new Uint8Array(0))), toHex(signature), 'and its signature');
   });
 
+  t.test(`${provider.name}: ML-KEM-1024`, async (t) => {
+    t.equal(kemVectors.keyGeneration.length + kemVectors.encapsulation.length + kemVectors.unreducedKeys.length, 10);
+    for (const { seed, encapsulationKeySha512 } of kemVectors.keyGeneration) {
+      const key = provider.kemPublicKey(fromHex(seed));
+      t.equal(toHex(provider.sha512(key)), encapsulationKeySha512);
+      const { ciphertext, secret } = provider.kemEncapsulate(key, random(32))!;
+      t.same(provider.kemDecapsulate(fromHex(seed), ciphertext), secret, 'what goes in comes out');
+      const damaged = ciphertext.with(9, ciphertext[9]! ^ 1);
+      const rejected = provider.kemDecapsulate(fromHex(seed), damaged);
+      t.notSame(rejected, secret, 'and something else where a bit was changed');
+      t.same(rejected, noblePrimitives.kemDecapsulate(fromHex(seed), damaged), 'the same something everywhere');
+    }
+    for (const { name, encapsulationKey, entropy, ciphertext, secret } of kemVectors.encapsulation) {
+      const made = provider.kemEncapsulate(fromHex(encapsulationKey), fromHex(entropy))!;
+      t.equal(toHex(made.ciphertext), ciphertext, name);
+      t.equal(toHex(made.secret), secret, name);
+    }
+    for (const key of kemVectors.unreducedKeys) t.equal(provider.kemEncapsulate(fromHex(key), random(32)), undefined);
+    t.throws(() => provider.kemEncapsulate(random(1_567), random(32)), 'a key of the wrong length is our bug');
+    t.throws(() => provider.kemPublicKey(random(63)));
+    t.throws(() => provider.kemDecapsulate(random(64), random(1_567)));
+  });
+
   t.test(`${provider.name}: refusals`, async (t) => {
     const [key, iv] = [random(32), random(16)];
     t.equal(provider.aesCbcDecrypt(key, iv, random(15)), undefined, 'a partial block');
@@ -163,8 +202,36 @@ async function differences(left: Primitives, right: Primitives): Promise<Set<str
   return different;
 }
 
+/** The same for ML-KEM, which costs a hundred times more. */
+function kemDifferences(left: Primitives, right: Primitives): Set<string> {
+  const different = new Set<string>();
+  const compare = (name: string, run: (provider: Primitives) => Uint8Array): void => {
+    if (toHex(run(left)) !== toHex(run(right))) different.add(name);
+  };
+  const [seed, entropy] = [random(64), random(32)];
+  const key = noblePrimitives.kemPublicKey(seed);
+  const { ciphertext } = noblePrimitives.kemEncapsulate(key, entropy)!;
+  compare('kemPublicKey', (provider) => provider.kemPublicKey(seed));
+  compare('kemEncapsulate', (provider) => {
+    const made = provider.kemEncapsulate(key, entropy)!;
+    return new Uint8Array([...made.ciphertext, ...made.secret]);
+  });
+  compare('kemDecapsulate', (provider) => provider.kemDecapsulate(seed, ciphertext));
+  compare('kemDecapsulate', (provider) =>
+    provider.kemDecapsulate(seed, ciphertext.with(1_500, ciphertext[1_500]! ^ 64)),
+  );
+  return different;
+}
+
 t.test('the providers agree on random input', async (t) => {
   for (let round = 0; round < 60; round++) t.same([...(await differences(nativePrimitives!, noblePrimitives))], []);
+  for (let round = 0; round < 12; round++) t.same([...kemDifferences(nativePrimitives!, noblePrimitives)], []);
+});
+
+t.test('ML-KEM is native where this Node has it, and said to be so', async (t) => {
+  const hasKem = 'decapsulate' in process.getBuiltinModule('node:crypto');
+  t.equal(nativePrimitives!.kemName, hasKem ? 'native' : 'noble');
+  t.equal(nativePrimitives!.kemDecapsulate === noblePrimitives.kemDecapsulate, !hasKem);
 });
 
 function isHash(outcome: unknown): outcome is Sha256 {
@@ -172,21 +239,31 @@ function isHash(outcome: unknown): outcome is Sha256 {
 }
 
 t.test('positive control: a provider that is wrong in one bit is caught, in each primitive', async (t) => {
-  const flip = (bytes: Uint8Array): Uint8Array => bytes.with(bytes.length >> 1, bytes[bytes.length >> 1]! ^ 1);
-  const spoil = (outcome: unknown): unknown => {
-    if (outcome instanceof Uint8Array && outcome.length > 0) return flip(outcome);
-    if (outcome instanceof Promise) return outcome.then(spoil);
-    if (isHash(outcome)) return { ...outcome, digest: () => flip(outcome.digest()) };
-    return outcome === undefined ? outcome : !outcome;
-  };
-  const names = Object.keys(nativePrimitives!).filter((name) => name !== 'name' && name !== 'edwards');
-  t.equal(names.length, 15);
+  const names = Object.entries(noblePrimitives).flatMap(([name, value]) => (typeof value === 'function' ? [name] : []));
+  t.equal(names.length, 18);
   for (const name of names) {
-    const original = nativePrimitives![name as 'equal'] as (...inputs: unknown[]) => unknown;
-    const broken = { ...nativePrimitives!, [name]: (...inputs: unknown[]) => spoil(original(...inputs)) };
-    t.same([...(await differences(broken, noblePrimitives))], [name]);
+    const compare = name.startsWith('kem') ? kemDifferences : differences;
+    t.same([...(await compare(broken(nativePrimitives!, name), noblePrimitives))], [name], `native ${name}`);
+    t.same([...(await compare(nativePrimitives!, broken(noblePrimitives, name)))], [name], `noble ${name}`);
   }
 });
+
+/** A provider one of whose functions gives one wrong bit. */
+function broken(provider: Primitives, name: string): Primitives {
+  const original = provider[name as 'equal'] as (...inputs: unknown[]) => unknown;
+  return { ...provider, [name]: (...inputs: unknown[]) => spoil(original(...inputs)) };
+}
+
+function spoil(outcome: unknown): unknown {
+  if (outcome === undefined) return outcome;
+  if (outcome instanceof Uint8Array && outcome.length === 0) return Uint8Array.of(1);
+  if (outcome instanceof Uint8Array) return outcome.map((byte, at) => (at === outcome.length >> 1 ? byte ^ 1 : byte));
+  if (typeof outcome === 'boolean') return !outcome;
+  if (outcome instanceof Promise) return outcome.then(spoil);
+  if (isHash(outcome)) return { ...outcome, digest: () => spoil(outcome.digest()) };
+  const { ciphertext, secret } = outcome as { ciphertext: Uint8Array; secret: Uint8Array };
+  return { ciphertext, secret: spoil(secret) };
+}
 
 t.test('torsion does not divide the providers', async (t) => {
   // R or A with a small-order component, as only the key's owner can make: cofactored and cofactorless checks differ.
@@ -224,8 +301,11 @@ t.test('the native provider is used only where it is right', async (t) => {
   const { createNativePrimitives } = await import('./native-primitives.ts');
   for (const [name, imitation] of Object.entries(imitations)) {
     t.intercept(process, 'getBuiltinModule', { value: () => imitation, configurable: true });
-    t.equal(createNativePrimitives(noblePrimitives.edwards), undefined, name);
+    t.equal(createNativePrimitives(borrowed), undefined, name);
   }
   t.intercept(process, 'getBuiltinModule', { value: () => ({ ...genuine }), configurable: true });
-  t.equal(createNativePrimitives(noblePrimitives.edwards)?.name, 'native', 'and with the genuine functions it is');
+  t.equal(createNativePrimitives(borrowed)?.name, 'native', 'and with the genuine functions it is');
+  const wrongKem = { ...genuine, decapsulate: () => random(32) };
+  t.intercept(process, 'getBuiltinModule', { value: () => wrongKem, configurable: true });
+  t.equal(createNativePrimitives(borrowed)?.kemName, 'noble', 'an ML-KEM that is wrong is left aside, and only that');
 });

@@ -6,6 +6,9 @@
  * with (`primitives.test.ts`). This file and no other imports @noble. It knows bytes, not protocol: no key types, no
  * labels, no policy beyond "an all-zero shared secret is not a secret". Read next: `native-primitives.ts`, `keys.ts`.
  *
+ * ML-KEM is native where Node has it (24.7 and later), but for encapsulating: Node's takes no randomness, and ours is given
+ * by the caller, so that a run can be repeated.
+ *
  * Every array returned is fresh and owned by the caller; every array passed is borrowed. Private keys may be cached by
  * object identity, so do not change their bytes in place.
  */
@@ -15,6 +18,7 @@ import { hkdf } from '@noble/hashes/hkdf.js';
 import { hmac } from '@noble/hashes/hmac.js';
 import { scryptAsync } from '@noble/hashes/scrypt.js';
 import { sha256, sha512 } from '@noble/hashes/sha2.js';
+import { ml_kem1024 } from '@noble/post-quantum/ml-kem.js';
 import { concat } from './bytes.ts';
 import { createNativePrimitives, scryptMemoryBytes } from './native-primitives.ts';
 
@@ -50,8 +54,28 @@ export interface ScryptCost {
   readonly parallelism: number;
 }
 
-export interface Primitives {
+/** ML-KEM-1024 (FIPS 203). The private half is the seed `d ‖ z`. */
+export interface KemPrimitives {
+  /** The encapsulation key (1,568 bytes) of a seed (64 bytes). FIPS 203, algorithm 16. */
+  kemPublicKey(seed: Uint8Array): Uint8Array;
+  /**
+   * A 32-byte secret and the ciphertext (1,568 bytes) that carries it. FIPS 203, algorithm 17.
+   *
+   * @param entropy - 32 secret bytes, used once.
+   * @returns undefined where `publicKey` (1,568 bytes) has a coefficient that is not reduced.
+   */
+  kemEncapsulate(
+    publicKey: Uint8Array,
+    entropy: Uint8Array,
+  ): { readonly ciphertext: Uint8Array; readonly secret: Uint8Array } | undefined;
+  /** The secret in a ciphertext, or an unrelated one where it was made for another key. FIPS 203, algorithm 18. */
+  kemDecapsulate(seed: Uint8Array, ciphertext: Uint8Array): Uint8Array;
+}
+
+export interface Primitives extends KemPrimitives {
   readonly name: 'native' | 'noble';
+  /** Who decapsulates: an older Node has native primitives, but no native ML-KEM. */
+  readonly kemName: 'native' | 'noble';
   /** The X25519 public key (32 bytes) of a private key (32 bytes, clamped when used). */
   x25519PublicKey(privateKey: Uint8Array): Uint8Array;
   /** X25519 (RFC 7748): 32 bytes, or undefined where the result would be all zero. */
@@ -171,10 +195,25 @@ function createSha256(): Sha256 {
     digest: () => hash.clone().digest(),
   };
 }
+const kem: KemPrimitives = {
+  kemPublicKey: (seed) => ml_kem1024.keygen(seed).publicKey,
+  kemEncapsulate(publicKey, entropy) {
+    try {
+      const { cipherText, sharedSecret } = ml_kem1024.encapsulate(publicKey, entropy);
+      return { ciphertext: cipherText, secret: sharedSecret };
+    } catch (error) {
+      // The library throws for wrong lengths (our bug) and for coefficients that are not reduced (the peer's).
+      if (publicKey.length !== 1_568 || entropy.length !== 32) throw error;
+      return undefined;
+    }
+  },
+  kemDecapsulate: (seed, ciphertext) => ml_kem1024.decapsulate(ciphertext, ml_kem1024.keygen(seed).secretKey),
+};
 
 /** Plain JavaScript, the same on every platform. */
 export const noblePrimitives: Primitives = Object.freeze({
   name: 'noble',
+  kemName: 'noble',
   x25519PublicKey: (privateKey: Uint8Array) => x25519.getPublicKey(privateKey),
   x25519: x25519Shared,
   hmacSha256: (key: Uint8Array, ...parts: readonly Uint8Array[]) => hmac(sha256, key, concat(...parts)),
@@ -199,10 +238,11 @@ export const noblePrimitives: Primitives = Object.freeze({
   ed25519PublicKey: (seed: Uint8Array) => ed25519.getPublicKey(seed),
   signEd25519: (seed: Uint8Array, message: Uint8Array) => ed25519.sign(message, seed),
   edwards,
+  ...kem,
 });
 
 /** Over Node's crypto, several times faster; undefined where it is missing or fails its self-test. */
-export const nativePrimitives: Primitives | undefined = createNativePrimitives(edwards);
+export const nativePrimitives: Primitives | undefined = createNativePrimitives({ edwards, kem });
 
 /** The provider in use: native where it runs. */
 export const primitives: Primitives = nativePrimitives ?? noblePrimitives;

@@ -7,12 +7,16 @@
  * secret and owned by the caller. Source: "The Double Ratchet Algorithm", sections 2.1 to 2.4 and 5.2; the labels are
  * those of session version 3. Read next: `double-ratchet.ts`.
  */
+import { concat } from './bytes.ts';
 import { primitives } from './primitives.ts';
 import { Redacted } from './redacted.ts';
 
 const ascii = (text: string): Uint8Array => Uint8Array.from(text, (character) => character.charCodeAt(0));
 
 const handshakeLabel = ascii('WhisperText');
+/** PQXDH, section 2.2: application, curve, hash and KEM. */
+const hybridLabel = ascii('Blindbeam_CURVE25519_SHA-256_ML-KEM-1024');
+const transcriptLabel = ascii('Blindbeam_PQXDH_transcript');
 const turnLabel = ascii('WhisperRatchet');
 const messageLabel = ascii('WhisperMessageKeys');
 const groupLabel = ascii('WhisperGroup');
@@ -25,6 +29,19 @@ export function deriveFirstRootKey(handshakeSecret: Uint8Array): Uint8Array {
   // 64 bytes are defined. The second half would be a chain of messages under the signed pre-key as ratchet key, which
   // nobody sends: the responder turns the ratchet before its first message. Not keeping it is the safer half.
   return primitives.hkdfSha256(handshakeSecret, noSalt, handshakeLabel, 64).slice(0, 32);
+}
+
+/**
+ * The root key with which a hybrid handshake begins a session.
+ *
+ * @param agreed - The agreements of X3DH behind their constant. @param kemSecret - 32 bytes.
+ * @param transcript - What both ends said, see `pqxdh.ts`; another one gives another key.
+ *
+ * Source: PQXDH, section 3.3, then one derivation of ours.
+ */
+export function deriveHybridRootKey(agreed: Uint8Array, kemSecret: Uint8Array, transcript: Uint8Array): Uint8Array {
+  const secret = primitives.hkdfSha256(concat(agreed, kemSecret), noSalt, hybridLabel, 32);
+  return primitives.hkdfSha256(secret, noSalt, concat(transcriptLabel, transcript), 32);
 }
 
 /** Turns the DH ratchet once: the next root key, and a chain that starts from it. */

@@ -1,12 +1,13 @@
 /** Records at rest: the same bytes again, every damage refused without a throw, every bound kept. */
 import { readFileSync } from 'node:fs';
 import t from 'tap';
+import { concat } from './bytes.ts';
 import { isSignalError } from './errors.ts';
 import { LIMITS } from './limits.ts';
 import { ProtobufWriter } from './protobuf.ts';
 import { decodeSessionRecord, encodeSessionRecord } from './record-codec.ts';
 import { RatchetState, type ReceiverChain } from './double-ratchet.ts';
-import { Session, SessionRecord } from './session-record.ts';
+import { Session, SessionRecord, sessionsOf } from './session-record.ts';
 import { createConversation, seededIntegers } from './testing/device.ts';
 import { codeOf, must } from './testing/outcome.ts';
 import { sampleRecords } from './testing/sample-records.ts';
@@ -24,15 +25,38 @@ for (const [name, record] of Object.entries(samples)) {
   t.equal(roundTrip(encodeSessionRecord(record)), 'same', name);
 }
 
-t.test('a record written by the first release still decodes, to the same bytes', async (t) => {
-  const file = new URL('../../../protocol/signal/vectors/record-v1.json', import.meta.url);
-  const { records } = JSON.parse(readFileSync(file, 'utf8')) as { records: { name: string; record: string }[] };
+function recordsOfLayout(layout: number): { name: string; record: string }[] {
+  const file = new URL(`../../../protocol/signal/vectors/record-v${layout}.json`, import.meta.url);
+  return JSON.parse(readFileSync(file, 'utf8')).records;
+}
+
+t.test('records of layout 2 decode to the same bytes, and are what we write', async (t) => {
+  const records = recordsOfLayout(2);
   t.equal(records.length, Object.keys(samples).length);
   for (const { name, record } of records) {
     t.equal(roundTrip(fromHex(record)), 'same', name);
     t.equal(toHex(encodeSessionRecord(samples[name]!)), record, 'and is what we write');
   }
 });
+
+t.test('records of layout 1 still decode: to sessions of version 3, and from then on to the same bytes', async (t) => {
+  const records = recordsOfLayout(1);
+  t.equal(records.length, 7);
+  for (const { name, record } of records) {
+    const decoded = must(decodeSessionRecord(fromHex(record)));
+    for (const [, session] of sessionsOf(decoded)) t.same([session.version, session.remoteVersion], [3, 3], name);
+    const rewritten = encodeSessionRecord(decoded);
+    t.equal(rewritten.length, record.length / 2 + lengthOfVersions(decoded), 'nothing but the versions is added');
+    t.equal(roundTrip(rewritten), 'same');
+  }
+});
+
+/** Field 15 of each session, and where the length of the session itself then takes a byte more. */
+function lengthOfVersions(record: SessionRecord): number {
+  const sessions = sessionsOf(record).map(([, session]) => encodeSessionRecord(new SessionRecord(session, [])).length);
+  const grown = sessions.filter((length) => length - 4 >= 128 && length - 6 < 128).length;
+  return 2 * sessions.length + grown;
+}
 
 t.test('a decoded record goes on where the encoded one stopped', async (t) => {
   const { alice, bob } = createConversation('resumed');
@@ -61,6 +85,7 @@ t.test('a mutated record is refused or is a record of its own bytes', async (t) 
     for (let round = 0; round < 1_500; round++) {
       const mutated = new Uint8Array(bytes);
       for (let changes = pick(3); changes >= 0; changes--) mutated[pick(mutated.length)] = pick(256);
+      if (mutated[0] === 1) mutated[0] = 2; // layout 1 is read and not written
       const outcome = roundTrip(mutated);
       seen.set(outcome, (seen.get(outcome) ?? 0) + 1);
     }
@@ -108,7 +133,7 @@ t.test('bounds: archived sessions, receiving chains, skipped keys, whole size', 
     (LIMITS.archivedSessionCountMax + 1) * (full.length + 8) < LIMITS.recordBytesMax,
     'every session full still decodes',
   );
-  t.equal(codeOf(decodeSessionRecord(new Uint8Array(LIMITS.recordBytesMax + 1).fill(1))), 'SIG_MALFORMED');
+  t.equal(codeOf(decodeSessionRecord(new Uint8Array(LIMITS.recordBytesMax + 1).fill(2))), 'SIG_MALFORMED');
 });
 
 /** The fields of a session by number, in the order in which they are written. */
@@ -120,7 +145,7 @@ function recordOf(fields: Fields): Uint8Array {
     if (typeof value === 'number') session.uint32(field, value);
     else session.bytes(field, value);
   }
-  return new ProtobufWriter(512).byte(1).bytes(1, session.finish()).finish();
+  return new ProtobufWriter(512).byte(2).bytes(1, session.finish()).finish();
 }
 
 t.test('each field of a session must be there and have its form', async (t) => {
@@ -139,6 +164,8 @@ t.test('each field of a session must be there and have its form', async (t) => {
     [10, ratchet.previousCounter],
     [12, pending!.signedPreKeyId],
     [13, pending!.oneTimePreKeyId!],
+    [14, concat(fromHex('00000384'), pending!.kem!.ciphertext)],
+    [15, 0x44],
   ];
   t.equal(toHex(recordOf(fields)), toHex(encodeSessionRecord(samples['offering, with a one-time pre-key']!)));
   for (const [field, value] of fields) {
@@ -152,14 +179,21 @@ t.test('each field of a session must be there and have its form', async (t) => {
   }
   const neither = fields.filter(([field]) => field !== 8 && field !== 9);
   t.equal(roundTrip(recordOf(neither)), 'same', 'a sending chain may be absent as a whole');
-  t.equal(roundTrip(recordOf(fields.filter(([field]) => field < 12))), 'same', 'and so may the offer');
-  t.equal(roundTrip(recordOf([...fields, [14, 0]])), 'SIG_MALFORMED', 'a field that we do not know');
+  const withoutOffer = fields.filter(([field]) => field < 12 || field === 15);
+  t.equal(roundTrip(recordOf(withoutOffer)), 'same', 'and so may the offer');
+  const versioned = (versions: number) => fields.map((entry) => (entry[0] === 15 ? ([15, versions] as const) : entry));
+  for (const versions of [0x33, 0x34, 0x43, 0x45, 0x54, 0x55, 0x00, 0x144]) {
+    t.equal(roundTrip(recordOf(versioned(versions))), 'SIG_MALFORMED', `versions ${versions.toString(16)}`);
+  }
+  const classic = versioned(0x34).filter(([field]) => field !== 14);
+  t.equal(roundTrip(recordOf(classic)), 'same', 'version 3 has no KEM part');
+  t.equal(roundTrip(recordOf(classic).with(0, 1)), 'SIG_MALFORMED', 'layout 1 has no versions');
 });
 
 t.test('a later layout is told from damage', async (t) => {
   const bytes = encodeSessionRecord(samples['in conversation']!);
-  t.equal(roundTrip(bytes.with(0, 2)), 'SIG_UNSUPPORTED_VERSION');
+  t.equal(roundTrip(bytes.with(0, 3)), 'SIG_UNSUPPORTED_VERSION');
   t.equal(roundTrip(new Uint8Array(0)), 'SIG_MALFORMED');
-  t.equal(roundTrip(new ProtobufWriter(4).byte(1).bytes(3, new Uint8Array(1)).finish()), 'SIG_MALFORMED');
+  t.equal(roundTrip(new ProtobufWriter(4).byte(2).bytes(3, new Uint8Array(1)).finish()), 'SIG_MALFORMED');
   t.throws(() => decodeSessionRecord('01' as never), TypeError);
 });

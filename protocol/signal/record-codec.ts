@@ -1,18 +1,22 @@
 /**
  * Session records at rest: bytes and back.
  *
- *   record    version byte 01 ‖ [1 open session] · 2 archived session, newest first …
+ *   record    version byte 02 ‖ [1 open session] · 2 archived session, newest first …
  *   session   1 base key · 2 local identity · 3 remote identity · 4 remote registration id · 5 root key
  *             · 6 ratchet public key · 7 ratchet private key · [8 sending chain key · 9 its counter]
  *             · 10 previous counter · 11 receiving chain, oldest first …
- *             · [12 signed pre-key id · [13 one-time pre-key id]]
+ *             · [12 signed pre-key id · [13 one-time pre-key id]
+ *             · [14 KEM pre-key id, 4 bytes big endian ‖ KEM ciphertext, 1,568 bytes]]
+ *             · 15 session version × 16 + the highest version that the peer has shown
  *   chain     1 ratchet key · 2 chain key · 3 counter
  *             · [4 skipped keys: counter, 4 bytes big endian ‖ seed, 32 bytes …]
  *
  * The bytes hold secrets in the clear: encrypting them at rest is the store's business. What decodes re-encodes to the
- * same bytes. A release that changes the layout writes version 2 and goes on reading 1. Read next: `session-record.ts`.
+ * same bytes, in layout 2. Layout 1 had no fields 14 and 15; its sessions are of version 3, and are still read. A release
+ * that changes the layout writes version 3 and goes on reading both. Read next: `session-record.ts`.
  */
-import { copyOf, requireBytes } from './bytes.ts';
+import { concat, copyOf, requireBytes } from './bytes.ts';
+import { classicVersion, hybridVersion, type KemOffer, type SessionVersion } from './ciphertext.ts';
 import { RatchetState, type ReceiverChain, type SendingChain } from './double-ratchet.ts';
 import { signalError, type SignalError } from './errors.ts';
 import { isValidPublicKey, keyPair } from './keys.ts';
@@ -21,7 +25,8 @@ import type { SkippedKey } from './message-chain.ts';
 import { ProtobufReader, ProtobufWriter } from './protobuf.ts';
 import { Session, SessionRecord, type PendingOffer } from './session-record.ts';
 
-const recordVersion = 1;
+const recordVersion = 2;
+const firstRecordVersion = 1;
 const secretBytes = 32;
 
 /**
@@ -57,7 +62,18 @@ function encodeSession({ ratchet, pending, ...session }: Session): Uint8Array {
     .uint32(9, ratchet.sending?.counter)
     .uint32(10, ratchet.previousCounter);
   for (const chain of ratchet.receiving) writer.bytes(11, encodeChain(chain));
-  return writer.uint32(12, pending?.signedPreKeyId).uint32(13, pending?.oneTimePreKeyId).finish();
+  return writer
+    .uint32(12, pending?.signedPreKeyId)
+    .uint32(13, pending?.oneTimePreKeyId)
+    .bytes(14, pending?.kem && encodeKemOffer(pending.kem))
+    .uint32(15, session.version * 16 + session.remoteVersion)
+    .finish();
+}
+
+function encodeKemOffer({ preKeyId, ciphertext }: KemOffer): Uint8Array {
+  const id = new Uint8Array(4);
+  new DataView(id.buffer).setUint32(0, preKeyId);
+  return concat(id, ciphertext);
 }
 
 function encodeChain({ ratchetKey, chainKey, counter, skipped }: ReceiverChain): Uint8Array {
@@ -89,13 +105,15 @@ export function encodeSkipped(skipped: readonly SkippedKey[]): Uint8Array {
 export function decodeSessionRecord(bytes: Uint8Array): SessionRecord | SignalError {
   requireBytes('bytes', bytes);
   if (bytes.length === 0 || bytes.length > LIMITS.recordBytesMax) return signalError('SIG_MALFORMED');
-  if (bytes[0] !== recordVersion) return signalError('SIG_UNSUPPORTED_VERSION');
+  const layout = bytes[0]!;
+  if (layout !== recordVersion && layout !== firstRecordVersion) return signalError('SIG_UNSUPPORTED_VERSION');
   const reader = new ProtobufReader(bytes, 1);
   const openBytes = reader.bytes(1);
   const archivedBytes = reader.repeatedBytes(2, LIMITS.archivedSessionCountMax);
   if (!reader.complete() || archivedBytes === undefined) return signalError('SIG_MALFORMED');
-  const current = openBytes && decodeSession(openBytes);
-  const archived = decodeEach(archivedBytes, decodeSession);
+  const decode = layout === recordVersion ? decodeSession : decodeFirstSession;
+  const current = openBytes && decode(openBytes);
+  const archived = decodeEach(archivedBytes, decode);
   if ((openBytes && !current) || !archived) return signalError('SIG_MALFORMED');
   return new SessionRecord(current, archived);
 }
@@ -120,17 +138,44 @@ function validKey(bytes: Uint8Array | undefined): Uint8Array | undefined {
   return bytes !== undefined && isValidPublicKey(bytes) ? copyOf(bytes) : undefined;
 }
 
+/** A session of layout 1, which has no versions. */
+function decodeFirstSession(bytes: Uint8Array): Session | undefined {
+  return readSession(new ProtobufReader(bytes), () => ({ version: classicVersion, remoteVersion: classicVersion }));
+}
+
 function decodeSession(bytes: Uint8Array): Session | undefined {
-  const reader = new ProtobufReader(bytes);
+  return readSession(new ProtobufReader(bytes), decodeVersions);
+}
+
+type Versions = Pick<Session, 'version' | 'remoteVersion'>;
+
+function decodeVersions(reader: ProtobufReader): Versions | undefined {
+  const value = reader.uint32(15);
+  if (value === undefined || value > 0xff) return undefined;
+  const [version, remoteVersion] = [asVersion(value >> 4), asVersion(value & 0x0f)];
+  return version && remoteVersion && remoteVersion >= version ? { version, remoteVersion } : undefined;
+}
+
+function asVersion(value: number): SessionVersion | undefined {
+  return value === classicVersion || value === hybridVersion ? value : undefined;
+}
+
+function readSession(
+  reader: ProtobufReader,
+  readVersions: (reader: ProtobufReader) => Versions | undefined,
+): Session | undefined {
   const baseKey = validKey(reader.bytes(1));
   const localIdentityKey = validKey(reader.bytes(2));
   const remoteIdentityKey = validKey(reader.bytes(3));
   const remoteRegistrationId = reader.uint32(4);
   const ratchet = decodeRatchet(reader);
   const pending = decodePending(reader);
-  const whole = reader.complete() && baseKey && localIdentityKey && remoteIdentityKey && ratchet;
+  const versions = readVersions(reader);
+  const whole = reader.complete() && baseKey && localIdentityKey && remoteIdentityKey && ratchet && versions;
   if (!whole || remoteRegistrationId === undefined || pending === 'malformed') return undefined;
-  return new Session({ baseKey, localIdentityKey, remoteIdentityKey, remoteRegistrationId, ratchet, pending });
+  if (pending && (pending.kem !== undefined) !== (versions.version === hybridVersion)) return undefined;
+  const keys = { baseKey, localIdentityKey, remoteIdentityKey };
+  return new Session({ ...versions, ...keys, remoteRegistrationId, ratchet, pending });
 }
 
 function decodeRatchet(reader: ProtobufReader): RatchetState | undefined {
@@ -156,12 +201,21 @@ function decodeSending(
   return chainKey === undefined || counter === undefined ? 'malformed' : { chainKey, counter };
 }
 
-/** A one-time pre-key is never offered without a signed one. */
+/** No other pre-key is ever offered without a signed one. */
 function decodePending(reader: ProtobufReader): PendingOffer | undefined | 'malformed' {
   const signedPreKeyId = reader.uint32(12);
   const oneTimePreKeyId = reader.uint32(13);
-  if (signedPreKeyId !== undefined) return { signedPreKeyId, oneTimePreKeyId };
-  return oneTimePreKeyId === undefined ? undefined : 'malformed';
+  const kem = decodeKemOffer(reader.bytes(14));
+  if (kem === 'malformed') return kem;
+  if (signedPreKeyId !== undefined) return { signedPreKeyId, oneTimePreKeyId, kem };
+  return oneTimePreKeyId === undefined && kem === undefined ? undefined : 'malformed';
+}
+
+function decodeKemOffer(bytes: Uint8Array | undefined): KemOffer | undefined | 'malformed' {
+  if (bytes === undefined) return undefined;
+  if (bytes.length !== 4 + LIMITS.kemCiphertextBytes) return 'malformed';
+  const preKeyId = new DataView(bytes.buffer, bytes.byteOffset, 4).getUint32(0);
+  return { preKeyId, ciphertext: copyOf(bytes.subarray(4)) };
 }
 
 function decodeChain(bytes: Uint8Array): ReceiverChain | undefined {

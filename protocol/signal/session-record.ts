@@ -7,6 +7,7 @@
  * of `record-codec.ts`. Source: the Sesame specification, section 3, for one device. Read next: `session.ts`.
  */
 import { samePublicBytes } from './bytes.ts';
+import { hybridVersion, type KemOffer, type SessionVersion } from './ciphertext.ts';
 import { withoutSending, type RatchetState } from './double-ratchet.ts';
 import { LIMITS } from './limits.ts';
 import { Redacted } from './redacted.ts';
@@ -15,9 +16,17 @@ import { Redacted } from './redacted.ts';
 export interface PendingOffer {
   readonly signedPreKeyId: number;
   readonly oneTimePreKeyId: number | undefined;
+  /** Of a hybrid session, and of no other. */
+  readonly kem: KemOffer | undefined;
 }
 
 export interface SessionFields {
+  readonly version: SessionVersion;
+  /**
+   * The highest version that the peer has shown to know, in a signed KEM pre-key or a genuine message; never below
+   * `version`. Above it, the session should not be what it is: `needsRenewal`.
+   */
+  readonly remoteVersion: SessionVersion;
   /** 33 bytes: the initiator's ephemeral key, at both ends. */
   readonly baseKey: Uint8Array;
   /** 33 bytes each; fixed for the session's life. */
@@ -30,6 +39,8 @@ export interface SessionFields {
 }
 
 export class Session extends Redacted implements SessionFields {
+  readonly version: SessionVersion;
+  readonly remoteVersion: SessionVersion;
   readonly baseKey: Uint8Array;
   readonly localIdentityKey: Uint8Array;
   readonly remoteIdentityKey: Uint8Array;
@@ -39,6 +50,8 @@ export class Session extends Redacted implements SessionFields {
 
   constructor(fields: SessionFields) {
     super();
+    this.version = fields.version;
+    this.remoteVersion = fields.remoteVersion;
     this.baseKey = fields.baseKey;
     this.localIdentityKey = fields.localIdentityKey;
     this.remoteIdentityKey = fields.remoteIdentityKey;
@@ -87,8 +100,9 @@ export function replaceCurrent(record: SessionRecord, session: Session): Session
 /**
  * Stores the state of `session` after it received something, and opens it where that is right.
  *
- * An archived session is opened only if it may send and belongs to the same remote identity as the open one: a late
- * message of a device's former identity must not turn our sending back to it. A closed record stays closed.
+ * An archived session is opened only if it may send, belongs to the same remote identity as the open one, and is not of a
+ * lower version: a late message of a device's former identity, or of a session from before it had the hybrid handshake,
+ * must not turn our sending back to it. A closed record stays closed.
  */
 export function storeReceived(record: SessionRecord, place: SessionPlace, session: Session): SessionRecord {
   if (place === 'current') return replaceCurrent(record, session);
@@ -96,6 +110,7 @@ export function storeReceived(record: SessionRecord, place: SessionPlace, sessio
   const opens =
     current !== undefined &&
     session.ratchet.sending !== undefined &&
+    session.version >= current.version &&
     samePublicBytes(current.remoteIdentityKey, session.remoteIdentityKey);
   if (!opens) return new SessionRecord(current, archived.with(place, session));
   return openSession(new SessionRecord(current, archived.toSpliced(place, 1)), session);
@@ -117,6 +132,26 @@ export function closeSession(record: SessionRecord): SessionRecord {
 /** Whether there is an open session, so that `encrypt` has something to use. */
 export function hasSession(record: SessionRecord | undefined): boolean {
   return record?.current !== undefined;
+}
+
+/**
+ * Whether a genuine message or a signed pre-key in this record showed that the owner of `identityKey` knows the hybrid
+ * handshake. It stays known as long as one such session is remembered, and every later one of that identity is one.
+ */
+export function knowsHybrid(record: SessionRecord | undefined, identityKey: Uint8Array): boolean {
+  if (record === undefined) return false;
+  return sessionsOf(record).some(
+    ([, session]) => session.remoteVersion >= hybridVersion && samePublicBytes(session.remoteIdentityKey, identityKey),
+  );
+}
+
+/**
+ * Whether the open session lacks the post-quantum part although its peer knows it: somebody took the KEM pre-key out of
+ * a bundle, or the session is older than the peer's update. Close it and begin another; a bundle of that identity without
+ * a KEM pre-key is refused from now on.
+ */
+export function needsRenewal({ current }: SessionRecord): boolean {
+  return current !== undefined && current.version < current.remoteVersion;
 }
 
 /** Whose identity key (33 bytes, borrowed) the open session has, or the newest archived one of a closed record. */

@@ -16,14 +16,15 @@ import { closeSession, hasSession, remoteIdentityKey, remoteRegistrationId, Sess
 import { createConversation, Device, seededIntegers, type Envelope } from './testing/device.ts';
 import { codeOf, must } from './testing/outcome.ts';
 import { fromHex, toHex, transcripts } from './testing/transcripts.ts';
+import { xeddsaSign } from './xeddsa.ts';
 
 const publicKeyOf = (device: Device): Uint8Array => device.local.identityKeyPair.publicKey;
 
 for (const transcript of transcripts) {
   t.test(`our Alice and our Bob have the recorded conversation: ${transcript.name}`, async (t) => {
     const oneTime = transcript.bob.oneTimePreKeyId !== null;
-    const alice = new Device('transcript alice', 0);
-    const bob = new Device('transcript bob', 1);
+    const alice = new Device('transcript alice', 0, { hybrid: false });
+    const bob = new Device('transcript bob', 1, { hybrid: false });
     alice.initiate(bob.bundle(oneTime ? 100 : undefined));
     const inner = (type: string | undefined, bytes: Uint8Array) =>
       must(decodeRatchetMessage(type === 'prekey' ? must(decodePreKeyMessage(bytes)).message : bytes));
@@ -95,6 +96,7 @@ t.test('a pre-key header names what is to be loaded', async (t) => {
   t.same(must(readPreKeyHeader(alice.send('x').ciphertext)), {
     signedPreKeyId: 7,
     oneTimePreKeyId: 100,
+    kemPreKeyId: 900,
     registrationId: alice.local.registrationId,
     identityKey: publicKeyOf(alice),
   });
@@ -105,7 +107,17 @@ t.test('a bundle that the server tampered with is refused', async (t) => {
   const [alice, bob, mallory] = [new Device('bundle/alice'), new Device('bundle/bob', 1), new Device('bundle/mallory')];
   const genuine = bob.bundle(100);
   const zero = new Uint8Array(33).with(0, 5);
-  const { signedPreKey } = genuine;
+  const { signedPreKey, kemPreKey } = genuine;
+  const foreign = mallory.bundle().kemPreKey!;
+  const retyped = kemPreKey!.publicKey.with(0, 5);
+  const coefficients = new Uint8Array(1_569).fill(0xff).with(0, 6);
+  const statement = concat(
+    new TextEncoder().encode('blindbeam kem pre-key 1\0'),
+    Uint8Array.of(2, 0, 0, 0, 77),
+    coefficients,
+  );
+  const signature = xeddsaSign(bob.local.identityKeyPair.privateKey, statement, bob.random);
+  const unreduced = { id: 77, publicKey: coefficients, signature, lastResort: true };
   const cases: readonly [string, Partial<PreKeyBundle>, string][] = [
     ['as it is', {}, 'ok'],
     ['another identity', { identityKey: publicKeyOf(mallory) }, 'SIG_BAD_SIGNATURE'],
@@ -115,6 +127,14 @@ t.test('a bundle that the server tampered with is refused', async (t) => {
     ['a small-order identity', { identityKey: zero }, 'SIG_BAD_KEY'],
     ['a small-order pre-key', { signedPreKey: { ...signedPreKey, publicKey: zero } }, 'SIG_BAD_KEY'],
     ['a small-order one-time pre-key', { oneTimePreKey: { id: 1, publicKey: zero } }, 'SIG_BAD_KEY'],
+    ['another KEM pre-key', { kemPreKey: { ...kemPreKey!, publicKey: foreign.publicKey } }, 'SIG_BAD_SIGNATURE'],
+    ['a KEM pre-key of another identity', { kemPreKey: foreign }, 'SIG_BAD_SIGNATURE'],
+    ['a KEM pre-key under another id', { kemPreKey: { ...kemPreKey!, id: 901 } }, 'SIG_BAD_SIGNATURE'],
+    ['a last-resort key as a one-time one', { kemPreKey: { ...kemPreKey!, lastResort: false } }, 'SIG_BAD_SIGNATURE'],
+    ['a cut KEM pre-key', { kemPreKey: { ...kemPreKey!, publicKey: new Uint8Array(1_568) } }, 'SIG_BAD_KEY'],
+    ['a KEM pre-key of another type', { kemPreKey: { ...kemPreKey!, publicKey: retyped } }, 'SIG_BAD_KEY'],
+    ['a KEM pre-key that is signed and none', { kemPreKey: unreduced }, 'SIG_BAD_KEY'],
+    ['a KEM id that is none', { kemPreKey: { ...kemPreKey!, id: 0.5 } }, 'SIG_MALFORMED'],
     ['an id that is none', { signedPreKey: { ...signedPreKey, id: 2 ** 32 } }, 'SIG_MALFORMED'],
     ['a registration id that is none', { registrationId: -1 }, 'SIG_MALFORMED'],
   ];
@@ -127,6 +147,8 @@ t.test('a bundle that is not bytes is a wrong call, by the name of its field', a
   const [alice, bob] = [new Device('bundle/alice'), new Device('bundle/bob')];
   const wrong = { ...bob.bundle(), identityKey: '05' as never };
   t.throws(() => initiateSession(alice.local, wrong, undefined, alice.random), { message: /"bundle.identityKey"/ });
+  const wrongKem = { ...bob.bundle(), kemPreKey: { ...bob.bundle().kemPreKey!, publicKey: '06' as never } };
+  t.throws(() => initiateSession(alice.local, wrongKem, undefined, alice.random), { message: /kemPreKey.publicKey/ });
 });
 
 t.test('unknown pre-keys', async (t) => {
@@ -139,6 +161,12 @@ t.test('unknown pre-keys', async (t) => {
   bob.oneTimePreKeys.set(100, key);
   const renamed = encodePreKeyMessage({ ...must(decodePreKeyMessage(first.ciphertext)), signedPreKeyId: 8 });
   t.equal(codeOf(bob.receive({ type: 'prekey', ciphertext: renamed })), 'SIG_UNKNOWN_PREKEY', 'a signed one');
+  const kem = bob.kemPreKeys.get(900)!;
+  bob.kemPreKeys.delete(900);
+  t.equal(codeOf(bob.receive(first)), 'SIG_UNKNOWN_PREKEY', 'a KEM pre-key, on a device that publishes none');
+  bob.kemPreKeys.set(901, kem);
+  t.equal(codeOf(bob.receive(first)), 'SIG_UNKNOWN_PREKEY', 'and on one that publishes others');
+  bob.kemPreKeys.set(900, kem);
   t.equal(bob.receive(first), 'x');
   t.notOk(bob.oneTimePreKeys.has(100));
   t.equal(codeOf(bob.receive(first)), 'SIG_DUPLICATE', 'a replay finds its session, not the pre-key');
@@ -372,8 +400,9 @@ t.test('a genuine sender who pads wrongly is malformed, not forged', async (t) =
   const step = must(prepareSend(session.ratchet));
   const { cipherKey, macKey, iv } = deriveMessageKeys(step.seed);
   const padded = primitives.aesCbcEncrypt(cipherKey, iv, new Uint8Array(32));
-  const body = encodeRatchetBody(0x34, step.header, padded.subarray(0, 32)); // the block of padding is cut off
-  const mac = primitives.hmacSha256(macKey, publicKeyOf(alice), publicKeyOf(bob), body).subarray(0, LIMITS.macBytes);
+  const body = encodeRatchetBody(0x44, step.header, padded.subarray(0, 32)); // the block of padding is cut off
+  const whole = primitives.hmacSha256(macKey, publicKeyOf(alice), publicKeyOf(bob), body);
+  const mac = whole.subarray(0, LIMITS.hybridMacBytes);
   const before = bob.record;
   t.equal(codeOf(bob.receive({ type: 'ratchet', ciphertext: concat(body, mac) })), 'SIG_MALFORMED');
   t.equal(bob.record, before);

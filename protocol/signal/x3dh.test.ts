@@ -2,7 +2,7 @@
 import t from 'tap';
 import type { PreKeyMessage } from './ciphertext.ts';
 import type { ResponderKeys } from './handshake.ts';
-import { generateKeyPair } from './keys.ts';
+import { generateKeyPair, type KeyPair } from './keys.ts';
 import type { PreKeyBundle } from './pre-keys.ts';
 import { seededRandom } from './testing/device.ts';
 import { codeOf, must } from './testing/outcome.ts';
@@ -23,8 +23,10 @@ const bundle: PreKeyBundle = {
 };
 const { oneTimePreKey: _, ...shortBundle } = bundle;
 const message = { baseKey: base.publicKey, identityKey: alice.publicKey } as PreKeyMessage;
-const keys: ResponderKeys = { identityKeyPair: bob, signedPreKey, oneTimePreKey };
-const initiate = (...inputs: Parameters<typeof x3dh.initiate>) => toHex(must(x3dh.initiate(...inputs)).rootKey);
+const keys: ResponderKeys = { identityKeyPair: bob, signedPreKey, oneTimePreKey, kemPreKey: undefined };
+const initiateAs = (identityKeyPair: KeyPair, base: KeyPair, bundle: PreKeyBundle) =>
+  x3dh.initiate({ identityKeyPair, registrationId: 1 }, base, bundle, random);
+const initiate = (...inputs: Parameters<typeof initiateAs>) => toHex(must(initiateAs(...inputs)).rootKey);
 const accept = (...inputs: Parameters<typeof x3dh.accept>) => toHex(must(x3dh.accept(...inputs)).rootKey);
 
 t.equal(initiate(alice, base, bundle), accept(keys, message), 'four agreements');
@@ -49,8 +51,8 @@ t.test('every key takes part: exchanging any one gives another secret', async (t
 });
 
 t.test('an all-zero agreement ends it, at either end and in any place', async (t) => {
-  t.equal(codeOf(x3dh.initiate(alice, base, { ...bundle, identityKey: zero })), 'SIG_BAD_KEY');
-  t.equal(codeOf(x3dh.initiate(alice, base, { ...bundle, oneTimePreKey: { id: 1, publicKey: zero } })), 'SIG_BAD_KEY');
+  t.equal(codeOf(initiateAs(alice, base, { ...bundle, identityKey: zero })), 'SIG_BAD_KEY');
+  t.equal(codeOf(initiateAs(alice, base, { ...bundle, oneTimePreKey: { id: 1, publicKey: zero } })), 'SIG_BAD_KEY');
   t.equal(codeOf(x3dh.accept(keys, { ...message, baseKey: zero })), 'SIG_BAD_KEY');
   t.equal(codeOf(x3dh.accept(keys, { ...message, identityKey: zero })), 'SIG_BAD_KEY');
 });
