@@ -122,8 +122,8 @@ export function encodePreKeyMessage(message: Omit<PreKeyMessage, 'version'>): Ui
 }
 
 /** The session version of `bytes`, or what is wrong with their envelope: size, then version. */
-function readVersion(bytes: Uint8Array): SessionVersion | SignalError {
-  if (bytes.length < 1 || bytes.length > LIMITS.messageBytesMax) return signalError('SIG_MALFORMED');
+function readVersion(bytes: Uint8Array, bytesMin: number): SessionVersion | SignalError {
+  if (bytes.length < bytesMin || bytes.length > LIMITS.messageBytesMax) return signalError('SIG_MALFORMED');
   const version = bytes[0]! >> 4;
   if (version !== classicVersion && version !== hybridVersion) return signalError('SIG_UNSUPPORTED_VERSION');
   return (bytes[0]! & 0x0f) < version ? signalError('SIG_MALFORMED') : version;
@@ -137,7 +137,7 @@ function readVersion(bytes: Uint8Array): SessionVersion | SignalError {
  */
 export function decodeRatchetMessage(bytes: Uint8Array): RatchetMessage | SignalError {
   requireBytes('ciphertext', bytes);
-  const version = readVersion(bytes);
+  const version = readVersion(bytes, 1 + LIMITS.macBytes);
   if (typeof version !== 'number') return version;
   if (bytes.length < 1 + macBytesOf(version)) return signalError('SIG_MALFORMED');
   const authenticated = bytes.subarray(0, bytes.length - macBytesOf(version));
@@ -168,7 +168,7 @@ function isCiphertext(bytes: Uint8Array | undefined): bytes is Uint8Array {
  */
 export function decodePreKeyMessage(bytes: Uint8Array): PreKeyMessage | SignalError {
   requireBytes('ciphertext', bytes);
-  const version = readVersion(bytes);
+  const version = readVersion(bytes, 1);
   if (typeof version !== 'number') return version;
   const reader = new ProtobufReader(bytes, 1);
   const oneTimePreKeyId = reader.uint32(1);
