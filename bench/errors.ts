@@ -27,7 +27,8 @@ export type BenchCode =
   | 'BENCH_CORRUPT'
   | 'BENCH_FALSE_RECEIPT'
   | 'BENCH_LOST'
-  | 'BENCH_OVERRUN';
+  | 'BENCH_OVERRUN'
+  | 'BENCH_RESULT';
 
 /** The catalogue, for documentation and tests. */
 export const BENCH_ERRORS: Readonly<Record<BenchCode, BenchErrorEntry>> = {
@@ -42,7 +43,7 @@ export const BENCH_ERRORS: Readonly<Record<BenchCode, BenchErrorEntry>> = {
     action: 'start it by hand: blindbeam start --port 0',
   },
   BENCH_CHILD: {
-    meaning: 'a generator or ceiling process ended early',
+    meaning: 'a process of the benchmark (generator, ceiling, program, peer) failed or ended early',
     cause: 'a bug in the benchmark, or memory that ran out',
     action: 'the detail holds its last lines on stderr',
   },
@@ -95,6 +96,11 @@ export const BENCH_ERRORS: Readonly<Record<BenchCode, BenchErrorEntry>> = {
     meaning: 'the server does not keep up with the rate of an open loop',
     cause: 'the rate is above what the server carries; the queue would grow for ever',
     action: 'lower --rate; at the default this means that the server slowed down since the saturation phase',
+  },
+  BENCH_RESULT: {
+    meaning: 'violation: a program of actors did not do the work that it is measured by',
+    cause: 'a message lost, doubled or out of order, or an actor that did not start or end',
+    action: 'the detail names the program; a bug of the runtime or of the program',
   },
 };
 

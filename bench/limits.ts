@@ -60,6 +60,15 @@ export const LIMITS = {
   /** Other processes that use more than this share of a core disturb a run on a small machine, and the report says so. */
   otherCoresMax: 0.2,
 
+  /** One run of a program of actors. The longest takes 15 s here, on a peer. */
+  programMsMax: 120_000,
+
+  /** How long the actors of a program may take to end after their root. A million take under a second here. */
+  programEndMsMax: 30_000,
+
+  /** From the start of a program's process to its first word; compiling the Erlang twins. */
+  programStartMsMax: 30_000,
+
   /** Lines of a child's stderr that a failure shows. */
   stderrLinesMax: 20,
 } as const;

@@ -21,6 +21,7 @@ export type Invocation =
       readonly workload: Workload;
       readonly options: OptionValues;
       readonly isQuick: boolean;
+      readonly part: string | undefined;
       readonly isChecked: boolean;
       readonly keepData: boolean;
       readonly jsonFile: string | undefined;
@@ -34,6 +35,9 @@ const COMMON = {
   json: { type: 'string', help: 'write the report to this file' },
   help: { type: 'boolean', help: 'this text' },
 } as const;
+
+/** The flag of workloads that have parts. */
+const ONLY = 'only';
 
 /** Reads the arguments after the verb `bench`. */
 export function readInvocation(argv: readonly string[], workloads: readonly Workload[]): Invocation {
@@ -51,7 +55,8 @@ function usageError(problem: string, help: string): Invocation {
 }
 
 function readWorkloadFlags(workload: Workload, argv: readonly string[]): Invocation {
-  const names = [...Object.keys(workload.options).map((name) => [name, { type: 'string' }]), ...Object.entries(COMMON)];
+  const own = [...Object.keys(workload.options), ...(workload.parts === undefined ? [] : [ONLY])];
+  const names = [...own.map((name) => [name, { type: 'string' }]), ...Object.entries(COMMON)];
   try {
     const parsed = parseArgs({ args: [...argv], options: Object.fromEntries(names), strict: true });
     const values = parsed.values as Record<string, string | boolean | undefined>;
@@ -74,6 +79,7 @@ function invocationOf(workload: Workload, values: Readonly<Record<string, string
     workload,
     options: Object.fromEntries(options) as OptionValues,
     isQuick,
+    part: readPart(values[ONLY], workload),
     isChecked: values.check === true,
     keepData: values.keep === true,
     jsonFile: typeof values.json === 'string' ? values.json : undefined,
@@ -82,6 +88,12 @@ function invocationOf(workload: Workload, values: Readonly<Record<string, string
 
 function defaultOf(option: WorkloadOption, isQuick: boolean): number {
   return isQuick ? (option.quick ?? option.default) : option.default;
+}
+
+function readPart(given: string | boolean | undefined, { parts = [] }: Workload): string | undefined {
+  if (typeof given !== 'string') return undefined;
+  if (parts.includes(given)) return given;
+  throw new RangeError(`--${ONLY} expected one of ${parts.join(', ')}, got "${given}"`);
 }
 
 function readInteger(name: string, given: string, { min, max }: WorkloadOption): number {
@@ -95,10 +107,11 @@ function describeBench(workloads: readonly Workload[]): string {
   return `${usage}\nWorkloads:\n${listWorkloads(workloads)}\nblindbeam bench <workload> --help tells its options.\n`;
 }
 
-function describeWorkload({ name, question, options }: Workload): string {
+function describeWorkload({ name, question, options, parts }: Workload): string {
   const own = Object.entries<WorkloadOption>(options).map(([flag, option]) =>
     describeFlag(flag, describeOption(option)),
   );
+  if (parts !== undefined) own.push(describeFlag(ONLY, `one of ${parts.join(', ')}`));
   const common = Object.entries(COMMON).map(([flag, { help }]) => describeFlag(flag, help));
   return `Usage: blindbeam bench ${name} [options]\n\n${question}\n\n${[...own, ...common].join('')}`;
 }

@@ -69,8 +69,9 @@ async function runWorkload(invocation: RunInvocation, io: BenchIo): Promise<numb
   // Taken before the run: what is committed meanwhile was not measured.
   const commit = describeCommit();
   const failure = await measure(invocation, recorder, io);
-  const { workload, options, isQuick } = invocation;
+  const { workload, options, isQuick, part } = invocation;
   const params: Record<string, Param> = { ...options, quick: isQuick };
+  if (part !== undefined) params.only = part;
   if (failure !== undefined) params.failed = failure.code;
   const { metrics } = recorder;
   const machine = describeMachine();
@@ -81,7 +82,7 @@ async function runWorkload(invocation: RunInvocation, io: BenchIo): Promise<numb
 
 /** Lets the workload measure. Returns why it ended early, if it did; what is no BenchError is a bug and passes through. */
 async function measure(
-  { workload, options, keepData }: RunInvocation,
+  { workload, options, isQuick, part, keepData }: RunInvocation,
   recorder: Recorder,
   io: BenchIo,
 ): Promise<BenchError | undefined> {
@@ -90,7 +91,7 @@ async function measure(
   const line = new ProgressLine(io.isTty ? io.err : undefined);
   try {
     const progress = (text: string): void => line.show(`${workload.name}: ${text}`);
-    await workload.run({ options, recorder, progress, signal: abort.signal, keepData });
+    await workload.run({ options, isQuick, part, recorder, progress, signal: abort.signal, keepData });
     return undefined;
   } catch (error) {
     if (isBenchError(error)) return error;

@@ -20,6 +20,10 @@ export type OptionValues<Name extends string = string> = Readonly<Record<Name, n
 /** What a run gives its workload. */
 export interface WorkloadContext<Name extends string = string> {
   readonly options: OptionValues<Name>;
+  /** Short windows, as `--quick` asks for. */
+  readonly isQuick: boolean;
+  /** The only part that is to be measured; `undefined` for all. */
+  readonly part: string | undefined;
   readonly recorder: Recorder;
   /** Tells a person what is going on, in a few words. */
   readonly progress: (text: string) => void;
@@ -34,6 +38,8 @@ export interface Workload<Name extends string = string> {
   /** The question that it answers, in one line. */
   readonly question: string;
   readonly options: Readonly<Record<Name, WorkloadOption>>;
+  /** What `--only` may name, of a workload that consists of independent parts. */
+  readonly parts?: readonly string[];
   readonly thresholds: readonly Threshold[];
   /**
    * Measures and records. Children are stopped when it settles.

@@ -33,13 +33,17 @@ export interface Report {
   readonly metrics: Readonly<Record<string, Metric>>;
 }
 
-export type Unit = 'msg/s' | 'put/s' | 'op/s' | 'ms' | 'bytes' | 'cores' | 'msg';
+export type Unit = 'msg/s' | 'put/s' | 'op/s' | 'hop/s' | 'call/s' | 'actor/s' | 's' | 'ms' | 'bytes' | 'cores' | 'msg';
 
 /** More is better of a rate, less is better of a cost; a size is neither and has no peers. */
 const KIND_OF_UNIT: Readonly<Record<Unit, 'rate' | 'cost' | 'size'>> = {
   'msg/s': 'rate',
   'put/s': 'rate',
   'op/s': 'rate',
+  'hop/s': 'rate',
+  'call/s': 'rate',
+  'actor/s': 'rate',
+  s: 'cost',
   ms: 'cost',
   bytes: 'cost',
   cores: 'cost',
@@ -53,10 +57,11 @@ export function ratioTo(ours: number, theirs: number, unit: Unit): number {
   return kind === 'rate' ? ours / theirs : theirs / ours;
 }
 
-/** A figure that a workload promises to reach. */
+/** A figure that a workload promises to reach; with `peer`, the ratio to that peer. */
 export interface Threshold {
   readonly metric: string;
-  readonly bound: 'at-least' | 'below';
+  readonly peer?: string;
+  readonly bound: 'at-least' | 'at-most' | 'below';
   readonly value: number;
 }
 
@@ -103,12 +108,14 @@ export class Recorder {
 
   check(thresholds: readonly Threshold[]): ThresholdOutcome[] {
     return thresholds.map((threshold) => {
-      const measured = this.#metrics.get(threshold.metric)?.value;
+      const metric = this.#metrics.get(threshold.metric);
+      const measured = threshold.peer === undefined ? metric?.value : metric?.peers[threshold.peer]?.ratio;
       return { ...threshold, measured, isMet: measured !== undefined && isWithin(measured, threshold) };
     });
   }
 }
 
 function isWithin(measured: number, { bound, value }: Threshold): boolean {
-  return bound === 'at-least' ? measured >= value : measured < value;
+  if (bound === 'at-least') return measured >= value;
+  return bound === 'at-most' ? measured <= value : measured < value;
 }

@@ -45,7 +45,7 @@ function formatPeer(figure: Metric['peers'][string] | undefined, unit: Unit): st
 
 /** Figures are good to two or three digits; more would claim what a shared machine cannot give. */
 export function formatValue(value: number, unit: Unit): string {
-  if (unit === 'bytes') return `${(value / 2 ** 20).toFixed(1)} Mi`;
+  if (unit === 'bytes' && value >= 2 ** 20) return `${(value / 2 ** 20).toFixed(1)} Mi`;
   if (value >= 100) return Math.round(value).toLocaleString('en');
   return value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
@@ -61,8 +61,11 @@ function alignColumns(rows: readonly (readonly string[])[]): string {
   return `${lines.map((line) => line.trimEnd()).join('\n')}\n`;
 }
 
-function formatOutcome({ metric, bound, value, isMet, measured }: ThresholdOutcome): string {
-  const promise = `${metric} ${bound === 'at-least' ? '≥' : '<'} ${value.toLocaleString('en')}`;
+const SIGNS = { 'at-least': '≥', 'at-most': '≤', below: '<' } as const;
+
+function formatOutcome({ metric, peer, bound, value, isMet, measured }: ThresholdOutcome): string {
+  const subject = peer === undefined ? metric : `${metric}, ratio to ${peer},`;
+  const promise = `${subject} ${SIGNS[bound]} ${value.toLocaleString('en')}`;
   if (isMet) return `met     ${promise}`;
   return `missed  ${promise}${measured === undefined ? ' (not measured)' : ''}`;
 }

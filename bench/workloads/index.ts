@@ -1,6 +1,7 @@
 /** The workloads, in the order in which `bench list` shows them. A new one is entered here. */
 
 import type { Workload } from '../harness/registry.ts';
+import { createActorsWorkload } from './actors.ts';
 import { createMessagesWorkload } from './messages.ts';
 
-export const WORKLOADS: readonly Workload[] = [createMessagesWorkload()];
+export const WORKLOADS: readonly Workload[] = [createMessagesWorkload(), createActorsWorkload()];

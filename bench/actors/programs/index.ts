@@ -1,0 +1,27 @@
+/** The programs, in the order in which they run and are reported. A new one is entered here. */
+
+import type { Program } from '../program.ts';
+import { counting } from './counting.ts';
+import { genServerCall } from './gen-server-call.ts';
+import { idleMemory } from './idle-memory.ts';
+import { million } from './million.ts';
+import { pingPong } from './ping-pong.ts';
+import { skynet } from './skynet.ts';
+import { threadRing } from './thread-ring.ts';
+
+export const PROGRAMS: readonly Program[] = [
+  pingPong,
+  counting,
+  threadRing,
+  genServerCall,
+  million,
+  skynet,
+  idleMemory,
+];
+
+/** @throws {RangeError} for a name that no program has. */
+export function findProgram(name: unknown): Program {
+  const program = PROGRAMS.find((each) => each.name === name);
+  if (program === undefined) throw new RangeError(`"program" expected a name of a program, got ${String(name)}`);
+  return program;
+}
