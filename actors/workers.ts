@@ -49,7 +49,7 @@ export class Workers {
       count: assignment.config.workers,
       entry: new URL('./worker-main.js', import.meta.url),
       data: assignment,
-      onDeath: endAtOnce,
+      onFatal: endAtOnce,
       onMessage: (_worker, message) => workers.#receive(message as FromWorker),
     });
     workers.#pool = await Promise.race([started, refused]);

@@ -179,6 +179,8 @@ export interface Context {
  */
 export class BehaviorSlot {
   readonly name: string;
+  /** Under which the thread's pulse shows it; 0 until the first of its actors runs. */
+  number: number = 0;
   version: number;
   current: AnyBehavior;
   handleCall: AnyBehavior['handleCall'];

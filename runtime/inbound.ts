@@ -5,25 +5,43 @@
 
 import { answer } from './call.ts';
 import { CallEnvelope, type From, KIND } from './envelope.ts';
+import { RuntimeError } from './errors.ts';
 import type { Kernel } from './kernel.ts';
 import { withLink } from './links.ts';
 import { attachMonitor, Monitor } from './monitors.ts';
 import { formatPid, Pid } from './pid.ts';
 import type { Process } from './process.ts';
-import { formatRef, type Ref } from './ref.ts';
+import { formatRef, Ref } from './ref.ts';
 import { dropMonitor, forgetLink, reportDown, signalExit } from './relations.ts';
 import { deliver } from './routing.ts';
-import { PACKET, type Packet } from './transport.ts';
+import { type IncomingPacket, PACKET, type Packet } from './transport.ts';
 
 // A flooded mailbox drops very many messages; every so many get one line in the log.
 const DROPS_PER_REPORT = 10_000;
 
-/** Acts on one packet from another worker. */
-export function receivePacket(kernel: Kernel, packet: Packet): void {
+/**
+ * Acts on one packet from another worker.
+ *
+ * @throws {RuntimeError} RT_DECODE if it is not what its kind says.
+ */
+export function receivePacket(kernel: Kernel, kind: number, packet: IncomingPacket): void {
+  if (kind === PACKET.info || kind === PACKET.cast) return receiveMessage(kernel, kind, packet);
+  act(kernel, checkPacket([kind, ...packet.rest()]));
+}
+
+function receiveMessage(kernel: Kernel, kind: typeof KIND.info | typeof KIND.cast, packet: IncomingPacket): void {
+  const name = packet.address();
+  const process = name === null ? kernel.processes.find(packet.slot, packet.creation) : kernel.registry.whereis(name);
+  // For nobody: what it says need not be read.
+  if (process === undefined) return;
+  if (deliver(kernel, process, kind, packet.last()) === 'full') countDrop(kernel, process);
+}
+
+function act(kernel: Kernel, packet: Packet): void {
   switch (packet[0]) {
     case PACKET.info:
     case PACKET.cast:
-      return receiveMessage(kernel, packet[0], packet[1], packet[2]);
+      return;
     case PACKET.call:
       return receiveCall(kernel, packet[1], packet[2], packet[3]);
     case PACKET.reply:
@@ -43,16 +61,6 @@ export function receivePacket(kernel: Kernel, packet: Packet): void {
     case PACKET.down:
       return receiveDown(kernel, packet);
   }
-}
-
-function receiveMessage(
-  kernel: Kernel,
-  kind: typeof KIND.info | typeof KIND.cast,
-  to: Pid | string,
-  message: unknown,
-): void {
-  const process = find(kernel, to);
-  if (process !== undefined && deliver(kernel, process, kind, message) === 'full') countDrop(kernel, process);
 }
 
 function receiveCall(kernel: Kernel, to: Pid | string, request: unknown, from: From): void {
@@ -107,6 +115,38 @@ function receiveDown(kernel: Kernel, [, ref, pid, reason]: Extract<Packet, { 0: 
 
 function find(kernel: Kernel, to: Pid | string): Process | undefined {
   return to instanceof Pid ? kernel.processes.get(to) : kernel.registry.whereis(to);
+}
+
+type Check = (value: unknown) => boolean;
+
+const isPid: Check = (value) => value instanceof Pid;
+const isRef: Check = (value) => value instanceof Ref;
+const isTarget: Check = (value) => typeof value === 'string' || value instanceof Pid;
+const isAnything: Check = () => true;
+const isFrom: Check = (value) => isPid((value as From | undefined)?.pid) && isRef((value as From | undefined)?.ref);
+const isReason: Check = (value) => typeof value === 'string' || (typeof value === 'object' && value !== null);
+
+/** What the elements of a packet are, after its kind. */
+const FORMS: Readonly<Record<number, readonly Check[]>> = Object.freeze({
+  [PACKET.call]: [isTarget, isAnything, isFrom],
+  [PACKET.reply]: [isRef, isAnything],
+  [PACKET.refused]: [isRef, (value) => typeof value === 'string'],
+  [PACKET.exit]: [isPid, isPid, isReason, (value) => typeof value === 'boolean'],
+  [PACKET.link]: [isPid, isPid],
+  [PACKET.unlink]: [isPid, isPid],
+  [PACKET.monitor]: [isTarget, isRef, isPid],
+  [PACKET.demonitor]: [isRef],
+  [PACKET.down]: [isRef, isPid, isReason],
+});
+
+// The writer is this code on another thread; what it cannot have written would otherwise fail much later, in an actor.
+function checkPacket(packet: readonly [kind: number, ...elements: unknown[]]): Packet {
+  const form = FORMS[packet[0]];
+  const fits = form !== undefined && form.length === packet.length - 1;
+  if (!fits || !form.every((check, index) => check(packet[index + 1]))) {
+    throw new RuntimeError('RT_DECODE', `the packet is none of kind ${packet[0]}`);
+  }
+  return packet as unknown as Packet;
 }
 
 function countDrop(kernel: Kernel, process: Process): void {

@@ -83,4 +83,6 @@ export { formatRef, Ref, sameRef } from './ref.ts';
 export { systemClock, systemLoop, systemRandom } from './system-adapters.ts';
 export { decode, encode } from './codec.ts';
 export { type JoinedWorker, type JoinOptions, joinWorkers } from './worker/join.ts';
-export { startWorkers, type WorkerPool, type WorkersOptions } from './worker/pool.ts';
+export type { WorkerEvent } from './worker/control.ts';
+export { startWorkers, type WorkerDeath, type WorkerPool, type WorkersOptions } from './worker/pool.ts';
+export type { StuckReport } from './worker/watchdog.ts';

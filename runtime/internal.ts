@@ -8,5 +8,5 @@ export { KIND, type Kind } from './envelope.ts';
 export { Kernel } from './kernel.ts';
 export { Ring } from './ring.ts';
 export { PACKET, type Packet, type Transport } from './transport.ts';
-export { createMesh, type Mesh } from './worker/mesh.ts';
+export { createMesh, type Membership, type Mesh } from './worker/mesh.ts';
 export { createRingMemory, RingReader, RingWriter } from './worker/ring.ts';

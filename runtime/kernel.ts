@@ -10,6 +10,7 @@ import type { Clock, Logger, Loop, Random } from './contracts.ts';
 import type { Monitor } from './monitors.ts';
 import { Pid } from './pid.ts';
 import type { Process } from './process.ts';
+import { Pulse, PULSE_BYTES } from './pulse.ts';
 import { ProcessTable } from './process-table.ts';
 import { type Ref, RefSource, RefTable } from './ref.ts';
 import { Registry } from './registry.ts';
@@ -53,6 +54,8 @@ export class Kernel {
   /** Actors that the node itself started, in order of start. */
   readonly roots: Set<Process> = new Set();
   transport: Transport | null = null;
+  /** Shows which actor runs; read by nobody unless this is a thread of `startWorkers`. */
+  pulse: Pulse = new Pulse(new ArrayBuffer(PULSE_BYTES));
   stopping: boolean = false;
   /** Calls whose time has not begun to run; see `call.ts`. */
   readonly freshWaits: Wait[] = [];

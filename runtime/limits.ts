@@ -32,6 +32,13 @@ export const LIMITS: Readonly<{
   workerPacketBytesMax: number;
   workerStartMsMax: number;
   workerFlushBytes: number;
+  workerStuckMs: number;
+  workerStuckMsMin: number;
+  packetDepthMax: number;
+  shapeCountMax: number;
+  shapeNodeCountMax: number;
+  shapeKeyCountMax: number;
+  shapeBytesMax: number;
 }> = Object.freeze({
   /** Actors on one worker. V8 holds at most 2^24 entries in a Set, and a supervisor links to all its children. */
   processCountMax: 16_000_000,
@@ -88,9 +95,27 @@ export const LIMITS: Readonly<{
   workerFlushBytes: 32 * 1024,
   /** Milliseconds for a worker to say that it is ready: compiling, opening a store, binding a port. */
   workerStartMsMax: 30_000,
+  /**
+   * Milliseconds without a turn after which a worker counts as stuck. Sixty times the slice and far above a pause of the
+   * garbage collector; together with a restart it is less than a second.
+   */
+  workerStuckMs: 500,
+  /** The least that may be asked for: a look takes place five times within it, and a slice is 8 ms. */
+  workerStuckMsMin: 100,
+  /** Objects and arrays one within the other in a message between threads. Deeper is a cycle or a list in disguise. */
+  packetDepthMax: 512,
+  /** Shapes of objects that one thread tells another. A program has some hundred; more are keys used as data. */
+  shapeCountMax: 2_048,
+  /** Places in the tree of those shapes: what one thread remembers for each other one. */
+  shapeNodeCountMax: 16_384,
+  /** Keys of an object that gets a shape. */
+  shapeKeyCountMax: 64,
+  /** Bytes of all its keys together. */
+  shapeBytesMax: 2_048,
 });
 
 assert.ok(LIMITS.workerPacketBytesMax + 4 <= LIMITS.workerRingBytes, 'the largest packet must fit into an empty ring');
 assert.ok(LIMITS.workerPacketBytesMax <= LIMITS.workerOverflowBytesMax, 'the overflow must hold the largest packet');
+assert.ok(LIMITS.shapeCountMax < 2 ** 16, 'a shape is named in two bytes');
 assert.ok(LIMITS.callTimeoutMsMax <= LIMITS.timerDelayMsMax, 'a call waits on a timer');
 assert.ok(LIMITS.processCountMax < 2 ** 24, 'a Set of V8 holds fewer than 2^24 entries');

@@ -35,8 +35,8 @@ export class Monitor extends Ref {
   active: boolean = true;
   /** Whether a `Down` that waits in the mailbox is still to be handled. */
   wanted: boolean = true;
-  /** The worker that must be told when the monitor is taken back; null if its target lives here. */
-  abroad: { readonly worker: number } | null = null;
+  /** Its target on another worker, which must be told when the monitor is taken back; null if the target lives here. */
+  abroad: { readonly worker: number; readonly to: Pid | string } | null = null;
   previousWatched: Monitor | null = null;
   nextWatched: Monitor | null = null;
   previousWatcher: Monitor | null = null;

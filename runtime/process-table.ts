@@ -64,6 +64,12 @@ export class ProcessTable {
     return same ? process : undefined;
   }
 
+  /** As `get`, for a pid of this worker that is known by its two numbers. */
+  find(slot: number, creation: number): Process | undefined {
+    const process = this.#slots[slot];
+    return process !== undefined && process.creation === creation ? process : undefined;
+  }
+
   /** Every living actor. Actors that start meanwhile may be missed. */
   *all(): IterableIterator<Process> {
     for (const process of this.#slots) if (process !== undefined) yield process;

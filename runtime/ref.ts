@@ -111,6 +111,11 @@ export class RefTable<R extends Ref> {
     return true;
   }
 
+  /** All refs that are in it now, in no order. */
+  all(): R[] {
+    return this.#places.filter((ref) => ref !== null);
+  }
+
   /** Two that differ in the lower bits differ in more bits too, so nobody's place is taken twice. */
   #grow(): void {
     const capacity = this.#places.length * 2;

@@ -68,7 +68,7 @@ export function enterMonitor(kernel: Kernel, made: Monitor, to: Target, location
   if (made.waiter !== null || typeof location === 'number') kernel.expected.add(made);
   if (typeof location === 'number') {
     kernel.transport!.signal(location, [PACKET.monitor, remoteName(to), made, made.watcherPid]);
-    made.abroad = { worker: location };
+    made.abroad = { worker: location, to: remoteName(to) };
   } else if (typeof location === 'string') {
     reportDown(kernel, made, pidOf(kernel, to), location);
   }

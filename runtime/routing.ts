@@ -11,7 +11,6 @@ import { offer, push } from './mailbox.ts';
 import { overflow } from './overflow.ts';
 import { Pid } from './pid.ts';
 import { FLAG, Process } from './process.ts';
-import { PACKET, type Packet } from './transport.ts';
 
 /** What `locate` finds: an actor of this worker, the number of another worker, or why neither. */
 export type Location = Process | number | 'noproc' | 'noconnection';
@@ -44,9 +43,7 @@ export function route(
   const location = locate(kernel, to);
   if (typeof location === 'object') return deliver(kernel, location, kind, message);
   if (typeof location === 'string') return location;
-  const packet: Packet =
-    kind === KIND.cast ? [PACKET.cast, remoteName(to), message] : [PACKET.info, remoteName(to), message];
-  return kernel.transport!.send(location, packet);
+  return kernel.transport!.message(location, kind, remoteName(to), message);
 }
 
 /** Puts a message that may be refused into the mailbox of a living actor here. */

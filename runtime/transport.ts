@@ -38,7 +38,7 @@ export const PACKET: Readonly<{
   down: 11,
 });
 
-/** Tuples, because they are written for each message. `to` is a name if the sender addressed one. */
+/** Tuples, as they are written: one value after the other. `to` is a name if the sender addressed one. */
 export type Packet =
   | readonly [type: typeof PACKET.info, to: Pid | string, message: unknown]
   | readonly [type: typeof PACKET.cast, to: Pid | string, message: unknown]
@@ -55,8 +55,32 @@ export type Packet =
 export interface Transport {
   /** Whether `worker` is joined to this one. */
   reaches(worker: number): boolean;
-  /** Sends what may be refused: `full`, `unencodable`, `too_large`. The packet is encoded before this returns. */
+  /** Sends an info message or a cast: as `send`, without a packet in between, because there are so many. */
+  message(
+    worker: number,
+    kind: typeof PACKET.info | typeof PACKET.cast,
+    to: Pid | string,
+    message: unknown,
+  ): SendResult;
+  /**
+   * Sends what may be refused: `full`, `unencodable`, `too_large`, `noconnection`. The packet is encoded before this
+   * returns.
+   */
   send(worker: number, packet: Packet): SendResult;
-  /** Sends what must arrive. A reason that cannot be encoded is replaced by one that says so. */
+  /**
+   * Sends what must arrive, if that worker lives. A reason that cannot be encoded is replaced by one that says so.
+   */
   signal(worker: number, packet: Packet): void;
+}
+
+/** A packet that has arrived, read in the order of its elements after the kind. Each throws RT_DECODE. */
+export interface IncomingPacket {
+  /** The next element as whom the packet is for: a name, or null for the pid that `slot` and `creation` then name. */
+  address(): string | null;
+  readonly slot: number;
+  readonly creation: number;
+  /** The last element. */
+  last(): unknown;
+  /** All elements that are left. */
+  rest(): unknown[];
 }

@@ -26,6 +26,7 @@ import { runInit } from './spawn.ts';
 
 /** Runs `process` until it waits, ends, or has used its budget. Never throws. */
 export function runTurn(kernel: Kernel, process: Process): void {
+  kernel.pulse.enter(process);
   if ((process.flags & UNUSUAL) !== 0 && !prepareTurn(kernel, process)) return;
   if (process.behavior.version !== process.version && !changeCode(kernel, process)) return;
   runMessages(kernel, process);
@@ -45,6 +46,7 @@ function prepareTurn(kernel: Kernel, process: Process): boolean {
 /** Runs `handleTurnEnd`, or puts it off until the open handler of a suspended actor is done. Never throws. */
 export function runTurnEnd(kernel: Kernel, process: Process): void {
   if ((process.flags & (FLAG.dead | FLAG.exiting)) !== 0) return;
+  kernel.pulse.enter(process);
   if ((process.flags & FLAG.suspended) !== 0) {
     process.flags |= FLAG.turnEndLate;
     return;

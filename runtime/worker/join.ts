@@ -9,8 +9,9 @@ import { parentPort, workerData } from 'node:worker_threads';
 
 import type { Clock, Logger, Loop, Random } from '../contracts.ts';
 import { createNode, type RuntimeNode } from '../node.ts';
+import { Pulse } from '../pulse.ts';
 import { systemClock, systemLoop, systemRandom } from '../system-adapters.ts';
-import type { ToMain, ToWorker, WorkerStart } from './control.ts';
+import type { ToMain, ToWorker, WorkerEvent, WorkerStart } from './control.ts';
 import { RingTransport } from './transport.ts';
 
 export interface JoinOptions {
@@ -36,6 +37,13 @@ export interface JoinedWorker {
   post(message: unknown): void;
   /** Takes messages from the pool's `post`. */
   onMessage(callback: (message: unknown) => void): void;
+  /**
+   * Calls `listener` when another worker has ended, after the actors here were told, and when one is back and can be
+   * reached. Returns its removal.
+   *
+   * Source: net_kernel:monitor_nodes/1. Differs: the main thread is not told of, since nothing outlives it.
+   */
+  watch(listener: (event: WorkerEvent) => void): () => void;
   /** Runs `callback` when the pool stops, before the actors are ended: the place to close a listening socket. */
   onStop(callback: () => void | Promise<void>): void;
 }
@@ -53,8 +61,11 @@ export function joinWorkers(options: JoinOptions): JoinedWorker {
     loop,
     log: log(start.worker, start.data),
   });
-  new RingTransport(node.kernel, start.mesh);
-  return new Member(node, start, parentPort);
+  node.kernel.pulse = new Pulse(start.pulse);
+  const transport = new RingTransport(node.kernel, start.membership);
+  node.kernel.scheduler.onTurnStart(() => node.kernel.pulse.beat());
+  node.kernel.scheduler.onTurnEnd(() => node.kernel.pulse.beat());
+  return new Member(node, start, transport, parentPort);
 }
 
 class Member implements JoinedWorker {
@@ -62,18 +73,22 @@ class Member implements JoinedWorker {
   readonly worker: number;
   readonly workerCount: number;
   readonly data: unknown;
+  readonly #transport: RingTransport;
   readonly #port: NonNullable<typeof parentPort>;
+  readonly #listeners: Set<(event: WorkerEvent) => void> = new Set();
   readonly #stopCallbacks: (() => void | Promise<void>)[] = [];
   readonly #messageCallbacks: ((message: unknown) => void)[] = [];
 
-  constructor(node: RuntimeNode, start: WorkerStart, port: NonNullable<typeof parentPort>) {
+  constructor(node: RuntimeNode, start: WorkerStart, transport: RingTransport, port: NonNullable<typeof parentPort>) {
     this.node = node;
     this.worker = start.worker;
-    this.workerCount = start.mesh.threadCount - 1;
+    this.workerCount = start.workerCount;
     this.data = start.data;
+    this.#transport = transport;
     this.#port = port;
     // The listener also keeps the thread alive, which sleeping on a bell does not.
     port.on('message', (control: ToWorker) => this.#receive(control));
+    this.#tell({ type: 'joined' });
   }
 
   ready(): void {
@@ -88,13 +103,33 @@ class Member implements JoinedWorker {
     this.#messageCallbacks.push(callback);
   }
 
+  watch(listener: (event: WorkerEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
   onStop(callback: () => void | Promise<void>): void {
     this.#stopCallbacks.push(callback);
   }
 
   #receive(control: ToWorker): void {
-    if (control.type === 'stop') void this.#stop(control.allowanceMs);
-    else for (const callback of this.#messageCallbacks) callback(control.message);
+    switch (control.type) {
+      case 'message':
+        for (const callback of this.#messageCallbacks) callback(control.message);
+        return;
+      case 'peer_up':
+        this.#transport.connect(control.worker, control.rings);
+        return this.#emit({ type: 'up', worker: control.worker });
+      case 'peer_down':
+        this.#transport.disconnect(control.worker);
+        return this.#emit({ type: 'down', worker: control.worker });
+      case 'stop':
+        return void this.#stop(control.allowanceMs);
+    }
+  }
+
+  #emit(event: WorkerEvent): void {
+    for (const listener of this.#listeners) listener(event);
   }
 
   async #stop(allowanceMs: number): Promise<void> {

@@ -1,5 +1,5 @@
 /**
- * The shared memory of one node: a ring from every thread to every other, and a doorbell for each.
+ * The shared memory of one node: a ring from every thread to every other, and a doorbell for each thread.
  *
  * Threads are numbered as in pids: 0 is main, workers count from 1. A doorbell is one flag, `1` while its thread sleeps;
  * whoever has something for a sleeping thread clears the flag and wakes it, and nobody pays for waking a thread that is
@@ -10,29 +10,70 @@
 import { LIMITS } from '../limits.ts';
 import { createRingMemory } from './ring.ts';
 
-/** Plain data with shared memory in it: what the main thread gives each worker at its start. */
-export interface Mesh {
-  /** Threads, main included. */
-  readonly threadCount: number;
-  /** The ring from thread `a` to thread `b` is at `a * threadCount + b`; none from a thread to itself. */
-  readonly rings: readonly (SharedArrayBuffer | null)[];
+/** The two rings between a thread and one other, as that thread sees them. */
+export interface RingPair {
+  readonly outgoing: SharedArrayBuffer;
+  readonly incoming: SharedArrayBuffer;
+}
+
+/** What one thread gets of the mesh: plain data with shared memory in it. */
+export interface Membership {
+  readonly ringBytes: number;
+  /** By thread; null for itself and for threads that are not there. */
+  readonly rings: readonly (RingPair | null)[];
   readonly bells: SharedArrayBuffer;
 }
 
-/** @param workerCount - 1 to LIMITS.workerCountMax. */
-export function createMesh(workerCount: number, ringBytes: number = LIMITS.workerRingBytes): Mesh {
-  const threadCount = workerCount + 1;
-  const rings: (SharedArrayBuffer | null)[] = [];
-  for (let source = 0; source < threadCount; source += 1) {
-    for (let target = 0; target < threadCount; target += 1) {
-      rings.push(source === target ? null : createRingMemory(ringBytes));
+/** All rings of a node, in the hands of the main thread, which adds and removes threads while the others run. */
+export class Mesh {
+  readonly #ringBytes: number;
+  /** The pair of thread `a` with thread `b`; null if one of them is not there. */
+  readonly #pairs: (RingPair | null)[][];
+  readonly #present: Set<number> = new Set();
+  readonly #bells: SharedArrayBuffer;
+
+  /** @param threadCount - Main included; none is there yet. */
+  constructor(threadCount: number, ringBytes: number = LIMITS.workerRingBytes) {
+    this.#ringBytes = ringBytes;
+    this.#pairs = Array.from({ length: threadCount }, () => new Array<RingPair | null>(threadCount).fill(null));
+    this.#bells = new SharedArrayBuffer(threadCount * BELL_STRIDE * 4);
+  }
+
+  /** Adds a thread, with new rings to all that are there: those of an earlier life may hold anything. */
+  add(thread: number): void {
+    for (const other of this.#present) {
+      const there = createRingMemory(this.#ringBytes);
+      const back = createRingMemory(this.#ringBytes);
+      this.#pairs[thread]![other] = { outgoing: there, incoming: back };
+      this.#pairs[other]![thread] = { outgoing: back, incoming: there };
+    }
+    this.#present.add(thread);
+  }
+
+  /** Removes a thread that has ended. */
+  remove(thread: number): void {
+    this.#present.delete(thread);
+    for (const other of this.#pairs.keys()) {
+      this.#pairs[thread]![other] = null;
+      this.#pairs[other]![thread] = null;
     }
   }
-  return { threadCount, rings, bells: new SharedArrayBuffer(threadCount * BELL_STRIDE * 4) };
+
+  membership(thread: number): Membership {
+    return { ringBytes: this.#ringBytes, rings: [...this.#pairs[thread]!], bells: this.#bells };
+  }
+
+  /** The rings of `thread` to `other`; null if one of them is not there. */
+  pair(thread: number, other: number): RingPair | null {
+    return this.#pairs[thread]![other]!;
+  }
 }
 
-export function ringMemory(mesh: Mesh, source: number, target: number): SharedArrayBuffer {
-  return mesh.rings[source * mesh.threadCount + target]!;
+/** A mesh of the main thread and `workerCount` workers, all of them there. */
+export function createMesh(workerCount: number, ringBytes?: number): Mesh {
+  const mesh = new Mesh(workerCount + 1, ringBytes);
+  for (let thread = 0; thread <= workerCount; thread += 1) mesh.add(thread);
+  return mesh;
 }
 
 // Flags lie a cache line apart.

@@ -1,5 +1,5 @@
 /**
- * What waits on its sender's side for one ring: packets in order, in one growing buffer.
+ * What waits on its sender's side for one ring: packets in order, in one growing buffer that they are written into.
  */
 
 import { PACKET_HEADER_BYTES, type RingWriter } from './ring.ts';
@@ -22,12 +22,39 @@ export class Outbox {
     return this.#end - this.#start;
   }
 
-  /** @param packet - Borrowed: copied before this returns. */
-  append(packet: Uint8Array): void {
-    this.#reserve(packet.length + PACKET_HEADER_BYTES);
-    this.#bytes.writeUInt32LE(packet.length, this.#end);
-    this.#bytes.set(packet, this.#end + PACKET_HEADER_BYTES);
-    this.#end += packet.length + PACKET_HEADER_BYTES;
+  /** Where packets are written: the next one from `at` on. Both hold until the next `reserve`, `commit` or `flush`. */
+  get bytes(): Buffer {
+    return this.#bytes;
+  }
+  get at(): number {
+    return this.#end + PACKET_HEADER_BYTES;
+  }
+
+  /** Takes what was written from `at` to `end` as a packet. */
+  commit(end: number): void {
+    const length = end - this.#end - PACKET_HEADER_BYTES;
+    const bytes = this.#bytes;
+    const at = this.#end;
+    bytes[at] = length;
+    bytes[at + 1] = length >>> 8;
+    bytes[at + 2] = length >>> 16;
+    bytes[at + 3] = length >>> 24;
+    this.#end = end;
+  }
+
+  /** Makes room for a packet of `bytes`. */
+  reserve(bytes: number): void {
+    const packet = bytes + PACKET_HEADER_BYTES;
+    if (this.#end + packet <= this.#bytes.length) return;
+    const pending = this.#bytes.subarray(this.#start, this.#end);
+    const needed = pending.length + packet;
+    // Moving the rest to the front is enough if that frees half; otherwise each packet would move everything again.
+    const target =
+      needed * 2 <= this.#bytes.length ? this.#bytes : Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(needed * 2)));
+    target.set(pending, 0);
+    this.#bytes = target;
+    this.#end = pending.length;
+    this.#start = 0;
   }
 
   /** Moves as many whole packets as fit into the ring. Returns whether any moved. */
@@ -59,19 +86,6 @@ export class Outbox {
       if (next - this.#start > bytesMax) return at - this.#start;
       at = next;
     }
-  }
-
-  #reserve(bytes: number): void {
-    if (this.#end + bytes <= this.#bytes.length) return;
-    const pending = this.#bytes.subarray(this.#start, this.#end);
-    const needed = pending.length + bytes;
-    // Moving the rest to the front is enough if that frees half; otherwise each append would move everything again.
-    const target =
-      needed * 2 <= this.#bytes.length ? this.#bytes : Buffer.allocUnsafeSlow(2 ** Math.ceil(Math.log2(needed * 2)));
-    target.set(pending, 0);
-    this.#bytes = target;
-    this.#end = pending.length;
-    this.#start = 0;
   }
 
   #reset(): void {

@@ -226,13 +226,13 @@ t.test('the last packets of a burst through a small ring never stay behind', asy
 
 t.test('a worker that throws outside of an actor is a dead worker, reported once', async (t) => {
   let dead: number | undefined;
-  const { node, pool, logged } = await startMesh({ onDeath: (worker) => (dead = worker) });
+  const { node, pool, logged } = await startMesh({ onFatal: ({ worker }) => (dead = worker) });
   pool.post(2, 'throw');
   await until(async () => dead !== undefined);
   t.equal(dead, 2);
   const reports = logged.filter(({ event }) => event === 'worker_died');
   t.equal(reports.length, 1);
-  t.match(reports[0]?.fields['cause'], /thrown outside of an actor/);
+  t.match(reports[0]?.fields, { cause: 'error', error: /thrown outside of an actor/ });
   await pool.stop(1_000);
   await node.stop();
 });
@@ -249,7 +249,7 @@ t.test('by default the process of a dead worker ends with status 1, after one re
 t.test('a worker whose entry fails fails the start', async (t) => {
   const { node } = setUp();
   const starting = startWorkers({ node, count: 2, entry: ENTRY, data: 'fail' });
-  await t.rejects(starting, { code: 'RT_WORKER_START', detail: /failed on purpose/ });
+  await t.rejects(starting, { code: 'RT_WORKER_START', detail: { error: { message: 'failed on purpose' } } });
   await node.stop();
 });
 

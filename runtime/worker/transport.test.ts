@@ -28,7 +28,7 @@ function createMembers(count: number): Member[] {
   const mesh = createMesh(count - 1, RING_BYTES);
   return Array.from({ length: count }, (_, worker) => {
     const test = createTestNode({ name: 'mesh', worker, seed: worker });
-    new RingTransport(test.node.kernel, mesh);
+    new RingTransport(test.node.kernel, mesh.membership(worker));
     const seen: unknown[] = [];
     test.node.spawn(recorder, seen, { name: 'recorder', mailboxMax: Infinity });
     return { ...test, seen };

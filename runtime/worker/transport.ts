@@ -4,103 +4,140 @@
  * A packet is encoded when it is sent and gathered with the others for the same thread; at the end of the scheduler's
  * turn each gathering is published with one store, and its thread is woken if it sleeps. What does not fit into a ring
  * waits here, up to a bound, in order; then a send returns `full`. Signals are never refused: their number is bounded by
- * the links and monitors that exist.
+ * the links and monitors that exist. Other threads come and go while this one runs: `connect`, `disconnect`.
  */
 
-import { decode, encode } from '../codec.ts';
 import type { SendResult } from '../envelope.ts';
 import { receivePacket } from '../inbound.ts';
 import type { Kernel } from '../kernel.ts';
 import { LIMITS } from '../limits.ts';
+import { loseWorker } from '../noconnection.ts';
+import type { Pid } from '../pid.ts';
 import { PACKET, type Packet, type Transport } from '../transport.ts';
-import { Bells, type Mesh, ringMemory } from './mesh.ts';
-import { Outbox } from './outbox.ts';
-import { PACKET_HEADER_BYTES, RingReader, RingWriter } from './ring.ts';
+import { DEFINE_SHAPE } from './format.ts';
+import { Bells, type Membership, type RingPair } from './mesh.ts';
+import { Peer } from './peer.ts';
+import { PACKET_HEADER_BYTES } from './ring.ts';
 
 export class RingTransport implements Transport {
   readonly #kernel: Kernel;
-  readonly #outboxes: (Outbox | null)[] = [];
-  readonly #readers: (RingReader | null)[] = [];
+  /** By thread number; null for this thread and for those that are not there. */
+  readonly #peers: (Peer | null)[] = [];
   readonly #bells: Bells;
-  readonly #scratch: Uint8Array;
-  readonly #view: DataView;
-  readonly #packetBytesMax: number;
+  readonly #scratch: Buffer;
 
   /** Joins `kernel` to the mesh; from here on its turns receive, send and sleep. */
-  constructor(kernel: Kernel, mesh: Mesh) {
+  constructor(kernel: Kernel, membership: Membership) {
     this.#kernel = kernel;
-    this.#bells = new Bells(mesh.bells, kernel.worker, () => kernel.scheduler.wake());
-    for (let thread = 0; thread < mesh.threadCount; thread += 1) {
-      const other = thread !== kernel.worker;
-      this.#outboxes.push(other ? new Outbox(new RingWriter(ringMemory(mesh, kernel.worker, thread))) : null);
-      this.#readers.push(other ? new RingReader(ringMemory(mesh, thread, kernel.worker)) : null);
-    }
-    const capacityBytes = this.#readers.find((reader) => reader !== null)!.capacityBytes;
-    this.#packetBytesMax = Math.min(LIMITS.workerPacketBytesMax, capacityBytes - PACKET_HEADER_BYTES);
-    this.#scratch = Buffer.allocUnsafeSlow(capacityBytes);
-    this.#view = new DataView(this.#scratch.buffer);
+    this.#bells = new Bells(membership.bells, kernel.worker, () => kernel.scheduler.wake());
+    this.#scratch = Buffer.allocUnsafeSlow(membership.ringBytes);
     kernel.transport = this;
     kernel.scheduler.onTurnStart(() => this.#receive());
     kernel.scheduler.onTurnEnd(() => this.#flush());
     kernel.scheduler.onIdle(() => this.#sleep());
+    for (const [thread, rings] of membership.rings.entries()) {
+      this.#peers.push(null);
+      if (rings !== null) this.connect(thread, rings);
+    }
     kernel.scheduler.wake();
   }
 
+  /** Joins `thread`, which has just begun a life. What it has sent before is received now. */
+  connect(thread: number, rings: RingPair): void {
+    this.#peers[thread] = new Peer(this.#kernel.name, rings.outgoing, rings.incoming);
+    this.#kernel.scheduler.wake();
+  }
+
+  /**
+   * Parts from `thread`, which has ended: receives what it still published, and then tells everybody here who is
+   * concerned. What waits for it is dropped.
+   */
+  disconnect(thread: number): void {
+    const peer = this.#peers[thread];
+    if (peer == null) return;
+    this.#receiveFrom(peer, thread);
+    this.#peers[thread] = null;
+    loseWorker(this.#kernel, thread);
+  }
+
+  /** Makes `thread` take a turn if it sleeps. */
+  wake(thread: number): void {
+    this.#bells.ring(thread);
+  }
+
   reaches(worker: number): boolean {
-    return this.#outboxes[worker] != null;
+    return this.#peers[worker] != null;
+  }
+
+  message(
+    worker: number,
+    kind: typeof PACKET.info | typeof PACKET.cast,
+    to: Pid | string,
+    message: unknown,
+  ): SendResult {
+    const peer = this.#peers[worker];
+    if (peer == null) return 'noconnection';
+    const result = peer.appendMessage(kind, to, message);
+    if (result === 'ok') this.#appended(peer, worker);
+    return result;
   }
 
   send(worker: number, packet: Packet): SendResult {
-    const outbox = this.#outboxes[worker]!;
-    if (outbox.pendingBytes >= LIMITS.workerOverflowBytesMax) return 'full';
-    const bytes = tryEncode(packet);
-    if (bytes === undefined) return 'unencodable';
-    if (bytes.length > this.#packetBytesMax) return 'too_large';
-    this.#append(worker, outbox, bytes);
-    return 'ok';
+    const peer = this.#peers[worker];
+    if (peer == null) return 'noconnection';
+    const result = peer.append(packet, true);
+    if (result === 'ok') this.#appended(peer, worker);
+    return result;
   }
 
   signal(worker: number, packet: Packet): void {
-    const outbox = this.#outboxes[worker];
-    if (outbox == null) return;
-    const bytes = tryEncode(packet);
-    const fits = bytes !== undefined && bytes.length <= this.#packetBytesMax;
-    this.#append(worker, outbox, fits ? bytes : encode(withoutReason(packet)));
+    const peer = this.#peers[worker];
+    if (peer == null) return;
+    if (peer.append(packet, false) !== 'ok') peer.append(withoutReason(packet), false);
+    this.#appended(peer, worker);
   }
 
-  #append(worker: number, outbox: Outbox, bytes: Uint8Array): void {
-    outbox.append(bytes);
-    if (!this.#kernel.scheduler.running) this.#kernel.scheduler.wake();
-    if (outbox.pendingBytes >= LIMITS.workerFlushBytes && outbox.flush()) this.#bells.ring(worker);
+  #appended(peer: Peer, worker: number): void {
+    const { scheduler } = this.#kernel;
+    if (!scheduler.running) scheduler.wake();
+    if (peer.outbox.pendingBytes >= LIMITS.workerFlushBytes && peer.outbox.flush()) this.#bells.ring(worker);
   }
 
   #receive(): void {
     this.#bells.awake();
-    for (const [thread, reader] of this.#readers.entries()) {
-      if (reader === null) continue;
-      const bytes = reader.take(this.#scratch);
-      if (bytes === 0) continue;
-      if (reader.writerWaits()) this.#bells.ring(thread);
-      this.#dispatch(bytes, thread);
+    for (let thread = 0; thread < this.#peers.length; thread += 1) {
+      const peer = this.#peers[thread];
+      if (peer != null) this.#receiveFrom(peer, thread);
     }
   }
 
-  #dispatch(bytes: number, thread: number): void {
+  #receiveFrom(peer: Peer, thread: number): void {
+    const bytes = peer.reader.take(this.#scratch);
+    if (bytes === 0) return;
+    if (peer.reader.writerWaits()) this.#bells.ring(thread);
+    this.#dispatch(peer, bytes, thread);
+  }
+
+  #dispatch(peer: Peer, bytes: number, thread: number): void {
     for (let at = 0; at < bytes;) {
       const start = at + PACKET_HEADER_BYTES;
-      at = start + this.#view.getUint32(at, true);
+      at = start + this.#scratch.readUInt32LE(at);
       try {
-        receivePacket(this.#kernel, decode(this.#scratch, start, at) as Packet);
+        // Written by our own encoder, so a refusal is a bug; but not one worth the other packets.
+        if (at > bytes) throw new RangeError('a packet is longer than what was published');
+        const kind = peer.decoder.open(this.#scratch, start, at);
+        if (kind === DEFINE_SHAPE) peer.decoder.define();
+        else receivePacket(this.#kernel, kind, peer.decoder);
       } catch (thrown) {
-        // Written by our own encoder: a bug, but not one worth the other packets.
         this.#kernel.log.error('packet_refused', { from: thread, error: (thrown as Error).message });
       }
     }
   }
 
   #flush(): void {
-    for (const [thread, outbox] of this.#outboxes.entries()) {
-      if (outbox !== null && outbox.pendingBytes > 0 && outbox.flush()) this.#bells.ring(thread);
+    for (let thread = 0; thread < this.#peers.length; thread += 1) {
+      const peer = this.#peers[thread];
+      if (peer != null && peer.outbox.pendingBytes > 0 && peer.outbox.flush()) this.#bells.ring(thread);
     }
   }
 
@@ -109,20 +146,12 @@ export class RingTransport implements Transport {
     // Whoever acted before the announcement did not ring: a reader that made room (and a hook that ran after ours at
     // the end of the turn may have sent something), or a writer that published.
     this.#flush();
-    if (this.#readers.some((reader) => reader !== null && reader.availableBytes() > 0)) {
+    if (this.#peers.some((peer) => peer != null && peer.reader.availableBytes() > 0)) {
       this.#bells.awake();
       this.#kernel.scheduler.wake();
     } else {
       this.#bells.sleep();
     }
-  }
-}
-
-function tryEncode(packet: Packet): Uint8Array | undefined {
-  try {
-    return encode(packet);
-  } catch {
-    return undefined;
   }
 }
 
