@@ -43,6 +43,25 @@ export {
 } from './device-list.ts';
 export { isSignalError, SIGNAL_ERRORS, type ErrorEntry, type SignalError, type SignalErrorCode } from './errors.ts';
 export {
+  decodeLedger,
+  defaultGroupPolicy,
+  encodeLedger,
+  noteLoss,
+  planGroupMessage,
+  type DistributionLedger,
+  type GroupPlan,
+  type GroupPolicy,
+  type GroupSituation,
+  type RotationReason,
+} from './group-distribution.ts';
+export {
+  dispatchToGroup,
+  type GroupDispatch,
+  type GroupSending,
+  type GroupTask,
+  type PairwiseCipher,
+} from './group-sender.ts';
+export {
   acceptDistribution,
   createSenderKey,
   decryptFromGroup,
