@@ -11,6 +11,7 @@
 
 import { isPhone } from '../protocol/wire/index.ts';
 import { confirmRequest, loadAccount, makeKeys, putAccount } from './account.ts';
+import type { Composer } from './composer.ts';
 import { Connection } from './connection-driver.ts';
 import type { ConnectionState } from './connection.ts';
 import { Engine } from './engine.ts';
@@ -24,7 +25,7 @@ import type { HistoryRange } from './history.ts';
 import { Journal } from './journal.ts';
 import type { PeerRecord } from './layout.ts';
 import { LIMITS } from './limits.ts';
-import type { HistoryItem, ReceivedMessage, SentMessage } from './messages.ts';
+import type { HistoryItem, MessageBody, OutgoingMessage, ReceivedMessage, SentMessage } from './messages.ts';
 import { Reader } from './reader.ts';
 import { askBeforeLogin, codeRequest } from './registration.ts';
 import { retireDevice } from './renewal.ts';
@@ -186,33 +187,73 @@ export class Client {
   }
 
   /**
-   * Sends a text: resolves at the server's durable acknowledgement, the first check mark.
+   * Sends a message: resolves at the server's durable acknowledgement, the first check mark.
    *
    * @throws {ClientError} As `enqueue`; the server's code when it refuses the message for good; CLI_CLOSED when the client is
    * closed before: the message is then still in the outbox, and a client on the same store sends it.
    */
-  async send(to: string, text: string): Promise<SentMessage> {
-    const message = await this.enqueue(to, text);
-    await message.sent;
-    return message;
+  async send(to: string, message: OutgoingMessage): Promise<SentMessage> {
+    const entry = await this.enqueue(to, message);
+    await entry.sent;
+    return entry;
   }
 
   /**
-   * Puts a text into the outbox: resolves when it is durable here, also without a connection. Messages to one person leave
+   * Puts a message into the outbox: resolves when it is durable here, also without a connection. Messages to one person leave
    * in the order of these calls.
    *
    * @param to - A phone number, or a user id. A number never met before has to be looked up, which waits for a connection.
-   * @param text - At most `LIMITS.textBytesMax` bytes of UTF-8.
+   * @param message - A text of at most `LIMITS.textBytesMax` bytes of UTF-8, or a file's reference (`Attachment`).
    * @throws {ClientError} CLI_NOT_REGISTERED; CLI_PHONE_INVALID; CLI_PEER_UNKNOWN; CLI_PEER_SELF; CLI_TEXT_TOO_LONG;
    * CLI_OUTBOX_FULL; CLI_STORE_FAILED; CLI_CLOSED.
    */
-  async enqueue(to: string, text: string): Promise<SentMessage> {
-    const engine = this.#requireEngine();
-    if (new TextEncoder().encode(text).length > LIMITS.textBytesMax) throw new ClientError('CLI_TEXT_TOO_LONG');
-    if (engine.waitingCount >= LIMITS.outboxCountMax) throw new ClientError('CLI_OUTBOX_FULL');
-    const user = await engine.directory.resolve(to);
-    this.#assertOpen();
-    return engine.conversation(user).enqueue(text);
+  async enqueue(to: string, message: OutgoingMessage): Promise<SentMessage> {
+    const content = this.#requireEngine().composer.draft(message);
+    return this.#compose(to, (composer, user) => composer.send(user, content));
+  }
+
+  /**
+   * Answers a message. Resolves as `enqueue`; like it also the five below.
+   *
+   * @param peer - Whose conversation: a phone number or a user id.
+   * @param id - The message's `id`, of either direction.
+   * @throws {ClientError} As `enqueue`; CLI_MESSAGE_UNKNOWN.
+   */
+  reply(peer: string, id: string, text: string): Promise<SentMessage> {
+    return this.#compose(peer, (composer, user) => composer.reply(user, id, text));
+  }
+
+  /** Reacts to a message; an empty `emoji` takes the reaction back. @throws {ClientError} As `reply`; CLI_MESSAGE_FIXED. */
+  react(peer: string, id: string, emoji: string): Promise<SentMessage> {
+    return this.#compose(peer, (composer, user) => composer.react(user, id, emoji));
+  }
+
+  /** Changes the text of an own message, for `LIMITS.editWindowMs`. @throws {ClientError} As `reply`; CLI_MESSAGE_FIXED. */
+  edit(peer: string, id: string, text: string): Promise<SentMessage> {
+    return this.#compose(peer, (composer, user) => composer.edit(user, id, text));
+  }
+
+  /**
+   * Deletes an own message at both ends, for `LIMITS.deleteWindowMs`. Nobody can take back what was seen.
+   *
+   * @throws {ClientError} As `reply`; CLI_MESSAGE_FIXED.
+   */
+  deleteForEveryone(peer: string, id: string): Promise<SentMessage> {
+    return this.#compose(peer, (composer, user) => composer.delete(user, id));
+  }
+
+  /** Has both ends forget messages from now on, `seconds` after storing them; 0: no longer. @throws As `enqueue`. */
+  setTimer(peer: string, seconds: number): Promise<SentMessage> {
+    return this.#compose(peer, (composer, user) => composer.setTimer(user, seconds));
+  }
+
+  /**
+   * Gives out a message of kind `view-once`, once; the sender is told.
+   *
+   * @throws {ClientError} CLI_MESSAGE_UNKNOWN where there is nothing to view any more; CLI_STORE_FAILED.
+   */
+  view(peer: string, id: string): Promise<MessageBody> {
+    return this.#compose(peer, (composer, user) => composer.view(user, id));
   }
 
   /**
@@ -279,6 +320,14 @@ export class Client {
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
+  }
+
+  async #compose<Result>(to: string, work: (composer: Composer, user: string) => Promise<Result>): Promise<Result> {
+    const engine = this.#requireEngine();
+    if (engine.waitingCount >= LIMITS.outboxCountMax) throw new ClientError('CLI_OUTBOX_FULL');
+    const user = await engine.directory.resolve(to);
+    this.#assertOpen();
+    return work(engine.composer, user);
   }
 
   async #close(): Promise<void> {

@@ -1,61 +1,94 @@
 /**
- * The content of messages: vectors, every prefix, padding.
+ * The content of messages: vectors of every kind and version, every prefix, padding.
  */
 
 import t from 'tap';
 import { decodeContent, encodeContent } from './content.ts';
-import type { TextContent } from './content.ts';
+import type { Content } from './content.ts';
 import { LIMITS } from './limits.ts';
 import { SeededRandom } from './testing/seeded-random.ts';
+import { bytesOf, contentOf } from './testing/contents.ts';
 import vectors from './testing/content-vectors.json' with { type: 'json' };
 
-function bytes(hex: string): Uint8Array {
-  return new Uint8Array(Buffer.from(hex.replaceAll(' ', ''), 'hex'));
-}
+const TEXT = { phone: '+4915100000001', sentAt: 1_700_000_000_000, timerSeconds: 0, isViewOnce: false };
 
 function padded(hex: string): Uint8Array {
-  return Uint8Array.of(...bytes(hex), 0x80, 0, 0);
+  return Uint8Array.of(...bytesOf(hex), 0x80, 0, 0);
 }
 
-t.test('text content is what the vectors say, both ways', async (t) => {
-  for (const { content, hex } of vectors.text) {
-    const encoded = encodeContent(content as TextContent);
-    const record = bytes(hex);
-    t.same(encoded.subarray(0, record.length), record);
-    t.equal(encoded.length % LIMITS.contentBlockBytes, 0);
+function encodeText(text: string): Uint8Array | undefined {
+  return encodeContent({ ...TEXT, id: 1, body: { kind: 'text', text } });
+}
+
+t.test('every kind of content is what the vectors say, both ways', async (t) => {
+  const kinds = new Set<string>();
+  for (const { content: notation, hex } of vectors.contents) {
+    const content = contentOf(notation) as Content;
+    const encoded = encodeContent(content)!;
+    const record = bytesOf(hex);
+    t.same(encoded.subarray(0, record.length), record, content.body.kind);
+    t.ok(LIMITS.contentBucketsBytes.some((bytes) => bytes === encoded.length));
     t.same(decodeContent(encoded), content);
     t.same(decodeContent(padded(hex)), content, 'any amount of padding is read');
+    kinds.add(content.body.kind);
   }
+  t.equal(kinds.size, 10);
+});
+
+t.test('what earlier versions wrote is still read', async (t) => {
+  for (const { content, hex } of vectors.version1) t.same(decodeContent(padded(hex)), contentOf(content));
 });
 
 t.test('what a later writer says is surfaced, not dropped', async (t) => {
   for (const { name, hex, content } of vectors.unsupported) t.same(decodeContent(padded(hex)), content, name);
-  const text = vectors.text[0]!;
-  t.same(decodeContent(padded(`${text.hex} 01 02 03`)), text.content, 'fields appended by a later version are ignored');
+  const text = vectors.contents[0]!;
+  const content = contentOf(text.content);
+  t.same(decodeContent(padded(`${text.hex}010203`)), content, 'fields appended by a later version are ignored');
 });
 
 t.test('what no correct writer says is malformed', async (t) => {
   for (const { name, hex } of vectors.malformed) t.same(decodeContent(padded(hex)), { kind: 'malformed' }, name);
-  for (const raw of ['', '00', '0000', '01']) t.same(decodeContent(bytes(raw)), { kind: 'malformed' }, `bare ${raw}`);
+  for (const raw of ['', '00', '0000', '01', '02']) {
+    t.same(decodeContent(bytesOf(raw)), { kind: 'malformed' }, `bare ${raw}`);
+  }
   t.same(decodeContent(new Uint8Array(LIMITS.contentBytesMax + 1).fill(0x80)), { kind: 'malformed' });
 });
 
-t.test('no prefix and no damage makes it throw', async (t) => {
-  const whole = encodeContent({ kind: 'text', id: 5, phone: '+4915100000001', sentAt: 1, text: 'x'.repeat(200) });
-  for (let length = 0; length < whole.length; length += 1) decodeContent(whole.subarray(0, length));
-  const random = new SeededRandom(9);
-  for (let n = 0; n < 2_000; n += 1) {
-    const damaged = whole.slice();
-    damaged[random.integer(damaged.length)] = random.integer(256);
-    decodeContent(damaged);
-    decodeContent(random.bytes(random.integer(64)));
+t.test('every prefix of every vector is malformed', async (t) => {
+  for (const { hex } of vectors.contents) {
+    for (let length = 0; length < hex.length; length += 2) {
+      const { kind } = decodeContent(padded(hex.slice(0, length)));
+      if (kind !== 'malformed') t.fail(`${length / 2} bytes of ${hex}: ${kind}`);
+    }
   }
   t.pass();
 });
 
-t.test('texts of one block are equally long', async (t) => {
-  const length = (text: string): number =>
-    encodeContent({ kind: 'text', id: 1, phone: '+4915100000001', sentAt: 1_700_000_000_000, text }).length;
-  t.equal(length('yes'), length('no, and that is final'));
-  t.not(length('yes'), length('x'.repeat(200)));
+t.test('no damage makes it throw', async (t) => {
+  const random = new SeededRandom(9);
+  for (const { hex } of vectors.contents) {
+    const whole = padded(hex);
+    for (let n = 0; n < 300; n += 1) {
+      const damaged = whole.slice();
+      damaged[random.integer(damaged.length)] = random.integer(256);
+      decodeContent(damaged);
+      decodeContent(random.bytes(random.integer(64)));
+    }
+  }
+  t.pass();
+});
+
+t.test('six lengths are all that an observer sees', async (t) => {
+  t.equal(encodeText('yes')!.length, encodeText('no, and that is final')!.length);
+  const lengths = new Set<number>();
+  for (let length = 0; length <= LIMITS.textBytesMax; length += 1) lengths.add(encodeText('x'.repeat(length))!.length);
+  t.same([...lengths], LIMITS.contentBucketsBytes);
+  t.equal(Math.log2(lengths.size).toFixed(1), '2.6', 'bits');
+});
+
+t.test('a content beyond the largest bucket is not written', async (t) => {
+  const largest = LIMITS.contentBucketsBytes.at(-1)!;
+  t.equal(encodeText('x'.repeat(largest)), undefined);
+  const room = largest - encodeContent({ ...TEXT, id: 1, body: { kind: 'text', text: '' } })!.length;
+  t.ok(room > LIMITS.textBytesMax, 'the longest text fits');
 });

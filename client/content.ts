@@ -1,40 +1,53 @@
 /**
- * What a message says, as the bytes that are encrypted.
+ * What a message says, as the bytes that are encrypted: an envelope of one version around a body of some kind.
  *
  *   field    form            meaning
- *   version  1 byte          1
- *   kind     1 byte          1 = text
- *   id       uint            message id within the conversation; the envelope's copy is checked against it
+ *   version  1 byte          2
+ *   kind     1 byte          see `content-body.ts`
+ *   flags    1 byte          bit 0: view once; the others are 0
+ *   id       uint            message id within the conversation; the stanza's copy is checked against it
  *   phone    text            the sender's phone number, as the sender claims it
  *   sentAt   uint            the sender's wall time in milliseconds
- *   body     bytes           kind 1: the text in UTF-8
- *   padding  80 00 … 00      up to a multiple of LIMITS.contentBlockBytes
+ *   timer    uint            seconds after which both ends forget the message; 0: never
+ *   body     bytes           as the kind has it
+ *   padding  80 00 … 00      up to one of LIMITS.contentBucketsBytes
  *
- * Integers and lengths as in `record.ts`. Later versions of us may append fields before the padding: a reader ignores
- * them. A version or kind that this reader does not know is handed on as `unsupported`, never dropped: a person should
- * see that something came and that an update would show it. Vectors: `testing/content-vectors.json`.
+ * Version 1 had no flags and timer, one kind (text), and its fields instead of a body; it is still read. Integers and
+ * lengths as in `record.ts`. Later releases may append fields before the padding: a reader ignores them. A version, kind or
+ * flag that this reader does not know is handed on as `unsupported`, never dropped: a person should see that something
+ * came and that an update would show it. Format, buckets and rules for people: `CONTENT.md`. Vectors:
+ * `testing/content-vectors.json`.
  */
 
+import { decodeBody, encodeBody, kindOfNumber, numberOfKind } from './content-body.ts';
+import type { ContentBody } from './content-body.ts';
 import { LIMITS } from './limits.ts';
 import { RecordReader, RecordWriter } from './record.ts';
 
-/** A text message. */
-export interface TextContent {
-  readonly kind: 'text';
-  /** Message id within the conversation. */
+/** What every content has. */
+export interface ContentHeader {
+  /** Message id within the conversation, from 1. */
   readonly id: number;
   /** The sender's phone number; a claim until it has been looked up. */
   readonly phone: string;
   /** The sender's wall time, milliseconds. */
   readonly sentAt: number;
-  readonly text: string;
+  /** Seconds that the message is kept; 0: for good. */
+  readonly timerSeconds: number;
+  readonly isViewOnce: boolean;
+}
+
+/** A content that this release understands. */
+export interface Content extends ContentHeader {
+  readonly kind: 'content';
+  readonly body: ContentBody;
 }
 
 /** Content of a future kind, or of a future version (then nothing but the version is known). */
 export interface UnsupportedContent {
   readonly kind: 'unsupported';
   readonly version: number;
-  readonly header?: { readonly kind: number; readonly id: number; readonly phone: string; readonly sentAt: number };
+  readonly header?: ContentHeader & { readonly kind: number };
 }
 
 /** Content that no correct sender writes. */
@@ -42,25 +55,30 @@ export interface MalformedContent {
   readonly kind: 'malformed';
 }
 
-const VERSION = 1;
-const KIND_TEXT = 1;
+/** What is encrypted for everybody but the envelope's own fields: how the outbox keeps it. */
+export interface OutgoingContent {
+  readonly body: ContentBody;
+  readonly timerSeconds: number;
+  readonly isViewOnce: boolean;
+}
+
+const TEXT_ONLY_VERSION = 1;
+const VERSION = 2;
+const FLAG_VIEW_ONCE = 1;
 const PADDING_MARK = 0x80;
+const MALFORMED: MalformedContent = Object.freeze({ kind: 'malformed' });
 
 /**
- * Encodes a text message, padded.
+ * Encodes a content, padded.
  *
- * @returns Owned bytes, a multiple of `LIMITS.contentBlockBytes`.
+ * @returns Owned bytes, as long as one of the buckets; undefined where the content is larger than the largest of them.
  */
-export function encodeContent(content: TextContent): Uint8Array {
-  const record = new RecordWriter()
-    .byte(VERSION)
-    .byte(KIND_TEXT)
-    .uint(content.id)
-    .text(content.phone)
-    .uint(content.sentAt)
-    .text(content.text)
-    .finish();
-  return pad(record);
+export function encodeContent(content: Omit<Content, 'kind'>): Uint8Array | undefined {
+  const { id, phone, sentAt, timerSeconds, isViewOnce, body } = content;
+  const writer = new RecordWriter().byte(VERSION).byte(numberOfKind(body.kind));
+  writer.byte(isViewOnce ? FLAG_VIEW_ONCE : 0);
+  writer.uint(id).text(phone).uint(sentAt).uint(timerSeconds).bytes(encodeBody(body));
+  return pad(writer.finish());
 }
 
 /**
@@ -68,23 +86,67 @@ export function encodeContent(content: TextContent): Uint8Array {
  *
  * @param bytes - Borrowed.
  */
-export function decodeContent(bytes: Uint8Array): TextContent | UnsupportedContent | MalformedContent {
+export function decodeContent(bytes: Uint8Array): Content | UnsupportedContent | MalformedContent {
   const record = unpad(bytes);
-  if (record === undefined || record.length === 0) return { kind: 'malformed' };
+  if (record === undefined || record.length === 0) return MALFORMED;
   const reader = new RecordReader(record);
   const version = reader.byte();
-  if (version !== VERSION) return { kind: 'unsupported', version };
-  const kind = reader.byte();
-  const header = { id: reader.uint(), phone: reader.text(), sentAt: reader.uint() };
-  if (reader.failed || header.id === 0) return { kind: 'malformed' };
-  if (kind !== KIND_TEXT) return { kind: 'unsupported', version, header: { kind, ...header } };
-  const text = reader.text();
-  return reader.failed ? { kind: 'malformed' } : { kind: 'text', ...header, text };
+  if (version === VERSION) return decodeVersion2(reader);
+  return version === TEXT_ONLY_VERSION ? decodeVersion1(reader) : { kind: 'unsupported', version };
 }
 
-function pad(record: Uint8Array): Uint8Array {
-  const block = LIMITS.contentBlockBytes;
-  const padded = new Uint8Array(Math.ceil((record.length + 1) / block) * block);
+function decodeVersion2(reader: RecordReader): Content | UnsupportedContent | MalformedContent {
+  const kind = reader.byte();
+  const flags = reader.byte();
+  const header: ContentHeader = {
+    id: reader.uint(),
+    phone: reader.text(),
+    sentAt: reader.uint(),
+    timerSeconds: reader.uint(),
+    isViewOnce: (flags & FLAG_VIEW_ONCE) !== 0,
+  };
+  const bytes = reader.bytes();
+  if (reader.failed || header.id === 0 || header.timerSeconds > LIMITS.timerSecondsMax) return MALFORMED;
+  const name = kindOfNumber(kind);
+  // A flag that we do not know may ask for something that we would not do.
+  if (name === undefined || flags > FLAG_VIEW_ONCE) {
+    return { kind: 'unsupported', version: VERSION, header: { ...header, kind } };
+  }
+  const body = decodeBody(name, bytes);
+  return body === undefined ? MALFORMED : { kind: 'content', ...header, body };
+}
+
+function decodeVersion1(reader: RecordReader): Content | UnsupportedContent | MalformedContent {
+  const kind = reader.byte();
+  const [id, phone, sentAt] = [reader.uint(), reader.text(), reader.uint()];
+  const header: ContentHeader = { id, phone, sentAt, timerSeconds: 0, isViewOnce: false };
+  if (reader.failed || id === 0) return MALFORMED;
+  if (kindOfNumber(kind) !== 'text') {
+    return { kind: 'unsupported', version: TEXT_ONLY_VERSION, header: { ...header, kind } };
+  }
+  const text = reader.text();
+  return reader.failed ? MALFORMED : { kind: 'content', ...header, body: { kind: 'text', text } };
+}
+
+/** Encodes what the outbox and the history keep of a content. */
+export function writeOutgoing(writer: RecordWriter, { body, timerSeconds, isViewOnce }: OutgoingContent): void {
+  writer.byte(numberOfKind(body.kind)).byte(isViewOnce ? FLAG_VIEW_ONCE : 0);
+  writer.uint(timerSeconds).bytes(encodeBody(body));
+}
+
+/** Reads what `writeOutgoing` wrote; undefined where it is damaged. */
+export function readOutgoing(reader: RecordReader): OutgoingContent | undefined {
+  const kind = kindOfNumber(reader.byte());
+  const isViewOnce = reader.byte() === FLAG_VIEW_ONCE;
+  const [timerSeconds, bytes] = [reader.uint(), reader.bytes()];
+  const body = kind === undefined || reader.failed ? undefined : decodeBody(kind, bytes);
+  return body && { body, timerSeconds, isViewOnce };
+}
+
+function pad(record: Uint8Array): Uint8Array | undefined {
+  const bucketBytes = LIMITS.contentBucketsBytes.find((bytes) => bytes > record.length);
+  if (bucketBytes === undefined) return undefined;
+  const padded = new Uint8Array(bucketBytes);
   padded.set(record);
   padded[record.length] = PADDING_MARK;
   return padded;

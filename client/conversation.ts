@@ -16,18 +16,21 @@ import type { PreKeyBundle } from '../protocol/signal/index.ts';
 import { drawDelayMs } from './backoff.ts';
 import { asProtocolCode } from './close-reason.ts';
 import { encodeContent } from './content.ts';
+import type { OutgoingContent } from './content.ts';
+import { isEffect } from './effects.ts';
+import { expiryOf } from './expiry.ts';
 import type { Clock, Random } from './environment.ts';
 import { ClientError, codeOf } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
 import type { ClientEvent } from './events.ts';
-import type { History } from './history.ts';
+import type { ChangedMessage, History } from './history.ts';
 import type { Journal, Transaction } from './journal.ts';
-import { HEAD, KEYS, MARKS, OUTBOX } from './layout.ts';
-import type { HeadRecord, MarksRecord, OutboxRecord, SealedRecord } from './layout.ts';
+import { HEAD, isStoredContent, KEYS, MARKS, NUMBER, OUTBOX, UNTOUCHED } from './layout.ts';
+import type { HeadRecord, HistoryRecord, MarksRecord, OutboxRecord, SealedRecord } from './layout.ts';
 import { LIMITS } from './limits.ts';
 import type { Locks } from './locks.ts';
 import { MessageHandle } from './message-handle.ts';
-import type { JournalledText, MarkWatcher } from './message-handle.ts';
+import type { JournalledMessage, MarkWatcher } from './message-handle.ts';
 import type { SentMessage } from './messages.ts';
 import { openLane, stepLane } from './outbox.ts';
 import type { Lane, LaneAction, LaneEvent } from './outbox.ts';
@@ -44,10 +47,12 @@ export interface ConversationServices {
   readonly requests: Requests;
   readonly clock: Clock;
   readonly random: Random;
-  /** Our own number, for the content, and our device, for the history. */
-  readonly self: { readonly phone: string; readonly device: number };
+  /** Our own number, for the content, and our user and device, for the history. */
+  readonly self: { readonly phone: string; readonly user: string; readonly device: number };
   readonly transmit: (stanza: Stanza) => void;
   readonly emit: (event: ClientEvent) => void;
+  /** A stored message is not what it was, or is to be forgotten at some time. */
+  readonly changed: (changes: readonly ChangedMessage[]) => void;
 }
 
 /** What the store holds of a conversation. */
@@ -65,8 +70,11 @@ export const NEW_CONVERSATION: StoredConversation = Object.freeze({
   outbox: [],
 });
 
+/** What is to be sent. Without a timer of its own it gets the conversation's. */
+export type DraftContent = Omit<OutgoingContent, 'timerSeconds'> & { readonly timerSeconds?: number };
+
 interface Draft {
-  readonly text: string;
+  readonly content: DraftContent;
   readonly resolve: (message: SentMessage) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -131,9 +139,9 @@ export class Conversation {
    *
    * @throws {ClientError} CLI_STORE_FAILED; the code of a broken lane.
    */
-  enqueue(text: string): Promise<SentMessage> {
+  enqueue(content: DraftContent): Promise<SentMessage> {
     return new Promise((resolve, reject) => {
-      this.#drafts.push({ text, resolve, reject });
+      this.#drafts.push({ content, resolve, reject });
       if (!this.#isJournalling) void this.#journalDrafts();
     });
   }
@@ -206,7 +214,7 @@ export class Conversation {
 
   /** Gives ids out, encrypts where that needs no question to the server, and writes it all in one batch. */
   async #journalGroup(drafts: readonly Draft[]): Promise<void> {
-    const { journal, history, clock, self } = this.#services;
+    const { journal, history, clock, changed } = this.#services;
     const { hold, nextId, preparedId } = this.#lane;
     if (hold.type === 'broken') throw new ClientError(hold.code);
     const firstOrdinal = await history.takeOrdinals(drafts.length);
@@ -214,21 +222,53 @@ export class Conversation {
     const transaction = journal.begin();
     let sealable = preparedId === nextId - 1 && hold.type !== 'renewing';
     const entries: Entry[] = [];
-    for (const [index, { text }] of drafts.entries()) {
-      const bare = { id: nextId + index, ordinal: firstOrdinal + index, sentAt, text, sealed: [] };
+    const changes: ChangedMessage[] = [];
+    for (const [index, draft] of drafts.entries()) {
+      const content = await this.#withTimer(transaction, draft.content);
+      const bare = { id: nextId + index, ordinal: firstOrdinal + index, sentAt, content, sealed: [] };
       const sealed = sealable ? await this.#seal(transaction, bare) : undefined;
       if (sealed === undefined) sealable = false;
       const entry = { ...bare, sealed: sealed ?? [], handle: new MessageHandle(this, bare) };
       this.#putEntry(transaction, entry);
-      const body = { kind: 'text', text } as const;
-      const record = { direction: 'out', number: entry.id, device: self.device, sentAt, storedAt: sentAt } as const;
-      history.put(transaction, this.user, entry.ordinal, { ...record, body, failure: undefined });
+      changes.push(...(await this.#remember(transaction, entry)));
       entries.push(entry);
     }
     const lastId = nextId + drafts.length - 1;
     transaction.put(KEYS.head(this.user), HEAD.encode({ nextId: lastId + 1, devices: this.#devices }));
     await journal.commit(transaction);
     this.#adopt(entries, drafts, lastId);
+    if (changes.length > 0) changed(changes);
+  }
+
+  async #withTimer(transaction: Transaction, { timerSeconds, ...content }: DraftContent): Promise<OutgoingContent> {
+    if (timerSeconds !== undefined) return { ...content, timerSeconds };
+    const stored = isStoredContent(content.body) ? await transaction.get(KEYS.timer(this.user)) : undefined;
+    return { ...content, timerSeconds: stored === undefined ? 0 : NUMBER.decode(stored) };
+  }
+
+  /** Puts a message of ours into the history, or does what it says to another one there. */
+  async #remember(
+    transaction: Transaction,
+    { id, ordinal, sentAt, content }: JournalledMessage,
+  ): Promise<ChangedMessage[]> {
+    const { history, self } = this.#services;
+    const { body, isViewOnce, timerSeconds } = content;
+    if (isEffect(body)) return history.apply(transaction, this.user, self.user, { body, author: self.user, sentAt });
+    if (!isStoredContent(body)) return [];
+    if (body.kind === 'timer') transaction.put(KEYS.timer(this.user), NUMBER.encode(body.seconds));
+    const record: HistoryRecord = {
+      ...UNTOUCHED,
+      direction: 'out',
+      number: id,
+      device: self.device,
+      sentAt,
+      storedAt: sentAt,
+      body: isViewOnce ? { kind: 'view-once' } : body,
+      isViewOnce,
+      expiresAt: expiryOf(sentAt, timerSeconds),
+    };
+    history.put(transaction, this.user, ordinal, record);
+    return record.expiresAt === undefined ? [] : [{ user: this.user, ordinal, record }];
   }
 
   #adopt(entries: readonly Entry[], drafts: readonly Draft[], lastId: number): void {
@@ -246,7 +286,7 @@ export class Conversation {
   // Encrypting
 
   /** Encrypts one message for the known devices; `undefined` when one of them has no session, or none is known. */
-  async #seal(transaction: Transaction, entry: JournalledText): Promise<SealedRecord[] | undefined> {
+  async #seal(transaction: Transaction, entry: JournalledMessage): Promise<SealedRecord[] | undefined> {
     if (this.#devices.length === 0) return undefined;
     const sealed = await this.#sealFor(transaction, this.#devices, entry);
     return Array.isArray(sealed) ? sealed : undefined;
@@ -255,11 +295,12 @@ export class Conversation {
   async #sealFor(
     transaction: Transaction,
     devices: readonly number[],
-    { id, sentAt, text }: JournalledText,
+    { id, sentAt, content }: JournalledMessage,
   ): Promise<SealedRecord[] | { readonly code: ErrorCode }> {
     const { sessions, self } = this.#services;
-    const content = encodeContent({ kind: 'text', id, phone: self.phone, sentAt, text });
-    const sealed = await sessions.seal(transaction, this.user, devices, content);
+    const plaintext = encodeContent({ id, phone: self.phone, sentAt, ...content });
+    if (plaintext === undefined) return { code: 'CLI_TEXT_TOO_LONG' };
+    const sealed = await sessions.seal(transaction, this.user, devices, plaintext);
     if (!Array.isArray(sealed)) return sealed;
     const length = encodedLength(messageStanza({ to: this.user, id, envelopes: sealed }));
     return length <= WIRE_LIMITS.stanzaBytesMax ? sealed : { code: 'CLI_TEXT_TOO_LONG' };
@@ -343,8 +384,8 @@ export class Conversation {
     for (const entry of waiting) if (this.#entries.has(entry.id)) this.#entries.set(entry.id, entry);
   }
 
-  #putEntry(transaction: Transaction, { id, ordinal, sentAt, text, sealed }: Omit<Entry, 'handle'>): void {
-    transaction.put(KEYS.outbox(this.user, id), OUTBOX.encode({ ordinal, sentAt, text, sealed }));
+  #putEntry(transaction: Transaction, { id, ordinal, sentAt, content, sealed }: Omit<Entry, 'handle'>): void {
+    transaction.put(KEYS.outbox(this.user, id), OUTBOX.encode({ ordinal, sentAt, content, sealed }));
   }
 
   // Lane steps
@@ -425,13 +466,13 @@ export class Conversation {
 
   /** Refused for good: the entries go, the history says why, the ids are free again. Runs under the lock. */
   async #abandon(firstId: number, code: ErrorCode): Promise<void> {
-    const { journal, history, self, emit } = this.#services;
+    const { journal, history, emit } = this.#services;
     const abandoned = [...this.#entries.values()].filter((entry) => entry.id >= firstId);
     const transaction = journal.begin();
-    for (const { id, ordinal, sentAt, text } of abandoned) {
+    for (const { id, ordinal } of abandoned) {
       transaction.delete(KEYS.outbox(this.user, id));
-      const record = { direction: 'out', number: id, device: self.device, sentAt, storedAt: sentAt } as const;
-      history.put(transaction, this.user, ordinal, { ...record, body: { kind: 'text', text }, failure: code });
+      const record = await history.get(this.user, ordinal);
+      if (record !== undefined) history.put(transaction, this.user, ordinal, { ...record, failure: code });
       this.#entries.delete(id);
     }
     transaction.put(KEYS.head(this.user), HEAD.encode({ nextId: firstId, devices: this.#devices }));

@@ -9,6 +9,7 @@ import { authStanza, inboxAckStanza, readReceiptStanza } from '../protocol/wire/
 import type { ServerMessage, Stanza } from '../protocol/wire/index.ts';
 import { makePreKeys } from './account.ts';
 import type { Account } from './account.ts';
+import { Composer } from './composer.ts';
 import { Conversation, NEW_CONVERSATION } from './conversation.ts';
 import type { ConversationServices } from './conversation.ts';
 import { Directory } from './directory.ts';
@@ -16,8 +17,9 @@ import type { Clock, Random } from './environment.ts';
 import { ClientError, codeOf } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
 import type { ClientEvent } from './events.ts';
-import { bodyOf, idOfOrdinal, requireRecord } from './history.ts';
-import type { History } from './history.ts';
+import { Expiry } from './expiry.ts';
+import { bodyOf, idOfOrdinal, requireRecord, toItem, traitsOf } from './history.ts';
+import type { ChangedMessage, History } from './history.ts';
 import { Inbox } from './inbox.ts';
 import type { IntakeReport } from './inbox.ts';
 import type { Journal } from './journal.ts';
@@ -58,10 +60,12 @@ interface ReadDebt {
 /** The working parts of one account. */
 export class Engine {
   readonly directory: Directory;
+  readonly composer: Composer;
   readonly #services: EngineServices;
   readonly #locks = new Locks();
   readonly #conversations = new Map<string, Conversation>();
   readonly #conversationServices: ConversationServices;
+  readonly #expiry: Expiry;
   #inbox!: Inbox;
   #account: Account;
   #isOpen = false;
@@ -78,12 +82,18 @@ export class Engine {
   private constructor(services: EngineServices, account: Account) {
     const { journal, history, requests, clock, random, policy, transmit, emit } = services;
     const sessions = new Sessions(account.local, random, policy);
-    const self = { phone: account.phone, device: account.device };
+    const self = { phone: account.phone, user: account.user, device: account.device };
     const locks = this.#locks;
+    const changed = (changes: readonly ChangedMessage[]): void => this.#announce(changes);
     this.#services = services;
     this.#account = account;
     this.directory = new Directory(journal, requests);
-    this.#conversationServices = { journal, locks, history, sessions, requests, clock, random, self, transmit, emit };
+    const conversation = (user: string): Conversation => this.conversation(user);
+    this.composer = new Composer({ journal, locks, history, clock, self, conversation });
+    const fail = (error: unknown): void => emit({ type: 'trouble', code: codeOf(error) });
+    this.#expiry = new Expiry({ journal, locks, history, clock, changed, fail });
+    const common = { journal, locks, history, sessions, requests, clock, random };
+    this.#conversationServices = { ...common, self, transmit, emit, changed };
   }
 
   /**
@@ -95,6 +105,7 @@ export class Engine {
     const engine = new Engine(services, account);
     await engine.#loadConversations();
     await engine.#loadInbox();
+    engine.#expiry.schedule();
     return engine;
   }
 
@@ -179,6 +190,7 @@ export class Engine {
       number,
       sentAt,
       ...bodyOf(stored),
+      ...traitsOf(stored),
       from: user,
       device,
       phone: phone === '' ? undefined : phone,
@@ -194,6 +206,7 @@ export class Engine {
   async close(): Promise<void> {
     for (const conversation of this.#conversations.values()) conversation.close();
     this.#inbox.close();
+    this.#expiry.close();
     await this.#locks.idle();
   }
 
@@ -227,6 +240,7 @@ export class Engine {
         sessions,
         directory: this.directory,
         clock,
+        self: this.#account.user,
         acknowledge: (seq) => transmit(inboxAckStanza({ seq })),
         report: (report) => void this.#report(report),
         overflow: () => abort('CLI_INTAKE_FULL', false),
@@ -245,6 +259,8 @@ export class Engine {
         this.conversation(user).suggestDevice(record.device);
       }
     }
+    this.#announce(report.changed);
+    if (report.stored.some(({ record }) => record.expiresAt !== undefined)) this.#expiry.schedule();
     this.#stockCount -= report.consumedPreKeyCount;
     void this.#refill();
     for (const claim of report.claims) void this.#check(claim.user, claim.phone);
@@ -255,6 +271,14 @@ export class Engine {
     } catch (error) {
       emit({ type: 'trouble', code: codeOf(error) });
     }
+  }
+
+  #announce(changes: readonly ChangedMessage[]): void {
+    for (const { user, ordinal, record } of changes) {
+      const item = record && toItem(user, ordinal, record, this.marks(user));
+      this.#services.emit({ type: 'changed', user, id: idOfOrdinal(ordinal), item });
+    }
+    if (changes.some(({ record }) => record?.expiresAt !== undefined)) this.#expiry.schedule();
   }
 
   async #check(user: string, phone: string): Promise<void> {

@@ -70,6 +70,16 @@ export const CLIENT_CODES = {
     cause: 'More than 4,096 bytes of UTF-8.',
     advice: 'Send it in parts.',
   },
+  CLI_MESSAGE_UNKNOWN: {
+    meaning: 'There is no such message, or it is no longer here.',
+    cause: 'A wrong id, a message that was deleted or has disappeared, or one that was viewed before.',
+    advice: 'Take ids from messages or history.',
+  },
+  CLI_MESSAGE_FIXED: {
+    meaning: 'The message cannot be changed in this way.',
+    cause: "Somebody else's message, one that is too old to be edited or deleted, or one of another kind.",
+    advice: 'Write a new message.',
+  },
   CLI_OUTBOX_FULL: {
     meaning: 'Too many messages wait to be sent.',
     cause: 'Sending for long without a connection.',

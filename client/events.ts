@@ -8,7 +8,7 @@
 import type { ConnectionState } from './connection.ts';
 import type { ErrorCode } from './errors.ts';
 import { LIMITS } from './limits.ts';
-import type { ReceivedMessage } from './messages.ts';
+import type { HistoryItem, ReceivedMessage } from './messages.ts';
 
 /** Something happened. Plain data but for the message's `markRead`. */
 export type ClientEvent =
@@ -19,6 +19,13 @@ export type ClientEvent =
   | { readonly type: 'stopped'; readonly code: ErrorCode }
   /** A message was stored, also one that could not be opened (`kind` tells). `messages()` yields it as well. */
   | { readonly type: 'message'; readonly message: ReceivedMessage }
+  /** A stored message was edited, deleted, reacted to or viewed; `item` is undefined when it was forgotten. */
+  | {
+      readonly type: 'changed';
+      readonly user: string;
+      readonly id: string;
+      readonly item: HistoryItem | undefined;
+    }
   /** Watermarks of a conversation moved: every message up to each number has that state at least. */
   | {
       readonly type: 'progress';

@@ -6,14 +6,21 @@
  *
  * The state of an outgoing message is not stored with it: it follows from the conversation's watermarks, so that a
  * receipt for a thousand messages is one small write.
+ *
+ * Others name a message by author, device, number and time (`MessageName`); an index leads from there to the ordinal. What
+ * an edit, a deletion or a reaction may do is `effects.ts`'s; when a message is forgotten is `expiry.ts`'s.
  */
 
+import { decodeContent } from './content.ts';
+import type { MessageName } from './content-body.ts';
+import { applyEffect, targetsOf } from './effects.ts';
+import type { Effect } from './effects.ts';
 import { ClientError } from './errors.ts';
-import type { Journal, Transaction } from './journal.ts';
-import { HISTORY, KEYS, NUMBER, numberOfKey } from './layout.ts';
-import type { HistoryRecord, MarksRecord } from './layout.ts';
+import type { Journal, RecordSource, Transaction } from './journal.ts';
+import { HISTORY, isStoredContent, KEYS, NUMBER, numberOfKey } from './layout.ts';
+import type { HistoryBody, HistoryRecord, MarksRecord } from './layout.ts';
 import { LIMITS } from './limits.ts';
-import type { HistoryItem, MessageBody, MessageState } from './messages.ts';
+import type { HistoryItem, MessageBody, MessageState, MessageTraits } from './messages.ts';
 
 /** Ordinals reserved at a time: one flushed write in a million messages and at each start. 2^53 of them last. */
 const RESERVED_COUNT = 1_000_000;
@@ -24,6 +31,14 @@ export interface HistoryRange {
   readonly before?: string;
   /** 1 to `LIMITS.scanCountMax`; 50 if not given. */
   readonly limit?: number;
+}
+
+/** A stored message that is not what it was. */
+export interface ChangedMessage {
+  readonly user: string;
+  readonly ordinal: number;
+  /** Undefined when it was forgotten. */
+  readonly record: HistoryRecord | undefined;
 }
 
 /** Numbers and reads the messages of one store. */
@@ -44,9 +59,59 @@ export class History {
     return this.#next - count;
   }
 
-  /** Adds or replaces a message within a transaction. */
+  /** Adds or replaces a message within a transaction, and with it what leads to it. */
   put(transaction: Transaction, user: string, ordinal: number, record: HistoryRecord): void {
     transaction.put(KEYS.history(user, ordinal), HISTORY.encode(record));
+    transaction.put(nameKey(user, record), NUMBER.encode(ordinal));
+    if (record.expiresAt !== undefined) {
+      transaction.put(KEYS.expiry(record.expiresAt, user, ordinal), NUMBER.encode(ordinal));
+    }
+  }
+
+  /** Forgets a message within a transaction. */
+  async remove(transaction: Transaction, user: string, ordinal: number, record: HistoryRecord): Promise<void> {
+    transaction.delete(KEYS.history(user, ordinal));
+    transaction.delete(KEYS.fresh(ordinal));
+    // The name may lead to another message by now: one that was refused gives its number back.
+    const index = await transaction.get(nameKey(user, record));
+    if (index !== undefined && NUMBER.decode(index) === ordinal) transaction.delete(nameKey(user, record));
+    if (record.expiresAt !== undefined) transaction.delete(KEYS.expiry(record.expiresAt, user, ordinal));
+  }
+
+  /** The message that `name` means in the conversation with `user`, if it is there. @param self - Our user id. */
+  async find(
+    source: RecordSource,
+    user: string,
+    self: string,
+    name: MessageName,
+  ): Promise<{ readonly ordinal: number; readonly record: HistoryRecord } | undefined> {
+    if (name.author !== user && name.author !== self) return undefined;
+    const direction = name.author === self ? 'out' : 'in';
+    const index = await source.get(nameKey(user, { direction, device: name.device, number: name.number }));
+    if (index === undefined) return undefined;
+    const ordinal = NUMBER.decode(index);
+    const bytes = await source.get(KEYS.history(user, ordinal));
+    const record = bytes && HISTORY.decode(bytes);
+    return record?.sentAt === name.sentAt ? { ordinal, record } : undefined;
+  }
+
+  /**
+   * Applies an effect to the messages that it is about, within a transaction. One whose message is not here, or that is not
+   * allowed, changes nothing: the message may be forgotten, or its author may not follow the rules.
+   *
+   * @returns What changed.
+   */
+  async apply(transaction: Transaction, user: string, self: string, effect: Effect): Promise<ChangedMessage[]> {
+    const changed: ChangedMessage[] = [];
+    for (const name of targetsOf(effect.body)) {
+      const found = await this.find(transaction, user, self, name);
+      if (found === undefined) continue;
+      const record = applyEffect(found.record, name.author, effect);
+      if (typeof record === 'string') continue;
+      this.put(transaction, user, found.ordinal, record);
+      changed.push({ user, ordinal: found.ordinal, record });
+    }
+    return changed;
   }
 
   /** Reads one message, if it is there. */
@@ -88,11 +153,50 @@ export function idOfOrdinal(ordinal: number): string {
 }
 
 /** The stored body as the application sees it. */
-export function bodyOf(record: HistoryRecord): MessageBody {
-  const { body } = record;
-  if (body.kind === 'text') return body;
-  if (body.kind === 'unsupported') return { kind: 'unsupported', text: '' };
-  return { kind: 'undecryptable', text: '', code: body.code };
+export function bodyOf({ body, isViewOnce }: HistoryRecord): MessageBody {
+  if (isViewOnce && body.kind !== 'deleted') return { kind: 'view-once', text: '' };
+  return openBody(body);
+}
+
+/** As `bodyOf`, for whoever may see it. */
+export function openBody(body: HistoryBody): MessageBody {
+  switch (body.kind) {
+    case 'text':
+      return body;
+    case 'reply':
+      return { kind: 'reply', text: body.text, quote: body.quote };
+    case 'attachment': {
+      const { kind, ...attachment } = body;
+      return { kind, text: attachment.caption, attachment };
+    }
+    case 'timer':
+      return { kind: 'timer', text: '', seconds: body.seconds };
+    case 'deleted':
+      return { kind: 'deleted', text: '' };
+    case 'view-once':
+      return { kind: 'view-once', text: '' };
+    case 'undecryptable':
+      return { kind: 'undecryptable', text: '', code: body.code };
+    case 'unsupported':
+      return openKept(body.content);
+  }
+}
+
+/** What an earlier release could not show, this one perhaps can. */
+function openKept(bytes: Uint8Array): MessageBody {
+  const content = decodeContent(bytes);
+  const isKnown = content.kind === 'content' && isStoredContent(content.body) && !content.isViewOnce;
+  return isKnown ? openBody(content.body as HistoryBody) : { kind: 'unsupported', text: '' };
+}
+
+/** How others name a stored message. @param author - User id of whoever wrote it. */
+export function nameOf(author: string, { device, number, sentAt }: HistoryRecord): MessageName {
+  return { author, device, number, sentAt };
+}
+
+/** Our own messages are ours whatever our user id. */
+function nameKey(user: string, record: Pick<HistoryRecord, 'direction' | 'device' | 'number'>): string {
+  return KEYS.name(user, record.direction === 'out' ? 'me' : user, record.device, record.number);
 }
 
 /** The state of outgoing message `number` under the watermarks of its conversation. */
@@ -102,7 +206,8 @@ export function stateUnder(number: number, marks: MarksRecord): MessageState {
   return number <= marks.sentId ? 'sent' : 'queued';
 }
 
-function toItem(peer: string, ordinal: number, record: HistoryRecord, marks: MarksRecord): HistoryItem {
+/** A stored message as the application sees it in a history. */
+export function toItem(peer: string, ordinal: number, record: HistoryRecord, marks: MarksRecord): HistoryItem {
   const { direction, number, sentAt, failure } = record;
   const state = failure === undefined ? stateUnder(number, marks) : 'refused';
   return {
@@ -110,6 +215,7 @@ function toItem(peer: string, ordinal: number, record: HistoryRecord, marks: Mar
     number,
     sentAt,
     ...bodyOf(record),
+    ...traitsOf(record),
     direction,
     peer,
     state: direction === 'out' ? state : undefined,
@@ -117,9 +223,15 @@ function toItem(peer: string, ordinal: number, record: HistoryRecord, marks: Mar
   };
 }
 
-function ordinalOfId(id: string): number {
+/** What has been done to a message. */
+export function traitsOf({ editedAt, reactions, expiresAt, viewedAt }: HistoryRecord): MessageTraits {
+  return { editedAt, reactions, expiresAt, viewedAt };
+}
+
+/** @throws {TypeError} Where `id` is none. */
+export function ordinalOfId(id: string): number {
   const ordinal = Number(id);
-  if (!Number.isSafeInteger(ordinal) || ordinal < 0) throw new TypeError('"before" expected the id of a message');
+  if (!Number.isSafeInteger(ordinal) || ordinal < 0) throw new TypeError(`expected the id of a message, got "${id}"`);
   return ordinal;
 }
 

@@ -12,12 +12,15 @@
 
 import type { IncomingMessage } from '../protocol/wire/index.ts';
 import { decodeContent } from './content.ts';
+import type { Content, ContentHeader } from './content.ts';
+import { isEffect } from './effects.ts';
 import type { Clock } from './environment.ts';
 import { codeOf } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
-import type { History } from './history.ts';
+import { expiryOf } from './expiry.ts';
+import type { ChangedMessage, History } from './history.ts';
 import type { Journal, Transaction } from './journal.ts';
-import { HEARD, KEYS, NUMBER, TEXT } from './layout.ts';
+import { HEARD, isStoredContent, KEYS, NUMBER, TEXT, UNTOUCHED } from './layout.ts';
 import type { HeardRecord, HistoryBody, HistoryRecord } from './layout.ts';
 import type { Directory } from './directory.ts';
 import { LIMITS } from './limits.ts';
@@ -34,6 +37,8 @@ export interface StoredMessage {
 /** What came of one group. */
 export interface IntakeReport {
   readonly stored: readonly StoredMessage[];
+  /** Earlier messages that were edited, deleted or reacted to. */
+  readonly changed: readonly ChangedMessage[];
   readonly notices: readonly IdentityNotice[];
   /** One-time pre-keys of ours that were used up. */
   readonly consumedPreKeyCount: number;
@@ -43,6 +48,8 @@ export interface IntakeReport {
 
 /** What receiving needs of its client. */
 export interface InboxServices {
+  /** Our user id. */
+  readonly self: string;
   readonly journal: Journal;
   readonly locks: Locks;
   readonly history: History;
@@ -61,6 +68,7 @@ export interface InboxServices {
 /** A report under construction. */
 interface Draft {
   readonly stored: StoredMessage[];
+  readonly changed: ChangedMessage[];
   readonly notices: IdentityNotice[];
   readonly claims: { readonly user: string; readonly phone: string }[];
   consumedPreKeyCount: number;
@@ -138,7 +146,7 @@ export class Inbox {
     const { journal, history } = this.#services;
     const firstOrdinal = await history.takeOrdinals(group.length);
     const transaction = journal.begin();
-    const draft: Draft = { stored: [], notices: [], claims: [], consumedPreKeyCount: 0 };
+    const draft: Draft = { stored: [], changed: [], notices: [], claims: [], consumedPreKeyCount: 0 };
     let position = this.#position;
     for (const [index, message] of group.entries()) {
       if (message.seq <= position) continue;
@@ -180,7 +188,7 @@ export class Inbox {
     if (content.kind === 'malformed') {
       return this.#putPlaceholder(transaction, message, ordinal, 'CLI_CONTENT_MALFORMED', draft);
     }
-    const inside = content.kind === 'text' ? content : content.header;
+    const inside: ContentHeader | undefined = content.kind === 'content' ? content : content.header;
     if (inside !== undefined && inside.id !== message.id) {
       return this.#putPlaceholder(transaction, message, ordinal, 'CLI_CONTENT_MISMATCH', draft);
     }
@@ -188,12 +196,37 @@ export class Inbox {
     if (message.id <= heard.lastId) return;
     const { from, device } = message;
     transaction.put(KEYS.heard(from, device), HEARD.encode({ ...heard, lastId: message.id }));
-    const body: HistoryBody =
-      content.kind === 'text' ? { kind: 'text', text: content.text } : { kind: 'unsupported', content: plaintext };
-    this.#put(transaction, message, ordinal, body, inside?.sentAt ?? message.ts, draft);
+    if (content.kind === 'content') await this.#takeContent(transaction, message, ordinal, content, draft);
+    else {
+      const body: HistoryBody = { kind: 'unsupported', content: plaintext };
+      this.#put(transaction, message, ordinal, { body, sentAt: inside?.sentAt ?? message.ts }, draft);
+    }
     if (inside === undefined) return;
     const isNews = await this.#services.directory.claim(transaction, from, inside.phone);
     if (isNews) draft.claims.push({ user: from, phone: inside.phone });
+  }
+
+  /** Stores a content that is a message, does what one says that is not, and keeps keys for those who need them. */
+  async #takeContent(
+    transaction: Transaction,
+    message: IncomingMessage,
+    ordinal: number,
+    { body, sentAt, timerSeconds, isViewOnce }: Content,
+    draft: Draft,
+  ): Promise<void> {
+    const { history, self, clock } = this.#services;
+    const { from, device } = message;
+    if (isEffect(body)) {
+      draft.changed.push(...(await history.apply(transaction, from, self, { body, author: from, sentAt })));
+    } else if (isStoredContent(body)) {
+      if (body.kind === 'timer') transaction.put(KEYS.timer(from), NUMBER.encode(body.seconds));
+      const expiresAt = expiryOf(clock.nowMs(), timerSeconds);
+      this.#put(transaction, message, ordinal, { body, sentAt, isViewOnce, expiresAt }, draft);
+    } else if (body.kind === 'profile-key') {
+      transaction.put(KEYS.profile(from), body.key);
+    } else {
+      transaction.put(KEYS.groupKey(body.group, from, device), body.distribution);
+    }
   }
 
   #putPlaceholder(
@@ -203,20 +236,19 @@ export class Inbox {
     code: ErrorCode,
     draft: Draft,
   ): void {
-    this.#put(transaction, message, ordinal, { kind: 'undecryptable', code }, message.ts, draft);
+    this.#put(transaction, message, ordinal, { body: { kind: 'undecryptable', code }, sentAt: message.ts }, draft);
   }
 
   #put(
     transaction: Transaction,
     { from, device, id }: IncomingMessage,
     ordinal: number,
-    body: HistoryBody,
-    sentAt: number,
+    what: Pick<HistoryRecord, 'body' | 'sentAt'> & Partial<HistoryRecord>,
     draft: Draft,
   ): void {
     const { history, clock } = this.#services;
-    const head = { direction: 'in', number: id, device, sentAt, storedAt: clock.nowMs() } as const;
-    const record: HistoryRecord = { ...head, body, failure: undefined };
+    const head = { direction: 'in', number: id, device, storedAt: clock.nowMs() } as const;
+    const record: HistoryRecord = { ...UNTOUCHED, ...head, ...what };
     history.put(transaction, from, ordinal, record);
     transaction.put(KEYS.fresh(ordinal), TEXT.encode(from));
     draft.stored.push({ user: from, ordinal, record });

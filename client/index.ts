@@ -17,7 +17,7 @@
  * ```
  *
  * In Node, `node/index.ts` fills in everything but address and store. Reading order: `client.ts` · `outbox.ts`,
- * `conversation.ts` · `inbox.ts`, `reader.ts` · `sessions.ts` · `connection.ts` · `store.ts`, `journal.ts`, `layout.ts`.
+ * `conversation.ts` · `inbox.ts`, `reader.ts` · `content.ts`, `effects.ts`, `composer.ts` · `sessions.ts` · `connection.ts` · `store.ts`, `journal.ts`, `layout.ts`.
  */
 
 export { Client, createClient } from './client.ts';
@@ -31,7 +31,18 @@ export type { ClientEvent, EventListener } from './events.ts';
 export type { HistoryRange } from './history.ts';
 export { LIMITS as CLIENT_LIMITS } from './limits.ts';
 export { memoryStore } from './memory-store.ts';
-export type { HistoryItem, MessageBody, MessageHead, MessageState, ReceivedMessage, SentMessage } from './messages.ts';
+export type { Attachment } from './content-body.ts';
+export type { Reaction } from './layout.ts';
+export type {
+  HistoryItem,
+  MessageBody,
+  MessageHead,
+  MessageState,
+  MessageTraits,
+  OutgoingMessage,
+  ReceivedMessage,
+  SentMessage,
+} from './messages.ts';
 export type { IdentityChange, IdentityPolicy } from './sessions.ts';
 export type { Durability, Store, StoreChange, StoreEntry, StoreRange, StoreSource } from './store.ts';
 export type { Transport, TransportListener, TransportSocket } from './transport.ts';

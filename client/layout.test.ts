@@ -1,14 +1,39 @@
 /**
- * Records at rest: fixtures of version 1, which every later version must read, and what damage does.
+ * Records at rest: fixtures of every version, which every later version must read, and what damage does.
  */
 
 import t from 'tap';
-import { HEAD, HISTORY, KEYS, MARKS, NUMBER, numberOfKey, OUTBOX, PEER, TEXT, userOfKey } from './layout.ts';
+import { HEAD, HISTORY, KEYS, MARKS, NUMBER, numberOfKey, OUTBOX, PEER, TEXT, UNTOUCHED, userOfKey } from './layout.ts';
 import type { RecordCodec } from './layout.ts';
 import { RecordReader, RecordWriter } from './record.ts';
 
 const USER = '100000000000001';
 
+const SEALED = [{ device: 2, type: 'prekey', ciphertext: Uint8Array.of(0xaa) }];
+const TEXT_CONTENT = { body: { kind: 'text', text: 'x' }, timerSeconds: 0, isViewOnce: false };
+const REFUSED = {
+  ...UNTOUCHED,
+  direction: 'out',
+  number: 2,
+  device: 1,
+  sentAt: 5,
+  storedAt: 6,
+  failure: 'APP_X',
+  body: { kind: 'text', text: 'y' },
+};
+const RECEIVED = { ...UNTOUCHED, direction: 'in', number: 2, device: 1, sentAt: 5, storedAt: 6 };
+const PLACEHOLDER = { ...RECEIVED, body: { kind: 'undecryptable', code: 'SIG_X' } };
+const TOUCHED = {
+  ...RECEIVED,
+  body: { kind: 'timer', seconds: 60 },
+  editedAt: 7,
+  expiresAt: 8,
+  isViewOnce: true,
+  viewedAt: 9,
+  reactions: [{ author: '1', emoji: '!' }],
+};
+
+/** As this release writes them. */
 const FIXTURES: [string, RecordCodec<never>, unknown, string][] = [
   ['number', NUMBER as never, 300, '01ac02'],
   ['text', TEXT as never, 'hi', '01026869'],
@@ -18,53 +43,55 @@ const FIXTURES: [string, RecordCodec<never>, unknown, string][] = [
   [
     'outbox',
     OUTBOX as never,
-    { ordinal: 3, sentAt: 4, text: 'x', sealed: [{ device: 2, type: 'prekey', ciphertext: Uint8Array.of(0xaa) }] },
-    '010304017801020101aa',
+    { ordinal: 3, sentAt: 4, content: TEXT_CONTENT, sealed: SEALED },
+    '020304010000020178' + '01020101aa',
   ],
   [
     'history, outgoing and refused',
     HISTORY as never,
-    {
-      direction: 'out',
-      number: 2,
-      device: 1,
-      sentAt: 5,
-      storedAt: 6,
-      failure: 'APP_X',
-      body: { kind: 'text', text: 'y' },
-    },
-    '01010201050605' + '4150505f58' + '010179',
+    REFUSED,
+    '0201020105060541' + '50505f58' + '010179' + '0000000000',
   ],
+  ['history, a placeholder', HISTORY as never, PLACEHOLDER, '020002010506000305' + '5349475f58' + '0000000000'],
+  ['history, deleted', HISTORY as never, { ...RECEIVED, body: { kind: 'deleted' } }, '0200020105060005' + '0000000000'],
   [
-    'history, a placeholder',
+    'history, with everything',
     HISTORY as never,
-    {
-      direction: 'in',
-      number: 2,
-      device: 1,
-      sentAt: 5,
-      storedAt: 6,
-      failure: undefined,
-      body: { kind: 'undecryptable', code: 'SIG_X' },
-    },
-    '010002010506000305' + '5349475f58',
+    TOUCHED,
+    '0200020105060004' + '060000013c' + '07080109' + '0101310121',
   ],
 ];
 
+/** As earlier releases wrote them. */
+const EARLIER: [string, RecordCodec<never>, unknown, string][] = [
+  [
+    'outbox 1',
+    OUTBOX as never,
+    { ordinal: 3, sentAt: 4, content: TEXT_CONTENT, sealed: SEALED },
+    '010304017801020101aa',
+  ],
+  ['history 1, outgoing and refused', HISTORY as never, REFUSED, '01010201050605' + '4150505f58' + '010179'],
+  ['history 1, a placeholder', HISTORY as never, PLACEHOLDER, '010002010506000305' + '5349475f58'],
+];
+
 for (const [name, codec, value, hex] of FIXTURES) {
-  t.test(`${name}: the bytes of version 1`, async (t) => {
-    const bytes = new Uint8Array(Buffer.from(hex, 'hex'));
+  t.test(`${name}: the bytes that are written`, async (t) => {
     t.equal(Buffer.from(codec.encode(value as never)).toString('hex'), hex);
+  });
+}
+
+for (const [name, codec, value, hex] of [...FIXTURES, ...EARLIER]) {
+  t.test(`${name}: the bytes that are read`, async (t) => {
+    const bytes = new Uint8Array(Buffer.from(hex, 'hex'));
     t.same(codec.decode(bytes), value);
     for (let length = 0; length < bytes.length; length += 1) {
       t.throws(() => codec.decode(bytes.subarray(0, length)), { code: 'CLI_STORE_CORRUPT' });
     }
     t.throws(() => codec.decode(Uint8Array.of(...bytes, 0)), { code: 'CLI_STORE_CORRUPT' }, 'trailing bytes');
-    t.throws(
-      () => codec.decode(Uint8Array.of(2, ...bytes.subarray(1))),
-      { code: 'CLI_STORE_CORRUPT' },
-      'a later version',
-    );
+    for (const version of [0, 3]) {
+      const other = Uint8Array.of(version, ...bytes.subarray(1));
+      t.throws(() => codec.decode(other), { code: 'CLI_STORE_CORRUPT' }, 'a version that there is not');
+    }
   });
 }
 

@@ -14,13 +14,21 @@
  *   heard/<user>/<device>          last message id stored from this device       with each stored message
  *   history/<user>/<ordinal>       a message, either direction                   send, receipt of a message
  *   fresh/<ordinal>                user id: stored, not yet consumed             receipt; gone when consumed
+ *   name/<user>/<author>/<d>/<id>  ordinal of the message that others mean by it with each message of the history
+ *   expiry/<ms>/<user>/<ordinal>   nothing: when the message is to be forgotten  with each message that has a timer
+ *   timer/<user>                   seconds that new messages are kept            when either side sets it
+ *   profile/<user>                 profile key, 32 bytes                         when received
+ *   group-key/<group>/<user>/<d>   sender-key distribution message               when received; `<group>` in hexadecimal
  *
  * `head` and `marks` are two records because two writers move them at their own pace: a send under the peer's lock, an
  * acknowledgement at any time. One record would let either write the other's number back.
  *
- * Each record starts with a version byte. Numbers in keys have 16 digits, so that their order as text is their order.
+ * Each record starts with a version byte; a release that changes a layout goes on reading the earlier ones. Numbers in keys have 16 digits, so that their order as text is their order.
  */
 
+import { readOutgoing, writeOutgoing } from './content.ts';
+import type { OutgoingContent } from './content.ts';
+import type { ContentBody } from './content-body.ts';
 import type { ErrorCode } from './errors.ts';
 import { ClientError } from './errors.ts';
 import { RecordReader, RecordWriter } from './record.ts';
@@ -44,6 +52,13 @@ export const KEYS = {
   history: (user: string, ordinal: number): string => `history/${user}/${digits(ordinal)}`,
   fresh: (ordinal: number): string => `fresh/${digits(ordinal)}`,
   freshAll: 'fresh/',
+  name: (user: string, author: string, device: number, number: number): string =>
+    `name/${user}/${author}/${device}/${digits(number)}`,
+  expiry: (atMs: number, user: string, ordinal: number): string => `expiry/${digits(atMs)}/${user}/${digits(ordinal)}`,
+  expiries: 'expiry/',
+  timer: (user: string): string => `timer/${user}`,
+  profile: (user: string): string => `profile/${user}`,
+  groupKey: (group: string, user: string, device: number): string => `group-key/${hexOf(group)}/${user}/${device}`,
 } as const;
 
 /** Where a conversation's sending stands, without its watermarks. */
@@ -67,11 +82,11 @@ export interface SealedRecord {
   readonly ciphertext: Uint8Array;
 }
 
-/** A message that the server has not acknowledged: kept as text, since a changed device needs a new ciphertext. */
+/** A message that the server has not acknowledged: kept readable, since a changed device needs a new ciphertext. */
 export interface OutboxRecord {
   readonly ordinal: number;
   readonly sentAt: number;
-  readonly text: string;
+  readonly content: OutgoingContent;
   /** Empty while it is not encrypted. */
   readonly sealed: readonly SealedRecord[];
 }
@@ -91,13 +106,27 @@ export interface HeardRecord {
   readonly readId: number;
 }
 
+/** Contents that are messages of their own; the others change something, and are not stored as messages. */
+export type StoredContentBody = Extract<ContentBody, { readonly kind: 'text' | 'reply' | 'attachment' | 'timer' }>;
+
 /** What a stored message is. */
 export type HistoryBody =
-  | { readonly kind: 'text'; readonly text: string }
+  | StoredContentBody
+  /** Deleted for everyone by its author. */
+  | { readonly kind: 'deleted' }
+  /** To be viewed once: viewed, or sent by ourselves. Nothing of it is kept. */
+  | { readonly kind: 'view-once' }
   /** Of a later version of the content; kept so that an update may show it. */
   | { readonly kind: 'unsupported'; readonly content: Uint8Array }
   /** It arrived and could not be opened. */
   | { readonly kind: 'undecryptable'; readonly code: ErrorCode };
+
+/** What somebody thinks of a message. */
+export interface Reaction {
+  /** User id. */
+  readonly author: string;
+  readonly emoji: string;
+}
 
 /** A message of either direction. */
 export interface HistoryRecord {
@@ -113,7 +142,29 @@ export interface HistoryRecord {
   readonly body: HistoryBody;
   /** Set when an outgoing message was refused for good. */
   readonly failure: ErrorCode | undefined;
+  /** The author's wall time of the last edit. */
+  readonly editedAt: number | undefined;
+  /** At most one of each author, in the order of their coming. */
+  readonly reactions: readonly Reaction[];
+  /** When this device forgets it. */
+  readonly expiresAt: number | undefined;
+  readonly isViewOnce: boolean;
+  /** When the recipient viewed what may be viewed once; the recipient's wall time. */
+  readonly viewedAt: number | undefined;
 }
+
+/** A message that nothing has been done to. */
+export const UNTOUCHED: Pick<
+  HistoryRecord,
+  'failure' | 'editedAt' | 'reactions' | 'expiresAt' | 'isViewOnce' | 'viewedAt'
+> = Object.freeze({
+  failure: undefined,
+  editedAt: undefined,
+  reactions: [],
+  expiresAt: undefined,
+  isViewOnce: false,
+  viewedAt: undefined,
+});
 
 const VERSION = 1;
 
@@ -123,21 +174,24 @@ export interface RecordCodec<Value> {
   decode(bytes: Uint8Array): Value;
 }
 
+/** @param version - What is written. @param read - Told which version it reads, from 1 to that. */
 function codec<Value>(
   write: (writer: RecordWriter, value: Value) => void,
-  read: (reader: RecordReader) => Value,
+  read: (reader: RecordReader, version: number) => Value,
+  version: number = VERSION,
 ): RecordCodec<Value> {
   return Object.freeze({
     encode(value: Value): Uint8Array {
-      const writer = new RecordWriter().byte(VERSION);
+      const writer = new RecordWriter().byte(version);
       write(writer, value);
       return writer.finish();
     },
     decode(bytes: Uint8Array): Value {
       const reader = new RecordReader(bytes);
-      const version = reader.byte();
-      const value = read(reader);
-      if (version !== VERSION || reader.failed || reader.remainingBytes > 0) throw new ClientError('CLI_STORE_CORRUPT');
+      const found = reader.byte();
+      if (found < VERSION || found > version) throw new ClientError('CLI_STORE_CORRUPT');
+      const value = read(reader, found);
+      if (reader.failed || reader.remainingBytes > 0) throw new ClientError('CLI_STORE_CORRUPT');
       return value;
     },
   });
@@ -166,9 +220,12 @@ export const MARKS: RecordCodec<MarksRecord> = codec(
   (reader) => ({ sentId: reader.uint(), deliveredId: reader.uint(), readId: reader.uint() }),
 );
 
+/** Version 1 kept a text where version 2 keeps a content. */
 export const OUTBOX: RecordCodec<OutboxRecord> = codec(
-  (writer, { ordinal, sentAt, text, sealed }) => {
-    writer.uint(ordinal).uint(sentAt).text(text).uint(sealed.length);
+  (writer, { ordinal, sentAt, content, sealed }) => {
+    writer.uint(ordinal).uint(sentAt);
+    writeOutgoing(writer, content);
+    writer.uint(sealed.length);
     for (const { device, type, ciphertext } of sealed) {
       writer
         .byte(device)
@@ -176,13 +233,25 @@ export const OUTBOX: RecordCodec<OutboxRecord> = codec(
         .bytes(ciphertext);
     }
   },
-  (reader) => ({
+  (reader, version) => ({
     ordinal: reader.uint(),
     sentAt: reader.uint(),
-    text: reader.text(),
+    content: version === 1 ? plainContent({ kind: 'text', text: reader.text() }) : requireOutgoing(reader),
     sealed: readMany(reader, () => readSealed(reader)),
   }),
+  2,
 );
+
+/** A content without a timer that may be viewed more than once. */
+export function plainContent(body: ContentBody): OutgoingContent {
+  return { body, timerSeconds: 0, isViewOnce: false };
+}
+
+function requireOutgoing(reader: RecordReader): OutgoingContent {
+  const content = readOutgoing(reader);
+  if (content === undefined) throw new ClientError('CLI_STORE_CORRUPT');
+  return content;
+}
 
 export const PEER: RecordCodec<PeerRecord> = codec(
   (writer, { phone, verified }) => writer.text(phone).byte(verified ? 1 : 0),
@@ -194,40 +263,102 @@ export const HEARD: RecordCodec<HeardRecord> = codec(
   (reader) => ({ lastId: reader.uint(), readId: reader.uint() }),
 );
 
-export const HISTORY: RecordCodec<HistoryRecord> = codec(writeHistory, (reader) => ({
-  direction: reader.byte() === 1 ? 'out' : 'in',
-  number: reader.uint(),
-  device: reader.byte(),
-  sentAt: reader.uint(),
-  storedAt: reader.uint(),
-  failure: readCode(reader),
-  body: readBody(reader),
-}));
+/** Version 1 had the fields up to the body, and the first three kinds of body. */
+export const HISTORY: RecordCodec<HistoryRecord> = codec(writeHistory, readHistory, 2);
 
 const BODY_TEXT = 1;
 const BODY_UNSUPPORTED = 2;
 const BODY_UNDECRYPTABLE = 3;
+const BODY_CONTENT = 4;
+const BODY_DELETED = 5;
+const BODY_VIEW_ONCE = 6;
 
 function writeHistory(writer: RecordWriter, record: HistoryRecord): void {
+  const { direction, number, device, sentAt, storedAt, failure, body } = record;
   writer
-    .byte(record.direction === 'out' ? 1 : 0)
-    .uint(record.number)
-    .byte(record.device);
+    .byte(direction === 'out' ? 1 : 0)
+    .uint(number)
+    .byte(device);
   writer
-    .uint(record.sentAt)
-    .uint(record.storedAt)
-    .text(record.failure ?? '');
-  const { body } = record;
-  if (body.kind === 'text') writer.byte(BODY_TEXT).text(body.text);
-  else if (body.kind === 'unsupported') writer.byte(BODY_UNSUPPORTED).bytes(body.content);
-  else writer.byte(BODY_UNDECRYPTABLE).text(body.code);
+    .uint(sentAt)
+    .uint(storedAt)
+    .text(failure ?? '');
+  writeBody(writer, body);
+  // Times are written with 0 for none: nothing was sent at the beginning of 1970.
+  writer
+    .uint(record.editedAt ?? 0)
+    .uint(record.expiresAt ?? 0)
+    .byte(record.isViewOnce ? 1 : 0)
+    .uint(record.viewedAt ?? 0);
+  writer.uint(record.reactions.length);
+  for (const { author, emoji } of record.reactions) writer.text(author).text(emoji);
+}
+
+function readHistory(reader: RecordReader, version: number): HistoryRecord {
+  const head = {
+    direction: reader.byte() === 1 ? ('out' as const) : ('in' as const),
+    number: reader.uint(),
+    device: reader.byte(),
+    sentAt: reader.uint(),
+    storedAt: reader.uint(),
+    failure: readCode(reader),
+    body: readBody(reader),
+  };
+  if (version === 1) return { ...UNTOUCHED, ...head };
+  return {
+    ...head,
+    editedAt: reader.uint() || undefined,
+    expiresAt: reader.uint() || undefined,
+    isViewOnce: reader.byte() === 1,
+    viewedAt: reader.uint() || undefined,
+    reactions: readMany(reader, () => ({ author: reader.text(), emoji: reader.text() })),
+  };
+}
+
+function writeBody(writer: RecordWriter, body: HistoryBody): void {
+  switch (body.kind) {
+    case 'text':
+      return void writer.byte(BODY_TEXT).text(body.text);
+    case 'unsupported':
+      return void writer.byte(BODY_UNSUPPORTED).bytes(body.content);
+    case 'undecryptable':
+      return void writer.byte(BODY_UNDECRYPTABLE).text(body.code);
+    case 'deleted':
+      return void writer.byte(BODY_DELETED);
+    case 'view-once':
+      return void writer.byte(BODY_VIEW_ONCE);
+    default:
+      return writeOutgoing(writer.byte(BODY_CONTENT), plainContent(body));
+  }
 }
 
 function readBody(reader: RecordReader): HistoryBody {
-  const kind = reader.byte();
-  if (kind === BODY_TEXT) return { kind: 'text', text: reader.text() };
-  if (kind === BODY_UNSUPPORTED) return { kind: 'unsupported', content: reader.bytes() };
-  return { kind: 'undecryptable', code: reader.text() as ErrorCode };
+  switch (reader.byte()) {
+    case BODY_TEXT:
+      return { kind: 'text', text: reader.text() };
+    case BODY_UNSUPPORTED:
+      return { kind: 'unsupported', content: reader.bytes() };
+    case BODY_UNDECRYPTABLE:
+      return { kind: 'undecryptable', code: reader.text() as ErrorCode };
+    case BODY_DELETED:
+      return { kind: 'deleted' };
+    case BODY_VIEW_ONCE:
+      return { kind: 'view-once' };
+    case BODY_CONTENT:
+      return requireStored(requireOutgoing(reader).body);
+    default:
+      throw new ClientError('CLI_STORE_CORRUPT');
+  }
+}
+
+function requireStored(body: ContentBody): StoredContentBody {
+  if (!isStoredContent(body)) throw new ClientError('CLI_STORE_CORRUPT');
+  return body;
+}
+
+/** Whether a content is a message of its own. */
+export function isStoredContent(body: ContentBody): body is StoredContentBody {
+  return body.kind === 'text' || body.kind === 'reply' || body.kind === 'attachment' || body.kind === 'timer';
 }
 
 function readSealed(reader: RecordReader): SealedRecord {
@@ -254,6 +385,10 @@ export function numberOfKey(key: string): number {
 /** The user id within a key such as `outbox/<user>/<id>` or `head/<user>`. */
 export function userOfKey(key: string): string {
   return key.split('/')[1] ?? '';
+}
+
+function hexOf(text: string): string {
+  return [...new TextEncoder().encode(text)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 function digits(value: number): string {

@@ -7,8 +7,22 @@
 export const LIMITS = {
   /** Bytes of text in one message, UTF-8. One recipient device must fit into a 16,384-byte frame with room for three. */
   textBytesMax: 4_096,
-  /** Content is padded to a multiple of this, so that its length tells an observer little: most chat fits one block. */
-  contentBlockBytes: 160,
+  /** Content is padded to one of these lengths, so that its length tells an observer at most 2.6 bits: most chat fits the
+   *  first. The largest holds the longest text with a quotation, and three devices' worth of it fit into a frame. */
+  contentBucketsBytes: [160, 320, 640, 1_280, 2_560, 4_480],
+  /** Bytes of the excerpt that a reply carries of its target. */
+  quoteBytesMax: 120,
+  /** Bytes of a reaction: the longest emoji sequences in use have 35. */
+  emojiBytesMax: 64,
+  /** Messages that one receipt names. */
+  receiptTargetCountMax: 64,
+  /** One's own message may be edited for a quarter of an hour, and deleted for everyone for two days. */
+  editWindowMs: 900_000,
+  deleteWindowMs: 172_800_000,
+  /** The longest disappearing timer: a year. Beyond it "for good" is the honest word. */
+  timerSecondsMax: 31_622_400,
+  /** Longest wait for the next message to forget; longer ones are waited for in steps, since timers end at 2^31 ms. */
+  expiryStepMsMax: 86_400_000,
   /** Bytes of encoded content accepted from a peer; a frame cannot carry more. */
   contentBytesMax: 16_384,
 
@@ -73,7 +87,11 @@ function assertRelation(holds: boolean, relation: string): void {
   if (!holds) throw new RangeError(`client/limits.ts: expected ${relation}`);
 }
 
-assertRelation(LIMITS.textBytesMax * 3 < LIMITS.transportMessageBytesMax, 'three devices in one message');
+const largestBucketBytes: number = LIMITS.contentBucketsBytes.at(-1)!;
+assertRelation(largestBucketBytes * 3 < LIMITS.transportMessageBytesMax, 'three devices in one message');
+assertRelation(LIMITS.textBytesMax + LIMITS.quoteBytesMax + 200 < largestBucketBytes, 'the longest reply in a bucket');
+assertRelation(largestBucketBytes <= LIMITS.contentBytesMax, 'what we write to be read by us');
+assertRelation(LIMITS.editWindowMs <= LIMITS.deleteWindowMs, 'what can be edited to be deletable');
 assertRelation(LIMITS.flightCountMax <= LIMITS.outboxCountMax, 'a flight within the outbox');
 assertRelation(LIMITS.preKeyCountMin < LIMITS.preKeyCountMax, 'the low-water mark below the refill');
 assertRelation(LIMITS.intakeGroupCountMax <= LIMITS.intakeQueueCountMax, 'a group within the queue');

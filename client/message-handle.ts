@@ -5,6 +5,7 @@
  * receipt for a thousand messages touches none of them. Read next: `conversation.ts`, which makes and settles it.
  */
 
+import type { OutgoingContent } from './content.ts';
 import type { ClientError } from './errors.ts';
 import { idOfOrdinal, stateUnder } from './history.ts';
 import type { MarksRecord } from './layout.ts';
@@ -22,11 +23,11 @@ export interface MarkSource {
 }
 
 /** A message as it was journalled. */
-export interface JournalledText {
+export interface JournalledMessage {
   readonly id: number;
   readonly ordinal: number;
   readonly sentAt: number;
-  readonly text: string;
+  readonly content: OutgoingContent;
 }
 
 /** A message as its sender holds it. It keeps nothing alive: waiting for delivery begins when somebody asks. */
@@ -44,12 +45,12 @@ export class MessageHandle implements SentMessage {
   #resolve!: () => void;
   #reject!: (error: ClientError) => void;
 
-  constructor(conversation: MarkSource, entry: JournalledText) {
+  constructor(conversation: MarkSource, entry: JournalledMessage) {
     this.#conversation = conversation;
     this.id = idOfOrdinal(entry.ordinal);
     this.number = entry.id;
     this.to = conversation.user;
-    this.text = entry.text;
+    this.text = textOf(entry.content);
     this.sentAt = entry.sentAt;
     this.sent = new Promise((resolve, reject) => {
       this.#resolve = resolve;
@@ -90,4 +91,9 @@ export class MessageHandle implements SentMessage {
       });
     });
   }
+}
+
+function textOf({ body }: OutgoingContent): string {
+  if (body.kind === 'attachment') return body.caption;
+  return 'text' in body ? body.text : '';
 }

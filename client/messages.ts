@@ -3,7 +3,9 @@
  * (received), `history.ts` (both, from the store).
  */
 
+import type { Attachment } from './content-body.ts';
 import type { ErrorCode } from './errors.ts';
+import type { Reaction } from './layout.ts';
 
 /** How far an outgoing message has come. Each state implies the ones before it. */
 export type MessageState = 'queued' | 'sent' | 'delivered' | 'read' | 'refused';
@@ -11,6 +13,16 @@ export type MessageState = 'queued' | 'sent' | 'delivered' | 'read' | 'refused';
 /** What a message says, or why it cannot say it. */
 export type MessageBody =
   | { readonly kind: 'text'; readonly text: string }
+  /** An answer to another message; `quote` is the beginning of that one as the sender saw it. */
+  | { readonly kind: 'reply'; readonly text: string; readonly quote: string }
+  /** A file, encrypted apart: fetch it from `locator` and open it with `decryptMedia`. `text` is the caption. */
+  | { readonly kind: 'attachment'; readonly text: string; readonly attachment: Attachment }
+  /** From here on messages are forgotten after `seconds`; 0: they stay. */
+  | { readonly kind: 'timer'; readonly text: ''; readonly seconds: number }
+  /** To be viewed once, or viewed: see `Client.view`. */
+  | { readonly kind: 'view-once'; readonly text: '' }
+  /** Its author has deleted it for everyone. */
+  | { readonly kind: 'deleted'; readonly text: '' }
   /** Written by a later version of this software; an update will show it. */
   | { readonly kind: 'unsupported'; readonly text: '' }
   /** It arrived and could not be opened; `code` says why. Nothing that the application does brings it back. */
@@ -26,8 +38,27 @@ export interface MessageHead {
   readonly sentAt: number;
 }
 
+/** What has been done to a message since it was sent. */
+export interface MessageTraits {
+  /** The author's wall time of the last edit; undefined where there was none. */
+  readonly editedAt: number | undefined;
+  /** At most one of each author. */
+  readonly reactions: readonly Reaction[];
+  /** When this device forgets the message, in wall time. */
+  readonly expiresAt: number | undefined;
+  /** When the recipient viewed what may be viewed once. */
+  readonly viewedAt: number | undefined;
+}
+
+/** What to send: a text, or more than that. */
+export type OutgoingMessage =
+  | string
+  | { readonly kind: 'text'; readonly text: string; readonly viewOnce?: boolean }
+  | ({ readonly kind: 'attachment'; readonly viewOnce?: boolean } & Attachment);
+
 /** A message from somebody. `text` is there for every kind, empty where there is none. */
 export type ReceivedMessage = MessageHead &
+  MessageTraits &
   MessageBody & {
     /** The sender's user id. */
     readonly from: string;
@@ -50,6 +81,7 @@ export type ReceivedMessage = MessageHead &
 export interface SentMessage extends MessageHead {
   /** The recipient's user id. */
   readonly to: string;
+  /** The text, or the caption; empty where there is none. */
   readonly text: string;
   /** The state now. */
   readonly state: MessageState;
@@ -63,6 +95,7 @@ export interface SentMessage extends MessageHead {
 
 /** A stored message of either direction. */
 export type HistoryItem = MessageHead &
+  MessageTraits &
   MessageBody & {
     readonly direction: 'in' | 'out';
     /** The other side's user id. */

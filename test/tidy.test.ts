@@ -90,6 +90,7 @@ const DOCUMENTS = [
   'docs/protocol.md',
   'protocol/wire/FORMAT.md',
   'protocol/signal/MEDIA.md',
+  'client/CONTENT.md',
 ];
 
 t.test('every file that a document links to or names exists', async (t) => {

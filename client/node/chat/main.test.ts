@@ -100,6 +100,33 @@ t.test('a pipe sends its lines; what arrives is printed without escape codes and
   t.notMatch(alice.text + bob.text, '\u001b');
 });
 
+t.test('messages about messages: reply, reaction, edit, deletion, timer', async (t) => {
+  const bob = new Run(flags(BOB, 'bob', '--to', ALICE));
+  await bob.sees('second line');
+  const alice = new Run(flags(ALICE, 'alice', '--to', BOB));
+  alice.type('meet at noom\n');
+  await bob.sees('meet at noom');
+  alice.type('/edit meet at noon\n');
+  await bob.sees('meet at noon (edited)');
+  bob.type('/react \u{1f44d}\n');
+  await alice.sees('meet at noon (edited) [\u{1f44d}]');
+  bob.type('/reply I will be there\n');
+  await alice.sees('\u201cmeet at noon\u201d \u2014 I will be there');
+  alice.type('/delete\n');
+  await bob.sees('[deleted]');
+  bob.type('/timer 7d\n/timer soon\n/edit\n/view\n');
+  await alice.sees('[messages disappear after 7 days]');
+  await bob.sees('CLI_MESSAGE_UNKNOWN');
+  t.match(bob.text, /\/timer expected a time/);
+  t.match(bob.text, /\/edit expected the new text/);
+  bob.type('/timer off\n');
+  await alice.sees('[messages stay]');
+  for (const run of [alice, bob]) {
+    run.input.end();
+    t.equal(await run.code, 0);
+  }
+});
+
 t.test('nobody behind the number: exit code 1, and nothing sent', async (t) => {
   const run = new Run(flags(ALICE, 'alice', '--to', '+4999999999'));
   run.input.end('hello\n');

@@ -4,7 +4,8 @@
  * Read next: `screen.ts`, which draws it; `session.ts`, which feeds it.
  */
 
-import type { ConnectionState, ErrorCode, HistoryItem, MessageState } from '../../index.ts';
+import type { ConnectionState, HistoryItem, MessageBody, MessageState, MessageTraits } from '../../index.ts';
+import type { ErrorCode } from '../../index.ts';
 import { EMPTY_EDITOR } from './editor.ts';
 import type { Editor } from './editor.ts';
 
@@ -117,23 +118,82 @@ export function countUnread(model: ChatModel, name: string): ChatModel {
   return { ...model, unread: { ...model.unread, [name]: (model.unread[name] ?? 0) + 1 } };
 }
 
+/** Shows what a message has become; nothing happens where it is not on the screen. */
+export function replaceItem(model: ChatModel, id: string, item: ChatItem | undefined): ChatModel {
+  const isMeant = (each: ChatItem): boolean => each.type !== 'notice' && each.id === id;
+  const items = item === undefined ? model.items.filter((each) => !isMeant(each)) : model.items;
+  return { ...model, items: items.map((each) => (item !== undefined && isMeant(each) ? item : each)) };
+}
+
+/** The newest message of one direction that is on the screen and stored, if there is one. */
+export function lastOf(model: ChatModel, type: 'received' | 'sent'): (ChatItem & { readonly id: string }) | undefined {
+  return model.items.findLast(
+    (item): item is ChatItem & { readonly type: 'received' | 'sent' } =>
+      item.type === type && (item.type !== 'sent' || (item.number !== undefined && item.state !== 'refused')),
+  );
+}
+
 /** A stored message as an entry. */
 export function itemOf(peer: Peer, item: HistoryItem): ChatItem {
-  const text = describeBody(item);
+  const text = describeMessage(item);
   const { id, number, sentAt: atMs, state = 'queued' } = item;
   if (item.direction === 'in') return { type: 'received', id, name: peer.name, text, atMs };
   return { type: 'sent', id, number, text, atMs, state };
 }
 
+/** What a message says, and what has been done to it. */
+export function describeMessage(message: MessageBody & MessageTraits): string {
+  const { editedAt, reactions, viewedAt } = message;
+  const marks = [
+    ...(editedAt === undefined ? [] : ['(edited)']),
+    ...(viewedAt === undefined ? [] : ['(viewed)']),
+    ...(reactions.length === 0 ? [] : [`[${reactions.map(({ emoji }) => emoji).join(' ')}]`]),
+  ];
+  return [describeBody(message), ...marks].join(' ');
+}
+
 /** The text of a message, or a sentence in its place. */
-export function describeBody(body: {
-  readonly kind: HistoryItem['kind'];
-  readonly text: string;
-  readonly code?: ErrorCode;
-}): string {
-  if (body.kind === 'text') return body.text;
-  if (body.kind === 'unsupported') return '[a message of a newer version; update to read it]';
-  return `[could not be decrypted: ${body.code}]`;
+export function describeBody(body: MessageBody): string {
+  switch (body.kind) {
+    case 'text':
+      return body.text;
+    case 'reply':
+      return `\u201c${body.quote}\u201d \u2014 ${body.text}`;
+    case 'attachment':
+      return `[file ${body.attachment.name}, ${body.attachment.bytes} bytes] ${body.text}`.trimEnd();
+    case 'timer':
+      return body.seconds === 0 ? '[messages stay]' : `[messages disappear after ${describeSpan(body.seconds)}]`;
+    case 'view-once':
+      return '[to be viewed once]';
+    case 'deleted':
+      return '[deleted]';
+    case 'unsupported':
+      return '[a message of a newer version; update to view it]';
+    case 'undecryptable':
+      return `[could not be decrypted: ${body.code}]`;
+  }
+}
+
+const SPANS: readonly (readonly [letter: string, seconds: number, word: string])[] = [
+  ['d', 86_400, 'day'],
+  ['h', 3_600, 'hour'],
+  ['m', 60, 'minute'],
+  ['s', 1, 'second'],
+];
+
+/** A span of time in the largest unit that fits. */
+export function describeSpan(seconds: number): string {
+  const [, unit, word] = SPANS.find(([, unit]) => seconds % unit === 0)!;
+  const count = seconds / unit;
+  return `${count} ${word}${count === 1 ? '' : 's'}`;
+}
+
+/** The seconds of a span such as 30s, 5m, 8h, 7d or off; undefined for anything else. */
+export function parseSpan(text: string): number | undefined {
+  if (text === 'off') return 0;
+  const [, count, letter] = /^(\d{1,8})([smhd])$/.exec(text) ?? [];
+  const unit = SPANS.find(([each]) => each === letter)?.[1];
+  return unit === undefined ? undefined : Number(count) * unit;
 }
 
 function advance(item: ChatItem & { readonly type: 'sent' }, { sentId, deliveredId, readId }: Progress): ChatItem {

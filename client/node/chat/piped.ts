@@ -54,13 +54,14 @@ export async function chatPiped(options: PipedOptions): Promise<number> {
     session.quit(1);
   }
 
-  /** Prints entries that are new, and messages of ours again when their state is. */
+  /** Prints entries that are new, and messages again when their state or what they say is. */
   function printNews(model: ChatModel): void {
     for (const [place, item] of model.items.entries()) {
       const key = item.type === 'notice' ? `notice ${place} ${item.text}` : `${item.type} ${keyOf(item)}`;
       const state = item.type === 'sent' ? item.state : '';
-      if (printed.get(key) === state || state === 'queued') continue;
-      printed.set(key, state);
+      const shown = `${state} ${item.text}`;
+      if (printed.get(key) === shown || state === 'queued') continue;
+      printed.set(key, shown);
       for (const line of renderItem(item, PLAIN)) print(line);
     }
   }

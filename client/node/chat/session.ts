@@ -4,8 +4,8 @@
  * Each change of the model is announced once; `interactive.ts` draws it, `piped.ts` prints what is new in it.
  */
 
-import { ClientError, codeOf, describeCode } from '../../index.ts';
-import type { Client, ClientEvent, ReceivedMessage } from '../../index.ts';
+import { CLIENT_LIMITS, ClientError, codeOf, describeCode } from '../../index.ts';
+import type { Client, ClientEvent, ReceivedMessage, SentMessage } from '../../index.ts';
 import { NUMBER_FORM, tidyPhone } from './arguments.ts';
 import {
   addItem,
@@ -13,12 +13,17 @@ import {
   applyProgress,
   countUnread,
   describeBody,
+  describeMessage,
   initialModel,
+  itemOf,
+  lastOf,
   openPeer,
+  parseSpan,
   refuseFrom,
+  replaceItem,
   settleDraft,
 } from './model.ts';
-import type { ChatModel, Peer } from './model.ts';
+import type { ChatItem, ChatModel, Peer } from './model.ts';
 import { isPhone } from '../../../protocol/wire/index.ts';
 
 /** Whom a session tells. */
@@ -28,7 +33,9 @@ export interface SessionListener {
   onOver(code: number): void;
 }
 
-const COMMANDS = 'Commands: /to NUMBER, /history, /who, /help, /quit. Anything else is sent.';
+const COMMANDS =
+  'Commands: /to NUMBER, /history, /who, /help, /quit. To the last message received: /reply TEXT, /react EMOJI, ' +
+  '/view. To your last one: /edit TEXT, /delete. /timer 8h or off. Anything else is sent.';
 
 /** One run of the chat. */
 export class ChatSession {
@@ -75,7 +82,21 @@ export class ChatSession {
     if (text === '') return;
     if (!text.startsWith('/')) return this.#send(text);
     const [command = '', ...rest] = text.split(/\s+/);
+    const words = text.slice(command.length).trim();
     switch (command) {
+      case '/reply':
+        return this.#reply(words);
+      case '/react':
+        return this.#alter('received', (peer, id) => this.#client.react(peer, id, words));
+      case '/edit':
+        if (words === '') return this.#notice('/edit expected the new text', 'warning');
+        return this.#alter('sent', (peer, id) => this.#client.edit(peer, id, words));
+      case '/delete':
+        return this.#alter('sent', (peer, id) => this.#client.deleteForEveryone(peer, id));
+      case '/timer':
+        return this.#setTimer(words);
+      case '/view':
+        return this.#view();
       case '/to':
         return this.#open(rest.join(''));
       case '/history':
@@ -99,7 +120,29 @@ export class ChatSession {
     this.#listener.onOver(code);
   }
 
-  async #send(text: string): Promise<void> {
+  #send(text: string): Promise<void> {
+    return this.#post(text, (peer) => this.#client.enqueue(peer.user, text));
+  }
+
+  async #reply(text: string): Promise<void> {
+    const target = lastOf(this.#model, 'received');
+    if (target === undefined) return this.#notice('There is no message to answer yet.', 'warning');
+    if (text === '') return this.#notice('/reply expected a text', 'warning');
+    await this.#post(text, (peer) => this.#client.reply(peer.user, target.id, text));
+    await this.#refresh();
+  }
+
+  async #setTimer(span: string): Promise<void> {
+    const seconds = parseSpan(span);
+    if (seconds === undefined || seconds > CLIENT_LIMITS.timerSecondsMax) {
+      return this.#notice('/timer expected a time such as 30s, 5m, 8h or 7d, or off', 'warning');
+    }
+    const text = describeBody({ kind: 'timer', text: '', seconds });
+    await this.#post(text, (peer) => this.#client.setTimer(peer.user, seconds));
+  }
+
+  /** Shows a message of ours at once, and fills in what becomes of it. */
+  async #post(text: string, enqueue: (peer: Peer) => Promise<SentMessage>): Promise<void> {
     const { peer } = this.#model;
     if (peer === undefined) return this.#notice('Nobody to send to yet. Choose with /to NUMBER.', 'warning');
     const draftId = `draft ${(this.#draftCount += 1)}`;
@@ -107,12 +150,38 @@ export class ChatSession {
     const draft = { type: 'sent', id: draftId, number: undefined, text, atMs, state: 'queued' } as const;
     this.#change(addItem(this.#model, draft));
     try {
-      const message = await this.#client.enqueue(peer.user, text);
+      const message = await enqueue(peer);
       this.#change(settleDraft(this.#model, draftId, { id: message.id, number: message.number, state: message.state }));
     } catch (error) {
       this.#change(settleDraft(this.#model, draftId, { state: 'refused' }));
       this.#report(error);
     }
+  }
+
+  /** Does something to the last message of one direction; the `changed` event shows what came of it. */
+  async #alter(type: 'received' | 'sent', work: (peer: string, id: string) => Promise<unknown>): Promise<void> {
+    const { peer } = this.#model;
+    const target = lastOf(this.#model, type);
+    if (peer === undefined || target === undefined) return this.#notice('There is no such message yet.', 'warning');
+    try {
+      await work(peer.user, target.id);
+    } catch (error) {
+      this.#report(error);
+    }
+  }
+
+  #view(): Promise<void> {
+    return this.#alter('received', async (peer, id) => {
+      const body = await this.#client.view(peer, id);
+      this.#notice(`Viewed, and gone: ${describeBody(body)}`);
+    });
+  }
+
+  /** The newest message as the store has it: a reply shows its quotation. */
+  async #refresh(): Promise<void> {
+    const { peer } = this.#model;
+    const newest = peer && (await this.#client.history(peer.user, { limit: 1 }))[0];
+    if (newest !== undefined) this.#change(replaceItem(this.#model, newest.id, itemOf(peer!, newest)));
   }
 
   async #open(text: string): Promise<void> {
@@ -165,7 +234,7 @@ export class ChatSession {
     }
     const isShown = this.#model.items.some((item) => item.type === 'received' && item.id === message.id);
     const entry = { type: 'received', id: message.id, name: this.#model.peer.name, atMs: message.sentAt } as const;
-    if (!isShown) this.#change(addItem(this.#model, { ...entry, text: describeBody(message) }));
+    if (!isShown) this.#change(addItem(this.#model, { ...entry, text: describeMessage(message) }));
     await message.markRead();
   }
 
@@ -183,6 +252,8 @@ export class ChatSession {
         this.#change({ ...this.#model, trouble: event.code });
         this.#notice(describeCode(event.code), 'warning');
         return this.#listener.onOver(1);
+      case 'changed':
+        return this.#showChange(event);
       case 'progress':
         if (event.user === this.#model.peer?.user) this.#change(applyProgress(this.#model, event));
         return;
@@ -197,6 +268,13 @@ export class ChatSession {
       case 'trouble':
         return this.#notice(describeCode(event.code), 'warning');
     }
+  }
+
+  #showChange({ user, id, item }: ClientEvent & { readonly type: 'changed' }): void {
+    const { peer } = this.#model;
+    if (user !== peer?.user) return;
+    const shown: ChatItem | undefined = item && itemOf(peer, item);
+    this.#change(replaceItem(this.#model, id, shown));
   }
 
   #report(error: unknown): void {

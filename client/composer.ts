@@ -1,0 +1,153 @@
+/**
+ * Messages about messages: reply, reaction, edit, deletion, timer, viewing once. It finds the target, asks the rules of
+ * `effects.ts`, and hands a content to the conversation, which sends it like any other and applies it here.
+ *
+ * What this refuses, a recipient would ignore: the rules are the same at both ends.
+ */
+
+import type { ContentBody, MessageName } from './content-body.ts';
+import { byteLength } from './content-body.ts';
+import { encodeContent } from './content.ts';
+import type { Conversation, DraftContent } from './conversation.ts';
+import { applyEffect } from './effects.ts';
+import type { EffectBody } from './effects.ts';
+import type { Clock } from './environment.ts';
+import { ClientError } from './errors.ts';
+import { nameOf, openBody, ordinalOfId } from './history.ts';
+import type { History } from './history.ts';
+import type { Journal } from './journal.ts';
+import type { HistoryRecord } from './layout.ts';
+import { LIMITS } from './limits.ts';
+import type { Locks } from './locks.ts';
+import type { MessageBody, OutgoingMessage, SentMessage } from './messages.ts';
+
+/** What composing needs of its client. */
+export interface ComposerServices {
+  readonly journal: Journal;
+  readonly locks: Locks;
+  readonly history: History;
+  readonly clock: Clock;
+  readonly self: { readonly phone: string; readonly user: string };
+  readonly conversation: (user: string) => Conversation;
+}
+
+/** Writes messages of one account. */
+export class Composer {
+  readonly #services: ComposerServices;
+
+  constructor(services: ComposerServices) {
+    this.#services = services;
+  }
+
+  /** A message as a content. @throws {ClientError} CLI_TEXT_TOO_LONG. */
+  draft(message: OutgoingMessage): DraftContent {
+    if (typeof message === 'string') return this.draft({ kind: 'text', text: message });
+    const { viewOnce = false, ...body } = message;
+    return this.#checked({ body, isViewOnce: viewOnce });
+  }
+
+  /** @throws {ClientError} As `Conversation.enqueue`. */
+  send(user: string, content: DraftContent): Promise<SentMessage> {
+    return this.#services.conversation(user).enqueue(content);
+  }
+
+  /** @throws {ClientError} CLI_MESSAGE_UNKNOWN; CLI_TEXT_TOO_LONG. */
+  async reply(user: string, id: string, text: string): Promise<SentMessage> {
+    const { record, name } = await this.#target(user, id);
+    const quote = record.isViewOnce ? '' : excerpt(openBody(record.body).text);
+    return this.#enqueue(user, { kind: 'reply', target: name, quote, text });
+  }
+
+  /** @param emoji - Empty to take the reaction back. @throws {ClientError} CLI_MESSAGE_UNKNOWN; CLI_MESSAGE_FIXED. */
+  async react(user: string, id: string, emoji: string): Promise<SentMessage> {
+    if (byteLength(emoji) > LIMITS.emojiBytesMax) throw new ClientError('CLI_TEXT_TOO_LONG');
+    return this.#change(user, id, (target) => ({ kind: 'reaction', target, emoji }));
+  }
+
+  /** @throws {ClientError} CLI_MESSAGE_UNKNOWN; CLI_MESSAGE_FIXED; CLI_TEXT_TOO_LONG. */
+  async edit(user: string, id: string, text: string): Promise<SentMessage> {
+    return this.#change(user, id, (target) => ({ kind: 'edit', target, text }));
+  }
+
+  /** @throws {ClientError} CLI_MESSAGE_UNKNOWN; CLI_MESSAGE_FIXED. */
+  async delete(user: string, id: string): Promise<SentMessage> {
+    return this.#change(user, id, (target) => ({ kind: 'delete', target }));
+  }
+
+  /** @throws {RangeError} Where `seconds` is no integer from 0 to `LIMITS.timerSecondsMax`. */
+  async setTimer(user: string, seconds: number): Promise<SentMessage> {
+    if (!Number.isInteger(seconds) || seconds < 0 || seconds > LIMITS.timerSecondsMax) {
+      throw new RangeError(`"seconds" expected an integer from 0 to ${LIMITS.timerSecondsMax}, got ${seconds}`);
+    }
+    return this.#enqueue(user, { kind: 'timer', seconds });
+  }
+
+  /**
+   * Gives out a message that may be viewed once. That it was viewed is durable before this resolves, so a crash shows it
+   * at most once; then the sender is told.
+   *
+   * @throws {ClientError} CLI_MESSAGE_UNKNOWN where there is no such message to view, or none any more.
+   */
+  async view(user: string, id: string): Promise<MessageBody> {
+    const { journal, locks, history, clock } = this.#services;
+    const ordinal = ordinalOfId(id);
+    const record = await locks.run([user], async () => {
+      const found = await history.get(user, ordinal);
+      const isViewable = found?.isViewOnce === true && found.direction === 'in' && isThere(found);
+      if (!isViewable) throw new ClientError('CLI_MESSAGE_UNKNOWN');
+      const transaction = journal.begin();
+      history.put(transaction, user, ordinal, { ...found, body: { kind: 'view-once' }, viewedAt: clock.nowMs() });
+      await journal.commit(transaction);
+      return found;
+    });
+    await this.#enqueue(user, { kind: 'receipt', state: 'viewed', targets: [nameOf(user, record)] });
+    return openBody(record.body);
+  }
+
+  /** Asks the rules beforehand: what they refuse must not leave. */
+  async #change(user: string, id: string, make: (target: MessageName) => EffectBody): Promise<SentMessage> {
+    const { clock, self } = this.#services;
+    const { record, name } = await this.#target(user, id);
+    const body = make(name);
+    const effect = { body, author: self.user, sentAt: clock.nowMs() };
+    if (typeof applyEffect(record, name.author, effect) === 'string') throw new ClientError('CLI_MESSAGE_FIXED');
+    return this.#enqueue(user, body);
+  }
+
+  async #target(user: string, id: string): Promise<{ readonly record: HistoryRecord; readonly name: MessageName }> {
+    const record = await this.#services.history.get(user, ordinalOfId(id));
+    const isNamed = record !== undefined && record.failure === undefined && record.body.kind !== 'undecryptable';
+    if (!isNamed) throw new ClientError('CLI_MESSAGE_UNKNOWN');
+    return { record, name: nameOf(record.direction === 'out' ? this.#services.self.user : user, record) };
+  }
+
+  async #enqueue(user: string, body: ContentBody): Promise<SentMessage> {
+    return this.send(user, this.#checked({ body, isViewOnce: false }));
+  }
+
+  /** Sizes are checked before anything is journalled: a message that fits no frame would block those behind it. */
+  #checked(content: DraftContent): DraftContent {
+    const { body } = content;
+    const isLong = 'text' in body && byteLength(body.text) > LIMITS.textBytesMax;
+    const header = { id: Number.MAX_SAFE_INTEGER, sentAt: Number.MAX_SAFE_INTEGER, phone: this.#services.self.phone };
+    const encoded = encodeContent({ ...header, timerSeconds: LIMITS.timerSecondsMax, ...content });
+    if (isLong || encoded === undefined) throw new ClientError('CLI_TEXT_TOO_LONG');
+    return content;
+  }
+}
+
+function isThere({ body }: HistoryRecord): boolean {
+  return body.kind !== 'view-once' && body.kind !== 'deleted';
+}
+
+/** The beginning of a text, cut between characters. */
+function excerpt(text: string): string {
+  let cut = '';
+  let bytes = 0;
+  for (const character of text) {
+    bytes += byteLength(character);
+    if (bytes > LIMITS.quoteBytesMax) break;
+    cut += character;
+  }
+  return cut;
+}

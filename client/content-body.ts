@@ -1,0 +1,223 @@
+/**
+ * The kinds of content, and the bytes of each.
+ *
+ *   kind                  body, in this order
+ *   1  text               text
+ *   2  reply              name · quote, text · text
+ *   3  reaction           name · emoji, text; empty takes the reaction back
+ *   4  edit               name · text
+ *   5  delete             name
+ *   6  timer              seconds, uint; 0: messages stay
+ *   7  attachment         locator, text · key, bytes · digest, bytes · size, uint · type, text · file name, text ·
+ *                         caption, text · width, uint · height, uint · duration in ms, uint · thumbnail, bytes
+ *   8  receipt            state, 1 byte: 1 delivered, 2 read, 3 viewed · count, uint · that many names
+ *   9  sender key         group, text · distribution message, bytes
+ *   10 profile key        key, bytes
+ *
+ *   name                  author's user id, text · author's device, 1 byte · message id, uint · sentAt, uint
+ *
+ * Fields as in `record.ts`. A later release may append fields to a body: a reader ignores them. A name has the time beside
+ * the number since a device that is registered anew counts anew. Who may do what to which message: `effects.ts`.
+ */
+
+import { LIMITS } from './limits.ts';
+import { RecordReader, RecordWriter } from './record.ts';
+
+/** Which message is meant, the same at both ends. */
+export interface MessageName {
+  /** User id of whoever wrote it. */
+  readonly author: string;
+  readonly device: number;
+  /** Message id within the author's conversation. */
+  readonly number: number;
+  /** The author's wall time as it stands in the message, milliseconds. */
+  readonly sentAt: number;
+}
+
+/** A file, encrypted apart; see the Signal half's MEDIA.md. */
+export interface Attachment {
+  /** Where the ciphertext is. */
+  readonly locator: string;
+  /** 32 bytes, secret. */
+  readonly key: Uint8Array;
+  /** SHA-256 of the ciphertext, 32 bytes. */
+  readonly digest: Uint8Array;
+  /** Size of the file in bytes. */
+  readonly bytes: number;
+  /** Media type, such as image/jpeg; the sender's claim. */
+  readonly type: string;
+  /** File name, the sender's claim: never a path. */
+  readonly name: string;
+  readonly caption: string;
+  /** Pixels; 0 where there are none. */
+  readonly width: number;
+  readonly height: number;
+  /** 0 where it does not play. */
+  readonly durationMs: number;
+  /** A small picture, or empty. */
+  readonly thumbnail: Uint8Array;
+}
+
+export type ReceiptState = 'delivered' | 'read' | 'viewed';
+
+/** What a content says. */
+export type ContentBody =
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'reply'; readonly target: MessageName; readonly quote: string; readonly text: string }
+  | { readonly kind: 'reaction'; readonly target: MessageName; readonly emoji: string }
+  | { readonly kind: 'edit'; readonly target: MessageName; readonly text: string }
+  | { readonly kind: 'delete'; readonly target: MessageName }
+  | { readonly kind: 'timer'; readonly seconds: number }
+  | ({ readonly kind: 'attachment' } & Attachment)
+  | { readonly kind: 'receipt'; readonly state: ReceiptState; readonly targets: readonly MessageName[] }
+  | { readonly kind: 'sender-key'; readonly group: string; readonly distribution: Uint8Array }
+  | { readonly kind: 'profile-key'; readonly key: Uint8Array };
+
+export type ContentKind = ContentBody['kind'];
+
+/** How one kind is written and read. `read` answers zeros where the reader fails, and undefined for what makes no sense. */
+interface BodyCodec<Body> {
+  readonly number: number;
+  write(writer: RecordWriter, body: Body): void;
+  read(reader: RecordReader): Body | undefined;
+}
+
+type BodyOf<Kind extends ContentKind> = Extract<ContentBody, { readonly kind: Kind }>;
+
+const RECEIPT_STATES: readonly ReceiptState[] = ['delivered', 'read', 'viewed'];
+const KEY_BYTES = 32;
+
+const CODECS: { readonly [Kind in ContentKind]: BodyCodec<BodyOf<Kind>> } = {
+  text: {
+    number: 1,
+    write: (writer, { text }) => void writer.text(text),
+    read: (reader) => ({ kind: 'text', text: reader.text() }),
+  },
+  reply: {
+    number: 2,
+    write: (writer, { target, quote, text }) => void writeName(writer, target).text(quote).text(text),
+    read: (reader) => ({ kind: 'reply', target: readName(reader), quote: reader.text(), text: reader.text() }),
+  },
+  reaction: {
+    number: 3,
+    write: (writer, { target, emoji }) => void writeName(writer, target).text(emoji),
+    read(reader) {
+      const [target, emoji] = [readName(reader), reader.text()];
+      return byteLength(emoji) <= LIMITS.emojiBytesMax ? { kind: 'reaction', target, emoji } : undefined;
+    },
+  },
+  edit: {
+    number: 4,
+    write: (writer, { target, text }) => void writeName(writer, target).text(text),
+    read: (reader) => ({ kind: 'edit', target: readName(reader), text: reader.text() }),
+  },
+  delete: {
+    number: 5,
+    write: (writer, { target }) => void writeName(writer, target),
+    read: (reader) => ({ kind: 'delete', target: readName(reader) }),
+  },
+  timer: {
+    number: 6,
+    write: (writer, { seconds }) => void writer.uint(seconds),
+    read(reader) {
+      const seconds = reader.uint();
+      return seconds <= LIMITS.timerSecondsMax ? { kind: 'timer', seconds } : undefined;
+    },
+  },
+  attachment: { number: 7, write: writeAttachment, read: readAttachment },
+  receipt: {
+    number: 8,
+    write(writer, { state, targets }) {
+      writer.byte(RECEIPT_STATES.indexOf(state) + 1).uint(targets.length);
+      for (const target of targets) writeName(writer, target);
+    },
+    read: readReceipt,
+  },
+  'sender-key': {
+    number: 9,
+    write: (writer, { group, distribution }) => void writer.text(group).bytes(distribution),
+    read: (reader) => ({ kind: 'sender-key', group: reader.text(), distribution: reader.bytes() }),
+  },
+  'profile-key': {
+    number: 10,
+    write: (writer, { key }) => void writer.bytes(key),
+    read(reader) {
+      const key = reader.bytes();
+      return key.length === KEY_BYTES ? { kind: 'profile-key', key } : undefined;
+    },
+  },
+};
+
+const KINDS: ReadonlyMap<number, ContentKind> = new Map(
+  Object.entries(CODECS).map(([kind, { number }]) => [number, kind as ContentKind]),
+);
+
+/** The number of a kind in the bytes. */
+export function numberOfKind(kind: ContentKind): number {
+  return CODECS[kind].number;
+}
+
+/** The kind of a number; undefined for one of a later release. */
+export function kindOfNumber(number: number): ContentKind | undefined {
+  return KINDS.get(number);
+}
+
+/** Encodes a body, without its kind. @returns Owned bytes. */
+export function encodeBody(body: ContentBody): Uint8Array {
+  const writer = new RecordWriter();
+  (CODECS[body.kind] as BodyCodec<ContentBody>).write(writer, body);
+  return writer.finish();
+}
+
+/** Decodes a body. Never throws. @param bytes - Borrowed. @returns undefined where they are none of that kind. */
+export function decodeBody(kind: ContentKind, bytes: Uint8Array): ContentBody | undefined {
+  const reader = new RecordReader(bytes);
+  const body = CODECS[kind].read(reader);
+  return reader.failed ? undefined : body;
+}
+
+function writeName(writer: RecordWriter, { author, device, number, sentAt }: MessageName): RecordWriter {
+  return writer.text(author).byte(device).uint(number).uint(sentAt);
+}
+
+function readName(reader: RecordReader): MessageName {
+  return { author: reader.text(), device: reader.byte(), number: reader.uint(), sentAt: reader.uint() };
+}
+
+function writeAttachment(writer: RecordWriter, attachment: Attachment): void {
+  const { locator, key, digest, bytes, type, name, caption, width, height, durationMs, thumbnail } = attachment;
+  writer.text(locator).bytes(key).bytes(digest).uint(bytes).text(type).text(name).text(caption);
+  writer.uint(width).uint(height).uint(durationMs).bytes(thumbnail);
+}
+
+function readAttachment(reader: RecordReader): BodyOf<'attachment'> | undefined {
+  const attachment = {
+    kind: 'attachment' as const,
+    locator: reader.text(),
+    key: reader.bytes(),
+    digest: reader.bytes(),
+    bytes: reader.uint(),
+    type: reader.text(),
+    name: reader.text(),
+    caption: reader.text(),
+    width: reader.uint(),
+    height: reader.uint(),
+    durationMs: reader.uint(),
+    thumbnail: reader.bytes(),
+  };
+  return attachment.key.length === KEY_BYTES && attachment.digest.length === KEY_BYTES ? attachment : undefined;
+}
+
+function readReceipt(reader: RecordReader): BodyOf<'receipt'> | undefined {
+  const state = RECEIPT_STATES[reader.byte() - 1];
+  const count = reader.uint();
+  if (state === undefined || count > LIMITS.receiptTargetCountMax) return undefined;
+  const targets: MessageName[] = [];
+  while (targets.length < count && !reader.failed) targets.push(readName(reader));
+  return { kind: 'receipt', state, targets };
+}
+
+/** Bytes of a text in UTF-8. */
+export function byteLength(text: string): number {
+  return new TextEncoder().encode(text).length;
+}
