@@ -299,7 +299,7 @@ function terminate(id: string | Pid, state: DynamicState, ctx: Context): Answer 
 
 async function stopAll(state: DynamicState, ctx: Context): Promise<void> {
   const { running, spec } = state;
-  for (const { reason, count } of await stopMany(ctx, running.keys(), spec)) {
+  for (const { reason, count } of await stopMany(ctx, running, spec)) {
     reportChild(ctx, state, 'shutdown_error', reason, { spec, pid: undefined, count });
   }
 }

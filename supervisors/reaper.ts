@@ -33,14 +33,18 @@ export interface ShutdownError {
  * They are told in batches with a pause in between, in which those of the batch end and sockets are read. A batch is
  * watched by a `reaper`: a monitor for each child and one wait for all.
  *
- * @param pids - Iterated twice if some ignore it: children that have ended by then are passed over.
+ * @param children - By pid. If some ignore their time, all are killed; to those that have ended by then that is nothing.
  * @returns Those that ended otherwise than they should, grouped by reason.
  */
-export async function stopMany(ctx: Context, pids: Iterable<Pid>, spec: StopSpec): Promise<ShutdownError[]> {
+export async function stopMany(
+  ctx: Context,
+  children: ReadonlyMap<Pid, unknown>,
+  spec: StopSpec,
+): Promise<ShutdownError[]> {
   const request = spec.shutdown === 'brutal_kill' ? 'kill' : 'shutdown';
   const reapers: Pid[] = [];
   const ends: Promise<ExitReason>[] = [];
-  for (const batch of batchesOf(pids)) {
+  for (const batch of batchesOf(children.keys())) {
     if (reapers.length > 0) await ctx.awaitExit(reapers.at(-1)!, LIMITS.stopPauseMs);
     const watching = startReaper(ctx, batch, spec);
     for (const pid of batch) ctx.exit(pid, request);
@@ -48,7 +52,7 @@ export async function stopMany(ctx: Context, pids: Iterable<Pid>, spec: StopSpec
     ends.push(endOf(ctx, watching));
   }
   if (typeof spec.shutdown === 'number' && !(await endWithin(ctx, reapers, spec.shutdown))) {
-    for (const pid of pids) ctx.exit(pid, 'kill');
+    for (const pid of children.keys()) ctx.exit(pid, 'kill');
   }
   return (await Promise.all(ends)).flatMap(errorsOf);
 }
