@@ -26,7 +26,7 @@ export interface ChildStart<A = unknown> {
   readonly behavior: AnyBehavior;
   /** Given to `init` at each start. Shared with the supervisor: `init` must not change it. */
   readonly args?: A;
-  readonly options?: Pick<SpawnOptions, 'mailboxMax' | 'name'>;
+  readonly options?: Pick<SpawnOptions, 'mailboxMax' | 'overflow' | 'name'>;
 }
 
 export interface ChildSpec {

@@ -1,6 +1,5 @@
 import t from 'tap';
 
-import type { Pid } from '../runtime/index.ts';
 import { createTestNode } from '../runtime/testing/test-node.ts';
 import {
   countChildren,
@@ -265,8 +264,9 @@ t.test('scale_start_stop_many_children: as many as it may, and not one more', as
 
 t.test('child_unlink: a child that unlinked itself is still stopped', async (t) => {
   const tree = await startTree((world) => [spec(world, 'a', { ends: 'never', shutdown: 100 })]);
-  const pid = tree.pidOf('a') as Pid;
-  tree.node.kernel.processes.get(pid)!.context!.unlink(tree.root);
+  tree.node.cast('a', 'unlink');
+  await tree.settle();
+  t.equal(tree.node.processInfo(tree.root)?.linkCount, 0);
   tree.node.exit(tree.root, 'shutdown');
   await tree.advance(100);
   t.equal(tree.node.info().processCount, 0);

@@ -38,7 +38,7 @@ export const WAYS: Readonly<Record<string, { readonly reason: ExitReason; end(tr
   'a lost connection': { reason: 'noconnection', end: (tree, pid) => void tree.node.cast(pid, 'noconnection') },
 };
 
-export const worker: Behavior<WorkerArgs, WorkerArgs, ExitReason | 'crash'> = {
+export const worker: Behavior<WorkerArgs, WorkerArgs, ExitReason | 'crash' | 'unlink'> = {
   name: 'worker',
   init(args, ctx): WorkerArgs | Promise<WorkerArgs> {
     const { id, world, ends = 'at once', slowStart = false } = args;
@@ -55,6 +55,7 @@ export const worker: Behavior<WorkerArgs, WorkerArgs, ExitReason | 'crash'> = {
   },
   handleCast(message, _state, ctx) {
     if (message === 'crash') throw new Error('crash');
+    if (message === 'unlink') return ctx.unlink(ctx.whereis('root')!);
     ctx.stop(message);
   },
   terminate(_reason, { id, world, ends }) {
