@@ -12,6 +12,7 @@ import type { From, SendResult, Target } from './envelope.ts';
 import type { ExitReason, ExitRequest } from './exit-reason.ts';
 import type { Pid } from './pid.ts';
 import type { Ref } from './ref.ts';
+import type { SystemRequest } from './sys.ts';
 
 /** Returned by `handleCall` to say: the reply comes later, through `ctx.reply(from, value)`, from anywhere. */
 export const NO_REPLY: unique symbol = Symbol.for('blindbeam.no-reply') as never;
@@ -40,6 +41,11 @@ export interface Behavior<State = unknown, Args = void, Cast = unknown, Request 
   /** Gets `Down`, trapped `Exit`, timer messages, and whatever comes by `send`. */
   handleInfo?(info: unknown, state: State, ctx: Context): void | Promise<void>;
   /**
+   * Gets what `ctx.continue(term)` was given, before any message: the second half of a long `init`, or of a handler that
+   * has answered already.
+   */
+  handleContinue?(term: unknown, state: State, ctx: Context): void | Promise<void>;
+  /**
    * Runs once at the end of the scheduler's turn in which `ctx.requestTurnEnd()` was called, after every actor that was
    * ready has run: the place to commit or flush what many messages have gathered. While a handler's promise is open it
    * waits for the end of the turn in which that settles.
@@ -49,6 +55,16 @@ export interface Behavior<State = unknown, Args = void, Cast = unknown, Request 
   terminate?(reason: ExitReason, state: State, ctx: Context): void | Promise<void>;
   /** Returns the state for this version, made from the state of version `from`; may change it in place. */
   codeChange?(state: State, from: number): State;
+  /** What `sys.getStatus` shows instead of the state: leave out what is secret. */
+  formatStatus?(state: State): unknown;
+  /** Packs the state of an actor that hibernates, into less memory. Without it the state stays as it is. */
+  hibernate?(state: State): unknown;
+  /** Makes the state again from what `hibernate` returned, before anything else runs. */
+  wake?(packed: unknown): State;
+  /** For behaviours that wrap an author's state (`gen-statem.ts`): what `sys.getState` shows. */
+  systemGetState?(state: State): unknown;
+  /** The counterpart for `sys.replaceState`: applies `replace` to what `systemGetState` shows. */
+  systemReplaceState?(state: State, replace: (shown: unknown) => unknown): State;
 }
 
 // The runtime keeps behaviours of all types side by side and hands each back only its own state; `any` says that the
@@ -109,6 +125,13 @@ export interface Context {
    *   RT_CALL_REFUSED, RT_CALL_SELF.
    */
   call<Reply = unknown>(to: Target, request: unknown, timeoutMs: number): Promise<Reply>;
+  /**
+   * As `call`, without a promise: the outcome comes to `handleInfo` as one `Response` with the returned ref. For an
+   * actor that handles other messages meanwhile, or has many requests open at a time.
+   */
+  sendRequest(to: Target, request: unknown, timeoutMs: number): Ref;
+  /** Sends a request of `sys.ts`; use its functions. */
+  systemRequest(to: Target, request: SystemRequest, timeoutMs: number): Promise<unknown>;
   /** Answers a call whose handler returned NO_REPLY. `'noproc'`: the caller no longer waits. */
   reply(from: From, value: unknown): SendResult;
 
@@ -156,6 +179,24 @@ export interface Context {
   sendAfter(delayMs: number, message: unknown, to?: Target): Ref;
   /** Whether the timer was still pending. `false` may mean that its message waits in the mailbox. */
   cancelTimer(ref: Ref): boolean;
+
+  /**
+   * Hands `term` to `handleContinue` before the next message (OTP's `{continue, Term}`). Several run in their order, each
+   * in a turn of its own, so that an actor that goes on and on gives way to its neighbours.
+   */
+  continue(term: unknown): void;
+  /**
+   * Delivers the info `'timeout'` if no message comes within `timeoutMs` after the running handler (OTP's timeout in a
+   * return value). The next message ends it, and so does `'infinity'`; requests of `sys` do not.
+   */
+  receiveTimeout(timeoutMs: number | 'infinity'): void;
+  /**
+   * Lets this actor use as little memory as it can until it has something to do: when the running handler returns and
+   * nothing waits, `hibernate` of the behaviour packs the state, and `wake` unpacks it.
+   */
+  hibernate(): void;
+  /** A new unique token (OTP's `make_ref`). */
+  makeRef(): Ref;
 
   /** Registers this actor, or another of this worker, under `name`. */
   register(name: string, pid?: Pid): RegisterResult;

@@ -7,7 +7,8 @@
  * and the request's envelope; the reply finds the wait without a table, since the ref in `From` is the wait.
  */
 
-import { CallEnvelope, type From, KIND, type SendResult, type Target } from './envelope.ts';
+import { deliverSystem } from './attention.ts';
+import { CallEnvelope, type From, KIND, type Response, type SendResult, type Target } from './envelope.ts';
 import { RuntimeError } from './errors.ts';
 import { type ExitReason, formatExitReason } from './exit-reason.ts';
 import type { Kernel } from './kernel.ts';
@@ -15,8 +16,10 @@ import { LIMITS } from './limits.ts';
 import { Monitor, type Waiter } from './monitors.ts';
 import type { Pid } from './pid.ts';
 import type { Process } from './process.ts';
+import type { Ref } from './ref.ts';
 import { demonitor, dropMonitor, enterMonitor } from './relations.ts';
-import { deliver, locate, type Location, remoteName } from './routing.ts';
+import { deliver, deliverAlways, locate, type Location, remoteName } from './routing.ts';
+import type { SystemRequest } from './sys.ts';
 import { Timer } from './timers.ts';
 import { PACKET } from './transport.ts';
 
@@ -31,14 +34,53 @@ export function call(
   checkTimeout(timeoutMs);
   const location = locate(kernel, to);
   if (typeof location === 'string') return Promise.reject(refusal(location));
-  if (location === caller) return Promise.reject(new RuntimeError('RT_CALL_SELF', 'an actor cannot call itself'));
+  if (location === caller) return Promise.reject(selfCall());
   const promise = new Promise<unknown>(take);
   const wait = new PendingCall(kernel, caller, location, timeoutMs);
   enterMonitor(kernel, wait, to, location);
   expectWithin(kernel, wait);
-  const result = sendRequest(kernel, location, to, request, { pid: wait.watcherPid, ref: wait });
+  const result = dispatch(kernel, location, to, request, { pid: wait.watcherPid, ref: wait });
   if (result !== 'ok') wait.onRefused(result);
   return promise;
+}
+
+/** `Context.systemRequest`: as `call`, in the lane of the system. */
+export function systemRequest(
+  kernel: Kernel,
+  caller: Process | null,
+  to: Target,
+  request: SystemRequest,
+  timeoutMs: number,
+): Promise<unknown> {
+  checkTimeout(timeoutMs);
+  const location = locate(kernel, to);
+  if (typeof location === 'string') return Promise.reject(refusal(location));
+  if (location === caller) return Promise.reject(selfCall());
+  const promise = new Promise<unknown>(take);
+  const wait = new PendingCall(kernel, caller, location, timeoutMs);
+  enterMonitor(kernel, wait, to, location);
+  expectWithin(kernel, wait);
+  const result = dispatchSystem(kernel, location, to, request, { pid: wait.watcherPid, ref: wait });
+  if (result !== 'ok') wait.onRefused(result);
+  return promise;
+}
+
+/** `Context.sendRequest`. */
+export function sendRequest(kernel: Kernel, caller: Process, to: Target, request: unknown, timeoutMs: number): Ref {
+  checkTimeout(timeoutMs);
+  const location = locate(kernel, to);
+  if (typeof location === 'string' || location === caller) {
+    const ref = kernel.refs.next();
+    const error = typeof location === 'string' ? refusal(location) : selfCall();
+    deliverAlways(kernel, caller, KIND.notice, { type: 'RESPONSE', ref, error } satisfies Response);
+    return ref;
+  }
+  const wait = new PendingResponse(kernel, caller, location, timeoutMs);
+  enterMonitor(kernel, wait, to, location);
+  expectWithin(kernel, wait);
+  const result = dispatch(kernel, location, to, request, { pid: wait.watcherPid, ref: wait });
+  if (result !== 'ok') wait.onRefused(result);
+  return wait;
 }
 
 /** `Context.awaitExit`; `watcher` is null for a wait from outside of actors. */
@@ -120,7 +162,26 @@ export abstract class Wait extends Monitor implements Waiter {
   abstract onTimeout(): void;
 }
 
-class PendingCall extends Wait {
+/** A wait for a reply, whoever gets it. */
+abstract class ReplyWait extends Wait {
+  onDown(reason: ExitReason): void {
+    if (reason === 'noproc') return this.fail(refusal('noproc'));
+    const text = `the callee ended while it was waited for: ${formatExitReason(reason)}`;
+    this.fail(new RuntimeError('RT_CALL_EXITED', text, { detail: reason }));
+  }
+
+  onRefused(result: SendResult): void {
+    this.fail(refusal(result));
+  }
+
+  onTimeout(): void {
+    this.fail(new RuntimeError('RT_CALL_TIMEOUT', 'no reply came in time'));
+  }
+
+  protected abstract fail(error: RuntimeError): void;
+}
+
+class PendingCall extends ReplyWait {
   readonly #resolve: (value: unknown) => void = taken.resolve;
   readonly #reject: (error: RuntimeError) => void = taken.reject;
 
@@ -129,23 +190,26 @@ class PendingCall extends Wait {
     this.#resolve(value);
   }
 
-  onDown(reason: ExitReason): void {
-    if (reason === 'noproc') return this.#fail(refusal('noproc'));
-    const text = `the callee ended while it was waited for: ${formatExitReason(reason)}`;
-    this.#fail(new RuntimeError('RT_CALL_EXITED', text, { detail: reason }));
-  }
-
-  onRefused(result: SendResult): void {
-    this.#fail(refusal(result));
-  }
-
-  onTimeout(): void {
-    this.#fail(new RuntimeError('RT_CALL_TIMEOUT', 'no reply came in time'));
-  }
-
-  #fail(error: RuntimeError): void {
+  protected fail(error: RuntimeError): void {
     this.settle();
     this.#reject(error);
+  }
+}
+
+/** Its outcome is a message to the caller, whose wait it is. */
+class PendingResponse extends ReplyWait {
+  onReply(value: unknown): void {
+    this.settle();
+    this.#deliver({ type: 'RESPONSE', ref: this, ok: value });
+  }
+
+  protected fail(error: RuntimeError): void {
+    this.settle();
+    this.#deliver({ type: 'RESPONSE', ref: this, error });
+  }
+
+  #deliver(response: Response): void {
+    deliverAlways(this.kernel, this.watcher!, KIND.notice, response);
   }
 }
 
@@ -195,9 +259,24 @@ export function expireWait(kernel: Kernel, made: Monitor): void {
   else dropMonitor(kernel, made);
 }
 
-function sendRequest(kernel: Kernel, location: Process | number, to: Target, request: unknown, from: From): SendResult {
+function dispatch(kernel: Kernel, location: Process | number, to: Target, request: unknown, from: From): SendResult {
   if (typeof location === 'object') return deliver(kernel, location, KIND.call, new CallEnvelope(from, request));
   return kernel.transport!.send(location, [PACKET.call, remoteName(to), request, from]);
+}
+
+function dispatchSystem(
+  kernel: Kernel,
+  location: Process | number,
+  to: Target,
+  request: SystemRequest,
+  from: From,
+): SendResult {
+  if (typeof location === 'object') return deliverSystem(kernel, location, new CallEnvelope(from, request));
+  return kernel.transport!.send(location, [PACKET.system, remoteName(to), request, from]);
+}
+
+function selfCall(): RuntimeError {
+  return new RuntimeError('RT_CALL_SELF', 'an actor cannot call itself');
 }
 
 function refusal(result: Location | SendResult): RuntimeError {

@@ -5,8 +5,9 @@
  * `Context`. Kept apart from `process.ts`, so that data knows nothing of what is done with it.
  */
 
+import { askToHibernate, continueWith, setReceiveTimeout } from './attention.ts';
 import type { Behavior, Context, RegisterResult, SpawnOptions, StartResult } from './behavior.ts';
-import { awaitExit, call, reply } from './call.ts';
+import { awaitExit, call, reply, sendRequest, systemRequest } from './call.ts';
 import type { Clock, Logger, Random } from './contracts.ts';
 import { type From, KIND, type SendResult, type Target } from './envelope.ts';
 import { RuntimeError } from './errors.ts';
@@ -19,6 +20,7 @@ import type { Ref } from './ref.ts';
 import { demonitor, exit, link, monitor, unlink } from './relations.ts';
 import { route } from './routing.ts';
 import { spawn, startLink } from './spawn.ts';
+import type { SystemRequest } from './sys.ts';
 import { Timer } from './timers.ts';
 
 export class Actor extends Process implements Context {
@@ -48,6 +50,16 @@ export class Actor extends Process implements Context {
   call<Reply = unknown>(to: Target, request: unknown, timeoutMs: number): Promise<Reply> {
     checkAlive(this);
     return call(this.kernel, this, to, request, timeoutMs) as Promise<Reply>;
+  }
+
+  sendRequest(to: Target, request: unknown, timeoutMs: number): Ref {
+    checkAlive(this);
+    return sendRequest(this.kernel, this, to, request, timeoutMs);
+  }
+
+  systemRequest(to: Target, request: SystemRequest, timeoutMs: number): Promise<unknown> {
+    checkAlive(this);
+    return systemRequest(this.kernel, this, to, request, timeoutMs);
   }
 
   reply(from: From, value: unknown): SendResult {
@@ -107,9 +119,7 @@ export class Actor extends Process implements Context {
 
   sendAfter(delayMs: number, message: unknown, to: Target = this): Ref {
     checkAlive(this);
-    if (!(delayMs >= 0 && delayMs <= LIMITS.timerDelayMsMax)) {
-      throw new RangeError(`"delayMs" expected 0 to ${LIMITS.timerDelayMsMax}, got ${delayMs}`);
-    }
+    checkDelay('delayMs', delayMs);
     const { timers, refs } = this.kernel;
     const timer = new Timer(refs, timers.dueTick(delayMs), this, to, message, null);
     timers.add(timer);
@@ -118,6 +128,26 @@ export class Actor extends Process implements Context {
 
   cancelTimer(ref: Ref): boolean {
     return ref instanceof Timer && this.kernel.timers.cancel(ref);
+  }
+
+  continue(term: unknown): void {
+    checkAlive(this);
+    continueWith(this.kernel, this, term);
+  }
+
+  receiveTimeout(timeoutMs: number | 'infinity'): void {
+    checkAlive(this);
+    if (timeoutMs !== 'infinity') checkDelay('timeoutMs', timeoutMs);
+    setReceiveTimeout(this.kernel, this, timeoutMs);
+  }
+
+  hibernate(): void {
+    checkAlive(this);
+    askToHibernate(this.kernel, this);
+  }
+
+  makeRef(): Ref {
+    return this.kernel.refs.next();
   }
 
   register(name: string, pid: Pid = this): RegisterResult {
@@ -153,4 +183,9 @@ export class Actor extends Process implements Context {
 // Also what stops the rest of an async handler whose actor was killed while it awaited something.
 function checkAlive(process: Process): void {
   if ((process.flags & FLAG.dead) !== 0) throw new RuntimeError('RT_EXITED', 'the actor has ended');
+}
+
+function checkDelay(name: string, delayMs: number): void {
+  if (delayMs >= 0 && delayMs <= LIMITS.timerDelayMsMax) return;
+  throw new RangeError(`"${name}" expected 0 to ${LIMITS.timerDelayMsMax}, got ${delayMs}`);
 }

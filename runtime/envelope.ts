@@ -5,6 +5,7 @@
  * side by side. Only a call needs a record of its own, because a reply must find its way back.
  */
 
+import type { RuntimeError } from './errors.ts';
 import type { ExitReason } from './exit-reason.ts';
 import type { Pid } from './pid.ts';
 import type { Ref } from './ref.ts';
@@ -57,6 +58,17 @@ export function isExit(info: unknown): info is Exit {
   return typeof info === 'object' && info !== null && (info as { type?: unknown }).type === 'EXIT';
 }
 
+/** What comes to `handleInfo` for a `sendRequest`, once. */
+export type Response =
+  | { readonly type: 'RESPONSE'; readonly ref: Ref; readonly ok: unknown }
+  /** What `call` would have rejected with. */
+  | { readonly type: 'RESPONSE'; readonly ref: Ref; readonly error: RuntimeError };
+
+/** Whether an info message is the response to a `sendRequest`. */
+export function isResponse(info: unknown): info is Response {
+  return typeof info === 'object' && info !== null && (info as { type?: unknown }).type === 'RESPONSE';
+}
+
 /** A request waiting in a mailbox. */
 export class CallEnvelope {
   readonly from: From;
@@ -69,7 +81,7 @@ export class CallEnvelope {
 }
 
 /** The kinds of entries in a mailbox. Small integers, because they are stored beside each message. */
-export const KIND: Readonly<{ none: 0; info: 1; cast: 2; call: 3; notice: 4; down: 5 }> = Object.freeze({
+export const KIND: Readonly<{ none: 0; info: 1; cast: 2; call: 3; notice: 4; down: 5; continue: 6 }> = Object.freeze({
   /** An empty place. */
   none: 0,
   /** Anything from `send`. */
@@ -81,6 +93,8 @@ export const KIND: Readonly<{ none: 0; info: 1; cast: 2; call: 3; notice: 4; dow
   notice: 4,
   /** A `Down`, which is dropped instead of handled if its monitor was removed while it waited. */
   down: 5,
+  /** A term for `handleContinue`. Never in a mailbox: it comes before all that wait there. */
+  continue: 6,
 });
 export type Kind = (typeof KIND)[keyof typeof KIND];
 

@@ -27,7 +27,7 @@ export const RT_ERRORS: Readonly<Record<RuntimeErrorCode, { meaning: string; cau
     },
     RT_CALL_FULL: {
       meaning: 'The callee had no room for the request; nothing was sent.',
-      cause: 'Its mailbox, or the ring to its worker, is at its bound.',
+      cause: 'Its mailbox, or the ring to its worker, is at its bound; for a system request, too many of them wait.',
       action: 'Shed load: answer busy to whoever asked you, or try later.',
     },
     RT_CALL_REFUSED: {
@@ -50,6 +50,11 @@ export const RT_ERRORS: Readonly<Record<RuntimeErrorCode, { meaning: string; cau
       meaning: 'A message arrived for which the behaviour has no handler.',
       cause: 'A call to a behaviour without handleCall, or a cast to one without handleCast.',
       action: 'Add the handler, or correct the address.',
+    },
+    RT_POSTPONED_FULL: {
+      meaning: 'A state machine postponed more events than LIMITS.postponedCountMax.',
+      cause: 'It waits in a state for an event that does not come, while others keep arriving.',
+      action: 'Give the state a timeout, or answer the callers instead of postponing them.',
     },
     RT_NAME_TAKEN: {
       meaning: 'The name of an actor to be started is in use.',
@@ -97,6 +102,7 @@ export type RuntimeErrorCode =
   | 'RT_CALL_SELF'
   | 'RT_MAILBOX_OVERFLOW'
   | 'RT_NO_HANDLER'
+  | 'RT_POSTPONED_FULL'
   | 'RT_NAME_TAKEN'
   | 'RT_PROCESS_LIMIT'
   | 'RT_EXITED'

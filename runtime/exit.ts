@@ -5,6 +5,7 @@
  * whom its end concerns has been told. Read before: `signals.ts`, which decides when this happens.
  */
 
+import { wake } from './attention.ts';
 import type { Actor } from './context.ts';
 import { type ExitReason, formatExitReason, fromThrown, isAbnormal, isErrorReason } from './exit-reason.ts';
 import type { Kernel } from './kernel.ts';
@@ -22,6 +23,7 @@ export function terminate(kernel: Kernel, process: Process, reason: ExitReason):
   process.stopReason = null;
   if (current.terminate === undefined) return finishOwn(kernel, process, reason);
   try {
+    wake(process);
     const pending = current.terminate(reason, process.state, process as Actor);
     if (!isPromise(pending)) return finishOwn(kernel, process, reason);
     process.flags |= FLAG.suspended;

@@ -3,6 +3,7 @@
  * `call.ts` would have done if both ends were near.
  */
 
+import { deliverSystem } from './attention.ts';
 import { answer } from './call.ts';
 import { CallEnvelope, type From, KIND } from './envelope.ts';
 import { RuntimeError } from './errors.ts';
@@ -44,6 +45,8 @@ function act(kernel: Kernel, packet: Packet): void {
       return;
     case PACKET.call:
       return receiveCall(kernel, packet[1], packet[2], packet[3]);
+    case PACKET.system:
+      return receiveSystem(kernel, packet[1], packet[2], packet[3]);
     case PACKET.reply:
       return receiveReply(kernel, packet[1], packet[2]);
     case PACKET.refused:
@@ -68,6 +71,13 @@ function receiveCall(kernel: Kernel, to: Pid | string, request: unknown, from: F
   // If there is none, the monitor that travelled before this call has already been answered.
   if (process === undefined) return;
   const result = deliver(kernel, process, KIND.call, new CallEnvelope(from, request));
+  if (result !== 'ok') kernel.transport!.signal(from.pid.worker, [PACKET.refused, from.ref, result]);
+}
+
+function receiveSystem(kernel: Kernel, to: Pid | string, request: unknown, from: From): void {
+  const process = find(kernel, to);
+  if (process === undefined) return;
+  const result = deliverSystem(kernel, process, new CallEnvelope(from, request));
   if (result !== 'ok') kernel.transport!.signal(from.pid.worker, [PACKET.refused, from.ref, result]);
 }
 
@@ -129,6 +139,7 @@ const isReason: Check = (value) => typeof value === 'string' || (typeof value ==
 /** What the elements of a packet are, after its kind. */
 const FORMS: Readonly<Record<number, readonly Check[]>> = Object.freeze({
   [PACKET.call]: [isTarget, isAnything, isFrom],
+  [PACKET.system]: [isTarget, isAnything, isFrom],
   [PACKET.reply]: [isRef, isAnything],
   [PACKET.refused]: [isRef, (value) => typeof value === 'string'],
   [PACKET.exit]: [isPid, isPid, isReason, (value) => typeof value === 'boolean'],

@@ -64,7 +64,17 @@ export {
   type StartResult,
 } from './behavior.ts';
 export type { Clock, Logger, Loop, Random } from './contracts.ts';
-export { type Down, type Exit, type From, isDown, isExit, type SendResult, type Target } from './envelope.ts';
+export {
+  type Down,
+  type Exit,
+  type From,
+  isDown,
+  isExit,
+  isResponse,
+  type Response,
+  type SendResult,
+  type Target,
+} from './envelope.ts';
 export { isRuntimeError, RT_ERRORS, RuntimeError, type RuntimeErrorCode } from './errors.ts';
 export {
   type ErrorData,
@@ -77,7 +87,8 @@ export {
   isShutdownWithData,
 } from './exit-reason.ts';
 export { LIMITS } from './limits.ts';
-export { createNode, type NodeInfo, type NodeOptions, type ProcessInfo, RuntimeNode } from './node.ts';
+export { createNode, type NodeInfo, type NodeOptions, RuntimeNode } from './node.ts';
+export type { ProcessInfo } from './process-info.ts';
 export { comparePids, formatPid, parsePid, Pid, samePid } from './pid.ts';
 export { formatRef, Ref, sameRef } from './ref.ts';
 export { systemClock, systemLoop, systemRandom } from './system-adapters.ts';
@@ -86,3 +97,8 @@ export { type JoinedWorker, type JoinOptions, joinWorkers } from './worker/join.
 export type { WorkerEvent } from './worker/control.ts';
 export { startWorkers, type WorkerDeath, type WorkerPool, type WorkersOptions } from './worker/pool.ts';
 export type { StuckReport } from './worker/watchdog.ts';
+// Modules as in OTP: `sys.suspend`, `pg.join`, `genEvent.notify`, `genStatem.behavior`.
+export * as genEvent from './gen-event.ts';
+export * as genStatem from './gen-statem.ts';
+export * as pg from './process-groups.ts';
+export * as sys from './sys.ts';

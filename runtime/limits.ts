@@ -18,6 +18,19 @@ export const LIMITS: Readonly<{
   turnEndRoundsMax: number;
   callTimeoutMsMax: number;
   timerDelayMsMax: number;
+  systemRequestCountMax: number;
+  traceEventCountMax: number;
+  traceMsMax: number;
+  snapshotDepthMax: number;
+  snapshotEntriesMax: number;
+  snapshotCharsMax: number;
+  snapshotItemsMax: number;
+  postponedCountMax: number;
+  eventHandlerCountMax: number;
+  groupMembershipCountMax: number;
+  groupSubscriptionCountMax: number;
+  groupSyncBytes: number;
+  groupBeatMs: number;
   errorTextCharsMax: number;
   errorStackCharsMax: number;
   resumeHopsMax: number;
@@ -63,6 +76,32 @@ export const LIMITS: Readonly<{
   callTimeoutMsMax: 3_600_000,
   /** Milliseconds a timer may be set ahead: 49 days, the span of an unsigned 32-bit millisecond count. */
   timerDelayMsMax: 2 ** 32 - 1,
+  /** Requests of `sys` waiting for one actor. They come from people and tools, and each is answered in microseconds. */
+  systemRequestCountMax: 64,
+  /** Events after which a trace ends at the latest. A tracer reads them; more than this is a recording. */
+  traceEventCountMax: 100_000,
+  /** Milliseconds after which a trace ends at the latest: one hour. A forgotten one must not cost for ever. */
+  traceMsMax: 3_600_000,
+  /** Levels of nesting that a snapshot shows unless told otherwise. */
+  snapshotDepthMax: 8,
+  /** Entries that a snapshot shows of one collection unless told otherwise. */
+  snapshotEntriesMax: 100,
+  /** UTF-16 units that a snapshot shows of a text, and bytes of a buffer, unless told otherwise. */
+  snapshotCharsMax: 1_000,
+  /** Values in one snapshot, whatever was told: it is made between two messages, and the neighbours wait. */
+  snapshotItemsMax: 100_000,
+  /** Events that a state machine may postpone. A state that waits for one event and is sent a thousand others is stuck. */
+  postponedCountMax: 1_000,
+  /** Handlers of one event manager. Each event is handed to all of them in one turn. */
+  eventHandlerCountMax: 1_000,
+  /** Memberships that one worker's actors may have in process groups; every worker keeps a copy of them all. */
+  groupMembershipCountMax: 1_000_000,
+  /** Subscriptions of one scope of process groups. Each change is compared with all of them. */
+  groupSubscriptionCountMax: 10_000,
+  /** Bytes in one part of a synchronisation of process groups. */
+  groupSyncBytes: 32 * 1024,
+  /** Milliseconds between two looks of a scope whether the others have missed something. */
+  groupBeatMs: 5_000,
   /** UTF-16 units kept of a thrown error's message in an exit reason, which may travel to every linked actor. */
   errorTextCharsMax: 1_024,
   /** UTF-16 units kept of a stack: about 20 frames. */
@@ -117,5 +156,10 @@ export const LIMITS: Readonly<{
 assert.ok(LIMITS.workerPacketBytesMax + 4 <= LIMITS.workerRingBytes, 'the largest packet must fit into an empty ring');
 assert.ok(LIMITS.workerPacketBytesMax <= LIMITS.workerOverflowBytesMax, 'the overflow must hold the largest packet');
 assert.ok(LIMITS.shapeCountMax < 2 ** 16, 'a shape is named in two bytes');
+assert.ok(
+  LIMITS.groupSyncBytes * 2 <= LIMITS.workerPacketBytesMax,
+  'a part of a synchronisation must fit into a packet',
+);
+assert.ok(LIMITS.traceMsMax <= LIMITS.timerDelayMsMax, 'a trace ends by a timer');
 assert.ok(LIMITS.callTimeoutMsMax <= LIMITS.timerDelayMsMax, 'a call waits on a timer');
 assert.ok(LIMITS.processCountMax < 2 ** 24, 'a Set of V8 holds fewer than 2^24 entries');

@@ -5,20 +5,20 @@
  * the rest of the world come in as parameters.
  */
 
+import { Alarm } from './attention.ts';
 import type { Behavior, RegisterResult, SpawnOptions, StartResult } from './behavior.ts';
-import { armWaits, awaitExit, call, expireWait } from './call.ts';
+import { armWaits, awaitExit, call, expireWait, systemRequest } from './call.ts';
 import type { Clock, Logger, Loop, Random } from './contracts.ts';
 import { KIND, type SendResult, type Target } from './envelope.ts';
 import type { ExitReason, ExitRequest } from './exit-reason.ts';
 import { Kernel, type KernelWork } from './kernel.ts';
-import { linkCount } from './links.ts';
-import { mailboxCount } from './mailbox.ts';
 import type { Pid } from './pid.ts';
-import { FLAG, type Process } from './process.ts';
+import { describeProcess, type ProcessInfo } from './process-info.ts';
 import { checkName } from './registry.ts';
 import { exit } from './relations.ts';
 import { deliverAlways, route } from './routing.ts';
 import { spawn, startLink } from './spawn.ts';
+import type { SystemRequest } from './sys.ts';
 import type { Timer } from './timers.ts';
 import { runTurn, runTurnEnd } from './turn.ts';
 
@@ -41,22 +41,6 @@ export interface NodeInfo {
   /** Messages from other workers that found a full mailbox here. */
   droppedCount: number;
   turnCount: number;
-}
-
-/** What `RuntimeNode.processInfo` tells of one actor. */
-export interface ProcessInfo {
-  pid: Pid;
-  name: string | undefined;
-  behavior: string;
-  version: number;
-  status: 'starting' | 'waiting' | 'ready' | 'suspended' | 'exiting';
-  mailboxCount: number;
-  linkCount: number;
-  /** Monitors that it made, and those on it; a pending call is one. */
-  monitorCount: number;
-  monitoredByCount: number;
-  timerCount: number;
-  trapsExits: boolean;
 }
 
 /**
@@ -124,6 +108,11 @@ export class RuntimeNode {
     return call(this.kernel, null, to, request, timeoutMs) as Promise<Reply>;
   }
 
+  /** As `Context.systemRequest`, from outside: with it the functions of `sys.ts` take a node. */
+  systemRequest(to: Target, request: SystemRequest, timeoutMs: number): Promise<unknown> {
+    return systemRequest(this.kernel, null, to, request, timeoutMs);
+  }
+
   /** Sends an exit signal in the node's name. */
   exit(pid: Pid, reason: ExitRequest): void {
     exit(this.kernel, this.kernel.self, pid, reason);
@@ -174,7 +163,7 @@ export class RuntimeNode {
   /** A snapshot of one actor of this worker; `undefined` if it does not live here. */
   processInfo(pid: Pid): ProcessInfo | undefined {
     const process = this.kernel.processes.get(pid);
-    return process === undefined ? undefined : describe(process);
+    return process === undefined ? undefined : describeProcess(process);
   }
 
   /**
@@ -213,36 +202,8 @@ function workOf(kernel: Kernel): KernelWork {
 function expire(kernel: Kernel, timer: Timer): void {
   if (timer.wait !== null) return expireWait(kernel, timer.wait);
   const { owner, target, message } = timer;
+  if (message instanceof Alarm) return message.onExpire(kernel, owner!);
   if (owner !== null && target === owner) return deliverAlways(kernel, owner, KIND.notice, message);
   const result = route(kernel, target!, KIND.info, message);
   if (result === 'full') kernel.droppedCount += 1;
-}
-
-function describe(process: Process): ProcessInfo {
-  return {
-    pid: process,
-    name: process.registeredName ?? undefined,
-    behavior: process.behavior.name,
-    version: process.version,
-    status: statusOf(process),
-    mailboxCount: mailboxCount(process),
-    linkCount: linkCount(process.links),
-    monitorCount: lengthOf(process.watching, (made) => made.nextWatched),
-    monitoredByCount: lengthOf(process.watchers, (made) => made.nextWatcher),
-    timerCount: lengthOf(process.timers, (timer) => timer.nextOwned),
-    trapsExits: process.has(FLAG.trapExit),
-  };
-}
-
-function statusOf(process: Process): ProcessInfo['status'] {
-  if (process.has(FLAG.exiting)) return 'exiting';
-  if (process.has(FLAG.starting)) return 'starting';
-  if (process.has(FLAG.suspended)) return 'suspended';
-  return process.has(FLAG.queued) ? 'ready' : 'waiting';
-}
-
-function lengthOf<T>(first: T | null, next: (item: T) => T | null): number {
-  let count = 0;
-  for (let item = first; item !== null; item = next(item)) count += 1;
-  return count;
 }

@@ -6,6 +6,7 @@
  * message are this record, and a message to it touches no other memory. docs/internals/scheduler.md has the account.
  */
 
+import type { Attention } from './attention.ts';
 import type { BehaviorSlot, OverflowPolicy } from './behavior.ts';
 import type { ExitReason } from './exit-reason.ts';
 import type { Kernel } from './kernel.ts';
@@ -28,6 +29,10 @@ export const FLAG: Readonly<{
   dead: 64;
   turnEndLate: 128;
   interrupted: 256;
+  attention: 512;
+  paused: 1024;
+  hibernate: 2048;
+  hibernated: 4096;
 }> = Object.freeze({
   /** In the run queue. */
   queued: 1,
@@ -45,6 +50,14 @@ export const FLAG: Readonly<{
   turnEndLate: 128,
   /** Something goes before its next message: an exit signal, or its own wish to stop. The one bit that a turn looks at. */
   interrupted: 256,
+  /** There is more to look at than messages; see `attention.ts`. */
+  attention: 512,
+  /** Suspended by `sys`. */
+  paused: 1024,
+  /** Asked to hibernate. */
+  hibernate: 2048,
+  /** Its state is packed. */
+  hibernated: 4096,
 });
 
 export class Process extends Pid implements Mailbox {
@@ -118,6 +131,8 @@ export class Annex {
   /** Carried from `handledCount` and `busyUs`. */
   carriedCount: number = 0;
   carriedUs: number = 0;
+  /** What goes before messages; null while there is nothing. */
+  attention: Attention | null = null;
 }
 
 /** The annex of `process`, made at its first use. */

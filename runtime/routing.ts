@@ -16,7 +16,7 @@ import { FLAG, Process } from './process.ts';
 export type Location = Process | number | 'noproc' | 'noconnection';
 
 // An actor in one of these states is not put into the run queue for a message.
-const NOT_READY = FLAG.queued | FLAG.suspended;
+const NOT_READY = FLAG.queued | FLAG.suspended | FLAG.paused;
 
 /** Where `to` lives. */
 export function locate(kernel: Kernel, to: Target): Location {

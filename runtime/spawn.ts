@@ -73,7 +73,9 @@ function finishInit(kernel: Kernel, process: Process, state: unknown): undefined
   if (process.stopReason !== null) return failInit(kernel, process, process.stopReason);
   process.state = state;
   process.flags &= ~(FLAG.starting | FLAG.suspended);
-  if (process.entry !== 0 || process.signals !== null) kernel.scheduler.schedule(process);
+  if (process.entry !== 0 || process.signals !== null || process.has(FLAG.attention)) {
+    kernel.scheduler.schedule(process);
+  }
 }
 
 function failInit(kernel: Kernel, process: Process, reason: ExitReason): undefined {

@@ -91,6 +91,11 @@ export class TimerWheel {
     return this.#count;
   }
 
+  /** Monotonic time of tick 0. */
+  get originMs(): number {
+    return this.#originMs;
+  }
+
   /** The tick at which a timer of `delayMs` from now fires: not before its time, and not within this tick. */
   dueTick(delayMs: number): number {
     const now = this.#clock.monotonicMs() - this.#originMs;

@@ -23,6 +23,7 @@ export const PACKET: Readonly<{
   monitor: 9;
   demonitor: 10;
   down: 11;
+  system: 12;
 }> = Object.freeze({
   info: 1,
   cast: 2,
@@ -36,6 +37,8 @@ export const PACKET: Readonly<{
   monitor: 9,
   demonitor: 10,
   down: 11,
+  /** A request of `sys.ts`. */
+  system: 12,
 });
 
 /** Tuples, as they are written: one value after the other. `to` is a name if the sender addressed one. */
@@ -43,6 +46,7 @@ export type Packet =
   | readonly [type: typeof PACKET.info, to: Pid | string, message: unknown]
   | readonly [type: typeof PACKET.cast, to: Pid | string, message: unknown]
   | readonly [type: typeof PACKET.call, to: Pid | string, request: unknown, from: From]
+  | readonly [type: typeof PACKET.system, to: Pid | string, request: unknown, from: From]
   | readonly [type: typeof PACKET.reply, ref: Ref, value: unknown]
   | readonly [type: typeof PACKET.refused, ref: Ref, result: SendResult]
   | readonly [type: typeof PACKET.exit, to: Pid, from: Pid, reason: ExitRequest, byLink: boolean]

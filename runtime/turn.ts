@@ -5,6 +5,7 @@
  * promise suspends its actor and nobody else.
  */
 
+import { cancelReceiveTimeout, isNeeded, relax, wake } from './attention.ts';
 import { type BehaviorSlot, NO_REPLY } from './behavior.ts';
 import { reply } from './call.ts';
 import type { Actor } from './context.ts';
@@ -23,6 +24,8 @@ import { linkKeyOf } from './relations.ts';
 import { deliverAlways } from './routing.ts';
 import { type ExitSignal, receiveExit } from './signals.ts';
 import { runInit } from './spawn.ts';
+import { answerSystem, convertState } from './system.ts';
+import { traceHandled } from './trace.ts';
 
 /** Runs `process` until it waits, ends, or has used its budget. Never throws. */
 export function runTurn(kernel: Kernel, process: Process): void {
@@ -32,15 +35,94 @@ export function runTurn(kernel: Kernel, process: Process): void {
   runMessages(kernel, process);
 }
 
-const UNUSUAL = FLAG.interrupted | FLAG.starting | FLAG.suspended | FLAG.dead;
+const UNUSUAL = FLAG.interrupted | FLAG.starting | FLAG.suspended | FLAG.dead | FLAG.attention;
 
 /** Does what goes before messages. Returns whether they are to be handled now. */
 function prepareTurn(kernel: Kernel, process: Process): boolean {
   if (process.signals !== null) drainSignals(kernel, process);
   if ((process.flags & (FLAG.dead | FLAG.suspended)) !== 0) return false;
-  if ((process.flags & FLAG.starting) === 0) return true;
-  void runInit(kernel, process);
+  if ((process.flags & FLAG.starting) !== 0) {
+    void runInit(kernel, process);
+    return false;
+  }
+  if ((process.flags & FLAG.attention) === 0) return true;
+  attend(kernel, process);
   return false;
+}
+
+/** A turn of an actor that has more to attend to than messages: what goes before them, and then they. */
+function attend(kernel: Kernel, process: Process): void {
+  if (process.stopReason === null) process.flags &= ~FLAG.interrupted;
+  if (!isNeeded(process) || !wakeUp(kernel, process)) return;
+  const continues = process.annex?.attention?.continues;
+  if (continues !== undefined && continues.length > 0) {
+    return goOn(kernel, process, KIND.continue, continues.shift());
+  }
+  answerSystem(kernel, process);
+  if (!process.has(FLAG.paused | FLAG.dead | FLAG.exiting)) runAttended(kernel, process);
+  if (!process.has(FLAG.dead | FLAG.exiting | FLAG.suspended)) rest(kernel, process);
+}
+
+/** The messages of a turn that attends. */
+function runAttended(kernel: Kernel, process: Process): void {
+  if (process.behavior.version !== process.version && !changeCode(kernel, process)) return;
+  if (process.entry !== 0) {
+    cancelReceiveTimeout(kernel, process);
+    process.flags &= ~FLAG.hibernate;
+  }
+  if (process.annex?.attention?.trace == null) runMessages(kernel, process);
+  else runTraced(kernel, process);
+}
+
+function wakeUp(kernel: Kernel, process: Process): boolean {
+  try {
+    wake(process);
+    return true;
+  } catch (thrown) {
+    finishOwn(kernel, process, fromThrown(thrown));
+    return false;
+  }
+}
+
+function rest(kernel: Kernel, process: Process): void {
+  try {
+    relax(process);
+  } catch (thrown) {
+    finishOwn(kernel, process, fromThrown(thrown));
+  }
+}
+
+/** Handles one thing, and arranges for the next turn. */
+function goOn(kernel: Kernel, process: Process, kind: Kind, payload: unknown): void {
+  if (handleOne(kernel, process, kind, payload)) kernel.scheduler.schedule(process);
+}
+
+/** As one round of `runMessages`. Returns whether the actor goes on now. */
+function handleOne(kernel: Kernel, process: Process, kind: Kind, payload: unknown): boolean {
+  try {
+    const pending = handle(kernel, process, process.behavior, kind, payload);
+    if (pending !== undefined) suspendOn(kernel, process, pending, kind, payload);
+    else if (process.stopReason !== null) terminate(kernel, process, process.stopReason);
+    else return true;
+  } catch (thrown) {
+    terminate(kernel, process, fromThrown(thrown));
+  }
+  return false;
+}
+
+/** As `runMessages`, and tells the tracer of each message. */
+function runTraced(kernel: Kernel, process: Process): void {
+  for (let budget = LIMITS.turnMessagesMax; budget > 0 && process.entry !== 0; budget -= 1) {
+    const kind = kindOf(process.entry);
+    const payload = shift(process);
+    process.handledCount += 1;
+    const startMs = kernel.clock.monotonicMs();
+    const goesOn = handleOne(kernel, process, kind, payload);
+    traceHandled(kernel, process, kind, payload, startMs);
+    if (!goesOn) return;
+    if (process.has(FLAG.interrupted)) break;
+  }
+  if (process.entry !== 0 || process.signals !== null) kernel.scheduler.schedule(process);
 }
 
 /** Runs `handleTurnEnd`, or puts it off until the open handler of a suspended actor is done. Never throws. */
@@ -52,6 +134,7 @@ export function runTurnEnd(kernel: Kernel, process: Process): void {
     return;
   }
   try {
+    wake(process);
     process.behavior.current.handleTurnEnd?.(process.state, process as Actor);
   } catch (thrown) {
     return terminate(kernel, process, fromThrown(thrown));
@@ -99,6 +182,10 @@ function handle(
     const { from, request } = payload as CallEnvelope;
     result = slot.handleCall.call(slot.current, request, from, process.state, process as Actor);
     if (!isPromise(result)) return finishCall(kernel, payload as CallEnvelope, result);
+  } else if (kind === KIND.continue) {
+    const { current } = slot;
+    if (current.handleContinue === undefined) throw noHandler(slot, 'handleContinue');
+    result = current.handleContinue(payload, process.state, process as Actor);
   } else {
     if (kind === KIND.down && !((payload as Down).ref as Monitor).wanted) return undefined;
     if (slot.handleInfo === undefined) return dropInfo(kernel, process);
@@ -134,7 +221,9 @@ function resume(kernel: Kernel, process: Process, envelope: CallEnvelope | null,
     process.flags &= ~FLAG.turnEndLate;
     kernel.scheduler.requestTurnEnd(process);
   }
-  if (process.entry !== 0 || process.signals !== null) kernel.scheduler.schedule(process);
+  if (process.entry !== 0 || process.signals !== null || process.has(FLAG.attention)) {
+    kernel.scheduler.schedule(process);
+  }
 }
 
 function resumeThrown(kernel: Kernel, process: Process, thrown: unknown): void {
@@ -193,10 +282,8 @@ function endForParent(kernel: Kernel, process: Process, reason: ExitReason, pare
 }
 
 function changeCode(kernel: Kernel, process: Process): boolean {
-  const { current, version } = process.behavior;
   try {
-    if (current.codeChange !== undefined) process.state = current.codeChange(process.state, process.version);
-    process.version = version;
+    convertState(process);
     return true;
   } catch (thrown) {
     // Not terminate(): it would be the new code's, over a state that it does not understand.

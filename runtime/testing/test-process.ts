@@ -19,7 +19,8 @@ import { VirtualClock } from './virtual-clock.ts';
 /** One thing that the behaviour did to the world. */
 export type Effect =
   | { type: 'send' | 'cast'; to: Target; message: unknown; result: SendResult }
-  | { type: 'call'; to: Target; request: unknown; timeoutMs: number }
+  | { type: 'call' | 'systemRequest'; to: Target; request: unknown; timeoutMs: number }
+  | { type: 'sendRequest'; to: Target; request: unknown; timeoutMs: number; ref: Ref }
   | { type: 'reply'; from: From; value: unknown }
   | { type: 'spawn' | 'startLink'; behavior: string; args: unknown; options: SpawnOptions | undefined }
   | { type: 'link' | 'unlink' | 'monitor'; pid: Pid; ref?: Ref }
@@ -28,17 +29,35 @@ export type Effect =
   | { type: 'timer'; delayMs: number; message: unknown; to: Target | undefined; ref: Ref }
   | { type: 'register' | 'unregister'; name: string }
   | { type: 'stop'; reason: ExitReason }
-  | { type: 'requestTurnEnd' };
+  | { type: 'continue'; term: unknown }
+  | { type: 'receiveTimeout'; timeoutMs: number | 'infinity' }
+  | { type: 'requestTurnEnd' | 'hibernate' };
 
 /** How the world answers. What is left out succeeds: sends are `'ok'`, children start. */
 export interface World {
   /** The result of a send or cast; called before it is recorded. */
   onSend?(to: Target, message: unknown): SendResult;
-  /** The reply of another actor, or a rejection. Without it every call is never answered. */
+  /** The reply of another actor, or a rejection, also for `systemRequest`. Without it every call is never answered. */
   onCall?(to: Target, request: unknown): unknown;
+  /** Throws what `spawn` is to throw. */
+  onSpawn?(behavior: AnyBehavior, args: unknown): void;
   onStartLink?(behavior: AnyBehavior, args: unknown): StartResult | Promise<StartResult>;
   whereis?(name: string): Pid | undefined;
   onAwaitExit?(pid: Pid): ExitReason | 'timeout';
+}
+
+/**
+ * Answers `failure` the n-th time it is asked, and `success` all other times: `{ onSend: failOn(3, 'full', 'ok') }`. A
+ * failure that is an Error is thrown.
+ */
+export function failOn<T>(nth: number, failure: T | Error, success: T): () => T {
+  let count = 0;
+  return () => {
+    count += 1;
+    if (count !== nth) return success;
+    if (failure instanceof Error) throw failure;
+    return failure;
+  };
 }
 
 export class TestProcess<State, Args, Cast, Request, Reply> {
@@ -82,19 +101,63 @@ export class TestProcess<State, Args, Cast, Request, Reply> {
 
   /** Hands in a cast and waits for its handler. */
   async cast(message: Cast): Promise<Effect[]> {
+    await this.#goOn();
     await this.behavior.handleCast!(message, this.state, this.#context);
     return this.take();
   }
 
   /** Hands in an info message, a `Down`, an `Exit` or a timer's message, and waits for its handler. */
   async info(message: unknown): Promise<Effect[]> {
+    await this.#goOn();
     await this.behavior.handleInfo!(message, this.state, this.#context);
     return this.take();
   }
 
   /** Hands in a call; returns what the handler returned, which may be NO_REPLY. Its effects wait for `take`. */
   async call(request: Request, from: From = this.from(0)): Promise<unknown> {
+    await this.#goOn();
     return this.behavior.handleCall!(request, from, this.state, this.#context);
+  }
+
+  /** Hands in the news that `pid` ended, as of a monitor. */
+  down(pid: Pid, reason: ExitReason, ref: Ref = this.#context.refs.next()): Promise<Effect[]> {
+    return this.info({ type: 'DOWN', ref, pid, reason });
+  }
+
+  /** Hands in an exit signal as it comes to an actor that traps exits. */
+  exit(pid: Pid, reason: ExitReason): Promise<Effect[]> {
+    return this.info({ type: 'EXIT', pid, reason });
+  }
+
+  /** Runs what was given to `ctx.continue`; otherwise that runs before the next message, as in life. */
+  async continues(): Promise<Effect[]> {
+    await this.#goOn();
+    return this.take();
+  }
+
+  /** Moves time on; timers that the behaviour set for itself come due in their order. */
+  async advance(ms: number): Promise<Effect[]> {
+    const endMs = this.clock.monotonicMs() + ms;
+    for (let next = this.#context.takeDue(endMs); next !== undefined; next = this.#context.takeDue(endMs)) {
+      this.clock.advance(next.dueMs - this.clock.monotonicMs());
+      await this.#goOn();
+      await this.behavior.handleInfo!(next.message, this.state, this.#context);
+    }
+    this.clock.advance(endMs - this.clock.monotonicMs());
+    return this.take();
+  }
+
+  /** Converts the state as after a reload of the code, from version `from`. */
+  codeChange(from: number): State {
+    this.#state = this.behavior.codeChange!(this.state, from);
+    return this.#state;
+  }
+
+  /** Packs the state and unpacks it, as hibernation does. Returns what it was packed into. */
+  hibernate(): unknown {
+    const packed = this.behavior.hibernate?.(this.state) ?? this.state;
+    this.#state = (this.behavior.wake?.(packed) ?? packed) as State;
+    return packed;
   }
 
   /** A caller to hand in or to compare with. */
@@ -116,6 +179,11 @@ export class TestProcess<State, Args, Cast, Request, Reply> {
   take(): Effect[] {
     return this.#context.effects.splice(0);
   }
+
+  async #goOn(): Promise<void> {
+    const { terms } = this.#context;
+    while (terms.length > 0) await this.behavior.handleContinue!(terms.shift(), this.state, this.#context);
+  }
 }
 
 class RecordingContext implements Context {
@@ -126,7 +194,10 @@ class RecordingContext implements Context {
   readonly worker: number = 0;
   readonly effects: Effect[] = [];
   readonly refs: RefSource = new RefSource('test', 0, 1);
+  /** Given to `continue` and not yet run. */
+  readonly terms: unknown[] = [];
   readonly #world: World;
+  readonly #timers: Map<Ref, { dueMs: number; message: unknown }> = new Map();
   stopped: ExitReason | undefined = undefined;
   trapsExits: boolean = false;
   #spawned: number = 0;
@@ -148,9 +219,18 @@ class RecordingContext implements Context {
 
   call<Reply = unknown>(to: Target, request: unknown, timeoutMs: number): Promise<Reply> {
     this.effects.push({ type: 'call', to, request, timeoutMs });
-    const { onCall } = this.#world;
-    if (onCall === undefined) return new Promise(() => {});
-    return new Promise((resolve) => resolve(onCall(to, request) as Reply));
+    return this.#answer(to, request) as Promise<Reply>;
+  }
+
+  systemRequest(to: Target, request: unknown, timeoutMs: number): Promise<unknown> {
+    this.effects.push({ type: 'systemRequest', to, request, timeoutMs });
+    return this.#answer(to, request);
+  }
+
+  sendRequest(to: Target, request: unknown, timeoutMs: number): Ref {
+    const ref = this.refs.next();
+    this.effects.push({ type: 'sendRequest', to, request, timeoutMs, ref });
+    return ref;
   }
 
   reply(from: From, value: unknown): SendResult {
@@ -160,6 +240,7 @@ class RecordingContext implements Context {
 
   spawn<S, A, C, Q, R>(behavior: Behavior<S, A, C, Q, R>, args: A, options?: SpawnOptions): Pid<C> {
     this.effects.push({ type: 'spawn', behavior: behavior.name, args, options });
+    this.#world.onSpawn?.(behavior, args);
     return this.#newPid();
   }
 
@@ -210,12 +291,42 @@ class RecordingContext implements Context {
   sendAfter(delayMs: number, message: unknown, to?: Target): Ref {
     const ref = this.refs.next();
     this.effects.push({ type: 'timer', delayMs, message, to, ref });
+    if (to === undefined || to === this.self) {
+      this.#timers.set(ref, { dueMs: this.clock.monotonicMs() + delayMs, message });
+    }
     return ref;
   }
 
   cancelTimer(ref: Ref): boolean {
     this.effects.push({ type: 'cancelTimer', ref });
-    return true;
+    return this.#timers.delete(ref);
+  }
+
+  /** Takes out the timer for itself that is due first, up to `endMs`. */
+  takeDue(endMs: number): { dueMs: number; message: unknown } | undefined {
+    let first: [Ref, { dueMs: number; message: unknown }] | undefined;
+    for (const entry of this.#timers) {
+      if (entry[1].dueMs <= endMs && (first === undefined || entry[1].dueMs < first[1].dueMs)) first = entry;
+    }
+    if (first !== undefined) this.#timers.delete(first[0]);
+    return first?.[1];
+  }
+
+  continue(term: unknown): void {
+    this.terms.push(term);
+    this.effects.push({ type: 'continue', term });
+  }
+
+  receiveTimeout(timeoutMs: number | 'infinity'): void {
+    this.effects.push({ type: 'receiveTimeout', timeoutMs });
+  }
+
+  hibernate(): void {
+    this.effects.push({ type: 'hibernate' });
+  }
+
+  makeRef(): Ref {
+    return this.refs.next();
   }
 
   register(name: string): RegisterResult {
@@ -243,6 +354,12 @@ class RecordingContext implements Context {
 
   mailboxCount(): number {
     return 0;
+  }
+
+  #answer(to: Target, request: unknown): Promise<unknown> {
+    const { onCall } = this.#world;
+    if (onCall === undefined) return new Promise(() => {});
+    return new Promise((resolve) => resolve(onCall(to, request)));
   }
 
   #sent(type: 'send' | 'cast', to: Target, message: unknown): SendResult {
