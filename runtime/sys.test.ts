@@ -5,6 +5,7 @@ import type { Pid } from './pid.ts';
 import { LIMITS } from './limits.ts';
 import * as sys from './sys.ts';
 import { createTestNode, type TestNode } from './testing/test-node.ts';
+import { createTestWorkers } from './testing/test-workers.ts';
 
 interface State {
   count: number;
@@ -220,4 +221,21 @@ t.test('an actor cannot ask itself', async (t) => {
   test.node.send(pid, 'look');
   await test.settle();
   t.match(refused, { code: 'RT_CALL_SELF' });
+});
+
+t.test('requests reach actors of other workers, but for a function, which does not travel', async (t) => {
+  const { workers, settle } = createTestWorkers(2);
+  const pid = workers[1]!.node.spawn(counter, undefined, { name: 'there' });
+  const { node } = workers[0]!;
+  const suspended = sys.suspend(node, { name: 'there', worker: 1 });
+  await settle();
+  t.equal(await suspended, 'ok');
+  workers[1]!.node.cast(pid, 'add');
+  const status = sys.getStatus(node, { name: 'there', worker: 1 });
+  await settle();
+  t.match(await status, { sysState: 'suspended', mailboxCount: 1, state: { count: 0 } });
+  await t.rejects(
+    sys.replaceState(node, { name: 'there', worker: 1 }, (state) => state),
+    { code: 'RT_CALL_REFUSED', detail: 'unencodable' },
+  );
 });
