@@ -56,7 +56,7 @@ function copy(value: unknown, depth: number, walk: Walk): unknown {
 
 function copyObject(value: object, depth: number, walk: Walk): unknown {
   if (Array.isArray(value)) return copyList(value, value.length, depth, walk);
-  if (value instanceof Date) return new Date(value.getTime());
+  if (value instanceof Date) return structuredClone(value);
   if (ArrayBuffer.isView(value)) return copyBytes(value, walk.charsMax);
   if (value instanceof Set) return new Set(copyList(value, value.size, depth, walk));
   if (value instanceof Map) return copyMap(value, depth, walk);
