@@ -98,9 +98,10 @@ export const BENCH_ERRORS: Readonly<Record<BenchCode, BenchErrorEntry>> = {
     action: 'lower --rate; at the default this means that the server slowed down since the saturation phase',
   },
   BENCH_RESULT: {
-    meaning: 'violation: a program of actors did not do the work that it is measured by',
-    cause: 'a message lost, doubled or out of order, or an actor that did not start or end',
-    action: 'the detail names the program; a bug of the runtime or of the program',
+    meaning: 'violation: a program did not do the work that it is measured by',
+    cause:
+      'a message lost, doubled or out of order, an actor that did not start or end, a text that came back different',
+    action: 'the detail names the program; a bug of what it measures, or of the program',
   },
 };
 

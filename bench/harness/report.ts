@@ -33,7 +33,8 @@ export interface Report {
   readonly metrics: Readonly<Record<string, Metric>>;
 }
 
-export type Unit = 'msg/s' | 'put/s' | 'op/s' | 'hop/s' | 'call/s' | 'actor/s' | 's' | 'ms' | 'bytes' | 'cores' | 'msg';
+export type Unit =
+  'msg/s' | 'put/s' | 'op/s' | 'hop/s' | 'call/s' | 'actor/s' | 'MB/s' | 's' | 'ms' | 'bytes' | 'cores' | 'msg';
 
 /** More is better of a rate, less is better of a cost; a size is neither and has no peers. */
 const KIND_OF_UNIT: Readonly<Record<Unit, 'rate' | 'cost' | 'size'>> = {
@@ -43,6 +44,7 @@ const KIND_OF_UNIT: Readonly<Record<Unit, 'rate' | 'cost' | 'size'>> = {
   'hop/s': 'rate',
   'call/s': 'rate',
   'actor/s': 'rate',
+  'MB/s': 'rate',
   s: 'cost',
   ms: 'cost',
   bytes: 'cost',

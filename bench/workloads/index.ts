@@ -3,5 +3,10 @@
 import type { Workload } from '../harness/registry.ts';
 import { createActorsWorkload } from './actors.ts';
 import { createMessagesWorkload } from './messages.ts';
+import { createSignalWorkload } from './signal.ts';
 
-export const WORKLOADS: readonly Workload[] = [createMessagesWorkload(), createActorsWorkload()];
+export const WORKLOADS: readonly Workload[] = [
+  createMessagesWorkload(),
+  createActorsWorkload(),
+  createSignalWorkload(),
+];

@@ -1,0 +1,13 @@
+/** What the parent and the process of an operation say to each other. Plain data. */
+
+import type { BenchCode } from '../errors.ts';
+import type { ProviderName, TaskTimes } from './task.ts';
+
+export interface SignalCommand {
+  readonly task: string;
+  readonly times: TaskTimes;
+}
+
+export type SignalAnswer =
+  | { readonly kind: 'figure'; readonly value: number; readonly provider: ProviderName }
+  | { readonly kind: 'failed'; readonly code: BenchCode; readonly detail: string };
