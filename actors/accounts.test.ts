@@ -185,7 +185,10 @@ t.test('pre-keys are counted, added, and bounded', async (t) => {
       kind: 'add-prekeys',
       user,
       device,
-      preKeys: Array.from({ length: count }, (_, at) => ({ id: from + at, key })),
+      request: {
+        kind: 'prekey-upload',
+        oneTime: Array.from({ length: count }, (_, at) => ({ id: from + at, key })),
+      },
     });
   t.match(await upload(10, 5), { kind: 'prekeys', count: 7 });
   t.match(await fixture.ask({ kind: 'count-prekeys', user, device }), { count: 7 });

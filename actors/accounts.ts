@@ -5,18 +5,19 @@
  * of a user stand in one shard, and a registration is one commit. The partition of a number is keyed with a secret of
  * the installation, so an id says nothing about a number.
  *
- * Every answer that reports a change waits for its commit. A one-time pre-key is removed, flushed, and only then
- * handed out: it may be lost in a crash, it is never given twice.
+ * Every answer that reports a change waits for its commit. A one-time pre-key of either kind is removed, flushed, and only
+ * then handed out: it may be lost in a crash, it is never given twice. Where no one-time KEM pre-key is left, the last-resort
+ * one of the device's record stands in. Whether any of the keys is one, those who use it check.
  */
 
-import type { Answer, ConfirmRequest, DeviceBundle } from '../protocol/wire/index.ts';
+import type { Answer, BundleKemKey, ConfirmRequest, DeviceBundle, PreKeysAnswer } from '../protocol/wire/index.ts';
 import type { Behavior, Context, Pid } from '../runtime/index.ts';
 import type { AppCode } from './errors.ts';
 import { LIMITS } from './limits.ts';
 import type { AccountsMessage, ConnectionMessage, ForgetDevice } from './messages.ts';
 import { partitionOf } from './partition.ts';
 import type { RemoteName } from './routes.ts';
-import type { AccountRecord, InboxStore, PreKey, StoreBatch } from './store/inbox-store.ts';
+import type { AccountRecord, DeviceRecord, InboxStore, PreKey, StoreBatch } from './store/inbox-store.ts';
 
 export interface AccountsArgs {
   readonly store: InboxStore;
@@ -44,7 +45,7 @@ interface Continuation {
   readonly phone?: string;
   /** The device that a registration replaced. */
   readonly forget?: readonly ForgetDevice[];
-  /** Pre-keys that are no longer under way. */
+  /** Names that are no longer under way. */
   readonly release?: readonly string[];
 }
 
@@ -53,7 +54,7 @@ export interface AccountsState {
   /** Codes by phone number, oldest first. */
   readonly codes: Map<string, PendingCode>;
   readonly continuations: Map<number, Continuation>;
-  /** Pre-keys whose removal is being committed, as `user.device.id`. */
+  /** What is being committed: pre-keys that go, as `onetime.user.device.id` and `kem.…`; accounts that change, as `account.user`. */
   readonly taken: Set<string>;
   nextTicket: number;
 }
@@ -83,7 +84,7 @@ export const accounts: Behavior<AccountsState, AccountsArgs, AccountsMessage> = 
       case 'add-prekeys':
         return addPreKeys(message, state, ctx);
       case 'count-prekeys':
-        return answer(message, preKeyCount(state, message.user, message.device), ctx);
+        return answer(message, countPreKeys(state, message.user, message.device), ctx);
       case 'code-sent':
         return proceed(message.ticket, message.ok ? undefined : 'APP_VERIFIER_FAILED', state, ctx);
       case 'committed':
@@ -121,6 +122,7 @@ function confirm(message: Request<'confirm'>, state: AccountsState, ctx: Ctx): v
   const { request } = message;
   const refusal = checkCode(request.phone, request.code, state, ctx) ?? checkKeys(request);
   if (refusal !== undefined) return refuse(message, refusal, ctx);
+  if (isChanging(state, state.args.store.userOfPhone(request.phone))) return refuse(message, 'APP_OVERLOADED', ctx, 1);
   state.codes.delete(request.phone);
   register(destination(message), request, state, ctx);
 }
@@ -145,14 +147,15 @@ function register(to: Destination, request: ConfirmRequest, state: AccountsState
   const account: AccountRecord = { ...previous, devices: [device], creations: previous.creations + 1 };
   const continuation: Continuation = {
     ...to,
+    ...changing(state, account.user),
     answer: { kind: 'account', user: account.user, device },
     forget: previous.devices.map((old) => ({ kind: 'forget-device', user: account.user, device: old })),
   };
-  const { registration, login: loginKey, identity: identityKey, signed: signedPreKey } = request;
+  const { registration, login: loginKey, identity: identityKey, signed: signedPreKey, lastResort } = request;
   state.args.commit(ctx.self, suspend(state, continuation), (batch) => {
     for (const old of previous.devices) batch.removeDevice(account.user, old);
     batch.putAccount(account);
-    const record = { creation: account.creations, registration, loginKey, identityKey, signedPreKey };
+    const record = { creation: account.creations, registration, loginKey, identityKey, signedPreKey, lastResort };
     batch.putDevice(account.user, device, record);
     for (const preKey of request.oneTime) batch.putPreKey(account.user, device, preKey);
   });
@@ -195,8 +198,8 @@ function findContact(message: Request<'find-contact'>, state: AccountsState, ctx
 
 function findDevice(message: Request<'find-device'>, state: AccountsState, ctx: Ctx): void {
   const record = state.args.store.device(message.user, message.device);
-  const preKeys = record === undefined ? 0 : countPreKeys(state, message.user, message.device);
-  ctx.cast(message.connection, { kind: 'device-found', record, preKeys } satisfies ConnectionMessage);
+  const { count: preKeys, kem: kemPreKeys = 0 } = countPreKeys(state, message.user, message.device);
+  ctx.cast(message.connection, { kind: 'device-found', record, preKeys, kemPreKeys } satisfies ConnectionMessage);
 }
 
 // --- pre-keys ---------------------------------------------------------------------------------------------------
@@ -204,15 +207,15 @@ function findDevice(message: Request<'find-device'>, state: AccountsState, ctx: 
 function takeBundle(message: Request<'take-bundle'>, state: AccountsState, ctx: Ctx): void {
   const account = state.args.store.account(message.user);
   if (account === undefined) return refuse(message, 'APP_UNKNOWN_USER', ctx);
-  const devices = account.devices.flatMap((id) => bundleDevice(state, account.user, id));
-  const bundle = { kind: 'bundle', user: account.user, devices } as const;
-  const taken = devices.filter((device) => device.oneTime !== undefined);
+  const { user } = account;
+  const devices = account.devices.flatMap((id) => bundleDevice(state, user, id));
+  const bundle = { kind: 'bundle', user, devices } as const;
+  const taken = devices.flatMap((device) => oneTimeKeysOf(user, device));
   if (taken.length === 0) return answer(message, bundle, ctx);
-  const release = taken.map((device) => preKeyName(account.user, device.id, device.oneTime!.id));
-  for (const name of release) state.taken.add(name);
-  const ticket = suspend(state, { ...destination(message), answer: bundle, release });
+  for (const { name } of taken) state.taken.add(name);
+  const ticket = suspend(state, { ...destination(message), answer: bundle, release: taken.map(({ name }) => name) });
   state.args.commit(ctx.self, ticket, (batch) => {
-    for (const device of taken) batch.removePreKey(account.user, device.id, device.oneTime!.id);
+    for (const { remove } of taken) remove(batch);
   });
 }
 
@@ -220,36 +223,93 @@ function bundleDevice(state: AccountsState, user: string, id: number): DeviceBun
   const record = state.args.store.device(user, id);
   if (record === undefined) return [];
   const { registration, identityKey: identity, signedPreKey: signed } = record;
-  return [{ id, registration, identity, signed, oneTime: firstFreePreKey(state, user, id) }];
+  const oneTime = firstFreePreKey(state, user, id);
+  return [{ id, registration, identity, signed, oneTime, kem: firstFreeKem(state, user, id, record) }];
 }
 
 /** The first pre-key that no bundle under way has taken. */
 function firstFreePreKey(state: AccountsState, user: string, device: number): PreKey | undefined {
   const candidates = state.args.store.preKeys(user, device, Math.min(state.taken.size + 1, LIMITS.preKeyCountMax));
-  return candidates.find((preKey) => !state.taken.has(preKeyName(user, device, preKey.id)));
+  return candidates.find((preKey) => !state.taken.has(preKeyName('onetime', user, device, preKey.id)));
 }
 
-function preKeyName(user: string, device: number, id: number): string {
-  return `${user}.${device}.${id}`;
+/** The same of KEM pre-keys; the last-resort one, if the device has any, once they have run out. */
+function firstFreeKem(
+  state: AccountsState,
+  user: string,
+  device: number,
+  { lastResort }: DeviceRecord,
+): BundleKemKey | undefined {
+  const countMax = Math.min(state.taken.size + 1, LIMITS.kemPreKeyCountMax);
+  const candidates = state.args.store.kemPreKeys(user, device, countMax);
+  const free = candidates.find((preKey) => !state.taken.has(preKeyName('kem', user, device, preKey.id)));
+  if (free !== undefined) return { ...free, lastResort: false };
+  return lastResort && { ...lastResort, lastResort: true };
+}
+
+/** What a bundle uses up: the name under which it is under way, and how it goes. */
+interface TakenKey {
+  readonly name: string;
+  readonly remove: (batch: StoreBatch) => void;
+}
+
+function oneTimeKeysOf(user: string, { id: device, oneTime, kem }: DeviceBundle): TakenKey[] {
+  const taken: TakenKey[] = [];
+  if (oneTime !== undefined) {
+    const name = preKeyName('onetime', user, device, oneTime.id);
+    taken.push({ name, remove: (batch) => batch.removePreKey(user, device, oneTime.id) });
+  }
+  if (kem?.lastResort === false) {
+    const name = preKeyName('kem', user, device, kem.id);
+    taken.push({ name, remove: (batch) => batch.removeKemPreKey(user, device, kem.id) });
+  }
+  return taken;
+}
+
+function preKeyName(kind: 'onetime' | 'kem', user: string, device: number, id: number): string {
+  return `${kind}.${user}.${device}.${id}`;
 }
 
 function addPreKeys(message: Request<'add-prekeys'>, state: AccountsState, ctx: Ctx): void {
-  const { user, device, preKeys } = message;
-  if (state.args.store.device(user, device) === undefined) return refuse(message, 'APP_UNKNOWN_DEVICE', ctx);
-  const count = countPreKeys(state, user, device) + preKeys.length;
-  if (count > LIMITS.preKeyCountMax) return refuse(message, 'APP_PREKEYS_FULL', ctx);
-  const ticket = suspend(state, { ...destination(message), answer: { kind: 'prekeys', count } });
+  const { user, device, request } = message;
+  const { oneTime, kem = [] } = request;
+  const record = state.args.store.device(user, device);
+  if (record === undefined) return refuse(message, 'APP_UNKNOWN_DEVICE', ctx);
+  if (isChanging(state, user)) return refuse(message, 'APP_OVERLOADED', ctx, 1);
+  const held = countPreKeys(state, user, device);
+  const [count, kemCount] = [held.count + oneTime.length, (held.kem ?? 0) + kem.length];
+  const isFull = count > LIMITS.preKeyCountMax || kemCount > LIMITS.kemPreKeyCountMax;
+  if (isFull) return refuse(message, 'APP_PREKEYS_FULL', ctx);
+  const answer = { kind: 'prekeys', count, kem: kemCount } as const;
+  const ticket = suspend(state, { ...destination(message), ...changing(state, user), answer });
   state.args.commit(ctx.self, ticket, (batch) => {
-    for (const preKey of preKeys) batch.putPreKey(user, device, preKey);
+    const { signed: signedPreKey = record.signedPreKey, lastResort = record.lastResort } = request;
+    if (request.signed ?? request.lastResort) batch.putDevice(user, device, { ...record, signedPreKey, lastResort });
+    for (const preKey of oneTime) batch.putPreKey(user, device, preKey);
+    for (const preKey of kem) batch.putKemPreKey(user, device, preKey);
   });
 }
 
-function preKeyCount(state: AccountsState, user: string, device: number): Answer {
-  return { kind: 'prekeys', count: countPreKeys(state, user, device) };
+function countPreKeys(state: AccountsState, user: string, device: number): PreKeysAnswer {
+  const count = state.args.store.preKeys(user, device, LIMITS.preKeyCountMax).length;
+  return { kind: 'prekeys', count, kem: state.args.store.countKemPreKeys(user, device, LIMITS.kemPreKeyCountMax) };
 }
 
-function countPreKeys(state: AccountsState, user: string, device: number): number {
-  return state.args.store.preKeys(user, device, LIMITS.preKeyCountMax).length;
+/**
+ * A registration removes records that an upload of the old device would write back, and two uploads may write one record: so
+ * one change of an account at a time.
+ */
+function changing(state: AccountsState, user: string): Pick<Continuation, 'release'> {
+  state.taken.add(accountName(user));
+  return { release: [accountName(user)] };
+}
+
+function isChanging(state: AccountsState, user: string | undefined): boolean {
+  return user !== undefined && state.taken.has(accountName(user));
+}
+
+function accountName(user: string): string {
+  return `account.${user}`;
 }
 
 // --- answers ----------------------------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ async function start(): Promise<Fixture> {
       const { nonce } = socket.last('stream')!;
       const signature = new Uint8Array(sign(null, loginBytes(nonce, ALICE, 1), privateKey));
       await fixture.say({ kind: 'auth', user: ALICE, device: 1, signature });
-      test.node.cast(socket.pid!, { kind: 'device-found', record: RECORD, preKeys: 42 });
+      test.node.cast(socket.pid!, { kind: 'device-found', record: RECORD, preKeys: 42, kemPreKeys: 7 });
       await test.settle();
     },
   };
@@ -75,7 +75,7 @@ const MESSAGE = {
 t.test('a login attaches the device to its inbox and says what is left of its pre-keys', async (t) => {
   const fixture = await start();
   await fixture.login();
-  t.match(fixture.socket.last('success'), { user: ALICE, device: 1, preKeys: 42 });
+  t.match(fixture.socket.last('success'), { user: ALICE, device: 1, preKeys: 42, kemPreKeys: 7 });
   t.match(fixture.toInbox, [{ kind: 'attach', user: ALICE, device: 1 }]);
   await fixture.say(MESSAGE);
   t.match(fixture.toInbox[1], { kind: 'submit', to: BOB, id: 1, sender: { user: ALICE, device: 1, creation: 4 } });

@@ -100,7 +100,7 @@ export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMes
       case 'answer-refused':
         return refuseRequest(message.iq, message.refusal, state);
       case 'device-found':
-        return finishLogin(message.record, message.preKeys, state, ctx);
+        return finishLogin(message, state, ctx);
       case 'attached':
         return void ctx.monitor(message.inbox);
       case 'replaced':
@@ -205,7 +205,10 @@ function beginLogin(message: AuthMessage, state: ConnectionState, ctx: Context):
   if (ctx.cast(state.routes.accountsOf(user), question) !== 'ok') closeWith('APP_OVERLOADED', state, ctx);
 }
 
-function finishLogin(record: DeviceRecord | undefined, preKeys: number, state: ConnectionState, ctx: Context): void {
+type DeviceFound = Extract<ConnectionMessage, { kind: 'device-found' }>;
+
+function finishLogin(found: DeviceFound, state: ConnectionState, ctx: Context): void {
+  const { record, preKeys, kemPreKeys } = found;
   if (state.phase.name !== 'authenticating') return;
   const decision = decideLogin(state.phase, record, ctx.clock.monotonicMs());
   if (decision.kind === 'refused') return closeWith(decision.code, state, ctx);
@@ -215,7 +218,7 @@ function finishLogin(record: DeviceRecord | undefined, preKeys: number, state: C
     return closeWith('APP_OVERLOADED', state, ctx);
   }
   state.phase = decision.phase;
-  state.socket.write(successStanza({ user, device, ts: Math.floor(ctx.clock.nowMs()), preKeys }));
+  state.socket.write(successStanza({ user, device, ts: Math.floor(ctx.clock.nowMs()), preKeys, kemPreKeys }));
 }
 
 // --- requests ---------------------------------------------------------------------------------------------------
@@ -250,7 +253,7 @@ function route(
     case 'prekey-count':
       return [routes.accountsOf(liveSelf(state).user), { kind: 'count-prekeys', ...origin, ...device(state) }];
     case 'prekey-upload': {
-      const upload = { kind: 'add-prekeys', ...origin, ...device(state), preKeys: request.oneTime } as const;
+      const upload = { kind: 'add-prekeys', ...origin, ...device(state), request } as const;
       return [routes.accountsOf(upload.user), upload];
     }
     case 'receipts': {

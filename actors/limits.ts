@@ -50,6 +50,8 @@ export const LIMITS = {
   conversationCacheMax: 1_024,
   /** One-time pre-keys held for a device. */
   preKeyCountMax: 200,
+  /** One-time KEM pre-keys held for a device: 1.6 KB each on the disk, so a million devices that fill it take 52 GB. */
+  kemPreKeyCountMax: 32,
   /** Verification: life of a code, tries for one code, pause between two codes for one number. */
   codeAgeMsMax: 300_000,
   codeTriesMax: 5,

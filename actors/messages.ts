@@ -8,10 +8,10 @@
  * still for another and any of them may be replaced in between.
  */
 
-import type { Answer, ConfirmRequest, Envelope, Stanza } from '../protocol/wire/index.ts';
+import type { Answer, ConfirmRequest, PreKeyUploadRequest, Envelope, Stanza } from '../protocol/wire/index.ts';
 import type { Pid } from '../runtime/index.ts';
 import type { Refusal } from './errors.ts';
-import type { DeviceRecord, InboxEntry, PreKey, SenderAddress } from './store/inbox-store.ts';
+import type { DeviceRecord, InboxEntry, SenderAddress } from './store/inbox-store.ts';
 
 /** A message on its way into an inbox. `connection` is told the outcome. */
 export interface Submit {
@@ -105,7 +105,7 @@ export type AccountsMessage =
       readonly kind: 'add-prekeys';
       readonly user: string;
       readonly device: number;
-      readonly preKeys: readonly PreKey[];
+      readonly request: PreKeyUploadRequest;
     })
   | (AccountsRequest & { readonly kind: 'count-prekeys'; readonly user: string; readonly device: number })
   | { readonly kind: 'find-device'; readonly connection: Pid; readonly user: string; readonly device: number }
@@ -120,7 +120,12 @@ export type ConnectionMessage =
   | { readonly kind: 'deliver'; readonly entries: readonly InboxEntry[] }
   | { readonly kind: 'drained' }
   | Receipt
-  | { readonly kind: 'device-found'; readonly record: DeviceRecord | undefined; readonly preKeys: number }
+  | {
+      readonly kind: 'device-found';
+      readonly record: DeviceRecord | undefined;
+      readonly preKeys: number;
+      readonly kemPreKeys: number;
+    }
   | { readonly kind: 'answer'; readonly iq: number; readonly answer: Answer }
   | { readonly kind: 'answer-refused'; readonly iq: number; readonly refusal: Refusal }
   /** The inbox pushes to this connection from now on. */

@@ -166,6 +166,37 @@ for (const fixture of FIXTURES) {
     t.equal(reopened.preKeys(ALICE, 4, 9).length, 1, 'of another device, untouched');
   });
 
+  t.test(`${fixture.name}: KEM pre-keys, and the last-resort one in the device's record`, async (t) => {
+    const { store, reopen } = fixture.open(t);
+    const kem = (id: number) => ({ id, key: new Uint8Array(1_569).fill(id), signature: new Uint8Array(64).fill(id + 1) });
+    await store.commit((batch) => {
+      batch.putDevice(ALICE, 3, { ...RECORD, lastResort: kem(99) });
+      batch.putDevice(ALICE, 4, RECORD);
+      for (const id of [30, 10, 20]) batch.putKemPreKey(ALICE, 3, kem(id));
+      batch.putKemPreKey(ALICE, 3, kem(0xff));
+      batch.putKemPreKey(ALICE, 4, kem(10));
+      batch.putPreKey(ALICE, 3, { id: 10, key: new Uint8Array(33) });
+    });
+    const reopened = await reopen();
+    const ids = (device: number): number[] => reopened.kemPreKeys(ALICE, device, 9).map((preKey) => preKey.id);
+    t.strictSame(ids(3), [10, 20, 30, 0xff]);
+    t.equal(reopened.countKemPreKeys(ALICE, 3, 9), 4);
+    t.equal(reopened.countKemPreKeys(ALICE, 3, 2), 2);
+    t.equal(reopened.countKemPreKeys(ALICE, 5, 2), 0);
+    const [first] = reopened.kemPreKeys(ALICE, 3, 1);
+    t.ok(first!.key.every((byte) => byte === 10) && first!.key.length === 1_569);
+    t.ok(first!.signature.every((byte) => byte === 11) && first!.signature.length === 64);
+    t.equal(reopened.device(ALICE, 3)!.lastResort!.id, 99);
+    t.strictSame([...reopened.device(ALICE, 3)!.lastResort!.key], [...kem(99).key]);
+    t.equal(reopened.device(ALICE, 4)!.lastResort, undefined);
+    await reopened.commit((batch) => batch.removeKemPreKey(ALICE, 3, 10));
+    t.strictSame(ids(3), [20, 30, 0xff]);
+    t.equal(reopened.preKeys(ALICE, 3, 9).length, 1, 'the other kind has ids of its own');
+    await reopened.commit((batch) => batch.removeDevice(ALICE, 3));
+    t.strictSame(ids(3), []);
+    t.strictSame(ids(4), [10], 'of another device, untouched');
+  });
+
   t.test(`${fixture.name}: an inbox is forgotten whole and says what it freed`, async (t) => {
     const { store } = fixture.open(t);
     await store.commit((batch) => {

@@ -70,12 +70,23 @@ export interface DeviceRecord {
   /** X25519 with type byte, 33 bytes. */
   readonly identityKey: Uint8Array;
   readonly signedPreKey: { readonly id: number; readonly key: Uint8Array; readonly signature: Uint8Array };
+  /** Handed out when no one-time KEM pre-key is left; missing where the device never uploaded one. */
+  readonly lastResort?: KemPreKey | undefined;
 }
 
 export interface PreKey {
   readonly id: number;
   /** X25519 with type byte, 33 bytes. */
   readonly key: Uint8Array;
+}
+
+/** Opaque to the server, which computes with neither half. */
+export interface KemPreKey {
+  readonly id: number;
+  /** ML-KEM-1024 with type byte, 1,569 bytes. */
+  readonly key: Uint8Array;
+  /** 64 bytes. */
+  readonly signature: Uint8Array;
 }
 
 /**
@@ -95,12 +106,14 @@ export interface StoreBatch {
   putConversation(recipient: string, sender: SenderAddress, record: ConversationRecord): void;
   putAccount(account: AccountRecord): void;
   putDevice(user: string, device: number, record: DeviceRecord): void;
-  /** Removes the device with its pre-keys. Its inbox goes entry by entry: `forgetInbox`. */
+  /** Removes the device with its pre-keys of both kinds. Its inbox goes entry by entry: `forgetInbox`. */
   removeDevice(user: string, device: number): void;
   /** Removes every committed waiting entry and the acknowledged mark of an inbox. Returns the bytes that the entries counted. */
   forgetInbox(user: string, device: number): number;
   putPreKey(user: string, device: number, preKey: PreKey): void;
   removePreKey(user: string, device: number, id: number): void;
+  putKemPreKey(user: string, device: number, preKey: KemPreKey): void;
+  removeKemPreKey(user: string, device: number, id: number): void;
   /** Replaces the count of bytes that undelivered messages take. */
   putQueuedBytes(bytes: number): void;
 }
@@ -133,6 +146,10 @@ export interface InboxStore {
   device(user: string, device: number): DeviceRecord | undefined;
   /** Pre-keys by ascending id. */
   preKeys(user: string, device: number, countMax: number): PreKey[];
+  /** One-time KEM pre-keys by ascending id. */
+  kemPreKeys(user: string, device: number, countMax: number): KemPreKey[];
+  /** Counts them, up to `countMax`, without reading them. */
+  countKemPreKeys(user: string, device: number, countMax: number): number;
   /** Counts the waiting entries of an inbox, up to `countMax`. */
   countEntries(user: string, device: number, countMax: number): number;
   /** As last written by `putQueuedBytes`; 0 in a new store. */

@@ -10,6 +10,7 @@
  *   phone         number in ASCII                                                user 8
  *   device        user 8 ‖ device 1                                              DeviceRecord, msgpack
  *   prekey        user 8 ‖ device 1 ‖ id 4                                       key 33
+ *   kem           user 8 ‖ device 1 ‖ id 4                                       signature 64 ‖ key 1,569
  *   meta          "queued-bytes"                                                 bytes 6
  *
  * Inbox entry:
@@ -28,7 +29,7 @@
  */
 
 import type { EnvelopeType } from '../../protocol/wire/index.ts';
-import type { ConversationRecord, InboxEntry, SenderAddress } from './inbox-store.ts';
+import type { ConversationRecord, InboxEntry, KemPreKey, SenderAddress } from './inbox-store.ts';
 
 const ENTRY_VERSION = 1;
 const ENTRY_HEADER_BYTES = 27;
@@ -79,6 +80,21 @@ export function preKeyKey(user: string, device: number, id: number): Buffer {
 
 export function idOfPreKeyKey(key: Buffer): number {
   return key.readUInt32BE(9);
+}
+
+const SIGNATURE_BYTES = 64;
+
+export function encodeKemPreKey({ key, signature }: KemPreKey): Buffer {
+  return Buffer.concat([signature, key]);
+}
+
+/** Reads a KEM pre-key; its bytes are copies. */
+export function decodeKemPreKey(id: number, value: Buffer): KemPreKey {
+  return {
+    id,
+    key: new Uint8Array(value.subarray(SIGNATURE_BYTES)),
+    signature: new Uint8Array(value.subarray(0, SIGNATURE_BYTES)),
+  };
 }
 
 export function userKey(user: string): Buffer {

@@ -24,6 +24,7 @@ import type {
   DeviceRecord,
   InboxEntry,
   InboxStore,
+  KemPreKey,
   PreKey,
   SenderAddress,
   StoreBatch,
@@ -68,6 +69,7 @@ class LmdbStore implements InboxStore {
   readonly #phone: Table;
   readonly #device: Table;
   readonly #prekey: Table;
+  readonly #kem: Table;
   readonly #meta: Table;
   readonly #batch: StoreBatch;
   readonly #reserve: DiskReserve;
@@ -86,6 +88,7 @@ class LmdbStore implements InboxStore {
     this.#phone = table('phone');
     this.#device = table('device');
     this.#prekey = table('prekey');
+    this.#kem = table('kem');
     this.#meta = table('meta');
     this.#batch = this.#makeBatch();
     this.#reserve = new DiskReserve(options.directory);
@@ -150,7 +153,9 @@ class LmdbStore implements InboxStore {
       putDevice: (user, device, value) => this.#put(this.#device, layout.deviceKey(user, device), record(value)),
       removeDevice: (user, device) => {
         this.#remove(this.#device, layout.deviceKey(user, device));
-        for (const key of this.#preKeyKeys(user, device)) this.#remove(this.#prekey, key);
+        for (const table of [this.#prekey, this.#kem]) {
+          for (const key of keysOfDevice(table, user, device)) this.#remove(table, key);
+        }
       },
       forgetInbox: (user, device) => {
         this.#remove(this.#acknowledged, layout.deviceKey(user, device));
@@ -160,6 +165,10 @@ class LmdbStore implements InboxStore {
         this.#put(this.#prekey, layout.preKeyKey(user, device, preKey.id), Buffer.from(preKey.key));
       },
       removePreKey: (user, device, id) => this.#remove(this.#prekey, layout.preKeyKey(user, device, id)),
+      putKemPreKey: (user, device, preKey) => {
+        this.#put(this.#kem, layout.preKeyKey(user, device, preKey.id), layout.encodeKemPreKey(preKey));
+      },
+      removeKemPreKey: (user, device, id) => this.#remove(this.#kem, layout.preKeyKey(user, device, id)),
       putQueuedBytes: (bytes) => this.#put(this.#meta, QUEUED_BYTES_KEY, layout.encodeUint48(bytes)),
     };
   }
@@ -183,12 +192,6 @@ class LmdbStore implements InboxStore {
       this.#remove(this.#inbox, Buffer.from(key));
     }
     return bytes;
-  }
-
-  #preKeyKeys(user: string, device: number): Buffer[] {
-    const start = layout.preKeyKey(user, device, 0);
-    const end = layout.preKeyKey(user, device, 0xffff_ffff);
-    return Array.from(this.#prekey.getKeys({ start, end, snapshot: false }), (key) => Buffer.from(key));
   }
 
   fresh(arrival: number): InboxEntry | undefined {
@@ -266,10 +269,17 @@ class LmdbStore implements InboxStore {
   }
 
   preKeys(user: string, device: number, countMax: number): PreKey[] {
-    const start = layout.preKeyKey(user, device, 0);
-    const end = layout.preKeyKey(user, device, 0xffff_ffff);
-    const range = this.#prekey.getRange({ start, end, limit: countMax, snapshot: false });
+    const range = this.#prekey.getRange({ ...rangeOfDevice(user, device), limit: countMax, snapshot: false });
     return Array.from(range, ({ key, value }) => ({ id: layout.idOfPreKeyKey(key), key: new Uint8Array(value) }));
+  }
+
+  kemPreKeys(user: string, device: number, countMax: number): KemPreKey[] {
+    const range = this.#kem.getRange({ ...rangeOfDevice(user, device), limit: countMax, snapshot: false });
+    return Array.from(range, ({ key, value }) => layout.decodeKemPreKey(layout.idOfPreKeyKey(key), value));
+  }
+
+  countKemPreKeys(user: string, device: number, countMax: number): number {
+    return this.#kem.getKeysCount({ ...rangeOfDevice(user, device), limit: countMax, snapshot: false });
   }
 
   countEntries(user: string, device: number, countMax: number): number {
@@ -286,6 +296,15 @@ class LmdbStore implements InboxStore {
   close(): Promise<void> {
     return this.#root.close();
   }
+}
+
+/** The keys of a device's pre-keys in a table. The end of a range is not in it, so the device after is where it ends. */
+function rangeOfDevice(user: string, device: number): { readonly start: Buffer; readonly end: Buffer } {
+  return { start: layout.preKeyKey(user, device, 0), end: layout.preKeyKey(user, device + 1, 0) };
+}
+
+function keysOfDevice(table: Table, user: string, device: number): Buffer[] {
+  return Array.from(table.getKeys({ ...rangeOfDevice(user, device), snapshot: false }), (key) => Buffer.from(key));
 }
 
 function record(value: object): Buffer {

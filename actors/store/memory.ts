@@ -12,6 +12,7 @@ import type {
   DeviceRecord,
   InboxEntry,
   InboxStore,
+  KemPreKey,
   PreKey,
   SenderAddress,
   StoreBatch,
@@ -29,6 +30,7 @@ export class MemoryStore implements InboxStore {
   readonly #phones = new Map<string, string>();
   readonly #devices = new Map<string, DeviceRecord>();
   readonly #preKeys = new Map<string, PreKey[]>();
+  readonly #kemPreKeys = new Map<string, KemPreKey[]>();
   #queuedBytes = 0;
   #failures = 0;
   #commits = 0;
@@ -87,6 +89,7 @@ export class MemoryStore implements InboxStore {
         writes.push(() => {
           this.#devices.delete(address(user, device));
           this.#preKeys.delete(address(user, device));
+          this.#kemPreKeys.delete(address(user, device));
         });
       },
       forgetInbox: (user, device) => {
@@ -101,6 +104,12 @@ export class MemoryStore implements InboxStore {
       },
       removePreKey: (user, device, id) => {
         writes.push(() => discard(this.#list(this.#preKeys, address(user, device)), (each) => each.id === id));
+      },
+      putKemPreKey: (user, device, preKey) => {
+        writes.push(() => insert(this.#list(this.#kemPreKeys, address(user, device)), preKey, (each) => each.id));
+      },
+      removeKemPreKey: (user, device, id) => {
+        writes.push(() => discard(this.#list(this.#kemPreKeys, address(user, device)), (each) => each.id === id));
       },
       putQueuedBytes: (bytes) => writes.push(() => (this.#queuedBytes = bytes)),
     };
@@ -176,6 +185,14 @@ export class MemoryStore implements InboxStore {
 
   device(user: string, device: number): DeviceRecord | undefined {
     return this.#devices.get(address(user, device));
+  }
+
+  kemPreKeys(user: string, device: number, countMax: number): KemPreKey[] {
+    return (this.#kemPreKeys.get(address(user, device)) ?? []).slice(0, countMax);
+  }
+
+  countKemPreKeys(user: string, device: number, countMax: number): number {
+    return this.kemPreKeys(user, device, countMax).length;
   }
 
   preKeys(user: string, device: number, countMax: number): PreKey[] {

@@ -15,6 +15,12 @@ export const LOGIN_KEY_BYTES: 32 = 32;
 export const SIGNATURE_BYTES: 64 = 64;
 export const PUBLIC_KEY_BYTES: 33 = 33;
 
+/** Bytes of a KEM public key with its type byte. */
+export const KEM_KEY_BYTES: 1569 = 1569;
+
+/** First byte of every KEM public key: ML-KEM-1024. */
+export const KEM_KEY_TYPE: 6 = 6;
+
 /** First byte of every Signal public key: Curve25519. */
 export const PUBLIC_KEY_TYPE: 5 = 5;
 
@@ -40,6 +46,7 @@ export const FORM = {
   nonce: '32 bytes',
   signature: '64 bytes',
   publicKey: '33 bytes, the first of them 05',
+  kemKey: '1569 bytes, the first of them 06',
   ciphertext: 'at least one byte',
   nothing: 'no content',
 } as const;
@@ -106,4 +113,10 @@ export function contentOf(stanza: Stanza, length: number): Uint8Array | undefine
 export function publicKeyOf(stanza: Stanza): Uint8Array | undefined {
   const bytes = contentOf(stanza, PUBLIC_KEY_BYTES);
   return bytes !== undefined && bytes[0] === PUBLIC_KEY_TYPE ? bytes : undefined;
+}
+
+/** The content if it is a KEM public key. Borrowed from the stanza. */
+export function kemKeyOf(stanza: Stanza): Uint8Array | undefined {
+  const bytes = contentOf(stanza, KEM_KEY_BYTES);
+  return bytes !== undefined && bytes[0] === KEM_KEY_TYPE ? bytes : undefined;
 }

@@ -56,6 +56,15 @@ export const LIMITS = {
   /** One-time pre-keys in one request. A hundred make 4.2 KB, so an upload always fits into a message. */
   oneTimeKeysMax: 100,
 
+  /** One-time KEM pre-keys in one request. Eight, a last-resort key and a signed pre-key make 15 KB: an upload fits a message. */
+  kemKeysMax: 8,
+
+  /** A KEM pre-key element at most: 1,569 bytes of key, 64 of signature, their heads and the id. */
+  kemElementBytesMax: 1_656,
+
+  /** Devices of one bundle: with a KEM pre-key each takes 1.9 KB, and the answer must be one stanza. */
+  bundleDevicesMax: 8,
+
   /** Signal pre-key ids are 32-bit in the messages that name them. */
   preKeyIdMax: 0xffff_ffff,
 
@@ -80,4 +89,9 @@ assertRelation(LIMITS.attributesMax < 1 << 6, 'the attribute count fits its six 
 assertRelation(LIMITS.childrenMax * 2 + 1 <= LIMITS.nodesMax, 'a full list with one child each is allowed');
 assertRelation(LIMITS.digitsMax < 1 << 8, 'the length of packed digits fits its byte');
 assertRelation(LIMITS.nameBytesMax < 1 << 8, 'the length of a name fits the one-byte text length');
+assertRelation((LIMITS.kemKeysMax + 1) * LIMITS.kemElementBytesMax + 512 <= LIMITS.stanzaBytesMax, 'an upload fits');
+assertRelation(
+  LIMITS.bundleDevicesMax * (LIMITS.kemElementBytesMax + 256) <= LIMITS.stanzaBytesMax,
+  'a bundle fits a stanza',
+);
 assertRelation(LIMITS.devicesMax <= LIMITS.deviceIdMax, 'devices have distinct ids');

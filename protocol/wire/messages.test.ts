@@ -48,6 +48,7 @@ const key = new Uint8Array(33).fill(9);
 key[0] = 5;
 const signature = new Uint8Array(64).fill(8);
 const signed = { id: 7, key, signature };
+const kem = { id: 9, key: new Uint8Array(1_569).fill(6, 0, 1), signature };
 const ciphertext = Uint8Array.of(1, 2, 3);
 const confirm: ConfirmRequest = {
   kind: 'confirm',
@@ -57,10 +58,20 @@ const confirm: ConfirmRequest = {
   login: new Uint8Array(32),
   identity: key,
   signed,
+  lastResort: kem,
   oneTime: [{ id: 1, key }],
 };
-const deviceBundle: DeviceBundle = { id: 1, registration: 5, identity: key, signed, oneTime: { id: 1, key } };
-const bundle: BundleAnswer = { kind: 'bundle', user, devices: [deviceBundle] };
+const deviceBundle: DeviceBundle = {
+  id: 1,
+  registration: 5,
+  identity: key,
+  signed,
+  oneTime: { id: 1, key },
+  kem: undefined,
+};
+const hybridBundle: DeviceBundle = { ...deviceBundle, id: 2, kem: { ...kem, lastResort: false } };
+const lastBundle: DeviceBundle = { ...deviceBundle, id: 3, oneTime: undefined, kem: { ...kem, lastResort: true } };
+const bundle: BundleAnswer = { kind: 'bundle', user, devices: [deviceBundle, hybridBundle, lastBundle] };
 
 const clientSamples: readonly ClientMessage[] = [
   { kind: 'auth', user, device: 1, signature },
@@ -69,7 +80,14 @@ const clientSamples: readonly ClientMessage[] = [
   { kind: 'iq-get', id: 7, request: { kind: 'receipts', to: user } },
   { kind: 'iq-set', id: 7, request: { kind: 'register', phone } },
   { kind: 'iq-set', id: 7, request: confirm },
-  { kind: 'iq-set', id: 7, request: { kind: 'prekey-upload', oneTime: [{ id: 1, key }] } },
+  {
+    ...{ kind: 'iq-set', id: 7 },
+    request: { kind: 'prekey-upload', signed, lastResort: kem, oneTime: [{ id: 1, key }], kem: [kem] },
+  },
+  {
+    ...{ kind: 'iq-set', id: 7 },
+    request: { kind: 'prekey-upload', signed: undefined, lastResort: undefined, oneTime: [], kem: [kem] },
+  },
   { kind: 'message', to: user, id: 41, envelopes: [{ device: 1, type: 'ratchet', ciphertext }] },
   { kind: 'inbox-ack', seq: 977 },
   { kind: 'receipt', type: 'read', to: user, device: 1, id: 41 },
@@ -78,13 +96,15 @@ const clientSamples: readonly ClientMessage[] = [
 
 const serverSamples: readonly ServerMessage[] = [
   { kind: 'stream', version: 1, ts: 5, nonce: new Uint8Array(32) },
-  { kind: 'success', user, device: 1, ts: 5, preKeys: 3 },
+  { kind: 'success', user, device: 1, ts: 5, preKeys: 3, kemPreKeys: 2 },
+  { kind: 'success', user, device: 1, ts: 5, preKeys: 3, kemPreKeys: undefined },
   { kind: 'failure', code: 'APP_BAD_SIGNATURE', text: 'no' },
   { kind: 'iq-result', id: 7, answer: { kind: 'register', expires: 300 } },
   { kind: 'iq-result', id: 7, answer: { kind: 'account', user, device: 1 } },
   { kind: 'iq-result', id: 7, answer: { kind: 'contact', phone, user } },
   { kind: 'iq-result', id: 7, answer: bundle },
-  { kind: 'iq-result', id: 7, answer: { kind: 'prekeys', count: 5 } },
+  { kind: 'iq-result', id: 7, answer: { kind: 'prekeys', count: 5, kem: 4 } },
+  { kind: 'iq-result', id: 7, answer: { kind: 'prekeys', count: 5, kem: undefined } },
   { kind: 'iq-result', id: 7, answer: { kind: 'receipts', to: user, sent: 41, delivered: 40 } },
   { kind: 'iq-error', id: 7, code: 'APP_OVERLOADED', text: 'later', retryAfter: 5 },
   { kind: 'ack', to: user, id: 41, ts: 5 },
@@ -101,7 +121,9 @@ const wrongForAll: readonly AttributeValue[] = ['', 'zz', '-', '+', '12345678901
 function isRight(name: string, tag: string, value: AttributeValue): boolean {
   if (name === 'text') return typeof value === 'string';
   if (name === 'type') return tag === 'receipt' ? value === 'read' || value === 'delivered' : false;
-  return typeof value === 'number' && ['ts', 'count', 'sent', 'delivered', 'prekeys', 'retry-after'].includes(name);
+  return (
+    typeof value === 'number' && ['ts', 'count', 'sent', 'delivered', 'prekeys', 'kem', 'retry-after'].includes(name)
+  );
 }
 
 /** Every stanza inside `root` with a function that puts another one in its place. */
@@ -123,15 +145,15 @@ function* places(root: Stanza): Generator<{ stanza: Stanza; replace: (by: Stanza
 function* wrongAttributes({ tag, attrs, content }: Stanza): Generator<{ field: string; variant: Stanza }> {
   for (let index = 0; index < attrs.length; index += 2) {
     const field = attrs[index] as string;
-    const isOptional = field === 'retry-after' || field === 'expected';
+    const isOptional = ['retry-after', 'expected', 'kem'].includes(field);
     if (!isOptional) yield { field, variant: { tag, attrs: attrs.toSpliced(index, 2), content } };
     const swapped = typeof attrs[index + 1] === 'number' ? String(attrs[index + 1]) : 17;
     for (const value of [...wrongForAll, swapped, 0, LIMITS.integerMax]) {
       const isCounter = ['id', 'seq', 'expires', 'expected'].includes(field);
-      const isSmall = ['onetime', 'signed', 'device'].includes(tag);
+      const isSmall = ['onetime', 'signed', 'kem', 'last-resort', 'device'].includes(tag);
       if (isRight(field, tag, value)) continue;
       if (value === LIMITS.integerMax && isCounter && !isSmall) continue;
-      if (value === 0 && field === 'id' && (tag === 'onetime' || tag === 'signed')) continue;
+      if (value === 0 && field === 'id' && isSmall && tag !== 'device') continue;
       yield { field, variant: { tag, attrs: attrs.with(index + 1, value), content } };
     }
   }
@@ -217,6 +239,13 @@ tap.test('lists at their bounds and one beyond', (t) => {
     ...{ kind: 'iq-set', id: 1 },
     request: { kind: 'prekey-upload', oneTime: Array.from({ length: count }, (_, id) => ({ id, key })) },
   });
+  const kems = (count: number): ClientMessage => ({
+    ...{ kind: 'iq-set', id: 1 },
+    request: {
+      ...{ kind: 'prekey-upload', signed, lastResort: kem, oneTime: [] },
+      kem: Array.from({ length: count }, (_, index) => ({ ...kem, id: LIMITS.preKeyIdMax - index })),
+    },
+  });
   const accepts = (message: ClientMessage): boolean =>
     !isWireError(messages.parseClientMessage(messages.clientStanza(message)));
   t.ok(accepts(envelopes(LIMITS.devicesMax)));
@@ -227,6 +256,17 @@ tap.test('lists at their bounds and one beyond', (t) => {
     encode(messages.clientStanza(upload(LIMITS.oneTimeKeysMax))).length < LIMITS.stanzaBytesMax,
     'it fits a message',
   );
+  t.ok(accepts(kems(LIMITS.kemKeysMax)));
+  t.notOk(accepts(kems(LIMITS.kemKeysMax + 1)));
+  t.ok(encode(messages.clientStanza(kems(LIMITS.kemKeysMax))).length < LIMITS.stanzaBytesMax, 'and so does this');
+  const devices = (count: number): Stanza =>
+    messages.iqResultStanza({
+      id: LIMITS.integerMax,
+      answer: { ...bundle, devices: Array.from({ length: count }, (_, id) => ({ ...hybridBundle, id: id + 1 })) },
+    });
+  t.notOk(isWireError(messages.parseServerMessage(devices(LIMITS.bundleDevicesMax))));
+  t.ok(isWireError(messages.parseServerMessage(devices(LIMITS.bundleDevicesMax + 1))));
+  t.ok(encode(devices(LIMITS.bundleDevicesMax)).length < LIMITS.stanzaBytesMax, 'a full bundle, too');
   t.end();
 });
 
@@ -236,6 +276,10 @@ tap.test('what must be distinct is', (t) => {
   const refused: [Stanza, Parse][] = [
     [messages.iqSetStanza({ id: 1, request: { kind: 'prekey-upload', oneTime: ones } }), messages.parseClientMessage],
     [messages.iqSetStanza({ id: 1, request: { ...confirm, oneTime: ones } }), messages.parseClientMessage],
+    [
+      messages.iqSetStanza({ id: 1, request: { kind: 'prekey-upload', oneTime: [], kem: twice(kem) } }),
+      messages.parseClientMessage,
+    ],
     [
       messages.messageStanza({ to: user, id: 1, envelopes: twice({ device: 1, type: 'ratchet', ciphertext }) }),
       messages.parseClientMessage,

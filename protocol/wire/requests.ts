@@ -9,7 +9,7 @@ import { isDeviceId, isPhone, isUserId } from './address.ts';
 import { isWireError, type WireError } from './errors.ts';
 import { badField, badStanza, isConfirmCode, isCount, isCounter, isRegistrationId, LOGIN_KEY_BYTES } from './fields.ts';
 import * as keys from './key-material.ts';
-import type { OneTimeKey, SignedKey } from './key-material.ts';
+import type { BundleKemKey, KemKey, OneTimeKey, SignedKey } from './key-material.ts';
 import { LIMITS } from './limits.ts';
 import { attribute, childrenOf, NO_ATTRIBUTES, type Stanza } from './stanza.ts';
 
@@ -19,7 +19,7 @@ export interface ContactRequest {
   readonly phone: string;
 }
 
-/** The key bundles of all devices of a user, one one-time pre-key of each being used up. */
+/** The key bundles of all devices of a user, one one-time pre-key of each kind of each device being used up. */
 export interface BundleRequest {
   readonly kind: 'bundle';
   readonly user: string;
@@ -55,14 +55,23 @@ export interface ConfirmRequest {
   /** Signal identity key, 33 bytes. */
   readonly identity: Uint8Array;
   readonly signed: SignedKey;
+  /** Missing from a client without the hybrid handshake. One-time KEM pre-keys follow by upload. */
+  readonly lastResort?: KemKey | undefined;
   /** 0 to 100, ids distinct. */
   readonly oneTime: readonly OneTimeKey[];
 }
 
-/** More one-time pre-keys, 1 to 100, ids distinct. */
+/** New pre-keys, at least one of any kind. All of them take effect, or none. */
 export interface PreKeyUploadRequest {
   readonly kind: 'prekey-upload';
+  /** Takes the former one's place. */
+  readonly signed?: SignedKey | undefined;
+  /** Takes the former one's place. */
+  readonly lastResort?: KemKey | undefined;
+  /** At most 100, ids distinct. */
   readonly oneTime: readonly OneTimeKey[];
+  /** At most 8, ids distinct. */
+  readonly kem?: readonly KemKey[] | undefined;
 }
 
 /** Requests of an `<iq type="get">`. */
@@ -99,9 +108,11 @@ export interface DeviceBundle {
   readonly signed: SignedKey;
   /** Missing when the device has run out of them. */
   readonly oneTime: OneTimeKey | undefined;
+  /** Missing when the device never uploaded any. */
+  readonly kem?: BundleKemKey | undefined;
 }
 
-/** The keys of all devices of a user, 1 to 127, ids distinct. */
+/** The keys of all devices of a user, 1 to 8, ids distinct. */
 export interface BundleAnswer {
   readonly kind: 'bundle';
   readonly user: string;
@@ -112,6 +123,8 @@ export interface BundleAnswer {
 export interface PreKeysAnswer {
   readonly kind: 'prekeys';
   readonly count: number;
+  /** The same of KEM pre-keys, the last-resort one not counted. */
+  readonly kem?: number | undefined;
 }
 
 /** The highest message id accepted and the highest delivered; 0 for none. */
@@ -147,7 +160,7 @@ export function setRequestStanza(request: SetRequest): Stanza {
     case 'confirm':
       return confirmStanza(request);
     case 'prekey-upload':
-      return element('prekeys', NO_ATTRIBUTES, request.oneTime.map(keys.oneTimeStanza));
+      return element('prekeys', NO_ATTRIBUTES, uploadStanzas(request));
   }
 }
 
@@ -163,7 +176,7 @@ export function answerStanza(answer: Answer): Stanza {
     case 'bundle':
       return element('bundle', ['user', answer.user], answer.devices.map(deviceStanza));
     case 'prekeys':
-      return element('prekeys', ['count', answer.count]);
+      return element('prekeys', ['count', answer.count, ...(answer.kem === undefined ? [] : ['kem', answer.kem])]);
     case 'receipts':
       return element('receipts', ['to', answer.to, 'sent', answer.sent, 'delivered', answer.delivered]);
   }
@@ -171,6 +184,13 @@ export function answerStanza(answer: Answer): Stanza {
 
 function element(tag: string, attrs: readonly (string | number)[], content?: readonly Stanza[]): Stanza {
   return { tag, attrs, content };
+}
+
+function uploadStanzas({ signed, lastResort, oneTime, kem = [] }: PreKeyUploadRequest): Stanza[] {
+  const replaced: Stanza[] = [];
+  if (signed !== undefined) replaced.push(keys.signedStanza(signed));
+  if (lastResort !== undefined) replaced.push(keys.lastResortStanza(lastResort));
+  return [...replaced, ...oneTime.map(keys.oneTimeStanza), ...kem.map(keys.kemStanza)];
 }
 
 function confirmStanza(request: ConfirmRequest): Stanza {
@@ -182,6 +202,7 @@ function confirmStanza(request: ConfirmRequest): Stanza {
       keys.bytesStanza('login', request.login),
       keys.bytesStanza('identity', request.identity),
       keys.signedStanza(request.signed),
+      ...(request.lastResort === undefined ? [] : [keys.lastResortStanza(request.lastResort)]),
       ...request.oneTime.map(keys.oneTimeStanza),
     ],
   );
@@ -190,6 +211,8 @@ function confirmStanza(request: ConfirmRequest): Stanza {
 function deviceStanza(device: DeviceBundle): Stanza {
   const children = [keys.bytesStanza('identity', device.identity), keys.signedStanza(device.signed)];
   if (device.oneTime !== undefined) children.push(keys.oneTimeStanza(device.oneTime));
+  const { kem } = device;
+  if (kem !== undefined) children.push(kem.lastResort ? keys.lastResortStanza(kem) : keys.kemStanza(kem));
   return element('device', ['id', device.id, 'registration', device.registration], children);
 }
 
@@ -237,9 +260,24 @@ function parseRegister(stanza: Stanza): RegisterRequest | WireError {
 }
 
 function parsePreKeyUpload(stanza: Stanza): PreKeyUploadRequest | WireError {
-  const oneTime = keys.parseOneTimeList(stanza, 0);
+  const rest = [...childrenOf(stanza)];
+  if (rest.length === 0) return badStanza('prekeys', 'at least one key');
+  const signed = rest[0]?.tag === 'signed' ? keys.parseSigned(rest.shift()) : undefined;
+  if (isWireError(signed)) return signed;
+  const lastResort = takeLastResort(rest);
+  if (isWireError(lastResort)) return lastResort;
+  const firstKem = rest.findIndex((child) => child.tag === 'kem');
+  const kemFrom = firstKem < 0 ? rest.length : firstKem;
+  const oneTime = keys.parseOneTimeList(rest.slice(0, kemFrom));
   if (isWireError(oneTime)) return oneTime;
-  return oneTime.length === 0 ? badStanza('prekeys', 'at least one <onetime>') : { kind: 'prekey-upload', oneTime };
+  const kem = keys.parseKemList(rest.slice(kemFrom));
+  if (isWireError(kem)) return kem;
+  return { kind: 'prekey-upload', signed, lastResort, oneTime, kem };
+}
+
+/** Takes `<last-resort>` off the front, if that is what stands there. */
+function takeLastResort(children: Stanza[]): KemKey | WireError | undefined {
+  return children[0]?.tag === 'last-resort' ? keys.parseLastResort(children.shift()!) : undefined;
 }
 
 function parseConfirm(stanza: Stanza): ConfirmRequest | WireError {
@@ -256,9 +294,12 @@ function parseConfirm(stanza: Stanza): ConfirmRequest | WireError {
   if (identity === undefined) return badField('confirm', 'identity', 'publicKey');
   const signed = keys.parseSigned(children[2]);
   if (isWireError(signed)) return signed;
-  const oneTime = keys.parseOneTimeList(stanza, 3);
+  const rest = children.slice(3);
+  const lastResort = takeLastResort(rest);
+  if (isWireError(lastResort)) return lastResort;
+  const oneTime = keys.parseOneTimeList(rest);
   if (isWireError(oneTime)) return oneTime;
-  return { kind: 'confirm', phone, code, registration, login, identity, signed, oneTime };
+  return { kind: 'confirm', phone, code, registration, login, identity, signed, lastResort, oneTime };
 }
 
 /** Reads the element of an `<iq type="result">`. Keys are borrowed from the stanza. */
@@ -272,10 +313,8 @@ export function parseAnswer(stanza: Stanza): Answer | WireError {
       return parseAccount(stanza);
     case 'contact':
       return parseContactAnswer(stanza);
-    case 'prekeys': {
-      const count = attribute(stanza, 'count');
-      return isCount(count) ? { kind: 'prekeys', count } : badField('prekeys', 'count', 'count');
-    }
+    case 'prekeys':
+      return parsePreKeysAnswer(stanza);
     case 'receipts':
       return parseReceipts(stanza);
     default:
@@ -302,6 +341,13 @@ function parseContactAnswer(stanza: Stanza): ContactAnswer | WireError {
   return isUserId(user) ? { kind: 'contact', phone, user } : badField('contact', 'user', 'user');
 }
 
+function parsePreKeysAnswer(stanza: Stanza): PreKeysAnswer | WireError {
+  const count = attribute(stanza, 'count');
+  if (!isCount(count)) return badField('prekeys', 'count', 'count');
+  const kem = attribute(stanza, 'kem');
+  return kem === undefined || isCount(kem) ? { kind: 'prekeys', count, kem } : badField('prekeys', 'kem', 'count');
+}
+
 function parseReceipts(stanza: Stanza): ReceiptsAnswer | WireError {
   const to = attribute(stanza, 'to');
   if (!isUserId(to)) return badField('receipts', 'to', 'user');
@@ -315,7 +361,7 @@ function parseBundle(stanza: Stanza): BundleAnswer | WireError {
   const user = attribute(stanza, 'user');
   if (!isUserId(user)) return badField('bundle', 'user', 'user');
   const children = childrenOf(stanza);
-  if (children.length === 0 || children.length > LIMITS.devicesMax) return badStanza('bundle', '1 to 127 <device>');
+  if (children.length === 0 || children.length > LIMITS.bundleDevicesMax) return badStanza('bundle', '1 to 8 <device>');
   const devices: DeviceBundle[] = [];
   const ids = new Set<number>();
   for (const child of children) {
@@ -339,8 +385,11 @@ function parseDevice(stanza: Stanza): DeviceBundle | WireError {
   if (identity === undefined) return badField('device', 'identity', 'publicKey');
   const signed = keys.parseSigned(children[1]);
   if (isWireError(signed)) return signed;
-  if (children.length > 3) return badStanza('device', 'at most one <onetime>');
-  const oneTime = children[2] === undefined ? undefined : keys.parseOneTime(children[2]);
+  const rest = children.slice(2);
+  const oneTime = rest[0]?.tag === 'onetime' ? keys.parseOneTime(rest.shift()!) : undefined;
   if (isWireError(oneTime)) return oneTime;
-  return { id, registration, identity, signed, oneTime };
+  const kem = rest.length === 0 ? undefined : keys.parseBundleKem(rest.shift()!);
+  if (isWireError(kem)) return kem;
+  if (rest.length > 0) return badStanza('device', 'at most one <onetime> and one KEM key');
+  return { id, registration, identity, signed, oneTime, kem };
 }

@@ -34,6 +34,8 @@ export interface SuccessMessage {
   readonly ts: number;
   /** One-time pre-keys that the server still holds for the device. */
   readonly preKeys: number;
+  /** The same of KEM pre-keys, the last-resort one not counted; missing from a server that holds none for anybody. */
+  readonly kemPreKeys?: number | undefined;
 }
 
 /** Login refused; the connection closes. */
@@ -140,9 +142,10 @@ export function streamStanza({ ts, nonce }: Omit<StreamMessage, 'kind' | 'versio
   return { tag: 'stream', attrs: ['version', PROTOCOL_VERSION, 'ts', ts], content: nonce };
 }
 
-/** `<success user device ts prekeys/>` */
-export function successStanza({ user, device, ts, preKeys }: Fields<SuccessMessage>): Stanza {
+/** `<success user device ts prekeys [kem]/>` */
+export function successStanza({ user, device, ts, preKeys, kemPreKeys }: Fields<SuccessMessage>): Stanza {
   const attrs = ['user', user, 'device', device, 'ts', ts, 'prekeys', preKeys];
+  if (kemPreKeys !== undefined) attrs.push('kem', kemPreKeys);
   return { tag: 'success', attrs, content: undefined };
 }
 
@@ -337,7 +340,9 @@ function parseSuccess(stanza: Stanza): SuccessMessage | WireError {
   const preKeys = attribute(stanza, 'prekeys');
   if (!isCount(preKeys)) return badField('success', 'prekeys', 'count');
   if (stanza.content !== undefined) return badField('success', 'content', 'nothing');
-  return { kind: 'success', user, device, ts, preKeys };
+  const kemPreKeys = attribute(stanza, 'kem');
+  if (kemPreKeys !== undefined && !isCount(kemPreKeys)) return badField('success', 'kem', 'count');
+  return { kind: 'success', user, device, ts, preKeys, kemPreKeys };
 }
 
 /** What every refusal says. */

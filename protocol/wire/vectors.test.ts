@@ -25,7 +25,7 @@ interface Vectors {
   }[];
   readonly refused: readonly { name: string; hex: Hex; code: string; offset: number }[];
   readonly messages: readonly { name: string; hex: Hex; stanzas?: number; code?: string }[];
-  readonly unparsed: readonly { name: string; from: 'client' | 'server'; hex: string; code: string; field: string }[];
+  readonly unparsed: readonly { name: string; from: 'client' | 'server'; hex: Hex; code: string; field: string }[];
 }
 
 const file = new URL('../../../protocol/wire/vectors/v1.json', import.meta.url);

@@ -8,9 +8,11 @@ import { LIMITS } from '../limits.ts';
 import type {
   Answer,
   ClientMessage,
+  BundleKemKey,
   DeviceBundle,
   Envelope,
   GetRequest,
+  KemKey,
   OneTimeKey,
   ServerMessage,
   SetRequest,
@@ -86,6 +88,20 @@ const signature = bytesOfLength(64);
 const oneTimeKey: fc.Arbitrary<OneTimeKey> = record({ id: preKeyId, key: publicKey });
 const signedKey: fc.Arbitrary<SignedKey> = record({ id: preKeyId, key: publicKey, signature });
 
+const kemKeyBytes = fc.nat(255).map((byte) => new Uint8Array(1_569).fill(byte).fill(6, 0, 1));
+const kemKey: fc.Arbitrary<KemKey> = record({ id: preKeyId, key: kemKeyBytes, signature });
+const bundleKemKey: fc.Arbitrary<BundleKemKey> = record({
+  id: preKeyId,
+  key: kemKeyBytes,
+  signature,
+  lastResort: fc.boolean(),
+});
+const kemKeys: fc.Arbitrary<KemKey[]> = fc.uniqueArray(kemKey, { maxLength: 2, selector: ({ id }) => id });
+
+function optional<T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> {
+  return fc.option(arbitrary, { nil: undefined });
+}
+
 function oneTimeKeys(minLength: number): fc.Arbitrary<OneTimeKey[]> {
   return fc.uniqueArray(oneTimeKey, { minLength, maxLength: 5, selector: ({ id }) => id });
 }
@@ -107,9 +123,16 @@ const setRequest: fc.Arbitrary<SetRequest> = fc.oneof(
     login: bytesOfLength(32),
     identity: publicKey,
     signed: signedKey,
+    lastResort: optional(kemKey),
     oneTime: oneTimeKeys(0),
   }),
-  record({ kind: fc.constant('prekey-upload' as const), oneTime: oneTimeKeys(1) }),
+  record({
+    kind: fc.constant('prekey-upload' as const),
+    signed: optional(signedKey),
+    lastResort: optional(kemKey),
+    oneTime: oneTimeKeys(1),
+    kem: kemKeys,
+  }),
 );
 
 const envelopes: fc.Arbitrary<Envelope[]> = fc.uniqueArray(record({ device, type: envelopeType, ciphertext }), {
@@ -140,7 +163,8 @@ const deviceBundle: fc.Arbitrary<DeviceBundle> = record({
   registration,
   identity: publicKey,
   signed: signedKey,
-  oneTime: fc.option(oneTimeKey, { nil: undefined }),
+  oneTime: optional(oneTimeKey),
+  kem: optional(bundleKemKey),
 });
 
 const answer: fc.Arbitrary<Answer> = fc.oneof(
@@ -152,7 +176,7 @@ const answer: fc.Arbitrary<Answer> = fc.oneof(
     user,
     devices: fc.uniqueArray(deviceBundle, { minLength: 1, maxLength: 4, selector: ({ id }) => id }),
   }),
-  record({ kind: fc.constant('prekeys' as const), count }),
+  record({ kind: fc.constant('prekeys' as const), count, kem: optional(count) }),
   record({ kind: fc.constant('receipts' as const), to: user, sent: count, delivered: count }),
 );
 
@@ -166,7 +190,14 @@ export const arbitraryServerMessage: fc.Arbitrary<ServerMessage> = fc.oneof(
     ts: count,
     nonce: bytesOfLength(32),
   }),
-  record({ kind: fc.constant('success' as const), user, device, ts: count, preKeys: count }),
+  record({
+    kind: fc.constant('success' as const),
+    user,
+    device,
+    ts: count,
+    preKeys: count,
+    kemPreKeys: optional(count),
+  }),
   record({ kind: fc.constant('failure' as const), code: errorCode, text }),
   record({ kind: fc.constant('offline' as const) }),
   record({ kind: fc.constant('iq-result' as const), id: counter, answer }),
