@@ -1,5 +1,5 @@
 import t from 'tap';
-import type { Answer, ConfirmRequest, DeviceBundle } from '../protocol/wire/index.ts';
+import type { Answer, ConfirmRequest, DeviceBundle, KemKey, PreKeyUploadRequest } from '../protocol/wire/index.ts';
 import type { Pid } from '../runtime/index.ts';
 import { createTestNode, type TestNode } from '../runtime/testing/test-node.ts';
 import { accounts } from './accounts.ts';
@@ -193,6 +193,145 @@ t.test('pre-keys are counted, added, and bounded', async (t) => {
   t.match(await upload(10, 5), { kind: 'prekeys', count: 7 });
   t.match(await fixture.ask({ kind: 'count-prekeys', user, device }), { count: 7 });
   t.equal(await upload(100, LIMITS.preKeyCountMax - 6), 'APP_PREKEYS_FULL');
+});
+
+const kem = (id: number): KemKey => ({
+  id,
+  key: new Uint8Array(1_569).fill(6),
+  signature: new Uint8Array(64).fill(id),
+});
+
+function uploadTo(fixture: Fixture, address: { user: string; device: number }, keys: Partial<PreKeyUploadRequest>) {
+  const request = { kind: 'prekey-upload', oneTime: [], ...keys };
+  return fixture.ask({ kind: 'add-prekeys', user: address.user, device: address.device, request });
+}
+
+async function bundleOf(fixture: Fixture, user: string): Promise<DeviceBundle> {
+  const answer = await fixture.ask({ kind: 'take-bundle', user });
+  if (typeof answer === 'string' || answer.kind !== 'bundle') throw new Error(`no bundle: ${JSON.stringify(answer)}`);
+  return answer.devices[0]!;
+}
+
+t.test('a bundle of a device that never uploaded KEM pre-keys has none', async (t) => {
+  const fixture = await start();
+  const { user } = await registered(fixture);
+  t.equal((await bundleOf(fixture, user)).kem, undefined);
+});
+
+t.test('one-time KEM pre-keys go once each, together with a small one; then the last-resort one serves', async (t) => {
+  const fixture = await start();
+  const address = await registered(fixture, 2);
+  t.match(await uploadTo(fixture, address, { lastResort: kem(90), kem: [kem(2), kem(1), kem(3)] }), {
+    count: 2,
+    kem: 3,
+  });
+  const commits = fixture.store.commitCount;
+  const bundles = [];
+  for (let count = 0; count < 5; count++) bundles.push(await bundleOf(fixture, address.user));
+  t.strictSame(
+    bundles.map((bundle) => [bundle.oneTime?.id, bundle.kem?.id, bundle.kem?.lastResort]),
+    [
+      [1, 1, false],
+      [2, 2, false],
+      [undefined, 3, false],
+      [undefined, 90, true],
+      [undefined, 90, true],
+    ],
+  );
+  t.equal(fixture.store.commitCount - commits, 3, 'nothing is written for a last-resort key');
+  t.strictSame([...bundles[0]!.kem!.signature], [...kem(1).signature]);
+});
+
+t.test('bundles asked for at the same moment get different KEM pre-keys', async (t) => {
+  const fixture = await start();
+  const address = await registered(fixture, 0);
+  await uploadTo(fixture, address, { lastResort: kem(90), kem: [kem(1), kem(2), kem(3)] });
+  const pid = fixture.test.node
+    .processes()
+    .find((each) => fixture.test.node.processInfo(each)?.behavior === 'actors/accounts')!;
+  for (let iq = 100; iq < 105; iq++)
+    fixture.test.node.cast(pid, { kind: 'take-bundle', connection: fixture.client.pid, iq, user: address.user });
+  await fixture.test.settle();
+  const ids = fixture.client.take().map((message) => {
+    if (message.kind !== 'answer' || message.answer.kind !== 'bundle') throw new Error(`got ${message.kind}`);
+    return message.answer.devices[0]!.kem!.id;
+  });
+  t.strictSame(ids.sort(), [1, 2, 3, 90, 90]);
+  t.equal(fixture.store.countKemPreKeys(address.user, address.device, 9), 0);
+});
+
+t.test('a KEM pre-key whose removal the disk refuses is not given, and stays', async (t) => {
+  const fixture = await start();
+  const address = await registered(fixture, 0);
+  await uploadTo(fixture, address, { kem: [kem(1)] });
+  fixture.store.failNextCommits(1);
+  t.equal(await fixture.ask({ kind: 'take-bundle', user: address.user }), 'APP_STORE_FULL');
+  t.equal((await bundleOf(fixture, address.user)).kem?.id, 1);
+});
+
+t.test('an upload replaces signed and last-resort keys at once, and KEM pre-keys are bounded', async (t) => {
+  const fixture = await start();
+  const address = await registered(fixture, 0);
+  const signed = { id: 2, key: new Uint8Array(33).fill(5), signature: new Uint8Array(64).fill(2) };
+  const commits = fixture.store.commitCount;
+  t.match(await uploadTo(fixture, address, { signed, lastResort: kem(90) }), { count: 0, kem: 0 });
+  t.equal(fixture.store.commitCount - commits, 1);
+  t.match(await bundleOf(fixture, address.user), { signed: { id: 2 }, kem: { id: 90, lastResort: true } });
+  t.match(await uploadTo(fixture, address, { signed: { ...signed, id: 3 } }), { count: 0 });
+  t.match(await bundleOf(fixture, address.user), { signed: { id: 3 }, kem: { id: 90 } }, 'one alone leaves the other');
+  t.equal(fixture.store.device(address.user, address.device)?.creation, 1, 'the rest of the record stays');
+  const many = (from: number, count: number) => Array.from({ length: count }, (_, index) => kem(from + index));
+  t.match(await uploadTo(fixture, address, { kem: many(1, LIMITS.kemPreKeyCountMax) }), {
+    kem: LIMITS.kemPreKeyCountMax,
+  });
+  t.equal(await uploadTo(fixture, address, { kem: many(200, 1) }), 'APP_PREKEYS_FULL');
+  t.equal(await uploadTo(fixture, { ...address, device: 9 }, { kem: many(1, 1) }), 'APP_UNKNOWN_DEVICE');
+});
+
+t.test(
+  'an upload while the account changes is asked to wait, so that it cannot bring a removed device back',
+  async (t) => {
+    const fixture = await start();
+    const address = await registered(fixture, 0);
+    await fixture.test.advance(LIMITS.codePauseMsMin);
+    await fixture.ask({ kind: 'request-code', phone: PHONE });
+    const pid = fixture.test.node
+      .processes()
+      .find((each) => fixture.test.node.processInfo(each)?.behavior === 'actors/accounts')!;
+    const request = { kind: 'prekey-upload', oneTime: [], lastResort: kem(90) } as const;
+    const cast = (message: object) =>
+      fixture.test.node.cast(pid, { connection: fixture.client.pid, ...message } as never);
+    cast({ kind: 'confirm', iq: 100, request: confirmation(fixture.codes.at(-1)!) });
+    cast({ ...address, kind: 'add-prekeys', iq: 101, request });
+    await fixture.test.settle();
+    const outcomes = fixture.client
+      .take()
+      .map((message) => (message.kind === 'answer-refused' ? message.refusal : message.kind));
+    t.strictSame(outcomes, [{ code: 'APP_OVERLOADED', retryAfter: 1 }, 'answer']);
+    t.equal(fixture.store.device(address.user, address.device), undefined);
+    t.equal(
+      await uploadTo(fixture, address, { lastResort: kem(90) }),
+      'APP_UNKNOWN_DEVICE',
+      'and afterwards it is gone',
+    );
+  },
+);
+
+t.test('a registration brings its last-resort key along, and a login is told what is left', async (t) => {
+  const fixture = await start();
+  await fixture.ask({ kind: 'request-code', phone: PHONE });
+  const request = { ...confirmation(fixture.codes.at(-1)!), lastResort: kem(1) };
+  const answer = await fixture.ask({ kind: 'confirm', request });
+  if (typeof answer === 'string' || answer.kind !== 'account') throw new Error('not registered');
+  const { user, device } = answer;
+  t.match(await bundleOf(fixture, user), { kem: { id: 1, lastResort: true } });
+  await uploadTo(fixture, { user, device }, { kem: [kem(2), kem(3)] });
+  const pid = fixture.test.node
+    .processes()
+    .find((each) => fixture.test.node.processInfo(each)?.behavior === 'actors/accounts')!;
+  fixture.test.node.cast(pid, { kind: 'find-device', connection: fixture.client.pid, user, device });
+  await fixture.test.settle();
+  t.match(fixture.client.take(), [{ kind: 'device-found', preKeys: 1, kemPreKeys: 2 }]);
 });
 
 t.test('numbers and users that are not registered are unknown', async (t) => {

@@ -36,7 +36,6 @@ import type { SocketHandle } from './listener.ts';
 import type { AccountsMessage, ConnectionMessage, InboxMessage, Receipt } from './messages.ts';
 import { fullBucket, takeToken, type TokenBucket } from './rate-limit.ts';
 import type { RemoteName, Routes } from './routes.ts';
-import type { DeviceRecord } from './store/inbox-store.ts';
 
 export interface ConnectionArgs {
   readonly socket: SocketHandle;

@@ -48,7 +48,7 @@ export const APP_ERRORS = {
   APP_CODE_EXPIRED: { text: 'No verification is pending for this number: request a new code.', retry: false },
   APP_VERIFIER_FAILED: { text: 'The code could not be delivered: try again later.', retry: true },
   APP_BAD_KEYS: { text: 'The keys of this registration are not acceptable.', retry: false },
-  APP_PREKEYS_FULL: { text: 'The server holds as many one-time pre-keys as it keeps for a device.', retry: false },
+  APP_PREKEYS_FULL: { text: 'The server holds as many pre-keys as it keeps for a device.', retry: false },
 } as const;
 
 /** A stable code of the messaging server. */

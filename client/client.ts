@@ -15,6 +15,7 @@ import type { Composer } from './composer.ts';
 import { Connection } from './connection-driver.ts';
 import type { ConnectionState } from './connection.ts';
 import { Engine } from './engine.ts';
+import type { HeldKeys } from './key-stock.ts';
 import type { Clock, Random } from './environment.ts';
 import { ClientError } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
@@ -97,7 +98,7 @@ export class Client {
       onState: (state) => this.#onState(state),
       onRetrying: (code, attempt, delayMs) => this.#hub.emit({ type: 'retrying', code, attempt, delayMs }),
       onGaveUp: (code) => this.#onGaveUp(code),
-      onOpened: (preKeyCount) => this.#onOpened(preKeyCount),
+      onOpened: (held) => this.#onOpened(held),
       onShut: () => this.#onShut(),
       onMessage: (message) => this.#engine?.receive(message),
     });
@@ -152,7 +153,7 @@ export class Client {
   async confirmCode(phone: string, code: string): Promise<AccountInfo> {
     this.#assertRegistrable(phone);
     if (!/^[0-9]{6}$/.test(code)) throw new ClientError('APP_BAD_CODE');
-    const keys = makeKeys(this.#options.random);
+    const keys = makeKeys(this.#options.random, this.#options.clock.nowMs());
     const answer = await askBeforeLogin(this.#options, confirmRequest(phone, code, keys));
     if (answer.kind !== 'account') throw new ClientError('CLI_PROTOCOL');
     if (this.#engine !== undefined) this.#connection.stop();
@@ -367,9 +368,9 @@ export class Client {
     if (state === 'live') for (const waiter of this.#liveWaiters.splice(0)) waiter.resolve();
   }
 
-  #onOpened(preKeyCount: number): void {
+  #onOpened(held: HeldKeys): void {
     this.#requests.connected();
-    this.#engine?.opened(preKeyCount);
+    this.#engine?.opened(held);
   }
 
   #onShut(): void {

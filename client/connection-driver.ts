@@ -13,6 +13,7 @@ import { CONNECTION_INITIAL, isOpen, stepConnection } from './connection.ts';
 import type { ConnectionAction, ConnectionEvent, ConnectionState, ConnectionTimer } from './connection.ts';
 import type { Clock, Random } from './environment.ts';
 import type { ErrorCode } from './errors.ts';
+import type { HeldKeys } from './key-stock.ts';
 import type { Transport, TransportSocket } from './transport.ts';
 
 /** What the driver needs. */
@@ -32,7 +33,7 @@ export interface ConnectionListener {
   /** The state is `closed`, and nothing will be tried until `start`. */
   onGaveUp(code: ErrorCode): void;
   /** Logged in: `send` works. */
-  onOpened(preKeyCount: number): void;
+  onOpened(held: HeldKeys): void;
   /** `send` does nothing any more. */
   onShut(): void;
   /** A message beyond the handshake. Its bytes are owned. */
@@ -120,7 +121,7 @@ export class Connection {
       case 'state-changed':
         return this.#listener.onState(action.state);
       case 'opened':
-        return this.#listener.onOpened(action.preKeyCount);
+        return this.#listener.onOpened(action.held);
       case 'shut':
         return this.#listener.onShut();
       case 'retrying':
@@ -163,7 +164,12 @@ export class Connection {
       case 'stream':
         return this.#dispatch({ type: 'greeted', epoch, nonce: message.nonce });
       case 'success':
-        return this.#dispatch({ type: 'admitted', epoch, preKeyCount: message.preKeys, nowMs });
+        return this.#dispatch({
+          type: 'admitted',
+          epoch,
+          held: { oneTime: message.preKeys, kem: message.kemPreKeys },
+          nowMs,
+        });
       case 'failure':
         return this.#dispatch({ type: 'refused', epoch, code: asProtocolCode(message.code) ?? 'CLI_PROTOCOL', nowMs });
       case 'offline':

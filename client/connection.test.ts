@@ -20,7 +20,7 @@ const LIVE = run(
   CONNECTION_INITIAL,
   { type: 'start' },
   { type: 'greeted', epoch: 1, nonce: NONCE },
-  { type: 'admitted', epoch: 1, preKeyCount: 100, nowMs: 0 },
+  { type: 'admitted', epoch: 1, held: { oneTime: 100, kem: 16 }, nowMs: 0 },
   { type: 'drained', epoch: 1 },
 );
 
@@ -82,7 +82,7 @@ t.test('every event in every state is answered, and a closed machine stays witho
     { type: 'start' },
     { type: 'stop' },
     { type: 'greeted', epoch: 1, nonce: NONCE },
-    { type: 'admitted', epoch: 1, preKeyCount: 0, nowMs: 0 },
+    { type: 'admitted', epoch: 1, held: { oneTime: 0, kem: undefined }, nowMs: 0 },
     { type: 'refused', epoch: 1, code: 'APP_BAD_SIGNATURE', nowMs: 0 },
     { type: 'drained', epoch: 1 },
     { type: 'heard', epoch: 1, nowMs: 0 },

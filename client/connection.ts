@@ -16,6 +16,7 @@ import type { DelayRange } from './backoff.ts';
 import { judgeClose, judgeFailure } from './close-reason.ts';
 import type { CloseVerdict, TransportClose } from './close-reason.ts';
 import type { ErrorCode } from './errors.ts';
+import type { HeldKeys } from './key-stock.ts';
 import { LIMITS } from './limits.ts';
 
 /** What an application sees of the connection. */
@@ -45,7 +46,7 @@ export type ConnectionEvent =
   | { readonly type: 'start' }
   | { readonly type: 'stop' }
   | { readonly type: 'greeted'; readonly epoch: number; readonly nonce: Uint8Array }
-  | { readonly type: 'admitted'; readonly epoch: number; readonly preKeyCount: number; readonly nowMs: number }
+  | { readonly type: 'admitted'; readonly epoch: number; readonly held: HeldKeys; readonly nowMs: number }
   | { readonly type: 'refused'; readonly epoch: number; readonly code: ErrorCode; readonly nowMs: number }
   | { readonly type: 'drained'; readonly epoch: number }
   /** Any message from the server. */
@@ -64,7 +65,7 @@ export type ConnectionAction =
   | { readonly type: 'clear-timer'; readonly timer: ConnectionTimer }
   | { readonly type: 'state-changed'; readonly state: ConnectionState }
   /** Logged in: stanzas may be sent from now on. */
-  | { readonly type: 'opened'; readonly preKeyCount: number }
+  | { readonly type: 'opened'; readonly held: HeldKeys }
   /** No stanza can be sent any more; open requests fail. */
   | { readonly type: 'shut' }
   | { readonly type: 'retrying'; readonly code: ErrorCode; readonly attempt: number }
@@ -104,7 +105,7 @@ export function stepConnection(model: ConnectionModel, event: ConnectionEvent): 
         ? enter(model, 'authenticating', [{ type: 'login', nonce: event.nonce }])
         : unchanged(model);
     case 'admitted':
-      return model.state === 'authenticating' ? admit(model, event.preKeyCount, event.nowMs) : unchanged(model);
+      return model.state === 'authenticating' ? admit(model, event.held, event.nowMs) : unchanged(model);
     case 'refused':
       return follow(model, judgeFailure(event.code), event.nowMs);
     case 'drained':
@@ -136,11 +137,11 @@ function dial(model: ConnectionModel): ConnectionStep {
   ]);
 }
 
-function admit(model: ConnectionModel, preKeyCount: number, nowMs: number): ConnectionStep {
+function admit(model: ConnectionModel, held: HeldKeys, nowMs: number): ConnectionStep {
   return enter({ ...model, liveSinceMs: nowMs, heardAtMs: nowMs }, 'draining', [
     { type: 'clear-timer', timer: 'handshake' },
     setTimer('heartbeat', LIMITS.heartbeatQuietMs),
-    { type: 'opened', preKeyCount },
+    { type: 'opened', held },
   ]);
 }
 

@@ -369,7 +369,10 @@ export class Conversation {
       if (await sessions.has(transaction, this.user, bundle.id)) continue;
       const outcome = await sessions.establish(transaction, this.user, toSignalBundle(bundle));
       if (outcome.notice !== undefined) emit({ type: 'identity-changed', ...outcome.notice });
-      if ('code' in outcome) return outcome;
+      if ('code' in outcome) {
+        if (outcome.code === 'SIG_DOWNGRADE') emit({ type: 'downgrade', user: this.user, device: bundle.id });
+        return outcome;
+      }
     }
     return undefined;
   }
@@ -487,13 +490,14 @@ export class Conversation {
   }
 }
 
-function toSignalBundle({ id, registration, identity, signed, oneTime }: DeviceBundle): PreKeyBundle {
+function toSignalBundle({ id, registration, identity, signed, oneTime, kem }: DeviceBundle): PreKeyBundle {
   return {
     registrationId: registration,
     deviceId: id,
     identityKey: identity,
     signedPreKey: { id: signed.id, publicKey: signed.key, signature: signed.signature },
     oneTimePreKey: oneTime === undefined ? undefined : { id: oneTime.id, publicKey: oneTime.key },
+    kemPreKey: kem && { id: kem.id, publicKey: kem.key, signature: kem.signature, lastResort: kem.lastResort },
   };
 }
 

@@ -7,7 +7,6 @@
 
 import { authStanza, inboxAckStanza, readReceiptStanza } from '../protocol/wire/index.ts';
 import type { ServerMessage, Stanza } from '../protocol/wire/index.ts';
-import { makePreKeys } from './account.ts';
 import type { Account } from './account.ts';
 import { Composer } from './composer.ts';
 import { Conversation, NEW_CONVERSATION } from './conversation.ts';
@@ -23,9 +22,10 @@ import type { ChangedMessage, History } from './history.ts';
 import { Inbox } from './inbox.ts';
 import type { IntakeReport } from './inbox.ts';
 import type { Journal } from './journal.ts';
+import { KeyStock } from './key-stock.ts';
+import type { HeldKeys } from './key-stock.ts';
 import { HEAD, HEARD, KEYS, MARKS, NUMBER, numberOfKey, OUTBOX, userOfKey } from './layout.ts';
 import type { HistoryRecord, MarksRecord, OutboxRecord } from './layout.ts';
-import { LIMITS } from './limits.ts';
 import { Locks } from './locks.ts';
 import { loginStatement } from './login-key.ts';
 import type { ReceivedMessage } from './messages.ts';
@@ -67,13 +67,10 @@ export class Engine {
   readonly #conversationServices: ConversationServices;
   readonly #expiry: Expiry;
   #inbox!: Inbox;
-  #account: Account;
+  readonly #stock: KeyStock;
   #isOpen = false;
   /** Counts logins: what an earlier connection brought late is told apart by it. */
   #connectionCount = 0;
-  /** Our guess of how many one-time pre-keys the server still holds. */
-  #stockCount: number = LIMITS.preKeyCountMax;
-  #isRefilling = false;
   /** Claimed numbers that were looked up in this run: once each, whatever comes. */
   readonly #checked = new Set<string>();
   /** Read receipts not yet handed to a connection, by device. */
@@ -86,7 +83,7 @@ export class Engine {
     const locks = this.#locks;
     const changed = (changes: readonly ChangedMessage[]): void => this.#announce(changes);
     this.#services = services;
-    this.#account = account;
+    this.#stock = new KeyStock({ journal, requests, clock, random, emit }, account);
     this.directory = new Directory(journal, requests);
     const conversation = (user: string): Conversation => this.conversation(user);
     this.composer = new Composer({ journal, locks, history, clock, self, conversation });
@@ -110,7 +107,7 @@ export class Engine {
   }
 
   get account(): Account {
-    return this.#account;
+    return this.#stock.account;
   }
 
   /** Messages that the server has not acknowledged. */
@@ -122,7 +119,7 @@ export class Engine {
 
   /** The conversation with a user; made when first asked for. */
   conversation(user: string): Conversation {
-    if (user === this.#account.user) throw new ClientError('CLI_PEER_SELF');
+    if (user === this.account.user) throw new ClientError('CLI_PEER_SELF');
     let conversation = this.#conversations.get(user);
     if (conversation === undefined) {
       conversation = new Conversation(this.#conversationServices, user, NEW_CONVERSATION);
@@ -139,24 +136,24 @@ export class Engine {
 
   /** The answer to the server's nonce. */
   login(nonce: Uint8Array): Stanza {
-    const { user, device, loginKey } = this.#account;
+    const { user, device, loginKey } = this.account;
     return authStanza({ user, device, signature: loginKey.sign(loginStatement(nonce, user, device)) });
   }
 
   /** Logged in: the outbox resumes, delivery is asked for, the stock of keys is looked after. */
-  opened(preKeyCount: number): void {
+  opened(held: HeldKeys): void {
     this.#isOpen = true;
     this.#connectionCount += 1;
-    this.#stockCount = preKeyCount;
     for (const conversation of this.#conversations.values()) conversation.online();
     void this.#askReceipts(this.#connectionCount);
     this.#payReadDebts();
-    void this.#refill();
+    this.#stock.opened(held);
   }
 
   /** The connection is gone. */
   shut(): void {
     this.#isOpen = false;
+    this.#stock.shut();
     this.#connectionCount += 1;
     for (const conversation of this.#conversations.values()) conversation.offline();
   }
@@ -240,7 +237,7 @@ export class Engine {
         sessions,
         directory: this.directory,
         clock,
-        self: this.#account.user,
+        self: this.account.user,
         acknowledge: (seq) => transmit(inboxAckStanza({ seq })),
         report: (report) => void this.#report(report),
         overflow: () => abort('CLI_INTAKE_FULL', false),
@@ -255,14 +252,14 @@ export class Engine {
     wakeReader();
     for (const notice of report.notices) emit({ type: 'identity-changed', ...notice });
     for (const { user, record } of report.stored) {
-      if (record.body.kind !== 'undecryptable' && user !== this.#account.user) {
+      if (record.body.kind !== 'undecryptable' && user !== this.account.user) {
         this.conversation(user).suggestDevice(record.device);
       }
     }
     this.#announce(report.changed);
     if (report.stored.some(({ record }) => record.expiresAt !== undefined)) this.#expiry.schedule();
-    this.#stockCount -= report.consumedPreKeyCount;
-    void this.#refill();
+    for (const device of report.downgrades) emit({ type: 'downgrade', ...device });
+    this.#stock.used(report.consumedPreKeyCount, report.consumedKemPreKeyCount);
     for (const claim of report.claims) void this.#check(claim.user, claim.phone);
     try {
       for (const { user, ordinal, record } of report.stored) {
@@ -304,20 +301,6 @@ export class Engine {
         if (delivered > 0) conversation.received('delivered', delivered);
       }
     });
-  }
-
-  async #refill(): Promise<void> {
-    if (this.#isRefilling || !this.#isOpen || this.#stockCount >= LIMITS.preKeyCountMin) return;
-    const { journal, random, requests, emit } = this.#services;
-    this.#isRefilling = true;
-    await this.#inBackground(async () => {
-      const count = LIMITS.preKeyCountMax - Math.max(0, this.#stockCount);
-      const { account, upload } = await makePreKeys(this.#account, count, journal, random);
-      this.#account = account;
-      this.#stockCount = (await requests.ask(upload, 'prekeys')).count;
-      emit({ type: 'prekeys-uploaded', count });
-    });
-    this.#isRefilling = false;
   }
 
   /** Work that nobody waits for: what fails in passing is silent and done again at the next login. */

@@ -38,9 +38,16 @@ export type ClientEvent =
   | { readonly type: 'refused'; readonly user: string; readonly firstId: number; readonly code: ErrorCode }
   /** A peer's device has another identity key than before; sessions with it are new. */
   | { readonly type: 'identity-changed'; readonly user: string; readonly device: number; readonly accepted: boolean }
+  /**
+   * Somebody, most likely the server, keeps the post-quantum part out of the sessions with this device. What would have been
+   * weaker for it is refused (SIG_DOWNGRADE), or the session is begun anew with the next message.
+   */
+  | { readonly type: 'downgrade'; readonly user: string; readonly device: number }
   /** A number that a peer claimed was looked up: it is the peer's, or somebody else's. */
   | { readonly type: 'phone-checked'; readonly user: string; readonly phone: string; readonly verified: boolean }
   | { readonly type: 'prekeys-uploaded'; readonly count: number }
+  /** One-time KEM pre-keys; or, with 0, a new signed and last-resort one. */
+  | { readonly type: 'kem-prekeys-uploaded'; readonly count: number }
   /** Work in the background failed and will be tried again at the next occasion. */
   | { readonly type: 'trouble'; readonly code: ErrorCode }
   /** The reader of `events()` was too slow for this many events. */

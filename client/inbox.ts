@@ -42,6 +42,9 @@ export interface IntakeReport {
   readonly notices: readonly IdentityNotice[];
   /** One-time pre-keys of ours that were used up. */
   readonly consumedPreKeyCount: number;
+  readonly consumedKemPreKeyCount: number;
+  /** Devices whose sessions were kept from being hybrid. */
+  readonly downgrades: readonly { readonly user: string; readonly device: number }[];
   /** Numbers that were claimed and are worth looking up. */
   readonly claims: readonly { readonly user: string; readonly phone: string }[];
 }
@@ -71,7 +74,9 @@ interface Draft {
   readonly changed: ChangedMessage[];
   readonly notices: IdentityNotice[];
   readonly claims: { readonly user: string; readonly phone: string }[];
+  readonly downgrades: { readonly user: string; readonly device: number }[];
   consumedPreKeyCount: number;
+  consumedKemPreKeyCount: number;
 }
 
 const NEVER_HEARD: HeardRecord = Object.freeze({ lastId: 0, readId: 0 });
@@ -146,7 +151,10 @@ export class Inbox {
     const { journal, history } = this.#services;
     const firstOrdinal = await history.takeOrdinals(group.length);
     const transaction = journal.begin();
-    const draft: Draft = { stored: [], changed: [], notices: [], claims: [], consumedPreKeyCount: 0 };
+    const draft: Draft = {
+      ...{ stored: [], changed: [], notices: [], claims: [], downgrades: [] },
+      ...{ consumedPreKeyCount: 0, consumedKemPreKeyCount: 0 },
+    };
     let position = this.#position;
     for (const [index, message] of group.entries()) {
       if (message.seq <= position) continue;
@@ -166,11 +174,14 @@ export class Inbox {
     const opened = await sessions.open(transaction, from, device, type, ciphertext);
     if (opened.notice !== undefined) draft.notices.push(opened.notice);
     if ('code' in opened) {
+      if (opened.code === 'SIG_DOWNGRADE') draft.downgrades.push({ user: from, device });
       const isRepeated = opened.code === 'SIG_DUPLICATE' && message.id <= heard.lastId;
       if (!isRepeated) this.#putPlaceholder(transaction, message, ordinal, opened.code, draft);
       return;
     }
     if (opened.consumedPreKeyId !== undefined) draft.consumedPreKeyCount += 1;
+    if (opened.consumedKemPreKeyId !== undefined) draft.consumedKemPreKeyCount += 1;
+    if (opened.isRenewalDue) draft.downgrades.push({ user: from, device });
     // A new identity starts counting anew, even under an old device id.
     const known = opened.notice === undefined ? heard : NEVER_HEARD;
     await this.#takeOpened(transaction, message, ordinal, opened, known, draft);

@@ -5,10 +5,11 @@
 
 /** The bounds of the SDK. Constant: a caller who needs another value needs another design, or an option. */
 export const LIMITS = {
-  /** Bytes of text in one message, UTF-8. One recipient device must fit into a 16,384-byte frame with room for three. */
+  /** Bytes of text in one message, UTF-8. Two recipient devices must fit into a 16,384-byte frame, also while the sessions begin. */
   textBytesMax: 4_096,
   /** Content is padded to one of these lengths, so that its length tells an observer at most 2.6 bits: most chat fits the
-   *  first. The largest holds the longest text with a quotation, and three devices' worth of it fit into a frame. */
+   *  first. The largest holds the longest text with a quotation, and three devices' worth of it fit into a frame,
+   *  two where their sessions begin. */
   contentBucketsBytes: [160, 320, 640, 1_280, 2_560, 4_480],
   /** Bytes of the excerpt that a reply carries of its target. */
   quoteBytesMax: 120,
@@ -48,6 +49,23 @@ export const LIMITS = {
   preKeyCountMax: 100,
   /** Fewer than this left at the server and the client uploads more. */
   preKeyCountMin: 20,
+
+  /**
+   * One-time KEM pre-keys kept at the server. Each is 1.6 KB there and on the way, so there are sixteen of them to a hundred
+   * of the small ones: 26 KB in two requests after registration. One goes with each new correspondent; when more than sixteen come
+   * between two logins, the last-resort key serves the rest, which costs them forward secrecy until it is rotated, no more.
+   */
+  kemPreKeyCountMax: 16,
+  /** Fewer than this left and the client uploads more: eight, so that a request goes out full. */
+  kemPreKeyCountMin: 9,
+  /** KEM pre-keys in one request: the protocol's bound. */
+  kemPreKeyUploadCountMax: 8,
+  /** Age at which the signed and the last-resort pre-key are replaced: a week bounds what either one's theft gives away. */
+  signedPreKeyAgeMsMax: 604_800_000,
+  /** Signed pre-keys kept with their last-resort keys, the present one among them: offers of five weeks ago are readable. */
+  signedPreKeyCountMax: 5,
+  /** What the offer of a new session adds to a message: ids, keys, and a KEM ciphertext of 1,568 bytes. */
+  offerBytesMax: 2_048,
 
   /** Requests open at one time; more wait their turn. */
   requestCountMax: 8,
@@ -92,7 +110,12 @@ assertRelation(largestBucketBytes * 3 < LIMITS.transportMessageBytesMax, 'three 
 assertRelation(LIMITS.textBytesMax + LIMITS.quoteBytesMax + 200 < largestBucketBytes, 'the longest reply in a bucket');
 assertRelation(largestBucketBytes <= LIMITS.contentBytesMax, 'what we write to be read by us');
 assertRelation(LIMITS.editWindowMs <= LIMITS.deleteWindowMs, 'what can be edited to be deletable');
+assertRelation(
+  2 * (largestBucketBytes + LIMITS.offerBytesMax) < LIMITS.transportMessageBytesMax,
+  'two devices in one message while their sessions begin',
+);
 assertRelation(LIMITS.flightCountMax <= LIMITS.outboxCountMax, 'a flight within the outbox');
 assertRelation(LIMITS.preKeyCountMin < LIMITS.preKeyCountMax, 'the low-water mark below the refill');
+assertRelation(LIMITS.kemPreKeyCountMin < LIMITS.kemPreKeyCountMax, 'the low-water mark of KEM keys below the refill');
 assertRelation(LIMITS.intakeGroupCountMax <= LIMITS.intakeQueueCountMax, 'a group within the queue');
 assertRelation(LIMITS.requestTimeoutMs < LIMITS.handshakeTimeoutMs, 'a request to fail before its handshake');

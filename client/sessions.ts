@@ -9,10 +9,12 @@
  *   signal/session/<user>/<d>  session record of that device, as the Signal half encodes it
  *   signal/identity/<user>     identity keys seen of that user, by device: what trust on first use remembers
  *   signal/onetime/<id>        one of our one-time pre-keys; deleted with the session that consumes it
- *   signal/signed/<id>         one of our signed pre-keys
+ *   signal/signed/<id>         one of our signed pre-keys, and the last-resort one that was uploaded with it
+ *   signal/kem/<id>            one of our KEM pre-keys; a one-time one is deleted with the session that consumes it
  */
 
 import {
+  closeSession,
   decodeSessionRecord,
   decryptPreKeyMessage,
   decryptRatchetMessage,
@@ -21,16 +23,26 @@ import {
   hasSession,
   initiateSession,
   isSignalError,
+  kemKeyPair,
   keyPair,
+  needsRenewal,
   readPreKeyHeader,
 } from '../protocol/signal/index.ts';
-import type { KeyPair, LocalIdentity, PreKeyBundle, SessionRecord } from '../protocol/signal/index.ts';
+import type {
+  KemKeyPair,
+  KeyPair,
+  LocalIdentity,
+  PreKeyBundle,
+  PreKeyHeader,
+  PreKeySource,
+  SessionRecord,
+} from '../protocol/signal/index.ts';
 import type { Decrypted, DecryptedPreKeyMessage, SignalError } from '../protocol/signal/index.ts';
 import type { Random } from './environment.ts';
 import { ClientError } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
 import type { RecordSource, Transaction } from './journal.ts';
-import type { SealedRecord } from './layout.ts';
+import type { RecordCodec, SealedRecord } from './layout.ts';
 import { RecordReader, RecordWriter } from './record.ts';
 
 /** The keys of this file's records. */
@@ -40,6 +52,7 @@ export const SIGNAL_KEYS = {
   identities: (user: string): string => `signal/identity/${user}`,
   oneTime: (id: number): string => `signal/onetime/${id}`,
   signed: (id: number): string => `signal/signed/${id}`,
+  kem: (id: number): string => `signal/kem/${id}`,
 } as const;
 
 /** A peer's device shows another identity than the ones known of that user. */
@@ -74,6 +87,10 @@ export interface Opened {
   readonly notice: IdentityNotice | undefined;
   /** Id of the one-time pre-key of ours that this message used up. */
   readonly consumedPreKeyId: number | undefined;
+  /** The same of a KEM pre-key. */
+  readonly consumedKemPreKeyId: number | undefined;
+  /** The session lacked the post-quantum part though the peer has it: it is closed, and the next message begins another. */
+  readonly isRenewalDue: boolean;
 }
 
 /** The sessions of one account. */
@@ -96,7 +113,8 @@ export class Sessions {
   /**
    * Begins a session from a bundle.
    *
-   * @returns A notice when the identity changed and was accepted; CLI_IDENTITY_REFUSED; CLI_BUNDLE_INVALID.
+   * @returns A notice when the identity changed and was accepted; CLI_IDENTITY_REFUSED; SIG_DOWNGRADE where the bundle of a
+   * peer who has KEM pre-keys comes without one; CLI_BUNDLE_INVALID.
    */
   async establish(
     transaction: Transaction,
@@ -105,7 +123,7 @@ export class Sessions {
   ): Promise<{ readonly notice: IdentityNotice | undefined } | SessionRefusal> {
     const record = await this.#load(transaction, user, bundle.deviceId);
     const begun = initiateSession(this.#local, bundle, record, this.#random);
-    if (isSignalError(begun)) return { code: 'CLI_BUNDLE_INVALID' };
+    if (isSignalError(begun)) return { code: begun.code === 'SIG_DOWNGRADE' ? begun.code : 'CLI_BUNDLE_INVALID' };
     const notice = await this.#judgeIdentity(transaction, user, bundle.deviceId, bundle.identityKey);
     if (notice?.accepted === false) return { code: 'CLI_IDENTITY_REFUSED', notice };
     this.#save(transaction, user, bundle.deviceId, begun.record);
@@ -154,10 +172,12 @@ export class Sessions {
     if (isSignalError(step)) return { code: step.code };
     const notice = await this.#judgeIdentity(transaction, user, device, step.remoteIdentityKey);
     if (notice?.accepted === false) return { code: 'CLI_IDENTITY_REFUSED', notice };
-    this.#save(transaction, user, device, step.record);
-    const consumedPreKeyId = (step as DecryptedPreKeyMessage).consumedOneTimePreKeyId;
+    const isRenewalDue = needsRenewal(step.record);
+    this.#save(transaction, user, device, isRenewalDue ? closeSession(step.record) : step.record);
+    const { consumedOneTimePreKeyId: consumedPreKeyId, consumedKemPreKeyId } = step as DecryptedPreKeyMessage;
     if (consumedPreKeyId !== undefined) transaction.delete(SIGNAL_KEYS.oneTime(consumedPreKeyId));
-    return { plaintext: step.plaintext, notice, consumedPreKeyId };
+    if (consumedKemPreKeyId !== undefined) transaction.delete(SIGNAL_KEYS.kem(consumedKemPreKeyId));
+    return { plaintext: step.plaintext, notice, consumedPreKeyId, consumedKemPreKeyId, isRenewalDue };
   }
 
   /** Drops what is remembered of a device that its user no longer has; its identity stays known. */
@@ -177,14 +197,7 @@ export class Sessions {
     }
     const header = readPreKeyHeader(ciphertext);
     if (isSignalError(header)) return header;
-    // The Signal half asks synchronously, so the two keys that the message names are fetched beforehand.
-    const signed = await loadKeyPair(source, SIGNAL_KEYS.signed(header.signedPreKeyId));
-    const oneTimeId = header.oneTimePreKeyId;
-    const oneTime = oneTimeId === undefined ? undefined : await loadKeyPair(source, SIGNAL_KEYS.oneTime(oneTimeId));
-    const keys = {
-      signedPreKey: (id: number) => (id === header.signedPreKeyId ? signed : undefined),
-      oneTimePreKey: (id: number) => (id === oneTimeId ? oneTime : undefined),
-    };
+    const keys = await loadPreKeys(source, header);
     return decryptPreKeyMessage(record, this.#local, keys, ciphertext, this.#random);
   }
 
@@ -241,15 +254,84 @@ export function encodeKeyPair(pair: KeyPair): Uint8Array {
 
 /** Reads what `encodeKeyPair` wrote. @throws {ClientError} CLI_STORE_CORRUPT. */
 export function decodeKeyPair(bytes: Uint8Array): KeyPair {
-  const reader = new RecordReader(bytes);
-  const [publicKey, privateKey] = [reader.bytes(), reader.bytes()];
-  if (reader.failed || publicKey.length !== 33 || privateKey.length !== 32) throw new ClientError('CLI_STORE_CORRUPT');
-  return keyPair(publicKey, privateKey);
+  const pair = readKeyPair(new RecordReader(bytes));
+  if (pair === undefined) throw new ClientError('CLI_STORE_CORRUPT');
+  return pair;
 }
 
-async function loadKeyPair(source: RecordSource, key: string): Promise<KeyPair | undefined> {
+function readKeyPair(reader: RecordReader): KeyPair | undefined {
+  const [publicKey, privateKey] = [reader.bytes(), reader.bytes()];
+  const isWhole = !reader.failed && publicKey.length === 33 && privateKey.length === 32;
+  return isWhole ? keyPair(publicKey, privateKey) : undefined;
+}
+
+/** A stored signed pre-key. */
+export interface SignedPreKeyRecord {
+  readonly keyPair: KeyPair;
+  /** The last-resort pre-key that was uploaded in the same request; missing in records of a release without them. */
+  readonly lastResortId: number | undefined;
+}
+
+/** Records of the earlier release end after the key pair. */
+export const SIGNED_PREKEY: RecordCodec<SignedPreKeyRecord> = Object.freeze({
+  encode({ keyPair, lastResortId = 0 }: SignedPreKeyRecord): Uint8Array {
+    return new RecordWriter().bytes(keyPair.publicKey).bytes(keyPair.privateKey).uint(lastResortId).finish();
+  },
+  decode(bytes: Uint8Array): SignedPreKeyRecord {
+    const reader = new RecordReader(bytes);
+    const pair = readKeyPair(reader);
+    const lastResortId = reader.remainingBytes > 0 ? reader.uint() : 0;
+    if (pair === undefined || reader.failed) throw new ClientError('CLI_STORE_CORRUPT');
+    return { keyPair: pair, lastResortId: lastResortId === 0 ? undefined : lastResortId };
+  },
+});
+
+/** A stored KEM pre-key of either kind. */
+export interface KemPreKeyRecord {
+  readonly keyPair: KemKeyPair;
+  readonly lastResort: boolean;
+}
+
+/** The public half is stored, too: it is part of the handshake, and making it from the seed costs a key generation. */
+export const KEM_PREKEY: RecordCodec<KemPreKeyRecord> = Object.freeze({
+  encode({ keyPair, lastResort }: KemPreKeyRecord): Uint8Array {
+    const writer = new RecordWriter().byte(lastResort ? 1 : 0);
+    return writer.bytes(keyPair.publicKey).bytes(keyPair.seed).finish();
+  },
+  decode(bytes: Uint8Array): KemPreKeyRecord {
+    const reader = new RecordReader(bytes);
+    const [lastResort, publicKey, seed] = [reader.byte() === 1, reader.bytes(), reader.bytes()];
+    const isWhole = !reader.failed && publicKey.length === 1_569 && seed.length === 64;
+    if (!isWhole) throw new ClientError('CLI_STORE_CORRUPT');
+    return { keyPair: kemKeyPair(publicKey, seed), lastResort };
+  },
+});
+
+/** The Signal half asks synchronously, so the keys that a message names are fetched beforehand. */
+async function loadPreKeys(source: RecordSource, header: PreKeyHeader): Promise<PreKeySource> {
+  const { signedPreKeyId, oneTimePreKeyId, kemPreKeyId } = header;
+  const signed = await load(source, SIGNAL_KEYS.signed(signedPreKeyId), SIGNED_PREKEY.decode);
+  const oneTime =
+    oneTimePreKeyId === undefined ? undefined : await load(source, SIGNAL_KEYS.oneTime(oneTimePreKeyId), decodeKeyPair);
+  const kem =
+    kemPreKeyId === undefined ? undefined : await load(source, SIGNAL_KEYS.kem(kemPreKeyId), KEM_PREKEY.decode);
+  return {
+    signedPreKey: (id) => (id === signedPreKeyId ? signed?.keyPair : undefined),
+    oneTimePreKey: (id) => (id === oneTimePreKeyId ? oneTime : undefined),
+    kem: {
+      kemPreKey: (id) => (id === kemPreKeyId ? kem : undefined),
+      accompanies: (id) => id === signedPreKeyId && signed?.lastResortId !== undefined,
+    },
+  };
+}
+
+async function load<Value>(
+  source: RecordSource,
+  key: string,
+  decode: (bytes: Uint8Array) => Value,
+): Promise<Value | undefined> {
   const bytes = await source.get(key);
-  return bytes === undefined ? undefined : decodeKeyPair(bytes);
+  return bytes === undefined ? undefined : decode(bytes);
 }
 
 interface KnownIdentity {

@@ -168,7 +168,11 @@ for (const fixture of FIXTURES) {
 
   t.test(`${fixture.name}: KEM pre-keys, and the last-resort one in the device's record`, async (t) => {
     const { store, reopen } = fixture.open(t);
-    const kem = (id: number) => ({ id, key: new Uint8Array(1_569).fill(id), signature: new Uint8Array(64).fill(id + 1) });
+    const kem = (id: number) => ({
+      id,
+      key: new Uint8Array(1_569).fill(id),
+      signature: new Uint8Array(64).fill(id + 1),
+    });
     await store.commit((batch) => {
       batch.putDevice(ALICE, 3, { ...RECORD, lastResort: kem(99) });
       batch.putDevice(ALICE, 4, RECORD);

@@ -279,7 +279,8 @@ class LmdbStore implements InboxStore {
   }
 
   countKemPreKeys(user: string, device: number, countMax: number): number {
-    return this.#kem.getKeysCount({ ...rangeOfDevice(user, device), limit: countMax, snapshot: false });
+    const range = { ...rangeOfDevice(user, device), limit: countMax, snapshot: false };
+    return Math.min(countMax, this.#kem.getKeysCount(range)); // lmdb counts on beyond the limit
   }
 
   countEntries(user: string, device: number, countMax: number): number {

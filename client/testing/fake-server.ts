@@ -16,7 +16,9 @@ import type {
   DeviceBundle,
   ErrorMessage,
   IncomingMessage,
+  KemKey,
   OutgoingMessage,
+  PreKeyUploadRequest,
   ServerMessage,
 } from '../../protocol/wire/index.ts';
 import { primitives } from '../../protocol/signal/primitives.ts';
@@ -36,7 +38,10 @@ interface Device {
   readonly user: string;
   readonly id: number;
   readonly keys: ConfirmRequest;
+  signed: ConfirmRequest['signed'];
+  lastResort: ConfirmRequest['lastResort'];
   oneTime: ConfirmRequest['oneTime'];
+  kem: readonly KemKey[];
   seq: number;
   inbox: IncomingMessage[];
   peer: ServerConnection | undefined;
@@ -61,6 +66,10 @@ export class FakeServer {
   isDown = false;
   /** What clients say is lost while true, though their connections stand: a half-open network. */
   isMute = false;
+  /** Says nothing of KEM pre-keys and hands none out: a server of a release before them. */
+  knowsKem = true;
+  /** Takes KEM pre-keys out of the bundles that it hands out, and says nothing of it. */
+  stripsKem = false;
   /** Decides the fate of each stanza of a logged-in client. */
   onReceive: (message: ClientMessage, user: string) => Fate = () => 'ok';
   /** Every stanza that took effect, with the user that sent it. */
@@ -113,10 +122,21 @@ export class FakeServer {
     return this.#devices.get(user)?.oneTime.length ?? 0;
   }
 
+  /** The same of KEM pre-keys. */
+  kemPreKeyCount(user: string): number {
+    return this.#devices.get(user)?.kem.length ?? 0;
+  }
+
+  /** The signed pre-key that bundles of a user have now. */
+  signedPreKeyId(user: string): number | undefined {
+    return this.#devices.get(user)?.signed.id;
+  }
+
   /** Takes one-time pre-keys away, as requests of strangers do. */
   consumePreKeys(user: string, count: number): void {
     const device = this.#devices.get(user)!;
     device.oneTime = device.oneTime.slice(count);
+    device.kem = device.kem.slice(count);
   }
 
   /** Forgets what it accepted: a server that lost its disk. `accepted` pretends another state. */
@@ -202,7 +222,8 @@ export class FakeServer {
     device.peer = connection;
     connection.device = device;
     const ts = this.#clock.nowMs();
-    connection.say({ kind: 'success', user, device: id, ts, preKeys: device.oneTime.length });
+    const kemPreKeys = this.knowsKem ? device.kem.length : undefined;
+    connection.say({ kind: 'success', user, device: id, ts, preKeys: device.oneTime.length, kemPreKeys });
     for (const entry of device.inbox) connection.say(entry);
     connection.say({ kind: 'offline' });
   }
@@ -233,10 +254,9 @@ export class FakeServer {
       case 'bundle':
         return this.#bundle(request.user);
       case 'prekey-upload':
-        connection.device!.oneTime = [...connection.device!.oneTime, ...request.oneTime];
-        return { kind: 'prekeys', count: connection.device!.oneTime.length };
+        return this.#upload(connection.device!, request);
       case 'prekey-count':
-        return { kind: 'prekeys', count: connection.device!.oneTime.length };
+        return this.#count(connection.device!);
       case 'receipts': {
         const record = this.#conversations.get(conversationKey(connection.device!, request.to));
         const { accepted = 0, delivered = 0 } = record ?? {};
@@ -250,19 +270,41 @@ export class FakeServer {
     this.#users.set(request.phone, user);
     this.#devices.get(user)?.peer?.end({ code: 4410, reason: 'APP_UNREGISTERED' });
     const id = this.#nextDevice++;
-    const device = { user, id, keys: request, oneTime: request.oneTime, seq: 0, inbox: [], peer: undefined };
+    const { signed, lastResort, oneTime } = request;
+    const keys = { signed, lastResort, oneTime, kem: [] };
+    const device = { user, id, keys: request, ...keys, seq: 0, inbox: [], peer: undefined };
     this.#devices.set(user, device);
     return { kind: 'account', user, device: id };
+  }
+
+  #upload(device: Device, { signed, lastResort, oneTime, kem = [] }: PreKeyUploadRequest): Answer {
+    device.signed = signed ?? device.signed;
+    device.lastResort = lastResort ?? device.lastResort;
+    device.oneTime = [...device.oneTime, ...oneTime];
+    device.kem = [...device.kem, ...kem];
+    return this.#count(device);
+  }
+
+  #count({ oneTime, kem }: Device): Answer {
+    return { kind: 'prekeys', count: oneTime.length, kem: this.knowsKem ? kem.length : undefined };
   }
 
   #bundle(user: string): Answer | string {
     const device = this.#devices.get(user);
     if (device === undefined) return 'APP_UNKNOWN_USER';
-    const { identity, registration, signed } = device.keys;
+    const { identity, registration } = device.keys;
     const [oneTime, ...rest] = device.oneTime;
     device.oneTime = rest;
-    const bundle: DeviceBundle = { id: device.id, registration, identity, signed, oneTime };
-    return { kind: 'bundle', user, devices: [bundle] };
+    const bundle: DeviceBundle = { id: device.id, registration, identity, signed: device.signed, oneTime };
+    return { kind: 'bundle', user, devices: [{ ...bundle, kem: this.#takeKem(device) }] };
+  }
+
+  #takeKem(device: Device): DeviceBundle['kem'] {
+    if (!this.knowsKem || this.stripsKem) return undefined;
+    const [first, ...rest] = device.kem;
+    device.kem = rest;
+    if (first !== undefined) return { ...first, lastResort: false };
+    return device.lastResort && { ...device.lastResort, lastResort: true };
   }
 
   #take(connection: ServerConnection, sender: Device, message: OutgoingMessage): void {

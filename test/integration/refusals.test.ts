@@ -136,6 +136,28 @@ t.test('one node, every kind of bad input', async (t) => {
     const many = Array.from({ length: 100 }, (_, index) => ({ id: 100 + index, key: publicKey() }));
     t.match(await owner.ask({ kind: 'prekey-upload', oneTime: many }), { count: 101 });
     t.equal(await owner.ask({ kind: 'prekey-upload', oneTime: many }), 'APP_PREKEYS_FULL');
+  });
+
+  t.test('each KEM pre-key is handed out once, then the last-resort one, and eight fit a request', async (t) => {
+    const who = await register(server, '+4915100000056');
+    const owner = await connectAs(server, who);
+    const kem = (id: number) => ({ id, key: new Uint8Array(1_569).fill(6), signature: new Uint8Array(64).fill(id) });
+    t.match(await owner.ask({ kind: 'prekey-count' }), { count: 2, kem: 0 });
+    const eight = Array.from({ length: 8 }, (_, index) => kem(index + 1));
+    t.match(await owner.ask({ kind: 'prekey-upload', lastResort: kem(90), oneTime: [], kem: eight }), { kem: 8 });
+    const bundles = await Promise.all(
+      Array.from({ length: 9 }, () => alice.client.ask({ kind: 'bundle', user: who.user })),
+    );
+    const keys = bundles.map((bundle) =>
+      typeof bundle === 'object' && bundle.kind === 'bundle' ? bundle.devices[0]!.kem : undefined,
+    );
+    t.strictSame(
+      keys.map((key) => key?.id).sort((left, right) => left! - right!),
+      [1, 2, 3, 4, 5, 6, 7, 8, 90],
+    );
+    t.strictSame(keys.filter((key) => key?.lastResort).length, 1);
+    t.match(await owner.ask({ kind: 'prekey-count' }), { count: 0, kem: 0 });
+    owner.close();
     owner.close();
   });
 
