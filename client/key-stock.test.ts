@@ -130,7 +130,7 @@ t.test(
     await alice.client.send(BOB, 'in the clear for a quantum computer');
     await world.settle();
     t.same(versionBytes(world), [0x34]);
-    t.same(await textsOf(world, bob, ALICE), ['SIG_DOWNGRADE']);
+    t.same(await textsOf(world, bob, alice.user), ['SIG_DOWNGRADE']);
     t.match(bob.eventsOf('downgrade'), [{ user: alice.user }]);
     world.server.stripsKem = false;
     await bob.client.send(ALICE, 'somebody is in between');
