@@ -1,18 +1,25 @@
-/** One actor sends, another counts: one way, no answer before the end. */
+/** One actor sends, another counts: one way, but for a word of the counter after every thousand. */
 
 import { type Behavior, type Context, type From, NO_REPLY, type Pid } from '../../../runtime/index.ts';
 import { BATCH_MESSAGES } from '../limits.ts';
 import { perform } from '../perform.ts';
 import { perSecond, type Program, ROUNDS, verify } from '../program.ts';
 
-type CounterMessage = 'increment' | { readonly replyTo: From };
+/** 'pause' is answered with 'more'. */
+type CounterMessage = 'increment' | 'pause' | 'finish';
+type ProducerMessage = 'more' | { readonly count: number };
 
-const counter: Behavior<{ count: number }, void, CounterMessage> = {
+interface Counter {
+  readonly producer: Pid<ProducerMessage>;
+  count: number;
+}
+
+const counter: Behavior<Counter, Pid<ProducerMessage>, CounterMessage> = {
   name: 'counter',
-  init: () => ({ count: 0 }),
+  init: (producer) => ({ producer, count: 0 }),
   handleCast(message, state, ctx) {
     if (message === 'increment') state.count += 1;
-    else ctx.reply(message.replyTo, state.count);
+    else ctx.cast(state.producer, message === 'pause' ? 'more' : { count: state.count });
   },
 };
 
@@ -22,10 +29,10 @@ interface Producer {
   from: From | undefined;
 }
 
-const producer: Behavior<Producer, number, 'more', 'start', number> = {
+const producer: Behavior<Producer, number, ProducerMessage, 'start', number> = {
   name: 'producer',
   init: (messages, ctx) => ({
-    counter: ctx.spawn(counter, undefined, { link: true }),
+    counter: ctx.spawn(counter, ctx.self, { link: true }),
     left: messages,
     from: undefined,
   }),
@@ -34,14 +41,18 @@ const producer: Behavior<Producer, number, 'more', 'start', number> = {
     produce(state, ctx);
     return NO_REPLY;
   },
-  handleCast: (_more, state, ctx) => produce(state, ctx),
+  handleCast(message, state, ctx) {
+    if (message === 'more') produce(state, ctx);
+    else ctx.reply(state.from!, message.count);
+  },
 };
 
-/** Sends a batch or until the counter's mailbox is full, then lets it run. */
+/** Sends a batch and waits until the counter has come to its end: its mailbox has a bound. */
 function produce(state: Producer, ctx: Context): void {
-  const last = Math.max(0, state.left - BATCH_MESSAGES);
-  while (state.left > last && ctx.cast(state.counter, 'increment') === 'ok') state.left -= 1;
-  if (state.left > 0 || ctx.cast(state.counter, { replyTo: state.from! }) === 'full') ctx.cast(ctx.self, 'more');
+  const batch = Math.min(BATCH_MESSAGES, state.left);
+  for (let sent = 0; sent < batch; sent += 1) ctx.cast(state.counter, 'increment');
+  state.left -= batch;
+  ctx.cast(state.counter, state.left > 0 ? 'pause' : 'finish');
 }
 
 export const counting: Program<'messages'> = {

@@ -1,12 +1,20 @@
 /** The programs, in the order in which they run and are reported. A new one is entered here. */
 
 import type { Program } from '../program.ts';
+import { big } from './big.ts';
+import { boundedBuffer } from './bounded-buffer.ts';
+import { chameneos } from './chameneos.ts';
 import { counting } from './counting.ts';
+import { crossWorker } from './cross-worker.ts';
+import { forkJoinCreate } from './fork-join-create.ts';
+import { forkJoinThroughput } from './fork-join-throughput.ts';
 import { genServerCall } from './gen-server-call.ts';
 import { idleMemory } from './idle-memory.ts';
 import { million } from './million.ts';
+import { philosophers } from './philosophers.ts';
 import { pingPong } from './ping-pong.ts';
 import { skynet } from './skynet.ts';
+import { sleepingBarber } from './sleeping-barber.ts';
 import { threadRing } from './thread-ring.ts';
 
 export const PROGRAMS: readonly Program[] = [
@@ -14,9 +22,17 @@ export const PROGRAMS: readonly Program[] = [
   counting,
   threadRing,
   genServerCall,
-  million,
-  skynet,
+  forkJoinCreate,
+  forkJoinThroughput,
+  chameneos,
+  big,
+  boundedBuffer,
+  philosophers,
+  sleepingBarber,
+  crossWorker,
   idleMemory,
+  skynet,
+  million,
 ];
 
 /** @throws {RangeError} for a name that no program has. */
