@@ -150,46 +150,43 @@ t.test(
   },
 );
 
-t.test(
-  'an actor hibernates when nothing waits, and wakes for a message',
-  async (t) => {
-    const test = createTestNode();
-    const log: string[] = [];
-    const sleeper: Behavior<{ text: string }, string, 'sleep' | 'work'> = {
-      name: 'sleeper',
-      init: (text, ctx) => {
-        ctx.hibernate();
-        return { text };
-      },
-      handleCast: (message, state, ctx) => {
-        log.push(`${message} ${state.text}`);
-        if (message === 'sleep') ctx.hibernate();
-      },
-      handleInfo: (info, { text }) => void log.push(`${String(info)} ${text}`),
-      hibernate: ({ text }) => text,
-      wake: (packed) => ({ text: packed as string }),
-      terminate: (_reason, { text }) => void log.push(`end ${text}`),
-    };
-    const { ok: pid } = test.node.start(sleeper, 'abc') as { ok: Pid };
-    const stateOf = (): unknown => test.node.kernel.processes.get(pid)!.state;
-    await test.settle();
-    t.equal(stateOf(), 'abc', 'packed');
-    t.equal(test.node.processInfo(pid)!.status, 'hibernating');
-    test.node.cast(pid, 'work');
-    await test.settle();
-    t.strictSame(stateOf(), { text: 'abc' });
-    test.node.cast(pid, 'sleep');
-    test.node.cast(pid, 'work');
-    await test.settle();
-    t.strictSame(stateOf(), { text: 'abc' }, 'a message waited: it did not fall asleep');
-    test.node.cast(pid, 'sleep');
-    await test.settle();
-    t.equal(stateOf(), 'abc');
-    test.node.exit(pid, 'shutdown');
-    await test.settle();
-    t.strictSame(log, ['work abc', 'sleep abc', 'work abc', 'sleep abc'], 'it did not trap exits: no terminate');
-  },
-);
+t.test('an actor hibernates when nothing waits, and wakes for a message', async (t) => {
+  const test = createTestNode();
+  const log: string[] = [];
+  const sleeper: Behavior<{ text: string }, string, 'sleep' | 'work'> = {
+    name: 'sleeper',
+    init: (text, ctx) => {
+      ctx.hibernate();
+      return { text };
+    },
+    handleCast: (message, state, ctx) => {
+      log.push(`${message} ${state.text}`);
+      if (message === 'sleep') ctx.hibernate();
+    },
+    handleInfo: (info, { text }) => void log.push(`${String(info)} ${text}`),
+    hibernate: ({ text }) => text,
+    wake: (packed) => ({ text: packed as string }),
+    terminate: (_reason, { text }) => void log.push(`end ${text}`),
+  };
+  const { ok: pid } = test.node.start(sleeper, 'abc') as { ok: Pid };
+  const stateOf = (): unknown => test.node.kernel.processes.get(pid)!.state;
+  await test.settle();
+  t.equal(stateOf(), 'abc', 'packed');
+  t.equal(test.node.processInfo(pid)!.status, 'hibernating');
+  test.node.cast(pid, 'work');
+  await test.settle();
+  t.strictSame(stateOf(), { text: 'abc' });
+  test.node.cast(pid, 'sleep');
+  test.node.cast(pid, 'work');
+  await test.settle();
+  t.strictSame(stateOf(), { text: 'abc' }, 'a message waited: it did not fall asleep');
+  test.node.cast(pid, 'sleep');
+  await test.settle();
+  t.equal(stateOf(), 'abc');
+  test.node.exit(pid, 'shutdown');
+  await test.settle();
+  t.strictSame(log, ['work abc', 'sleep abc', 'work abc', 'sleep abc'], 'it did not trap exits: no terminate');
+});
 
 t.test('terminate finds the state of a hibernating actor unpacked', async (t) => {
   const test = createTestNode();

@@ -9,6 +9,7 @@
 import { type CallEnvelope, KIND } from './envelope.ts';
 import type { Kernel } from './kernel.ts';
 import { LIMITS } from './limits.ts';
+import { hasMessages } from './mailbox.ts';
 import { annexOf, FLAG, type Process } from './process.ts';
 import { deliverAlways } from './routing.ts';
 import { Timer } from './timers.ts';
@@ -75,7 +76,7 @@ export function cancelReceiveTimeout(kernel: Kernel, process: Process): void {
 const RECEIVE_TIMEOUT: Alarm = new Alarm((kernel, process) => {
   attentionOf(process).receiveTimer = null;
   // A message that came before is there and has not been seen yet: it was in time.
-  if (process.entry === 0) deliverAlways(kernel, process, KIND.notice, TIMEOUT);
+  if (!hasMessages(process)) deliverAlways(kernel, process, KIND.notice, TIMEOUT);
 });
 
 /** Lays a system request before `process`. It waits for an open handler and for nothing else. */
@@ -98,14 +99,14 @@ export function relax(process: Process): void {
   const attention = process.annex?.attention ?? null;
   process.flags &= ~FLAG.hibernate;
   if (attention !== null && isEmpty(attention)) process.annex!.attention = null;
-  if (wanted && process.entry === 0 && !isAsked(attention)) hibernate(process);
+  if (wanted && !hasMessages(process) && !isAsked(attention)) hibernate(process);
   const quiet = process.annex === null || process.annex.attention === null;
   if (quiet && !process.has(FLAG.paused | FLAG.hibernated)) process.flags &= ~FLAG.attention;
 }
 
 /** Whether there is anything for a turn to do: an actor that hibernates is not to wake for nothing. */
 export function isNeeded(process: Process): boolean {
-  return process.entry !== 0 || process.has(FLAG.hibernate) || process.annex?.attention != null;
+  return hasMessages(process) || process.has(FLAG.hibernate) || process.annex?.attention != null;
 }
 
 /** Unpacks the state of an actor that hibernates. Throws what `wake` throws. */

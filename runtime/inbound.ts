@@ -8,7 +8,7 @@ import { answer } from './call.ts';
 import { CallEnvelope, type From, KIND } from './envelope.ts';
 import { RuntimeError } from './errors.ts';
 import type { Kernel } from './kernel.ts';
-import { withLink } from './links.ts';
+import { addLink, hasLink } from './links.ts';
 import { attachMonitor, Monitor } from './monitors.ts';
 import { formatPid, Pid } from './pid.ts';
 import type { Process } from './process.ts';
@@ -93,8 +93,9 @@ function receiveExit(kernel: Kernel, [, to, from, reason, byLink]: Extract<Packe
 
 function receiveLink(kernel: Kernel, to: Pid, from: Pid): void {
   const process = kernel.processes.get(to);
-  if (process !== undefined) process.links = withLink(process.links, formatPid(from));
-  else kernel.transport!.signal(from.worker, [PACKET.exit, from, to, 'noproc', true]);
+  if (process === undefined) return kernel.transport!.signal(from.worker, [PACKET.exit, from, to, 'noproc', true]);
+  const key = formatPid(from);
+  if (!hasLink(process, key)) addLink(process, key);
 }
 
 function receiveUnlink(kernel: Kernel, to: Pid, from: Pid): void {

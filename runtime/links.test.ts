@@ -1,23 +1,29 @@
 import fc from 'fast-check';
 import t from 'tap';
 
-import { hasLink, linkCount, linkKeys, type Links, withLink, withoutLink } from './links.ts';
-import { Pid } from './pid.ts';
+import { addLink, areLinked, hasLink, linkCount, type Linked, type LinkKey, linkKeys, removeLink } from './links.ts';
+import type { Process } from './process.ts';
 
-const KEYS = [new Pid('n', 0, 1, 1), new Pid('n', 0, 1, 1), '<n.1.1.1>', '<n.2.1.1>'];
+// What a link needs of a process.
+const createPeer = (): Process => ({ links: null, linkAt: 0 }) as unknown as Process;
 
-t.test('is a set of keys in every one of its three shapes', async (t) => {
-  const step = fc.tuple(fc.boolean(), fc.constantFrom(...KEYS));
-  const behavesAsSet = fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
-    let links: Links = null;
-    const model = new Set<Pid | string>();
-    for (const [add, key] of steps) {
-      links = add ? withLink(links, key) : withoutLink(links, key);
+t.test('is a set of keys in every one of its shapes, also for peers that stand in several', async (t) => {
+  const peers = Array.from({ length: 30 }, createPeer);
+  const keys: LinkKey[] = [...peers, '<n.1.1.1>', '<n.2.1.1>'];
+  const step = fc.tuple(fc.nat(1), fc.boolean(), fc.nat(keys.length - 1));
+  const behavesAsSet = fc.property(fc.array(step, { maxLength: 150 }), (steps) => {
+    const owners: Linked[] = [{ links: null }, { links: null }];
+    const models = owners.map(() => new Set<LinkKey>());
+    for (const [which, add, at] of steps) {
+      const [owner, model, key] = [owners[which]!, models[which]!, keys[at]!];
+      if (add && !hasLink(owner, key)) addLink(owner, key);
+      if (!add && removeLink(owner, key) !== model.has(key)) return false;
       if (add) model.add(key);
       else model.delete(key);
-      if (linkCount(links) !== model.size) return false;
-      if (!KEYS.every((each) => hasLink(links, each) === model.has(each))) return false;
-      if (![...linkKeys(links)].every((each) => model.has(each))) return false;
+      if (linkCount(owner) !== model.size) return false;
+      if (!keys.every((each) => hasLink(owner, each) === model.has(each))) return false;
+      const listed = linkKeys(owner.links);
+      if (listed.length !== model.size || !listed.every((each) => model.has(each))) return false;
     }
     return true;
   });
@@ -25,7 +31,32 @@ t.test('is a set of keys in every one of its three shapes', async (t) => {
   t.pass();
 });
 
-t.test('one link needs no Set', async (t) => {
-  t.equal(withLink(null, KEYS[0]!), KEYS[0]);
-  t.equal(withLink(KEYS[0]!, KEYS[0]!), KEYS[0]);
+t.test('one link needs no set', async (t) => {
+  const [owner, peer] = [createPeer(), createPeer()];
+  addLink(owner, peer);
+  t.equal(owner.links, peer);
+  t.equal(removeLink(owner, peer), true);
+  t.equal(removeLink(owner, peer), false);
+  t.equal(owner.links, null);
+});
+
+t.test('whether two are linked is asked of the one with fewer links', async (t) => {
+  const [hub, leaf, stranger] = [createPeer(), createPeer(), createPeer()];
+  for (const peer of [createPeer(), createPeer(), leaf]) {
+    addLink(hub, peer);
+    addLink(peer, hub);
+  }
+  t.equal(areLinked(hub, leaf), true);
+  t.equal(areLinked(leaf, hub), true);
+  t.equal(areLinked(hub, stranger), false);
+});
+
+t.test('two hubs with the same many peers part with each of them in constant time', async (t) => {
+  const COUNT = 20_000;
+  const hubs: Linked[] = [{ links: null }, { links: null }];
+  const peers = Array.from({ length: COUNT }, createPeer);
+  for (const peer of peers) for (const hub of hubs) addLink(hub, peer);
+  // By searching, this would be 400 million comparisons.
+  t.ok(peers.every((peer) => hubs.every((hub) => removeLink(hub, peer))));
+  t.strictSame(hubs.map(linkCount), [0, 0]);
 });

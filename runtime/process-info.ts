@@ -33,7 +33,7 @@ export function describeProcess(process: Process): ProcessInfo {
     version: process.version,
     status: statusOf(process),
     mailboxCount: mailboxCount(process),
-    linkCount: linkCount(process.links),
+    linkCount: linkCount(process),
     monitorCount: lengthOf(process.watching, (made) => made.nextWatched),
     monitoredByCount: lengthOf(process.watchers, (made) => made.nextWatcher),
     timerCount: lengthOf(process.timers, (timer) => timer.nextOwned),

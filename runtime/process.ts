@@ -7,6 +7,7 @@
  */
 
 import type { Attention } from './attention.ts';
+import type { Backlog } from './backlog.ts';
 import type { BehaviorSlot, OverflowPolicy } from './behavior.ts';
 import type { ExitReason } from './exit-reason.ts';
 import type { Kernel } from './kernel.ts';
@@ -14,7 +15,6 @@ import type { Links } from './links.ts';
 import type { Mailbox } from './mailbox.ts';
 import type { Monitor } from './monitors.ts';
 import { Pid } from './pid.ts';
-import type { Ring } from './ring.ts';
 import type { ExitSignal } from './signals.ts';
 import type { Timer } from './timers.ts';
 
@@ -66,7 +66,7 @@ export class Process extends Pid implements Mailbox {
   flags: number = FLAG.starting;
   entry: number = 0;
   payload: unknown = undefined;
-  backlog: Ring<unknown> | null = null;
+  backlog: Backlog | null = null;
   declare readonly mailboxMax: number;
   declare readonly behavior: BehaviorSlot;
   /** Version of the code that made `state`. */
@@ -79,6 +79,8 @@ export class Process extends Pid implements Mailbox {
   /** Exit signals that arrived and have not acted. */
   signals: ExitSignal[] | null = null;
   links: Links = null;
+  /** Where it stands among the links of another; see `links.ts`. */
+  linkAt: number = 0;
   /** First of the monitors that this actor made. */
   watching: Monitor | null = null;
   /** First of the monitors on this actor. */

@@ -5,7 +5,7 @@
 import type { Kernel } from './kernel.ts';
 import { KIND, type Target } from './envelope.ts';
 import type { ExitReason, ExitRequest } from './exit-reason.ts';
-import { hasLink, type LinkKey, withLink, withoutLink } from './links.ts';
+import { addLink, areLinked, hasLink, type LinkKey, removeLink } from './links.ts';
 import { attachMonitor, detachMonitor, downOf, Monitor, type Waiter } from './monitors.ts';
 import { formatPid, type Pid, samePid } from './pid.ts';
 import { FLAG, Process } from './process.ts';
@@ -22,8 +22,9 @@ export function linkKeyOf(kernel: Kernel, pid: Pid): LinkKey {
 
 /** Links two actors of this worker. */
 export function linkBoth(a: Process, b: Process): void {
-  a.links = withLink(a.links, b);
-  b.links = withLink(b.links, a);
+  if (areLinked(a, b)) return;
+  addLink(a, b);
+  addLink(b, a);
 }
 
 export function link(kernel: Kernel, process: Process, pid: Pid): void {
@@ -34,21 +35,21 @@ export function link(kernel: Kernel, process: Process, pid: Pid): void {
     return signalExit(kernel, process, { from: pid, reason: location, byLink: false });
   }
   const key = formatPid(pid);
-  if (hasLink(process.links, key)) return;
-  process.links = withLink(process.links, key);
+  if (hasLink(process, key)) return;
+  addLink(process, key);
   kernel.transport!.signal(location, [PACKET.link, pid, process]);
 }
 
 export function unlink(kernel: Kernel, process: Process, pid: Pid): void {
   forgetLink(kernel, process, pid);
   const location = locate(kernel, pid);
-  if (typeof location === 'object') location.links = withoutLink(location.links, process);
+  if (typeof location === 'object') removeLink(location, process);
   else if (typeof location === 'number') kernel.transport!.signal(location, [PACKET.unlink, pid, process]);
 }
 
 /** Removes one side of a link, with the exit signal that may already have come along it. */
 export function forgetLink(kernel: Kernel, process: Process, pid: Pid): void {
-  process.links = withoutLink(process.links, linkKeyOf(kernel, pid));
+  removeLink(process, linkKeyOf(kernel, pid));
   if (process.signals === null) return;
   process.signals = process.signals.filter((signal) => !(signal.byLink && samePid(signal.from, pid)));
 }

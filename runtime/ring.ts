@@ -31,11 +31,6 @@ export class Ring<T> {
     return this.#count;
   }
 
-  /** Values it holds before it grows again. */
-  get capacity(): number {
-    return this.#mask + 1;
-  }
-
   push(value: T): void {
     if (this.#count > this.#mask) this.#grow();
     this.#values[(this.#head + this.#count) & this.#mask] = value;
@@ -52,16 +47,6 @@ export class Ring<T> {
     // Empty, it starts anew at the front, which is still in the processor's cache.
     this.#head = this.#count === 0 ? 0 : (head + 1) & this.#mask;
     return value;
-  }
-
-  /** The value that `shift` would return after `index` others; `undefined` if there is none. */
-  at(index: number): T | undefined {
-    return index < this.#count ? this.#values[(this.#head + index) & this.#mask] : undefined;
-  }
-
-  /** Puts another value in the place of the one at `index`, which must be there. */
-  replace(index: number, value: T): void {
-    this.#values[(this.#head + index) & this.#mask] = value;
   }
 
   /** Forgets everything, including the memory of a burst. */

@@ -20,7 +20,17 @@ const NOT_READY = FLAG.queued | FLAG.suspended | FLAG.paused;
 
 /** Where `to` lives. */
 export function locate(kernel: Kernel, to: Target): Location {
-  if (to instanceof Process && to.kernel === kernel) return (to.flags & FLAG.dead) === 0 ? to : 'noproc';
+  if (isNear(kernel, to)) return (to.flags & FLAG.dead) === 0 ? to : 'noproc';
+  return locateOther(kernel, to);
+}
+
+/** Whether `to` is the record of an actor of this worker, living or not. One load, where `instanceof` walks a chain. */
+function isNear(kernel: Kernel, to: Target): to is Process {
+  return typeof to === 'object' && to !== null && (to as Partial<Process>).kernel === kernel;
+}
+
+// Apart, so that what nearly every send needs is small enough to be inlined into it.
+function locateOther(kernel: Kernel, to: Target): Location {
   if (typeof to === 'string') return kernel.registry.whereis(to) ?? 'noproc';
   if (to instanceof Pid) {
     const process = kernel.processes.get(to);
@@ -40,7 +50,17 @@ export function route(
   kind: typeof KIND.info | typeof KIND.cast,
   message: unknown,
 ): SendResult {
-  const location = locate(kernel, to);
+  if (isNear(kernel, to)) return (to.flags & FLAG.dead) === 0 ? deliver(kernel, to, kind, message) : 'noproc';
+  return routeOther(kernel, to, kind, message);
+}
+
+function routeOther(
+  kernel: Kernel,
+  to: Target,
+  kind: typeof KIND.info | typeof KIND.cast,
+  message: unknown,
+): SendResult {
+  const location = locateOther(kernel, to);
   if (typeof location === 'object') return deliver(kernel, location, kind, message);
   if (typeof location === 'string') return location;
   return kernel.transport!.message(location, kind, remoteName(to), message);

@@ -12,6 +12,7 @@ import { finishOwn, isPromise } from './exit.ts';
 import { type ExitReason, fromThrown } from './exit-reason.ts';
 import type { Kernel } from './kernel.ts';
 import { LIMITS } from './limits.ts';
+import { hasMessages } from './mailbox.ts';
 import { checkPolicy } from './overflow.ts';
 import type { Pid } from './pid.ts';
 import { annexOf, FLAG, type Process } from './process.ts';
@@ -73,7 +74,7 @@ function finishInit(kernel: Kernel, process: Process, state: unknown): undefined
   if (process.stopReason !== null) return failInit(kernel, process, process.stopReason);
   process.state = state;
   process.flags &= ~(FLAG.starting | FLAG.suspended);
-  if (process.entry !== 0 || process.signals !== null || process.has(FLAG.attention)) {
+  if (hasMessages(process) || process.signals !== null || process.has(FLAG.attention)) {
     kernel.scheduler.schedule(process);
   }
 }

@@ -15,8 +15,8 @@ import { finishExit, finishOwn, isPromise, terminate } from './exit.ts';
 import { type ExitReason, fromThrown } from './exit-reason.ts';
 import type { Kernel } from './kernel.ts';
 import { LIMITS } from './limits.ts';
-import { hasLink, withoutLink } from './links.ts';
-import { kindOf, shift } from './mailbox.ts';
+import { removeLink } from './links.ts';
+import { hasMessages, kindOf, oldestEntry, shift } from './mailbox.ts';
 import type { Monitor } from './monitors.ts';
 import { type Pid, samePid } from './pid.ts';
 import { carryCounts, COUNT_CARRY, FLAG, type Process } from './process.ts';
@@ -66,7 +66,7 @@ function attend(kernel: Kernel, process: Process): void {
 /** The messages of a turn that attends. */
 function runAttended(kernel: Kernel, process: Process): void {
   if (process.behavior.version !== process.version && !changeCode(kernel, process)) return;
-  if (process.entry !== 0) {
+  if (hasMessages(process)) {
     cancelReceiveTimeout(kernel, process);
     process.flags &= ~FLAG.hibernate;
   }
@@ -112,8 +112,8 @@ function handleOne(kernel: Kernel, process: Process, kind: Kind, payload: unknow
 
 /** As `runMessages`, and tells the tracer of each message. */
 function runTraced(kernel: Kernel, process: Process): void {
-  for (let budget = LIMITS.turnMessagesMax; budget > 0 && process.entry !== 0; budget -= 1) {
-    const kind = kindOf(process.entry);
+  for (let budget = LIMITS.turnMessagesMax; budget > 0 && hasMessages(process); budget -= 1) {
+    const kind = kindOf(oldestEntry(process));
     const payload = shift(process);
     process.handledCount += 1;
     const startMs = kernel.clock.monotonicMs();
@@ -122,7 +122,7 @@ function runTraced(kernel: Kernel, process: Process): void {
     if (!goesOn) return;
     if (process.has(FLAG.interrupted)) break;
   }
-  if (process.entry !== 0 || process.signals !== null) kernel.scheduler.schedule(process);
+  if (hasMessages(process) || process.signals !== null) kernel.scheduler.schedule(process);
 }
 
 /** Runs `handleTurnEnd`, or puts it off until the open handler of a suspended actor is done. Never throws. */
@@ -145,8 +145,10 @@ export function runTurnEnd(kernel: Kernel, process: Process): void {
 function runMessages(kernel: Kernel, process: Process): void {
   const { behavior } = process;
   try {
-    for (let budget = LIMITS.turnMessagesMax; budget > 0 && process.entry !== 0; budget -= 1) {
-      const kind = kindOf(process.entry);
+    for (let budget = LIMITS.turnMessagesMax; budget > 0; budget -= 1) {
+      const entry = oldestEntry(process);
+      if (entry === 0) break;
+      const kind = kindOf(entry);
       const payload = shift(process);
       process.handledCount += 1;
       const pending = handle(kernel, process, behavior, kind, payload);
@@ -159,7 +161,7 @@ function runMessages(kernel: Kernel, process: Process): void {
     return terminate(kernel, process, fromThrown(thrown));
   }
   if (process.handledCount >= COUNT_CARRY || process.busyUs >= COUNT_CARRY) carryCounts(process);
-  if (process.entry !== 0 || process.signals !== null) kernel.scheduler.schedule(process);
+  if (hasMessages(process) || process.signals !== null) kernel.scheduler.schedule(process);
 }
 
 /** Handles one message. Returns the promise if the handler was asynchronous. */
@@ -170,31 +172,37 @@ function handle(
   kind: Kind,
   payload: unknown,
 ): PromiseLike<unknown> | undefined {
-  let result: unknown;
-  if (kind === KIND.info) {
-    if (slot.handleInfo === undefined) return dropInfo(kernel, process);
-    result = slot.handleInfo.call(slot.current, payload, process.state, process as Actor);
-  } else if (kind === KIND.cast) {
-    if (slot.handleCast === undefined) throw noHandler(slot, 'handleCast');
-    result = slot.handleCast.call(slot.current, payload, process.state, process as Actor);
-  } else if (kind === KIND.call) {
-    if (slot.handleCall === undefined) throw noHandler(slot, 'handleCall');
-    const { from, request } = payload as CallEnvelope;
-    result = slot.handleCall.call(slot.current, request, from, process.state, process as Actor);
-    if (!isPromise(result)) return finishCall(kernel, payload as CallEnvelope, result);
-  } else if (kind === KIND.continue) {
-    const { current } = slot;
-    if (current.handleContinue === undefined) throw noHandler(slot, 'handleContinue');
-    result = current.handleContinue(payload, process.state, process as Actor);
-  } else {
-    if (kind === KIND.down && !((payload as Down).ref as Monitor).wanted) return undefined;
-    if (slot.handleInfo === undefined) return dropInfo(kernel, process);
-    result = slot.handleInfo.call(slot.current, payload, process.state, process as Actor);
-  }
+  if (kind === KIND.call) return handleCall(kernel, process, slot, payload as CallEnvelope);
+  if (kind === KIND.continue) return handleContinue(process, slot, payload);
+  const handler = kind === KIND.cast ? slot.handleCast : slot.handleInfo;
+  if (handler === undefined) return withoutHandler(kernel, process, kind);
+  if (kind === KIND.down && !((payload as Down).ref as Monitor).wanted) return undefined;
+  const result: unknown = handler.call(slot.current, payload, process.state, process as Actor);
   return result !== undefined && isPromise(result) ? result : undefined;
 }
 
-function finishCall(kernel: Kernel, envelope: CallEnvelope, result: unknown): undefined {
+function handleCall(
+  kernel: Kernel,
+  process: Process,
+  slot: BehaviorSlot,
+  envelope: CallEnvelope,
+): PromiseLike<unknown> | undefined {
+  if (slot.handleCall === undefined) throw noHandler(slot, 'handleCall');
+  const { from, request } = envelope;
+  const result: unknown = slot.handleCall.call(slot.current, request, from, process.state, process as Actor);
+  if (isPromise(result)) return result;
+  finishCall(kernel, envelope, result);
+  return undefined;
+}
+
+function handleContinue(process: Process, slot: BehaviorSlot, term: unknown): PromiseLike<unknown> | undefined {
+  const { current } = slot;
+  if (current.handleContinue === undefined) throw noHandler(slot, 'handleContinue');
+  const result: unknown = current.handleContinue(term, process.state, process as Actor);
+  return isPromise(result) ? result : undefined;
+}
+
+function finishCall(kernel: Kernel, envelope: CallEnvelope, result: unknown): void {
   if (result !== NO_REPLY) reply(kernel, envelope.from, result);
 }
 
@@ -221,7 +229,7 @@ function resume(kernel: Kernel, process: Process, envelope: CallEnvelope | null,
     process.flags &= ~FLAG.turnEndLate;
     kernel.scheduler.requestTurnEnd(process);
   }
-  if (process.entry !== 0 || process.signals !== null || process.has(FLAG.attention)) {
+  if (hasMessages(process) || process.signals !== null || process.has(FLAG.attention)) {
     kernel.scheduler.schedule(process);
   }
 }
@@ -257,11 +265,7 @@ function receive(kernel: Kernel, process: Process, signal: ExitSignal): void {
 
 /** Removes the link to `from`, whose end it has just told. Returns whether there was one. */
 function takeLink(kernel: Kernel, process: Process, from: Pid): boolean {
-  // A near sender gives its own pid object, which is its key although it is no longer found in the table.
-  const key = hasLink(process.links, from) ? from : linkKeyOf(kernel, from);
-  const linked = hasLink(process.links, key);
-  process.links = withoutLink(process.links, key);
-  return linked;
+  return removeLink(process, linkKeyOf(kernel, from));
 }
 
 function deliverExit(kernel: Kernel, process: Process, signal: ExitSignal, reason: ExitReason): void {
@@ -292,7 +296,8 @@ function changeCode(kernel: Kernel, process: Process): boolean {
   }
 }
 
-function dropInfo(kernel: Kernel, process: Process): undefined {
+function withoutHandler(kernel: Kernel, process: Process, kind: Kind): undefined {
+  if (kind === KIND.cast) throw noHandler(process.behavior, 'handleCast');
   kernel.log.warn('info_unhandled', { pid: process.toString(), behavior: process.behavior.name });
 }
 
