@@ -61,12 +61,14 @@ const FIRST_ID = 1;
 /**
  * Makes the keys of a new device: some 100 scalar multiplications, a tenth of a second without native crypto. The one-time
  * KEM pre-keys follow after the first login, as they would not fit into the same request.
+ *
+ * @param restored - The account of a backup, whose identity and login key the device goes on with.
  */
-export function makeKeys(random: Random, madeAtMs: number): FreshKeys {
+export function makeKeys(random: Random, madeAtMs: number, restored?: Account): FreshKeys {
   const draw = (length: number): Uint8Array => random.bytes(length);
-  const identityKeyPair = generateIdentityKeyPair(draw);
+  const identityKeyPair = restored?.local.identityKeyPair ?? generateIdentityKeyPair(draw);
   return {
-    loginKey: LoginKey.generate(random),
+    loginKey: restored?.loginKey ?? LoginKey.generate(random),
     local: { identityKeyPair, registrationId: generateRegistrationId(draw) },
     signed: generateSignedPreKey(identityKeyPair, FIRST_ID, draw),
     lastResort: generateLastResortPreKey(identityKeyPair, FIRST_ID, draw),
@@ -113,6 +115,12 @@ export function putAccount(
 /** The account of this store, if there is one. */
 export async function loadAccount(source: RecordSource): Promise<Account | undefined> {
   const bytes = await source.get(KEYS.account);
+  return bytes === undefined ? undefined : decodeAccount(bytes);
+}
+
+/** The account of a backup that was restored into this store and not yet registered, if there is one. */
+export async function loadRestored(source: RecordSource): Promise<Account | undefined> {
+  const bytes = await source.get(KEYS.restored);
   return bytes === undefined ? undefined : decodeAccount(bytes);
 }
 

@@ -10,7 +10,11 @@
  */
 
 import { isPhone } from '../protocol/wire/index.ts';
-import { confirmRequest, loadAccount, makeKeys, putAccount } from './account.ts';
+import type { ByteStream } from '../protocol/signal/index.ts';
+import { confirmRequest, loadAccount, loadRestored, makeKeys, putAccount } from './account.ts';
+import type { Account } from './account.ts';
+import { makeBackup } from './backup.ts';
+import type { BackupOptions } from './backup.ts';
 import type { Composer } from './composer.ts';
 import { Connection } from './connection-driver.ts';
 import type { ConnectionState } from './connection.ts';
@@ -24,6 +28,7 @@ import type { ClientEvent, EventListener } from './events.ts';
 import { History } from './history.ts';
 import type { HistoryRange } from './history.ts';
 import { Journal } from './journal.ts';
+import { KEYS } from './layout.ts';
 import type { PeerRecord } from './layout.ts';
 import { LIMITS } from './limits.ts';
 import type { HistoryItem, MessageBody, OutgoingMessage, ReceivedMessage, SentMessage } from './messages.ts';
@@ -63,7 +68,7 @@ interface Waiter {
 /**
  * Opens the store and makes a client on it, offline. Nothing is sent before `connect`, `requestCode` or `confirmCode`.
  *
- * @throws {ClientError} CLI_STORE_LOCKED; CLI_STORE_CORRUPT.
+ * @throws {ClientError} CLI_STORE_LOCKED; CLI_STORE_CORRUPT; CLI_RESTORE_UNFINISHED.
  */
 export async function createClient(options: ClientOptions): Promise<Client> {
   const store = typeof options.store === 'function' ? await options.store() : options.store;
@@ -137,7 +142,7 @@ export class Client {
    * `retryAfterMs`, and the server's other codes.
    */
   async requestCode(phone: string): Promise<number> {
-    this.#assertRegistrable(phone);
+    await this.#requireRegistrable(phone);
     const answer = await askBeforeLogin(this.#options, codeRequest(phone));
     if (answer.kind !== 'register') throw new ClientError('CLI_PROTOCOL');
     return answer.expires;
@@ -145,15 +150,16 @@ export class Client {
 
   /**
    * Registers this device under `phone`, replacing the number's device if there is one: makes all its keys, publishes the
-   * public halves, and stores the account. In a store that had this number before, messages and outbox are kept.
+   * public halves, and stores the account. In a store that had this number before, messages and outbox are kept; in one that a
+   * backup of this number was restored into, the identity of the backup is.
    *
    * @param code - The 6 digits, as text.
    * @throws {ClientError} As `requestCode`; APP_BAD_CODE, APP_CODE_EXPIRED.
    */
   async confirmCode(phone: string, code: string): Promise<AccountInfo> {
-    this.#assertRegistrable(phone);
+    const restored = await this.#requireRegistrable(phone);
     if (!/^[0-9]{6}$/.test(code)) throw new ClientError('APP_BAD_CODE');
-    const keys = makeKeys(this.#options.random, this.#options.clock.nowMs());
+    const keys = makeKeys(this.#options.random, this.#options.clock.nowMs(), restored);
     const answer = await askBeforeLogin(this.#options, confirmRequest(phone, code, keys));
     if (answer.kind !== 'account') throw new ClientError('CLI_PROTOCOL');
     if (this.#engine !== undefined) this.#connection.stop();
@@ -161,6 +167,7 @@ export class Client {
     const transaction = this.#journal.begin();
     if (this.#engine !== undefined) await retireDevice(this.#journal, transaction);
     putAccount(transaction, phone, answer.user, answer.device, keys);
+    transaction.delete(KEYS.restored);
     await this.#journal.commit(transaction);
     await this.#loadEngine();
     return this.account!;
@@ -317,6 +324,19 @@ export class Client {
     return this.#requireEngine().directory.peer(user);
   }
 
+  /**
+   * Makes a backup of identity, contacts and history; `restoreBackup` reads it. The client may go on meanwhile: each record is
+   * as it is when its turn comes.
+   *
+   * @returns The file in pieces. Keep the secret apart from it: without the secret nobody can open it.
+   * @throws {ClientError} CLI_NOT_REGISTERED; CLI_BACKUP_SECRET_WEAK; CLI_BACKUP_TOO_LARGE; CLI_STORE_FAILED.
+   */
+  async *backup(options: BackupOptions): ByteStream<void> {
+    const { phone } = this.#requireEngine().account;
+    const { clock, random } = this.#options;
+    yield* makeBackup(this.#journal, phone, clock, random, options);
+  }
+
   /** Disconnects, flushes and releases the store. Waiting calls reject with CLI_CLOSED; the outbox is kept. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -343,6 +363,7 @@ export class Client {
   }
 
   async #loadEngine(): Promise<void> {
+    if ((await this.#journal.get(KEYS.restoring)) !== undefined) throw new ClientError('CLI_RESTORE_UNFINISHED');
     const account = await loadAccount(this.#journal);
     if (account === undefined) return;
     const { clock, random, trustIdentity: policy = acceptIdentity } = this.#options;
@@ -393,10 +414,14 @@ export class Client {
     if (this.#closing !== undefined) throw new ClientError('CLI_CLOSED');
   }
 
-  #assertRegistrable(phone: string): void {
+  /** @returns The account of a backup that is waiting to be registered. */
+  async #requireRegistrable(phone: string): Promise<Account | undefined> {
     this.#assertOpen();
     if (!isPhone(phone)) throw new ClientError('CLI_PHONE_INVALID');
-    if (this.#engine !== undefined && this.#engine.account.phone !== phone) throw new ClientError('CLI_ACCOUNT_EXISTS');
+    const restored = await loadRestored(this.#journal);
+    const held = this.#engine?.account ?? restored;
+    if (held !== undefined && held.phone !== phone) throw new ClientError('CLI_ACCOUNT_EXISTS');
+    return restored;
   }
 
   #requireEngine(): Engine {

@@ -140,6 +140,56 @@ export const CLIENT_CODES = {
     cause: 'A server that renumbered messages, or a faulty sender.',
     advice: 'Treat the message as undecryptable; ask the sender to repeat it.',
   },
+  CLI_BACKUP_SECRET_WEAK: {
+    meaning: 'This is no key for a backup.',
+    cause: 'Not exactly 64 digits, or a passphrase of fewer than 12 characters.',
+    advice: 'Have 64 digits drawn, or choose a longer passphrase.',
+  },
+  CLI_BACKUP_NOT_ONE: {
+    meaning: 'The file is not a backup.',
+    cause: 'Another file was chosen, or its beginning is damaged.',
+    advice: 'Choose the file that the backup was written to.',
+  },
+  CLI_BACKUP_TOO_NEW: {
+    meaning: 'The backup has a form that this version does not read.',
+    cause: 'It was made by a later version.',
+    advice: 'Update, and restore then.',
+  },
+  CLI_BACKUP_WRONG_KEY: {
+    meaning: 'The backup was made with another key or passphrase.',
+    cause: 'A mistyped digit or word, or the key of another backup.',
+    advice: 'Try again. Without the key nobody can open it, we neither.',
+  },
+  CLI_BACKUP_DAMAGED: {
+    meaning: 'The backup is damaged; nothing was restored.',
+    cause: 'Bytes of the file were changed.',
+    advice: 'Restore another copy of the file.',
+  },
+  CLI_BACKUP_TRUNCATED: {
+    meaning: 'The end of the backup is missing; nothing was restored.',
+    cause: 'A copy that was broken off, or a full disk when it was made.',
+    advice: 'Restore another copy of the file.',
+  },
+  CLI_BACKUP_TOO_LARGE: {
+    meaning: 'The history is larger than a backup may be.',
+    cause: 'More than 2 GiB of messages.',
+    advice: 'Delete conversations that are not needed, or set a timer.',
+  },
+  CLI_STORE_NOT_EMPTY: {
+    meaning: 'The store is in use; a backup is restored into an empty one.',
+    cause: 'Restoring over an account or its history.',
+    advice: 'Choose another directory.',
+  },
+  CLI_RESTORE_UNFINISHED: {
+    meaning: 'A backup was being restored into this store, and it did not come to its end.',
+    cause: 'A crash while restoring.',
+    advice: 'Restore again; what is there is replaced.',
+  },
+  CLI_NOT_SENT: {
+    meaning: 'The message was waiting to be sent when the backup was made.',
+    cause: 'A backup made without a connection; nobody knows whether it was sent later.',
+    advice: 'Ask the recipient, or send it again.',
+  },
   CLI_INTERNAL: {
     meaning: 'The client found itself in a state that should not exist.',
     cause: 'A bug of this software.',

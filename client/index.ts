@@ -20,6 +20,9 @@
  * `conversation.ts` · `inbox.ts`, `reader.ts` · `content.ts`, `effects.ts`, `composer.ts` · `sessions.ts` · `connection.ts` · `store.ts`, `journal.ts`, `layout.ts`.
  */
 
+export { restoreBackup } from './backup.ts';
+export type { BackupOptions, RestoreOptions } from './backup.ts';
+export type { BackupManifest } from './backup-format.ts';
 export { Client, createClient } from './client.ts';
 export type { AccountInfo, ClientOptions } from './client.ts';
 export type { TransportClose } from './close-reason.ts';
@@ -46,3 +49,5 @@ export type {
 export type { IdentityChange, IdentityPolicy } from './sessions.ts';
 export type { Durability, Store, StoreChange, StoreEntry, StoreRange, StoreSource } from './store.ts';
 export type { Transport, TransportListener, TransportSocket } from './transport.ts';
+export { generateBackupDigits, parseBackupDigits } from '../protocol/signal/index.ts';
+export type { BackupSecret } from '../protocol/signal/index.ts';

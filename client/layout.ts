@@ -20,6 +20,10 @@
  *   profile/<user>                 profile key, 32 bytes                         when received
  *   group-key/<group>/<user>/<d>   sender-key distribution message               when received; `<group>` in hexadecimal
  *
+ *   restored                       identity of a backup, until its number is      when a backup is restored
+ *                                  registered anew; the bytes of `account`
+ *   restoring                      nothing: a restoration under way              while a backup is restored
+ *
  * `head` and `marks` are two records because two writers move them at their own pace: a send under the peer's lock, an
  * acknowledgement at any time. One record would let either write the other's number back.
  *
@@ -36,6 +40,8 @@ import { RecordReader, RecordWriter } from './record.ts';
 /** The keys. */
 export const KEYS = {
   account: 'account',
+  restored: 'restored',
+  restoring: 'restoring',
   ordinal: 'ordinal',
   intake: 'intake',
   phone: (phone: string): string => `phone/${phone}`,

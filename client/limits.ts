@@ -27,6 +27,16 @@ export const LIMITS = {
   /** Bytes of encoded content accepted from a peer; a frame cannot carry more. */
   contentBytesMax: 16_384,
 
+  /** Characters of a passphrase for a backup. Less is guessed too soon, whatever scrypt costs. */
+  passphraseLengthMin: 12,
+  /** Bytes of one key and of one value in a backup: four times the largest record that is backed up. */
+  backupKeyBytesMax: 256,
+  backupValueBytesMax: 65_536,
+  /** Bytes of a whole backup; a million texts have some 200 MB. */
+  backupBytesMax: 2_147_483_648,
+  /** Records written to the store at a time while restoring. */
+  restoreGroupCountMax: 512,
+
   /** Messages sent in one conversation and not yet acknowledged. 16 hides a round trip of 50 ms at 300 messages/s, and
    *  keeps the echo of one refusal (each later message comes back out of order) below the server's patience. */
   flightCountMax: 16,
@@ -109,6 +119,7 @@ const largestBucketBytes: number = LIMITS.contentBucketsBytes.at(-1)!;
 assertRelation(largestBucketBytes * 3 < LIMITS.transportMessageBytesMax, 'three devices in one message');
 assertRelation(LIMITS.textBytesMax + LIMITS.quoteBytesMax + 200 < largestBucketBytes, 'the longest reply in a bucket');
 assertRelation(largestBucketBytes <= LIMITS.contentBytesMax, 'what we write to be read by us');
+assertRelation(LIMITS.contentBytesMax * 4 <= LIMITS.backupValueBytesMax, 'every history record in a backup');
 assertRelation(LIMITS.editWindowMs <= LIMITS.deleteWindowMs, 'what can be edited to be deletable');
 assertRelation(
   2 * (largestBucketBytes + LIMITS.offerBytesMax) < LIMITS.transportMessageBytesMax,

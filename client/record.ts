@@ -43,6 +43,11 @@ export class RecordWriter {
     return this.bytes(encoder.encode(value));
   }
 
+  /** How many bytes there are so far. */
+  get length(): number {
+    return this.#length;
+  }
+
   /** The bytes so far, owned by the caller. */
   finish(): Uint8Array {
     return this.#buffer.slice(0, this.#length);

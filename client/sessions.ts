@@ -217,12 +217,14 @@ export class Sessions {
     if (isKnown) return undefined;
     const keys = known.map((entry) => entry.key);
     const isFirst = known.length === 0;
-    const accepted = isFirst || (await this.#consent({ user, device, known: keys, current: current.slice() }));
+    // The same key on another device: its owner restored a backup. Nobody else could.
+    const isExpected = isFirst || keys.some((key) => sameBytes(key, current));
+    const accepted = isExpected || (await this.#consent({ user, device, known: keys, current: current.slice() }));
     if (accepted) {
       const others = known.filter((entry) => entry.device !== device);
       transaction.put(SIGNAL_KEYS.identities(user), encodeIdentities([...others, { device, key: current }]));
     }
-    return isFirst ? undefined : { user, device, accepted };
+    return isExpected ? undefined : { user, device, accepted };
   }
 
   /** Asks the policy; one that fails has not consented. */

@@ -91,6 +91,7 @@ const DOCUMENTS = [
   'protocol/wire/FORMAT.md',
   'protocol/signal/MEDIA.md',
   'client/CONTENT.md',
+  'client/BACKUP.md',
 ];
 
 t.test('every file that a document links to or names exists', async (t) => {

@@ -13,6 +13,7 @@ import { systemClock, systemRandom } from './system.ts';
 import { wsTransport } from './ws-transport.ts';
 
 export * from '../index.ts';
+export { restoreBackupFile, writeBackupFile } from './backup-file.ts';
 export { diskStore } from './disk-store.ts';
 export { systemClock, systemRandom } from './system.ts';
 export { wsTransport } from './ws-transport.ts';

@@ -41,6 +41,14 @@ export {
   type DeviceList,
   type ListedDevice,
 } from './device-list.ts';
+export {
+  DEFAULT_SCRYPT_COST,
+  deriveBackupKey,
+  generateBackupDigits,
+  isScryptCostAllowed,
+  parseBackupDigits,
+  type BackupSecret,
+} from './backup-key.ts';
 export { isSignalError, SIGNAL_ERRORS, type ErrorEntry, type SignalError, type SignalErrorCode } from './errors.ts';
 export {
   decodeLedger,

@@ -105,6 +105,16 @@ export const LIMITS = {
   /** Ciphertext that a resumed upload holds back until the part sent before has been checked: 64 chunks. */
   mediaResumeGapBytesMax: 4_195_328,
 
+  /** A backup's key in digits: 212 bits, sixteen groups of four. */
+  backupDigitCount: 64,
+  backupSaltBytes: 16,
+
+  /** What a backup's header may ask of scrypt: from 16 MiB up to 256 MiB and four passes, two seconds natively. */
+  scryptCostLog2Min: 14,
+  scryptCostLog2Max: 18,
+  scryptBlockSizeMax: 8,
+  scryptParallelismMax: 4,
+
   /** One stored skipped key: a 4-byte counter and a 32-byte seed. */
   skippedKeyBytes: 36,
 

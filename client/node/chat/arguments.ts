@@ -15,6 +15,8 @@ export interface ChatOptions {
   readonly to: string | undefined;
   readonly url: string;
   readonly directory: string;
+  /** A backup to begin with. */
+  readonly restore: string | undefined;
 }
 
 export type ParsedArguments =
@@ -24,7 +26,7 @@ export type ParsedArguments =
 
 const DEFAULT_URL = 'ws://127.0.0.1:7400';
 
-export const HELP: string = `Usage: blindbeam chat --as NUMBER [--to NUMBER] [--url ADDRESS] [--store DIR]
+export const HELP: string = `Usage: blindbeam chat --as NUMBER [--to NUMBER] [--url ADDRESS] [--store DIR] [--restore FILE]
 
 End-to-end-encrypted chat in the terminal. Registers the number on its first run.
 
@@ -32,10 +34,11 @@ End-to-end-encrypted chat in the terminal. Registers the number on its first run
   --to NUMBER     whom to write to; /to changes it later
   --url ADDRESS   the server (${DEFAULT_URL})
   --store DIR     where keys and messages are kept (~/.blindbeam/NUMBER)
+  --restore FILE  begins with a backup: an empty store gets its identity, contacts and messages
   --help          this text
 
 While it runs: /to NUMBER, /history, /who, /help, /quit; to the last message received /reply TEXT, /react EMOJI, /view;
-to your last one /edit TEXT, /delete; /timer 8h or off. A message shows \u2713 when the server has it,
+to your last one /edit TEXT, /delete; /timer 8h or off; /backup FILE. A message shows \u2713 when the server has it,
 \u2713\u2713 when the other side has it, and a coloured \u2713\u2713 when it has been read.
 With input from a pipe each line is sent as a message, and the end of input ends the chat.
 `;
@@ -51,6 +54,7 @@ export function parseArguments(argv: readonly string[]): ParsedArguments {
         to: { type: 'string' },
         url: { type: 'string', default: DEFAULT_URL },
         store: { type: 'string' },
+        restore: { type: 'string' },
         help: { type: 'boolean', short: 'h', default: false },
       },
     }).values;
@@ -66,6 +70,7 @@ function check(values: {
   readonly to?: string | undefined;
   readonly url: string;
   readonly store?: string | undefined;
+  readonly restore?: string | undefined;
 }): ParsedArguments {
   const phone = values.as === undefined ? undefined : tidyPhone(values.as);
   const to = values.to === undefined ? undefined : tidyPhone(values.to);
@@ -74,7 +79,7 @@ function check(values: {
   if (to !== undefined && !isPhone(to)) return wrong(`--to ${NUMBER_FORM}`);
   if (!isServerAddress(values.url)) return wrong('--url expected an address such as ws://127.0.0.1:7400');
   const directory = values.store ?? join(homedir(), '.blindbeam', phone.slice(1));
-  return { type: 'run', options: { phone, to, url: values.url, directory } };
+  return { type: 'run', options: { phone, to, url: values.url, directory, restore: values.restore } };
 }
 
 /** What a phone number looks like, for people. */

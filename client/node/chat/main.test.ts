@@ -2,7 +2,7 @@
  * The chat as a person starts it: real sockets, real directories, a pipe for a keyboard or a pretended terminal.
  */
 
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
@@ -176,8 +176,47 @@ t.test('a device that was replaced says why, after the screen is given back, wit
   t.match(run.text.split('\u001b[?1049l')[1], /APP_REPLACED/);
 });
 
+t.test('a backup is written, refused with a wrong key, and begins a new store', async (t) => {
+  const path = join(root, 'alice.backup');
+  const writer = new Run(flags(ALICE, 'alice', '--to', BOB));
+  writer.input.write(`/backup ${path}\n`);
+  await writer.sees('Its key, which is nowhere else:');
+  writer.input.end();
+  t.equal(await writer.code, 0);
+  const digits = /(?:[0-9]{4} ?){16}/.exec(writer.text)![0].trim();
+  t.equal((await stat(path)).mode & 0o777, 0o600);
+  t.same(
+    (await readdir(root)).filter((name) => name.endsWith('.part')),
+    [],
+  );
+  const refused = new Run(flags(ALICE, 'alice-2', '--restore', path));
+  await refused.sees('The 64 digits of the backup');
+  refused.input.end(`${'1'.repeat(64)}\n`);
+  t.equal(await refused.code, 1);
+  t.match(refused.errorText, /CLI_BACKUP_WRONG_KEY/);
+  const restored = new Run(flags(ALICE, 'alice-2', '--restore', path, '--to', BOB));
+  await restored.sees('The 64 digits of the backup');
+  restored.type(`${digits}\n`);
+  await restored.sees('Code: ');
+  restored.input.end(`${CODE}\n`);
+  t.equal(await restored.code, 0);
+  t.match(restored.text, /Restored the backup of \+4915100000001/);
+  t.match(restored.text, /meet at noon|one more/, 'the history is there');
+  const used = new Run(flags(ALICE, 'alice-2', '--restore', path));
+  used.input.end(`${digits}\n`);
+  t.equal(await used.code, 1);
+  t.match(used.errorText, /CLI_STORE_NOT_EMPTY/);
+  const missing = new Run(flags(ALICE, 'alice-3', '--restore', join(root, 'nowhere')));
+  t.equal(await missing.code, 1);
+  t.match(missing.errorText, /ENOENT/);
+  const wrong = new Run(flags(ALICE, 'alice-2', '--to', BOB));
+  wrong.input.end(`/backup\n/backup ${join(root, 'no', 'such', 'folder')}\n`);
+  t.equal(await wrong.code, 0);
+  t.match(wrong.text, /could not be written/);
+});
+
 t.test('no secret is ever printed', async (t) => {
-  const run = new Run(flags(ALICE, 'alice', '--to', BOB));
+  const run = new Run(flags(ALICE, 'alice-2', '--to', BOB));
   run.input.end('/who\n/history\n/help\n');
   t.equal(await run.code, 0);
   t.notMatch(run.text + run.errorText, /[0-9a-f]{32}|[A-Za-z0-9+/]{40}|\b(?:\d{1,3}, ){8}/);

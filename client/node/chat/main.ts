@@ -6,9 +6,9 @@
  */
 
 import { createInterface } from 'node:readline';
-import { ClientError, codeOf, describeCode } from '../../index.ts';
+import { ClientError, codeOf, describeCode, parseBackupDigits } from '../../index.ts';
 import type { Client, Clock } from '../../index.ts';
-import { createClient } from '../index.ts';
+import { createClient, restoreBackupFile } from '../index.ts';
 import { systemClock } from '../system.ts';
 import { HELP, parseArguments } from './arguments.ts';
 import type { ChatOptions } from './arguments.ts';
@@ -52,26 +52,51 @@ export async function runChat(argv: readonly string[], io: ChatIo = processIo())
 
 async function withClient(options: ChatOptions, io: ChatIo, signal: AbortSignal): Promise<number> {
   let client: Client | undefined;
+  const reader = new LineReader(io.input, io.output);
+  signal.addEventListener('abort', () => reader.close());
   try {
+    if (options.restore !== undefined) await restore(options.directory, options.restore, io, reader);
     client = await createClient({ url: options.url, store: options.directory });
-    return await converse(client, options, io, signal);
+    return await converse(client, options, io, reader, signal);
   } catch (error) {
     if (!ClientError.is(error) && !isSystemError(error)) throw error;
     const reason = ClientError.is(error) ? describeCode(codeOf(error)) : (error as Error).message;
     io.error.write(`blindbeam chat: ${reason}\n`);
     return 1;
   } finally {
+    reader.close();
     await client?.close();
   }
 }
 
-async function converse(client: Client, options: ChatOptions, io: ChatIo, signal: AbortSignal): Promise<number> {
+/** Fills an empty store from a backup; the number is registered afterwards as on any first run. */
+async function restore(directory: string, path: string, { output }: ChatIo, reader: LineReader): Promise<void> {
+  const { phone, madeAt } = await restoreBackupFile(directory, path, async (kind) => {
+    const question = kind === 'digits' ? 'The 64 digits of the backup: ' : 'The passphrase of the backup: ';
+    const answer = (await reader.ask(question)) ?? '';
+    if (kind === 'passphrase') return { kind, passphrase: answer };
+    const digits = parseBackupDigits(answer);
+    if (digits === undefined) throw new ClientError('CLI_BACKUP_SECRET_WEAK');
+    return { kind, digits };
+  });
+  output.write(`Restored the backup of ${phone} of ${describeDay(madeAt)}. Register the number to go on with it.\n`);
+}
+
+function describeDay(atMs: number): string {
+  return new Date(atMs).toISOString().slice(0, 10);
+}
+
+async function converse(
+  client: Client,
+  options: ChatOptions,
+  io: ChatIo,
+  reader: LineReader,
+  signal: AbortSignal,
+): Promise<number> {
   const { input, output, env, clock } = io;
   const { phone, to, url } = options;
   if (client.account !== undefined && client.account.phone !== phone) throw new ClientError('CLI_ACCOUNT_EXISTS');
   const print = (line: string): void => void output.write(`${line}\n`);
-  const reader = new LineReader(input, output);
-  signal.addEventListener('abort', () => reader.close());
   if (client.account === undefined) {
     const ask = (question: string): Promise<string | undefined> => reader.ask(question);
     if (!(await enrol({ client, phone, url, print, ask, clock, signal }))) return signal.aborted ? 0 : 1;

@@ -4,8 +4,10 @@
  * Each change of the model is announced once; `interactive.ts` draws it, `piped.ts` prints what is new in it.
  */
 
-import { CLIENT_LIMITS, ClientError, codeOf, describeCode } from '../../index.ts';
+import { CLIENT_LIMITS, ClientError, codeOf, describeCode, generateBackupDigits } from '../../index.ts';
 import type { Client, ClientEvent, ReceivedMessage, SentMessage } from '../../index.ts';
+import { writeBackupFile } from '../backup-file.ts';
+import { systemRandom } from '../system.ts';
 import { NUMBER_FORM, tidyPhone } from './arguments.ts';
 import {
   addItem,
@@ -35,7 +37,7 @@ export interface SessionListener {
 
 const COMMANDS =
   'Commands: /to NUMBER, /history, /who, /help, /quit. To the last message received: /reply TEXT, /react EMOJI, ' +
-  '/view. To your last one: /edit TEXT, /delete. /timer 8h or off. Anything else is sent.';
+  '/view. To your last one: /edit TEXT, /delete. /timer 8h or off. /backup FILE. Anything else is sent.';
 
 /** One run of the chat. */
 export class ChatSession {
@@ -97,6 +99,8 @@ export class ChatSession {
         return this.#setTimer(words);
       case '/view':
         return this.#view();
+      case '/backup':
+        return this.#backUp(words);
       case '/to':
         return this.#open(rest.join(''));
       case '/history':
@@ -167,6 +171,18 @@ export class ChatSession {
       await work(peer.user, target.id);
     } catch (error) {
       this.#report(error);
+    }
+  }
+
+  async #backUp(path: string): Promise<void> {
+    if (path === '') return this.#notice('/backup expected the name of a file', 'warning');
+    const digits = generateBackupDigits((length) => systemRandom.bytes(length));
+    try {
+      await writeBackupFile(this.#client, path, { secret: { kind: 'digits', digits } });
+      this.#notice(`Written to ${path}. Its key, which is nowhere else: ${digits.match(/.{4}/g)!.join(' ')}`);
+    } catch (error) {
+      if (ClientError.is(error)) return this.#report(error);
+      this.#notice(`The backup could not be written: ${(error as Error).message}`, 'warning');
     }
   }
 
