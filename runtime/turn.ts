@@ -269,6 +269,8 @@ function takeLink(kernel: Kernel, process: Process, from: Pid): boolean {
 }
 
 function deliverExit(kernel: Kernel, process: Process, signal: ExitSignal, reason: ExitReason): void {
+  // In its terminate an actor handles no messages: a supervisor that stops a million children would pile up as many.
+  if (process.has(FLAG.exiting)) return;
   const exit: Exit = { type: 'EXIT', pid: signal.from, reason };
   deliverAlways(kernel, process, KIND.notice, exit);
 }
