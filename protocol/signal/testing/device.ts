@@ -91,6 +91,17 @@ export class Device {
     this.kemPreKeys.set(lastResortId, generateLastResortPreKey(identityKeyPair, lastResortId, this.random));
   }
 
+  /** The same keys in another life: nothing remembered, randomness of its own. Making keys is what costs in many worlds. */
+  fork(random: RandomBytes): Device {
+    const life = {
+      random,
+      oneTimePreKeys: new Map(this.oneTimePreKeys),
+      kemPreKeys: new Map(this.kemPreKeys),
+      record: undefined,
+    };
+    return Object.assign(Object.create(Device.prototype) as Device, this, life);
+  }
+
   /** The published half; with the one-time pre-keys named, if given, and otherwise the last-resort one. */
   bundle(oneTimePreKeyId?: number, kemPreKeyId: number = lastResortId): PreKeyBundle {
     const { id, keyPair, signature } = this.signedPreKey;
