@@ -14,7 +14,7 @@ import { Pulse, PULSE_BYTES } from './pulse.ts';
 import { ProcessTable } from './process-table.ts';
 import { type Ref, RefSource, RefTable } from './ref.ts';
 import { Registry } from './registry.ts';
-import { Scheduler, type SchedulerWork } from './scheduler.ts';
+import { type RunQueue, Scheduler, type SchedulerWork } from './scheduler.ts';
 import { type Timer, TimerWheel } from './timers.ts';
 import type { Transport } from './transport.ts';
 
@@ -25,6 +25,7 @@ export interface KernelOptions {
   random: Random;
   log: Logger;
   loop: Loop;
+  runQueue?: RunQueue;
 }
 
 /** What the kernel cannot do itself and `node.ts` plugs in. */
@@ -67,7 +68,7 @@ export class Kernel {
   handledCount: number = 0;
 
   constructor(options: KernelOptions, work: (kernel: Kernel) => KernelWork) {
-    const { name, worker, clock, random, log, loop } = options;
+    const { name, worker, clock, random, log, loop, runQueue } = options;
     const creation = random.integer(2 ** 30);
     this.name = name;
     this.worker = worker;
@@ -79,7 +80,7 @@ export class Kernel {
     this.processes = new ProcessTable(name, worker, creation);
     const plugged = work(this);
     this.timers = new TimerWheel(clock, plugged.expire);
-    this.scheduler = new Scheduler(loop, clock, plugged);
+    this.scheduler = new Scheduler(loop, clock, plugged, runQueue);
     this.scheduler.onTurnEnd(plugged.armWaits);
   }
 

@@ -17,6 +17,7 @@ import { describeProcess, type ProcessInfo } from './process-info.ts';
 import { checkName } from './registry.ts';
 import { exit } from './relations.ts';
 import { deliverAlways, route } from './routing.ts';
+import type { RunQueue } from './scheduler.ts';
 import { spawn, startLink } from './spawn.ts';
 import type { SystemRequest } from './sys.ts';
 import type { Timer } from './timers.ts';
@@ -31,6 +32,8 @@ export interface NodeOptions {
   random: Random;
   log: Logger;
   loop: Loop;
+  /** For the testing kit: which of the ready actors runs next. Default: the one that waits longest. */
+  runQueue?: RunQueue;
 }
 
 /** What `RuntimeNode.info` tells. Counts. */

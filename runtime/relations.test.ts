@@ -5,9 +5,9 @@ import type { Behavior, Context } from './behavior.ts';
 import type { Actor } from './context.ts';
 import { type Down, type Exit, isDown, isExit } from './envelope.ts';
 import { finishExit } from './exit.ts';
-import { type ExitReason, type ExitRequest, isAbnormal } from './exit-reason.ts';
 import { Pid } from './pid.ts';
 import type { Ref } from './ref.ts';
+import { describe, graphs, predict } from './relations.test-kit.ts';
 import { createTestNode, type TestNode } from './testing/test-node.ts';
 
 interface Heard {
@@ -178,57 +178,8 @@ t.test('nothing of an actor outlives it', async (t) => {
   t.equal(b.messages.length, 2, 'the exit and the down, and no timer message');
 });
 
-// A model of death: who ends, and who hears what, computed over the graph in the plainest way.
-const ACTOR_COUNT = 8;
-interface Graph {
-  traps: boolean[];
-  links: [number, number][];
-  monitors: [number, number][];
-  victim: number;
-  reason: ExitRequest;
-}
-interface Outcome {
-  alive: boolean[];
-  exits: string[][];
-  downs: string[][];
-}
-
-function predict({ traps, links, monitors, victim, reason }: Graph): Outcome {
-  const ends = new Map<number, ExitReason>();
-  const exits: string[][] = traps.map(() => []);
-  const queue: [number, ExitReason][] = [];
-  if (reason === 'kill') queue.push([victim, 'killed']);
-  else if (traps[victim]) exits[victim]!.push(`node ${describe(reason)}`);
-  else if (reason !== 'normal') queue.push([victim, reason]);
-  for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-    const [dying, why] = next;
-    if (ends.has(dying)) continue;
-    ends.set(dying, why);
-    for (const peer of new Set(links.filter((pair) => pair.includes(dying)).map(([a, b]) => (a === dying ? b : a)))) {
-      if (peer === dying || ends.has(peer)) continue;
-      if (traps[peer]) exits[peer]!.push(`${dying} ${describe(why)}`);
-      else if (isAbnormal(why) || why !== 'normal') queue.push([peer, why]);
-    }
-  }
-  const downs = traps.map((_, watcher) =>
-    monitors.filter(([by, of]) => by === watcher && ends.has(of)).map(([, of]) => `${of} ${describe(ends.get(of)!)}`),
-  );
-  return { alive: traps.map((_, index) => !ends.has(index)), exits, downs };
-}
-
-const describe = (reason: ExitRequest): string => (typeof reason === 'string' ? reason : Object.keys(reason)[0]!);
-
 t.test('exit signals end exactly the linked, and tell exactly those who trap or monitor', async (t) => {
-  const index = fc.nat(ACTOR_COUNT - 1);
-  const pairs = fc.array(fc.tuple(index, index), { maxLength: 12 });
-  const graph: fc.Arbitrary<Graph> = fc.record({
-    traps: fc.array(fc.boolean(), { minLength: ACTOR_COUNT, maxLength: ACTOR_COUNT }),
-    links: pairs,
-    monitors: pairs.map((list) => list.filter(([by, of]) => by !== of)),
-    victim: index,
-    reason: fc.constantFrom<ExitRequest>('kill', 'normal', 'shutdown', { error: { name: 'E', message: 'm' } }),
-  });
-  const matchesModel = fc.asyncProperty(graph, async (drawn) => {
+  const matchesModel = fc.asyncProperty(graphs, async (drawn) => {
     const test = createTestNode();
     const handles = drawn.traps.map((trap) => spawnActor(test, trap));
     await act(test, handles[0]!, () => {});

@@ -27,11 +27,19 @@ export interface SchedulerWork {
   runTurnEnd(process: Process): void;
 }
 
+/** Actors that are ready to run. A ring, first in first out; the testing kit hands in one that draws. */
+export interface RunQueue {
+  readonly count: number;
+  push(process: Process): void;
+  /** `undefined` ends a turn: nothing is ready, or what is left shall wait for the next. */
+  shift(): Process | undefined;
+}
+
 export class Scheduler {
   readonly #loop: Loop;
   readonly #clock: Clock;
   readonly #work: SchedulerWork;
-  readonly #ready: Ring<Process> = new Ring(LIMITS.runQueueFirstValues);
+  readonly #ready: RunQueue;
   readonly #turnStartHooks: Hooks = new Hooks();
   readonly #turnEndHooks: Hooks = new Hooks();
   readonly #idleHooks: Hooks = new Hooks();
@@ -55,7 +63,13 @@ export class Scheduler {
   // The clock's tick in the bits of an entry above its kind; 0 while nothing runs and nothing is arranged.
   #stamp: number = 0;
 
-  constructor(loop: Loop, clock: Clock, work: SchedulerWork) {
+  constructor(
+    loop: Loop,
+    clock: Clock,
+    work: SchedulerWork,
+    ready: RunQueue = new Ring<Process>(LIMITS.runQueueFirstValues),
+  ) {
+    this.#ready = ready;
     this.#loop = loop;
     this.#clock = clock;
     this.#work = work;

@@ -6,6 +6,7 @@
 
 import type { Logger } from '../contracts.ts';
 import { createNode, type RuntimeNode } from '../node.ts';
+import type { RunQueue } from '../scheduler.ts';
 import { createSeededRandom } from './seeded-random.ts';
 import { ManualLoop, VirtualClock } from './virtual-clock.ts';
 
@@ -28,9 +29,20 @@ export interface TestNode {
   advance(ms: number, stepMs?: number): Promise<void>;
 }
 
-export function createTestNode(options: { name?: string; worker?: number; seed?: number } = {}): TestNode {
-  const { name = 'test', worker = 0, seed = 1 } = options;
-  const clock = new VirtualClock();
+export interface TestNodeOptions {
+  /** Default `'test'`. */
+  name?: string;
+  worker?: number;
+  /** Of the node's randomness. Default 1. */
+  seed?: number;
+  /** One to share with other nodes. */
+  clock?: VirtualClock;
+  /** Chooses the next of the ready actors; see `simulation.ts`. */
+  runQueue?: RunQueue;
+}
+
+export function createTestNode(options: TestNodeOptions = {}): TestNode {
+  const { name = 'test', worker = 0, seed = 1, clock = new VirtualClock(), runQueue } = options;
   const loop = new ManualLoop();
   const logged: LogEntry[] = [];
   const node = createNode({
@@ -40,6 +52,7 @@ export function createTestNode(options: { name?: string; worker?: number; seed?:
     loop,
     random: createSeededRandom(seed),
     log: createMemoryLog(logged),
+    runQueue,
   });
   return {
     node,

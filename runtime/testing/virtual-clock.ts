@@ -46,6 +46,11 @@ export class VirtualClock implements Clock {
     return this.#timers.size;
   }
 
+  /** When the next timer is due, in monotonic time; `undefined` if none is set. */
+  get nextDueMs(): number | undefined {
+    return this.#nextDue(Infinity)?.dueMs;
+  }
+
   /** Moves time on, firing what comes due on the way, in order of due time, each at its own time. */
   advance(ms: number): void {
     const endMs = this.#monotonicMs + ms;
@@ -71,6 +76,11 @@ export class VirtualClock implements Clock {
   }
 }
 
+/** Resolves when every promise that can settle without time or the loop has settled. */
+export function promisesSettled(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
 export class ManualLoop implements Loop {
   #deferred: (() => void)[] = [];
 
@@ -94,7 +104,7 @@ export class ManualLoop implements Loop {
   async settle(): Promise<void> {
     do {
       while (this.run());
-      await new Promise((resolve) => setImmediate(resolve));
+      await promisesSettled();
     } while (this.#deferred.length > 0);
   }
 }
