@@ -41,17 +41,20 @@ export function link(kernel: Kernel, process: Process, pid: Pid): void {
 }
 
 export function unlink(kernel: Kernel, process: Process, pid: Pid): void {
-  forgetLink(kernel, process, pid);
+  // Told only of a link that is: the word of none could meet, on its way, the other's word of a new one.
+  if (!forgetLink(kernel, process, pid)) return;
   const location = locate(kernel, pid);
   if (typeof location === 'object') removeLink(location, process);
   else if (typeof location === 'number') kernel.transport!.signal(location, [PACKET.unlink, pid, process]);
 }
 
-/** Removes one side of a link, with the exit signal that may already have come along it. */
-export function forgetLink(kernel: Kernel, process: Process, pid: Pid): void {
-  removeLink(process, linkKeyOf(kernel, pid));
-  if (process.signals === null) return;
-  process.signals = process.signals.filter((signal) => !(signal.byLink && samePid(signal.from, pid)));
+/** Removes one side of a link, with the exit signal that may already have come along it. Whether there was a link. */
+export function forgetLink(kernel: Kernel, process: Process, pid: Pid): boolean {
+  const linked = removeLink(process, linkKeyOf(kernel, pid));
+  if (process.signals !== null) {
+    process.signals = process.signals.filter((signal) => !(signal.byLink && samePid(signal.from, pid)));
+  }
+  return linked;
 }
 
 /** Monitors `to` for `watcher`, or for the node itself if null. With a waiter, the news goes to it. */

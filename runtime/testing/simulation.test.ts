@@ -12,6 +12,8 @@ import { describe, graphs, predict } from '../relations.test-kit.ts';
 import { createSeededRandom } from './seeded-random.ts';
 import { explore, formatResult, simulate, type Simulation } from './simulation.ts';
 
+const SEEDS = Number(process.env.SIM_SEEDS ?? 150);
+
 type Step = (ctx: Context) => void | Promise<void>;
 interface Handle {
   readonly pid: Pid<Step>;
@@ -235,7 +237,7 @@ function strays(nodes: readonly RuntimeNode[]): string | true {
 
 t.test('no timer, monitor or link outlives its actor, under random programs, workers and seeds', async (t) => {
   const { failure, steps } = await explore({
-    seeds: { from: 1, count: 150 },
+    seeds: { from: 1, count: SEEDS },
     workerCount: 2,
     program(sim) {
       const handles = sim.nodes.flatMap((node) => Array.from({ length: 5 }, (_, index) => spawnActor(node, index < 2)));
