@@ -5,6 +5,7 @@
 import t from 'tap';
 import { restoreBackup } from './backup.ts';
 import type { BackupSecret } from '../protocol/signal/index.ts';
+import { IDENTITY_KEYS } from './identities.ts';
 import { KEYS } from './layout.ts';
 import { memoryStore } from './memory-store.ts';
 import { SIGNAL_KEYS } from './sessions.ts';
@@ -77,7 +78,7 @@ t.test('sessions and pre-keys are not in a backup, and fresh ones are made', asy
   const store = await disk.open();
   const keys = (await store.list({ prefix: '', limit: 10_000 })).map(({ key }) => key);
   const signal = keys.filter((key) => key.startsWith(SIGNAL_KEYS.all));
-  t.same(signal, [SIGNAL_KEYS.identities(bob.user)]);
+  t.same(signal, [IDENTITY_KEYS.seen(bob.user), IDENTITY_KEYS.trust(bob.user)]);
   for (const gone of [KEYS.account, KEYS.intake, KEYS.restoring]) t.notOk(keys.includes(gone), gone);
   t.ok(keys.includes(KEYS.restored));
 });

@@ -25,11 +25,11 @@ import { BACKUP_LAYOUT, readBackup, writeBackup } from './backup-format.ts';
 import type { BackupManifest } from './backup-format.ts';
 import type { Clock, Random } from './environment.ts';
 import { ClientError } from './errors.ts';
+import { IDENTITY_KEYS } from './identities.ts';
 import type { Journal } from './journal.ts';
 import { HEAD, HISTORY, KEYS, MARKS, OUTBOX, userOfKey } from './layout.ts';
 import { LIMITS } from './limits.ts';
 import { scan } from './renewal.ts';
-import { SIGNAL_KEYS } from './sessions.ts';
 import type { Store, StoreChange, StoreEntry, StoreSource } from './store.ts';
 
 /** What a backup is made with. */
@@ -63,7 +63,7 @@ const BACKED_UP: readonly string[] = [
   KEYS.expiries,
   'timer/',
   'profile/',
-  SIGNAL_KEYS.identities(''),
+  IDENTITY_KEYS.all,
 ];
 
 /**

@@ -9,8 +9,8 @@
  * Read next: `engine.ts`; for one message's way out `conversation.ts`, for its way in `inbox.ts`.
  */
 
+import type { ByteStream, SafetyComparison } from '../protocol/signal/index.ts';
 import { isPhone } from '../protocol/wire/index.ts';
-import type { ByteStream } from '../protocol/signal/index.ts';
 import { confirmRequest, loadAccount, loadRestored, makeKeys, putAccount } from './account.ts';
 import type { Account } from './account.ts';
 import { makeBackup } from './backup.ts';
@@ -27,6 +27,8 @@ import { EventHub } from './events.ts';
 import type { ClientEvent, EventListener } from './events.ts';
 import { History } from './history.ts';
 import type { HistoryRange } from './history.ts';
+import { cautiousIdentityPolicy } from './identities.ts';
+import type { IdentityPolicy } from './identities.ts';
 import { Journal } from './journal.ts';
 import { KEYS } from './layout.ts';
 import type { PeerRecord } from './layout.ts';
@@ -36,7 +38,7 @@ import { Reader } from './reader.ts';
 import { askBeforeLogin, codeRequest } from './registration.ts';
 import { retireDevice } from './renewal.ts';
 import { Requests } from './requests.ts';
-import type { IdentityPolicy } from './sessions.ts';
+import type { PeerSafety } from './safety.ts';
 import type { Store, StoreSource } from './store.ts';
 import type { Transport } from './transport.ts';
 
@@ -49,7 +51,10 @@ export interface ClientOptions {
   readonly transport: Transport;
   readonly clock: Clock;
   readonly random: Random;
-  /** Asked when a peer shows a new identity key; accepts if not given, and the `identity-changed` event tells. */
+  /**
+   * Asked when a peer shows a new identity key, and the `identity-changed` event tells. If not given, a change is accepted,
+   * but nothing is sent to a peer whose identity had been verified (`confirmSafetyNumber`) until `acceptIdentity`.
+   */
   readonly trustIdentity?: IdentityPolicy;
 }
 
@@ -337,6 +342,38 @@ export class Client {
     yield* makeBackup(this.#journal, phone, clock, random, options);
   }
 
+  /**
+   * The safety number with a peer, to be compared over a channel that both trust; undefined before the first contact.
+   *
+   * @param peer - A user id, or a phone number that was looked up before.
+   */
+  async safetyNumber(peer: string): Promise<PeerSafety | undefined> {
+    const user = await this.#requireEngine().directory.resolveLocally(peer);
+    return user === undefined ? undefined : this.#requireEngine().safety.show(user);
+  }
+
+  /**
+   * Compares the digits that the peer reads out with ours, and remembers the peer's identity as verified where they agree.
+   *
+   * @param digits - 60 digits; spaces do not matter.
+   */
+  async confirmSafetyNumber(peer: string, digits: string): Promise<boolean> {
+    const user = await this.#requireEngine().directory.resolveLocally(peer);
+    return user !== undefined && this.#requireEngine().safety.confirm(user, digits);
+  }
+
+  /** The same for a code that was scanned from the peer's screen: the bytes of `safetyNumber(…).code` there. Borrowed. */
+  async compareSafetyCode(peer: string, code: Uint8Array): Promise<SafetyComparison> {
+    const user = await this.#requireEngine().directory.resolveLocally(peer);
+    return user === undefined ? 'mismatch' : this.#requireEngine().safety.compare(user, code);
+  }
+
+  /** Goes on with a peer whose verified identity changed, without comparing; what was refused has to be sent again. */
+  async acceptIdentity(peer: string): Promise<void> {
+    const user = await this.#requireEngine().directory.resolveLocally(peer);
+    if (user !== undefined) await this.#requireEngine().safety.accept(user);
+  }
+
   /** Disconnects, flushes and releases the store. Waiting calls reject with CLI_CLOSED; the outbox is kept. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -366,7 +403,7 @@ export class Client {
     if ((await this.#journal.get(KEYS.restoring)) !== undefined) throw new ClientError('CLI_RESTORE_UNFINISHED');
     const account = await loadAccount(this.#journal);
     if (account === undefined) return;
-    const { clock, random, trustIdentity: policy = acceptIdentity } = this.#options;
+    const { clock, random, trustIdentity: policy = cautiousIdentityPolicy } = this.#options;
     this.#engine = await Engine.open(
       {
         journal: this.#journal,
@@ -429,8 +466,4 @@ export class Client {
     if (this.#engine === undefined) throw new ClientError('CLI_NOT_REGISTERED');
     return this.#engine;
   }
-}
-
-function acceptIdentity(): boolean {
-  return true;
 }

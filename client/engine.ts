@@ -19,6 +19,8 @@ import type { ClientEvent } from './events.ts';
 import { Expiry } from './expiry.ts';
 import { bodyOf, idOfOrdinal, requireRecord, toItem, traitsOf } from './history.ts';
 import type { ChangedMessage, History } from './history.ts';
+import { Identities } from './identities.ts';
+import type { IdentityPolicy } from './identities.ts';
 import { Inbox } from './inbox.ts';
 import type { IntakeReport } from './inbox.ts';
 import type { Journal } from './journal.ts';
@@ -32,8 +34,8 @@ import type { ReceivedMessage } from './messages.ts';
 import { scan } from './renewal.ts';
 import { isPassing } from './requests.ts';
 import type { Requests } from './requests.ts';
+import { Safety } from './safety.ts';
 import { Sessions } from './sessions.ts';
-import type { IdentityPolicy } from './sessions.ts';
 
 /** What an engine needs of its client. */
 export interface EngineServices {
@@ -61,6 +63,7 @@ interface ReadDebt {
 export class Engine {
   readonly directory: Directory;
   readonly composer: Composer;
+  readonly safety: Safety;
   readonly #services: EngineServices;
   readonly #locks = new Locks();
   readonly #conversations = new Map<string, Conversation>();
@@ -78,13 +81,16 @@ export class Engine {
 
   private constructor(services: EngineServices, account: Account) {
     const { journal, history, requests, clock, random, policy, transmit, emit } = services;
-    const sessions = new Sessions(account.local, random, policy);
+    const identities = new Identities(policy, clock);
+    const sessions = new Sessions(account.local, random, identities);
     const self = { phone: account.phone, user: account.user, device: account.device };
     const locks = this.#locks;
     const changed = (changes: readonly ChangedMessage[]): void => this.#announce(changes);
     this.#services = services;
     this.#stock = new KeyStock({ journal, requests, clock, random, emit }, account);
     this.directory = new Directory(journal, requests);
+    const { publicKey: identityKey } = account.local.identityKeyPair;
+    this.safety = new Safety({ journal, locks, identities, self: { user: account.user, identityKey }, emit });
     const conversation = (user: string): Conversation => this.conversation(user);
     this.composer = new Composer({ journal, locks, history, clock, self, conversation });
     const fail = (error: unknown): void => emit({ type: 'trouble', code: codeOf(error) });

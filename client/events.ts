@@ -5,6 +5,7 @@
  * not be lost has a surer place: messages in `messages()`, outcomes in the promises of `send`, both in `history()`.
  */
 
+import type { TrustLevel } from '../protocol/signal/index.ts';
 import type { ConnectionState } from './connection.ts';
 import type { ErrorCode } from './errors.ts';
 import { LIMITS } from './limits.ts';
@@ -36,8 +37,17 @@ export type ClientEvent =
     }
   /** Messages of a conversation from this number on were refused for good. */
   | { readonly type: 'refused'; readonly user: string; readonly firstId: number; readonly code: ErrorCode }
-  /** A peer's device has another identity key than before; sessions with it are new. */
-  | { readonly type: 'identity-changed'; readonly user: string; readonly device: number; readonly accepted: boolean }
+  /** A peer's device has another identity key than before; sessions with it are new. Safety numbers with the peer change. */
+  | {
+      readonly type: 'identity-changed';
+      readonly user: string;
+      readonly device: number;
+      readonly accepted: boolean;
+      /** The former identity had been compared. */
+      readonly wasVerified: boolean;
+    }
+  /** The person at this end has compared safety numbers with a peer, or goes on without. */
+  | { readonly type: 'identity-trust'; readonly user: string; readonly level: TrustLevel }
   /**
    * Somebody, most likely the server, keeps the post-quantum part out of the sessions with this device. What would have been
    * weaker for it is refused (SIG_DOWNGRADE), or the session is begun anew with the next message.

@@ -19,13 +19,14 @@ import { codeOf } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
 import { expiryOf } from './expiry.ts';
 import type { ChangedMessage, History } from './history.ts';
+import type { IdentityNotice } from './identities.ts';
 import type { Journal, Transaction } from './journal.ts';
 import { HEARD, isStoredContent, KEYS, NUMBER, TEXT, UNTOUCHED } from './layout.ts';
 import type { HeardRecord, HistoryBody, HistoryRecord } from './layout.ts';
 import type { Directory } from './directory.ts';
 import { LIMITS } from './limits.ts';
 import type { Locks } from './locks.ts';
-import type { IdentityNotice, Opened, Sessions } from './sessions.ts';
+import type { Opened, Sessions } from './sessions.ts';
 
 /** A message that was stored, before it is dressed for the application. */
 export interface StoredMessage {

@@ -32,6 +32,8 @@ export { CLIENT_CODES, ClientError, codeOf, describeCode } from './errors.ts';
 export type { ClientCode, CodeEntry, ErrorCode } from './errors.ts';
 export type { ClientEvent, EventListener } from './events.ts';
 export type { HistoryRange } from './history.ts';
+export { cautiousIdentityPolicy } from './identities.ts';
+export type { IdentityChange, IdentityPolicy } from './identities.ts';
 export { LIMITS as CLIENT_LIMITS } from './limits.ts';
 export { memoryStore } from './memory-store.ts';
 export type { Attachment } from './content-body.ts';
@@ -46,7 +48,7 @@ export type {
   ReceivedMessage,
   SentMessage,
 } from './messages.ts';
-export type { IdentityChange, IdentityPolicy } from './sessions.ts';
+export type { PeerSafety } from './safety.ts';
 export type { Durability, Store, StoreChange, StoreEntry, StoreRange, StoreSource } from './store.ts';
 export type { Transport, TransportListener, TransportSocket } from './transport.ts';
 export { generateBackupDigits, parseBackupDigits } from '../protocol/signal/index.ts';

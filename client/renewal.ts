@@ -6,6 +6,7 @@
  * of others stay: a fresh start of ours is no reason to trust others blindly again.
  */
 
+import { IDENTITY_KEYS } from './identities.ts';
 import type { Journal, Transaction } from './journal.ts';
 import { KEYS, OUTBOX } from './layout.ts';
 import { LIMITS } from './limits.ts';
@@ -14,9 +15,8 @@ import type { StoreEntry } from './store.ts';
 
 /** Adds to `transaction` everything that ends with the old device. */
 export async function retireDevice(journal: Journal, transaction: Transaction): Promise<void> {
-  const identities = SIGNAL_KEYS.identities('');
   for await (const { key } of scan(journal, SIGNAL_KEYS.all)) {
-    if (!key.startsWith(identities)) transaction.delete(key);
+    if (!key.startsWith(IDENTITY_KEYS.all)) transaction.delete(key);
   }
   for await (const { key, value } of scan(journal, KEYS.outboxes)) {
     transaction.put(key, OUTBOX.encode({ ...OUTBOX.decode(value), sealed: [] }));

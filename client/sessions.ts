@@ -1,5 +1,5 @@
 /**
- * Glue to the Signal half: which record belongs to which device, and whose identity is believed.
+ * Glue to the Signal half: which record belongs to which device. Whose identity is believed: `identities.ts`.
  *
  * Every operation works inside a transaction of the caller's and writes the next ratchet state there, so that the state
  * becomes durable together with what was made of it (a ciphertext in the outbox, a text in the history) or not at all.
@@ -7,7 +7,6 @@
  *
  *   key                        record
  *   signal/session/<user>/<d>  session record of that device, as the Signal half encodes it
- *   signal/identity/<user>     identity keys seen of that user, by device: what trust on first use remembers
  *   signal/onetime/<id>        one of our one-time pre-keys; deleted with the session that consumes it
  *   signal/signed/<id>         one of our signed pre-keys, and the last-resort one that was uploaded with it
  *   signal/kem/<id>            one of our KEM pre-keys; a one-time one is deleted with the session that consumes it
@@ -41,6 +40,7 @@ import type { Decrypted, DecryptedPreKeyMessage, SignalError } from '../protocol
 import type { Random } from './environment.ts';
 import { ClientError } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
+import type { Identities, IdentityNotice } from './identities.ts';
 import type { RecordSource, Transaction } from './journal.ts';
 import type { RecordCodec, SealedRecord } from './layout.ts';
 import { RecordReader, RecordWriter } from './record.ts';
@@ -49,31 +49,10 @@ import { RecordReader, RecordWriter } from './record.ts';
 export const SIGNAL_KEYS = {
   all: 'signal/',
   session: (user: string, device: number): string => `signal/session/${user}/${device}`,
-  identities: (user: string): string => `signal/identity/${user}`,
   oneTime: (id: number): string => `signal/onetime/${id}`,
   signed: (id: number): string => `signal/signed/${id}`,
   kem: (id: number): string => `signal/kem/${id}`,
 } as const;
-
-/** A peer's device shows another identity than the ones known of that user. */
-export interface IdentityChange {
-  readonly user: string;
-  readonly device: number;
-  /** Identity keys seen before, 33 bytes each. */
-  readonly known: readonly Uint8Array[];
-  /** 33 bytes. */
-  readonly current: Uint8Array;
-}
-
-/** Decides on a changed identity; the first one of a user is trusted without asking. */
-export type IdentityPolicy = (change: IdentityChange) => boolean | Promise<boolean>;
-
-/** What an operation has to tell beside its result. */
-export interface IdentityNotice {
-  readonly user: string;
-  readonly device: number;
-  readonly accepted: boolean;
-}
 
 /** A refusal, as data; the transaction then holds nothing of the refused step. */
 export interface SessionRefusal {
@@ -97,12 +76,12 @@ export interface Opened {
 export class Sessions {
   readonly #local: LocalIdentity;
   readonly #random: (length: number) => Uint8Array;
-  readonly #policy: IdentityPolicy;
+  readonly #identities: Identities;
 
-  constructor(local: LocalIdentity, random: Random, policy: IdentityPolicy) {
+  constructor(local: LocalIdentity, random: Random, identities: Identities) {
     this.#local = local;
     this.#random = (length) => random.bytes(length);
-    this.#policy = policy;
+    this.#identities = identities;
   }
 
   /** Whether messages for this device can be encrypted without its bundle. */
@@ -124,7 +103,7 @@ export class Sessions {
     const record = await this.#load(transaction, user, bundle.deviceId);
     const begun = initiateSession(this.#local, bundle, record, this.#random);
     if (isSignalError(begun)) return { code: begun.code === 'SIG_DOWNGRADE' ? begun.code : 'CLI_BUNDLE_INVALID' };
-    const notice = await this.#judgeIdentity(transaction, user, bundle.deviceId, bundle.identityKey);
+    const notice = await this.#identities.judge(transaction, user, bundle.deviceId, bundle.identityKey, 'send');
     if (notice?.accepted === false) return { code: 'CLI_IDENTITY_REFUSED', notice };
     this.#save(transaction, user, bundle.deviceId, begun.record);
     return { notice };
@@ -133,7 +112,8 @@ export class Sessions {
   /**
    * Encrypts for each device.
    *
-   * @returns One ciphertext a device, in their order; `SIG_NO_SESSION` when one of them has none.
+   * @returns One ciphertext a device, in their order; SIG_NO_SESSION when one of them has none; CLI_IDENTITY_REFUSED where
+   * trust in the user is broken.
    */
   async seal(
     transaction: Transaction,
@@ -141,6 +121,7 @@ export class Sessions {
     devices: readonly number[],
     plaintext: Uint8Array,
   ): Promise<SealedRecord[] | SessionRefusal> {
+    if (!(await this.#identities.permitsSending(transaction, user))) return { code: 'CLI_IDENTITY_REFUSED' };
     const steps: { device: number; record: SessionRecord; sealed: SealedRecord }[] = [];
     for (const device of devices) {
       const record = await this.#load(transaction, user, device);
@@ -170,7 +151,7 @@ export class Sessions {
     const record = await this.#load(transaction, user, device);
     const step = await this.#decrypt(transaction, record, type, ciphertext);
     if (isSignalError(step)) return { code: step.code };
-    const notice = await this.#judgeIdentity(transaction, user, device, step.remoteIdentityKey);
+    const notice = await this.#identities.judge(transaction, user, device, step.remoteIdentityKey, 'receive');
     if (notice?.accepted === false) return { code: 'CLI_IDENTITY_REFUSED', notice };
     const isRenewalDue = needsRenewal(step.record);
     this.#save(transaction, user, device, isRenewalDue ? closeSession(step.record) : step.record);
@@ -199,41 +180,6 @@ export class Sessions {
     if (isSignalError(header)) return header;
     const keys = await loadPreKeys(source, header);
     return decryptPreKeyMessage(record, this.#local, keys, ciphertext, this.#random);
-  }
-
-  /**
-   * Trust on first use, by user and not by device: a number registered anew comes with a new device id, and a server that
-   * slips in a device must not pass as a first contact.
-   */
-  async #judgeIdentity(
-    transaction: Transaction,
-    user: string,
-    device: number,
-    current: Uint8Array,
-  ): Promise<IdentityNotice | undefined> {
-    const stored = await transaction.get(SIGNAL_KEYS.identities(user));
-    const known = stored === undefined ? [] : decodeIdentities(stored);
-    const isKnown = known.some((entry) => entry.device === device && sameBytes(entry.key, current));
-    if (isKnown) return undefined;
-    const keys = known.map((entry) => entry.key);
-    const isFirst = known.length === 0;
-    // The same key on another device: its owner restored a backup. Nobody else could.
-    const isExpected = isFirst || keys.some((key) => sameBytes(key, current));
-    const accepted = isExpected || (await this.#consent({ user, device, known: keys, current: current.slice() }));
-    if (accepted) {
-      const others = known.filter((entry) => entry.device !== device);
-      transaction.put(SIGNAL_KEYS.identities(user), encodeIdentities([...others, { device, key: current }]));
-    }
-    return isExpected ? undefined : { user, device, accepted };
-  }
-
-  /** Asks the policy; one that fails has not consented. */
-  async #consent(change: IdentityChange): Promise<boolean> {
-    try {
-      return await this.#policy(change);
-    } catch {
-      return false;
-    }
   }
 
   async #load(source: RecordSource, user: string, device: number): Promise<SessionRecord | undefined> {
@@ -334,27 +280,4 @@ async function load<Value>(
 ): Promise<Value | undefined> {
   const bytes = await source.get(key);
   return bytes === undefined ? undefined : decode(bytes);
-}
-
-interface KnownIdentity {
-  readonly device: number;
-  readonly key: Uint8Array;
-}
-
-function encodeIdentities(identities: readonly KnownIdentity[]): Uint8Array {
-  const writer = new RecordWriter();
-  for (const { device, key } of identities) writer.byte(device).bytes(key);
-  return writer.finish();
-}
-
-function decodeIdentities(bytes: Uint8Array): KnownIdentity[] {
-  const reader = new RecordReader(bytes);
-  const identities: KnownIdentity[] = [];
-  while (reader.remainingBytes > 0 && !reader.failed) identities.push({ device: reader.byte(), key: reader.bytes() });
-  if (reader.failed) throw new ClientError('CLI_STORE_CORRUPT');
-  return identities;
-}
-
-function sameBytes(left: Uint8Array, right: Uint8Array): boolean {
-  return left.length === right.length && left.every((byte, index) => byte === right[index]);
 }

@@ -24,7 +24,7 @@ export interface NodeClientOptions {
   readonly url: string;
   /** A directory, or a store of your own. */
   readonly store: string | StoreSource;
-  /** Asked when a peer shows a new identity key; accepts if not given. */
+  /** Asked when a peer shows a new identity key; if not given, as `ClientOptions` says. */
   readonly trustIdentity?: IdentityPolicy;
 }
 

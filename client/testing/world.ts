@@ -6,7 +6,7 @@ import { createClient } from '../client.ts';
 import type { Client } from '../client.ts';
 import type { ClientEvent } from '../events.ts';
 import type { ReceivedMessage } from '../messages.ts';
-import type { IdentityPolicy } from '../sessions.ts';
+import type { IdentityPolicy } from '../identities.ts';
 import type { Transport, TransportListener, TransportSocket } from '../transport.ts';
 import { CrashDisk } from './crashing-store.ts';
 import { CODE, FakeServer } from './fake-server.ts';

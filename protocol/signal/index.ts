@@ -125,6 +125,14 @@ export {
 } from './media-streams.ts';
 export { type RandomBytes, type ScryptCost } from './primitives.ts';
 export { decodeSessionRecord, encodeSessionRecord } from './record-codec.ts';
+export {
+  compareSafetyCode,
+  computeSafetyNumber,
+  formatSafetyNumber,
+  type SafetyComparison,
+  type SafetyNumber,
+  type SafetyNumberParty,
+} from './safety-number.ts';
 export { decodeSenderKey, decodeSenderKeyRecord, encodeSenderKey, encodeSenderKeyRecord } from './sender-key-codec.ts';
 export { type GroupHeader } from './sender-key-message.ts';
 export { type SenderKey, type SenderKeyRecord } from './sender-key.ts';

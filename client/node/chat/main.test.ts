@@ -127,6 +127,25 @@ t.test('messages about messages: reply, reaction, edit, deletion, timer', async 
   }
 });
 
+t.test('safety numbers: shown at one end, compared at the other', async (t) => {
+  const bob = new Run(flags(BOB, 'bob', '--to', ALICE));
+  await bob.sees('second line');
+  const alice = new Run(flags(ALICE, 'alice', '--to', BOB));
+  alice.type('/safety\n');
+  await alice.sees('/safety DIGITS compares');
+  t.match(alice.text, /Safety number with \+4915100000002, not compared yet:/);
+  const digits = alice.text.match(/(?:\d{5} ){3}\d{5}/g)!.join(' ');
+  bob.type(`/safety ${digits.replace(/\d/, (digit) => String((Number(digit) + 1) % 10))}\n`);
+  await bob.sees('The numbers differ');
+  bob.type(`/safety ${digits}\n/safety\n`);
+  await bob.sees('is verified');
+  await bob.sees('+4915100000001, verified:');
+  for (const run of [alice, bob]) {
+    run.input.end();
+    t.equal(await run.code, 0);
+  }
+});
+
 t.test('nobody behind the number: exit code 1, and nothing sent', async (t) => {
   const run = new Run(flags(ALICE, 'alice', '--to', '+4999999999'));
   run.input.end('hello\n');

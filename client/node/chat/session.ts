@@ -5,7 +5,7 @@
  */
 
 import { CLIENT_LIMITS, ClientError, codeOf, describeCode, generateBackupDigits } from '../../index.ts';
-import type { Client, ClientEvent, ReceivedMessage, SentMessage } from '../../index.ts';
+import type { Client, ClientEvent, PeerSafety, ReceivedMessage, SentMessage } from '../../index.ts';
 import { writeBackupFile } from '../backup-file.ts';
 import { systemRandom } from '../system.ts';
 import { NUMBER_FORM, tidyPhone } from './arguments.ts';
@@ -37,7 +37,7 @@ export interface SessionListener {
 
 const COMMANDS =
   'Commands: /to NUMBER, /history, /who, /help, /quit. To the last message received: /reply TEXT, /react EMOJI, ' +
-  '/view. To your last one: /edit TEXT, /delete. /timer 8h or off. /backup FILE. Anything else is sent.';
+  '/view. To your last one: /edit TEXT, /delete. /timer 8h or off. /safety compares keys. /backup FILE. Anything else is sent.';
 
 /** One run of the chat. */
 export class ChatSession {
@@ -101,6 +101,10 @@ export class ChatSession {
         return this.#view();
       case '/backup':
         return this.#backUp(words);
+      case '/safety':
+        return this.#compareSafety(words);
+      case '/accept':
+        return this.#acceptIdentity();
       case '/to':
         return this.#open(rest.join(''));
       case '/history':
@@ -143,6 +147,29 @@ export class ChatSession {
     }
     const text = describeBody({ kind: 'timer', text: '', seconds });
     await this.#post(text, (peer) => this.#client.setTimer(peer.user, seconds));
+  }
+
+  /** Shows the safety number; with digits, compares them with it. */
+  async #compareSafety(digits: string): Promise<void> {
+    const { peer } = this.#model;
+    if (peer === undefined) return this.#notice('No conversation is open. Choose with /to NUMBER.', 'warning');
+    if (digits !== '') {
+      const agrees = await this.#client.confirmSafetyNumber(peer.user, digits);
+      if (agrees) return this.#notice(`The numbers are the same: ${peer.name} is verified.`);
+      return this.#notice('The numbers differ. Somebody may stand between you.', 'warning');
+    }
+    const safety = await this.#client.safetyNumber(peer.user);
+    if (safety === undefined) return this.#notice('There is nothing to compare before the first message.', 'warning');
+    this.#notice(`Safety number with ${peer.name}, ${describeLevel[safety.level]}:`);
+    for (const line of safety.text.split('\n')) this.#notice(`  ${line}`);
+    this.#notice('Compare it over the phone or in person. /safety DIGITS compares what the other one reads out.');
+  }
+
+  async #acceptIdentity(): Promise<void> {
+    const { peer } = this.#model;
+    if (peer === undefined) return this.#notice('No conversation is open. Choose with /to NUMBER.', 'warning');
+    await this.#client.acceptIdentity(peer.user);
+    this.#notice(`You go on with ${peer.name} without having compared. Send again what was refused.`);
   }
 
   /** Shows a message of ours at once, and fills in what becomes of it. */
@@ -311,11 +338,20 @@ function peerOf({ from, phone }: ReceivedMessage): Peer {
   return { user: from, name: phone ?? from };
 }
 
+const describeLevel: Readonly<Record<PeerSafety['level'], string>> = {
+  unverified: 'not compared yet',
+  verified: 'verified',
+  broken: 'CHANGED since you verified it',
+};
+
 function describeIdentityChange(
   peer: Peer | undefined,
   event: ClientEvent & { readonly type: 'identity-changed' },
 ): string {
   const name = event.user === peer?.user ? peer.name : `user ${event.user}`;
-  const consequence = event.accepted ? 'Compare safety numbers if that surprises you.' : 'Messages are held back.';
+  if (event.wasVerified) {
+    return `${name}, whom you had verified, has new keys. Compare with /safety, or /accept, before you write.`;
+  }
+  const consequence = event.accepted ? 'Compare with /safety if that surprises you.' : 'Messages are held back.';
   return `${name} has new keys, probably a new phone. ${consequence}`;
 }
