@@ -90,6 +90,10 @@ const DOCUMENTS = [
   'docs/protocol.md',
   'protocol/wire/FORMAT.md',
   'protocol/signal/MEDIA.md',
+  'protocol/signal/FORMAT.md',
+  'protocol/signal/SECURITY.md',
+  'SECURITY.md',
+  'docs/internals/sender-keys.md',
   'client/CONTENT.md',
   'client/BACKUP.md',
 ];
