@@ -63,6 +63,12 @@ export const LIMITS = {
   /** One run of a program of actors. The longest takes 15 s here, on a peer. */
   programMsMax: 120_000,
 
+  /** All programs of actors with --quick, which promises 45 s: room is left for what does not depend on rounds. */
+  actorsQuickMsMax: 40_000,
+
+  /** What a program of actors takes in a short run. When there is less for each that is left, the rest runs one round. */
+  actorsProgramMs: 1_200,
+
   /** How long the actors of a program may take to end after their root. A million take under a second here. */
   programEndMsMax: 30_000,
 

@@ -9,12 +9,15 @@ import { readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { requireBuild, requireDependencies, requireNode, ROOT } from './prepare.js';
+import { provideSystemPackages } from './system-packages.js';
 
 requireNode();
 requireDependencies();
 requireBuild();
 
 const given = process.argv.slice(2);
+// Named files say themselves what they miss.
+if (given.length === 0) provideSystemPackages();
 const tests = given.length > 0 ? given : findTests(join(ROOT, 'dist'));
 const report = join(tmpdir(), `blindbeam-${process.pid}.tap`);
 const reporter = process.stdout.isTTY ? 'base' : 'terse';

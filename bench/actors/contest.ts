@@ -3,11 +3,11 @@
  */
 
 import type { Performer } from './performer.ts';
-import { type Figure, type Program, type Rounds, type Scale, sizesAt } from './program.ts';
+import { type Figure, type PeerName, type Program, type Rounds, type Scale, sizesAt } from './program.ts';
 
 /** A participant: ours or a peer. The performer is started when the contest begins and stopped at its end. */
 export interface Side {
-  readonly name: string;
+  readonly name: 'ours' | PeerName;
   readonly start: () => Performer;
   readonly rounds: number;
 }
@@ -16,28 +16,41 @@ export interface Side {
 export type Standings = ReadonlyMap<string, ReadonlyMap<string, number>>;
 
 /**
- * Starts all sides, warms each of them up with one run, and has them run in turn.
+ * Has all sides run in turn, each warmed up by one run of its process.
  *
  * @throws {BenchError} When a side fails: a contest with one of them missing is none.
  */
 export async function contest(program: Program, scale: Scale, sides: readonly Side[]): Promise<Standings> {
+  const figures = new Map(sides.map(({ name }): [Side['name'], Figure[]] => [name, []]));
+  for (const bout of boutsOf(program.rounds, sides)) {
+    for (const [name, reached] of await fight(program, scale, bout)) figures.get(name)!.push(...reached);
+  }
+  return new Map([...figures].map(([name, reached]) => [name, mediansOf(reached)]));
+}
+
+/** One bout with all rounds, or, where each round wants fresh processes, as many bouts of one round. */
+export function boutsOf({ isFresh = false }: Rounds, sides: readonly Side[]): Side[][] {
+  if (!isFresh) return [[...sides]];
+  const count = Math.max(...sides.map(({ rounds }) => rounds));
+  return Array.from({ length: count }, (_, bout) =>
+    sides.filter(({ rounds }) => rounds > bout).map((side) => ({ ...side, rounds: 1 })),
+  );
+}
+
+/** From the start of a process for each side to the end of all of them. */
+async function fight(program: Program, scale: Scale, sides: readonly Side[]): Promise<[Side['name'], Figure[]][]> {
   const performers = sides.map(({ start }) => start());
-  const figures = sides.map((): Figure[] => []);
+  const figures = sides.map(({ name }): [Side['name'], Figure[]] => [name, []]);
+  const run = (side: number, at: Scale): Promise<readonly Figure[]> =>
+    performers[side]!.run(sizesAt(program, at, sides[side]!.name));
   try {
     await Promise.all(performers.map((performer) => performer.started()));
-    if (hasWarmUp(program)) for (const performer of performers) await performer.run(sizesAt(program, 'warmUp'));
-    const sizes = sizesAt(program, scale);
-    const turns = turnsOf(sides.map(({ rounds }) => rounds));
-    for (const side of turns) figures[side]!.push(...(await performers[side]!.run(sizes)));
+    await Promise.all(sides.map((_, side) => run(side, 'warmUp')));
+    for (const side of turnsOf(sides.map(({ rounds }) => rounds))) figures[side]![1].push(...(await run(side, scale)));
+    return figures;
   } finally {
     await Promise.all(performers.map((performer) => performer.stop()));
   }
-  return new Map(sides.map(({ name }, side) => [name, mediansOf(figures[side]!)]));
-}
-
-/** A program that may run only once in a process finds it as it was started. */
-function hasWarmUp({ rounds }: Program): boolean {
-  return rounds.full > 1;
 }
 
 /**

@@ -5,10 +5,10 @@ import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { ErlangTwins, parseFigure, refuseErlang } from '../peers/erlang.ts';
-import { contest, median, roundsOf, turnsOf } from './contest.ts';
+import { boutsOf, contest, median, roundsOf, type Side, turnsOf } from './contest.ts';
 import { NodePerformer, type Performer } from './performer.ts';
 import { type Program, sizesAt } from './program.ts';
-import { PROGRAMS } from './programs/index.ts';
+import { findProgram, PROGRAMS } from './programs/index.ts';
 
 const HOST: string = fileURLToPath(new URL('./host-main.js', import.meta.url));
 const never = new AbortController().signal;
@@ -86,6 +86,18 @@ t.test('sides take turns, each round beginning with another', async (t) => {
   t.same(roundsOf({ full: 3, quick: 2, peerQuick: 1 }, 'full'), [3, 3]);
 });
 
+t.test('fresh rounds have processes of their own', async (t) => {
+  const start = (): Performer => stub([], [], 'x');
+  const sides: Side[] = [
+    { name: 'ours', rounds: 2, start },
+    { name: 'beam', rounds: 1, start },
+  ];
+  const names = (bouts: Side[][]): string[][] =>
+    bouts.map((bout) => bout.map(({ name, rounds }) => `${name} ${rounds}`));
+  t.same(names(boutsOf({ full: 1, quick: 1 }, sides)), [['ours 2', 'beam 1']]);
+  t.same(names(boutsOf({ full: 1, quick: 1, isFresh: true }, sides)), [['ours 1', 'beam 1'], ['ours 1']]);
+});
+
 t.test('the median is the one in the middle, or the mean of two', async (t) => {
   t.equal(median([5]), 5);
   t.equal(median([9, 1, 5]), 5);
@@ -108,11 +120,11 @@ function stub(values: readonly number[], ran: string[], name: string): Performer
 
 t.test('a contest warms up, alternates, takes medians and stops everybody', async (t) => {
   const ran: string[] = [];
-  const sides = [
+  const sides: Side[] = [
     { name: 'ours', rounds: 3, start: () => stub([1, 30, 10, 20], ran, 'ours') },
     { name: 'beam', rounds: 1, start: () => stub([2, 7], ran, 'beam') },
   ];
-  const program = PROGRAMS[0]!;
+  const program = findProgram('ping_pong');
   const standings = await contest(program, 'quick', sides);
   t.same(
     [...standings].map(([side, medians]) => [side, ...medians.values()]),
@@ -138,10 +150,10 @@ t.test('a contest warms up, alternates, takes medians and stops everybody', asyn
 t.test('a side that fails ends the contest, and all are stopped', async (t) => {
   const ran: string[] = [];
   const broken = (): Performer => ({ ...stub([], ran, 'beam'), run: () => Promise.reject(new Error('broken')) });
-  const sides = [
+  const sides: Side[] = [
     { name: 'ours', rounds: 1, start: () => stub([1, 2], ran, 'ours') },
     { name: 'beam', rounds: 1, start: broken },
   ];
-  await t.rejects(contest(PROGRAMS[0]!, 'quick', sides), { message: 'broken' });
+  await t.rejects(contest(findProgram('ping_pong'), 'quick', sides), { message: 'broken' });
   t.same(ran.slice(-2), ['ours stopped', 'beam stopped']);
 });

@@ -19,6 +19,8 @@ export interface Size {
   readonly quick: number;
   readonly warmUp?: number;
   readonly tiny: number;
+  /** At most this for nact, where our sizes would take it minutes. */
+  readonly nactMax?: number;
 }
 
 export type Sizes<Name extends string = string> = Readonly<Record<Name, number>>;
@@ -34,6 +36,11 @@ export interface Rounds {
   readonly quick: number;
   readonly peerFull?: number;
   readonly peerQuick?: number;
+  /**
+   * Each run in a process that has only warmed up. Memory that a process has had before is several times faster to have
+   * again, so the first million of actors and the second are different questions; this asks for the first.
+   */
+  readonly isFresh?: boolean;
 }
 
 export const ROUNDS: Rounds = { full: 7, quick: 3 };
@@ -61,9 +68,12 @@ export interface Program<Name extends string = string> {
   run(node: RuntimeNode, sizes: Sizes<Name>): Promise<Figure[]>;
 }
 
-/** The sizes of a program at one scale, in the order of its twins. */
-export function sizesAt(program: Program, scale: Scale): Sizes {
-  const entries = Object.entries(program.sizes).map(([name, size]) => [name, size[scale] ?? size.quick]);
+/** The sizes of a program at one scale, in the order of its twins, for one side. */
+export function sizesAt(program: Program, scale: Scale, side: 'ours' | PeerName = 'ours'): Sizes {
+  const entries = Object.entries(program.sizes).map(([name, size]) => {
+    const value = size[scale] ?? size.quick;
+    return [name, side === 'nact' ? Math.min(value, size.nactMax ?? value) : value];
+  });
   return Object.fromEntries(entries) as Sizes;
 }
 

@@ -46,9 +46,7 @@ export class ErlangTwins {
     const directory = mkdtempSync(join(tmpdir(), 'blindbeam-bench-erlang-'));
     const twins = new ErlangTwins(directory, signal);
     try {
-      // The first declares the behaviour of the others.
-      await compileInto(directory, ['host.erl'], signal);
-      await compileInto(directory, twinFiles(), signal);
+      await compileInto(directory, sourceFiles(), signal);
       return twins;
     } catch (error) {
       twins.remove();
@@ -67,8 +65,10 @@ export class ErlangTwins {
   }
 }
 
-function twinFiles(): string[] {
-  return readdirSync(SOURCES).filter((name) => name.endsWith('.erl') && name !== 'host.erl');
+/** The host first: it declares the behaviour of the others. */
+function sourceFiles(): string[] {
+  const isTwin = (name: string): boolean => name.endsWith('.erl') && name !== 'host.erl';
+  return ['host.erl', ...readdirSync(SOURCES).filter(isTwin)];
 }
 
 async function compileInto(directory: string, files: readonly string[], signal: AbortSignal): Promise<void> {

@@ -7,12 +7,14 @@
 
 import { fileURLToPath } from 'node:url';
 import { contest, roundsOf, type Side, type Standings } from '../actors/contest.ts';
-import { NodePerformer } from '../actors/performer.ts';
-import type { Performer } from '../actors/performer.ts';
+import { NodePerformer, type Performer } from '../actors/performer.ts';
 import type { PeerName, Program, Scale } from '../actors/program.ts';
 import { PROGRAMS } from '../actors/programs/index.ts';
+import { systemClock } from '../harness/clock.ts';
 import type { Workload, WorkloadContext, WorkloadOption } from '../harness/registry.ts';
+import { LIMITS } from '../limits.ts';
 import { ErlangTwins, refuseErlang } from '../peers/erlang.ts';
+import { refuseNact } from '../peers/nact-actors.ts';
 
 type OptionName = 'rounds';
 
@@ -20,7 +22,10 @@ const OPTIONS: Readonly<Record<OptionName, WorkloadOption>> = {
   rounds: { default: 0, min: 0, max: 100, help: 'runs of each side; 0 leaves it to the program' },
 };
 
-const OURS: string = fileURLToPath(new URL('../actors/host-main.js', import.meta.url));
+const pathOf = (entry: string): string => fileURLToPath(new URL(entry, import.meta.url));
+const OURS: string = pathOf('../actors/host-main.js');
+const NACT: string = pathOf('../peers/nact-main.js');
+const BARE: string = pathOf('../ceilings/bare-actors-main.js');
 
 /** What tests change: how much work, and on what. */
 export interface ActorsSettings {
@@ -56,7 +61,9 @@ class ActorsRun {
   readonly #context: WorkloadContext<OptionName>;
   readonly #programs: readonly Program[];
   readonly #scale: Scale;
+  readonly #startMs: number = systemClock.nowMs();
   #twins: ErlangTwins | undefined = undefined;
+  #hasNact = false;
 
   constructor(context: WorkloadContext<OptionName>, programs: readonly Program[], scale: Scale) {
     this.#context = context;
@@ -65,27 +72,29 @@ class ActorsRun {
   }
 
   async run(): Promise<void> {
-    await this.#compileTwins();
+    await this.#findPeers();
     try {
-      for (const program of this.#programs) await this.#measure(program);
+      for (const [index, program] of this.#programs.entries())
+        await this.#measure(program, this.#programs.length - index);
     } finally {
       this.#twins?.remove();
     }
   }
 
-  async #compileTwins(): Promise<void> {
+  /** A peer that is not installed is left out, and the table says so. */
+  async #findPeers(): Promise<void> {
     const { progress, recorder, signal } = this.#context;
-    const refusal = refuseErlang();
-    if (refusal !== undefined) return recorder.note(refusal);
+    const [withoutErlang, withoutNact] = [refuseErlang(), refuseNact()];
+    for (const refusal of [withoutErlang, withoutNact]) if (refusal !== undefined) recorder.note(refusal);
+    this.#hasNact = withoutNact === undefined;
+    if (withoutErlang !== undefined) return;
     progress('compiling the Erlang twins');
     this.#twins = await ErlangTwins.compile(signal);
   }
 
-  async #measure(program: Program): Promise<void> {
-    const { progress, options } = this.#context;
-    progress(program.name);
-    const [ours, theirs] =
-      options.rounds > 0 ? [options.rounds, options.rounds] : roundsOf(program.rounds, this.#scale);
+  async #measure(program: Program, programsLeft: number): Promise<void> {
+    this.#context.progress(program.name);
+    const [ours, theirs] = this.#rounds(program, programsLeft);
     const sides: Side[] = [{ name: 'ours', rounds: ours, start: this.#ours(program) }];
     for (const peer of program.peers) {
       const start = this.#peer(peer, program);
@@ -94,14 +103,31 @@ class ActorsRun {
     this.#record(program, await contest(program, this.#scale, sides));
   }
 
+  /** Rounds of our side and of the peers: as the program says, fewer when a short run is running out of time. */
+  #rounds({ name, rounds }: Program, programsLeft: number): [number, number] {
+    const { isQuick, options, recorder } = this.#context;
+    if (options.rounds > 0) return [options.rounds, options.rounds];
+    const leftMs = LIMITS.actorsQuickMsMax - (systemClock.nowMs() - this.#startMs);
+    if (!isQuick || leftMs / programsLeft > LIMITS.actorsProgramMs) return roundsOf(rounds, this.#scale);
+    recorder.note(`${name}: one round of each side, since the run was late`);
+    return [1, 1];
+  }
+
   #ours(program: Program): () => Performer {
     return () => new NodePerformer(OURS, program.name, this.#context.signal);
   }
 
   #peer(peer: PeerName, program: Program): (() => Performer) | undefined {
     const twins = this.#twins;
-    if (peer === 'beam' && twins !== undefined) return () => twins.start(program.name, program.workers ?? 1);
-    return undefined;
+    const { signal } = this.#context;
+    switch (peer) {
+      case 'beam':
+        return twins && ((): Performer => twins.start(program.name, program.workers ?? 1));
+      case 'nact':
+        return this.#hasNact ? () => new NodePerformer(NACT, program.name, signal) : undefined;
+      case 'bare_js':
+        return () => new NodePerformer(BARE, program.name, signal);
+    }
   }
 
   #record({ metrics }: Program, standings: Standings): void {

@@ -59,7 +59,7 @@ export const counting: Program<'messages'> = {
   name: 'counting',
   question: 'how fast does one actor take what another sends?',
   metrics: { counting_msgs_per_s: 'msg/s' },
-  sizes: { messages: { full: 20_000_000, quick: 4_000_000, tiny: 5_000 } },
+  sizes: { messages: { full: 20_000_000, quick: 4_000_000, warmUp: 1_000_000, tiny: 5_000, nactMax: 50_000 } },
   peers: ['beam', 'nact', 'bare_js'],
   rounds: ROUNDS,
   async run(node, { messages }) {

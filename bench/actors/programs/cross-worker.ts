@@ -106,7 +106,7 @@ export const crossWorker: Program<'messages'> = {
   name: 'cross_worker',
   question: 'how many structured messages a second go from one thread to another, linked and in order?',
   metrics: { cross_worker_msgs_per_s: 'msg/s' },
-  sizes: { messages: { full: 5_000_000, quick: 500_000, tiny: 20_000 } },
+  sizes: { messages: { full: 5_000_000, quick: 400_000, tiny: 20_000 } },
   peers: ['beam'],
   rounds: ROUNDS,
   workers: 2,

@@ -42,7 +42,7 @@ export const genServerCall: Program<'calls'> = {
   name: 'gen_server_call',
   question: 'how many calls a second does one caller get answered, one at a time?',
   metrics: { call_per_s: 'call/s' },
-  sizes: { calls: { full: 2_000_000, quick: 250_000, tiny: 200 } },
+  sizes: { calls: { full: 2_000_000, quick: 200_000, warmUp: 100_000, tiny: 200, nactMax: 20_000 } },
   peers: ['beam', 'nact'],
   rounds: ROUNDS,
   async run(node, { calls }) {

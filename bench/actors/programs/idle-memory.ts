@@ -22,8 +22,7 @@ export const idleMemory: Program<'actors'> = {
   metrics: { bytes_per_actor: 'bytes' },
   sizes: { actors: { full: 1_000_000, quick: 100_000, warmUp: 1_000, tiny: 1_000 } },
   peers: ['beam'],
-  // Of the runs of one process the first is the one that found it empty, on both sides.
-  rounds: { full: 1, quick: 1 },
+  rounds: { full: 3, quick: 1, isFresh: true },
   async run(node, { actors }) {
     const count = node.info().processCount;
     const started = await startDynamicSupervisor(node, { name: NAME, child: { start: { behavior: idle } } });

@@ -132,11 +132,11 @@ export const million: Program<'actors' | 'passes'> = {
   question: 'how fast are a million actors spawned, and sent a message each, in order and at random?',
   metrics: { spawn_per_s: 'actor/s', each_1m_msgs_per_s: 'msg/s', random_1m_msgs_per_s: 'msg/s' },
   sizes: {
-    actors: { full: 1_000_000, quick: 1_000_000, warmUp: 50_000, tiny: 2_500 },
+    actors: { full: 1_000_000, quick: 1_000_000, warmUp: 50_000, tiny: 2_500, nactMax: 50_000 },
     passes: { full: 3, quick: 1, warmUp: 3, tiny: 1 },
   },
   peers: ['beam', 'nact', 'bare_js'],
-  rounds: { full: 3, quick: 2, peerFull: 2, peerQuick: 1 },
+  rounds: { full: 3, quick: 2, peerQuick: 1, isFresh: true },
   async run(node, { actors, passes }) {
     const before = node.info().processCount;
     const root = node.spawn(parent, actors);

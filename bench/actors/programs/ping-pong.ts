@@ -36,7 +36,7 @@ export const pingPong: Program<'messages'> = {
   name: 'ping_pong',
   question: 'how fast do two actors answer each other?',
   metrics: { ping_pong_msgs_per_s: 'msg/s' },
-  sizes: { messages: { full: 10_000_000, quick: 2_000_000, warmUp: 1_000_000, tiny: 1_000 } },
+  sizes: { messages: { full: 10_000_000, quick: 1_000_000, warmUp: 500_000, tiny: 1_000, nactMax: 50_000 } },
   peers: ['beam', 'nact', 'bare_js'],
   rounds: ROUNDS,
   async run(node, { messages }) {

@@ -62,7 +62,7 @@ export const skynet: Program<'leaves'> = {
   metrics: { skynet_1m_s: 's' },
   sizes: { leaves: { full: 1_000_000, quick: 1_000_000, warmUp: 100_000, tiny: 100 } },
   peers: ['beam'],
-  rounds: { full: 3, quick: 2, peerFull: 2, peerQuick: 1 },
+  rounds: { full: 3, quick: 1, isFresh: true },
   async run(node, { leaves }) {
     const { reply, elapsedMs } = await perform(node, root, leaves);
     verify('sum of the leaves', reply, (leaves * (leaves - 1)) / 2);

@@ -59,7 +59,7 @@ export const threadRing: Program<'actors' | 'hops'> = {
   metrics: { ring_hops_per_s: 'hop/s' },
   sizes: {
     actors: { full: 1_000, quick: 1_000, tiny: 10 },
-    hops: { full: 10_000_000, quick: 2_000_000, warmUp: 1_000_000, tiny: 1_000 },
+    hops: { full: 10_000_000, quick: 1_000_000, warmUp: 500_000, tiny: 1_000 },
   },
   peers: ['beam'],
   rounds: ROUNDS,
