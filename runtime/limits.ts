@@ -35,6 +35,7 @@ export const LIMITS: Readonly<{
   errorStackCharsMax: number;
   resumeHopsMax: number;
   runQueueFirstValues: number;
+  runQueueKeptValues: number;
   backlogFirstValues: number;
   backlogSpareValuesMax: number;
   workerCountMax: number;
@@ -108,6 +109,8 @@ export const LIMITS: Readonly<{
   errorStackCharsMax: 4_096,
   /** Actors that the run queue holds before it first grows. One exists a scheduler, so it may be large. */
   runQueueFirstValues: 2_048,
+  /** Actors that the run queue has room for while the worker sleeps: 0.5 MB. What a burst added is given back. */
+  runQueueKeptValues: 65_536,
   /** Values of a backlog before it first grows; a message takes two. 16 are 128 bytes, for a queue of up to 9. */
   backlogFirstValues: 16,
   /** Values in all the emptied backlogs that one thread keeps for reuse: 1 MB, enough for four full mailboxes. */

@@ -41,9 +41,15 @@ export interface NodeInfo {
   processCount: number;
   readyCount: number;
   timerCount: number;
-  /** Messages from other workers that found a full mailbox here. */
+  /** Messages that a full mailbox here gave back to their senders. */
+  refusedCount: number;
+  /** Messages lost because a mailbox here was full: by its policy, from a timer, or from another worker. */
   droppedCount: number;
+  /** Messages that actors here have handled. */
+  handledCount: number;
+  /** Turns of the scheduler, and milliseconds spent in them; how busy the worker is, is the growth of this over time. */
   turnCount: number;
+  busyMs: number;
 }
 
 /**
@@ -148,13 +154,16 @@ export class RuntimeNode {
   }
 
   info(): NodeInfo {
-    const { processes, scheduler, timers, droppedCount } = this.kernel;
+    const { processes, scheduler, timers, refusedCount, droppedCount, handledCount } = this.kernel;
     return {
       processCount: processes.count,
       readyCount: scheduler.readyCount,
       timerCount: timers.count,
+      refusedCount,
       droppedCount,
+      handledCount,
       turnCount: scheduler.turnCount,
+      busyMs: scheduler.busyMs,
     };
   }
 

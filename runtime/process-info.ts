@@ -1,9 +1,9 @@
 /**
- * What can be told of one actor without disturbing it.
+ * What can be told of one actor without disturbing it, in the words of OTP's `process_info` where it has them.
  */
 
 import { linkCount } from './links.ts';
-import { mailboxCount } from './mailbox.ts';
+import { mailboxCount, oldestEntry } from './mailbox.ts';
 import type { Pid } from './pid.ts';
 import { FLAG, type Process } from './process.ts';
 
@@ -15,7 +15,18 @@ export interface ProcessInfo {
   version: number;
   /** `suspended`: the promise of a handler is open; `paused`: suspended by `sys`. */
   status: 'starting' | 'waiting' | 'ready' | 'suspended' | 'paused' | 'hibernating' | 'exiting';
-  mailboxCount: number;
+  /** Messages that wait, and how many may. */
+  messageQueueLen: number;
+  messageQueueMax: number;
+  /** How long the oldest has waited, in milliseconds, to about the length of a turn; 0 if none waits. */
+  messageQueueAgeMs: number;
+  /** Messages given back to their senders, and messages lost, because there was no room. */
+  refusedCount: number;
+  droppedCount: number;
+  /** Messages handled, up to the end of its last turn. Exact. */
+  reductions: number;
+  /** Milliseconds spent in its turns: an estimate from one turn in about 32 of the worker's. */
+  runtimeMs: number;
   linkCount: number;
   /** Monitors that it made, and those on it; a pending call is one. */
   monitorCount: number;
@@ -26,19 +37,31 @@ export interface ProcessInfo {
 
 /** A snapshot of `process`. */
 export function describeProcess(process: Process): ProcessInfo {
+  const { annex } = process;
   return {
     pid: process,
     name: process.registeredName ?? undefined,
     behavior: process.behavior.name,
     version: process.version,
     status: statusOf(process),
-    mailboxCount: mailboxCount(process),
+    messageQueueLen: mailboxCount(process),
+    messageQueueMax: process.mailboxMax,
+    messageQueueAgeMs: ageOfOldestMs(process),
+    refusedCount: annex?.refusedCount ?? 0,
+    droppedCount: annex?.droppedCount ?? 0,
+    reductions: process.handledCount + (annex?.carriedCount ?? 0),
+    runtimeMs: (process.busyUs + (annex?.carriedUs ?? 0)) / 1_000,
     linkCount: linkCount(process),
     monitorCount: lengthOf(process.watching, (made) => made.nextWatched),
     monitoredByCount: lengthOf(process.watchers, (made) => made.nextWatcher),
     timerCount: lengthOf(process.timers, (timer) => timer.nextOwned),
     trapsExits: process.has(FLAG.trapExit),
   };
+}
+
+function ageOfOldestMs(process: Process): number {
+  const entry = oldestEntry(process);
+  return entry === 0 ? 0 : process.kernel.scheduler.ageMs(entry);
 }
 
 function statusOf(process: Process): ProcessInfo['status'] {

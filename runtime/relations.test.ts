@@ -173,7 +173,7 @@ t.test('nothing of an actor outlives it', async (t) => {
   test.node.exit(a.pid, 'kill');
   await test.advance(2_000);
   t.equal(test.node.whereis('a'), undefined);
-  t.match(test.node.processInfo(b.pid), { linkCount: 0, monitorCount: 0, monitoredByCount: 0, mailboxCount: 0 });
+  t.match(test.node.processInfo(b.pid), { linkCount: 0, monitorCount: 0, monitoredByCount: 0, messageQueueLen: 0 });
   t.equal(test.node.info().timerCount, 0);
   t.equal(b.messages.length, 2, 'the exit and the down, and no timer message');
 });

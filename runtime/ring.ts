@@ -31,6 +31,11 @@ export class Ring<T> {
     return this.#count;
   }
 
+  /** Values it holds before it grows again. */
+  get capacity(): number {
+    return this.#mask + 1;
+  }
+
   push(value: T): void {
     if (this.#count > this.#mask) this.#grow();
     this.#values[(this.#head + this.#count) & this.#mask] = value;

@@ -183,6 +183,7 @@ export class Scheduler {
     if (this.#ready.count > 0 || this.#turnEnds.length > 0) return this.wake();
     if (this.#armed) return;
     this.#stamp = 0;
+    if (this.#ready.capacity > LIMITS.runQueueKeptValues) this.#ready.clear();
     this.#idleHooks.call();
   }
 

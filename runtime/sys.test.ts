@@ -41,7 +41,7 @@ t.test('a suspended actor handles nothing, keeps what arrives, answers sys, and 
   t.match(await during(test, sys.getStatus(test.node, pid)), {
     sysState: 'suspended',
     status: 'paused',
-    mailboxCount: 3,
+    messageQueueLen: 3,
   });
   t.equal(await during(test, sys.resume(test.node, pid)), 'ok');
   t.match(await during(test, sys.getState(test.node, pid)), { count: 3 });
@@ -233,7 +233,7 @@ t.test('requests reach actors of other workers, but for a function, which does n
   workers[1]!.node.cast(pid, 'add');
   const status = sys.getStatus(node, { name: 'there', worker: 1 });
   await settle();
-  t.match(await status, { sysState: 'suspended', mailboxCount: 1, state: { count: 0 } });
+  t.match(await status, { sysState: 'suspended', messageQueueLen: 1, state: { count: 0 } });
   await t.rejects(
     sys.replaceState(node, { name: 'there', worker: 1 }, (state) => state),
     { code: 'RT_CALL_REFUSED', detail: 'unencodable' },

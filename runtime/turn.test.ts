@@ -68,7 +68,7 @@ t.test('an actor whose promise is open handles nothing else, and the rest in ord
   await test.settle();
   t.strictSame(events, []);
   t.equal(test.node.processInfo(pid)?.status, 'suspended');
-  t.equal(test.node.processInfo(pid)?.mailboxCount, 2);
+  t.equal(test.node.processInfo(pid)?.messageQueueLen, 2);
   open();
   await test.settle();
   t.strictSame(events, [1, 2]);

@@ -116,6 +116,7 @@ function runTraced(kernel: Kernel, process: Process): void {
     const kind = kindOf(oldestEntry(process));
     const payload = shift(process);
     process.handledCount += 1;
+    kernel.handledCount += 1;
     const startMs = kernel.clock.monotonicMs();
     const goesOn = handleOne(kernel, process, kind, payload);
     traceHandled(kernel, process, kind, payload, startMs);
@@ -143,25 +144,41 @@ export function runTurnEnd(kernel: Kernel, process: Process): void {
 }
 
 function runMessages(kernel: Kernel, process: Process): void {
+  const count = handleMessages(kernel, process);
+  process.handledCount += count;
+  kernel.handledCount += count;
+  if ((process.flags & STAYS_QUIET) !== 0) return;
+  if (process.handledCount >= COUNT_CARRY || process.busyUs >= COUNT_CARRY) carryCounts(process);
+  if (hasMessages(process) || process.signals !== null) kernel.scheduler.schedule(process);
+}
+
+// An actor in one of these states is put into the run queue by what ends the state, if by anything.
+const STAYS_QUIET = FLAG.suspended | FLAG.exiting | FLAG.dead;
+
+/** Handles messages up to the budget. Returns how many. */
+function handleMessages(kernel: Kernel, process: Process): number {
   const { behavior } = process;
+  let count = 0;
   try {
-    for (let budget = LIMITS.turnMessagesMax; budget > 0; budget -= 1) {
+    while (count < LIMITS.turnMessagesMax) {
       const entry = oldestEntry(process);
       if (entry === 0) break;
       const kind = kindOf(entry);
       const payload = shift(process);
-      process.handledCount += 1;
+      count += 1;
       const pending = handle(kernel, process, behavior, kind, payload);
-      if (pending !== undefined) return suspendOn(kernel, process, pending, kind, payload);
+      if (pending !== undefined) {
+        suspendOn(kernel, process, pending, kind, payload);
+        break;
+      }
       if ((process.flags & FLAG.interrupted) === 0) continue;
-      if (process.stopReason !== null) return terminate(kernel, process, process.stopReason);
+      if (process.stopReason !== null) terminate(kernel, process, process.stopReason);
       break;
     }
   } catch (thrown) {
-    return terminate(kernel, process, fromThrown(thrown));
+    terminate(kernel, process, fromThrown(thrown));
   }
-  if (process.handledCount >= COUNT_CARRY || process.busyUs >= COUNT_CARRY) carryCounts(process);
-  if (hasMessages(process) || process.signals !== null) kernel.scheduler.schedule(process);
+  return count;
 }
 
 /** Handles one message. Returns the promise if the handler was asynchronous. */
