@@ -31,11 +31,6 @@ export class Ring<T> {
     return this.#count;
   }
 
-  /** Values it holds before it grows again. */
-  get capacity(): number {
-    return this.#mask + 1;
-  }
-
   push(value: T): void {
     if (this.#count > this.#mask) this.#grow();
     this.#values[(this.#head + this.#count) & this.#mask] = value;
@@ -52,6 +47,11 @@ export class Ring<T> {
     // Empty, it starts anew at the front, which is still in the processor's cache.
     this.#head = this.#count === 0 ? 0 : (head + 1) & this.#mask;
     return value;
+  }
+
+  /** Gives the memory of a burst back, if it is empty and has room for more than `keptMax` values. */
+  trim(keptMax: number): void {
+    if (this.#count === 0 && this.#mask >= keptMax) this.clear();
   }
 
   /** Forgets everything, including the memory of a burst. */

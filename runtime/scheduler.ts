@@ -33,6 +33,8 @@ export interface RunQueue {
   push(process: Process): void;
   /** `undefined` ends a turn: nothing is ready, or what is left shall wait for the next. */
   shift(): Process | undefined;
+  /** It is empty and the worker sleeps: memory for more than `keptMax` actors may be given back. */
+  trim?(keptMax: number): void;
 }
 
 export class Scheduler {
@@ -183,7 +185,7 @@ export class Scheduler {
     if (this.#ready.count > 0 || this.#turnEnds.length > 0) return this.wake();
     if (this.#armed) return;
     this.#stamp = 0;
-    if (this.#ready.capacity > LIMITS.runQueueKeptValues) this.#ready.clear();
+    this.#ready.trim?.(LIMITS.runQueueKeptValues);
     this.#idleHooks.call();
   }
 
