@@ -8,7 +8,7 @@
  */
 
 import type { Clock, Logger, Random } from './contracts.ts';
-import type { From, SendResult, Target } from './envelope.ts';
+import type { From, SendResult, Target, ReplyOf, RequestOf } from './envelope.ts';
 import type { ExitReason, ExitRequest } from './exit-reason.ts';
 import type { Pid } from './pid.ts';
 import type { Ref } from './ref.ts';
@@ -93,7 +93,8 @@ export interface SpawnOptions {
 }
 
 /** What became of a start. `error` is the exit reason of the actor that did not start. */
-export type StartResult<M = unknown> = { ok: Pid<M> } | { error: ExitReason };
+// eslint-disable-next-line @typescript-eslint/no-explicit-any
+export type StartResult<M = unknown, Q = any, R = any> = { ok: Pid<M, Q, R> } | { error: ExitReason };
 
 /** What became of `register`: first writer wins, and an actor has at most one name. */
 export type RegisterResult = 'ok' | 'taken' | 'noproc' | 'already_named';
@@ -120,11 +121,17 @@ export interface Context {
   /**
    * Sends `request` and waits for one reply. The callee is monitored meanwhile, so a dead one fails now and not at the
    * deadline; a reply after the deadline is discarded.
+   * @param to - If it is a pid as `spawn` returned it, request and reply are those of its behaviour. For a name, say what
+   *   you expect: `ctx.call<number>('counter', 'read', 1_000)`.
    * @param timeoutMs - 1 to LIMITS.callTimeoutMsMax. No default; choose it.
    * @throws {RuntimeError} (as rejection) RT_CALL_TIMEOUT, RT_CALL_NOPROC, RT_CALL_EXITED with `reason`, RT_CALL_FULL,
    *   RT_CALL_REFUSED, RT_CALL_SELF.
    */
-  call<Reply = unknown>(to: Target, request: unknown, timeoutMs: number): Promise<Reply>;
+  call<Reply = unknown, To extends Target = Target>(
+    to: To,
+    request: RequestOf<To>,
+    timeoutMs: number,
+  ): Promise<ReplyOf<To, Reply>>;
   /**
    * As `call`, without a promise: the outcome comes to `handleInfo` as one `Response` with the returned ref. For an
    * actor that handles other messages meanwhile, or has many requests open at a time.
@@ -139,7 +146,7 @@ export interface Context {
    * Starts an actor without waiting: `init` runs in its first turn, and a failing `init` is an ordinary exit.
    * @throws {RuntimeError} RT_NAME_TAKEN, RT_PROCESS_LIMIT, RT_NODE_STOPPED.
    */
-  spawn<S, A, C, Q, R>(behavior: Behavior<S, A, C, Q, R>, args: A, options?: SpawnOptions): Pid<C>;
+  spawn<S, A, C, Q, R>(behavior: Behavior<S, A, C, Q, R>, args: A, options?: SpawnOptions): Pid<C, Q, R>;
   /**
    * Starts a linked actor and runs its `init` now; returns a value if `init` is synchronous and a promise if it is not.
    * The result is told once: an actor whose `init` fails is unlinked first and sends no exit signal to its parent.
@@ -149,7 +156,7 @@ export interface Context {
     behavior: Behavior<S, A, C, Q, R>,
     args: A,
     options?: SpawnOptions,
-  ): StartResult<C> | Promise<StartResult<C>>;
+  ): StartResult<C, Q, R> | Promise<StartResult<C, Q, R>>;
 
   /** Links this actor and `pid`, both ways, once. To a dead `pid`: an exit signal `'noproc'` comes back. */
   link(pid: Pid): void;

@@ -9,7 +9,7 @@ import { askToHibernate, continueWith, setReceiveTimeout } from './attention.ts'
 import type { Behavior, Context, RegisterResult, SpawnOptions, StartResult } from './behavior.ts';
 import { awaitExit, call, reply, sendRequest, systemRequest } from './call.ts';
 import type { Clock, Logger, Random } from './contracts.ts';
-import { type From, KIND, type SendResult, type Target } from './envelope.ts';
+import { type From, KIND, type SendResult, type Target, type ReplyOf, type RequestOf } from './envelope.ts';
 import { RuntimeError } from './errors.ts';
 import type { ExitReason, ExitRequest } from './exit-reason.ts';
 import { LIMITS } from './limits.ts';
@@ -47,9 +47,13 @@ export class Actor extends Process implements Context {
     return route(this.kernel, to, KIND.cast, message);
   }
 
-  call<Reply = unknown>(to: Target, request: unknown, timeoutMs: number): Promise<Reply> {
+  call<Reply = unknown, To extends Target = Target>(
+    to: To,
+    request: RequestOf<To>,
+    timeoutMs: number,
+  ): Promise<ReplyOf<To, Reply>> {
     checkAlive(this);
-    return call(this.kernel, this, to, request, timeoutMs) as Promise<Reply>;
+    return call(this.kernel, this, to, request, timeoutMs) as Promise<ReplyOf<To, Reply>>;
   }
 
   sendRequest(to: Target, request: unknown, timeoutMs: number): Ref {
@@ -67,7 +71,7 @@ export class Actor extends Process implements Context {
     return reply(this.kernel, from, value);
   }
 
-  spawn<S, A, C, Q, R>(behavior: Behavior<S, A, C, Q, R>, args: A, options?: SpawnOptions): Pid<C> {
+  spawn<S, A, C, Q, R>(behavior: Behavior<S, A, C, Q, R>, args: A, options?: SpawnOptions): Pid<C, Q, R> {
     checkAlive(this);
     return spawn(this.kernel, this, behavior, args, options);
   }
@@ -76,9 +80,9 @@ export class Actor extends Process implements Context {
     behavior: Behavior<S, A, C, Q, R>,
     args: A,
     options?: SpawnOptions,
-  ): StartResult<C> | Promise<StartResult<C>> {
+  ): StartResult<C, Q, R> | Promise<StartResult<C, Q, R>> {
     checkAlive(this);
-    return startLink(this.kernel, this, behavior, args, options) as StartResult<C>;
+    return startLink(this.kernel, this, behavior, args, options) as StartResult<C, Q, R>;
   }
 
   link(pid: Pid): void {

@@ -27,6 +27,14 @@ export type SendResult = 'ok' | 'full' | 'noproc' | 'noconnection' | 'unencodabl
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
 export type Target<M = any> = Pid<M> | string | { name: string; worker: number };
 
+/** What `call` may ask of a target: a pid knows, a name does not. */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any
+export type RequestOf<To> = To extends Pid<any, infer Q, any> ? Q : unknown;
+
+/** What `call` resolves with: what the pid's behaviour replies, or what the caller said that it expects. */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any
+export type ReplyOf<To, Expected> = To extends Pid<any, any, infer R> ? (unknown extends R ? Expected : R) : Expected;
+
 /** The caller, as handed to `handleCall`; give it to `reply`. Plain data: it may be stored and passed on. */
 export interface From {
   readonly pid: Pid;

@@ -6,7 +6,7 @@
  * ordinary actor with the behaviour of this file; everything else here is its API.
  *
  * ```ts
- * import { type Context, genEvent } from 'blindbeam/runtime';
+ * import { createNode, genEvent, systemClock, systemLoop, systemRandom } from 'blindbeam/runtime';
  *
  * interface Alarm {
  *   code: number;
@@ -17,13 +17,31 @@
  *   handleEvent: (_alarm, state) => void (state.count += 1),
  *   handleCall: (_request, state) => state.count,
  * };
+ * const picky: genEvent.EventHandler<Alarm> = {
+ *   name: 'picky',
+ *   init: () => null,
+ *   handleEvent({ code }) {
+ *     if (code > 7) throw new RangeError('what is that?');
+ *   },
+ * };
  *
- * export async function demonstrate(ctx: Context): Promise<unknown> {
- *   const alarms = ctx.spawn(genEvent.behavior<Alarm>(), undefined, { link: true });
- *   await genEvent.addHandler(ctx, alarms, counter, undefined);
- *   genEvent.notify(ctx, alarms, { code: 7 });
- *   return genEvent.call(ctx, alarms, 'counter', 'read', 1_000);
- * }
+ * const log = { debug() {}, info() {}, warn() {}, error: (event: string) => console.log(event) };
+ * const node = createNode({ name: 'example', clock: systemClock, random: systemRandom, loop: systemLoop, log });
+ * const alarms = node.spawn(genEvent.behavior<Alarm>(), undefined);
+ * await genEvent.addHandler(node, alarms, picky, undefined);
+ * await genEvent.addHandler(node, alarms, counter, undefined);
+ * for (const code of [7, 8, 9]) genEvent.notify(node, alarms, { code });
+ * console.log(await genEvent.call(node, alarms, 'counter', 'read', 1_000));
+ * console.log(await genEvent.whichHandlers(node, alarms));
+ * await node.stop();
+ * ```
+ *
+ * It prints:
+ *
+ * ```text
+ * event_handler_crashed
+ * { ok: 3 }
+ * [ 'counter' ]
  * ```
  *
  * Source: gen_event of stdlib. Differs: handlers run in the order they were added in; a handler is an object and not the

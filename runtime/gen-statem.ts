@@ -6,27 +6,50 @@
  * Use it where the same message means different things at different times; where it does not, a `Behavior` is shorter.
  *
  * ```ts
- * import { genStatem, type Pid } from 'blindbeam/runtime';
+ * import { genStatem } from 'blindbeam/runtime';
+ * import { createTestNode } from 'blindbeam/runtime/testing';
  *
  * const { behavior, keepState, nextState, reply, stateTimeout } = genStatem;
  *
  * // Opens for the right code, and locks itself again.
- * const lock = behavior<'locked' | 'open', { code: string }, string, string, 'state'>({
+ * const lock = behavior<'locked' | 'open', { code: string }, string, string, 'state', string>({
  *   name: 'lock',
  *   init: (code) => ({ state: 'locked', data: { code } }),
  *   states: {
  *     locked(event, data) {
- *       if (event.type === 'cast' && event.content === data.code) return nextState('open', stateTimeout(5_000, 'lock'));
+ *       if (event.type === 'cast' && event.content === data.code) return nextState('open', stateTimeout(5_000));
  *       if (event.type === 'call') return keepState(reply(event.from, 'locked'));
+ *       return keepState();
  *     },
  *     open(event) {
  *       if (event.type === 'state_timeout') return nextState('locked');
  *       if (event.type === 'call') return keepState(reply(event.from, 'open'));
+ *       return keepState();
  *     },
  *   },
  * });
- * export type Lock = Pid<string>;
- * export { lock };
+ *
+ * const { node, settle, advance } = createTestNode();
+ * const pid = node.spawn(lock, '1234');
+ * async function show(): Promise<void> {
+ *   const state = node.call(pid, 'state', 100);
+ *   await settle();
+ *   console.log(await state);
+ * }
+ * node.cast(pid, '0000');
+ * await show();
+ * node.cast(pid, '1234');
+ * await show();
+ * await advance(5_000);
+ * await show();
+ * ```
+ *
+ * It prints:
+ *
+ * ```text
+ * locked
+ * open
+ * locked
  * ```
  *
  * Source: gen_statem of stdlib, its reference and "gen_statem Behaviour" in OTP Design Principles. Differs: data may be

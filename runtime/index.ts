@@ -71,6 +71,8 @@ export {
   isDown,
   isExit,
   isResponse,
+  type ReplyOf,
+  type RequestOf,
   type Response,
   type SendResult,
   type Target,

@@ -9,7 +9,7 @@ import { Alarm } from './attention.ts';
 import type { Behavior, RegisterResult, SpawnOptions, StartResult } from './behavior.ts';
 import { armWaits, awaitExit, call, expireWait, systemRequest } from './call.ts';
 import type { Clock, Logger, Loop, Random } from './contracts.ts';
-import { KIND, type SendResult, type Target } from './envelope.ts';
+import { KIND, type SendResult, type Target, type ReplyOf, type RequestOf } from './envelope.ts';
 import type { ExitReason, ExitRequest } from './exit-reason.ts';
 import { Kernel, type KernelWork } from './kernel.ts';
 import type { Pid } from './pid.ts';
@@ -86,7 +86,7 @@ export class RuntimeNode {
   }
 
   /** As `Context.spawn`, from outside: linked to nobody. */
-  spawn<S, A, C, Q, R>(behavior: Behavior<S, A, C, Q, R>, args: A, options?: SpawnOptions): Pid<C> {
+  spawn<S, A, C, Q, R>(behavior: Behavior<S, A, C, Q, R>, args: A, options?: SpawnOptions): Pid<C, Q, R> {
     return spawn(this.kernel, null, behavior, args, options);
   }
 
@@ -98,8 +98,8 @@ export class RuntimeNode {
     behavior: Behavior<S, A, C, Q, R>,
     args: A,
     options?: SpawnOptions,
-  ): StartResult<C> | Promise<StartResult<C>> {
-    return startLink(this.kernel, null, behavior, args, options) as StartResult<C>;
+  ): StartResult<C, Q, R> | Promise<StartResult<C, Q, R>> {
+    return startLink(this.kernel, null, behavior, args, options) as StartResult<C, Q, R>;
   }
 
   /** As `Context.send`, from outside. */
@@ -113,8 +113,12 @@ export class RuntimeNode {
   }
 
   /** As `Context.call`, from outside. */
-  call<Reply = unknown>(to: Target, request: unknown, timeoutMs: number): Promise<Reply> {
-    return call(this.kernel, null, to, request, timeoutMs) as Promise<Reply>;
+  call<Reply = unknown, To extends Target = Target>(
+    to: To,
+    request: RequestOf<To>,
+    timeoutMs: number,
+  ): Promise<ReplyOf<To, Reply>> {
+    return call(this.kernel, null, to, request, timeoutMs) as Promise<ReplyOf<To, Reply>>;
   }
 
   /** As `Context.systemRequest`, from outside: with it the functions of `sys.ts` take a node. */

@@ -13,9 +13,11 @@ import { inspect } from 'node:util';
 
 /**
  * @typeParam M - What the actor accepts by `cast`. It exists for the compiler only; a `Pid` without it accepts anything.
+ * @typeParam Q - What it accepts by `call`, and
+ * @typeParam R - what it replies. As `spawn` returns it, a pid has all three from its behaviour.
  */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
-export class Pid<M = any> {
+export class Pid<M = any, Q = any, R = any> {
   // Declared and not defined: a defined field is first written `undefined`, also in every actor.
   /** Name of the runtime instance. */
   declare readonly node: string;
@@ -27,6 +29,7 @@ export class Pid<M = any> {
   declare readonly creation: number;
   /** Never present: makes a `Pid<A>` unusable where a `Pid<B>` is expected. */
   declare readonly accepts?: (message: M) => void;
+  declare readonly answers?: (request: Q) => R;
 
   constructor(node: string, worker: number, slot: number, creation: number) {
     this.node = node;

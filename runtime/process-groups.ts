@@ -13,6 +13,36 @@
  * Between workers a message may be refused or dropped, so updates are counted: whoever sees a gap asks again, and the beat
  * shows a gap behind the last update. That makes the copies agree in the end whatever was lost.
  *
+ * ```ts
+ * import { type Behavior, createNode, pg, systemClock, systemLoop, systemRandom } from 'blindbeam/runtime';
+ *
+ * const guest: Behavior<null, string, string> = {
+ *   name: 'guest',
+ *   init: () => null,
+ *   handleCast: (text, _state, ctx) => console.log(`${ctx.self.slot} hears ${text}`),
+ * };
+ *
+ * const node = createNode({ name: 'example', clock: systemClock, random: systemRandom, loop: systemLoop, log: console });
+ * node.start(pg.behavior, { workerCount: 0 });
+ * const [a, b] = [node.spawn(guest, 'a'), node.spawn(guest, 'b')];
+ * await pg.join(node, 'room', [a, b]);
+ * for (const pid of await pg.getMembers(node, 'room')) node.cast(pid, 'hello');
+ * console.log(await pg.whichGroups(node));
+ * node.exit(a, 'kill');
+ * await node.awaitExit(a, 1_000);
+ * console.log((await pg.getMembers(node, 'room')).length);
+ * await node.stop();
+ * ```
+ *
+ * It prints:
+ *
+ * ```text
+ * 2 hears hello
+ * 3 hears hello
+ * [ 'room' ]
+ * 1
+ * ```
+ *
  * Source: pg of kernel (OTP 23 and later). Differs: reading is a call, since there is no shared table (an actor that
  * reads often keeps its own copy with `monitor`); memberships of a worker are bounded; the network is the threads of a node.
  */

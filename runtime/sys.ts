@@ -7,17 +7,36 @@
  * that has settled. Nothing of a state or message is ever logged; how much of it is told is bounded, and the caller's choice.
  *
  * ```ts
- * import { type Behavior, type Context, type Pid, replaceBehavior, behaviorSlotOf, sys } from 'blindbeam/runtime';
+ * import { type Behavior, behaviorSlotOf, createNode, replaceBehavior, sys } from 'blindbeam/runtime';
+ * import { systemClock, systemLoop, systemRandom } from 'blindbeam/runtime';
  *
- * // New code for one actor, with a look at the outcome before it runs.
- * export async function upgrade(ctx: Context, pid: Pid, old: Behavior, next: Behavior): Promise<unknown> {
- *   await sys.suspend(ctx, pid);
- *   replaceBehavior(behaviorSlotOf(old), next);
- *   const changed = await sys.changeCode(ctx, pid);
- *   const state = await sys.getState(ctx, pid, { depthMax: 2 });
- *   await sys.resume(ctx, pid);
- *   return { changed, state };
- * }
+ * const first: Behavior<{ count: number }, number> = { name: 'counter', version: 1, init: (count) => ({ count }) };
+ * const second: Behavior<{ count: number; unit: string }, number> = {
+ *   name: 'counter',
+ *   version: 2,
+ *   init: (count) => ({ count, unit: 'pieces' }),
+ *   codeChange: ({ count }) => ({ count, unit: 'pieces' }),
+ * };
+ *
+ * const node = createNode({ name: 'example', clock: systemClock, random: systemRandom, loop: systemLoop, log: console });
+ * const pid = node.spawn(first, 3);
+ *
+ * // New code for one actor, with a look at the outcome before it goes on.
+ * await sys.suspend(node, pid);
+ * replaceBehavior(behaviorSlotOf(first), second);
+ * console.log(await sys.changeCode(node, pid));
+ * console.log(await sys.getState(node, pid));
+ * await sys.resume(node, pid);
+ * console.log((await sys.getStatus(node, pid)).version);
+ * await node.stop();
+ * ```
+ *
+ * It prints:
+ *
+ * ```text
+ * ok
+ * { count: 3, unit: 'pieces' }
+ * 2
  * ```
  *
  * All functions reject as `Context.call` does; RT_CALL_FULL means that LIMITS.systemRequestCountMax requests wait already.

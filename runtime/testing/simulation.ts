@@ -6,40 +6,43 @@
  * thousands of seeds is one number, and running that number again shows it again.
  *
  * ```ts
- * import { type Behavior } from 'blindbeam/runtime';
- * import { explore, formatResult, simulate } from 'blindbeam/runtime/testing';
+ * import type { Behavior } from 'blindbeam/runtime';
+ * import { explore, simulate } from 'blindbeam/runtime/testing';
  *
- * // Reads, lets others run, and writes: two of them lose an update.
- * const adder: Behavior<null, { total: number }, 'add'> = {
+ * // Reads, lets others run, and writes: two of them may lose an update.
+ * const adder: Behavior<null, void, 'add'> = {
  *   name: 'adder',
  *   init: () => null,
  *   async handleCast(_message, _state, ctx) {
- *     const total = await ctx.call<number>('total', 'read', 1_000);
- *     ctx.cast('total', total + 1);
+ *     const sum = await ctx.call<number>('total', 'read', 1_000);
+ *     ctx.cast('total', sum + 1);
  *   },
  * };
- * const total: Behavior<{ total: number }, void, number, 'read', number> = {
+ * const total: Behavior<{ sum: number }, void, number, 'read', number> = {
  *   name: 'total',
- *   init: () => ({ total: 0 }),
- *   handleCast: (value, state) => void (state.total = value),
- *   handleCall: (_request, _from, state) => state.total,
+ *   init: () => ({ sum: 0 }),
+ *   handleCast: (sum, state) => void (state.sum = sum),
+ *   handleCall: (_request, _from, state) => state.sum,
  * };
  *
- * const { failure } = await explore({
- *   seeds: { from: 1, count: 100 },
- *   program(sim) {
- *     sim.node.spawn(total, undefined, { name: 'total' });
- *     for (let count = 0; count < 2; count += 1) sim.node.cast(sim.node.spawn(adder, { total: 0 }), 'add');
- *     sim.atEnd('no update is lost', async () => (await sim.node.call<number>('total', 'read', 1_000)) === 2);
- *   },
- * });
- * console.log(failure === null ? 'not found' : `found by seed ${typeof failure.seed}: ${failure.failure!.message}`);
+ * const program: Parameters<typeof simulate>[0]['program'] = (sim) => {
+ *   sim.node.spawn(total, undefined, { name: 'total' });
+ *   for (let count = 0; count < 2; count += 1) sim.node.cast(sim.node.spawn(adder, undefined), 'add');
+ *   sim.atEnd('no update is lost', async () => (await sim.node.call<number>('total', 'read', 1_000)) === 2);
+ * };
+ * const { failure } = await explore({ seeds: { from: 1, count: 100 }, program });
+ * if (failure === null) throw new Error('not found');
+ * console.log(failure.failure?.message);
+ *
+ * const again = await simulate({ seed: failure.seed, program });
+ * console.log(again.fingerprint === failure.fingerprint ? 'the same run again' : 'another run');
  * ```
  *
  * It prints:
  *
  * ```text
- * found by seed number: no update is lost
+ * no update is lost
+ * the same run again
  * ```
  */
 

@@ -8,7 +8,7 @@
 
 import type { AnyBehavior, Behavior, Context, RegisterResult, SpawnOptions, StartResult } from '../behavior.ts';
 import type { Clock, Logger, Random } from '../contracts.ts';
-import type { From, SendResult, Target } from '../envelope.ts';
+import type { From, SendResult, Target, ReplyOf, RequestOf } from '../envelope.ts';
 import type { ExitReason, ExitRequest } from '../exit-reason.ts';
 import { Pid } from '../pid.ts';
 import { type Ref, RefSource } from '../ref.ts';
@@ -217,9 +217,13 @@ class RecordingContext implements Context {
     return this.#sent('cast', to, message);
   }
 
-  call<Reply = unknown>(to: Target, request: unknown, timeoutMs: number): Promise<Reply> {
+  call<Reply = unknown, To extends Target = Target>(
+    to: To,
+    request: RequestOf<To>,
+    timeoutMs: number,
+  ): Promise<ReplyOf<To, Reply>> {
     this.effects.push({ type: 'call', to, request, timeoutMs });
-    return this.#answer(to, request) as Promise<Reply>;
+    return this.#answer(to, request) as Promise<ReplyOf<To, Reply>>;
   }
 
   systemRequest(to: Target, request: unknown, timeoutMs: number): Promise<unknown> {
@@ -238,7 +242,7 @@ class RecordingContext implements Context {
     return 'ok';
   }
 
-  spawn<S, A, C, Q, R>(behavior: Behavior<S, A, C, Q, R>, args: A, options?: SpawnOptions): Pid<C> {
+  spawn<S, A, C, Q, R>(behavior: Behavior<S, A, C, Q, R>, args: A, options?: SpawnOptions): Pid<C, Q, R> {
     this.effects.push({ type: 'spawn', behavior: behavior.name, args, options });
     this.#world.onSpawn?.(behavior, args);
     return this.#newPid();
@@ -248,10 +252,10 @@ class RecordingContext implements Context {
     behavior: Behavior<S, A, C, Q, R>,
     args: A,
     options?: SpawnOptions,
-  ): StartResult<C> | Promise<StartResult<C>> {
+  ): StartResult<C, Q, R> | Promise<StartResult<C, Q, R>> {
     this.effects.push({ type: 'startLink', behavior: behavior.name, args, options });
     const result = this.#world.onStartLink?.(behavior, args) ?? { ok: this.#newPid() };
-    return result as StartResult<C>;
+    return result as StartResult<C, Q, R>;
   }
 
   link(pid: Pid): void {
