@@ -13,6 +13,8 @@
  *   8  receipt            state, 1 byte: 1 delivered, 2 read, 3 viewed · count, uint · that many names
  *   9  sender key         group, text · distribution message, bytes
  *   10 profile key        key, bytes
+ *   11 retry              author's device, 1 byte · code, text · count, uint · that many message ids, uint
+ *   12 resent             message id, uint · sentAt, uint · content, bytes: kind, 1 byte · flags, 1 byte · timer, uint · body
  *
  *   name                  author's user id, text · author's device, 1 byte · message id, uint · sentAt, uint
  *
@@ -71,7 +73,30 @@ export type ContentBody =
   | ({ readonly kind: 'attachment' } & Attachment)
   | { readonly kind: 'receipt'; readonly state: ReceiptState; readonly targets: readonly MessageName[] }
   | { readonly kind: 'sender-key'; readonly group: string; readonly distribution: Uint8Array }
-  | { readonly kind: 'profile-key'; readonly key: Uint8Array };
+  | { readonly kind: 'profile-key'; readonly key: Uint8Array }
+  | RetryBody
+  | ResentBody;
+
+/** These messages of yours could not be read: send them once more. */
+export interface RetryBody {
+  readonly kind: 'retry';
+  /** The author's device that wrote them. */
+  readonly device: number;
+  /** Why the first of them could not be read: SIG_BAD_MAC and the like. For people and statistics. */
+  readonly code: string;
+  /** Message ids, at most `LIMITS.retryNumberCountMax`. */
+  readonly numbers: readonly number[];
+}
+
+/** Here is that message once more. */
+export interface ResentBody {
+  readonly kind: 'resent';
+  readonly number: number;
+  /** As it stood in the message. */
+  readonly sentAt: number;
+  /** What it said, as `writeOutgoing` in `content.ts` has it; opened by the inbox, and only if the message is missing. */
+  readonly content: Uint8Array;
+}
 
 export type ContentKind = ContentBody['kind'];
 
@@ -146,6 +171,12 @@ const CODECS: { readonly [Kind in ContentKind]: BodyCodec<BodyOf<Kind>> } = {
       return key.length === KEY_BYTES ? { kind: 'profile-key', key } : undefined;
     },
   },
+  retry: { number: 11, write: writeRetry, read: readRetry },
+  resent: {
+    number: 12,
+    write: (writer, { number, sentAt, content }) => void writer.uint(number).uint(sentAt).bytes(content),
+    read: (reader) => ({ kind: 'resent', number: reader.uint(), sentAt: reader.uint(), content: reader.bytes() }),
+  },
 };
 
 const KINDS: ReadonlyMap<number, ContentKind> = new Map(
@@ -215,6 +246,19 @@ function readReceipt(reader: RecordReader): BodyOf<'receipt'> | undefined {
   const targets: MessageName[] = [];
   while (targets.length < count && !reader.failed) targets.push(readName(reader));
   return { kind: 'receipt', state, targets };
+}
+
+function writeRetry(writer: RecordWriter, { device, code, numbers }: RetryBody): void {
+  writer.byte(device).text(code).uint(numbers.length);
+  for (const number of numbers) writer.uint(number);
+}
+
+function readRetry(reader: RecordReader): RetryBody | undefined {
+  const [device, code, count] = [reader.byte(), reader.text(), reader.uint()];
+  if (count > LIMITS.retryNumberCountMax) return undefined;
+  const numbers: number[] = [];
+  while (numbers.length < count && !reader.failed) numbers.push(reader.uint());
+  return { kind: 'retry', device, code, numbers };
 }
 
 /** Bytes of a text in UTF-8. */

@@ -128,6 +128,20 @@ function decodeVersion1(reader: RecordReader): Content | UnsupportedContent | Ma
   return reader.failed ? MALFORMED : { kind: 'content', ...header, body: { kind: 'text', text } };
 }
 
+/** What the outbox keeps of a content, as bytes of their own: what travels when it is sent once more. */
+export function encodeOutgoing(content: OutgoingContent): Uint8Array {
+  const writer = new RecordWriter();
+  writeOutgoing(writer, content);
+  return writer.finish();
+}
+
+/** Reads what `encodeOutgoing` wrote. Never throws. @returns undefined where it is none. */
+export function decodeOutgoing(bytes: Uint8Array): OutgoingContent | undefined {
+  const reader = new RecordReader(bytes);
+  const content = readOutgoing(reader);
+  return reader.failed ? undefined : content;
+}
+
 /** Encodes what the outbox and the history keep of a content. */
 export function writeOutgoing(writer: RecordWriter, { body, timerSeconds, isViewOnce }: OutgoingContent): void {
   writer.byte(numberOfKind(body.kind)).byte(isViewOnce ? FLAG_VIEW_ONCE : 0);

@@ -25,7 +25,7 @@ import type { ErrorCode } from './errors.ts';
 import type { ClientEvent } from './events.ts';
 import type { ChangedMessage, History } from './history.ts';
 import type { Journal, Transaction } from './journal.ts';
-import { HEAD, isStoredContent, KEYS, MARKS, NUMBER, OUTBOX, UNTOUCHED } from './layout.ts';
+import { HEAD, KEPT, KEYS, MARKS, NUMBER, OUTBOX, UNTOUCHED, isStoredContent } from './layout.ts';
 import type { HeadRecord, HistoryRecord, MarksRecord, OutboxRecord, SealedRecord } from './layout.ts';
 import { LIMITS } from './limits.ts';
 import type { Locks } from './locks.ts';
@@ -303,7 +303,28 @@ export class Conversation {
     const sealed = await sessions.seal(transaction, this.user, devices, plaintext);
     if (!Array.isArray(sealed)) return sealed;
     const length = encodedLength(messageStanza({ to: this.user, id, envelopes: sealed }));
-    return length <= WIRE_LIMITS.stanzaBytesMax ? sealed : { code: 'CLI_TEXT_TOO_LONG' };
+    if (length > WIRE_LIMITS.stanzaBytesMax) return { code: 'CLI_TEXT_TOO_LONG' };
+    await this.#keep(transaction, devices, { id, sentAt, content });
+    return sealed;
+  }
+
+  /** Keeps a message for sending once more, for the devices that it is encrypted for now. What is kept when: `healer.ts`. */
+  async #keep(
+    transaction: Transaction,
+    devices: readonly number[],
+    { id, sentAt, content }: Pick<JournalledMessage, 'id' | 'sentAt' | 'content'>,
+  ): Promise<void> {
+    const { sessions, self } = this.#services;
+    const { body, isViewOnce } = content;
+    transaction.delete(KEYS.kept(this.user, Math.max(0, id - LIMITS.keptCountMax)));
+    if (body.kind === 'delete' && body.target.author === self.user) {
+      transaction.delete(KEYS.kept(this.user, body.target.number));
+    }
+    if (isViewOnce || body.kind === 'receipt' || body.kind === 'retry' || body.kind === 'resent') return;
+    const recipients = (await sessions.identities(transaction, this.user)).filter(({ device }) =>
+      devices.includes(device),
+    );
+    transaction.put(KEYS.kept(this.user, id), KEPT.encode({ sentAt, content, recipients }));
   }
 
   /** Gets what is missing of the peer's keys and encrypts what is not encrypted; anew all of it, with `devices`. */

@@ -17,6 +17,7 @@ import { ClientError, codeOf } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
 import type { ClientEvent } from './events.ts';
 import { Expiry } from './expiry.ts';
+import { Healer } from './healer.ts';
 import { bodyOf, idOfOrdinal, requireRecord, toItem, traitsOf } from './history.ts';
 import type { ChangedMessage, History } from './history.ts';
 import { Identities } from './identities.ts';
@@ -69,6 +70,7 @@ export class Engine {
   readonly #conversations = new Map<string, Conversation>();
   readonly #conversationServices: ConversationServices;
   readonly #expiry: Expiry;
+  readonly #healer: Healer;
   #inbox!: Inbox;
   readonly #stock: KeyStock;
   #isOpen = false;
@@ -97,6 +99,14 @@ export class Engine {
     this.#expiry = new Expiry({ journal, locks, history, clock, changed, fail });
     const common = { journal, locks, history, sessions, requests, clock, random };
     this.#conversationServices = { ...common, self, transmit, emit, changed };
+    this.#healer = new Healer({
+      journal,
+      locks,
+      sessions,
+      clock,
+      conversation,
+      fail: (error) => this.#complain(error),
+    });
   }
 
   /**
@@ -109,6 +119,7 @@ export class Engine {
     await engine.#loadConversations();
     await engine.#loadInbox();
     engine.#expiry.schedule();
+    await engine.#healer.sweep();
     return engine;
   }
 
@@ -154,6 +165,7 @@ export class Engine {
     void this.#askReceipts(this.#connectionCount);
     this.#payReadDebts();
     this.#stock.opened(held);
+    this.#healer.tend();
   }
 
   /** The connection is gone. */
@@ -209,6 +221,7 @@ export class Engine {
   async close(): Promise<void> {
     for (const conversation of this.#conversations.values()) conversation.close();
     this.#inbox.close();
+    this.#healer.close();
     this.#expiry.close();
     await this.#locks.idle();
   }
@@ -244,6 +257,7 @@ export class Engine {
         directory: this.directory,
         clock,
         self: this.account.user,
+        ownDevice: this.account.device,
         acknowledge: (seq) => transmit(inboxAckStanza({ seq })),
         report: (report) => void this.#report(report),
         overflow: () => abort('CLI_INTAKE_FULL', false),
@@ -266,6 +280,8 @@ export class Engine {
     if (report.stored.some(({ record }) => record.expiresAt !== undefined)) this.#expiry.schedule();
     for (const device of report.downgrades) emit({ type: 'downgrade', ...device });
     this.#stock.used(report.consumedPreKeyCount, report.consumedKemPreKeyCount);
+    if (report.stored.some(({ record }) => record.body.kind === 'undecryptable')) this.#healer.tend();
+    for (const request of report.retries) void this.#inBackground(() => this.#healer.answer(request));
     for (const claim of report.claims) void this.#check(claim.user, claim.phone);
     try {
       for (const { user, ordinal, record } of report.stored) {
@@ -314,10 +330,13 @@ export class Engine {
     try {
       await work();
     } catch (error) {
-      if (!isPassing(error) && !ClientError.is(error, 'CLI_CLOSED')) {
-        this.#services.emit({ type: 'trouble', code: codeOf(error) });
-      }
+      this.#complain(error);
     }
+  }
+
+  #complain(error: unknown): void {
+    if (isPassing(error) || ClientError.is(error, 'CLI_CLOSED')) return;
+    this.#services.emit({ type: 'trouble', code: codeOf(error) });
   }
 
   /** Marks everything received from a user as read. */

@@ -76,6 +76,7 @@ export class History {
     const index = await transaction.get(nameKey(user, record));
     if (index !== undefined && NUMBER.decode(index) === ordinal) transaction.delete(nameKey(user, record));
     if (record.expiresAt !== undefined) transaction.delete(KEYS.expiry(record.expiresAt, user, ordinal));
+    if (record.direction === 'out') transaction.delete(KEYS.kept(user, record.number));
   }
 
   /** The message that `name` means in the conversation with `user`, if it is there. @param self - Our user id. */

@@ -14,6 +14,7 @@ import type { IdentityTrust, TrustDirection, TrustLevel } from '../protocol/sign
 import type { Clock } from './environment.ts';
 import { ClientError } from './errors.ts';
 import type { RecordSource, Transaction } from './journal.ts';
+import type { DeviceIdentity } from './layout.ts';
 import { RecordReader, RecordWriter } from './record.ts';
 
 /** The keys of this file's records; all of them stay when the own device is registered anew. */
@@ -113,6 +114,11 @@ export class Identities {
     return latest && { identityKey: latest.key, level: 'unverified', sinceMs: 0 };
   }
 
+  /** The devices of a user that were believed, with the key of each. */
+  async devices(source: RecordSource, user: string): Promise<DeviceIdentity[]> {
+    return (await readSeen(source, user)).map(({ device, key }) => ({ device, identityKey: key }));
+  }
+
   /** Stores what people have found out about each other. */
   putTrust(transaction: Transaction, user: string, trust: IdentityTrust): void {
     transaction.put(IDENTITY_KEYS.trust(user), encodeTrust(trust));
@@ -179,6 +185,11 @@ function decodeTrust(bytes: Uint8Array): IdentityTrust {
   const whole = version === TRUST_VERSION && level !== undefined && identityKey.length === 33;
   if (!whole || reader.failed || reader.remainingBytes > 0) throw new ClientError('CLI_STORE_CORRUPT');
   return { identityKey, level, sinceMs };
+}
+
+/** Whether two public keys are one. Not constant time. */
+export function isSameKey(left: Uint8Array, right: Uint8Array): boolean {
+  return sameBytes(left, right);
 }
 
 function sameBytes(left: Uint8Array, right: Uint8Array): boolean {

@@ -6,22 +6,26 @@
  * the server with the entry and us with the key, a crash after it leaves a repeated entry that the position shows up as
  * a duplicate. A burst of messages shares one batch and one acknowledgement.
  *
- * What cannot be decrypted is stored as a placeholder with its code and acknowledged: asking again would bring the same
- * bytes. The bytes themselves are not kept, for the keys that could open them are gone.
+ * What cannot be decrypted is stored as a placeholder with its code and acknowledged: asking the server again would bring the
+ * same bytes. They are not kept, for the keys that could open them are gone; its sender is asked instead (`healer.ts`), and
+ * what comes fills the placeholder.
  */
 
 import type { IncomingMessage } from '../protocol/wire/index.ts';
-import { decodeContent } from './content.ts';
-import type { Content, ContentHeader } from './content.ts';
+import { decodeContent, decodeOutgoing } from './content.ts';
+import type { ContentHeader, OutgoingContent } from './content.ts';
+import type { ResentBody } from './content-body.ts';
 import { isEffect } from './effects.ts';
 import type { Clock } from './environment.ts';
 import { codeOf } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
 import { expiryOf } from './expiry.ts';
+import { isHealable } from './healer.ts';
+import type { RetryRequest } from './healer.ts';
 import type { ChangedMessage, History } from './history.ts';
 import type { IdentityNotice } from './identities.ts';
 import type { Journal, Transaction } from './journal.ts';
-import { HEARD, isStoredContent, KEYS, NUMBER, TEXT, UNTOUCHED } from './layout.ts';
+import { HEARD, HISTORY, isStoredContent, KEYS, NUMBER, RETRY, TEXT, UNTOUCHED } from './layout.ts';
 import type { HeardRecord, HistoryBody, HistoryRecord } from './layout.ts';
 import type { Directory } from './directory.ts';
 import { LIMITS } from './limits.ts';
@@ -46,6 +50,8 @@ export interface IntakeReport {
   readonly consumedKemPreKeyCount: number;
   /** Devices whose sessions were kept from being hybrid. */
   readonly downgrades: readonly { readonly user: string; readonly device: number }[];
+  /** Messages of ours that a peer could not read. */
+  readonly retries: readonly RetryRequest[];
   /** Numbers that were claimed and are worth looking up. */
   readonly claims: readonly { readonly user: string; readonly phone: string }[];
 }
@@ -54,6 +60,7 @@ export interface IntakeReport {
 export interface InboxServices {
   /** Our user id. */
   readonly self: string;
+  readonly ownDevice: number;
   readonly journal: Journal;
   readonly locks: Locks;
   readonly history: History;
@@ -69,6 +76,12 @@ export interface InboxServices {
   readonly fail: (code: ErrorCode) => void;
 }
 
+/** What a content says, when, and what vouches for it. */
+interface AuthenticContent extends OutgoingContent {
+  readonly sentAt: number;
+  readonly identityKey: Uint8Array;
+}
+
 /** A report under construction. */
 interface Draft {
   readonly stored: StoredMessage[];
@@ -76,6 +89,7 @@ interface Draft {
   readonly notices: IdentityNotice[];
   readonly claims: { readonly user: string; readonly phone: string }[];
   readonly downgrades: { readonly user: string; readonly device: number }[];
+  readonly retries: RetryRequest[];
   consumedPreKeyCount: number;
   consumedKemPreKeyCount: number;
 }
@@ -153,7 +167,7 @@ export class Inbox {
     const firstOrdinal = await history.takeOrdinals(group.length);
     const transaction = journal.begin();
     const draft: Draft = {
-      ...{ stored: [], changed: [], notices: [], claims: [], downgrades: [] },
+      ...{ stored: [], changed: [], notices: [], claims: [], downgrades: [], retries: [] },
       ...{ consumedPreKeyCount: 0, consumedKemPreKeyCount: 0 },
     };
     let position = this.#position;
@@ -192,7 +206,7 @@ export class Inbox {
     transaction: Transaction,
     message: IncomingMessage,
     ordinal: number,
-    { plaintext }: Opened,
+    { plaintext, identityKey }: Opened,
     heard: HeardRecord,
     draft: Draft,
   ): Promise<void> {
@@ -208,8 +222,9 @@ export class Inbox {
     if (message.id <= heard.lastId) return;
     const { from, device } = message;
     transaction.put(KEYS.heard(from, device), HEARD.encode({ ...heard, lastId: message.id }));
-    if (content.kind === 'content') await this.#takeContent(transaction, message, ordinal, content, draft);
-    else {
+    if (content.kind === 'content') {
+      await this.#takeContent(transaction, message, ordinal, { ...content, identityKey }, draft);
+    } else {
       const body: HistoryBody = { kind: 'unsupported', content: plaintext };
       this.#put(transaction, message, ordinal, { body, sentAt: inside?.sentAt ?? message.ts }, draft);
     }
@@ -223,10 +238,10 @@ export class Inbox {
     transaction: Transaction,
     message: IncomingMessage,
     ordinal: number,
-    { body, sentAt, timerSeconds, isViewOnce }: Content,
+    { body, sentAt, timerSeconds, isViewOnce, identityKey }: AuthenticContent,
     draft: Draft,
   ): Promise<void> {
-    const { history, self, clock } = this.#services;
+    const { history, self, ownDevice, clock } = this.#services;
     const { from, device } = message;
     if (isEffect(body)) {
       draft.changed.push(...(await history.apply(transaction, from, self, { body, author: from, sentAt })));
@@ -236,9 +251,40 @@ export class Inbox {
       this.#put(transaction, message, ordinal, { body, sentAt, isViewOnce, expiresAt }, draft);
     } else if (body.kind === 'profile-key') {
       transaction.put(KEYS.profile(from), body.key);
+    } else if (body.kind === 'retry') {
+      if (body.device === ownDevice) draft.retries.push({ user: from, device, identityKey, numbers: body.numbers });
+    } else if (body.kind === 'resent') {
+      await this.#takeResent(transaction, message, body, identityKey, draft);
     } else {
       transaction.put(KEYS.groupKey(body.group, from, device), body.distribution);
     }
+  }
+
+  /** Fills the placeholder of the message that is sent once more; one that is not missing stays as it is. */
+  async #takeResent(
+    transaction: Transaction,
+    message: IncomingMessage,
+    { number, sentAt, content: bytes }: ResentBody,
+    identityKey: Uint8Array,
+    draft: Draft,
+  ): Promise<void> {
+    const { history } = this.#services;
+    const { from, device } = message;
+    const key = KEYS.retry(from, device, number);
+    const [stored, content] = [await transaction.get(key), decodeOutgoing(bytes)];
+    const isFit = content !== undefined && content.body.kind !== 'resent' && content.body.kind !== 'retry';
+    if (stored === undefined || !isFit) return;
+    const { ordinal } = RETRY.decode(stored);
+    transaction.delete(key);
+    const placeholder = await transaction.get(KEYS.history(from, ordinal));
+    const former = placeholder && HISTORY.decode(placeholder);
+    if (former?.body.kind !== 'undecryptable') return;
+    await history.remove(transaction, from, ordinal, former);
+    const storedCount = draft.stored.length;
+    const original = { ...message, id: number };
+    await this.#takeContent(transaction, original, ordinal, { ...content, sentAt, identityKey }, draft);
+    const filled = draft.stored[storedCount];
+    draft.changed.push({ user: from, ordinal, record: filled?.record });
   }
 
   #putPlaceholder(
@@ -249,6 +295,9 @@ export class Inbox {
     draft: Draft,
   ): void {
     this.#put(transaction, message, ordinal, { body: { kind: 'undecryptable', code }, sentAt: message.ts }, draft);
+    if (!isHealable(code)) return;
+    const retry = RETRY.encode({ ordinal, code, tries: 0, askedAt: 0 });
+    transaction.put(KEYS.retry(message.from, message.device, message.id), retry);
   }
 
   #put(

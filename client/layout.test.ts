@@ -3,7 +3,21 @@
  */
 
 import t from 'tap';
-import { HEAD, HISTORY, KEYS, MARKS, NUMBER, numberOfKey, OUTBOX, PEER, TEXT, UNTOUCHED, userOfKey } from './layout.ts';
+import {
+  HEAD,
+  HISTORY,
+  KEPT,
+  KEYS,
+  MARKS,
+  NUMBER,
+  numberOfKey,
+  OUTBOX,
+  PEER,
+  RETRY,
+  TEXT,
+  UNTOUCHED,
+  userOfKey,
+} from './layout.ts';
 import type { RecordCodec } from './layout.ts';
 import { RecordReader, RecordWriter } from './record.ts';
 
@@ -59,6 +73,18 @@ const FIXTURES: [string, RecordCodec<never>, unknown, string][] = [
     HISTORY as never,
     TOUCHED,
     '0200020105060004' + '060000013c' + '07080109' + '0101310121',
+  ],
+  [
+    'kept',
+    KEPT as never,
+    { sentAt: 4, content: TEXT_CONTENT, recipients: [{ device: 2, identityKey: Uint8Array.of(5, 6) }] },
+    '0104' + '0100000201' + '78' + '0102' + '020506',
+  ],
+  [
+    'retry',
+    RETRY as never,
+    { ordinal: 7, code: 'SIG_X', tries: 1, askedAt: 300 },
+    '0107' + '055349475f58' + '01' + 'ac02',
   ],
 ];
 

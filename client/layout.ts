@@ -20,6 +20,9 @@
  *   profile/<user>                 profile key, 32 bytes                         when received
  *   group-key/<group>/<user>/<d>   sender-key distribution message               when received; `<group>` in hexadecimal
  *
+ *   kept/<user>/<id>               a message as sent, for sending it once more   when encrypted; `healer.ts` says until when
+ *   retry/<user>/<device>/<id>     a placeholder that may still be filled        with it; gone when it is filled
+ *
  *   restored                       identity of a backup, until its number is      when a backup is restored
  *                                  registered anew; the bytes of `account`
  *   restoring                      nothing: a restoration under way              while a backup is restored
@@ -62,6 +65,10 @@ export const KEYS = {
     `name/${user}/${author}/${device}/${digits(number)}`,
   expiry: (atMs: number, user: string, ordinal: number): string => `expiry/${digits(atMs)}/${user}/${digits(ordinal)}`,
   expiries: 'expiry/',
+  kept: (user: string, id: number): string => `kept/${user}/${digits(id)}`,
+  keptAll: 'kept/',
+  retry: (user: string, device: number, id: number): string => `retry/${user}/${device}/${digits(id)}`,
+  retries: 'retry/',
   timer: (user: string): string => `timer/${user}`,
   profile: (user: string): string => `profile/${user}`,
   groupKey: (group: string, user: string, device: number): string => `group-key/${hexOf(group)}/${user}/${device}`,
@@ -95,6 +102,30 @@ export interface OutboxRecord {
   readonly content: OutgoingContent;
   /** Empty while it is not encrypted. */
   readonly sealed: readonly SealedRecord[];
+}
+
+/** A message as it was sent, and for whom. */
+export interface KeptRecord {
+  readonly sentAt: number;
+  readonly content: OutgoingContent;
+  readonly recipients: readonly DeviceIdentity[];
+}
+
+/** A device and the identity key that it had. */
+export interface DeviceIdentity {
+  readonly device: number;
+  /** 33 bytes. */
+  readonly identityKey: Uint8Array;
+}
+
+/** A placeholder that may still be filled. */
+export interface RetryRecord {
+  readonly ordinal: number;
+  readonly code: ErrorCode;
+  /** Requests so far. */
+  readonly tries: number;
+  /** Wall time of the last one. */
+  readonly askedAt: number;
 }
 
 /** A person. */
@@ -246,6 +277,30 @@ export const OUTBOX: RecordCodec<OutboxRecord> = codec(
     sealed: readMany(reader, () => readSealed(reader)),
   }),
   2,
+);
+
+export const KEPT: RecordCodec<KeptRecord> = codec(
+  (writer, { sentAt, content, recipients }) => {
+    writer.uint(sentAt);
+    writeOutgoing(writer, content);
+    writer.uint(recipients.length);
+    for (const { device, identityKey } of recipients) writer.byte(device).bytes(identityKey);
+  },
+  (reader) => ({
+    sentAt: reader.uint(),
+    content: requireOutgoing(reader),
+    recipients: readMany(reader, () => ({ device: reader.byte(), identityKey: reader.bytes() })),
+  }),
+);
+
+export const RETRY: RecordCodec<RetryRecord> = codec(
+  (writer, { ordinal, code, tries, askedAt }) => writer.uint(ordinal).text(code).uint(tries).uint(askedAt),
+  (reader) => ({
+    ordinal: reader.uint(),
+    code: reader.text() as ErrorCode,
+    tries: reader.uint(),
+    askedAt: reader.uint(),
+  }),
 );
 
 /** A content without a timer that may be viewed more than once. */

@@ -77,6 +77,17 @@ export const LIMITS = {
   /** What the offer of a new session adds to a message: ids, keys, and a KEM ciphertext of 1,568 bytes. */
   offerBytesMax: 2_048,
 
+  /** Messages of one conversation that are kept for sending once more. A peer who loses its session notices at the next one. */
+  keptCountMax: 200,
+  /** And for how long: a phone that was off for a holiday still heals. */
+  keptAgeMsMax: 1_209_600_000,
+  /** Messages that one request asks for. */
+  retryNumberCountMax: 32,
+  /** Pause between two requests to one peer, and before one is repeated: spoiled ciphertexts must not become a flood. */
+  retryPauseMs: 600_000,
+  /** Requests for one message. After that its placeholder stays. */
+  retryTryCountMax: 2,
+
   /** Requests open at one time; more wait their turn. */
   requestCountMax: 8,
   /** A request without an answer for this long fails; the connection is probably half open. */

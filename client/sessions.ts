@@ -42,7 +42,7 @@ import { ClientError } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
 import type { Identities, IdentityNotice } from './identities.ts';
 import type { RecordSource, Transaction } from './journal.ts';
-import type { RecordCodec, SealedRecord } from './layout.ts';
+import type { DeviceIdentity, RecordCodec, SealedRecord } from './layout.ts';
 import { RecordReader, RecordWriter } from './record.ts';
 
 /** The keys of this file's records. */
@@ -70,6 +70,8 @@ export interface Opened {
   readonly consumedKemPreKeyId: number | undefined;
   /** The session lacked the post-quantum part though the peer has it: it is closed, and the next message begins another. */
   readonly isRenewalDue: boolean;
+  /** What authenticated it, 33 bytes. */
+  readonly identityKey: Uint8Array;
 }
 
 /** The sessions of one account. */
@@ -158,7 +160,19 @@ export class Sessions {
     const { consumedOneTimePreKeyId: consumedPreKeyId, consumedKemPreKeyId } = step as DecryptedPreKeyMessage;
     if (consumedPreKeyId !== undefined) transaction.delete(SIGNAL_KEYS.oneTime(consumedPreKeyId));
     if (consumedKemPreKeyId !== undefined) transaction.delete(SIGNAL_KEYS.kem(consumedKemPreKeyId));
-    return { plaintext: step.plaintext, notice, consumedPreKeyId, consumedKemPreKeyId, isRenewalDue };
+    const consumed = { consumedPreKeyId, consumedKemPreKeyId };
+    return { plaintext: step.plaintext, notice, ...consumed, isRenewalDue, identityKey: step.remoteIdentityKey };
+  }
+
+  /** Stops sending in every session with a device; the next message begins one. */
+  async close(transaction: Transaction, user: string, device: number): Promise<void> {
+    const record = await this.#load(transaction, user, device);
+    if (record !== undefined) this.#save(transaction, user, device, closeSession(record));
+  }
+
+  /** The identity keys that are believed of a user's devices. */
+  identities(source: RecordSource, user: string): Promise<DeviceIdentity[]> {
+    return this.#identities.devices(source, user);
   }
 
   /** Drops what is remembered of a device that its user no longer has; its identity stays known. */
