@@ -7,7 +7,7 @@
  *   many messages, or much time   ─▶ rotate               a chain does not heal by itself
  *   somebody has not got it yet   ─▶ distribute           a lost hand-out, a device without a session until now
  *
- * A device is an opaque name of the caller's. It must change when the device is registered anew, so that a new
+ * A device is an opaque name of the caller's, in printable ASCII. It must change when the device is registered anew, so that a new
  * installation counts as one device that left and another that joined; user, device id and creation make such a name.
  * Pure: the clock is a parameter, the roster comes from whoever knows the group. Read next: `group-sender.ts`.
  */
@@ -99,7 +99,15 @@ function requireSituation({ policy, roster }: GroupSituation): void {
   requireInteger('policy.messageCountMax', policy.messageCountMax, 1, LIMITS.senderKeyMessageCountMax);
   requireInteger('policy.ageMsMax', policy.ageMsMax, 1, LIMITS.senderKeyAgeMsMax);
   requireInteger('roster.size', roster.size, 0, LIMITS.groupDeviceCountMax);
-  for (const device of roster) requireInteger('device name length', device.length, 1, LIMITS.deviceNameBytesMax);
+  for (const device of roster) {
+    if (!isDeviceName(device)) throw new RangeError('"roster" expected names of 1 to 64 printable ASCII characters');
+  }
+}
+
+const deviceNamePattern = /^[\x21-\x7e]+$/;
+
+function isDeviceName(name: string): boolean {
+  return name.length <= LIMITS.deviceNameBytesMax && deviceNamePattern.test(name);
 }
 
 /** The ledger of a chain that has just begun: everybody waits for it. */
@@ -136,7 +144,7 @@ const utf8 = new TextEncoder();
  *
  *   version byte 01 ‖ 1 chain id · 2 begun at, milliseconds, 8 bytes big endian · 3 holder … · 4 awaiting …
  *
- * Names are UTF-8 and ascend by UTF-16 code unit.
+ * Names are printable ASCII, and ascend.
  */
 export function encodeLedger({ chainId, begunAtMs, holders, awaiting }: DistributionLedger): Uint8Array {
   const time = new Uint8Array(timeBytes);
@@ -170,18 +178,12 @@ function decodeTime(bytes: Uint8Array | undefined): number | undefined {
 }
 
 function decodeNames(parts: readonly Uint8Array[] | undefined): Set<string> | undefined {
-  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
   const names = new Set<string>();
   let previous = '';
   for (const part of parts ?? []) {
-    if (part.length > LIMITS.deviceNameBytesMax) return undefined;
-    try {
-      const name = decoder.decode(part);
-      if (name <= previous) return undefined;
-      names.add((previous = name));
-    } catch {
-      return undefined; // no UTF-8
-    }
+    const name = part.length <= LIMITS.deviceNameBytesMax ? String.fromCharCode(...part) : '';
+    if (!isDeviceName(name) || name <= previous) return undefined;
+    names.add((previous = name));
   }
   return parts && names;
 }

@@ -130,6 +130,10 @@ t.test('a refusal uses no pairwise session', async (t) => {
   t.equal(codeOf(outcome), 'SIG_TOO_LARGE');
   t.equal(pairwise.count, 0);
   await t.rejects(dispatchToGroup(task, 'text' as never), TypeError);
+  const sender = new Sender();
+  await sender.send('one', ['b']);
+  const mixed = { ...sender.sending!, ledger: { ...sender.sending!.ledger, chainId: -1 } };
+  await t.rejects(dispatchToGroup({ ...task, sending: mixed }, text('two')), RangeError, 'two records out of step');
 });
 
 t.test('the largest group: 5,120 devices, one ciphertext', async (t) => {

@@ -74,7 +74,7 @@ export interface GroupDispatch<Sealed> {
  *
  * @param plaintext - At most `LIMITS.plaintextBytesMax`, borrowed.
  * @returns SIG_TOO_LARGE, SIG_CHAIN_EXHAUSTED; the pairwise cipher has then not been used.
- * @throws what the pairwise cipher throws; {RangeError} as `planGroupMessage`.
+ * @throws what the pairwise cipher throws; {RangeError} as `planGroupMessage`, and for a ledger of another chain.
  */
 export async function dispatchToGroup<Sealed>(
   task: GroupTask<Sealed>,
@@ -83,6 +83,9 @@ export async function dispatchToGroup<Sealed>(
   requireBytes('plaintext', plaintext);
   const { policy, sending, roster, nowMs, pairwise } = task;
   if (plaintext.length > LIMITS.plaintextBytesMax) return signalError('SIG_TOO_LARGE');
+  if (sending !== undefined && sending.ledger.chainId !== sending.senderKey.chainId) {
+    throw new RangeError('"sending.ledger" expected the ledger of the chain in "sending.senderKey"');
+  }
   const messageCount = sending?.senderKey.iteration ?? 0;
   const plan = planGroupMessage({ policy, ledger: sending?.ledger, messageCount, roster, nowMs });
   if (plan.kind === 'pairwise') {
