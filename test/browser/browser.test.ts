@@ -1,0 +1,139 @@
+/**
+ * The test files of the portable folders once more, in headless Chromium, assertion by assertion.
+ *
+ * A file passes here when it passes there, and when each of its tests has asserted as often as in Node: a test that silently
+ * does less in a browser fails. Left out are files about Node itself; `suites.ts` names them with reasons.
+ */
+
+import { cpus } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import type { Browser } from 'playwright-core';
+import t from 'tap';
+import { bundle } from './bundle.ts';
+import { findChromium, startChromium } from './chromium.ts';
+import { countAssertions, countInNode } from './node-count.ts';
+import type { Counts } from './node-count.ts';
+import { servePages } from './page-server.ts';
+import type { TestReport } from './shims/tap.ts';
+import { compiled, findSuites, staleExclusions } from './suites.ts';
+import type { Suite } from './suites.ts';
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url)).replace(/\/$/, '');
+/** One file may take this long in the browser. */
+const FILE_TIMEOUT_MS = 240_000;
+
+// On a quiet machine with two cores it takes about a minute; beside the other suites it may take several.
+t.setTimeout(600_000);
+
+t.test('assertions are counted as tap writes them', async (t) => {
+  const text = [
+    'TAP version 14',
+    'ok 1 - outside',
+    '# Subtest: one \\# two',
+    '    # Subtest: inner',
+    '        ok 1 - deep',
+    '        1..1',
+    '    ok 1 - inner # time=1ms',
+    '    not ok 2 - shallow',
+    '    ok 3 - left out # SKIP',
+    '    1..2',
+    'ok 2 - one \\# two # time=2ms',
+    '1..2',
+  ].join('\n');
+  t.same(
+    [...countAssertions(text)],
+    [
+      ['', 1],
+      ['one # two', 2],
+    ],
+  );
+});
+
+const executablePath = findChromium();
+const skip = executablePath === undefined ? 'no chromium in the PATH; on Debian: apt-get install chromium' : false;
+
+t.test('the portable folders in headless Chromium', { skip, timeout: 600_000 }, async (t) => {
+  const suites = findSuites(ROOT);
+  t.same(staleExclusions(suites), [], 'whatever is excluded is there');
+  const portable = suites.filter(({ nodeOnly }) => nodeOnly === undefined);
+  t.ok(portable.length >= 40, `${portable.length} files`);
+  const server = await servePages(
+    ROOT,
+    await bundle(
+      ROOT,
+      portable.map(({ path }) => path),
+    ),
+  );
+  const browser = await startChromium(executablePath!);
+  t.teardown(async () => {
+    await browser.close();
+    await server.close();
+  });
+  const outcomes = await inParallel(portable, Math.max(1, cpus().length), async (suite) => {
+    const [counts, reports] = await Promise.all([countInNode(ROOT, suite), runInBrowser(browser, server.url, suite)]);
+    return { suite, differences: compare(counts, reports, suite), assertions: totalOf(reports) };
+  });
+  for (const { suite, differences, assertions } of outcomes)
+    t.same(differences, [], `${suite.path}: ${assertions} assertions`);
+});
+
+async function runInBrowser(browser: Browser, url: string, suite: Suite): Promise<readonly TestReport[]> {
+  const page = await browser.newPage();
+  try {
+    page.setDefaultTimeout(FILE_TIMEOUT_MS);
+    await page.goto(url);
+    const task = { file: `/${compiled(suite.path)}`, leftOut: suite.leftOut, environment: suite.environment };
+    return await withTimeout(page.evaluate<readonly TestReport[]>(`runTests(${JSON.stringify(task)})`));
+  } catch (error) {
+    return [{ name: '', assertions: 0, failures: [`did not run: ${(error as Error).message}`] }];
+  } finally {
+    await page.close();
+  }
+}
+
+async function withTimeout<Result>(work: Promise<Result>): Promise<Result> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no end after ${FILE_TIMEOUT_MS} ms`)), FILE_TIMEOUT_MS);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** What failed in the browser, and where the two runs differ in what they asserted. */
+function compare(counts: Counts | undefined, reports: readonly TestReport[], { leftOut }: Suite): string[] {
+  if (counts === undefined) return ['fails in Node'];
+  const failures = reports.flatMap(({ name, failures }) => failures.map((failure) => `${name}: ${failure}`));
+  const found = new Map<string, number>();
+  for (const { name, assertions } of reports) found.set(name, (found.get(name) ?? 0) + assertions);
+  const names = new Set([...counts.keys(), ...found.keys()].filter((name) => !leftOut.includes(name)));
+  const miscounts = [...names]
+    .filter((name) => (counts.get(name) ?? 0) !== (found.get(name) ?? 0))
+    .map((name) => `"${name}": ${found.get(name) ?? 0} assertions, ${counts.get(name) ?? 0} in Node`);
+  return [...failures, ...miscounts];
+}
+
+function totalOf(reports: readonly TestReport[]): number {
+  return reports.reduce((sum, { assertions }) => sum + assertions, 0);
+}
+
+/** Runs `work` for each of `tasks`, `width` at a time; results in the order of the tasks. */
+async function inParallel<Task, Result>(
+  tasks: readonly Task[],
+  width: number,
+  work: (task: Task) => Promise<Result>,
+): Promise<Result[]> {
+  const results: Result[] = [];
+  let next = 0;
+  const lanes = Array.from({ length: width }, async () => {
+    while (next < tasks.length) {
+      const index = next++;
+      results[index] = await work(tasks[index]!);
+    }
+  });
+  await Promise.all(lanes);
+  return results;
+}

@@ -1,0 +1,86 @@
+/**
+ * Which test files also run in a browser: all of the portable folders, except what is named here with its reason.
+ */
+
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** Folders whose code runs in browsers. */
+const FOLDERS = ['protocol/signal', 'protocol/wire', 'client'];
+
+/** Files that test Node's side of something, or the checkout as text. */
+const NODE_ONLY: Readonly<Record<string, string>> = {
+  'protocol/signal/primitives.test.ts': 'compares the native provider with the other: Node has both',
+  'protocol/signal/session-transcripts.test.ts':
+    'replays on the native provider; session-transcripts-noble is its browser form',
+  'protocol/signal/sender-keys.test.ts': 'replays on the native provider; sender-keys-noble is its browser form',
+  'protocol/signal/catalogue.test.ts': 'reads the sources of its folder',
+  'protocol/signal/keys.test.ts': 'prints keys with Node’s inspect',
+  'protocol/wire/tokens.test.ts': 'reads the sources of its folder',
+  'client/errors.test.ts': 'reads the sources of its folder',
+  'client/login-key.test.ts': 'verifies with Node’s crypto, and prints with its inspect',
+};
+
+/** Single tests, by file and name. */
+const NODE_ONLY_TESTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  'protocol/wire/frame.test.ts': {
+    'a promised length takes no memory, and a long frame no more than a message': 'asks Node how much memory it uses',
+  },
+  'protocol/signal/chunk-cipher.test.ts': { 'native: so does the cipher of Node': 'Node’s cipher' },
+  'protocol/signal/xeddsa.test.ts': {
+    'every recorded signature verifies as recorded': 'verifies with Node’s provider as well',
+  },
+  'protocol/signal/signing-key.test.ts': { 'both providers sign alike': 'a browser has one provider' },
+};
+
+/**
+ * Seeds of the long tests, in both runs so that the counts can be compared: plain JavaScript is some thirty times slower, and
+ * ten are the fewest in which everything that those tests want to see happens.
+ */
+const SEEDS: Readonly<Record<string, number>> = {
+  'protocol/signal/interleaving.test.ts': 10,
+  'protocol/signal/group-interleaving.test.ts': 1,
+};
+
+/** A test file of the portable folders. */
+export interface Suite {
+  /** From the checkout, such as `protocol/wire/frame.test.ts`. */
+  readonly path: string;
+  /** Why it runs in Node alone, if it does. */
+  readonly nodeOnly: string | undefined;
+  /** Names of tests in it that run in Node alone. */
+  readonly leftOut: readonly string[];
+  /** Variables that both runs get. */
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+/** Every test file of the portable folders. @param root - The checkout. */
+export function findSuites(root: string): Suite[] {
+  return FOLDERS.flatMap((folder) =>
+    readdirSync(join(root, folder))
+      .filter((name) => name.endsWith('.test.ts'))
+      .map((name) => `${folder}/${name}`)
+      .map(suiteOf),
+  );
+}
+
+function suiteOf(path: string): Suite {
+  const seeds = SEEDS[path];
+  return {
+    path,
+    nodeOnly: NODE_ONLY[path],
+    leftOut: Object.keys(NODE_ONLY_TESTS[path] ?? {}),
+    environment: seeds === undefined ? {} : { BLINDBEAM_SEEDS: String(seeds) },
+  };
+}
+
+/** What is named above and is no longer there: a renamed file must not stay excluded, or come back, unnoticed. */
+export function staleExclusions(suites: readonly Suite[]): string[] {
+  const paths = new Set(suites.map(({ path }) => path));
+  return [NODE_ONLY, NODE_ONLY_TESTS, SEEDS].flatMap(Object.keys).filter((path) => !paths.has(path));
+}
+
+/** Where the compiled form of a test file is. */
+export function compiled(path: string): string {
+  return `dist/${path.replace(/\.ts$/, '.js')}`;
+}
