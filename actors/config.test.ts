@@ -26,6 +26,8 @@ t.test('a wrong setting is named with what it got and what it expects', async (t
   t.match(refusal(['--log-level', 'loud']), /expected one of debug, info/);
   t.match(refusal(['--data', '']), /"data" expected a value/);
   t.match(refusal(['--prot', '1']), /^APP_CONFIG: .*--prot/);
+  t.match(refusal(['--stuck-ms', '99']), /^APP_CONFIG: "stuck-ms" expected 0 or at least 100, got "99"/);
+  t.equal(refusal(['--stuck-ms', '0']), 'accepted');
   t.match(refusal([], { BLINDBEAM_WORKERS: 'many' }), /"workers" expected an integer/);
 });
 

@@ -5,6 +5,7 @@
 
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
+import { LIMITS as RUNTIME_LIMITS } from '../runtime/index.ts';
 import { StartupError } from './errors.ts';
 import type { LogFormat, LogLevel } from './logger.ts';
 
@@ -21,6 +22,8 @@ export interface NodeConfig {
   readonly verifier: 'log';
   readonly logFormat: LogFormat;
   readonly logLevel: LogLevel;
+  /** Milliseconds without a turn after which a worker counts as stuck and the process ends; 0 never. */
+  readonly stuckMs: number;
 }
 
 type Setting =
@@ -68,6 +71,13 @@ const SETTINGS = {
     choices: ['debug', 'info', 'warn', 'error', 'silent'],
     help: 'least level to log',
   },
+  'stuck-ms': {
+    kind: 'integer',
+    default: 5_000,
+    min: 0,
+    max: 3_600_000,
+    help: 'a worker that takes no turn for so many milliseconds is named in the log and the process ends; 0 never',
+  },
   'unsafe-verifier': {
     kind: 'choice',
     default: 'no',
@@ -102,7 +112,9 @@ export function readConfig(
     verifier: 'log',
     logFormat: text('log-format') as LogFormat,
     logLevel: text('log-level') as LogLevel,
+    stuckMs: Number(text('stuck-ms')),
   };
+  if (config.stuckMs > 0 && config.stuckMs < RUNTIME_LIMITS.workerStuckMsMin) refuseShortWatch(config.stuckMs);
   if (!isLoopback(config.host) && text('unsafe-verifier') !== 'yes') refuseExposedVerifier(config.host);
   return config;
 }
@@ -139,6 +151,11 @@ function readInteger(name: string, given: string, min: number, max: number): num
 
 function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\./.test(host);
+}
+
+function refuseShortWatch(stuckMs: number): never {
+  const { workerStuckMsMin } = RUNTIME_LIMITS;
+  throw new StartupError('APP_CONFIG', `"stuck-ms" expected 0 or at least ${workerStuckMsMin}, got "${stuckMs}".`);
 }
 
 function refuseExposedVerifier(host: string): never {

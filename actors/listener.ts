@@ -243,10 +243,24 @@ export class Listener {
     const { outgoing, ws } = socket;
     socket.outgoing = undefined;
     if (outgoing === undefined || ws === undefined) return;
-    const sent = this.#fill(outgoing, 0);
-    if (sent === outgoing.length) this.#send(socket);
-    // More than one message: corked, they leave in one write.
-    else ws.cork(() => this.#sendRest(socket, outgoing, sent));
+    try {
+      const sent = this.#fill(outgoing, 0);
+      if (sent === outgoing.length) this.#send(socket);
+      // More than one message: corked, they leave in one write.
+      else ws.cork(() => this.#sendRest(socket, outgoing, sent));
+    } catch (error) {
+      this.#flushFailed(socket, error as Error);
+    }
+  }
+
+  /**
+   * A stanza that cannot be written is a mistake of ours, and one client's affair: its socket closes. What the writer
+   * holds of it must not stay there, or the next socket would be sent it.
+   */
+  #flushFailed(socket: Socket, error: Error): void {
+    this.#writer.reset();
+    this.#options.log.error('socket_flush_failed', { reason: error.stack ?? error.message });
+    socket.ws?.end(1011);
   }
 
   /** Writes stanzas from `at` on into the writer, as many as fit a message; returns where the next one begins. */

@@ -11,7 +11,7 @@ import { createLogger } from './logger.ts';
 import { claimPort } from './port.ts';
 import { openStoreDirectory } from './store-directory.ts';
 import type { WorkerStatistics } from './worker.ts';
-import { Workers } from './workers.ts';
+import { endAtOnce, Workers } from './workers.ts';
 
 /** A running node. */
 export interface RunningNode {
@@ -55,6 +55,11 @@ async function runNode(config: NodeConfig): Promise<number> {
     write: (line) => void process.stdout.write(line),
   });
   const node = await startNode(config, log);
+  // Unheard, it would end the process by way of its threads, which uWebSockets.js aborts before the reason is told.
+  process.on('uncaughtException', (error) => {
+    log.error('main_crashed', { reason: error.stack ?? error.message });
+    endAtOnce();
+  });
   announce(config, node.url, log);
   process.on('SIGUSR2', () => void node.statistics().then((sums) => log.info('statistics', { ...sums })));
   const signal = await stopSignal();

@@ -2,8 +2,9 @@
  * The entry of a worker thread: joins the node, serves, and stops in order. Everything else is in `worker.ts`.
  */
 
-import { joinWorkers } from '../runtime/index.ts';
+import { joinWorkers, systemClock } from '../runtime/index.ts';
 import { isStartupError } from './errors.ts';
+import { watchHeap } from './heap-watch.ts';
 import { createLogger } from './logger.ts';
 import type { FromWorker, ToWorker } from './worker-control.ts';
 import { startServing, type Serving, type WorkerAssignment } from './worker.ts';
@@ -22,6 +23,8 @@ const tell = (message: FromWorker): void => joined.post(message);
 
 // Unheard, it would end this thread, and uWebSockets.js would abort the process before the reason is told.
 process.on('uncaughtException', (error) => tell({ kind: 'crashed', reason: error.stack ?? error.message }));
+
+watchHeap(systemClock, node.log);
 
 try {
   const serving = await startServing(node, joined.data as WorkerAssignment, (error) => {

@@ -49,7 +49,10 @@ export class Workers {
       count: assignment.config.workers,
       entry: new URL('./worker-main.js', import.meta.url),
       data: assignment,
+      stuckMs: assignment.config.stuckMs === 0 ? Infinity : assignment.config.stuckMs,
+      // A thread with open sockets cannot be ended alone, neither by itself nor by us; see docs/architecture.md.
       onFatal: endAtOnce,
+      onUnresponsive: endAtOnce,
       onMessage: (_worker, message) => workers.#receive(message as FromWorker),
     });
     workers.#pool = await Promise.race([started, refused]);
@@ -111,8 +114,9 @@ export class Workers {
 
 /**
  * Ends the process without another step: after a failed flush what is visible may not be on the disk, after the death of
- * a worker its sockets hang. An exit would first unwind the other threads, which uWebSockets.js does not survive.
+ * a worker its sockets hang. An exit would first unwind the other threads, which uWebSockets.js does not survive. So the
+ * status is that of SIGKILL, 137 to a shell, and the log has the reason in its last lines: it is written synchronously.
  */
-function endAtOnce(): void {
+export function endAtOnce(): void {
   process.kill(process.pid, 'SIGKILL');
 }

@@ -107,7 +107,7 @@ export function reply(kernel: Kernel, from: From, value: unknown): SendResult {
   if (from.pid.node !== kernel.name) return 'noconnection';
   if (from.pid.worker === kernel.worker) return 'noproc';
   if (kernel.transport?.reaches(from.pid.worker) !== true) return 'noconnection';
-  return kernel.transport.send(from.pid.worker, [PACKET.reply, ref, value]);
+  return kernel.transport.reply(from.pid.worker, ref, value);
 }
 
 /** Settles the wait behind a monitor with a reply. */
@@ -282,5 +282,7 @@ function selfCall(): RuntimeError {
 function refusal(result: Location | SendResult): RuntimeError {
   if (result === 'noproc') return new RuntimeError('RT_CALL_NOPROC', 'the callee does not exist');
   if (result === 'full') return new RuntimeError('RT_CALL_FULL', 'the callee has no room for the request');
-  return new RuntimeError('RT_CALL_REFUSED', `the request was not sent: ${String(result)}`, { detail: result });
+  return new RuntimeError('RT_CALL_REFUSED', `the request or its reply did not travel: ${String(result)}`, {
+    detail: result,
+  });
 }

@@ -97,7 +97,13 @@ export { systemClock, systemLoop, systemRandom } from './system-adapters.ts';
 export { decode, encode } from './codec.ts';
 export { type JoinedWorker, type JoinOptions, joinWorkers } from './worker/join.ts';
 export type { WorkerEvent } from './worker/control.ts';
-export { startWorkers, type WorkerDeath, type WorkerPool, type WorkersOptions } from './worker/pool.ts';
+export {
+  startWorkers,
+  type UnresponsiveReport,
+  type WorkerDeath,
+  type WorkerPool,
+  type WorkersOptions,
+} from './worker/pool.ts';
 export type { StuckReport } from './worker/watchdog.ts';
 // Modules as in OTP: `sys.suspend`, `pg.join`, `genEvent.notify`, `genStatem.behavior`.
 export * as genEvent from './gen-event.ts';

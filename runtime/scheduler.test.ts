@@ -163,3 +163,18 @@ t.test('a removed hook is not called', async (t) => {
   loop.run();
   t.equal(calls, 1);
 });
+
+t.test('a hook that throws is the loop’s to hear of, and the scheduler goes on', async (t) => {
+  const { scheduler, loop, ran, newProcess } = createBench();
+  const off = scheduler.onTurnEnd(() => {
+    throw new Error('thrown by a hook');
+  });
+  const [first, second] = [newProcess(), newProcess()];
+  scheduler.schedule(first);
+  t.throws(() => loop.run(), { message: 'thrown by a hook' });
+  t.equal(scheduler.running, false);
+  off();
+  scheduler.schedule(second);
+  loop.run();
+  t.strictSame(ran, [`run ${first.slot}`, `run ${second.slot}`]);
+});

@@ -160,16 +160,20 @@ export class Scheduler {
     this.#running = true;
     this.#turnCount += 1;
     let timeLeft = this.#deadlineMs === 0 ? this.#beginSlice() : this.#clock.monotonicMs() < this.#deadlineMs;
-    this.#turnStartHooks.call();
-    for (let round = 0; round < LIMITS.turnEndRoundsMax && timeLeft; round += 1) {
-      timeLeft = this.#runReady();
-      if (this.#turnEnds.length > 0) this.#runTurnEnds();
-      else break;
-      if (this.#ready.count === 0 && this.#turnEnds.length === 0) break;
+    try {
+      this.#turnStartHooks.call();
+      for (let round = 0; round < LIMITS.turnEndRoundsMax && timeLeft; round += 1) {
+        timeLeft = this.#runReady();
+        if (this.#turnEnds.length > 0) this.#runTurnEnds();
+        else break;
+        if (this.#ready.count === 0 && this.#turnEnds.length === 0) break;
+      }
+      this.#turnEndHooks.call();
+    } finally {
+      // A hook that throws is an error outside of every actor: the thread's to report, and not to leave it half-way here.
+      this.#running = false;
+      this.#arrange(timeLeft);
     }
-    this.#turnEndHooks.call();
-    this.#running = false;
-    this.#arrange(timeLeft);
   }
 
   /** What comes after a turn: another one soon, another one after sockets were read, or nothing. */

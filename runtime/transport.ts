@@ -29,7 +29,7 @@ export const PACKET: Readonly<{
   cast: 2,
   call: 3,
   reply: 4,
-  /** A call reached its worker and was not taken: its mailbox is full. */
+  /** A call reached its worker and was not taken, because the mailbox is full; or its reply could not travel. */
   refused: 5,
   exit: 6,
   link: 7,
@@ -71,6 +71,11 @@ export interface Transport {
    * returns.
    */
   send(worker: number, packet: Packet): SendResult;
+  /**
+   * Sends a reply, which is bounded by the calls that wait and so never refused as `full`. If the value cannot travel the
+   * caller is told instead, and waits no longer; the result says why.
+   */
+  reply(worker: number, ref: Ref, value: unknown): SendResult;
   /**
    * Sends what must arrive, if that worker lives. A reason that cannot be encoded is replaced by one that says so.
    */

@@ -130,3 +130,4 @@ export {
   type SupervisorOptions,
   supervisorSpec,
 } from './supervisor.ts';
+export { restartWorkers } from './worker-restarts.ts';

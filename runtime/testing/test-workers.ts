@@ -13,6 +13,7 @@ import type { Random } from '../contracts.ts';
 import { loseWorker } from '../noconnection.ts';
 import type { RuntimeNode } from '../node.ts';
 import type { Pid } from '../pid.ts';
+import type { Ref } from '../ref.ts';
 import { type IncomingPacket, PACKET, type Packet, type Transport } from '../transport.ts';
 import { createTestNode, type TestNode } from './test-node.ts';
 
@@ -77,9 +78,15 @@ export class SimNetwork {
         return 'unencodable';
       }
     };
+    const reply = (to: number, ref: Ref, value: unknown): SendResult => {
+      const result = send(to, [PACKET.reply, ref, value]);
+      if (result === 'unencodable') post(to, [PACKET.refused, ref, result]);
+      return result;
+    };
     return {
       reaches,
       send,
+      reply,
       message: (to, kind, target, message) => send(to, [kind, target, message] as Packet),
       signal: (to, packet) => void (reaches(to) && post(to, packet)),
     };

@@ -16,7 +16,9 @@ import { DEFINE_SHAPE, SHORT_STRING_MAX, SMALL_INTEGERS, TAG } from './format.ts
 import { type ShapeNode, ShapeTree, UNSHAPED } from './shapes.ts';
 
 /** Thrown while a packet is written, and caught by who asked for it: it is larger than it may be. */
-export class TooLarge extends Error {}
+export class TooLarge extends Error {
+  override readonly name: string = 'TooLarge';
+}
 
 const FLOAT: Float64Array = new Float64Array(1);
 const FLOAT_BYTES: Uint8Array = new Uint8Array(FLOAT.buffer);

@@ -15,6 +15,7 @@ const echo: Behavior<object, void, unknown, unknown, unknown> = {
     if (typeof request === 'object' && request !== null && 'crash' in request) throw new Error('asked to');
     if (typeof request === 'object' && request !== null && 'wait' in request) return new Promise(() => {});
     if (typeof request === 'object' && request !== null && 'unencodable' in request) return () => 1;
+    if (typeof request === 'object' && request !== null && 'large' in request) return 'x'.repeat(200_000);
     return { request, worker: ctx.worker };
   },
 };
@@ -77,6 +78,16 @@ const flooder: Behavior<Flood, void, unknown, 'fullCount', number> = {
   handleCall: (_request, _from, state) => state.fullCount,
 };
 
+/** Never comes back: at once, or as code after an `await`, which runs outside of any turn. */
+const looper: Behavior<object, void, 'loop' | 'loop later', unknown, unknown> = {
+  name: 'looper',
+  init: () => ({}),
+  async handleCast(message) {
+    if (message === 'loop later') await null;
+    for (;;);
+  },
+};
+
 const joined = joinWorkers({ log: () => quiet });
 const { node } = joined;
 node.spawn(echo, undefined, { name: 'echo' });
@@ -84,14 +95,19 @@ node.spawn(recorder, undefined, { name: 'recorder', mailboxMax: Infinity });
 node.spawn(recorder, undefined, { name: 'small', mailboxMax: 10 });
 node.spawn(starter, undefined, { name: 'starter' });
 node.spawn(flooder, undefined, { name: 'flooder' });
+node.spawn(looper, undefined, { name: 'looper' });
 
 joined.onMessage((message) => {
   if (message === 'throw') throw new Error('thrown outside of an actor');
+  if (message === 'exit') process.exit(7);
+  if (message === 'loop') for (;;);
+  if (message === 'fill') for (const hoard: unknown[] = []; ;) hoard.push(new Array(100_000).fill(hoard.length));
   if (message === 'block') {
     joined.post('blocking');
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
   }
 });
+joined.watch(({ type, worker }) => joined.post({ heard: type, of: worker, at: joined.worker }));
 joined.onStop(() => joined.post('stopping'));
 if (joined.data === 'fail') throw new Error('failed on purpose');
 joined.ready();

@@ -72,6 +72,13 @@ t.test('with two workers joined', async (t) => {
     }
   });
 
+  await t.test('a reply that cannot travel fails the call, which does not wait for its deadline', async (t) => {
+    const unencodable = node.call({ name: 'echo', worker: 1 }, { unencodable: true }, CALL_MS);
+    await t.rejects(unencodable, { code: 'RT_CALL_REFUSED', detail: 'unencodable' });
+    const tooLarge = node.call({ name: 'echo', worker: 1 }, { large: true }, CALL_MS);
+    await t.rejects(tooLarge, { code: 'RT_CALL_REFUSED', detail: 'too_large' });
+  });
+
   await t.test('a pid that came from another worker is called like a near one', async (t) => {
     const pid = await startRemote(2);
     t.equal(pid.worker, 2);

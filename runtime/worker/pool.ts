@@ -57,8 +57,19 @@ export interface WorkersOptions {
   readonly restart?: (death: WorkerDeath) => boolean;
   /** What to do about a worker that is not started again. Default: end the process with status 1. */
   readonly onFatal?: (death: WorkerDeath) => void;
-  /** What to do about a stuck worker, after it was reported to the log. Default: end its thread, which is then a death. */
-  readonly onStuck?: (report: StuckReport) => void;
+  /**
+   * What to do about a worker that does not answer, after it was reported to the log. Default: end its thread from
+   * outside, which is then a death. Not every thread survives that: native handles on its event loop may end the process.
+   */
+  readonly onUnresponsive?: (report: UnresponsiveReport) => void;
+}
+
+export interface UnresponsiveReport {
+  readonly worker: number;
+  /** `'stuck'`: takes no turns. `'start'`, `'stop'`: not ready, or not ended, in the time for it. */
+  readonly cause: 'stuck' | 'start' | 'stop';
+  /** What the watchdog saw, if it was stuck. */
+  readonly stuck: StuckReport | undefined;
 }
 
 export interface WorkerPool {
@@ -110,6 +121,7 @@ interface Seat {
   status: 'starting' | 'serving' | 'down';
   /** Threads that have sat here. */
   lives: number;
+  /** What the present one shows, or the last one showed. */
   pulse: SharedArrayBuffer;
   startTimer: unknown;
   /** Why this thread is about to be ended by us, if it is. */
@@ -145,13 +157,12 @@ class Pool implements WorkerPool {
       this.#onStartFailed = reject;
     });
     for (let worker = 1; worker <= this.count; worker += 1) {
-      const pulse = new SharedArrayBuffer(PULSE_BYTES);
       const seat: Seat = {
         worker,
         thread: null,
         status: 'down',
         lives: 0,
-        pulse,
+        pulse: new SharedArrayBuffer(PULSE_BYTES),
         startTimer: undefined,
         condemned: null,
         thrown: undefined,
@@ -194,9 +205,9 @@ class Pool implements WorkerPool {
     const exits = threads.map((thread) => new Promise((resolve) => thread.once('exit', resolve)));
     for (const thread of threads) thread.postMessage({ type: 'stop', allowanceMs } satisfies ToWorker);
     const timer = clock.setTimer(allowanceMs * 2, () => {
-      const workers = [...this.#seats.values()].filter(({ thread }) => thread !== null).map(({ worker }) => worker);
-      log.warn('workers_terminated', { workers });
-      void this.#terminateAll();
+      const late = [...this.#seats.values()].filter(({ thread }) => thread !== null);
+      log.warn('workers_terminated', { workers: late.map(({ worker }) => worker) });
+      for (const seat of late) this.#end(seat, 'stop');
     });
     await Promise.all(exits);
     clock.clearTimer(timer);
@@ -206,6 +217,8 @@ class Pool implements WorkerPool {
   #begin(seat: Seat): void {
     const { node, entry, data, heapMbMax } = this.#options;
     const { worker } = seat;
+    // The count of an earlier life may have ended odd.
+    seat.pulse = new SharedArrayBuffer(PULSE_BYTES);
     const workerStart: WorkerStart = {
       nodeName: node.name,
       worker,
@@ -223,7 +236,10 @@ class Pool implements WorkerPool {
       },
     });
     Object.assign(seat, { thread, status: 'starting', lives: seat.lives + 1, condemned: null, thrown: undefined });
-    seat.startTimer = node.clock.setTimer(LIMITS.workerStartMsMax, () => this.#condemn(seat, 'late'));
+    seat.startTimer = node.clock.setTimer(LIMITS.workerStartMsMax, () => {
+      node.log.error('worker_late', { worker, startMsMax: LIMITS.workerStartMsMax });
+      this.#end(seat, 'start');
+    });
     thread.on('message', (control: ToMain) => this.#receive(seat, control));
     thread.on('error', (error) => (seat.thrown = error));
     thread.on('exit', (status) => this.#exited(seat, status));
@@ -306,14 +322,15 @@ class Pool implements WorkerPool {
   }
 
   #stuck(report: StuckReport): void {
-    const { node, onStuck } = this.#options;
-    node.log.error('worker_stuck', { ...report, pid: report.pid?.toString() });
-    if (onStuck !== undefined) onStuck(report);
-    else this.#condemn(this.#seat(report.worker), 'stuck');
+    this.#options.node.log.error('worker_stuck', { ...report, pid: report.pid?.toString() });
+    this.#end(this.#seat(report.worker), 'stuck', report);
   }
 
-  #condemn(seat: Seat, cause: 'stuck' | 'late'): void {
-    seat.condemned = cause;
+  /** Ends a thread that does not end by itself, or has it dealt with. */
+  #end(seat: Seat, cause: UnresponsiveReport['cause'], stuck?: StuckReport): void {
+    const { onUnresponsive } = this.#options;
+    if (onUnresponsive !== undefined) return onUnresponsive({ worker: seat.worker, cause, stuck });
+    if (cause !== 'stop') seat.condemned = cause === 'stuck' ? 'stuck' : 'late';
     void seat.thread?.terminate();
   }
 

@@ -13,6 +13,7 @@ import type { Kernel } from '../kernel.ts';
 import { LIMITS } from '../limits.ts';
 import { loseWorker } from '../noconnection.ts';
 import type { Pid } from '../pid.ts';
+import type { Ref } from '../ref.ts';
 import { PACKET, type Packet, type Transport } from '../transport.ts';
 import { DEFINE_SHAPE } from './format.ts';
 import { Bells, type Membership, type RingPair } from './mesh.ts';
@@ -87,6 +88,15 @@ export class RingTransport implements Transport {
     if (peer == null) return 'noconnection';
     const result = peer.append(packet, true);
     if (result === 'ok') this.#appended(peer, worker);
+    return result;
+  }
+
+  reply(worker: number, ref: Ref, value: unknown): SendResult {
+    const peer = this.#peers[worker];
+    if (peer == null) return 'noconnection';
+    const result = peer.append([PACKET.reply, ref, value], false);
+    if (result !== 'ok') peer.append([PACKET.refused, ref, result], false);
+    this.#appended(peer, worker);
     return result;
   }
 

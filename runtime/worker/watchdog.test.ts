@@ -1,0 +1,164 @@
+import fc from 'fast-check';
+import t from 'tap';
+
+import { Pid } from '../pid.ts';
+import { VirtualClock } from '../testing/virtual-clock.ts';
+import { type Observation, observe, type StuckReport, Watchdog } from './watchdog.ts';
+
+const STUCK_MS = 500;
+const INTERVAL_MS = STUCK_MS / 5;
+const PID = new Pid('n', 1, 5, 6);
+
+interface Setup {
+  clock: VirtualClock;
+  watchdog: Watchdog;
+  /** The turn of each worker; those not in it are not watched. */
+  turns: Map<number, number>;
+  woken: number[];
+  reports: StuckReport[];
+  debugged: boolean;
+  /** How long the process as a whole has been stopped. */
+  stoppedMs: number;
+}
+
+function setUp(): Setup {
+  const clock = new VirtualClock();
+  const setup: Omit<Setup, 'watchdog'> = {
+    clock,
+    turns: new Map(),
+    woken: [],
+    reports: [],
+    debugged: false,
+    stoppedMs: 0,
+  };
+  const watchdog = new Watchdog({
+    clock: {
+      nowMs: () => clock.nowMs(),
+      monotonicMs: () => clock.monotonicMs() + setup.stoppedMs,
+      setTimer: (delayMs, callback) => clock.setTimer(delayMs, callback),
+      clearTimer: (handle) => clock.clearTimer(handle),
+    },
+    stuckMs: STUCK_MS,
+    workers: () => setup.turns.keys(),
+    sample(worker) {
+      const turn = setup.turns.get(worker)!;
+      return { turn, inTurn: turn % 2 === 1, behavior: 'slow', pid: PID };
+    },
+    wake: (worker) => void setup.woken.push(worker),
+    onStuck: (report) => void setup.reports.push(report),
+    debugged: () => setup.debugged,
+  });
+  return Object.assign(setup, { watchdog });
+}
+
+/** Moves time on, as a main thread that is free does. */
+function pass(clock: VirtualClock, ms: number): void {
+  for (let left = ms; left > 0; left -= INTERVAL_MS) clock.advance(Math.min(left, INTERVAL_MS));
+}
+
+t.test('a thread whose turn does not change is stuck after the time set, and told once', async (t) => {
+  const { clock, turns, reports } = setUp();
+  turns.set(1, 7);
+  pass(clock, STUCK_MS);
+  t.equal(reports.length, 0, 'it was first seen one interval after the start');
+  pass(clock, INTERVAL_MS);
+  t.strictSame(reports, [{ worker: 1, stuckMs: STUCK_MS, inTurn: true, behavior: 'slow', pid: PID }]);
+  pass(clock, STUCK_MS * 3);
+  t.equal(reports.length, 1);
+});
+
+t.test('a thread that takes its turns is left alone, however long', async (t) => {
+  const { clock, turns, reports } = setUp();
+  for (let turn = 0; turn < 100; turn += 2) {
+    turns.set(1, turn);
+    pass(clock, STUCK_MS - INTERVAL_MS);
+  }
+  t.strictSame(reports, []);
+});
+
+t.test('a thread that was stuck and moved on may be stuck again', async (t) => {
+  const { clock, turns, reports } = setUp();
+  turns.set(1, 7);
+  pass(clock, STUCK_MS * 2);
+  turns.set(1, 9);
+  pass(clock, STUCK_MS * 2);
+  t.equal(reports.length, 2);
+});
+
+t.test('each look rings the thread, so that an idle one takes a turn', async (t) => {
+  const { clock, turns, woken } = setUp();
+  turns.set(1, 0);
+  turns.set(2, 0);
+  clock.advance(INTERVAL_MS);
+  t.strictSame(woken, [1, 2]);
+});
+
+t.test('a thread that ended and came back begins anew', async (t) => {
+  const { clock, turns, reports } = setUp();
+  turns.set(1, 7);
+  pass(clock, STUCK_MS - INTERVAL_MS);
+  turns.delete(1);
+  pass(clock, INTERVAL_MS);
+  turns.set(1, 7);
+  pass(clock, STUCK_MS);
+  t.strictSame(reports, []);
+});
+
+t.test('nobody is stuck under a debugger, nor for the time it took', async (t) => {
+  const setup = setUp();
+  const { clock, turns, reports } = setup;
+  turns.set(1, 7);
+  setup.debugged = true;
+  pass(clock, STUCK_MS * 10);
+  t.strictSame(reports, []);
+  setup.debugged = false;
+  pass(clock, STUCK_MS);
+  t.strictSame(reports, []);
+  pass(clock, INTERVAL_MS);
+  t.equal(reports.length, 1);
+});
+
+t.test('a process that was stopped as a whole finds nobody stuck', async (t) => {
+  const setup = setUp();
+  const { clock, turns, reports } = setup;
+  turns.set(1, 7);
+  pass(clock, INTERVAL_MS * 3);
+  setup.stoppedMs = 3_600_000;
+  pass(clock, INTERVAL_MS);
+  t.strictSame(reports, [], 'the hour counts for two looks');
+  turns.set(1, 9);
+  pass(clock, STUCK_MS);
+  t.strictSame(reports, []);
+});
+
+t.test('after stop nothing is looked at', async (t) => {
+  const { clock, watchdog, turns, woken } = setUp();
+  turns.set(1, 7);
+  watchdog.stop();
+  pass(clock, STUCK_MS * 2);
+  t.strictSame(woken, []);
+});
+
+t.test('what counts as unchanged is never more than has passed, nor than two intervals a look', async (t) => {
+  const looks = fc.array(fc.tuple(fc.nat(2), fc.integer({ min: 0, max: 1_000 })), { maxLength: 30 });
+  const isBounded = fc.property(looks, (steps) => {
+    let seen: Observation | undefined;
+    let nowMs = 0;
+    let sinceMs = 0;
+    let looked = 0;
+    for (const [turn, passedMs] of steps) {
+      nowMs += passedMs;
+      if (seen?.turn !== turn) {
+        sinceMs = nowMs;
+        looked = 0;
+      } else {
+        looked += 1;
+      }
+      seen = observe(seen, turn, nowMs, INTERVAL_MS);
+      if (seen.unchangedMs > nowMs - sinceMs || seen.unchangedMs > looked * INTERVAL_MS * 2) return false;
+    }
+    return true;
+  });
+  fc.assert(isBounded);
+  t.pass();
+});
