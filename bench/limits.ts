@@ -66,6 +66,9 @@ export const LIMITS = {
   /** All programs of actors with --quick, which promises 45 s: room is left for what does not depend on rounds. */
   actorsQuickMsMax: 40_000,
 
+  /** For how long each side of a program runs before it is measured. Without, V8 shows half of what it does after a second. */
+  actorsWarmUpMs: 400,
+
   /** What a program of actors takes in a short run. When there is less for each that is left, the rest runs one round. */
   actorsProgramMs: 1_200,
 

@@ -2,6 +2,8 @@
  * Lets the sides of one program run in turn, so that what disturbs the machine disturbs all of them, and takes the median.
  */
 
+import { systemClock } from '../harness/clock.ts';
+import { LIMITS } from '../limits.ts';
 import type { Performer } from './performer.ts';
 import { type Figure, type PeerName, type Program, type Rounds, type Scale, sizesAt } from './program.ts';
 
@@ -45,12 +47,19 @@ async function fight(program: Program, scale: Scale, sides: readonly Side[]): Pr
     performers[side]!.run(sizesAt(program, at, sides[side]!.name));
   try {
     await Promise.all(performers.map((performer) => performer.started()));
-    await Promise.all(sides.map((_, side) => run(side, 'warmUp')));
+    await Promise.all(sides.map((_, side) => warmUp(() => run(side, 'warmUp'), scale)));
     for (const side of turnsOf(sides.map(({ rounds }) => rounds))) figures[side]![1].push(...(await run(side, scale)));
     return figures;
   } finally {
     await Promise.all(performers.map((performer) => performer.stop()));
   }
+}
+
+/** Runs again and again until compilers have seen enough; at the scale of unit tests once. */
+async function warmUp(run: () => Promise<unknown>, scale: Scale): Promise<void> {
+  const endMs = scale === 'tiny' ? 0 : systemClock.nowMs() + LIMITS.actorsWarmUpMs;
+  do await run();
+  while (systemClock.nowMs() < endMs);
 }
 
 /**

@@ -125,7 +125,7 @@ t.test('a contest warms up, alternates, takes medians and stops everybody', asyn
     { name: 'beam', rounds: 1, start: () => stub([2, 7], ran, 'beam') },
   ];
   const program = findProgram('ping_pong');
-  const standings = await contest(program, 'quick', sides);
+  const standings = await contest(program, 'tiny', sides);
   t.same(
     [...standings].map(([side, medians]) => [side, ...medians.values()]),
     [
@@ -134,14 +134,14 @@ t.test('a contest warms up, alternates, takes medians and stops everybody', asyn
     ],
   );
   const { messages: warmUp } = sizesAt(program, 'warmUp');
-  const { messages: quick } = sizesAt(program, 'quick');
+  const { messages: tiny } = sizesAt(program, 'tiny');
   t.same(ran, [
     `ours ${warmUp}`,
     `beam ${warmUp}`,
-    `ours ${quick}`,
-    `beam ${quick}`,
-    `ours ${quick}`,
-    `ours ${quick}`,
+    `ours ${tiny}`,
+    `beam ${tiny}`,
+    `ours ${tiny}`,
+    `ours ${tiny}`,
     'ours stopped',
     'beam stopped',
   ]);
@@ -154,6 +154,6 @@ t.test('a side that fails ends the contest, and all are stopped', async (t) => {
     { name: 'ours', rounds: 1, start: () => stub([1, 2], ran, 'ours') },
     { name: 'beam', rounds: 1, start: broken },
   ];
-  await t.rejects(contest(findProgram('ping_pong'), 'quick', sides), { message: 'broken' });
+  await t.rejects(contest(findProgram('ping_pong'), 'tiny', sides), { message: 'broken' });
   t.same(ran.slice(-2), ['ours stopped', 'beam stopped']);
 });
