@@ -48,7 +48,8 @@
  *
  * Read in this order: `behavior.ts` (what an author writes), `envelope.ts`, `process.ts` and `mailbox.ts` (what an
  * actor is), `scheduler.ts` and `turn.ts` (how it runs), `signals.ts` and `exit.ts` (how it ends), `node.ts` (the
- * whole), and for several threads `transport.ts` and `worker/`.
+ * whole), and for several threads `transport.ts` and `worker/`. On top of that: `gen-statem.ts`, `gen-event.ts`,
+ * `process-groups.ts`, `sys.ts`; and `testing/`, for the tests of your own actors.
  */
 
 export {
