@@ -100,6 +100,31 @@ t.test('a call to a full mailbox is refused and not sent', async (t) => {
   t.equal(node.kernel.expected.size, 0);
 });
 
+t.test('the time of a call to an actor that cannot run begins to run all the same', async (t) => {
+  const { node, settle, advance } = createTestNode();
+  const pid = node.spawn(client, undefined);
+  node.cast(pid, () => new Promise(() => {}));
+  await settle();
+  let outcome: unknown;
+  node.call(pid, 'echo', 50).catch((error: unknown) => (outcome = error));
+  await advance(50);
+  t.match(outcome, { code: 'RT_CALL_TIMEOUT' });
+});
+
+t.test('a call that its turn answers sets no timer, one that waits sets one', async (t) => {
+  const { node, settle, loop } = createTestNode();
+  const pid = node.spawn(server, undefined);
+  await settle();
+  const answered = node.call(pid, 'echo', 50);
+  loop.run();
+  t.equal(node.info().timerCount, 0);
+  t.equal(await answered, 'echo');
+  node.call(pid, 'never', 50).catch(() => {});
+  t.equal(node.info().timerCount, 0);
+  loop.run();
+  t.equal(node.info().timerCount, 1);
+});
+
 t.test('an actor that calls itself is told so', async (t) => {
   const { node, settle } = createTestNode();
   let outcome: unknown;

@@ -7,8 +7,8 @@
  *
  * A set is an array, and a linked actor remembers its place in it (`linkAt`): adding is a store, removing is two, and
  * nothing is hashed. The place is a hint, because an actor may stand in several sets and remembers one: it is checked,
- * and where it fails the set searches, with an index once it is large. Against a Set of a million: 50 ns instead of 200
- * for each child that is started, and half the memory.
+ * and where it fails the set searches, with an index once it is large. A Set took 150 ns of each linked spawn of a
+ * million, this some 30 (2 cores, AMD EPYC, virtual, 2026-11).
  */
 
 import type { Process } from './process.ts';

@@ -3,7 +3,7 @@ import t from 'tap';
 
 import { Ring } from './ring.ts';
 
-t.test('first in, first out, over many chunks', async (t) => {
+t.test('first in, first out, while it grows', async (t) => {
   const ring = new Ring<number>(4);
   for (let value = 0; value < 1_000; value += 1) ring.push(value);
   t.equal(ring.count, 1_000);
@@ -37,8 +37,19 @@ t.test('behaves as an array under any mix of operations', async (t) => {
   t.pass();
 });
 
-for (const chunkValues of [0, 1, 3, 6, 2.5, -4]) {
-  t.test(`a chunk of ${chunkValues} values is refused`, async (t) => {
-    t.throws(() => new Ring(chunkValues), RangeError);
+for (const firstCapacity of [0, 1, 3, 6, 2.5, -4]) {
+  t.test(`a first capacity of ${firstCapacity} is refused`, async (t) => {
+    t.throws(() => new Ring(firstCapacity), RangeError);
   });
 }
+
+t.test('what is trimmed works on, and what is not empty is not trimmed', async (t) => {
+  const ring = new Ring<number>(2);
+  for (let value = 0; value < 100; value += 1) ring.push(value);
+  ring.trim(8);
+  t.equal(ring.count, 100);
+  while (ring.shift() !== undefined);
+  ring.trim(8);
+  for (const value of [7, 8, 9]) ring.push(value);
+  t.strictSame([ring.shift(), ring.shift(), ring.shift(), ring.shift()], [7, 8, 9, undefined]);
+});
