@@ -53,12 +53,14 @@ t.test('an actor with the policy exit ends, though it traps exits, and says why'
   await test.settle();
   const ended = test.node.awaitExit(pid, 'infinity');
   t.strictSame(
-    [1, 2, 3].map((message) => test.node.send(pid, message)),
-    ['ok', 'ok', 'full'],
+    [1, 2, 3, 4].map((message) => test.node.send(pid, message)),
+    ['ok', 'ok', 'full', 'full'],
   );
   await test.settle();
   t.match(await ended, { error: { code: 'RT_MAILBOX_OVERFLOW' } });
   t.strictSame(heard, [], 'before it handles what waits');
+  t.match(test.logged, [{ event: 'mailbox_overflow', fields: { behavior: 'hoarder', mailboxMax: 2 } }]);
+  t.equal(test.logged.length, 1, 'once, however many messages came');
 });
 
 for (const overflow of ['drop_oldest', 'drop_newest'] as const) {

@@ -29,7 +29,7 @@ export function overflow(kernel: Kernel, process: Process, entry: number, payloa
   if (policy === 'refuse' || policy === 'exit') {
     annex.refusedCount += 1;
     kernel.refusedCount += 1;
-    if (policy === 'exit') endByForce(kernel, process, fromThrown(overflowError(process)));
+    if (policy === 'exit') endOverflowed(kernel, process);
     return 'full';
   }
   const lost = policy === 'drop_oldest' ? dropOldest(process) : undefined;
@@ -61,6 +61,11 @@ function refuseCall(kernel: Kernel, { from }: CallEnvelope): void {
   else kernel.transport?.signal(from.pid.worker, [PACKET.refused, from.ref, 'full']);
 }
 
-function overflowError(process: Process): RuntimeError {
-  return new RuntimeError('RT_MAILBOX_OVERFLOW', `the mailbox holds ${process.mailboxMax} messages and took no more`);
+/** Once: until the actor gets to its end, further messages are refused and nothing else. */
+function endOverflowed(kernel: Kernel, process: Process): void {
+  const { mailboxMax, behavior } = process;
+  annexOf(process).overflow = 'refuse';
+  kernel.log.warn('mailbox_overflow', { pid: process.toString(), behavior: behavior.name, mailboxMax });
+  const error = new RuntimeError('RT_MAILBOX_OVERFLOW', `the mailbox holds ${mailboxMax} messages and took no more`);
+  endByForce(kernel, process, fromThrown(error));
 }
