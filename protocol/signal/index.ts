@@ -31,7 +31,8 @@
  * ```
  *
  * Order of reading: `limits.ts`, `errors.ts` · `primitives.ts`, `keys.ts`, `kem-keys.ts`, `xeddsa.ts` · `pre-keys.ts`,
- * `handshake.ts`, `x3dh.ts`, `pqxdh.ts` · `ratchet-keys.ts`, `double-ratchet.ts` · `ciphertext.ts`, `message-cipher.ts` · `session-record.ts`, `session.ts`.
+ * `handshake.ts`, `x3dh.ts`, `pqxdh.ts` · `ratchet-keys.ts`, `double-ratchet.ts` · `ciphertext.ts`, `message-cipher.ts` ·
+ * `session-record.ts`, `session.ts`.
  * Groups: `sender-key-message.ts`, `sender-key.ts`, `group-session.ts` · `group-distribution.ts`, `group-sender.ts`. People:
  * `safety-number.ts`, `identity-trust.ts`, `device-list.ts`. What is claimed and what is not: `SECURITY.md`; bytes: `FORMAT.md`.
  */
