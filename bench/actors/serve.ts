@@ -28,9 +28,11 @@ function tell(answer: HostAnswer): void {
   process.send!(answer);
 }
 
-/** Runs a program, on a heap that holds nothing of earlier runs, and makes what became of it an answer. */
+/**
+ * Runs a program and makes what became of it an answer. The heap is left as the run before left it: a full collection
+ * between runs takes optimised code with it whose objects have died, and a short run then measures the compiler.
+ */
 export async function answer(run: Run, sizes: Sizes): Promise<HostAnswer> {
-  globalThis.gc?.();
   try {
     return { kind: 'figures', figures: await run(sizes) };
   } catch (error) {
