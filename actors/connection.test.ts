@@ -42,7 +42,13 @@ async function start(): Promise<Fixture> {
   test.node.spawn(spy('test/accounts', toAccounts), undefined, { name: 'accounts' });
   const inbox = { name: 'inbox', worker: 0 };
   const accounts = { name: 'accounts', worker: 0 };
-  const routes = { inboxOf: () => inbox, accountsOf: () => accounts, accountsOfPhone: () => accounts };
+  const media = { name: 'media', worker: 0 };
+  const routes = {
+    inboxOf: () => inbox,
+    accountsOf: () => accounts,
+    accountsOfPhone: () => accounts,
+    mediaOf: () => media,
+  };
   test.node.spawn(connection, { socket, routes });
   await test.settle();
   const fixture: Fixture = {

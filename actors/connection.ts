@@ -33,7 +33,7 @@ import { decideLogin, refuseInPhase, type Phase } from './connection-state.ts';
 import { describe, type AppCode, type Refusal } from './errors.ts';
 import { LIMITS } from './limits.ts';
 import type { SocketHandle } from './listener.ts';
-import type { AccountsMessage, ConnectionMessage, InboxMessage, Receipt } from './messages.ts';
+import type { AccountsMessage, ConnectionMessage, InboxMessage, MediaMessage, Receipt } from './messages.ts';
 import { fullBucket, takeToken, type TokenBucket } from './rate-limit.ts';
 import type { RemoteName, Routes } from './routes.ts';
 
@@ -237,7 +237,7 @@ function route(
   { id, request }: IqGetMessage | IqSetMessage,
   state: ConnectionState,
   ctx: Context,
-): [RemoteName, AccountsMessage | InboxMessage] {
+): [RemoteName, AccountsMessage | InboxMessage | MediaMessage] {
   const { routes } = state;
   const origin = { connection: ctx.self, iq: id };
   switch (request.kind) {
@@ -259,6 +259,10 @@ function route(
       const { self, key } = livePhase(state);
       const query = { kind: 'query-conversation', ...origin, sender: self, senderKey: key, to: request.to } as const;
       return [routes.inboxOf(request.to), query];
+    }
+    case 'media-ticket': {
+      const { user } = liveSelf(state);
+      return [routes.mediaOf(user), { kind: 'grant-ticket', ...origin, user, bytes: request.bytes }];
     }
   }
 }

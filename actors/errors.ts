@@ -11,6 +11,8 @@ export interface ErrorEntry {
   readonly text: string;
   readonly retry: boolean;
   readonly closeCode?: number;
+  /** Status of the answer where a media request is refused with it. */
+  readonly httpStatus?: string;
 }
 
 /** The catalogue. Codes are stable: they may be added, never renamed or given another meaning. */
@@ -32,7 +34,12 @@ export const APP_ERRORS = {
   APP_REPLACED: { text: 'The same device logged in on another connection.', retry: false, closeCode: 4409 },
   APP_UNREGISTERED: { text: 'This number was registered anew on another device.', retry: false, closeCode: 4410 },
   APP_RATE_LIMITED: { text: 'Too many requests: wait for the given time.', retry: true, closeCode: 4429 },
-  APP_OVERLOADED: { text: 'The server is busy: try again after a pause.', retry: true, closeCode: 4503 },
+  APP_OVERLOADED: {
+    text: 'The server is busy: try again after a pause.',
+    retry: true,
+    closeCode: 4503,
+    httpStatus: '503 Service Unavailable',
+  },
   APP_RESTARTING: { text: 'A part of the server restarts: connect again.', retry: true, closeCode: 4503 },
   APP_DRAINING: { text: 'This server is being stopped: connect again.', retry: true, closeCode: 4503 },
   APP_UNKNOWN_USER: { text: 'No such user is registered.', retry: false },
@@ -42,13 +49,50 @@ export const APP_ERRORS = {
     retry: true,
   },
   APP_INBOX_FULL: { text: 'The inbox of the recipient is full: try again later.', retry: true },
-  APP_STORE_FULL: { text: 'The server cannot store messages now: try again later.', retry: true },
+  APP_STORE_FULL: {
+    text: 'The server cannot store messages now: try again later.',
+    retry: true,
+    httpStatus: '507 Insufficient Storage',
+  },
   APP_MESSAGE_TOO_LARGE: { text: 'The ciphertext is too large: send media out of band.', retry: false },
   APP_BAD_CODE: { text: 'The verification code is wrong.', retry: true },
   APP_CODE_EXPIRED: { text: 'No verification is pending for this number: request a new code.', retry: false },
   APP_VERIFIER_FAILED: { text: 'The code could not be delivered: try again later.', retry: true },
   APP_BAD_KEYS: { text: 'The keys of this registration are not acceptable.', retry: false },
   APP_PREKEYS_FULL: { text: 'The server holds as many pre-keys as it keeps for a device.', retry: false },
+  APP_BAD_REQUEST: {
+    text: 'A header of this request is missing or has a wrong form.',
+    retry: false,
+    httpStatus: '400 Bad Request',
+  },
+  APP_BAD_TICKET: {
+    text: 'The ticket is missing, not of this server, or expired: ask for another.',
+    retry: true,
+    httpStatus: '401 Unauthorized',
+  },
+  APP_UNKNOWN_MEDIA: { text: 'No such medium is here, or no longer.', retry: false, httpStatus: '404 Not Found' },
+  APP_WRONG_OFFSET: {
+    text: 'The upload does not end where the request begins: go on from the offset given.',
+    retry: true,
+    httpStatus: '409 Conflict',
+  },
+  APP_MEDIA_TOO_LARGE: {
+    text: 'More bytes than a medium may have, or than were declared.',
+    retry: false,
+    httpStatus: '413 Content Too Large',
+  },
+  APP_BAD_RANGE: {
+    text: 'The range is not within the medium.',
+    retry: false,
+    httpStatus: '416 Range Not Satisfiable',
+  },
+  APP_UPLOAD_BUSY: { text: 'Another request appends to this upload.', retry: true, httpStatus: '423 Locked' },
+  APP_TOO_MANY_UPLOADS: {
+    text: 'This account has too many unfinished uploads: finish one.',
+    retry: true,
+    httpStatus: '429 Too Many Requests',
+  },
+  APP_MEDIA_QUOTA: { text: 'This account has uploaded as much as it may for now.', retry: true },
 } as const;
 
 /** A stable code of the messaging server. */

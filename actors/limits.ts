@@ -62,6 +62,33 @@ export const LIMITS = {
   storeFullRetrySeconds: 5,
   /** After a refused commit the disk is left alone for this long; submissions are refused meanwhile. */
   storeFullPauseMs: 1_000,
+  /** Ciphertext of one medium: a file of 128 MiB, padded and sealed, and room for formats to come. */
+  mediaBytesMax: 142_606_336,
+  /** Media that one account may upload in a day, refilled steadily: seven of the largest, or a thousand photos. */
+  mediaDayBytesMax: 1_073_741_824,
+  /** Accounts whose quota a worker remembers; the one that asked longest ago makes room. */
+  mediaQuotaAccountsMax: 100_000,
+  /** Unfinished uploads of one account: what a client sends side by side, and some that it gave up. */
+  openUploadsMax: 8,
+  /** A ticket is good for this long; another is asked for in between, and the upload goes on under it. */
+  mediaTicketAgeMs: 3_600_000,
+  /** Media are deleted this long after their last byte came, as undelivered messages are. */
+  mediaAgeMsMax: 2_592_000_000,
+  /** An upload without progress for this long is given up. */
+  uploadAgeMsMax: 86_400_000,
+  /** Pause between two slices of a sweep, and between two rounds. */
+  mediaSweepSliceMs: 100,
+  mediaSweepRoundMs: 3_600_000,
+  /** Bytes of the disk that media leave free: ten times what the inboxes keep, so that a flood of files never stops a message. */
+  mediaDiskReserveBytes: 268_435_456,
+  /** Uploads and downloads under way on one worker: times the buffers below, 128 MiB at most. */
+  mediaTransferCountMax: 128,
+  /** Bytes of an upload that wait for the disk before its socket is read no further; one read of the socket may add 512 KiB. */
+  mediaIntakeBytesMax: 262_144,
+  /** Bytes of a refused upload that are read on, so that the client hears why; beyond it the connection is closed. */
+  mediaDiscardBytesMax: 4_194_304,
+  /** Bytes read from the disk at a time for a download: the next are read when the socket has taken these. */
+  mediaReadBytes: 262_144,
   /** How long a call between actors may take before the caller gives up. */
   callTimeoutMs: 5_000,
 } as const;
@@ -72,6 +99,8 @@ function assertRelations(): void {
   if (LIMITS.windowBytesMax * 2 > LIMITS.backpressureBytesMax) broken.push('window fits the socket buffer twice');
   if (LIMITS.windowCountMax >= LIMITS.connectionMailboxMax) broken.push('window fits the mailbox');
   if (LIMITS.commitOperationsMax > LIMITS.commitQueueMax) broken.push('commit fits the queue');
+  if (LIMITS.mediaBytesMax > LIMITS.mediaDayBytesMax) broken.push('the largest medium fits the quota of a day');
+  if (LIMITS.mediaTicketAgeMs > LIMITS.uploadAgeMsMax) broken.push('a ticket ends before its upload');
   if (broken.length > 0) throw new RangeError(`limits contradict each other: ${broken.join(', ')}`);
 }
 assertRelations();

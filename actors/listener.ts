@@ -14,6 +14,7 @@ import { decodeMessage, FrameWriter, isWireError, type Stanza } from '../protoco
 import type { Logger, Pid, SendResult } from '../runtime/index.ts';
 import { describe, type AppCode } from './errors.ts';
 import { LIMITS } from './limits.ts';
+import type { HttpApp } from './media/exchange.ts';
 import type { ConnectionMessage } from './messages.ts';
 
 const uws = createRequire(import.meta.url)('uWebSockets.js') as typeof import('uWebSockets.js');
@@ -38,6 +39,8 @@ export interface ListenerOptions {
   readonly log: Logger;
   /** Starts an actor for a new socket. It calls `attach`. */
   readonly onOpen: (socket: SocketHandle) => void;
+  /** Binds what is served over HTTP beside the socket. */
+  readonly bindHttp: (app: HttpApp) => void;
   /** Casts into the runtime from outside an actor. */
   readonly cast: (pid: Pid<ConnectionMessage>, message: ConnectionMessage) => SendResult;
 }
@@ -150,6 +153,7 @@ export class Listener {
   }
 
   #route(app: TemplatedApp): TemplatedApp {
+    this.#options.bindHttp(app);
     return app
       .ws<UserData>('/ws', {
         compression: uws.DISABLED,

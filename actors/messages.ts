@@ -112,6 +112,18 @@ export type AccountsMessage =
   | { readonly kind: 'code-sent'; readonly ticket: number; readonly ok: boolean }
   | { readonly kind: 'committed'; readonly ticket: number; readonly result: 'ok' | 'full' };
 
+/** What the keeper of media is told; see `media/keeper.ts`. */
+export type MediaMessage =
+  | {
+      readonly kind: 'grant-ticket';
+      readonly connection: Pid;
+      readonly iq: number;
+      readonly user: string;
+      /** Ciphertext bytes of the upload. */
+      readonly bytes: number;
+    }
+  | { readonly kind: 'swept'; readonly removed: number; readonly done: boolean };
+
 export type ConnectionMessage =
   | { readonly kind: 'frames'; readonly stanzas: readonly Stanza[] }
   | { readonly kind: 'socket-closed' }

@@ -17,6 +17,7 @@ export interface Routes {
   inboxOf(user: string): RemoteName;
   accountsOf(user: string): RemoteName;
   accountsOfPhone(phone: string): RemoteName;
+  mediaOf(user: string): RemoteName;
 }
 
 export function inboxName(shard: number): string {
@@ -27,6 +28,9 @@ export function accountsName(shard: number): string {
   return `accounts.${shard}`;
 }
 
+/** The keeper of media of a worker. */
+export const MEDIA_NAME = 'media';
+
 /** Builds the map once; a look-up is one hash and one array access. */
 export function createRoutes(store: StoreInfo, workerCount: number): Routes {
   const inboxes = targets(inboxName, store.shards, workerCount);
@@ -35,6 +39,8 @@ export function createRoutes(store: StoreInfo, workerCount: number): Routes {
     inboxOf: (user) => inboxes[partitionOf(user)]!,
     accountsOf: (user) => accounts[partitionOf(user)]!,
     accountsOfPhone: (phone) => accounts[partitionOfPhone(store.secret, phone)]!,
+    // One keeper for each worker: the one that owns the user's shard.
+    mediaOf: (user) => ({ name: MEDIA_NAME, worker: inboxes[partitionOf(user)]!.worker }),
   };
 }
 

@@ -4,6 +4,7 @@
  *   store.json     { version, shards, secret }, readable by the owner only
  *   holder.sock    a Unix socket on which the holder listens; the kernel closes it with the process, however that ends
  *   shard-00 …     one LMDB environment each
+ *   media/         uploads and blobs (media/disk-store.ts)
  *
  * The number of shards is fixed when the directory is made, because it decides where a partition's records are.
  */
@@ -55,6 +56,10 @@ export async function openStoreDirectory(path: string, shards: number): Promise<
 
 export function shardDirectory(info: StoreInfo, shard: number): string {
   return join(info.directory, `shard-${String(shard).padStart(2, '0')}`);
+}
+
+export function mediaDirectory(info: StoreInfo): string {
+  return join(info.directory, 'media');
 }
 
 /** The partition of a phone number: keyed, so that the user ids drawn to fit it tell nothing about numbers. */

@@ -5,6 +5,7 @@
  *   ├─ inbox.0        accepts, keeps and pushes the messages of shard 0       inbox.ts
  *   ├─ accounts.0     numbers, devices and pre-keys of shard 0                accounts.ts
  *   ├─ inbox.1 …      one pair for each shard that this worker owns
+ *   ├─ media          upload tickets, and the sweep of what has expired           media/keeper.ts
  *   └─ connections (dynamic)
  *      └─ one temporary actor for each socket of this worker                 connection.ts
  *
@@ -18,7 +19,8 @@ import { accounts, type AccountsArgs } from './accounts.ts';
 import { connection } from './connection.ts';
 import { inbox, type InboxArgs } from './inbox.ts';
 import { LIMITS } from './limits.ts';
-import { accountsName, inboxName, type Routes } from './routes.ts';
+import { keeper, type KeeperArgs } from './media/keeper.ts';
+import { accountsName, inboxName, MEDIA_NAME, type Routes } from './routes.ts';
 
 /** The dynamic supervisor of a worker's connections, by registered name. */
 export const CONNECTIONS = 'connections';
@@ -30,13 +32,13 @@ export interface ShardParts {
 }
 
 /** The tree as options for `startSupervisor`. */
-export function workerTree(shards: readonly ShardParts[], routes: Routes): SupervisorOptions {
+export function workerTree(shards: readonly ShardParts[], media: KeeperArgs, routes: Routes): SupervisorOptions {
   return {
     name: 'worker',
     strategy: 'one_for_one',
     intensity: 5,
     periodMs: 10_000,
-    children: [...shards.flatMap(shardChildren), connectionsSpec(routes)],
+    children: [...shards.flatMap(shardChildren), mediaSpec(media), connectionsSpec(routes)],
   };
 }
 
@@ -46,6 +48,12 @@ function shardChildren({ shard, inbox: inboxArgs, accounts: accountsArgs }: Shar
     childSpec(inboxName(shard), inbox, inboxArgs, { options: options(inboxName(shard)) }),
     childSpec(accountsName(shard), accounts, accountsArgs, { options: options(accountsName(shard)) }),
   ];
+}
+
+function mediaSpec(args: KeeperArgs): ChildSpec {
+  return childSpec(MEDIA_NAME, keeper, args, {
+    options: { name: MEDIA_NAME, mailboxMax: LIMITS.connectionMailboxMax },
+  });
 }
 
 function connectionsSpec(routes: Routes): ChildSpec {

@@ -10,10 +10,14 @@ import { StartupError } from './errors.ts';
 import type { InboxStatistics } from './inbox.ts';
 import { LIMITS } from './limits.ts';
 import { Listener } from './listener.ts';
-import type { AccountsMessage, InboxMessage } from './messages.ts';
+import { openDiskStore, type DiskStore } from './media/disk-store.ts';
+import { MediaHttp } from './media/http.ts';
+import type { KeeperArgs } from './media/keeper.ts';
+import { ticketKey } from './media/ticket.ts';
+import type { AccountsMessage, InboxMessage, MediaMessage } from './messages.ts';
 import { shardsOfWorker } from './partition.ts';
 import { createRoutes, inboxName, type Routes } from './routes.ts';
-import { partitionOfPhone, shardDirectory, type StoreInfo } from './store-directory.ts';
+import { mediaDirectory, partitionOfPhone, shardDirectory, type StoreInfo } from './store-directory.ts';
 import type { InboxStore } from './store/inbox-store.ts';
 import { openLmdbStore } from './store/lmdb.ts';
 import { CONNECTIONS, workerTree, type ShardParts } from './tree.ts';
@@ -62,21 +66,57 @@ export async function startServing(
   const stores = shards.map((shard) => openShard(store, shard, onFatal));
   const verifier = createLogVerifier(node.log);
   const parts = shards.map((shard, index) => shardParts(shard, stores[index]!, node, assignment, routes, verifier));
-  const started = await startSupervisor(node, workerTree(parts, routes));
+  const media = await openMedia(node, store);
+  const http = new MediaHttp({
+    store: media,
+    ticketKey: ticketKey(store.secret),
+    nowMs: () => node.clock.nowMs(),
+    log: node.log,
+  });
+  const started = await startSupervisor(node, workerTree(parts, keeperArgs(node, store, media), routes));
   if ('error' in started)
     throw new StartupError('APP_STORE_UNREADABLE', `the tree did not start: ${JSON.stringify(started.error)}`);
   let listener: Listener | undefined;
   return {
     async listen() {
       // Not earlier: uWebSockets.js ties its handles to the thread's event loop, which then cannot just end.
-      listener = createListener(node, assignment);
+      listener = createListener(node, assignment, http);
       await listener.listen().catch((error: Error) => {
         throw new StartupError('APP_PORT_BUSY', error.message);
       });
     },
     statistics: () => collect(node, shards, listener?.connectionCount ?? 0),
-    stop: () => stop(node, listener, stores),
+    stop: () => stop(node, listener, http, stores),
   };
+}
+
+/** Every worker uses the whole directory; the first one, before anybody listens, mends what a killed process left. */
+async function openMedia(node: RuntimeNode, store: StoreInfo): Promise<DiskStore> {
+  const directory = mediaDirectory(store);
+  try {
+    const media = await openDiskStore({ directory });
+    if (node.worker <= 1) await media.clearLocks();
+    return media;
+  } catch (error) {
+    throw new StartupError('APP_STORE_UNREADABLE', `cannot open ${directory}: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Tickets on each worker; the sweep, which looks at the whole directory, on one. */
+function keeperArgs(node: RuntimeNode, store: StoreInfo, media: DiskStore): KeeperArgs {
+  const tell = (self: Pid, message: MediaMessage): void => void node.cast(self, message);
+  const sweep = (self: Pid): void => {
+    media.sweep(node.clock.nowMs()).then(
+      (report) => tell(self, { kind: 'swept', ...report }),
+      (error: NodeJS.ErrnoException) => {
+        node.log.error('media_sweep_failed', { reason: error.code ?? error.name });
+        tell(self, { kind: 'swept', removed: 0, done: true });
+      },
+    );
+  };
+  return { ticketKey: ticketKey(store.secret), sweep: node.worker <= 1 ? sweep : undefined };
 }
 
 function openShard(store: StoreInfo, shard: number, onFatal: (error: unknown) => void): InboxStore {
@@ -129,7 +169,7 @@ function shardParts(
 /** A commit that failed for good has been reported through `onFatal`, which ends the process. */
 function ignore(): void {}
 
-function createListener(node: RuntimeNode, { config, port }: WorkerAssignment): Listener {
+function createListener(node: RuntimeNode, { config, port }: WorkerAssignment, http: MediaHttp): Listener {
   const listener = new Listener({
     host: config.host,
     port,
@@ -138,6 +178,7 @@ function createListener(node: RuntimeNode, { config, port }: WorkerAssignment): 
     onOpen: (socket) => {
       if (castStartChild(node, CONNECTIONS, { socket }) !== 'ok') socket.close(4503, 'APP_OVERLOADED');
     },
+    bindHttp: (app) => http.bind(app),
     cast: (pid, message) => node.cast(pid, message),
   });
   node.onTurnEnd(() => listener.flush());
@@ -155,9 +196,15 @@ async function collect(node: RuntimeNode, shards: readonly number[], connections
   return sum;
 }
 
-async function stop(node: RuntimeNode, listener: Listener | undefined, stores: readonly InboxStore[]): Promise<void> {
+async function stop(
+  node: RuntimeNode,
+  listener: Listener | undefined,
+  http: MediaHttp,
+  stores: readonly InboxStore[],
+): Promise<void> {
   listener?.stopListening();
   await node.stop();
   listener?.close();
+  await http.settled();
   await Promise.all(stores.map((store) => store.close()));
 }

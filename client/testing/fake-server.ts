@@ -262,6 +262,8 @@ export class FakeServer {
         const { accepted = 0, delivered = 0 } = record ?? {};
         return { kind: 'receipts', to: request.to, sent: accepted, delivered };
       }
+      case 'media-ticket':
+        return { kind: 'media-ticket', ticket: this.#random.bytes(64), expires: 3_600 };
     }
   }
 

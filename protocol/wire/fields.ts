@@ -15,6 +15,9 @@ export const LOGIN_KEY_BYTES: 32 = 32;
 export const SIGNATURE_BYTES: 64 = 64;
 export const PUBLIC_KEY_BYTES: 33 = 33;
 
+/** Bytes of a media ticket, which only the server can read. */
+export const MEDIA_TICKET_BYTES: 64 = 64;
+
 /** Bytes of a KEM public key with its type byte. */
 export const KEM_KEY_BYTES: 1569 = 1569;
 
@@ -46,6 +49,7 @@ export const FORM = {
   nonce: '32 bytes',
   signature: '64 bytes',
   publicKey: '33 bytes, the first of them 05',
+  ticket: '64 bytes',
   kemKey: '1569 bytes, the first of them 06',
   ciphertext: 'at least one byte',
   nothing: 'no content',

@@ -78,6 +78,7 @@ const clientSamples: readonly ClientMessage[] = [
   { kind: 'iq-get', id: 7, request: { kind: 'contact', phone } },
   { kind: 'iq-get', id: 7, request: { kind: 'bundle', user } },
   { kind: 'iq-get', id: 7, request: { kind: 'receipts', to: user } },
+  { kind: 'iq-get', id: 7, request: { kind: 'media-ticket', bytes: 4_242 } },
   { kind: 'iq-set', id: 7, request: { kind: 'register', phone } },
   { kind: 'iq-set', id: 7, request: confirm },
   {
@@ -106,6 +107,7 @@ const serverSamples: readonly ServerMessage[] = [
   { kind: 'iq-result', id: 7, answer: { kind: 'prekeys', count: 5, kem: 4 } },
   { kind: 'iq-result', id: 7, answer: { kind: 'prekeys', count: 5, kem: undefined } },
   { kind: 'iq-result', id: 7, answer: { kind: 'receipts', to: user, sent: 41, delivered: 40 } },
+  { kind: 'iq-result', id: 7, answer: { kind: 'media-ticket', ticket: new Uint8Array(64), expires: 3_600 } },
   { kind: 'iq-error', id: 7, code: 'APP_OVERLOADED', text: 'later', retryAfter: 5 },
   { kind: 'ack', to: user, id: 41, ts: 5 },
   { kind: 'message', from: user, device: 1, id: 41, seq: 977, ts: 5, type: 'prekey', ciphertext },
@@ -149,7 +151,7 @@ function* wrongAttributes({ tag, attrs, content }: Stanza): Generator<{ field: s
     if (!isOptional) yield { field, variant: { tag, attrs: attrs.toSpliced(index, 2), content } };
     const swapped = typeof attrs[index + 1] === 'number' ? String(attrs[index + 1]) : 17;
     for (const value of [...wrongForAll, swapped, 0, LIMITS.integerMax]) {
-      const isCounter = ['id', 'seq', 'expires', 'expected'].includes(field);
+      const isCounter = ['id', 'seq', 'expires', 'expected', 'size'].includes(field);
       const isSmall = ['onetime', 'signed', 'kem', 'last-resort', 'device'].includes(tag);
       if (isRight(field, tag, value)) continue;
       if (value === LIMITS.integerMax && isCounter && !isSmall) continue;

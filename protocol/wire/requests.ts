@@ -7,7 +7,16 @@
 
 import { isDeviceId, isPhone, isUserId } from './address.ts';
 import { isWireError, type WireError } from './errors.ts';
-import { badField, badStanza, isConfirmCode, isCount, isCounter, isRegistrationId, LOGIN_KEY_BYTES } from './fields.ts';
+import {
+  badField,
+  badStanza,
+  isConfirmCode,
+  isCount,
+  isCounter,
+  isRegistrationId,
+  LOGIN_KEY_BYTES,
+  MEDIA_TICKET_BYTES,
+} from './fields.ts';
 import * as keys from './key-material.ts';
 import type { BundleKemKey, KemKey, OneTimeKey, SignedKey } from './key-material.ts';
 import { LIMITS } from './limits.ts';
@@ -34,6 +43,12 @@ export interface PreKeyCountRequest {
 export interface ReceiptsRequest {
   readonly kind: 'receipts';
   readonly to: string;
+}
+
+/** A ticket to upload a medium of this many bytes of ciphertext over HTTP. */
+export interface MediaTicketRequest {
+  readonly kind: 'media-ticket';
+  readonly bytes: number;
 }
 
 /** Send a code to this phone number. */
@@ -75,7 +90,7 @@ export interface PreKeyUploadRequest {
 }
 
 /** Requests of an `<iq type="get">`. */
-export type GetRequest = ContactRequest | BundleRequest | PreKeyCountRequest | ReceiptsRequest;
+export type GetRequest = ContactRequest | BundleRequest | PreKeyCountRequest | ReceiptsRequest | MediaTicketRequest;
 
 /** Requests of an `<iq type="set">`. */
 export type SetRequest = RegisterRequest | ConfirmRequest | PreKeyUploadRequest;
@@ -135,8 +150,18 @@ export interface ReceiptsAnswer {
   readonly delivered: number;
 }
 
+/** What an upload is begun and continued with; opaque. */
+export interface MediaTicketAnswer {
+  readonly kind: 'media-ticket';
+  /** 64 bytes. */
+  readonly ticket: Uint8Array;
+  /** Seconds for which it is good. */
+  readonly expires: number;
+}
+
 /** Answers of an `<iq type="result">`. */
-export type Answer = RegisterAnswer | AccountAnswer | ContactAnswer | BundleAnswer | PreKeysAnswer | ReceiptsAnswer;
+export type Answer =
+  RegisterAnswer | AccountAnswer | ContactAnswer | BundleAnswer | PreKeysAnswer | ReceiptsAnswer | MediaTicketAnswer;
 
 /** The element of a get request. */
 export function getRequestStanza(request: GetRequest): Stanza {
@@ -149,6 +174,8 @@ export function getRequestStanza(request: GetRequest): Stanza {
       return element('prekeys', NO_ATTRIBUTES);
     case 'receipts':
       return element('receipts', ['to', request.to]);
+    case 'media-ticket':
+      return element('media', ['size', request.bytes]);
   }
 }
 
@@ -179,6 +206,8 @@ export function answerStanza(answer: Answer): Stanza {
       return element('prekeys', ['count', answer.count, ...(answer.kem === undefined ? [] : ['kem', answer.kem])]);
     case 'receipts':
       return element('receipts', ['to', answer.to, 'sent', answer.sent, 'delivered', answer.delivered]);
+    case 'media-ticket':
+      return { tag: 'media', attrs: ['expires', answer.expires], content: answer.ticket };
   }
 }
 
@@ -233,6 +262,10 @@ export function parseGetRequest(stanza: Stanza): GetRequest | WireError {
     case 'receipts': {
       const to = attribute(stanza, 'to');
       return isUserId(to) ? { kind: 'receipts', to } : badField('receipts', 'to', 'user');
+    }
+    case 'media': {
+      const bytes = attribute(stanza, 'size');
+      return isCounter(bytes) ? { kind: 'media-ticket', bytes } : badField('media', 'size', 'counter');
     }
     default:
       return badStanza('iq', 'a request of the protocol');
@@ -305,6 +338,7 @@ function parseConfirm(stanza: Stanza): ConfirmRequest | WireError {
 /** Reads the element of an `<iq type="result">`. Keys are borrowed from the stanza. */
 export function parseAnswer(stanza: Stanza): Answer | WireError {
   if (stanza.tag === 'bundle') return parseBundle(stanza);
+  if (stanza.tag === 'media') return parseMediaTicket(stanza);
   if (stanza.content !== undefined) return badStanza('iq', 'an answer without content');
   switch (stanza.tag) {
     case 'register':
@@ -355,6 +389,13 @@ function parseReceipts(stanza: Stanza): ReceiptsAnswer | WireError {
   if (!isCount(sent)) return badField('receipts', 'sent', 'count');
   const delivered = attribute(stanza, 'delivered');
   return isCount(delivered) ? { kind: 'receipts', to, sent, delivered } : badField('receipts', 'delivered', 'count');
+}
+
+function parseMediaTicket(stanza: Stanza): MediaTicketAnswer | WireError {
+  const expires = attribute(stanza, 'expires');
+  if (!isCounter(expires)) return badField('media', 'expires', 'counter');
+  const ticket = keys.bytesIn(stanza, 'media', MEDIA_TICKET_BYTES);
+  return ticket === undefined ? badField('media', 'content', 'ticket') : { kind: 'media-ticket', ticket, expires };
 }
 
 function parseBundle(stanza: Stanza): BundleAnswer | WireError {

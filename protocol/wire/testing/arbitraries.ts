@@ -111,6 +111,7 @@ const getRequest: fc.Arbitrary<GetRequest> = fc.oneof(
   record({ kind: fc.constant('bundle' as const), user }),
   record({ kind: fc.constant('prekey-count' as const) }),
   record({ kind: fc.constant('receipts' as const), to: user }),
+  record({ kind: fc.constant('media-ticket' as const), bytes: counter }),
 );
 
 const setRequest: fc.Arbitrary<SetRequest> = fc.oneof(
@@ -178,6 +179,7 @@ const answer: fc.Arbitrary<Answer> = fc.oneof(
   }),
   record({ kind: fc.constant('prekeys' as const), count, kem: optional(count) }),
   record({ kind: fc.constant('receipts' as const), to: user, sent: count, delivered: count }),
+  record({ kind: fc.constant('media-ticket' as const), ticket: bytesOfLength(64), expires: counter }),
 );
 
 const retryAfter = fc.option(count, { nil: undefined });
