@@ -99,12 +99,16 @@ export async function* readBackup(
   secretOf: (kind: BackupSecret['kind']) => BackupSecret | Promise<BackupSecret>,
 ): AsyncGenerator<StoreEntry, BackupManifest, undefined> {
   const pieces = takePieces(source);
-  const [headerBytes, rest] = await takeHeader(pieces);
-  const header = readHeader(headerBytes);
-  const secret = await secretOf(header.secretKind);
-  if (secret.kind !== header.secretKind) throw new ClientError('CLI_BACKUP_WRONG_KEY');
-  const key = await deriveBackupKey(secret, header.cost, header.salt, header.bytes);
-  return yield* readRecords(openStream({ key, label: STREAM_LABEL }, followedBy(rest, pieces)));
+  try {
+    const [headerBytes, rest] = await takeHeader(pieces);
+    const header = readHeader(headerBytes);
+    const secret = await secretOf(header.secretKind);
+    if (secret.kind !== header.secretKind) throw new ClientError('CLI_BACKUP_WRONG_KEY');
+    const key = await deriveBackupKey(secret, header.cost, header.salt, header.bytes);
+    return yield* readRecords(openStream({ key, label: STREAM_LABEL }, followedBy(rest, pieces)));
+  } finally {
+    await pieces.return(); // of a source that is not at its end
+  }
 }
 
 function makeHeader(secretKind: BackupSecret['kind'], cost: ScryptCost, salt: Uint8Array): BackupHeader {

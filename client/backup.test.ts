@@ -6,7 +6,7 @@ import t from 'tap';
 import { restoreBackup } from './backup.ts';
 import type { BackupSecret } from '../protocol/signal/index.ts';
 import { IDENTITY_KEYS } from './identities.ts';
-import { KEYS } from './layout.ts';
+import { HEAD, HISTORY, KEYS, MARKS } from './layout.ts';
 import { memoryStore } from './memory-store.ts';
 import { SIGNAL_KEYS } from './sessions.ts';
 import { CrashDisk } from './testing/crashing-store.ts';
@@ -142,6 +142,51 @@ t.test('whatever is wrong with a backup, the store is as empty as before', async
     await t.rejects(restoreBackup({ store: () => disk.open(), source: [bytes], secret }), { code }, name);
     t.same(await (await disk.open()).list({ prefix: '', limit: 9 }), [], name);
   }
+});
+
+t.test('a restoration that ends early lets its source go', async (t) => {
+  const world = new World();
+  const [alice] = await converse(world);
+  const pieces = await backUp(alice);
+  let isLetGo = false;
+  const source = async function* (): AsyncGenerator<Uint8Array, void, undefined> {
+    try {
+      for (const piece of pieces) yield piece.fill(0);
+    } finally {
+      isLetGo = true;
+    }
+  };
+  await t.rejects(restoreBackup({ store: memoryStore(), source: source(), secret: SECRET }), {
+    code: 'CLI_BACKUP_NOT_ONE',
+  });
+  t.ok(isLetGo);
+});
+
+t.test('a backup that is made while messages go on agrees with itself', async (t) => {
+  const world = new World();
+  const [alice, bob] = await converse(world);
+  for (let n = 0; n < 400; n += 1) await alice.client.enqueue(BOB, `${n} ${'x'.repeat(200)}`);
+  await world.settle();
+  const pieces: Uint8Array[] = [];
+  for await (const piece of alice.client.backup({ secret: SECRET })) {
+    pieces.push(piece);
+    if (pieces.length !== 2) continue;
+    await alice.client.send(BOB, 'written while the backup is made');
+    await world.settle();
+  }
+  const disk = new CrashDisk();
+  await restoreBackup({ store: () => disk.open(), source: pieces, secret: SECRET });
+  const restored = await disk.open();
+  const head = HEAD.decode((await restored.get(KEYS.head(bob.user)))!);
+  const marks = MARKS.decode((await restored.get(KEYS.marks(bob.user)))!);
+  const stored = await restored.list({ prefix: KEYS.historyOf(bob.user), limit: 10_000 });
+  const numbers = stored.map(({ value }) => HISTORY.decode(value)).filter(({ direction }) => direction === 'out');
+  t.match(HISTORY.decode(stored.at(-1)!.value).body, { text: 'written while the backup is made' });
+  t.ok(
+    Math.max(...numbers.map(({ number }) => number)) < head.nextId,
+    'no message has a number that is given out again',
+  );
+  t.ok(marks.deliveredId < head.nextId, 'nothing that is yet to be written counts as delivered');
 });
 
 t.test('a store in use is left alone', async (t) => {

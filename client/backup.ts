@@ -48,22 +48,25 @@ export interface RestoreOptions {
   readonly secret: BackupSecret | ((kind: BackupSecret['kind']) => Promise<BackupSecret>);
 }
 
-/** Prefixes of what is backed up; everything else stays. */
+/**
+ * Prefixes of what is backed up; everything else stays. In this order: messages go on while a backup is made, so counters
+ * come after what they count, and none is behind it.
+ */
 const BACKED_UP: readonly string[] = [
   KEYS.account,
-  KEYS.ordinal,
   'phone/',
   'peer/',
-  KEYS.heads,
-  KEYS.marksAll,
-  KEYS.outboxes,
-  'heard/',
   'history/',
   'name/',
   KEYS.expiries,
   'timer/',
   'profile/',
   IDENTITY_KEYS.all,
+  KEYS.outboxes,
+  'heard/',
+  KEYS.marksAll,
+  KEYS.heads,
+  KEYS.ordinal,
 ];
 
 /**
@@ -152,19 +155,27 @@ async function writeEntries(
   entries: AsyncGenerator<StoreEntry, BackupManifest, undefined>,
 ): Promise<BackupManifest> {
   let group: StoreChange[] = [];
-  let step = await entries.next();
-  for (; !step.done; step = await entries.next()) {
-    const { key, value } = step.value;
-    const isOurs = BACKED_UP.some((prefix) => (prefix.endsWith('/') ? key.startsWith(prefix) : key === prefix));
-    if (!isOurs) throw new ClientError('CLI_BACKUP_DAMAGED');
-    group.push({ type: 'put', key: key === KEYS.account ? KEYS.restored : key, value });
-    if (group.length < LIMITS.restoreGroupCountMax) continue;
+  try {
+    let step = await entries.next();
+    for (; !step.done; step = await entries.next()) {
+      group.push(toChange(step.value));
+      if (group.length < LIMITS.restoreGroupCountMax) continue;
+      await store.write(group, 'eventual');
+      group = [];
+    }
     await store.write(group, 'eventual');
-    group = [];
+    if ((await store.get(KEYS.restored)) === undefined) throw new ClientError('CLI_BACKUP_DAMAGED');
+    return step.value;
+  } finally {
+    // The value does not matter: it only lets go of the source where the end was not reached.
+    await entries.return(undefined as never);
   }
-  await store.write(group, 'eventual');
-  if ((await store.get(KEYS.restored)) === undefined) throw new ClientError('CLI_BACKUP_DAMAGED');
-  return step.value;
+}
+
+function toChange({ key, value }: StoreEntry): StoreChange {
+  const isOurs = BACKED_UP.some((prefix) => (prefix.endsWith('/') ? key.startsWith(prefix) : key === prefix));
+  if (!isOurs) throw new ClientError('CLI_BACKUP_DAMAGED');
+  return { type: 'put', key: key === KEYS.account ? KEYS.restored : key, value };
 }
 
 /** Brings the records of sending into agreement: nothing waits, and no device of a peer is known. */

@@ -320,6 +320,8 @@ export class Conversation {
     if (body.kind === 'delete' && body.target.author === self.user) {
       transaction.delete(KEYS.kept(this.user, body.target.number));
     }
+    // What is not kept must not leave a former message of this number there either.
+    transaction.delete(KEYS.kept(this.user, id));
     if (isViewOnce || body.kind === 'receipt' || body.kind === 'retry' || body.kind === 'resent') return;
     const recipients = (await sessions.identities(transaction, this.user)).filter(({ device }) =>
       devices.includes(device),
@@ -495,6 +497,7 @@ export class Conversation {
     const transaction = journal.begin();
     for (const { id, ordinal } of abandoned) {
       transaction.delete(KEYS.outbox(this.user, id));
+      transaction.delete(KEYS.kept(this.user, id)); // its number will mean another message
       const record = await history.get(this.user, ordinal);
       if (record !== undefined) history.put(transaction, this.user, ordinal, { ...record, failure: code });
       this.#entries.delete(id);

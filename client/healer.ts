@@ -114,7 +114,8 @@ export class Healer {
       const unread = { key, device: deviceOfKey(key), number: numberOfKey(key), record };
       due.set(user, [...(due.get(user) ?? []), unread]);
     }
-    for (const [user, unread] of due) await this.#askUser(user, unread);
+    // A conversation in which nothing can be sent is no reason to leave others unhealed, now or later.
+    for (const [user, unread] of due) await this.#askUser(user, unread).catch(this.#services.fail);
     if (!isWaiting || this.#isClosed) return;
     clock.clearTimer(this.#timer);
     this.#timer = clock.setTimer(LIMITS.retryPauseMs, () => this.tend());

@@ -4,8 +4,14 @@
  */
 
 import t from 'tap';
+import { Healer } from './healer.ts';
+import type { HealerServices } from './healer.ts';
+import { Journal } from './journal.ts';
+import { KEYS, RETRY } from './layout.ts';
 import { LIMITS } from './limits.ts';
-import { CODE } from './testing/fake-server.ts';
+import { Locks } from './locks.ts';
+import { memoryStore } from './memory-store.ts';
+import { settle, VirtualClock } from './testing/virtual-clock.ts';
 import { ALICE, BOB, World } from './testing/world.ts';
 import type { Person } from './testing/world.ts';
 
@@ -119,15 +125,14 @@ t.test(
   'what is kept is kept for the devices that it was sent to: a new registration does not collect the past',
   async (t) => {
     const world = new World();
-    const [alice, bob] = await conversing(world);
-    await bob.client.confirmCode(BOB, CODE);
-    await bob.client.connect();
+    const [alice] = await conversing(world);
+    const bob = await world.person(BOB).join();
     const { device } = alice.client.account!;
     const ciphertext = spoiledBy(world);
     for (const id of [1, 2]) world.server.inject(bob.user, alice.user, { id, device, type: 'prekey', ciphertext });
     await world.pass(LIMITS.retryPauseMs * 4);
     const requests = world.server.log.filter(({ user, message }) => user === bob.user && message.kind === 'message');
-    t.ok(requests.length > 1, 'he did ask');
+    t.ok(requests.length > 1, 'the new one did ask');
     const fromAlice = world.server.log.filter(({ user, message }) => user === alice.user && message.kind === 'message');
     t.equal(fromAlice.length, 2, 'nothing was sent again');
   },
@@ -150,4 +155,66 @@ t.test('kept: not what may be viewed once, nor what was deleted, nor what is too
   await world.pass(LIMITS.keptAgeMsMax);
   await alice.start();
   t.same(await kept(), []);
+});
+
+t.test('a server cannot have a message shown twice by spoiling another one under its number', async (t) => {
+  const world = new World();
+  const [alice, bob] = await conversing(world);
+  const spoil = (id: number): void => {
+    const { device } = alice.client.account!;
+    world.server.inject(bob.user, alice.user, { id, device, type: 'prekey', ciphertext: spoiledBy(world) });
+  };
+  const heard = await seenBy(bob, ALICE);
+  spoil(2); // was heard
+  spoil(3); // is yet to come, and comes before the request is answered
+  await alice.client.send(BOB, 'the third');
+  const [second] = (await alice.client.history(BOB)).filter(({ text }) => text === 'so the ratchet turns');
+  await alice.client.edit(BOB, second!.id, 'so it turns');
+  await world.pass(LIMITS.retryPauseMs * 4);
+  t.same(
+    (await seenBy(bob, ALICE)).filter((text) => !text.startsWith('SIG_')),
+    [...heard.slice(0, -1), 'so it turns', 'the third'],
+    'each once, and what is spoiled takes nobody its name',
+  );
+});
+
+t.test('what was refused for good is not sent to whoever asks for its number', async (t) => {
+  const world = new World();
+  const [alice, bob] = await conversing(world);
+  world.server.refuseNext(bob.user, { code: 'APP_FORBIDDEN' });
+  const refused = await alice.client.enqueue(BOB, 'never mind');
+  await world.pass(10);
+  t.equal(refused.state, 'refused');
+  const store = await alice.disk.copy().open();
+  t.equal(await store.get(KEYS.kept(bob.user, refused.number)), undefined);
+});
+
+t.test('a conversation that nothing can be sent in does not keep others from healing', async (t) => {
+  const clock = new VirtualClock();
+  const journal = new Journal(memoryStore(), () => {});
+  const begun = journal.begin();
+  const unread = RETRY.encode({ ordinal: 1, code: 'SIG_BAD_MAC', tries: 0, askedAt: 0 });
+  for (const user of ['u1', 'u2']) begun.put(KEYS.retry(user, 1, 1), unread);
+  await journal.commit(begun);
+  const [asked, failures]: [string[], unknown[]] = [[], []];
+  const conversation = (user: string): unknown => ({
+    enqueue: async () => (user === 'u1' ? Promise.reject(new Error('broken')) : asked.push(user)),
+  });
+  const sessions = { close: async () => {} };
+  const services = {
+    journal,
+    locks: new Locks(),
+    clock,
+    sessions,
+    conversation,
+    fail: (e: unknown) => failures.push(e),
+  };
+  const healer = new Healer(services as unknown as HealerServices);
+  healer.tend();
+  await settle();
+  t.same(asked, ['u2']);
+  t.match(failures, [{ message: 'broken' }]);
+  await clock.advance(LIMITS.retryPauseMs);
+  t.same(asked, ['u2', 'u2'], 'and is asked again in time');
+  healer.close();
 });

@@ -62,7 +62,9 @@ export class History {
   /** Adds or replaces a message within a transaction, and with it what leads to it. */
   put(transaction: Transaction, user: string, ordinal: number, record: HistoryRecord): void {
     transaction.put(KEYS.history(user, ordinal), HISTORY.encode(record));
-    transaction.put(nameKey(user, record), NUMBER.encode(ordinal));
+    // The number of what could not be opened is the server's word, which must not take a genuine message's name.
+    const isNamed = record.body.kind !== 'undecryptable';
+    if (isNamed) transaction.put(nameKey(user, record), NUMBER.encode(ordinal));
     if (record.expiresAt !== undefined) {
       transaction.put(KEYS.expiry(record.expiresAt, user, ordinal), NUMBER.encode(ordinal));
     }

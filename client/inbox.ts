@@ -192,6 +192,8 @@ export class Inbox {
       if (opened.code === 'SIG_DOWNGRADE') draft.downgrades.push({ user: from, device });
       const isRepeated = opened.code === 'SIG_DUPLICATE' && message.id <= heard.lastId;
       if (!isRepeated) this.#putPlaceholder(transaction, message, ordinal, opened.code, draft);
+      // The number is the server's word: what was heard under it is not asked for again, to be shown twice.
+      if (isHealable(opened.code) && message.id > heard.lastId) noteUnread(transaction, message, ordinal, opened.code);
       return;
     }
     if (opened.consumedPreKeyId !== undefined) draft.consumedPreKeyCount += 1;
@@ -222,6 +224,8 @@ export class Inbox {
     if (message.id <= heard.lastId) return;
     const { from, device } = message;
     transaction.put(KEYS.heard(from, device), HEARD.encode({ ...heard, lastId: message.id }));
+    // Whatever pretended to be this message stays a placeholder: this one is here.
+    transaction.delete(KEYS.retry(from, device, message.id));
     if (content.kind === 'content') {
       await this.#takeContent(transaction, message, ordinal, { ...content, identityKey }, draft);
     } else {
@@ -295,9 +299,6 @@ export class Inbox {
     draft: Draft,
   ): void {
     this.#put(transaction, message, ordinal, { body: { kind: 'undecryptable', code }, sentAt: message.ts }, draft);
-    if (!isHealable(code)) return;
-    const retry = RETRY.encode({ ordinal, code, tries: 0, askedAt: 0 });
-    transaction.put(KEYS.retry(message.from, message.device, message.id), retry);
   }
 
   #put(
@@ -319,4 +320,14 @@ export class Inbox {
     const bytes = await transaction.get(KEYS.heard(user, device));
     return bytes === undefined ? NEVER_HEARD : HEARD.decode(bytes);
   }
+}
+
+/** Notes that a placeholder may still be filled, for the healer. */
+function noteUnread(
+  transaction: Transaction,
+  { from, device, id }: IncomingMessage,
+  ordinal: number,
+  code: ErrorCode,
+): void {
+  transaction.put(KEYS.retry(from, device, id), RETRY.encode({ ordinal, code, tries: 0, askedAt: 0 }));
 }

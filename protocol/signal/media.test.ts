@@ -219,3 +219,29 @@ t.test('an encryption is used once, and does not show its key', async (t) => {
   t.equal(JSON.stringify(encryption), '"[MediaEncryption redacted]"');
   t.equal(paddedMediaBytes(9), 4_096);
 });
+
+async function takeOne(stream: ByteStream<unknown>): Promise<Uint8Array | undefined> {
+  for await (const piece of stream) return piece;
+  return undefined;
+}
+
+t.test('whoever stops reading, or finds damage, lets the source go', async (t) => {
+  const { sealed, reference } = await encrypt(random(300_000));
+  const bent = sealed.with(200_000, sealed[200_000]! ^ 1);
+  const readers: [string, (source: ByteStream<void>) => Promise<unknown>][] = [
+    ['left early', (source) => takeOne(decryptMedia(reference, source))],
+    ['damaged', (source) => collect(decryptMedia(reference, source))],
+  ];
+  for (const [name, read] of readers) {
+    let isLetGo = false;
+    const source = async function* (): ByteStream<void> {
+      try {
+        yield* inPieces(bent, 40_000);
+      } finally {
+        isLetGo = true;
+      }
+    };
+    await read(source());
+    t.ok(isLetGo, name);
+  }
+});

@@ -220,20 +220,18 @@ export async function* decryptMedia(
   const sealed = new Measured(source);
   const texts = openStream({ key: reference.key, label: mediaLabel }, sealed.bytes());
   let textBytes = 0;
-  let step = await texts.next();
-  for (; !step.done; step = await texts.next()) {
-    const piece = unpad(step.value, textBytes, reference.bytes);
-    textBytes += step.value.length;
-    if (textBytes > paddedBytes || piece === undefined) return signalError('SIG_STREAM_DAMAGED');
-    if (piece.length > 0) yield piece;
+  try {
+    let step = await texts.next();
+    for (; !step.done; step = await texts.next()) {
+      const piece = unpad(step.value, textBytes, reference.bytes);
+      textBytes += step.value.length;
+      if (textBytes > paddedBytes || piece === undefined) return signalError('SIG_STREAM_DAMAGED');
+      if (piece.length > 0) yield piece;
+    }
+    return step.value === undefined ? sealed.check(reference, textBytes) : sealed.explain(step.value, paddedBytes);
+  } finally {
+    await texts.return(undefined); // whoever stops reading lets the source go: a download would stay open
   }
-  const isShort = sealed.count < sealedBytes(paddedBytes, sealed.chunkExponent);
-  // A chunk that was cut off inside fails its tag; the length tells that nothing worse happened.
-  if (step.value?.code === 'SIG_STREAM_DAMAGED' && isShort && sealed.isEnded)
-    return signalError('SIG_STREAM_TRUNCATED');
-  if (step.value !== undefined) return step.value;
-  if (textBytes < paddedBytes) return signalError('SIG_STREAM_TRUNCATED');
-  return primitives.equal(sealed.digest(), reference.digest) ? undefined : signalError('SIG_STREAM_WRONG_DIGEST');
 }
 
 function refuseReference({ key, digest, bytes }: MediaReference): SignalError | undefined {
@@ -273,8 +271,16 @@ class Measured {
     this.isEnded = true;
   }
 
-  digest(): Uint8Array {
-    return this.#hash.digest();
+  /** Whether all of it came, after the end. */
+  check({ bytes, digest }: MediaReference, textBytes: number): SignalError | undefined {
+    if (textBytes < paddedMediaBytes(bytes)) return signalError('SIG_STREAM_TRUNCATED');
+    return primitives.equal(this.#hash.digest(), digest) ? undefined : signalError('SIG_STREAM_WRONG_DIGEST');
+  }
+
+  /** A chunk that was cut off inside fails its tag; the length tells that nothing worse happened. */
+  explain(error: SignalError, paddedBytes: number): SignalError {
+    const isShort = this.isEnded && this.count < sealedBytes(paddedBytes, this.chunkExponent);
+    return error.code === 'SIG_STREAM_DAMAGED' && isShort ? signalError('SIG_STREAM_TRUNCATED') : error;
   }
 }
 
