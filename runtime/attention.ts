@@ -93,6 +93,13 @@ export function askToHibernate(kernel: Kernel, process: Process): void {
   interrupt(kernel, process);
 }
 
+/** Asks again for a turn end that passed while the actor could not be told. */
+export function catchUpTurnEnd(kernel: Kernel, process: Process): void {
+  if (!process.has(FLAG.turnEndLate)) return;
+  process.flags &= ~FLAG.turnEndLate;
+  kernel.scheduler.requestTurnEnd(process);
+}
+
 /** Drops what is not needed, after a turn that attended: the record if it is empty, and the state if that was asked. */
 export function relax(process: Process): void {
   const wanted = process.has(FLAG.hibernate);

@@ -40,6 +40,19 @@ t.test('a reply settles the call and leaves nothing behind', async (t) => {
   await settle();
 });
 
+t.test('the time of a wait that begins in a turn-end callback runs too', async (t) => {
+  const { node, settle, advance } = createTestNode();
+  const pid = node.spawn(server, undefined);
+  let outcome: unknown;
+  const removal = node.onTurnEnd(() => {
+    removal();
+    void node.awaitExit(pid, 50).then((told) => (outcome = told));
+  });
+  await settle();
+  await advance(100);
+  t.equal(outcome, 'timeout');
+});
+
 t.test('undefined is a reply', async (t) => {
   const { node, settle } = createTestNode();
   const pid = node.spawn(server, undefined);

@@ -46,7 +46,7 @@ export const FLAG: Readonly<{
   /** `terminate` has been called. */
   exiting: 32,
   dead: 64,
-  /** The end of a turn passed while it was suspended; its `handleTurnEnd` is due when it resumes. */
+  /** The end of a turn passed while it was suspended or paused; its `handleTurnEnd` is due when it goes on. */
   turnEndLate: 128,
   /** Something goes before its next message: an exit signal, or its own wish to stop. The one bit that a turn looks at. */
   interrupted: 256,

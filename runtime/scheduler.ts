@@ -108,7 +108,7 @@ export class Scheduler {
     if (!this.#running) this.wake();
   }
 
-  /** Whether a turn is going on; what is gathered now is flushed at its end. */
+  /** Whether a turn is going on, up to its hooks; what is gathered now is flushed at its end. */
   get running(): boolean {
     return this.#running;
   }
@@ -168,6 +168,8 @@ export class Scheduler {
         else break;
         if (this.#ready.count === 0 && this.#turnEnds.length === 0) break;
       }
+      // From here on nothing is gathered: what a hook begins, though others have already flushed, gets a turn of its own.
+      this.#running = false;
       this.#turnEndHooks.call();
     } finally {
       // A hook that throws is an error outside of every actor: the thread's to report, and not to leave it half-way here.

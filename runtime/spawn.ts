@@ -5,6 +5,7 @@
  * An actor whose `init` fails was never seen to run: its links to the starter are removed before it ends.
  */
 
+import { catchUpTurnEnd } from './attention.ts';
 import { type AnyBehavior, behaviorSlotOf, type SpawnOptions, type StartResult } from './behavior.ts';
 import { Actor } from './context.ts';
 import { RuntimeError } from './errors.ts';
@@ -74,6 +75,12 @@ function finishInit(kernel: Kernel, process: Process, state: unknown): undefined
   if (process.stopReason !== null) return failInit(kernel, process, process.stopReason);
   process.state = state;
   process.flags &= ~(FLAG.starting | FLAG.suspended);
+  goOn(kernel, process);
+}
+
+/** Makes up for what an actor that has just been waiting for a promise missed. */
+export function goOn(kernel: Kernel, process: Process): void {
+  catchUpTurnEnd(kernel, process);
   if (hasMessages(process) || process.signals !== null || process.has(FLAG.attention)) {
     kernel.scheduler.schedule(process);
   }

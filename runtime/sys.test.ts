@@ -48,6 +48,28 @@ t.test('a suspended actor handles nothing, keeps what arrives, answers sys, and 
   t.equal(test.node.kernel.processes.get(pid)!.annex?.attention ?? null, null, 'and nothing is left of it');
 });
 
+t.test('the turn end of an actor that was suspended within the turn waits until it is resumed', async (t) => {
+  const test = createTestNode();
+  let ends = 0;
+  let suspended: Promise<unknown> = Promise.resolve();
+  const batcher: Behavior<null, void, 'ask'> = {
+    name: 'batcher',
+    init: () => null,
+    handleCast(_message, _state, ctx) {
+      ctx.requestTurnEnd();
+      suspended = sys.suspend(test.node, ctx.self);
+    },
+    handleTurnEnd: () => void (ends += 1),
+  };
+  const pid = test.node.spawn(batcher, undefined);
+  test.node.cast(pid, 'ask');
+  await test.settle();
+  t.equal(await suspended, 'ok');
+  t.equal(ends, 0);
+  t.equal(await during(test, sys.resume(test.node, pid)), 'ok');
+  t.equal(ends, 1);
+});
+
 t.test('a full mailbox does not keep sys out', async (t) => {
   const { test, pid } = start({ mailboxMax: 2 });
   await during(test, sys.suspend(test.node, pid));

@@ -2,7 +2,7 @@
  * How an actor answers the requests of `sys.ts`: between two messages, whatever its behaviour is.
  */
 
-import { attentionOf } from './attention.ts';
+import { attentionOf, catchUpTurnEnd } from './attention.ts';
 import { reply } from './call.ts';
 import type { CallEnvelope } from './envelope.ts';
 import { terminate } from './exit.ts';
@@ -39,6 +39,7 @@ function act(kernel: Kernel, process: Process, request: Exclude<SystemRequest, {
       return 'ok';
     case 'resume':
       process.flags &= ~FLAG.paused;
+      catchUpTurnEnd(kernel, process);
       return 'ok';
     case 'get_state':
       return snapshot(stateOf(process), request.limits);

@@ -144,6 +144,51 @@ t.test('turn end waits for the open promise of its actor', async (t) => {
   t.strictSame(events, ['turn end']);
 });
 
+t.test('turn end that was asked for in an asynchronous init comes when the actor has started', async (t) => {
+  const test = createTestNode();
+  const events: string[] = [];
+  let open = (): void => {};
+  const slow: Behavior<null> = {
+    name: 'slow',
+    init(_args, ctx) {
+      ctx.requestTurnEnd();
+      return new Promise<null>((resolve) => (open = () => resolve(null)));
+    },
+    handleTurnEnd: () => void events.push('turn end'),
+  };
+  test.node.spawn(slow, undefined);
+  await test.settle();
+  t.strictSame(events, []);
+  open();
+  await test.settle();
+  t.strictSame(events, ['turn end']);
+});
+
+t.test('turn end finds the state converted, when the code changes within the turn', async (t) => {
+  const test = createTestNode();
+  const ends: unknown[] = [];
+  const first: Behavior<unknown, void, () => void> = {
+    name: 'changed within a turn',
+    version: 1,
+    init: () => 'state of 1',
+    handleCast(change, _state, ctx) {
+      ctx.requestTurnEnd();
+      change();
+    },
+    handleTurnEnd: (state) => void ends.push(['1', state]),
+  };
+  const second: typeof first = {
+    ...first,
+    version: 2,
+    handleTurnEnd: (state) => void ends.push(['2', state]),
+    codeChange: () => 'state of 2',
+  };
+  const pid = test.node.spawn(first, undefined);
+  test.node.cast(pid, () => replaceBehavior(behaviorSlotOf(first), second));
+  await test.settle();
+  t.strictSame(ends, [['2', 'state of 2']]);
+});
+
 t.test('a flooded actor gives way after its budget', async (t) => {
   const test = createTestNode();
   const order: string[] = [];

@@ -23,7 +23,7 @@ import { carryCounts, COUNT_CARRY, FLAG, type Process } from './process.ts';
 import { linkKeyOf } from './relations.ts';
 import { deliverAlways } from './routing.ts';
 import { type ExitSignal, receiveExit } from './signals.ts';
-import { runInit } from './spawn.ts';
+import { goOn, runInit } from './spawn.ts';
 import { answerSystem, convertState } from './system.ts';
 import { traceHandled } from './trace.ts';
 
@@ -56,7 +56,7 @@ function attend(kernel: Kernel, process: Process): void {
   if (!isNeeded(process) || !wakeUp(kernel, process)) return;
   const continues = process.annex?.attention?.continues;
   if (continues !== undefined && continues.length > 0) {
-    return goOn(kernel, process, KIND.continue, continues.shift());
+    return continueOne(kernel, process, continues.shift());
   }
   answerSystem(kernel, process);
   if (!process.has(FLAG.paused | FLAG.dead | FLAG.exiting)) runAttended(kernel, process);
@@ -92,9 +92,9 @@ function rest(kernel: Kernel, process: Process): void {
   }
 }
 
-/** Handles one thing, and arranges for the next turn. */
-function goOn(kernel: Kernel, process: Process, kind: Kind, payload: unknown): void {
-  if (handleOne(kernel, process, kind, payload)) kernel.scheduler.schedule(process);
+/** Handles one continue, and arranges for the next turn. */
+function continueOne(kernel: Kernel, process: Process, term: unknown): void {
+  if (handleOne(kernel, process, KIND.continue, term)) kernel.scheduler.schedule(process);
 }
 
 /** As one round of `runMessages`. Returns whether the actor goes on now. */
@@ -126,16 +126,17 @@ function runTraced(kernel: Kernel, process: Process): void {
   if (hasMessages(process) || process.signals !== null) kernel.scheduler.schedule(process);
 }
 
-/** Runs `handleTurnEnd`, or puts it off until the open handler of a suspended actor is done. Never throws. */
+/** Runs `handleTurnEnd`, or puts it off until an open handler is done and `sys` lets the actor go on. Never throws. */
 export function runTurnEnd(kernel: Kernel, process: Process): void {
   if ((process.flags & (FLAG.dead | FLAG.exiting)) !== 0) return;
   kernel.pulse.enter(process);
-  if ((process.flags & FLAG.suspended) !== 0) {
+  if ((process.flags & (FLAG.suspended | FLAG.paused)) !== 0) {
     process.flags |= FLAG.turnEndLate;
     return;
   }
+  if (!wakeUp(kernel, process)) return;
+  if (process.behavior.version !== process.version && !changeCode(kernel, process)) return;
   try {
-    wake(process);
     process.behavior.current.handleTurnEnd?.(process.state, process as Actor);
   } catch (thrown) {
     return terminate(kernel, process, fromThrown(thrown));
@@ -242,13 +243,7 @@ function resume(kernel: Kernel, process: Process, envelope: CallEnvelope | null,
   process.flags &= ~FLAG.suspended;
   if (envelope !== null) finishCall(kernel, envelope, result);
   if (process.stopReason !== null) return terminate(kernel, process, process.stopReason);
-  if (process.has(FLAG.turnEndLate)) {
-    process.flags &= ~FLAG.turnEndLate;
-    kernel.scheduler.requestTurnEnd(process);
-  }
-  if (hasMessages(process) || process.signals !== null || process.has(FLAG.attention)) {
-    kernel.scheduler.schedule(process);
-  }
+  goOn(kernel, process);
 }
 
 function resumeThrown(kernel: Kernel, process: Process, thrown: unknown): void {

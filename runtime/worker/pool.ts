@@ -121,6 +121,8 @@ interface Seat {
   status: 'starting' | 'serving' | 'down';
   /** Threads that have sat here. */
   lives: number;
+  /** How many threads of the pool had begun before the present one. */
+  beganAfter: number;
   /** What the present one shows, or the last one showed. */
   pulse: SharedArrayBuffer;
   startTimer: unknown;
@@ -137,6 +139,7 @@ class Pool implements WorkerPool {
   readonly #seats: Map<number, Seat> = new Map();
   readonly #listeners: Set<(event: WorkerEvent) => void> = new Set();
   #watchdog: Watchdog | null = null;
+  #begunCount: number = 0;
   #status: 'starting' | 'running' | 'stopping' = 'starting';
   #onReady: () => void = () => {};
   #onStartFailed: (error: RuntimeError) => void = () => {};
@@ -162,6 +165,7 @@ class Pool implements WorkerPool {
         thread: null,
         status: 'down',
         lives: 0,
+        beganAfter: 0,
         pulse: new SharedArrayBuffer(PULSE_BYTES),
         startTimer: undefined,
         condemned: null,
@@ -236,6 +240,8 @@ class Pool implements WorkerPool {
       },
     });
     Object.assign(seat, { thread, status: 'starting', lives: seat.lives + 1, condemned: null, thrown: undefined });
+    seat.beganAfter = this.#begunCount;
+    this.#begunCount += 1;
     seat.startTimer = node.clock.setTimer(LIMITS.workerStartMsMax, () => {
       node.log.error('worker_late', { worker, startMsMax: LIMITS.workerStartMsMax });
       this.#end(seat, 'start');
@@ -251,11 +257,15 @@ class Pool implements WorkerPool {
     else if (control.type === 'ready') this.#ready(seat);
   }
 
-  /** A thread that comes back is told to those that run already; in a first life all know each other from the start. */
-  #joined({ worker, lives }: Seat): void {
+  /**
+   * A thread that comes back is told to those that began before it. Who began later has had its rings from the start, and
+   * may have used them: to connect twice would lose what waits, and the shapes that the two agreed on.
+   */
+  #joined({ worker, lives, beganAfter }: Seat): void {
     if (lives === 1) return;
     this.#transport.connect(worker, this.#mesh.pair(0, worker)!);
     for (const other of this.#seats.values()) {
+      if (other.beganAfter > beganAfter) continue;
       const rings = this.#mesh.pair(other.worker, worker);
       if (rings !== null) other.thread?.postMessage({ type: 'peer_up', worker, rings } satisfies ToWorker);
     }

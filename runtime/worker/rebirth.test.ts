@@ -228,7 +228,7 @@ t.test('what is to be done about a worker that does not answer can be decided el
 
 t.test('both workers die at once, again and again, and find each other afterwards', async (t) => {
   const setup = await startMesh({}, 6);
-  const { node, pool } = setup;
+  const { node, pool, messages } = setup;
   for (let round = 1; round <= 2; round += 1) {
     pool.post(1, 'exit');
     pool.post(2, 'throw');
@@ -240,6 +240,8 @@ t.test('both workers die at once, again and again, and find each other afterward
     }
   }
   t.equal(setup.deaths.length, 4);
+  const heardUp = messages.filter((message) => (message as { heard?: unknown }).heard === 'up');
+  t.equal(heardUp.length, 2, 'once in each round: the one that began later has met the other from its start');
   await stop(setup);
 });
 
