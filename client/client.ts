@@ -18,6 +18,7 @@ import type { BackupOptions } from './backup.ts';
 import type { Composer } from './composer.ts';
 import { Connection } from './connection-driver.ts';
 import type { ConnectionState } from './connection.ts';
+import type { Attachment } from './content-body.ts';
 import { Engine } from './engine.ts';
 import type { HeldKeys } from './key-stock.ts';
 import type { Clock, Random } from './environment.ts';
@@ -33,6 +34,9 @@ import { Journal } from './journal.ts';
 import { KEYS } from './layout.ts';
 import type { PeerRecord } from './layout.ts';
 import { LIMITS } from './limits.ts';
+import { Media } from './media.ts';
+import type { MediaSource, MediaTransferOptions, UploadOptions } from './media.ts';
+import type { Fetch } from './media-http.ts';
 import type { HistoryItem, MessageBody, OutgoingMessage, ReceivedMessage, SentMessage } from './messages.ts';
 import { Reader } from './reader.ts';
 import { askBeforeLogin, codeRequest } from './registration.ts';
@@ -51,6 +55,8 @@ export interface ClientOptions {
   readonly transport: Transport;
   readonly clock: Clock;
   readonly random: Random;
+  /** Carries media; the platform's if not given. */
+  readonly fetch?: Fetch;
   /**
    * Asked when a peer shows a new identity key, and the `identity-changed` event tells. If not given, a change is accepted,
    * but nothing is sent to a peer whose identity had been verified (`confirmSafetyNumber`) until `acceptIdentity`.
@@ -93,6 +99,7 @@ export class Client {
   readonly #requests: Requests;
   readonly #connection: Connection;
   readonly #reader: Reader;
+  readonly #media: Media;
   readonly #hub = new EventHub();
   #engine: Engine | undefined;
   #liveWaiters: Waiter[] = [];
@@ -103,6 +110,10 @@ export class Client {
     this.#journal = new Journal(store, (error) => this.#connection.abort(error.code, true));
     this.#history = new History(this.#journal);
     this.#requests = new Requests((stanza) => this.#connection.send(stanza), options.clock);
+    const { url, clock, random } = options;
+    // Called as a function of the global object: browsers refuse it as a method of another.
+    const fetch = options.fetch ?? ((target, init) => globalThis.fetch(target, init));
+    this.#media = new Media({ url, fetch, clock, random, requests: this.#requests });
     this.#connection = new Connection(options, {
       login: (nonce) => this.#requireEngine().login(nonce),
       onState: (state) => this.#onState(state),
@@ -372,6 +383,30 @@ export class Client {
   async acceptIdentity(peer: string): Promise<void> {
     const user = await this.#requireEngine().directory.resolveLocally(peer);
     if (user !== undefined) await this.#requireEngine().safety.accept(user);
+  }
+
+  /**
+   * Seals a file and uploads it, holding no more than a slice of it. After a cut it goes on where the server says that it is.
+   *
+   * ```ts
+   * const attachment = await client.uploadMedia(file, { name: file.name, type: file.type, onProgress });
+   * await client.send(peer, { kind: 'attachment', ...attachment });
+   * ```
+   *
+   * @throws {ClientError} CLI_NOT_REGISTERED; as `Media.upload`. Waits for a connection.
+   */
+  async uploadMedia(source: MediaSource, options: UploadOptions = {}): Promise<Attachment> {
+    this.#requireEngine();
+    return this.#media.upload(source, options);
+  }
+
+  /**
+   * The file of a received attachment, decrypted, as a stream with back-pressure. It ends only if the file is whole and the one that
+   * was sent; otherwise it errors. So keep what came apart until the end.
+   */
+  downloadMedia(attachment: Attachment, options: MediaTransferOptions = {}): ReadableStream<Uint8Array> {
+    this.#assertOpen();
+    return this.#media.download(attachment, options);
   }
 
   /** Disconnects, flushes and releases the store. Waiting calls reject with CLI_CLOSED; the outbox is kept. */

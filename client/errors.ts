@@ -190,6 +190,21 @@ export const CLIENT_CODES = {
     cause: 'A backup made without a connection; nobody knows whether it was sent later.',
     advice: 'Ask the recipient, or send it again.',
   },
+  CLI_MEDIA_SOURCE: {
+    meaning: 'The source gave another number of bytes than it had announced.',
+    cause: 'A file that was changed while it was being uploaded.',
+    advice: 'Upload it again.',
+  },
+  CLI_MEDIA_FOREIGN: {
+    meaning: 'The file does not lie on the server of this client, so it is not fetched.',
+    cause: 'A sender of another installation, or one who wants to see who opens the message.',
+    advice: 'Ask the sender to send it again.',
+  },
+  CLI_MEDIA_CANCELLED: {
+    meaning: 'The transfer was cancelled.',
+    cause: 'The abort signal that was given with it.',
+    advice: 'Start it again; what was not finished is forgotten by the server after a day.',
+  },
   CLI_INTERNAL: {
     meaning: 'The client found itself in a state that should not exist.',
     cause: 'A bug of this software.',

@@ -17,7 +17,7 @@
  * ```
  *
  * In Node, `node/index.ts` fills in everything but address and store. Reading order: `client.ts` · `outbox.ts`,
- * `conversation.ts` · `inbox.ts`, `reader.ts` · `content.ts`, `effects.ts`, `composer.ts` · `sessions.ts` · `connection.ts` · `store.ts`, `journal.ts`, `layout.ts`.
+ * `conversation.ts` · `inbox.ts`, `reader.ts` · `content.ts`, `effects.ts`, `composer.ts` · `media.ts` · `sessions.ts` · `connection.ts` · `store.ts`, `journal.ts`, `layout.ts`.
  */
 
 export { restoreBackup } from './backup.ts';
@@ -37,6 +37,8 @@ export type { IdentityChange, IdentityPolicy } from './identities.ts';
 export { LIMITS as CLIENT_LIMITS } from './limits.ts';
 export { memoryStore } from './memory-store.ts';
 export type { Attachment } from './content-body.ts';
+export type { MediaProgress, MediaSource, MediaTransferOptions, UploadOptions } from './media.ts';
+export type { Fetch } from './media-http.ts';
 export type { Reaction } from './layout.ts';
 export type {
   HistoryItem,

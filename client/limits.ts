@@ -88,6 +88,17 @@ export const LIMITS = {
   /** Requests for one message. After that its placeholder stays. */
   retryTryCountMax: 2,
 
+  /** Bytes of one upload request. Lost at most once by a cut, and held in memory; large enough that flushes do not matter. */
+  mediaSliceBytes: 1_048_576,
+  /** A slice that takes longer is sent again from where the server is: 17 KB/s, the least that the server bears with. */
+  mediaRequestTimeoutMs: 60_000,
+  /** A download in which nothing came for this long is taken up anew. */
+  mediaStallMs: 30_000,
+  /** Attempts in a row that move nothing before a transfer gives up: about four minutes of a lost network. */
+  mediaSetbackCountMax: 12,
+  /** The longest pause that a server may ask of a request that is repeated by itself; a longer one is the caller's to decide. */
+  requestPauseMsMax: 120_000,
+
   /** Requests open at one time; more wait their turn. */
   requestCountMax: 8,
   /** A request without an answer for this long fails; the connection is probably half open. */

@@ -15,7 +15,7 @@ export type MessageBody =
   | { readonly kind: 'text'; readonly text: string }
   /** An answer to another message; `quote` is the beginning of that one as the sender saw it. */
   | { readonly kind: 'reply'; readonly text: string; readonly quote: string }
-  /** A file, encrypted apart: fetch it from `locator` and open it with `decryptMedia`. `text` is the caption. */
+  /** A file, encrypted apart: see `Client.downloadMedia`. `text` is the caption. */
   | { readonly kind: 'attachment'; readonly text: string; readonly attachment: Attachment }
   /** From here on messages are forgotten after `seconds`; 0: they stay. */
   | { readonly kind: 'timer'; readonly text: ''; readonly seconds: number }

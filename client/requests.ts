@@ -111,8 +111,9 @@ export class Requests {
       try {
         return await this.ask(request, kind);
       } catch (error) {
-        if (!isPassing(error)) throw error;
-        await this.#pause((error as ClientError).retryAfterMs ?? 0);
+        const pauseMs = (error as ClientError).retryAfterMs ?? 0;
+        if (!isPassing(error) || pauseMs > LIMITS.requestPauseMsMax) throw error;
+        await this.#pause(pauseMs);
       }
     }
   }

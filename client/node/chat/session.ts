@@ -5,8 +5,9 @@
  */
 
 import { CLIENT_LIMITS, ClientError, codeOf, describeCode, generateBackupDigits } from '../../index.ts';
-import type { Client, ClientEvent, PeerSafety, ReceivedMessage, SentMessage } from '../../index.ts';
+import type { Client, ClientEvent, MediaProgress, PeerSafety, ReceivedMessage, SentMessage } from '../../index.ts';
 import { writeBackupFile } from '../backup-file.ts';
+import { safeFileName, saveFile, uploadFile } from '../media-file.ts';
 import { systemRandom } from '../system.ts';
 import { NUMBER_FORM, tidyPhone } from './arguments.ts';
 import {
@@ -37,7 +38,10 @@ export interface SessionListener {
 
 const COMMANDS =
   'Commands: /to NUMBER, /history, /who, /help, /quit. To the last message received: /reply TEXT, /react EMOJI, ' +
-  '/view. To your last one: /edit TEXT, /delete. /timer 8h or off. /safety compares keys. /backup FILE. Anything else is sent.';
+  '/view. To your last one: /edit TEXT, /delete. /timer 8h or off. /safety compares keys. /send FILE, /save [FILE], /backup FILE. Anything else is sent.';
+
+/** Smaller files are there before anybody could read of their progress. */
+const PROGRESS_BYTES_MIN = 8_388_608;
 
 /** One run of the chat. */
 export class ChatSession {
@@ -99,6 +103,10 @@ export class ChatSession {
         return this.#setTimer(words);
       case '/view':
         return this.#view();
+      case '/send':
+        return this.#sendFile(words);
+      case '/save':
+        return this.#saveLast(words);
       case '/backup':
         return this.#backUp(words);
       case '/safety':
@@ -211,6 +219,52 @@ export class ChatSession {
       if (ClientError.is(error)) return this.#report(error);
       this.#notice(`The backup could not be written: ${(error as Error).message}`, 'warning');
     }
+  }
+
+  async #sendFile(path: string): Promise<void> {
+    const { peer } = this.#model;
+    if (peer === undefined) return this.#notice('Nobody to send to yet. Choose with /to NUMBER.', 'warning');
+    if (path === '') return this.#notice('/send expected the name of a file', 'warning');
+    try {
+      const attachment = await uploadFile(this.#client, path, { onProgress: this.#progressOf('Sending', path) });
+      const body = { kind: 'attachment', ...attachment } as const;
+      await this.#post(describeBody({ kind: 'attachment', text: '', attachment }), (to) =>
+        this.#client.enqueue(to.user, body),
+      );
+    } catch (error) {
+      this.#reportFile(`${path} could not be sent`, error);
+    }
+  }
+
+  /** Saves the file that came last in the open conversation, under its own name unless another is given. */
+  async #saveLast(path: string): Promise<void> {
+    const { peer } = this.#model;
+    const history = peer === undefined ? [] : await this.#client.history(peer.user, { limit: 256 });
+    const last = history.findLast((item) => item.direction === 'in' && item.kind === 'attachment');
+    if (last?.kind !== 'attachment') return this.#notice('No file has come in this conversation.', 'warning');
+    const target = path === '' ? safeFileName(last.attachment.name) : path;
+    try {
+      await saveFile(this.#client, last.attachment, target, { onProgress: this.#progressOf('Receiving', target) });
+      this.#notice(`Saved as ${target}, ${last.attachment.bytes} bytes.`);
+    } catch (error) {
+      this.#reportFile(`${target} could not be saved`, error);
+    }
+  }
+
+  /** Tells of each quarter of a file that takes long enough to have any. */
+  #progressOf(verb: string, name: string): (progress: MediaProgress) => void {
+    let told = 0;
+    return ({ transferredBytes, totalBytes }) => {
+      const quarter = Math.floor((4 * transferredBytes) / totalBytes);
+      if (quarter <= told || totalBytes < PROGRESS_BYTES_MIN) return;
+      told = quarter;
+      this.#notice(`${verb} ${name}: ${quarter * 25} %`);
+    };
+  }
+
+  #reportFile(what: string, error: unknown): void {
+    if (ClientError.is(error)) return this.#report(error);
+    this.#notice(`${what}: ${(error as Error).message}`, 'warning');
   }
 
   #view(): Promise<void> {
