@@ -135,11 +135,22 @@ export function encodeOutgoing(content: OutgoingContent): Uint8Array {
   return writer.finish();
 }
 
-/** Reads what `encodeOutgoing` wrote. Never throws. @returns undefined where it is none. */
-export function decodeOutgoing(bytes: Uint8Array): OutgoingContent | undefined {
+/**
+ * The envelope that a content would have come in which is sent once more. So it is decoded like every other one: a kind or
+ * a flag of a later version is `unsupported`, too, and can be shown after an update.
+ *
+ * @param bytes - What `encodeOutgoing` wrote, in this release or a later one; borrowed. Never throws.
+ * @returns Owned; undefined where it is no content.
+ */
+export function envelopeOf(
+  { id, sentAt }: Pick<ContentHeader, 'id' | 'sentAt'>,
+  bytes: Uint8Array,
+): Uint8Array | undefined {
   const reader = new RecordReader(bytes);
-  const content = readOutgoing(reader);
-  return reader.failed ? undefined : content;
+  const [kind, flags, timerSeconds, body] = [reader.byte(), reader.byte(), reader.uint(), reader.bytes()];
+  if (reader.failed) return undefined;
+  const writer = new RecordWriter().byte(VERSION).byte(kind).byte(flags);
+  return pad(writer.uint(id).text('').uint(sentAt).uint(timerSeconds).bytes(body).finish());
 }
 
 /** Encodes what the outbox and the history keep of a content. */

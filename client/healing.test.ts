@@ -4,8 +4,13 @@
  */
 
 import t from 'tap';
+import type { IncomingMessage } from '../protocol/wire/index.ts';
+import { encodeContent } from './content.ts';
 import { Healer } from './healer.ts';
 import type { HealerServices } from './healer.ts';
+import { History } from './history.ts';
+import { Inbox } from './inbox.ts';
+import type { InboxServices, IntakeReport } from './inbox.ts';
 import { Journal } from './journal.ts';
 import { KEYS, RETRY } from './layout.ts';
 import { LIMITS } from './limits.ts';
@@ -217,4 +222,41 @@ t.test('a conversation that nothing can be sent in does not keep others from hea
   await clock.advance(LIMITS.retryPauseMs);
   t.same(asked, ['u2', 'u2'], 'and is asked again in time');
   healer.close();
+});
+
+t.test('what is sent once more and is of a later version is shown as such, and not dropped', async (t) => {
+  const journal = new Journal(memoryStore(), () => {});
+  const history = new History(journal);
+  const [user, device] = ['u1', 1];
+  // Kind 99 and no flags; a text with a flag that this release does not know.
+  for (const content of [Uint8Array.of(99, 0, 0, 0), Uint8Array.of(1, 2, 0, 1, 33)]) {
+    const resent = { kind: 'resent', number: 1, sentAt: 5, content } as const;
+    const plaintext = encodeContent({ id: 2, phone: '', sentAt: 9, timerSeconds: 0, isViewOnce: false, body: resent })!;
+    const outcomes = [{ code: 'SIG_BAD_MAC' }, { plaintext, identityKey: new Uint8Array(33) }];
+    const reports: IntakeReport[] = [];
+    const inbox = new Inbox(
+      {
+        ...{ self: 'u0', ownDevice: 1, journal, history, locks: new Locks(), clock: new VirtualClock() },
+        sessions: { open: async () => outcomes.shift() },
+        directory: { claim: async () => false },
+        acknowledge: () => {},
+        report: (report: IntakeReport) => reports.push(report),
+        overflow: () => t.fail('overflow'),
+        fail: (code: string) => t.fail(code),
+      } as unknown as InboxServices,
+      0,
+    );
+    for (const id of [1, 2]) {
+      const message = { seq: id, from: user, device, id, type: 'ratchet', ts: 7, ciphertext: new Uint8Array(9) };
+      inbox.push(message as unknown as IncomingMessage);
+      await settle();
+    }
+    const [placeholder] = reports[0]!.stored;
+    const marks = { sentId: 0, deliveredId: 0, readId: 0 };
+    t.match((await history.list(user, {}, marks)).at(-1), { kind: 'unsupported', number: 1, sentAt: 5 });
+    t.match(reports[1]!.changed, [{ ordinal: placeholder!.ordinal }], 'in the place of the placeholder');
+    const reset = journal.begin();
+    reset.delete(KEYS.heard(user, device));
+    await journal.commit(reset);
+  }
 });

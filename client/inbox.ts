@@ -12,7 +12,7 @@
  */
 
 import type { IncomingMessage } from '../protocol/wire/index.ts';
-import { decodeContent, decodeOutgoing } from './content.ts';
+import { decodeContent, envelopeOf } from './content.ts';
 import type { ContentHeader, OutgoingContent } from './content.ts';
 import type { ResentBody } from './content-body.ts';
 import { isEffect } from './effects.ts';
@@ -268,16 +268,17 @@ export class Inbox {
   async #takeResent(
     transaction: Transaction,
     message: IncomingMessage,
-    { number, sentAt, content: bytes }: ResentBody,
+    { number, sentAt, content: outgoing }: ResentBody,
     identityKey: Uint8Array,
     draft: Draft,
   ): Promise<void> {
     const { history } = this.#services;
     const { from, device } = message;
     const key = KEYS.retry(from, device, number);
-    const [stored, content] = [await transaction.get(key), decodeOutgoing(bytes)];
-    const isFit = content !== undefined && content.body.kind !== 'resent' && content.body.kind !== 'retry';
-    if (stored === undefined || !isFit) return;
+    const [stored, plaintext] = [await transaction.get(key), envelopeOf({ id: number, sentAt }, outgoing)];
+    const content = plaintext && decodeContent(plaintext);
+    if (stored === undefined || content === undefined || content.kind === 'malformed') return;
+    if (content.kind === 'content' && (content.body.kind === 'resent' || content.body.kind === 'retry')) return;
     const { ordinal } = RETRY.decode(stored);
     transaction.delete(key);
     const placeholder = await transaction.get(KEYS.history(from, ordinal));
@@ -286,7 +287,11 @@ export class Inbox {
     await history.remove(transaction, from, ordinal, former);
     const storedCount = draft.stored.length;
     const original = { ...message, id: number };
-    await this.#takeContent(transaction, original, ordinal, { ...content, sentAt, identityKey }, draft);
+    if (content.kind === 'content') {
+      await this.#takeContent(transaction, original, ordinal, { ...content, identityKey }, draft);
+    } else {
+      this.#put(transaction, original, ordinal, { body: { kind: 'unsupported', content: plaintext! }, sentAt }, draft);
+    }
     const filled = draft.stored[storedCount];
     draft.changed.push({ user: from, ordinal, record: filled?.record });
   }
