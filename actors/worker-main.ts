@@ -24,14 +24,18 @@ const tell = (message: FromWorker): void => joined.post(message);
 // Unheard, it would end this thread, and uWebSockets.js would abort the process before the reason is told.
 process.on('uncaughtException', (error) => tell({ kind: 'crashed', reason: error.stack ?? error.message }));
 
-watchHeap(systemClock, node.log);
+const stopWatchingHeap = watchHeap(systemClock, node.log);
 
 try {
   const serving = await startServing(node, joined.data as WorkerAssignment, (error) => {
     tell({ kind: 'store-failed', reason: error instanceof Error ? error.message : String(error) });
   });
   joined.onMessage((message) => void receive(message as ToWorker, serving).catch(refuse));
-  joined.onStop(() => serving.stop());
+  joined.onStop(async () => {
+    await serving.stop();
+    // A timer that is left would keep the thread alive until it is killed.
+    stopWatchingHeap();
+  });
   joined.ready();
 } catch (error) {
   refuse(error);

@@ -113,7 +113,7 @@ t.test('a text that the SDK sends is nowhere: not on the wire, not on the disk, 
   t.ok(allFiles(directory).length > 10_000, 'there is something to search');
   t.notOk(shows(allFiles(directory), SECRET), 'on the disk, while a message waits');
   t.notOk(shows(tap.heard(), SECRET), 'on the wire');
-  await server.stop();
+  t.equal(await server.stop(), 0, 'stopped in order');
   t.notOk(shows(allFiles(directory), SECRET), 'on the disk, afterwards');
   t.notOk(shows(Buffer.from(JSON.stringify(server.lines)), SECRET), 'in the log');
 });
