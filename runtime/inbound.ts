@@ -13,7 +13,7 @@ import { attachMonitor, Monitor } from './monitors.ts';
 import { formatPid, Pid } from './pid.ts';
 import type { Process } from './process.ts';
 import { formatRef, Ref } from './ref.ts';
-import { dropMonitor, forgetLink, reportDown, signalExit } from './relations.ts';
+import { dropMonitor, forgetLink, pairOf, reportDown, signalExit } from './relations.ts';
 import { deliver } from './routing.ts';
 import { type IncomingPacket, PACKET, type Packet } from './transport.ts';
 
@@ -56,7 +56,9 @@ function act(kernel: Kernel, packet: Packet): void {
     case PACKET.link:
       return receiveLink(kernel, packet[1], packet[2]);
     case PACKET.unlink:
-      return receiveUnlink(kernel, packet[1], packet[2]);
+      return receiveUnlink(kernel, packet[1], packet[2], packet[3]);
+    case PACKET.unlinked:
+      return receiveUnlinked(kernel, packet[1], packet[2], packet[3]);
     case PACKET.monitor:
       return receiveMonitor(kernel, packet[1], packet[2], packet[3]);
     case PACKET.demonitor:
@@ -94,13 +96,22 @@ function receiveExit(kernel: Kernel, [, to, from, reason, byLink]: Extract<Packe
 function receiveLink(kernel: Kernel, to: Pid, from: Pid): void {
   const process = kernel.processes.get(to);
   if (process === undefined) return kernel.transport!.signal(from.worker, [PACKET.exit, from, to, 'noproc', true]);
+  // Sent before our unlink arrived there, which ends that side too.
+  if (kernel.unlinking.has(pairOf(process, from))) return;
   const key = formatPid(from);
   if (!hasLink(process, key)) addLink(process, key);
 }
 
-function receiveUnlink(kernel: Kernel, to: Pid, from: Pid): void {
+function receiveUnlink(kernel: Kernel, to: Pid, from: Pid, id: number): void {
   const process = kernel.processes.get(to);
   if (process !== undefined) forgetLink(kernel, process, from);
+  kernel.transport!.signal(from.worker, [PACKET.unlinked, from, to, id]);
+}
+
+/** Whether or not `to` still lives. */
+function receiveUnlinked(kernel: Kernel, to: Pid, from: Pid, id: number): void {
+  const pair = pairOf(to, from);
+  if (kernel.unlinking.get(pair)?.id === id) kernel.unlinking.delete(pair);
 }
 
 function receiveMonitor(kernel: Kernel, to: Pid | string, ref: Ref, watcher: Pid): void {
@@ -133,6 +144,7 @@ type Check = (value: unknown) => boolean;
 const isPid: Check = (value) => value instanceof Pid;
 const isRef: Check = (value) => value instanceof Ref;
 const isTarget: Check = (value) => typeof value === 'string' || value instanceof Pid;
+const isNumber: Check = (value) => typeof value === 'number';
 const isAnything: Check = () => true;
 const isFrom: Check = (value) => isPid((value as From | undefined)?.pid) && isRef((value as From | undefined)?.ref);
 const isReason: Check = (value) => typeof value === 'string' || (typeof value === 'object' && value !== null);
@@ -145,7 +157,8 @@ const FORMS: Readonly<Record<number, readonly Check[]>> = Object.freeze({
   [PACKET.refused]: [isRef, (value) => typeof value === 'string'],
   [PACKET.exit]: [isPid, isPid, isReason, (value) => typeof value === 'boolean'],
   [PACKET.link]: [isPid, isPid],
-  [PACKET.unlink]: [isPid, isPid],
+  [PACKET.unlink]: [isPid, isPid, isNumber],
+  [PACKET.unlinked]: [isPid, isPid, isNumber],
   [PACKET.monitor]: [isTarget, isRef, isPid],
   [PACKET.demonitor]: [isRef],
   [PACKET.down]: [isRef, isPid, isReason],

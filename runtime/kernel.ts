@@ -52,6 +52,8 @@ export class Kernel {
   readonly expected: RefTable<Monitor> = new RefTable();
   /** Monitors that actors elsewhere made on actors here, by the text of their ref. */
   readonly foreign: Map<string, Monitor> = new Map();
+  /** Unlinks that were told to another worker and are not known to have arrived, by `pairOf` both ends. */
+  readonly unlinking: Map<string, { readonly worker: number; readonly id: number }> = new Map();
   /** Actors that the node itself started, in order of start. */
   readonly roots: Set<Process> = new Set();
   transport: Transport | null = null;

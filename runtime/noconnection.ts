@@ -21,6 +21,7 @@ export function loseWorker(kernel: Kernel, worker: number): void {
     const { to } = made.abroad;
     reportDown(kernel, made, typeof to === 'string' ? new Pid(kernel.name, worker, 0, 0) : to, 'noconnection');
   }
+  for (const [pair, told] of kernel.unlinking) if (told.worker === worker) kernel.unlinking.delete(pair);
   // Monitors that actors there had made on actors here: nobody is left to be told.
   for (const made of [...kernel.foreign.values()]) if (made.watcherPid.worker === worker) dropMonitor(kernel, made);
 }

@@ -37,6 +37,7 @@ export function link(kernel: Kernel, process: Process, pid: Pid): void {
   const key = formatPid(pid);
   if (hasLink(process, key)) return;
   addLink(process, key);
+  kernel.unlinking.delete(pairOf(process, pid));
   kernel.transport!.signal(location, [PACKET.link, pid, process]);
 }
 
@@ -45,7 +46,24 @@ export function unlink(kernel: Kernel, process: Process, pid: Pid): void {
   if (!forgetLink(kernel, process, pid)) return;
   const location = locate(kernel, pid);
   if (typeof location === 'object') removeLink(location, process);
-  else if (typeof location === 'number') kernel.transport!.signal(location, [PACKET.unlink, pid, process]);
+  else if (typeof location === 'number') unlinkAbroad(kernel, process, pid, location);
+}
+
+/**
+ * Tells the other end, and keeps in mind that it does not know yet: a link that it makes meanwhile will have ended when our
+ * word arrives there, so it must not begin here.
+ *
+ * Source: the link protocol of Erlang's distribution, UNLINK_ID and UNLINK_ID_ACK.
+ */
+function unlinkAbroad(kernel: Kernel, process: Process, pid: Pid, worker: number): void {
+  const id = kernel.refs.nextId();
+  kernel.unlinking.set(pairOf(process, pid), { worker, id });
+  kernel.transport!.signal(worker, [PACKET.unlink, pid, process, id]);
+}
+
+/** The key of an actor here and one elsewhere. */
+export function pairOf(here: Pid, abroad: Pid): string {
+  return `${formatPid(here)}${formatPid(abroad)}`;
 }
 
 /** Removes one side of a link, with the exit signal that may already have come along it. Whether there was a link. */

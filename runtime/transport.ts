@@ -24,6 +24,7 @@ export const PACKET: Readonly<{
   demonitor: 10;
   down: 11;
   system: 12;
+  unlinked: 13;
 }> = Object.freeze({
   info: 1,
   cast: 2,
@@ -39,6 +40,8 @@ export const PACKET: Readonly<{
   down: 11,
   /** A request of `sys.ts`. */
   system: 12,
+  /** An unlink has arrived. */
+  unlinked: 13,
 });
 
 /** Tuples, as they are written: one value after the other. `to` is a name if the sender addressed one. */
@@ -51,7 +54,8 @@ export type Packet =
   | readonly [type: typeof PACKET.refused, ref: Ref, result: SendResult]
   | readonly [type: typeof PACKET.exit, to: Pid, from: Pid, reason: ExitRequest, byLink: boolean]
   | readonly [type: typeof PACKET.link, to: Pid, from: Pid]
-  | readonly [type: typeof PACKET.unlink, to: Pid, from: Pid]
+  | readonly [type: typeof PACKET.unlink, to: Pid, from: Pid, id: number]
+  | readonly [type: typeof PACKET.unlinked, to: Pid, from: Pid, id: number]
   | readonly [type: typeof PACKET.monitor, to: Pid | string, ref: Ref, watcher: Pid]
   | readonly [type: typeof PACKET.demonitor, ref: Ref]
   | readonly [type: typeof PACKET.down, ref: Ref, pid: Pid, reason: ExitReason];

@@ -6,7 +6,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 
-import type { Behavior } from '../behavior.ts';
+import type { Behavior, Context } from '../behavior.ts';
 import { createTestNode, type TestNode } from '../testing/test-node.ts';
 import { createMesh } from './mesh.ts';
 import { RingTransport } from './transport.ts';
@@ -119,4 +119,32 @@ t.test('a send is refused when the overflow is at its bound, and taken again whe
   await settleAll([a, b]);
   t.equal(b.seen.length, count, 'and all that were taken arrive');
   t.equal(a.node.cast(target, 'more'), 'ok');
+});
+
+t.test('two that link and unlink as they like agree in the end, whoever takes a turn within whose', async (t) => {
+  const puppet: Behavior<null, void, (ctx: Context) => void> = {
+    name: 'puppet',
+    init: () => null,
+    handleCast: (step, _state, ctx) => step(ctx),
+  };
+  const words = fc.array(fc.constantFrom('link' as const, 'unlink' as const), { maxLength: 3 });
+  const round = fc.record({ one: words, other: words, nested: fc.boolean() });
+  const agrees = fc.asyncProperty(fc.array(round, { minLength: 1, maxLength: 6 }), async (rounds) => {
+    const [a, b] = createMembers(2) as [Member, Member];
+    const [one, other] = [a.node.spawn(puppet, undefined), b.node.spawn(puppet, undefined)];
+    await settleAll([a, b]);
+    for (const { one: ones, other: others, nested } of rounds) {
+      b.node.cast(other, (ctx) => others.forEach((word) => ctx[word](one)));
+      a.node.cast(one, (ctx) => {
+        ones.forEach((word) => ctx[word](other));
+        // The other's turn within this one: each has sent before it received.
+        if (nested) b.loop.run();
+      });
+      a.loop.run();
+    }
+    await settleAll([a, b]);
+    t.equal(a.node.processInfo(one)?.linkCount, b.node.processInfo(other)?.linkCount);
+    t.equal(a.node.kernel.unlinking.size + b.node.kernel.unlinking.size, 0, 'every unlink is known to have arrived');
+  });
+  await fc.assert(agrees, { numRuns: 200 });
 });
