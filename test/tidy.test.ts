@@ -94,6 +94,7 @@ const DOCUMENTS = [
   'protocol/signal/SECURITY.md',
   'SECURITY.md',
   'docs/internals/sender-keys.md',
+  'docs/internals/media.md',
   'docs/internals/post-quantum.md',
   'client/CONTENT.md',
   'client/BACKUP.md',
