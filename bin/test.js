@@ -32,10 +32,11 @@ const tap = spawn(
   { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] },
 );
 tap.on('exit', (status) => {
-  const { passed, failed, skipped } = count(report);
+  const { passed, failed, skipped, failures: named } = count(report);
   rmSync(report, { force: true });
   // A run that ended badly without a failed test (a crash, a time-out) has failed all the same.
   const failures = failed === 0 && status !== 0 ? 1 : failed;
+  for (const name of named) console.log(`failed: ${name}`);
   console.log(`${passed} passed, ${failures} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
   process.exitCode = failures === 0 && passed > 0 ? 0 : 1;
 });
@@ -47,10 +48,15 @@ function findTests(folder) {
     .sort();
 }
 
-/** Counts named tests at every level below the files: in tap's report, points with a time of their own. */
+/**
+ * Counts named tests at every level below the files: in tap's report, points with a time of their own. Names what failed: a test
+ * stands before its file, which is the point at the level of files.
+ */
 function count(path) {
-  const result = { passed: 0, failed: 0, skipped: 0 };
+  const result = { passed: 0, failed: 0, skipped: 0, failures: [] };
   for (const line of readReport(path)) {
+    const failure = /^ *not ok \d+ - (.*?)( # time=.*)?$/.exec(line);
+    if (failure !== null) result.failures.push(`${' '.repeat(line.search(/\S/))}${failure[1]}`);
     const point = /^ {4,}(not )?ok \d+ .*# (time=|SKIP|TODO)/i.exec(line);
     if (point === null) continue;
     if (point[2] !== 'time=') result.skipped++;
