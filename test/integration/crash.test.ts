@@ -8,6 +8,9 @@ import { ServerProcess, temporaryDirectory } from './server-process.ts';
 const KILLS = 20;
 const FLAGS = ['--workers', '2'];
 
+// Twenty starts of a node take a minute on a quiet machine, more on a busy one.
+t.setTimeout(300_000);
+
 t.test('the check sees what it looks for', async (t) => {
   const sent = ['a', 'b', 'c'];
   const acknowledged = new Set(['a', 'b']);
