@@ -6,6 +6,10 @@ import { newPerson, pause, until, type Person } from './people.ts';
 import { ServerProcess, temporaryDirectory } from './server-process.ts';
 
 const KILLS = 20;
+/** Messages of one writer that are not acknowledged yet. More would measure how long a node takes to start. */
+const UNDER_WAY_MAX = 100;
+/** Without a single arrival for so long, what is missing counts as lost. */
+const STALL_MS = 30_000;
 const FLAGS = ['--workers', '2'];
 
 // Twenty starts of a node take a minute on a quiet machine, more on a busy one.
@@ -41,6 +45,7 @@ class Writer {
   async #write(): Promise<void> {
     const acknowledgements: Promise<void>[] = [];
     while (this.#writing) {
+      while (this.sent.length - this.acknowledged.size >= UNDER_WAY_MAX) await pause(5);
       const text = `${this.from.phone}>${this.to.phone} ${this.sent.length + 1}`;
       this.sent.push(text);
       const message = await this.from.client.enqueue(this.to.phone, text);
@@ -56,10 +61,30 @@ class Writer {
     return this.#done;
   }
 
+  /** What is known of this conversation, for a run that goes wrong. */
+  describe(): string {
+    const { sent, acknowledged, received } = this.transcript();
+    const counts = `${sent.length} sent, ${acknowledged.size} acknowledged, ${received.length} received`;
+    return `${this.from.phone} to ${this.to.phone}: ${counts}, the last of them "${received.at(-1)}"`;
+  }
+
   transcript(): Transcript {
     const prefix = `${this.from.phone}>`;
     const received = this.to.received.map((message) => message.text).filter((text) => text.startsWith(prefix));
     return { sent: this.sent, acknowledged: this.acknowledged, received };
+  }
+}
+
+/** Waits until everything written has arrived, as long as something does. */
+async function untilComplete(t: Test, writers: readonly Writer[]): Promise<void> {
+  const missing = (): number =>
+    writers.reduce((sum, writer) => sum + writer.sent.length - writer.transcript().received.length, 0);
+  for (let left = missing(); left > 0;) {
+    const before = left;
+    await until('another message to arrive', STALL_MS, () => (left = missing()) < before).catch((error: unknown) => {
+      for (const writer of writers) t.comment(writer.describe());
+      throw error;
+    });
   }
 }
 
@@ -91,9 +116,7 @@ t.test(
     }
     t.ok(idleRounds < KILLS / 2, `traffic flowed between the kills (${idleRounds} rounds without any)`);
     await Promise.all(writers.map((writer) => writer.finish()));
-    const complete = (): boolean =>
-      writers.every((writer) => writer.transcript().received.length >= writer.sent.length);
-    await until('every message to arrive', 60_000, complete);
+    await untilComplete(t, writers);
     await pause(300);
     for (const writer of writers) {
       const transcript = writer.transcript();
