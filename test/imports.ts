@@ -1,8 +1,9 @@
 /**
  * Who may import whom: the rules of docs/architecture.md as data, and the check over import statements.
  *
- * Three of the lines carry a claim: `actors` without `protocol/signal` is that the server cannot read a message;
- * `client` without `node:` is that it runs in a browser; `runtime` without the rest is that it can be used elsewhere.
+ * Four of the lines carry a claim: `actors` without `protocol/signal` is that the server cannot read a message;
+ * `client` without `node:` is that it runs in a browser; `runtime` without the rest is that it can be used elsewhere; the
+ * minimal client of the tests without anything is that the documents are enough to write one.
  */
 
 import { readdirSync, readFileSync } from 'node:fs';
@@ -33,6 +34,7 @@ export const RULES: readonly Rule[] = [
     packages: [ANY_NODE, 'ws', 'classic-level'],
   },
   { layer: 'client', layers: ['protocol/wire', 'protocol/signal'], packages: [] },
+  { layer: 'test/integration/minimal-client', layers: [], packages: [ANY_NODE] },
   { layer: 'bench', layers: ['*'], packages: ['*'] },
   { layer: 'bin', layers: ['*'], packages: ['*'] },
   { layer: 'test', layers: ['*'], packages: ['*'] },

@@ -43,6 +43,8 @@ const PLANTED: readonly (readonly [path: string, statement: string])[] = [
   ['protocol/wire/spy.ts', "import { encrypt } from '../signal/index.ts';"],
   ['protocol/signal/spy.ts', "import { encode } from '../wire/index.ts';"],
   ['protocol/signal/spy.ts', "import { hmac } from '@noble/hashes/hmac.js';"],
+  ['test/integration/minimal-client/spy.ts', "import { encode } from '../../../protocol/wire/encode.ts';"],
+  ['test/integration/minimal-client/spy.ts', "import { x25519 } from '@noble/curves/ed25519.js';"],
 ];
 
 t.test('a forbidden import that is planted is found', async (t) => {

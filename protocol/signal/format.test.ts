@@ -5,8 +5,9 @@ import { verifyDeviceList } from './device-list.ts';
 import { decodeLedger } from './group-distribution.ts';
 import { acceptDistribution, decryptFromGroup } from './group-session.ts';
 import { compareSafetyCode, computeSafetyNumber } from './safety-number.ts';
+import { decodePreKeyMessage, decodeRatchetMessage } from './ciphertext.ts';
 import { must } from './testing/outcome.ts';
-import { fromHex } from './testing/transcripts.ts';
+import { fromHex, toHex, transcripts } from './testing/transcripts.ts';
 
 const page = readFileSync(new URL('../../../protocol/signal/FORMAT.md', import.meta.url), 'utf8');
 const examples = new Map(
@@ -15,6 +16,16 @@ const examples = new Map(
     fromHex(hex!.replaceAll(/;.*$/gm, '').replaceAll(/\s/g, '')),
   ]),
 );
+
+t.test('the messages of a session are the first two of the first transcript', async (t) => {
+  const [offer, answer] = transcripts[0]!.steps;
+  t.equal(toHex(examples.get('prekey-message')!), offer!.ciphertext);
+  t.match(must(decodePreKeyMessage(examples.get('prekey-message')!)), {
+    ...{ versionByte: 0x34, oneTimePreKeyId: 77, registrationId: 4321, signedPreKeyId: 22 },
+  });
+  t.equal(toHex(examples.get('ratchet-message')!), answer!.ciphertext);
+  t.match(must(decodeRatchetMessage(examples.get('ratchet-message')!)).header, { counter: 0, previousCounter: 0 });
+});
 
 t.test('a group message is read under the distribution before it', async (t) => {
   const { record } = must(acceptDistribution(undefined, examples.get('distribution')!));
@@ -48,5 +59,6 @@ t.test('the ledger', async (t) => {
 });
 
 t.test('there is no example that nobody reads', async (t) => {
-  t.same([...examples.keys()].sort(), ['device-list', 'distribution', 'group-message', 'ledger', 'safety-code']);
+  const read = ['device-list', 'distribution', 'group-message', 'ledger', 'prekey-message', 'ratchet-message'];
+  t.same([...examples.keys()].sort(), [...read, 'safety-code']);
 });
