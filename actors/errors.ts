@@ -54,6 +54,12 @@ export const APP_ERRORS = {
     retry: true,
     httpStatus: '507 Insufficient Storage',
   },
+  APP_EXPIRED: { text: 'Messages waited for thirty days and were deleted.', retry: false },
+  APP_PRUNED: { text: 'Messages of a full inbox were deleted, the oldest of the largest conversation.', retry: false },
+  APP_UNDELIVERABLE: {
+    text: 'A message was pushed on many connections, never acknowledged, and set aside.',
+    retry: false,
+  },
   APP_MESSAGE_TOO_LARGE: { text: 'The ciphertext is too large: send media out of band.', retry: false },
   APP_BAD_CODE: { text: 'The verification code is wrong.', retry: true },
   APP_CODE_EXPIRED: { text: 'No verification is pending for this number: request a new code.', retry: false },

@@ -8,7 +8,7 @@
 
 import { isDeviceId, isUserId } from './address.ts';
 import { isWireError, type WireError } from './errors.ts';
-import { badField, badStanza, contentOf, isCounter, SIGNATURE_BYTES } from './fields.ts';
+import { badField, badStanza, contentOf, isCount, isCounter, SIGNATURE_BYTES } from './fields.ts';
 import { LIMITS } from './limits.ts';
 import { getRequestStanza, parseGetRequest, parseSetRequest, setRequestStanza } from './requests.ts';
 import type { GetRequest, SetRequest } from './requests.ts';
@@ -21,7 +21,15 @@ export interface AuthMessage {
   readonly device: number;
   /** Ed25519, 64 bytes, over what docs/protocol.md lays down. Not verified here. */
   readonly signature: Uint8Array;
+  /** Sum of `FEATURES` that the client understands; missing from one that knows none of them. */
+  readonly features?: number;
 }
+
+/** What a client may say at login that it understands, as bits of `<auth features/>`. The server needs no answer to them. */
+export const FEATURES = {
+  /** Messages ahead of their turn, acknowledgements in the order of pushing, `<pruned>` and `<gap>`. */
+  stagedInbox: 1,
+} as const;
 
 /** A question; answered under the same id. */
 export interface IqGetMessage {
@@ -58,7 +66,7 @@ export interface OutgoingMessage {
   readonly envelopes: readonly Envelope[];
 }
 
-/** All inbox entries up to `seq` are stored; delete them. */
+/** The inbox entry `seq` and all that were pushed before it on this connection are stored; delete them. */
 export interface InboxAckMessage {
   readonly kind: 'inbox-ack';
   readonly seq: number;
@@ -86,9 +94,11 @@ export type ClientMessage =
 /** The fields of a message, for a constructor that knows its kind. */
 export type Fields<Message> = Omit<Message, 'kind'>;
 
-/** `<auth user device> signature </auth>` */
-export function authStanza({ user, device, signature }: Fields<AuthMessage>): Stanza {
-  return { tag: 'auth', attrs: ['user', user, 'device', device], content: signature };
+/** `<auth user device [features]> signature </auth>` */
+export function authStanza({ user, device, signature, features }: Fields<AuthMessage>): Stanza {
+  const attrs = ['user', user, 'device', device];
+  if (features !== undefined) attrs.push('features', features);
+  return { tag: 'auth', attrs, content: signature };
 }
 
 /** `<iq type="get" id> request </iq>` */
@@ -249,7 +259,11 @@ function parseAuth(stanza: Stanza): AuthMessage | WireError {
   if (!isDeviceId(device)) return badField('auth', 'device', 'device');
   const signature = contentOf(stanza, SIGNATURE_BYTES);
   if (signature === undefined) return badField('auth', 'content', 'signature');
-  return { kind: 'auth', user, device, signature };
+  const features = attribute(stanza, 'features');
+  if (features === undefined) return { kind: 'auth', user, device, signature };
+  return isCount(features)
+    ? { kind: 'auth', user, device, signature, features }
+    : badField('auth', 'features', 'count');
 }
 
 function parseRequest(stanza: Stanza): IqGetMessage | IqSetMessage | WireError {

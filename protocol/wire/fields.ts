@@ -34,6 +34,7 @@ export const FORM = {
   phone: '"+" and 7 to 15 digits',
   counter: 'an integer from 1 to 2^53-1',
   count: 'an integer from 0 to 2^53-1',
+  since: 'an integer from 1 to "until"',
   preKeyId: 'an integer from 0 to 2^32-1',
   registration: 'an integer from 1 to 16380',
   confirmCode: '6 digits',

@@ -71,6 +71,9 @@ export const LIMITS = {
   /** Signal registration ids are 14 bits, a few values at the top being reserved. */
   registrationIdMax: 16_380,
 
+  /** Gaps of one conversation in an answer: what is lost in one piece is one gap. */
+  gapsMax: 16,
+
   /** An error code such as APP_OUT_OF_ORDER. */
   errorCodeBytesMax: 64,
 } as const;

@@ -5,6 +5,7 @@
  *   ServerMessage ⇄ Stanza    server-messages.ts    parseServerMessage, serverStanza, one constructor for each kind
  *   requests and answers      requests.ts           what an <iq> carries
  *   public keys in stanzas    key-material.ts
+ *   what is lost              gaps.ts
  *
  * A parser checks the form of every field; its refusal names the field and never the value. A constructor checks nothing:
  * the compiler has, and the encoder refuses what cannot be written.
@@ -14,3 +15,5 @@ export * from './client-messages.ts';
 export * from './server-messages.ts';
 export type * from './requests.ts';
 export type * from './key-material.ts';
+export type { Gap, GapMessage, PrunedMessage } from './gaps.ts';
+export { gapStanza, prunedStanza } from './gaps.ts';

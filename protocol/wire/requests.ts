@@ -19,6 +19,7 @@ import {
 } from './fields.ts';
 import * as keys from './key-material.ts';
 import type { BundleKemKey, KemKey, OneTimeKey, SignedKey } from './key-material.ts';
+import { gapStanzas, parseGaps, type Gap } from './gaps.ts';
 import { LIMITS } from './limits.ts';
 import { attribute, childrenOf, NO_ATTRIBUTES, type Stanza } from './stanza.ts';
 
@@ -148,6 +149,8 @@ export interface ReceiptsAnswer {
   readonly to: string;
   readonly sent: number;
   readonly delivered: number;
+  /** Of the delivered ones and below, those that are lost; missing when there are none, or the client knows no gaps. */
+  readonly gaps?: readonly Gap[];
 }
 
 /** What an upload is begun and continued with; opaque. */
@@ -205,10 +208,14 @@ export function answerStanza(answer: Answer): Stanza {
     case 'prekeys':
       return element('prekeys', ['count', answer.count, ...(answer.kem === undefined ? [] : ['kem', answer.kem])]);
     case 'receipts':
-      return element('receipts', ['to', answer.to, 'sent', answer.sent, 'delivered', answer.delivered]);
+      return receiptsStanza(answer);
     case 'media-ticket':
       return { tag: 'media', attrs: ['expires', answer.expires], content: answer.ticket };
   }
+}
+
+function receiptsStanza({ to, sent, delivered, gaps }: ReceiptsAnswer): Stanza {
+  return element('receipts', ['to', to, 'sent', sent, 'delivered', delivered], gaps && gapStanzas(gaps));
 }
 
 function element(tag: string, attrs: readonly (string | number)[], content?: readonly Stanza[]): Stanza {
@@ -339,6 +346,7 @@ function parseConfirm(stanza: Stanza): ConfirmRequest | WireError {
 export function parseAnswer(stanza: Stanza): Answer | WireError {
   if (stanza.tag === 'bundle') return parseBundle(stanza);
   if (stanza.tag === 'media') return parseMediaTicket(stanza);
+  if (stanza.tag === 'receipts') return parseReceipts(stanza);
   if (stanza.content !== undefined) return badStanza('iq', 'an answer without content');
   switch (stanza.tag) {
     case 'register':
@@ -349,8 +357,6 @@ export function parseAnswer(stanza: Stanza): Answer | WireError {
       return parseContactAnswer(stanza);
     case 'prekeys':
       return parsePreKeysAnswer(stanza);
-    case 'receipts':
-      return parseReceipts(stanza);
     default:
       return badStanza('iq', 'an answer of the protocol');
   }
@@ -388,7 +394,10 @@ function parseReceipts(stanza: Stanza): ReceiptsAnswer | WireError {
   const sent = attribute(stanza, 'sent');
   if (!isCount(sent)) return badField('receipts', 'sent', 'count');
   const delivered = attribute(stanza, 'delivered');
-  return isCount(delivered) ? { kind: 'receipts', to, sent, delivered } : badField('receipts', 'delivered', 'count');
+  if (!isCount(delivered)) return badField('receipts', 'delivered', 'count');
+  if (stanza.content === undefined) return { kind: 'receipts', to, sent, delivered };
+  const gaps = parseGaps(stanza);
+  return isWireError(gaps) ? gaps : { kind: 'receipts', to, sent, delivered, gaps };
 }
 
 function parseMediaTicket(stanza: Stanza): MediaTicketAnswer | WireError {

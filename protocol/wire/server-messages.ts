@@ -9,6 +9,7 @@ import { isDeviceId, isUserId } from './address.ts';
 import { ciphertextOf, isEnvelopeType, type EnvelopeType, type Fields } from './client-messages.ts';
 import { isWireError, type WireError } from './errors.ts';
 import { badField, badStanza, contentOf, isCount, isCounter, isErrorCode, NONCE_BYTES } from './fields.ts';
+import { gapStanza, parseGapMessage, parsePruned, prunedStanza, type GapMessage, type PrunedMessage } from './gaps.ts';
 import { LIMITS } from './limits.ts';
 import { answerStanza, parseAnswer, type Answer } from './requests.ts';
 import { attribute, childrenOf, NO_ATTRIBUTES, type AttributeValue, type Stanza } from './stanza.ts';
@@ -88,6 +89,8 @@ export interface IncomingMessage {
   readonly ts: number;
   readonly type: EnvelopeType;
   readonly ciphertext: Uint8Array;
+  /** Set on a message that comes ahead of its turn: the position up to which the inbox has been gone through in order. */
+  readonly after?: number;
 }
 
 /** What became of a message: a device has it, or a person has seen it. */
@@ -135,7 +138,9 @@ export type ServerMessage =
   | IncomingMessage
   | ReceiptMessage
   | ErrorMessage
-  | PongMessage;
+  | PongMessage
+  | GapMessage
+  | PrunedMessage;
 
 /** `<stream version="1" ts> nonce </stream>` */
 export function streamStanza({ ts, nonce }: Omit<StreamMessage, 'kind' | 'version'>): Stanza {
@@ -177,12 +182,14 @@ export function ackStanza({ to, id, ts }: Fields<AckMessage>): Stanza {
   return { tag: 'ack', attrs: ['to', to, 'id', id, 'ts', ts], content: undefined };
 }
 
-/** `<message from device id seq ts> <enc type> ciphertext </enc> </message>` */
+/** `<message from device id seq ts [after]> <enc type> ciphertext </enc> </message>` */
 export function deliveryStanza(message: Fields<IncomingMessage>): Stanza {
-  const { from, device, id, seq, ts, type, ciphertext } = message;
+  const { from, device, id, seq, ts, type, ciphertext, after } = message;
+  const attrs = ['from', from, 'device', device, 'id', id, 'seq', seq, 'ts', ts];
+  if (after !== undefined) attrs.push('after', after);
   return {
     tag: 'message',
-    attrs: ['from', from, 'device', device, 'id', id, 'seq', seq, 'ts', ts],
+    attrs,
     content: [{ tag: 'enc', attrs: ['type', type], content: ciphertext }],
   };
 }
@@ -235,6 +242,10 @@ export function serverStanza(message: ServerMessage): Stanza {
       return errorStanza(message);
     case 'pong':
       return pongStanza(message);
+    case 'gap':
+      return gapStanza(message);
+    case 'pruned':
+      return prunedStanza(message);
   }
 }
 
@@ -256,6 +267,10 @@ export function parseServerMessage(stanza: Stanza): ServerMessage | WireError {
       return parseReply(stanza);
     case 'pong':
       return parsePong(stanza);
+    case 'gap':
+      return parseGapMessage(stanza);
+    case 'pruned':
+      return parsePruned(stanza);
     case 'error':
       return parseError(stanza);
     case 'stream':
@@ -289,7 +304,10 @@ function parseDelivery(stanza: Stanza): IncomingMessage | WireError {
   if (!isEnvelopeType(type)) return badField('enc', 'type', 'envelopeType');
   const ciphertext = ciphertextOf(enc);
   if (ciphertext === undefined) return badField('enc', 'content', 'ciphertext');
-  return { kind: 'message', from, device, id, seq, ts, type, ciphertext };
+  const after = attribute(stanza, 'after');
+  if (after === undefined) return { kind: 'message', from, device, id, seq, ts, type, ciphertext };
+  if (!isCount(after)) return badField('message', 'after', 'count');
+  return { kind: 'message', from, device, id, seq, ts, type, ciphertext, after };
 }
 
 function parseAck(stanza: Stanza): AckMessage | WireError {

@@ -49,7 +49,7 @@ export const EXTENDED_WORDS: readonly string[] = Object.freeze([
   ...['APP_UNKNOWN_GROUP', 'APP_GROUP_FULL', 'APP_UNAVAILABLE', 'WIRE_BAD_STANZA', 'WIRE_FRAME_TOO_LARGE'],
   ...['APP_MESSAGE_TOO_LARGE', 'APP_STORE_FULL', 'APP_VERIFIER_FAILED', 'APP_BAD_KEYS', 'APP_PREKEYS_FULL'],
   ...['APP_BAD_TICKET', 'APP_UNKNOWN_MEDIA', 'APP_WRONG_OFFSET', 'APP_MEDIA_TOO_LARGE', 'APP_BAD_RANGE'],
-  ...['APP_UPLOAD_BUSY', 'APP_TOO_MANY_UPLOADS', 'APP_MEDIA_QUOTA'],
+  ...['APP_UPLOAD_BUSY', 'APP_TOO_MANY_UPLOADS', 'APP_MEDIA_QUOTA', 'APP_EXPIRED', 'APP_PRUNED', 'APP_UNDELIVERABLE'],
 ]);
 
 /** The number of the last one-byte word is at most this; lead bytes above it mean other things. */

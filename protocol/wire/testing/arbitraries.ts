@@ -11,6 +11,7 @@ import type {
   BundleKemKey,
   DeviceBundle,
   Envelope,
+  Gap,
   GetRequest,
   KemKey,
   OneTimeKey,
@@ -145,6 +146,7 @@ const envelopes: fc.Arbitrary<Envelope[]> = fc.uniqueArray(record({ device, type
 /** Any message of a client. */
 export const arbitraryClientMessage: fc.Arbitrary<ClientMessage> = fc.oneof(
   record({ kind: fc.constant('auth' as const), user, device, signature }),
+  record({ kind: fc.constant('auth' as const), user, device, signature, features: count }),
   record({ kind: fc.constant('iq-get' as const), id: counter, request: getRequest }),
   record({ kind: fc.constant('iq-set' as const), id: counter, request: setRequest }),
   record({ kind: fc.constant('message' as const), to: user, id: counter, envelopes }),
@@ -168,6 +170,15 @@ const deviceBundle: fc.Arbitrary<DeviceBundle> = record({
   kem: optional(bundleKemKey),
 });
 
+/** A gap's ids, the first not above the last. */
+const span: fc.Arbitrary<{ since: number; until: number }> = fc
+  .tuple(counter, counter)
+  .map(([one, other]) => ({ since: Math.min(one, other), until: Math.max(one, other) }));
+const gaps: fc.Arbitrary<Gap[]> = fc.array(
+  fc.tuple(span, errorCode).map(([ids, code]) => ({ ...ids, code })),
+  { minLength: 1, maxLength: 4 },
+);
+
 const answer: fc.Arbitrary<Answer> = fc.oneof(
   record({ kind: fc.constant('register' as const), expires: counter }),
   record({ kind: fc.constant('account' as const), user, device }),
@@ -179,6 +190,7 @@ const answer: fc.Arbitrary<Answer> = fc.oneof(
   }),
   record({ kind: fc.constant('prekeys' as const), count, kem: optional(count) }),
   record({ kind: fc.constant('receipts' as const), to: user, sent: count, delivered: count }),
+  record({ kind: fc.constant('receipts' as const), to: user, sent: count, delivered: count, gaps }),
   record({ kind: fc.constant('media-ticket' as const), ticket: bytesOfLength(64), expires: counter }),
 );
 
@@ -209,6 +221,14 @@ export const arbitraryServerMessage: fc.Arbitrary<ServerMessage> = fc.oneof(
     ...{ kind: fc.constant('message' as const), from: user, device, id: counter, seq: counter, ts: count },
     ...{ type: envelopeType, ciphertext },
   }),
+  record({
+    ...{ kind: fc.constant('message' as const), from: user, device, id: counter, seq: counter, ts: count },
+    ...{ type: envelopeType, ciphertext, after: count },
+  }),
+  fc.tuple(span, user, count, errorCode).map(([ids, to, ts, code]) => ({ kind: 'gap' as const, to, ...ids, ts, code })),
+  fc
+    .tuple(span, record({ from: user, device, seq: counter, ts: count, code: errorCode }))
+    .map(([ids, fields]) => ({ kind: 'pruned' as const, ...ids, ...fields })),
   record({
     ...{ kind: fc.constant('receipt' as const), type: fc.constantFrom('delivered' as const, 'read' as const) },
     ...{ from: user, id: counter, ts: count },
