@@ -1,10 +1,13 @@
-/** FORMAT.md against the code: its examples, its bounds, its refusals, its dictionary. */
+/** FORMAT.md against the code: its examples, its bounds, its refusals, its dictionary, its group changes. */
 
 import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { WIRE_ERRORS, type WireErrorCode } from './errors.ts';
 import { decodeMessage, FrameWriter } from './frame.ts';
+import { encodeGroupChange, groupChangeStatement } from './group-change.ts';
+import { GROUP_REFUSALS } from './group-errors.ts';
 import { LIMITS } from './limits.ts';
+import { changeVectors } from './testing/group-changes.ts';
 import { bytesFrom, hexOf, plainOf, stanzaFrom, type StanzaJson } from './testing/notation.ts';
 import type { Stanza } from './stanza.ts';
 import { EXTENDED_BASE, EXTENDED_WORDS, WORDS } from './tokens.ts';
@@ -81,6 +84,24 @@ t.test('every code has a meaning, a cause and an action', (t) => {
     const entry = WIRE_ERRORS[code];
     for (const part of [entry.meaning, entry.cause, entry.action]) t.ok(part.length > 10, code);
     t.equal(entry.closeCode, code === 'WIRE_FRAME_TOO_LARGE' ? 4413 : 4400, code);
+  }
+  t.end();
+});
+
+t.test('the group change of the page is the first vector; its codes and bounds are those of the code', (t) => {
+  const [example] = fences('change').map((fence) => bytesFrom(fence.replaceAll(/;.*$/gm, '')));
+  const [first] = changeVectors();
+  t.equal(hexOf(example!), hexOf(first!.bytes));
+  t.equal(hexOf(encodeGroupChange(groupChangeStatement(first!.change), example!.subarray(-64))), hexOf(example!));
+  const codes = rows(/^`GROUP_/).map(([code, meaning]) => [code!.slice(1, -1), meaning]);
+  t.strictSame(
+    codes,
+    Object.entries(GROUP_REFUSALS).map(([code, { meaning }]) => [code, meaning]),
+  );
+  const bounds = rows(/^`group\w+Max`$/);
+  t.equal(bounds.length, 5);
+  for (const [name, value] of bounds) {
+    t.equal(Number(value!.replaceAll(',', '')), LIMITS[name!.slice(1, -1) as keyof typeof LIMITS], name);
   }
   t.end();
 });

@@ -7,8 +7,8 @@
  * Expected outcomes are returned: a `WireError` (plain data, see `isWireError`) in place of the result. Wrong calls throw.
  * Decoded bytes are borrowed from the input; `copyStanza` keeps them.
  *
- * Reading order: stanza.ts, FORMAT.md, limits.ts, tokens.ts, encode.ts, decode.ts, frame.ts, messages.ts. The vocabulary of
- * the protocol is docs/protocol.md.
+ * Reading order: stanza.ts, FORMAT.md, limits.ts, tokens.ts, encode.ts, decode.ts, frame.ts, messages.ts; for groups
+ * group-change.ts, group-roster.ts. The vocabulary of the protocol is docs/protocol.md.
  */
 
 export { formatAddress, isDeviceId, isPhone, isUserId, parseAddress, type DeviceAddress } from './address.ts';
@@ -17,6 +17,30 @@ export { encode, encodedLength, encodeStanza } from './encode.ts';
 export { isWireError, WIRE_ERRORS, wireError } from './errors.ts';
 export type { WireError, WireErrorCode, WireErrorEntry } from './errors.ts';
 export { decodeMessage, eachStanza, FrameReader, FrameWriter } from './frame.ts';
+export {
+  decodeGroupChange,
+  encodeGroupChange,
+  GROUP_HASH_BYTES,
+  groupChangeStatement,
+  hashOfChange,
+  hashOfGate,
+  joinStatement,
+  NO_HASH,
+} from './group-change.ts';
+export type {
+  GroupAction,
+  GroupActionKind,
+  GroupChange,
+  GroupLink,
+  GroupMode,
+  GroupRole,
+  Sha512,
+  SignedGroupChange,
+} from './group-change.ts';
+export { GROUP_REFUSALS, groupRefusal, isGroupRefusal } from './group-errors.ts';
+export type { GroupRefusal, GroupRefusalCode, GroupRefusalEntry } from './group-errors.ts';
+export { applyGroupChange, decodeRoster, draftGroupChange, encodeRoster, hashOfRoster } from './group-roster.ts';
+export type { GroupIntent, GroupRoster, GroupState } from './group-roster.ts';
 export { LIMITS, type Limits } from './limits.ts';
 export * from './messages.ts';
 export { attribute, bytesOf, childrenOf, copyStanza, isChildren, NO_ATTRIBUTES } from './stanza.ts';

@@ -76,6 +76,27 @@ export const LIMITS = {
 
   /** An error code such as APP_OUT_OF_ORDER. */
   errorCodeBytesMax: 64,
+
+  /** Members of a group: a roster and the change that adds them all must each fit a stanza. */
+  groupMembersMax: 1_024,
+
+  /** Actions of one group change: create, add everybody but the author, and set info, link and policy. */
+  groupActionsMax: 1_032,
+
+  /** What members encrypt about their group: a name, a description, a picture's reference. */
+  groupInfoBytesMax: 1_024,
+
+  /** A group change: head, signature, every member added, and the largest of everything else. */
+  groupChangeBytesMax: 12_288,
+
+  /** A roster: head, link, info, every member. */
+  groupRosterBytesMax: 9_472,
+
+  /** Epochs are four bytes; one change a second uses them up in 136 years. */
+  groupEpochMax: 0xffff_ffff,
+
+  /** Times in a group change are six bytes of milliseconds. */
+  groupTimeMax: 0xffff_ffff_ffff,
 } as const;
 
 /** The type of {@link LIMITS}. */
@@ -97,4 +118,14 @@ assertRelation(
   LIMITS.bundleDevicesMax * (LIMITS.kemElementBytesMax + 256) <= LIMITS.stanzaBytesMax,
   'a bundle fits a stanza',
 );
+assertRelation(LIMITS.groupMembersMax < LIMITS.groupActionsMax, 'everybody is added at once');
+assertRelation(
+  92 + 64 + 9 * LIMITS.groupMembersMax + LIMITS.groupInfoBytesMax + 256 <= LIMITS.groupChangeBytesMax,
+  'the change that adds everybody is no larger than a change may be',
+);
+assertRelation(
+  82 + LIMITS.groupInfoBytesMax + 8 * LIMITS.groupMembersMax <= LIMITS.groupRosterBytesMax,
+  'the largest roster is no larger than a roster may be',
+);
+assertRelation(LIMITS.groupChangeBytesMax + 256 <= LIMITS.stanzaBytesMax, 'a group change fits a stanza');
 assertRelation(LIMITS.devicesMax <= LIMITS.deviceIdMax, 'devices have distinct ids');
