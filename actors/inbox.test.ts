@@ -211,6 +211,38 @@ t.test('the push window is bounded, and acknowledging opens it', async (t) => {
   t.equal(rest.at(-1)?.kind, 'drained');
 });
 
+t.test('a push fits a packet between threads, whatever the window holds', async (t) => {
+  const fixture = await startInbox([ALICE, BOB]);
+  const alice = spawnProbe(fixture.test);
+  const text = 'x'.repeat(LIMITS.windowBytesMax / 100);
+  const send = async (from: number, through: number): Promise<void> => {
+    for (let id = from; id <= through; id++)
+      fixture.test.node.cast(fixture.pid, submission(alice.pid, ALICE, BOB, id, text));
+    await fixture.test.settle();
+  };
+  const bytesOf = (message: ConnectionMessage): number =>
+    message.kind === 'deliver' ? message.entries.reduce((sum, { ciphertext }) => sum + ciphertext.length, 0) : 0;
+  await send(1, 90);
+  const bob = await attach(fixture);
+  const waiting = bob.take();
+  t.equal(pushed(waiting).length, 90);
+  t.ok(
+    waiting.every((message) => bytesOf(message) <= LIMITS.pushBytesMax),
+    'of those that waited',
+  );
+  await fixture.tell({ kind: 'acknowledge', user: BOB, device: 1, seq: 90 });
+  await send(91, 180);
+  const fresh = bob.take();
+  t.strictSame(
+    pushed(fresh),
+    Array.from({ length: 90 }, (_, index) => `${index + 91}:${index + 91}`),
+  );
+  t.ok(
+    fresh.every((message) => bytesOf(message) <= LIMITS.pushBytesMax),
+    'and of those that come fresh',
+  );
+});
+
 t.test('a second login of a device replaces the first, and what was unacknowledged comes again', async (t) => {
   const fixture = await startInbox([ALICE, BOB]);
   const alice = spawnProbe(fixture.test);

@@ -674,8 +674,20 @@ function conversationOf(entry: InboxEntry, recipient: Recipient, state: InboxSta
   return findConversation(recipient, state.args.store, sender, senderKeyOf(sender));
 }
 
+/** In parts that a packet between threads holds: a window may be larger than that. */
 function deliver(online: Online, entries: readonly InboxEntry[], ctx: Ctx): void {
-  tell(online.connection, { kind: 'deliver', entries }, ctx);
+  let start = 0;
+  let bytes = 0;
+  for (let index = 0; index < entries.length; index++) {
+    const size = entryBytes(entries[index]!);
+    if (bytes + size > LIMITS.pushBytesMax && index > start) {
+      tell(online.connection, { kind: 'deliver', entries: entries.slice(start, index) }, ctx);
+      start = index;
+      bytes = 0;
+    }
+    bytes += size;
+  }
+  tell(online.connection, { kind: 'deliver', entries: start === 0 ? entries : entries.slice(start) }, ctx);
 }
 
 // --- connections ------------------------------------------------------------------------------------------------
@@ -782,9 +794,13 @@ function refuse(message: Submit, refusal: Refusal, ctx: Ctx): void {
 }
 
 /**
- * A connection whose mailbox is full does not keep up with its own acknowledgements: it is ended, and its client
- * finds everything in the inbox when it comes back.
+ * A connection that cannot be told something is ended, and its client finds everything in the inbox when it comes back.
+ * Most likely its mailbox is full, and it does not keep up with its own acknowledgements. Going on without the message
+ * would lose it: the next acknowledgement is cumulative. One that is gone already comes as a down.
  */
 function tell(connection: Pid, message: ConnectionMessage, ctx: Ctx): void {
-  if (ctx.cast(connection, message) === 'full') ctx.exit(connection, { shutdown: 'overload' });
+  const result = ctx.cast(connection, message);
+  if (result === 'ok' || result === 'noproc' || result === 'noconnection') return;
+  if (result !== 'full') ctx.log.error('push_failed', { kind: message.kind, result });
+  ctx.exit(connection, { shutdown: 'overload' });
 }

@@ -4,6 +4,8 @@
  * Relations between bounds are asserted when the module loads, so a change that breaks one is noticed at start.
  */
 
+import { LIMITS as RUNTIME_LIMITS } from '../runtime/index.ts';
+
 export const LIMITS = {
   /** A nonce is good for this long: long enough for a slow phone, short enough that a recorded login is worthless. */
   nonceAgeMsMax: 60_000,
@@ -42,6 +44,8 @@ export const LIMITS = {
   /** Pushed and unacknowledged messages of one device, by count and by bytes. */
   windowCountMax: 512,
   windowBytesMax: 262_144,
+  /** Pushed messages that an inbox hands to a connection at once: in the packet between threads there is room for their addresses. */
+  pushBytesMax: 65_536,
   /** Undelivered messages of one device, by count: thirty days of a busy group member. */
   inboxCountMax: 100_000,
   /** Recipients kept in memory by one shard while none of their devices is online. */
@@ -98,6 +102,9 @@ function assertRelations(): void {
   if (LIMITS.ciphertextBytesMax >= LIMITS.messageBytesMax) broken.push('ciphertext fits a message');
   if (LIMITS.windowBytesMax * 2 > LIMITS.backpressureBytesMax) broken.push('window fits the socket buffer twice');
   if (LIMITS.windowCountMax >= LIMITS.connectionMailboxMax) broken.push('window fits the mailbox');
+  if (LIMITS.ciphertextBytesMax > LIMITS.pushBytesMax) broken.push('a ciphertext fits a push');
+  if (LIMITS.pushBytesMax * 2 > RUNTIME_LIMITS.workerPacketBytesMax)
+    broken.push('a push fits a packet between threads');
   if (LIMITS.commitOperationsMax > LIMITS.commitQueueMax) broken.push('commit fits the queue');
   if (LIMITS.mediaBytesMax > LIMITS.mediaDayBytesMax) broken.push('the largest medium fits the quota of a day');
   if (LIMITS.mediaTicketAgeMs > LIMITS.uploadAgeMsMax) broken.push('a ticket ends before its upload');
