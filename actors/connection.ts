@@ -11,6 +11,7 @@ import {
   deliveryStanza,
   errorStanza,
   failureStanza,
+  groupErrorStanza,
   iqErrorStanza,
   iqResultStanza,
   isWireError,
@@ -22,8 +23,10 @@ import {
   successStanza,
   type AuthMessage,
   type ClientMessage,
+  type GroupReadReceiptMessage,
   type IqGetMessage,
   type IqSetMessage,
+  type OutgoingGroupMessage,
   type OutgoingMessage,
   type Stanza,
 } from '../protocol/wire/index.ts';
@@ -139,6 +142,9 @@ function take(message: ClientMessage, state: ConnectionState, ctx: Context): voi
   switch (message.kind) {
     case 'message':
       return submit(message, state, ctx);
+    case 'group-message':
+    case 'group-read':
+      return takeOfGroup(message, state);
     case 'inbox-ack':
       return toInbox(liveSelf(state).user, { kind: 'acknowledge', ...device(state), seq: message.seq }, state, ctx);
     case 'receipt': {
@@ -227,9 +233,18 @@ function takeRequest(message: IqGetMessage | IqSetMessage, state: ConnectionStat
   if (waitMs > 0) {
     return refuseRequest(message.id, { code: 'APP_RATE_LIMITED', retryAfter: Math.ceil(waitMs / 1000) }, state);
   }
-  const [target, question] = route(message, state, ctx);
+  const routed = route(message, state, ctx);
+  if (routed === undefined) return refuseRequest(message.id, { code: 'APP_UNKNOWN_GROUP' }, state);
+  const [target, question] = routed;
   if (ctx.cast(target, question) === 'ok') return;
   refuseRequest(message.id, { code: 'APP_OVERLOADED', retryAfter: 1 }, state);
+}
+
+/** A message to a group: none is here yet. */
+function takeOfGroup(message: OutgoingGroupMessage | GroupReadReceiptMessage, state: ConnectionState): void {
+  if (message.kind === 'group-read') return;
+  const { code, text } = { code: 'APP_UNKNOWN_GROUP' as const, text: describe('APP_UNKNOWN_GROUP').text };
+  state.socket.write(groupErrorStanza({ group: message.group, id: message.id, code, text }));
 }
 
 /** Who answers a request, and the question put to it. */
@@ -237,7 +252,7 @@ function route(
   { id, request }: IqGetMessage | IqSetMessage,
   state: ConnectionState,
   ctx: Context,
-): [RemoteName, AccountsMessage | InboxMessage | MediaMessage] {
+): [RemoteName, AccountsMessage | InboxMessage | MediaMessage] | undefined {
   const { routes } = state;
   const origin = { connection: ctx.self, iq: id };
   switch (request.kind) {
@@ -260,6 +275,10 @@ function route(
       const query = { kind: 'query-conversation', ...origin, sender: self, senderKey: key, to: request.to } as const;
       return [routes.inboxOf(request.to), query];
     }
+    case 'group':
+    case 'group-marks':
+    case 'group-change':
+      return undefined;
     case 'media-ticket': {
       const { user } = liveSelf(state);
       return [routes.mediaOf(user), { kind: 'grant-ticket', ...origin, user, bytes: request.bytes }];
@@ -302,8 +321,8 @@ function refusalStanza(to: string, id: number, refusal: Refusal): Stanza {
 }
 
 function refuseRequest(id: number, refusal: Refusal, state: ConnectionState): void {
-  const { code, retryAfter } = refusal;
-  state.socket.write(iqErrorStanza({ id, code, text: describe(code).text, retryAfter }));
+  const { code, retryAfter, epoch } = refusal;
+  state.socket.write(iqErrorStanza({ id, code, text: describe(code).text, retryAfter, epoch }));
 }
 
 /** Ends the connection with the close status that the catalogue gives the code. A refused login is told in words first. */

@@ -99,6 +99,15 @@ export const APP_ERRORS = {
     httpStatus: '429 Too Many Requests',
   },
   APP_MEDIA_QUOTA: { text: 'This account has uploaded as much as it may for now.', retry: true },
+  APP_UNKNOWN_GROUP: { text: 'No such group is here.', retry: false },
+  APP_NOT_A_MEMBER: { text: 'Only members of the group may do this.', retry: false },
+  APP_GROUP_EPOCH: {
+    text: 'The group has changed: take its changes, and send again for the epoch given.',
+    retry: false,
+  },
+  APP_GROUP_FORBIDDEN: { text: 'The rules of the group do not let this member change that.', retry: false },
+  APP_GROUP_FULL: { text: 'A group has at most 1,024 members.', retry: false },
+  APP_GROUP_BAD_CHANGE: { text: 'The change does not decode, or is not of this group and this device.', retry: false },
 } as const;
 
 /** A stable code of the messaging server. */
@@ -116,6 +125,8 @@ export interface Refusal {
   readonly retryAfter?: number;
   /** With APP_OUT_OF_ORDER: the id that the conversation waits for. */
   readonly expected?: number;
+  /** With APP_GROUP_EPOCH: the epoch of the group. */
+  readonly epoch?: number;
   /** With APP_DEVICES_CHANGED: the recipient's devices. */
   readonly devices?: readonly number[];
 }

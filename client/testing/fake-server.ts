@@ -264,6 +264,10 @@ export class FakeServer {
       }
       case 'media-ticket':
         return { kind: 'media-ticket', ticket: this.#random.bytes(64), expires: 3_600 };
+      case 'group':
+      case 'group-marks':
+      case 'group-change':
+        return 'APP_UNKNOWN_GROUP';
     }
   }
 

@@ -9,6 +9,8 @@
 import { isDeviceId, isUserId } from './address.ts';
 import { isWireError, type WireError } from './errors.ts';
 import { badField, badStanza, contentOf, isCount, isCounter, SIGNATURE_BYTES } from './fields.ts';
+import * as groups from './group-stanzas.ts';
+import type { GroupReadReceiptMessage, OutgoingGroupMessage } from './group-stanzas.ts';
 import { LIMITS } from './limits.ts';
 import { getRequestStanza, parseGetRequest, parseSetRequest, setRequestStanza } from './requests.ts';
 import type { GetRequest, SetRequest } from './requests.ts';
@@ -89,7 +91,15 @@ export interface PingMessage {
 
 /** Everything that a client says. */
 export type ClientMessage =
-  AuthMessage | IqGetMessage | IqSetMessage | OutgoingMessage | InboxAckMessage | ReadReceiptMessage | PingMessage;
+  | AuthMessage
+  | IqGetMessage
+  | IqSetMessage
+  | OutgoingMessage
+  | OutgoingGroupMessage
+  | InboxAckMessage
+  | ReadReceiptMessage
+  | GroupReadReceiptMessage
+  | PingMessage;
 
 /** The fields of a message, for a constructor that knows its kind. */
 export type Fields<Message> = Omit<Message, 'kind'>;
@@ -146,10 +156,14 @@ export function clientStanza(message: ClientMessage): Stanza {
       return iqSetStanza(message);
     case 'message':
       return messageStanza(message);
+    case 'group-message':
+      return groups.groupMessageStanza(message);
     case 'inbox-ack':
       return inboxAckStanza(message);
     case 'receipt':
       return readReceiptStanza(message);
+    case 'group-read':
+      return groups.groupReadStanza(message);
     case 'ping':
       return pingStanza(message);
   }
@@ -180,8 +194,9 @@ export function parseClientMessage(stanza: Stanza): ClientMessage | WireError {
   }
 }
 
-function parseMessage(stanza: Stanza): OutgoingMessage | WireError {
+function parseMessage(stanza: Stanza): OutgoingMessage | OutgoingGroupMessage | WireError {
   const to = attribute(stanza, 'to');
+  if (to === undefined && groups.isOfGroup(stanza)) return groups.parseGroupMessage(stanza);
   if (!isUserId(to)) return badField('message', 'to', 'user');
   const id = attribute(stanza, 'id');
   if (!isCounter(id)) return badField('message', 'id', 'counter');
@@ -234,7 +249,8 @@ function parseInboxAck(stanza: Stanza): InboxAckMessage | WireError {
   return stanza.content === undefined ? { kind: 'inbox-ack', seq } : badField('ack', 'content', 'nothing');
 }
 
-function parseReadReceipt(stanza: Stanza): ReadReceiptMessage | WireError {
+function parseReadReceipt(stanza: Stanza): ReadReceiptMessage | GroupReadReceiptMessage | WireError {
+  if (groups.isOfGroup(stanza)) return groups.parseGroupRead(stanza);
   if (attribute(stanza, 'type') !== 'read') return badField('receipt', 'type', 'readReceipt');
   const to = attribute(stanza, 'to');
   if (!isUserId(to)) return badField('receipt', 'to', 'user');

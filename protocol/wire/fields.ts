@@ -30,6 +30,7 @@ export const PUBLIC_KEY_TYPE: 5 = 5;
 /** What the forms are called in a refusal. */
 export const FORM = {
   user: '15 digits',
+  group: '15 digits',
   device: 'an integer from 1 to 127',
   phone: '"+" and 7 to 15 digits',
   counter: 'an integer from 1 to 2^53-1',
@@ -41,6 +42,10 @@ export const FORM = {
   errorCode: 'a code such as APP_OVERLOADED',
   text: 'a text',
   envelopeType: '"prekey" or "ratchet"',
+  groupEnvelopeType: '"sender-key"',
+  groupContent: 'a roster and changes, or nothing',
+  change: 'at least one byte',
+  true: '"true" or nothing',
   receiptType: '"delivered" or "read"',
   readReceipt: '"read"',
   requestType: '"get" or "set"',

@@ -23,7 +23,7 @@ export const LIMITS = {
   /** Nesting; the root is at depth 1. The deepest stanza of version 1 is bundle > device > signed > key inside an iq: 5. */
   depthMax: 8,
 
-  /** Attributes of one stanza. The richest of version 1 has 6. Small, because duplicates are found by comparing pairs. */
+  /** Attributes of one stanza. The richest of version 1 has 7. Small, because duplicates are found by comparing pairs. */
   attributesMax: 16,
 
   /** Children of one stanza: a group has at most 1,024 members, and its list must be one answer. */
@@ -64,6 +64,9 @@ export const LIMITS = {
 
   /** Devices of one bundle: with a KEM pre-key each takes 1.9 KB, and the answer must be one stanza. */
   bundleDevicesMax: 8,
+
+  /** Members in one stanza of receipts: with up to 20 bytes each they must fit, and a group of 1,024 takes two or three. */
+  groupMarksMax: 512,
 
   /** Signal pre-key ids are 32-bit in the messages that name them. */
   preKeyIdMax: 0xffff_ffff,
@@ -128,4 +131,5 @@ assertRelation(
   'the largest roster is no larger than a roster may be',
 );
 assertRelation(LIMITS.groupChangeBytesMax + 256 <= LIMITS.stanzaBytesMax, 'a group change fits a stanza');
+assertRelation(LIMITS.groupMarksMax * 24 <= LIMITS.stanzaBytesMax, 'a page of marks fits a stanza');
 assertRelation(LIMITS.devicesMax <= LIMITS.deviceIdMax, 'devices have distinct ids');

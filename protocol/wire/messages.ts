@@ -4,6 +4,7 @@
  *   ClientMessage ⇄ Stanza    client-messages.ts    parseClientMessage, clientStanza, one constructor for each kind
  *   ServerMessage ⇄ Stanza    server-messages.ts    parseServerMessage, serverStanza, one constructor for each kind
  *   requests and answers      requests.ts           what an <iq> carries
+ *   groups                    group-stanzas.ts
  *   public keys in stanzas    key-material.ts
  *   what is lost              gaps.ts
  *
@@ -13,6 +14,7 @@
 
 export * from './client-messages.ts';
 export * from './server-messages.ts';
+export * from './group-stanzas.ts';
 export type * from './requests.ts';
 export type * from './key-material.ts';
 export type { Gap, GapMessage, PrunedMessage } from './gaps.ts';

@@ -17,6 +17,7 @@ import {
   LOGIN_KEY_BYTES,
   MEDIA_TICKET_BYTES,
 } from './fields.ts';
+import * as groups from './group-stanzas.ts';
 import * as keys from './key-material.ts';
 import type { BundleKemKey, KemKey, OneTimeKey, SignedKey } from './key-material.ts';
 import { gapStanzas, parseGaps, type Gap } from './gaps.ts';
@@ -91,10 +92,17 @@ export interface PreKeyUploadRequest {
 }
 
 /** Requests of an `<iq type="get">`. */
-export type GetRequest = ContactRequest | BundleRequest | PreKeyCountRequest | ReceiptsRequest | MediaTicketRequest;
+export type GetRequest =
+  | ContactRequest
+  | BundleRequest
+  | PreKeyCountRequest
+  | ReceiptsRequest
+  | MediaTicketRequest
+  | groups.GroupRequest
+  | groups.GroupMarksRequest;
 
 /** Requests of an `<iq type="set">`. */
-export type SetRequest = RegisterRequest | ConfirmRequest | PreKeyUploadRequest;
+export type SetRequest = RegisterRequest | ConfirmRequest | PreKeyUploadRequest | groups.GroupChangeRequest;
 
 /** A code went out; it is valid for `expires` seconds. */
 export interface RegisterAnswer {
@@ -164,7 +172,15 @@ export interface MediaTicketAnswer {
 
 /** Answers of an `<iq type="result">`. */
 export type Answer =
-  RegisterAnswer | AccountAnswer | ContactAnswer | BundleAnswer | PreKeysAnswer | ReceiptsAnswer | MediaTicketAnswer;
+  | RegisterAnswer
+  | AccountAnswer
+  | ContactAnswer
+  | BundleAnswer
+  | PreKeysAnswer
+  | ReceiptsAnswer
+  | MediaTicketAnswer
+  | groups.GroupAnswer
+  | groups.GroupMarksAnswer;
 
 /** The element of a get request. */
 export function getRequestStanza(request: GetRequest): Stanza {
@@ -179,6 +195,10 @@ export function getRequestStanza(request: GetRequest): Stanza {
       return element('receipts', ['to', request.to]);
     case 'media-ticket':
       return element('media', ['size', request.bytes]);
+    case 'group':
+      return groups.groupRequestStanza(request);
+    case 'group-marks':
+      return groups.groupMarksRequestStanza(request);
   }
 }
 
@@ -191,6 +211,8 @@ export function setRequestStanza(request: SetRequest): Stanza {
       return confirmStanza(request);
     case 'prekey-upload':
       return element('prekeys', NO_ATTRIBUTES, uploadStanzas(request));
+    case 'group-change':
+      return groups.groupChangeRequestStanza(request);
   }
 }
 
@@ -211,6 +233,10 @@ export function answerStanza(answer: Answer): Stanza {
       return receiptsStanza(answer);
     case 'media-ticket':
       return { tag: 'media', attrs: ['expires', answer.expires], content: answer.ticket };
+    case 'group':
+      return groups.groupAnswerStanza(answer);
+    case 'group-marks':
+      return groups.groupMarksAnswerStanza(answer);
   }
 }
 
@@ -267,6 +293,7 @@ export function parseGetRequest(stanza: Stanza): GetRequest | WireError {
     case 'prekeys':
       return { kind: 'prekey-count' };
     case 'receipts': {
+      if (groups.isOfGroup(stanza)) return groups.parseGroupMarksRequest(stanza);
       const to = attribute(stanza, 'to');
       return isUserId(to) ? { kind: 'receipts', to } : badField('receipts', 'to', 'user');
     }
@@ -274,6 +301,8 @@ export function parseGetRequest(stanza: Stanza): GetRequest | WireError {
       const bytes = attribute(stanza, 'size');
       return isCounter(bytes) ? { kind: 'media-ticket', bytes } : badField('media', 'size', 'counter');
     }
+    case 'group':
+      return groups.parseGroupRequest(stanza);
     default:
       return badStanza('iq', 'a request of the protocol');
   }
@@ -288,6 +317,8 @@ export function parseSetRequest(stanza: Stanza): SetRequest | WireError {
       return parseConfirm(stanza);
     case 'prekeys':
       return parsePreKeyUpload(stanza);
+    case 'group-change':
+      return groups.parseGroupChangeRequest(stanza);
     default:
       return badStanza('iq', 'a request of the protocol');
   }
@@ -346,6 +377,8 @@ function parseConfirm(stanza: Stanza): ConfirmRequest | WireError {
 export function parseAnswer(stanza: Stanza): Answer | WireError {
   if (stanza.tag === 'bundle') return parseBundle(stanza);
   if (stanza.tag === 'media') return parseMediaTicket(stanza);
+  if (stanza.tag === 'group') return groups.parseGroupAnswer(stanza);
+  if (stanza.tag === 'receipts' && groups.isOfGroup(stanza)) return groups.parseGroupMarksAnswer(stanza);
   if (stanza.tag === 'receipts') return parseReceipts(stanza);
   if (stanza.content !== undefined) return badStanza('iq', 'an answer without content');
   switch (stanza.tag) {

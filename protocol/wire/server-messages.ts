@@ -10,6 +10,7 @@ import { ciphertextOf, isEnvelopeType, type EnvelopeType, type Fields } from './
 import { isWireError, type WireError } from './errors.ts';
 import { badField, badStanza, contentOf, isCount, isCounter, isErrorCode, NONCE_BYTES } from './fields.ts';
 import { gapStanza, parseGapMessage, parsePruned, prunedStanza, type GapMessage, type PrunedMessage } from './gaps.ts';
+import * as groups from './group-stanzas.ts';
 import { LIMITS } from './limits.ts';
 import { answerStanza, parseAnswer, type Answer } from './requests.ts';
 import { attribute, childrenOf, NO_ATTRIBUTES, type AttributeValue, type Stanza } from './stanza.ts';
@@ -67,6 +68,8 @@ export interface IqErrorMessage {
   readonly text: string;
   /** Seconds. */
   readonly retryAfter?: number | undefined;
+  /** The epoch of the group, with APP_GROUP_EPOCH. */
+  readonly epoch?: number | undefined;
 }
 
 /** All messages to that user up to `id` are on disk: the first check mark. */
@@ -140,7 +143,12 @@ export type ServerMessage =
   | ErrorMessage
   | PongMessage
   | GapMessage
-  | PrunedMessage;
+  | PrunedMessage
+  | groups.GroupAckMessage
+  | groups.IncomingGroupMessage
+  | groups.IncomingGroupChange
+  | groups.GroupReceiptsMessage
+  | groups.GroupErrorMessage;
 
 /** `<stream version="1" ts> nonce </stream>` */
 export function streamStanza({ ts, nonce }: Omit<StreamMessage, 'kind' | 'version'>): Stanza {
@@ -169,10 +177,11 @@ export function iqResultStanza({ id, answer }: Fields<IqResultMessage>): Stanza 
   return { tag: 'iq', attrs: ['type', 'result', 'id', id], content: [answerStanza(answer)] };
 }
 
-/** `<iq type="error" id> <error code text [retry-after]/> </iq>` */
-export function iqErrorStanza({ id, code, text, retryAfter }: Fields<IqErrorMessage>): Stanza {
+/** `<iq type="error" id> <error code text [retry-after] [epoch]/> </iq>` */
+export function iqErrorStanza({ id, code, text, retryAfter, epoch }: Fields<IqErrorMessage>): Stanza {
   const attrs: AttributeValue[] = ['code', code, 'text', text];
   if (retryAfter !== undefined) attrs.push('retry-after', retryAfter);
+  if (epoch !== undefined) attrs.push('epoch', epoch);
   const error: Stanza = { tag: 'error', attrs, content: undefined };
   return { tag: 'iq', attrs: ['type', 'error', 'id', id], content: [error] };
 }
@@ -246,6 +255,16 @@ export function serverStanza(message: ServerMessage): Stanza {
       return gapStanza(message);
     case 'pruned':
       return prunedStanza(message);
+    case 'group-ack':
+      return groups.groupAckStanza(message);
+    case 'group-message':
+      return groups.groupDeliveryStanza(message);
+    case 'group-change':
+      return groups.groupChangeStanza(message);
+    case 'group-receipts':
+      return groups.groupReceiptsStanza(message);
+    case 'group-error':
+      return groups.groupErrorStanza(message);
   }
 }
 
@@ -258,11 +277,13 @@ export function serverStanza(message: ServerMessage): Stanza {
 export function parseServerMessage(stanza: Stanza): ServerMessage | WireError {
   switch (stanza.tag) {
     case 'message':
-      return parseDelivery(stanza);
+      return groups.isOfGroup(stanza) ? groups.parseGroupDelivery(stanza) : parseDelivery(stanza);
     case 'ack':
-      return parseAck(stanza);
+      return groups.isOfGroup(stanza) ? groups.parseGroupAck(stanza) : parseAck(stanza);
     case 'receipt':
-      return parseReceipt(stanza);
+      return groups.isOfGroup(stanza) ? groups.parseGroupReceipts(stanza) : parseReceipt(stanza);
+    case 'group-change':
+      return groups.parseGroupChange(stanza);
     case 'iq':
       return parseReply(stanza);
     case 'pong':
@@ -384,7 +405,8 @@ function parseFailure(stanza: Stanza): FailureMessage | WireError {
   return { kind: 'failure', code: reason.code, text: reason.text };
 }
 
-function parseError(stanza: Stanza): ErrorMessage | WireError {
+function parseError(stanza: Stanza): ErrorMessage | groups.GroupErrorMessage | WireError {
+  if (groups.isOfGroup(stanza)) return parseGroupRefusal(stanza);
   const to = attribute(stanza, 'to');
   if (!isUserId(to)) return badField('error', 'to', 'user');
   const id = attribute(stanza, 'id');
@@ -398,6 +420,11 @@ function parseError(stanza: Stanza): ErrorMessage | WireError {
   const devices = stanza.content === undefined ? undefined : parseDeviceIds(stanza);
   if (isWireError(devices)) return devices;
   return { kind: 'error', to, id, code: reason.code, text: reason.text, retryAfter, expected, devices };
+}
+
+function parseGroupRefusal(stanza: Stanza): groups.GroupErrorMessage | WireError {
+  const reason = parseReason(stanza, 'error');
+  return isWireError(reason) ? reason : groups.parseGroupError(stanza, reason);
 }
 
 function parseDeviceIds(stanza: Stanza): number[] | WireError {
@@ -432,6 +459,8 @@ function parseIqError(stanza: Stanza, id: number): IqErrorMessage | WireError {
   if (isWireError(reason)) return reason;
   const retryAfter = attribute(stanza, 'retry-after');
   if (retryAfter !== undefined && !isCount(retryAfter)) return badField('error', 'retry-after', 'count');
+  const epoch = attribute(stanza, 'epoch');
+  if (epoch !== undefined && !isCounter(epoch)) return badField('error', 'epoch', 'counter');
   if (stanza.content !== undefined) return badField('error', 'content', 'nothing');
-  return { kind: 'iq-error', id, code: reason.code, text: reason.text, retryAfter };
+  return { kind: 'iq-error', id, code: reason.code, text: reason.text, retryAfter, epoch };
 }

@@ -64,11 +64,26 @@ for (const { name, from, kind, hex, stanza } of vectors.stanzas) {
 t.test('every kind of message of both sides has a vector', (t) => {
   const kinds = (side: string): string[] =>
     [...new Set(vectors.stanzas.filter(({ from }) => from === side).map(({ kind }) => kind!))].sort();
-  t.strictSame(kinds('client'), ['auth', 'inbox-ack', 'iq-get', 'iq-set', 'message', 'ping', 'receipt']);
+  t.strictSame(kinds('client'), [
+    'auth',
+    'group-message',
+    'group-read',
+    'inbox-ack',
+    'iq-get',
+    'iq-set',
+    'message',
+    'ping',
+    'receipt',
+  ]);
   const server = [
     'ack',
     'error',
     'failure',
+    'group-ack',
+    'group-change',
+    'group-error',
+    'group-message',
+    'group-receipts',
     'iq-error',
     'iq-result',
     'message',

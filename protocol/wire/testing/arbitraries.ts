@@ -13,6 +13,7 @@ import type {
   Envelope,
   Gap,
   GetRequest,
+  GroupMark,
   KemKey,
   OneTimeKey,
   ServerMessage,
@@ -113,6 +114,8 @@ const getRequest: fc.Arbitrary<GetRequest> = fc.oneof(
   record({ kind: fc.constant('prekey-count' as const) }),
   record({ kind: fc.constant('receipts' as const), to: user }),
   record({ kind: fc.constant('media-ticket' as const), bytes: counter }),
+  record({ kind: fc.constant('group' as const), group: user, after: optional(count) }),
+  record({ kind: fc.constant('group-marks' as const), group: user, after: optional(user) }),
 );
 
 const setRequest: fc.Arbitrary<SetRequest> = fc.oneof(
@@ -135,6 +138,7 @@ const setRequest: fc.Arbitrary<SetRequest> = fc.oneof(
     oneTime: oneTimeKeys(1),
     kem: kemKeys,
   }),
+  record({ kind: fc.constant('group-change' as const), group: user, change: ciphertext }),
 );
 
 const envelopes: fc.Arbitrary<Envelope[]> = fc.uniqueArray(record({ device, type: envelopeType, ciphertext }), {
@@ -150,6 +154,8 @@ export const arbitraryClientMessage: fc.Arbitrary<ClientMessage> = fc.oneof(
   record({ kind: fc.constant('iq-get' as const), id: counter, request: getRequest }),
   record({ kind: fc.constant('iq-set' as const), id: counter, request: setRequest }),
   record({ kind: fc.constant('message' as const), to: user, id: counter, envelopes }),
+  record({ kind: fc.constant('group-message' as const), group: user, id: counter, epoch: counter, ciphertext }),
+  record({ kind: fc.constant('group-read' as const), group: user, order: counter }),
   record({ kind: fc.constant('inbox-ack' as const), seq: counter }),
   record({
     kind: fc.constant('receipt' as const),
@@ -160,6 +166,11 @@ export const arbitraryClientMessage: fc.Arbitrary<ClientMessage> = fc.oneof(
   }),
   record({ kind: fc.constant('ping' as const), id: counter }),
 );
+
+function marks(minLength: number): fc.Arbitrary<GroupMark[]> {
+  const mark = record({ user, order: counter });
+  return fc.uniqueArray(mark, { minLength, maxLength: 5, selector: (each) => each.user });
+}
 
 const deviceBundle: fc.Arbitrary<DeviceBundle> = record({
   id: device,
@@ -192,6 +203,11 @@ const answer: fc.Arbitrary<Answer> = fc.oneof(
   record({ kind: fc.constant('receipts' as const), to: user, sent: count, delivered: count }),
   record({ kind: fc.constant('receipts' as const), to: user, sent: count, delivered: count, gaps }),
   record({ kind: fc.constant('media-ticket' as const), ticket: bytesOfLength(64), expires: counter }),
+  record({
+    ...{ kind: fc.constant('group' as const), group: user, epoch: counter, order: counter },
+    ...{ roster: optional(ciphertext), changes: fc.array(ciphertext, { maxLength: 3 }) },
+  }),
+  record({ kind: fc.constant('group-marks' as const), group: user, marks: marks(0), more: fc.boolean() }),
 );
 
 const retryAfter = fc.option(count, { nil: undefined });
@@ -215,7 +231,10 @@ export const arbitraryServerMessage: fc.Arbitrary<ServerMessage> = fc.oneof(
   record({ kind: fc.constant('failure' as const), code: errorCode, text }),
   record({ kind: fc.constant('offline' as const) }),
   record({ kind: fc.constant('iq-result' as const), id: counter, answer }),
-  record({ kind: fc.constant('iq-error' as const), id: counter, code: errorCode, text, retryAfter }),
+  record({
+    ...{ kind: fc.constant('iq-error' as const), id: counter, code: errorCode, text, retryAfter },
+    epoch: optional(counter),
+  }),
   record({ kind: fc.constant('ack' as const), to: user, id: counter, ts: count }),
   record({
     ...{ kind: fc.constant('message' as const), from: user, device, id: counter, seq: counter, ts: count },
@@ -239,4 +258,22 @@ export const arbitraryServerMessage: fc.Arbitrary<ServerMessage> = fc.oneof(
     devices: fc.option(fc.uniqueArray(device, { minLength: 1, maxLength: 5 }), { nil: undefined }),
   }),
   record({ kind: fc.constant('pong' as const), id: counter }),
+  record({ kind: fc.constant('group-ack' as const), group: user, id: counter, order: counter, ts: count }),
+  record({
+    ...{ kind: fc.constant('group-message' as const), group: user, from: user, device, id: counter },
+    ...{ order: counter, ts: count, seq: counter, ciphertext },
+  }),
+  record({
+    ...{ kind: fc.constant('group-change' as const), group: user, order: counter, ts: count, seq: counter },
+    change: ciphertext,
+  }),
+  record({
+    ...{ kind: fc.constant('group-receipts' as const), type: fc.constantFrom('delivered' as const, 'read' as const) },
+    ...{ group: user, ts: count, marks: marks(1) },
+  }),
+  record({
+    ...{ kind: fc.constant('group-error' as const), group: user, id: counter, code: errorCode, text, retryAfter },
+    expected: optional(counter),
+    epoch: optional(counter),
+  }),
 );
