@@ -5,7 +5,7 @@ import { createTestNode, type TestNode } from '../runtime/testing/test-node.ts';
 import { loginBytes } from './auth.ts';
 import { connection } from './connection.ts';
 import { LIMITS } from './limits.ts';
-import type { AccountsMessage, ConnectionMessage, InboxMessage } from './messages.ts';
+import type { AccountsMessage, ConnectionMessage, InboxMessage, PresenceMessage } from './messages.ts';
 import type { DeviceRecord } from './store/inbox-store.ts';
 import { ALICE, BOB, FakeSocket } from './test-kit.ts';
 
@@ -23,6 +23,7 @@ interface Fixture {
   readonly socket: FakeSocket;
   readonly toInbox: InboxMessage[];
   readonly toAccounts: AccountsMessage[];
+  readonly toPresence: PresenceMessage[];
   say(...messages: ClientMessage[]): Promise<void>;
   login(): Promise<void>;
 }
@@ -33,6 +34,7 @@ async function start(): Promise<Fixture> {
   const socket = new FakeSocket();
   const toInbox: InboxMessage[] = [];
   const toAccounts: AccountsMessage[] = [];
+  const toPresence: PresenceMessage[] = [];
   const spy = <M>(name: string, seen: M[]) => ({
     name,
     init: () => null,
@@ -40,14 +42,17 @@ async function start(): Promise<Fixture> {
   });
   test.node.spawn(spy('test/inbox', toInbox), undefined, { name: 'inbox' });
   test.node.spawn(spy('test/accounts', toAccounts), undefined, { name: 'accounts' });
+  test.node.spawn(spy('test/presence', toPresence), undefined, { name: 'presence' });
   const inbox = { name: 'inbox', worker: 0 };
   const accounts = { name: 'accounts', worker: 0 };
   const media = { name: 'media', worker: 0 };
+  const presence = { name: 'presence', worker: 0 };
   const routes = {
     inboxOf: () => inbox,
     accountsOf: () => accounts,
     accountsOfPhone: () => accounts,
     mediaOf: () => media,
+    presenceOf: () => presence,
   };
   test.node.spawn(connection, { socket, routes });
   await test.settle();
@@ -56,6 +61,7 @@ async function start(): Promise<Fixture> {
     socket,
     toInbox,
     toAccounts,
+    toPresence,
     async say(...messages) {
       test.node.cast(socket.pid!, { kind: 'frames', stanzas: messages.map(clientStanza) });
       await test.settle();
@@ -167,6 +173,66 @@ t.test(
     t.match(fixture.socket.last('receipt'), { id: 8 });
   },
 );
+
+t.test('presence and typing go to the shard of the user, and what comes of them to the socket', async (t) => {
+  const fixture = await start();
+  await fixture.login();
+  await fixture.say({ kind: 'availability', state: 'available' }, { kind: 'typing', to: BOB, state: 'composing' });
+  await fixture.say({ kind: 'iq-set', id: 3, request: { kind: 'subscribe', to: BOB } });
+  await fixture.say({ kind: 'unsubscribe', to: BOB }, { kind: 'unsubscribe', to: BOB });
+  t.match(fixture.toPresence, [
+    { kind: 'announce', user: ALICE, state: 'available' },
+    { kind: 'typing', user: ALICE, to: BOB, state: 'composing' },
+    { kind: 'look-up', iq: 3, viewer: ALICE, owner: BOB, keep: true },
+    { kind: 'unwatch', owner: BOB },
+  ]);
+  t.equal(fixture.toPresence.length, 4, 'the second end of a subscription says nothing');
+  fixture.test.node.cast(fixture.socket.pid!, { kind: 'presence', from: BOB, state: 'available' });
+  fixture.test.node.cast(fixture.socket.pid!, { kind: 'typing', from: BOB, state: 'paused' });
+  await fixture.test.settle();
+  t.match(fixture.socket.last('presence'), { from: BOB, state: 'available' });
+  t.match(fixture.socket.last('typing'), { from: BOB, state: 'paused' });
+});
+
+t.test('signals beyond their rate are lost without a word; a flood of them ends the connection', async (t) => {
+  const fixture = await start();
+  await fixture.login();
+  const typing = { kind: 'typing', to: BOB, state: 'composing' } as const;
+  const signals = (count: number): ClientMessage[] => Array.from({ length: count }, () => typing);
+  await fixture.say(...signals(LIMITS.presenceSignalsBurstMax + 10));
+  t.equal(fixture.toPresence.length, LIMITS.presenceSignalsBurstMax);
+  t.equal(fixture.socket.closed, undefined);
+  await fixture.test.advance(1_000);
+  await fixture.say(...signals(10));
+  t.equal(fixture.toPresence.length, LIMITS.presenceSignalsBurstMax + LIMITS.presenceSignalsPerSecondMax);
+  await fixture.say(MESSAGE);
+  t.match(fixture.toInbox.at(-1), { kind: 'submit' }, 'messages have a rate of their own');
+  await fixture.say(...signals(LIMITS.rateRefusalsMax + 1));
+  t.same(fixture.socket.closed, { code: 4429, reason: 'APP_RATE_LIMITED' });
+});
+
+t.test('a connection subscribes to as many people as its bound allows', async (t) => {
+  const fixture = await start();
+  await fixture.login();
+  const subscribe = async (index: number): Promise<void> => {
+    const to = String(200_000_000_000_000 + index);
+    await fixture.say({ kind: 'iq-set', id: index + 1, request: { kind: 'subscribe', to } });
+  };
+  for (let index = 0; index <= LIMITS.presenceSubscriptionsMax; index++) await subscribe(index);
+  t.match(fixture.socket.last('iq-error'), {
+    code: 'APP_TOO_MANY_SUBSCRIPTIONS',
+    id: LIMITS.presenceSubscriptionsMax + 1,
+  });
+  t.equal(fixture.toPresence.length, LIMITS.presenceSubscriptionsMax);
+  await subscribe(0);
+  t.equal(fixture.toPresence.length, LIMITS.presenceSubscriptionsMax + 1, 'a repetition is none more');
+  await fixture.say({ kind: 'unsubscribe', to: '200000000000000' });
+  await subscribe(LIMITS.presenceSubscriptionsMax);
+  t.match(fixture.toPresence.at(-1), {
+    kind: 'look-up',
+    owner: String(200_000_000_000_000 + LIMITS.presenceSubscriptionsMax),
+  });
+});
 
 t.test('the end of the inbox that pushes here asks the client to come again', async (t) => {
   const fixture = await start();

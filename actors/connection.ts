@@ -12,12 +12,14 @@ import {
   errorStanza,
   failureStanza,
   groupErrorStanza,
+  incomingTypingStanza,
   iqErrorStanza,
   iqResultStanza,
   isWireError,
   offlineStanza,
   parseClientMessage,
   pongStanza,
+  presenceStanza,
   receiptStanza,
   streamStanza,
   successStanza,
@@ -36,7 +38,15 @@ import { decideLogin, refuseInPhase, type Phase } from './connection-state.ts';
 import { describe, type AppCode, type Refusal } from './errors.ts';
 import { LIMITS } from './limits.ts';
 import type { SocketHandle } from './listener.ts';
-import type { AccountsMessage, ConnectionMessage, InboxMessage, MediaMessage, Receipt } from './messages.ts';
+import { refuseSubscription, takeSignal } from './connection-presence.ts';
+import type {
+  AccountsMessage,
+  ConnectionMessage,
+  InboxMessage,
+  MediaMessage,
+  PresenceMessage,
+  Receipt,
+} from './messages.ts';
 import { fullBucket, takeToken, type TokenBucket } from './rate-limit.ts';
 import type { RemoteName, Routes } from './routes.ts';
 
@@ -51,6 +61,10 @@ export interface ConnectionState {
   phase: Phase;
   readonly messages: TokenBucket;
   readonly requests: TokenBucket;
+  /** Presence and typing; made when there is some. */
+  signals: TokenBucket | undefined;
+  /** Whose presence this connection hears of; made with the first. */
+  subscriptions: Set<string> | undefined;
   /** Refusals for rate since the last accepted message. */
   rateRefusals: number;
   /** By recipient, the last message that an inbox has not answered yet. */
@@ -77,7 +91,10 @@ export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMes
     const messages = fullBucket(MESSAGE_RULE, now);
     const requests = fullBucket(REQUEST_RULE, now);
     const phase: Phase = { name: 'greeted', challenge };
-    return { socket, routes, phase, messages, requests, rateRefusals: 0, unanswered: new Map(), receipts: new Map() };
+    return {
+      ...{ socket, routes, phase, messages, requests, signals: undefined, subscriptions: undefined },
+      ...{ rateRefusals: 0, unanswered: new Map(), receipts: new Map() },
+    };
   },
 
   handleCast(message, state, ctx) {
@@ -101,6 +118,10 @@ export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMes
         return state.socket.write(iqResultStanza({ id: message.iq, answer: message.answer }));
       case 'answer-refused':
         return refuseRequest(message.iq, message.refusal, state);
+      case 'presence':
+        return state.socket.write(presenceStanza(message));
+      case 'typing':
+        return state.socket.write(incomingTypingStanza(message));
       case 'device-found':
         return finishLogin(message, state, ctx);
       case 'attached':
@@ -159,6 +180,11 @@ function take(message: ClientMessage, state: ConnectionState, ctx: Context): voi
     case 'iq-get':
     case 'iq-set':
       return takeRequest(message, state, ctx);
+    case 'availability':
+    case 'typing':
+    case 'unsubscribe':
+      if (!takeSignal(message, liveSelf(state).user, state, ctx)) closeWith('APP_RATE_LIMITED', state, ctx);
+      return;
   }
 }
 
@@ -233,6 +259,10 @@ function takeRequest(message: IqGetMessage | IqSetMessage, state: ConnectionStat
   if (waitMs > 0) {
     return refuseRequest(message.id, { code: 'APP_RATE_LIMITED', retryAfter: Math.ceil(waitMs / 1000) }, state);
   }
+  const { request } = message;
+  if (request.kind === 'subscribe' && refuseSubscription(request.to, state)) {
+    return refuseRequest(message.id, { code: 'APP_TOO_MANY_SUBSCRIPTIONS' }, state);
+  }
   const routed = route(message, state, ctx);
   if (routed === undefined) return refuseRequest(message.id, { code: 'APP_UNKNOWN_GROUP' }, state);
   const [target, question] = routed;
@@ -252,7 +282,7 @@ function route(
   { id, request }: IqGetMessage | IqSetMessage,
   state: ConnectionState,
   ctx: Context,
-): [RemoteName, AccountsMessage | InboxMessage | MediaMessage] | undefined {
+): [RemoteName, AccountsMessage | InboxMessage | MediaMessage | PresenceMessage] | undefined {
   const { routes } = state;
   const origin = { connection: ctx.self, iq: id };
   switch (request.kind) {
@@ -282,6 +312,22 @@ function route(
     case 'media-ticket': {
       const { user } = liveSelf(state);
       return [routes.mediaOf(user), { kind: 'grant-ticket', ...origin, user, bytes: request.bytes }];
+    }
+    case 'presence':
+    case 'subscribe': {
+      const { user: viewer } = liveSelf(state);
+      const [owner, keep] = request.kind === 'subscribe' ? [request.to, true] : [request.user, false];
+      return [routes.presenceOf(viewer), { kind: 'look-up', ...origin, viewer, owner, keep }];
+    }
+    case 'privacy': {
+      const { user } = liveSelf(state);
+      return [routes.presenceOf(user), { kind: 'read-privacy', ...origin, user }];
+    }
+    case 'privacy-change': {
+      const { user } = liveSelf(state);
+      const { audience, shown, hidden } = request;
+      const settings = { audience, shown, hidden };
+      return [routes.presenceOf(user), { kind: 'change-privacy', ...origin, user, settings }];
     }
   }
 }

@@ -98,6 +98,10 @@ export const APP_ERRORS = {
     retry: true,
     httpStatus: '429 Too Many Requests',
   },
+  APP_TOO_MANY_SUBSCRIPTIONS: {
+    text: 'This connection has subscribed to as many people as it may: unsubscribe first.',
+    retry: false,
+  },
   APP_MEDIA_QUOTA: { text: 'This account has uploaded as much as it may for now.', retry: true },
   APP_UNKNOWN_GROUP: { text: 'No such group is here.', retry: false },
   APP_NOT_A_MEMBER: { text: 'Only members of the group may do this.', retry: false },

@@ -55,6 +55,8 @@ import type { CommitResult, InboxEntry, InboxStore, SenderAddress, StoreBatch } 
 /** What the shell gives an inbox. */
 export interface InboxArgs {
   readonly store: InboxStore;
+  /** What waits for the next commit, for those who give way when it is much. Written here. */
+  readonly load: { queuedCount: number };
   /** Bytes of undelivered messages that this shard may hold. */
   readonly queuedBytesMax: number;
   /** The inbox actor that owns a user's partition. */
@@ -196,6 +198,7 @@ export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', 
   handleTurnEnd(state, ctx) {
     startCommit(state, ctx);
     tellSent(state, ctx);
+    state.args.load.queuedCount = state.queue.length;
   },
 };
 

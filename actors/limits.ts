@@ -52,6 +52,34 @@ export const LIMITS = {
   recipientCacheMax: 20_000,
   /** Conversations remembered for one recipient. */
   conversationCacheMax: 1_024,
+  /** Presence and typing of one connection: what a person does in a chat, and a client's repetitions after a reconnection. */
+  presenceSignalsPerSecondMax: 5,
+  presenceSignalsBurstMax: 40,
+  /** Subscriptions of one connection: the chats that a screen shows at a time, with room for a large screen. */
+  presenceSubscriptionsMax: 32,
+  /** Subscriptions to one person; beyond it the question is answered and nothing more is told. */
+  presenceWatchersMax: 1_024,
+  /** A person's watchers are told of a change at once, of the next not before this pause: people flap with their networks. */
+  presencePauseMs: 5_000,
+  /** Changes and typing that one shard tells in a second, whatever happens: a tenth of the messages that it moves. */
+  presenceNoticesPerSecondMax: 10_000,
+  /** Mailbox of a presence actor; beyond it a connection's signals are lost and its questions refused. */
+  presenceMailboxMax: 8_192,
+  /** Messages that wait for a presence actor, and operations that wait for the commit of its shard, from which on presence is shed. */
+  presenceShedCount: 2_048,
+  presenceShedQueueCount: 8_192,
+  /** Pause asked of a client whose question was shed. */
+  presenceRetrySeconds: 5,
+  /** People kept in memory by one shard while they are neither there nor watched. */
+  presenceCacheMax: 20_000,
+  /** Changes of privacy under way on one shard. */
+  presenceChangesMax: 1_024,
+  /** How often what was put off is told; how often the minutes of all are written, and how many people's in one commit. */
+  presenceTickMs: 1_000,
+  presenceSaveMs: 60_000,
+  presenceSaveCountMax: 4_096,
+  /** Somebody who stays is written this often: what a crash may take from "last seen". */
+  presenceRefreshMinutes: 60,
   /** One-time pre-keys held for a device. */
   preKeyCountMax: 200,
   /** One-time KEM pre-keys held for a device: 1.6 KB each on the disk, so a million devices that fill it take 52 GB. */
@@ -106,6 +134,8 @@ function assertRelations(): void {
   if (LIMITS.pushBytesMax * 2 > RUNTIME_LIMITS.workerPacketBytesMax)
     broken.push('a push fits a packet between threads');
   if (LIMITS.commitOperationsMax > LIMITS.commitQueueMax) broken.push('commit fits the queue');
+  if (LIMITS.presenceShedCount >= LIMITS.presenceMailboxMax) broken.push('presence is shed before it is refused');
+  if (LIMITS.presenceShedQueueCount >= LIMITS.commitQueueMax) broken.push('presence is shed before messages');
   if (LIMITS.mediaBytesMax > LIMITS.mediaDayBytesMax) broken.push('the largest medium fits the quota of a day');
   if (LIMITS.mediaTicketAgeMs > LIMITS.uploadAgeMsMax) broken.push('a ticket ends before its upload');
   if (broken.length > 0) throw new RangeError(`limits contradict each other: ${broken.join(', ')}`);

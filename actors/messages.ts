@@ -3,12 +3,24 @@
  *
  *   connection ──InboxMessage──▶ inbox (one for each shard)      ──ConnectionMessage──▶ connection
  *   connection ──AccountsMessage─▶ accounts (one for each shard) ──ConnectionMessage──▶ connection
+ *   connection ──PresenceMessage─▶ presence (one for each shard) ──ConnectionMessage──▶ connection
  *
  * No message waits for an answer inside a handler: an answer is a message of its own, so that an actor never stands
  * still for another and any of them may be replaced in between.
  */
 
-import type { Answer, ConfirmRequest, PreKeyUploadRequest, Envelope, Stanza } from '../protocol/wire/index.ts';
+import type {
+  Answer,
+  ConfirmRequest,
+  Envelope,
+  IncomingTyping,
+  PreKeyUploadRequest,
+  PresenceMessage as PresenceNotice,
+  PresenceState,
+  PrivacySettings,
+  Stanza,
+  TypingState,
+} from '../protocol/wire/index.ts';
 import type { Pid } from '../runtime/index.ts';
 import type { Refusal } from './errors.ts';
 import type { DeviceRecord, InboxEntry, SenderAddress } from './store/inbox-store.ts';
@@ -112,6 +124,35 @@ export type AccountsMessage =
   | { readonly kind: 'code-sent'; readonly ticket: number; readonly ok: boolean }
   | { readonly kind: 'committed'; readonly ticket: number; readonly result: 'ok' | 'full' };
 
+/** A question about the presence of `owner`. `keep`: and a subscription. */
+interface PresenceQuestion {
+  readonly connection: Pid;
+  readonly iq: number;
+  readonly viewer: string;
+  readonly owner: string;
+  readonly keep: boolean;
+}
+
+/** What a presence actor is told; see `presence.ts`. */
+export type PresenceMessage =
+  /** Somebody is at this connection, or no longer. */
+  | { readonly kind: 'announce'; readonly connection: Pid; readonly user: string; readonly state: PresenceState }
+  /** To the viewer's shard. */
+  | (PresenceQuestion & { readonly kind: 'look-up' })
+  /** To the owner's shard. `isContact`: the owner has written to the viewer. */
+  | (PresenceQuestion & { readonly kind: 'watch'; readonly isContact: boolean })
+  | { readonly kind: 'unwatch'; readonly connection: Pid; readonly owner: string }
+  | { readonly kind: 'typing'; readonly user: string; readonly to: string; readonly state: TypingState }
+  | { readonly kind: 'read-privacy'; readonly connection: Pid; readonly iq: number; readonly user: string }
+  | {
+      readonly kind: 'change-privacy';
+      readonly connection: Pid;
+      readonly iq: number;
+      readonly user: string;
+      readonly settings: PrivacySettings;
+    }
+  | { readonly kind: 'committed'; readonly ticket: number; readonly result: 'ok' | 'full' };
+
 /** What the keeper of media is told; see `media/keeper.ts`. */
 export type MediaMessage =
   | {
@@ -139,6 +180,8 @@ export type ConnectionMessage =
       readonly kemPreKeys: number;
     }
   | { readonly kind: 'answer'; readonly iq: number; readonly answer: Answer }
+  | PresenceNotice
+  | IncomingTyping
   | { readonly kind: 'answer-refused'; readonly iq: number; readonly refusal: Refusal }
   /** The inbox pushes to this connection from now on. */
   | { readonly kind: 'attached'; readonly inbox: Pid }

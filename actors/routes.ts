@@ -18,6 +18,7 @@ export interface Routes {
   accountsOf(user: string): RemoteName;
   accountsOfPhone(phone: string): RemoteName;
   mediaOf(user: string): RemoteName;
+  presenceOf(user: string): RemoteName;
 }
 
 export function inboxName(shard: number): string {
@@ -28,6 +29,10 @@ export function accountsName(shard: number): string {
   return `accounts.${shard}`;
 }
 
+export function presenceName(shard: number): string {
+  return `presence.${shard}`;
+}
+
 /** The keeper of media of a worker. */
 export const MEDIA_NAME = 'media';
 
@@ -35,10 +40,12 @@ export const MEDIA_NAME = 'media';
 export function createRoutes(store: StoreInfo, workerCount: number): Routes {
   const inboxes = targets(inboxName, store.shards, workerCount);
   const accounts = targets(accountsName, store.shards, workerCount);
+  const presences = targets(presenceName, store.shards, workerCount);
   return {
     inboxOf: (user) => inboxes[partitionOf(user)]!,
     accountsOf: (user) => accounts[partitionOf(user)]!,
     accountsOfPhone: (phone) => accounts[partitionOfPhone(store.secret, phone)]!,
+    presenceOf: (user) => presences[partitionOf(user)]!,
     // One keeper for each worker: the one that owns the user's shard.
     mediaOf: (user) => ({ name: MEDIA_NAME, worker: inboxes[partitionOf(user)]!.worker }),
   };

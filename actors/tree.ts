@@ -4,7 +4,8 @@
  *   worker (one_for_one)
  *   ├─ inbox.0        accepts, keeps and pushes the messages of shard 0       inbox.ts
  *   ├─ accounts.0     numbers, devices and pre-keys of shard 0                accounts.ts
- *   ├─ inbox.1 …      one pair for each shard that this worker owns
+ *   ├─ presence.0     who is there, and typing, of shard 0                    presence.ts
+ *   ├─ inbox.1 …      the three of each shard that this worker owns
  *   ├─ media          upload tickets, and the sweep of what has expired           media/keeper.ts
  *   └─ connections (dynamic)
  *      └─ one temporary actor for each socket of this worker                 connection.ts
@@ -20,7 +21,8 @@ import { connection } from './connection.ts';
 import { inbox, type InboxArgs } from './inbox.ts';
 import { LIMITS } from './limits.ts';
 import { keeper, type KeeperArgs } from './media/keeper.ts';
-import { accountsName, inboxName, MEDIA_NAME, type Routes } from './routes.ts';
+import { presence, type PresenceArgs } from './presence.ts';
+import { accountsName, inboxName, MEDIA_NAME, presenceName, type Routes } from './routes.ts';
 
 /** The dynamic supervisor of a worker's connections, by registered name. */
 export const CONNECTIONS = 'connections';
@@ -29,6 +31,7 @@ export interface ShardParts {
   readonly shard: number;
   readonly inbox: InboxArgs;
   readonly accounts: AccountsArgs;
+  readonly presence: PresenceArgs;
 }
 
 /** The tree as options for `startSupervisor`. */
@@ -42,11 +45,19 @@ export function workerTree(shards: readonly ShardParts[], media: KeeperArgs, rou
   };
 }
 
-function shardChildren({ shard, inbox: inboxArgs, accounts: accountsArgs }: ShardParts): ChildSpec[] {
+function shardChildren({
+  shard,
+  inbox: inboxArgs,
+  accounts: accountsArgs,
+  presence: presenceArgs,
+}: ShardParts): ChildSpec[] {
   const options = (name: string): object => ({ name, mailboxMax: LIMITS.shardMailboxMax });
   return [
     childSpec(inboxName(shard), inbox, inboxArgs, { options: options(inboxName(shard)) }),
     childSpec(accountsName(shard), accounts, accountsArgs, { options: options(accountsName(shard)) }),
+    childSpec(presenceName(shard), presence, presenceArgs, {
+      options: { name: presenceName(shard), mailboxMax: LIMITS.presenceMailboxMax },
+    }),
   ];
 }
 

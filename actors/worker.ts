@@ -14,9 +14,10 @@ import { openDiskStore, type DiskStore } from './media/disk-store.ts';
 import { MediaHttp } from './media/http.ts';
 import type { KeeperArgs } from './media/keeper.ts';
 import { ticketKey } from './media/ticket.ts';
-import type { AccountsMessage, InboxMessage, MediaMessage } from './messages.ts';
+import type { AccountsMessage, InboxMessage, MediaMessage, PresenceMessage } from './messages.ts';
 import { shardsOfWorker } from './partition.ts';
-import { createRoutes, inboxName, type Routes } from './routes.ts';
+import type { PresenceStatistics } from './presence.ts';
+import { createRoutes, inboxName, presenceName, type Routes } from './routes.ts';
 import { mediaDirectory, partitionOfPhone, shardDirectory, type StoreInfo } from './store-directory.ts';
 import type { InboxStore } from './store/inbox-store.ts';
 import { openLmdbStore } from './store/lmdb.ts';
@@ -37,6 +38,8 @@ export interface WorkerStatistics {
   readonly committedMessages: number;
   readonly queuedBytes: number;
   readonly connections: number;
+  /** Presence and typing that were dropped, refused or put off. */
+  readonly presenceShed: number;
 }
 
 /** A worker whose shards are open and whose tree runs. */
@@ -139,12 +142,15 @@ function shardParts(
   routes: Routes,
   verifier: Verifier,
 ): ShardParts {
-  const { inboxOf } = routes;
-  const tell = (self: Pid, message: InboxMessage | AccountsMessage): void => void node.cast(self, message);
+  const { inboxOf, presenceOf } = routes;
+  const load = { queuedCount: 0 };
+  type ShardMessage = InboxMessage | AccountsMessage | PresenceMessage;
+  const tell = (self: Pid, message: ShardMessage): void => void node.cast(self, message);
   return {
     shard,
     inbox: {
       store,
+      load,
       inboxOf,
       queuedBytesMax: Math.floor(config.storeBytes / info.shards),
       commit: (self, write) => {
@@ -162,6 +168,15 @@ function shardParts(
         const done = (ok: boolean) => (): void => tell(self, { kind: 'code-sent', ticket, ok });
         verifier.send(phone, code).then(done(true), done(false));
       },
+    },
+    presence: {
+      store,
+      presenceOf,
+      commit: (self, ticket, write) => {
+        void store.commit(write).then((result) => tell(self, { kind: 'committed', ticket, result }), ignore);
+      },
+      commitLast: (write) => store.commit(write),
+      isBusy: () => load.queuedCount > LIMITS.presenceShedQueueCount,
     },
   };
 }
@@ -187,12 +202,16 @@ function createListener(node: RuntimeNode, { config, port }: WorkerAssignment, h
 
 async function collect(node: RuntimeNode, shards: readonly number[], connections: number): Promise<WorkerStatistics> {
   const calls = shards.map((shard) => node.call<InboxStatistics>(inboxName(shard), 'statistics', LIMITS.callTimeoutMs));
-  const sum = { commits: 0, committedMessages: 0, queuedBytes: 0, connections };
+  const presences = shards.map((shard) =>
+    node.call<PresenceStatistics>(presenceName(shard), 'statistics', LIMITS.callTimeoutMs),
+  );
+  const sum = { commits: 0, committedMessages: 0, queuedBytes: 0, connections, presenceShed: 0 };
   for (const each of await Promise.all(calls)) {
     sum.commits += each.commits;
     sum.committedMessages += each.committedMessages;
     sum.queuedBytes += each.queuedBytes;
   }
+  for (const { shed } of await Promise.all(presences)) sum.presenceShed += shed;
   return sum;
 }
 

@@ -96,6 +96,7 @@ export class Workers {
       committedMessages: sum.committedMessages + next.committedMessages,
       queuedBytes: sum.queuedBytes + next.queuedBytes,
       connections: sum.connections + next.connections,
+      presenceShed: sum.presenceShed + next.presenceShed,
     }));
   }
 

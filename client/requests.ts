@@ -31,7 +31,9 @@ interface OpenRequest {
   readonly timer: unknown;
 }
 
-const SET_KINDS: ReadonlySet<string> = new Set<SetRequest['kind']>(['register', 'confirm', 'prekey-upload']);
+const SET_KINDS: ReadonlySet<string> = new Set<SetRequest['kind']>([
+  ...(['register', 'confirm', 'prekey-upload', 'subscribe', 'privacy-change'] as const),
+]);
 
 /** The stanza of a request. */
 export function requestStanza(id: number, request: Request): Stanza {

@@ -219,6 +219,29 @@ for (const fixture of FIXTURES) {
     t.equal(store.countEntries(BOB, 1, 9), 0);
     t.equal(store.countEntries(BOB, 2, 9), 1);
   });
+
+  t.test(`${fixture.name}: who has written to whom, whatever the device; minutes and privacy by user`, async (t) => {
+    const { store, reopen } = fixture.open(t);
+    const chosen = { audience: 'nobody', shown: [ALICE], hidden: [] } as const;
+    t.equal(store.hasWritten(ALICE, BOB), false);
+    t.equal(store.seenMinute(ALICE), undefined);
+    t.equal(store.privacy(ALICE), undefined);
+    await store.commit((batch) => {
+      batch.putConversation(BOB, { user: ALICE, device: 127, creation: 0xffff_ffff }, { accepted: 1, delivered: 0 });
+      batch.putSeenMinute(ALICE, 29_755_200);
+      batch.putSeenMinute(BOB, 0);
+      batch.putPrivacy(BOB, chosen);
+    });
+    const reopened = await reopen();
+    t.equal(reopened.hasWritten(ALICE, BOB), true);
+    t.equal(reopened.hasWritten(BOB, ALICE), false, 'one direction');
+    t.equal(reopened.hasWritten('100000000000000', BOB), false);
+    t.equal(reopened.hasWritten('100000000000002', BOB), false);
+    t.equal(reopened.seenMinute(ALICE), 29_755_200);
+    t.equal(reopened.seenMinute(BOB), 0);
+    t.strictSame(reopened.privacy(BOB), chosen);
+    t.equal(reopened.privacy(ALICE), undefined);
+  });
 }
 
 t.test('lmdb: what is fresh when a store is closed is waiting when it is opened again', async (t) => {

@@ -18,7 +18,7 @@
  * must not change until the commit has resolved. Layout on disk: `layout.ts`. Implementations: `lmdb.ts`, `memory.ts`.
  */
 
-import type { EnvelopeType } from '../../protocol/wire/index.ts';
+import type { EnvelopeType, PrivacySettings } from '../../protocol/wire/index.ts';
 
 /** One undelivered message of one device. */
 export interface InboxEntry {
@@ -114,6 +114,9 @@ export interface StoreBatch {
   removePreKey(user: string, device: number, id: number): void;
   putKemPreKey(user: string, device: number, preKey: KemPreKey): void;
   removeKemPreKey(user: string, device: number, id: number): void;
+  /** When a user was last there: minutes since 1970. */
+  putSeenMinute(user: string, minute: number): void;
+  putPrivacy(user: string, settings: PrivacySettings): void;
   /** Replaces the count of bytes that undelivered messages take. */
   putQueuedBytes(bytes: number): void;
 }
@@ -141,6 +144,8 @@ export interface InboxStore {
   conversation(recipient: string, sender: SenderAddress): ConversationRecord | undefined;
   /** The latest registration of a sender's device that has written to `recipient`. */
   latestCreation(recipient: string, sender: string, device: number): number | undefined;
+  /** Whether any device of `sender` has ever written to `recipient`. */
+  hasWritten(sender: string, recipient: string): boolean;
   account(user: string): AccountRecord | undefined;
   userOfPhone(phone: string): string | undefined;
   device(user: string, device: number): DeviceRecord | undefined;
@@ -152,6 +157,8 @@ export interface InboxStore {
   countKemPreKeys(user: string, device: number, countMax: number): number;
   /** Counts the waiting entries of an inbox, up to `countMax`. */
   countEntries(user: string, device: number, countMax: number): number;
+  seenMinute(user: string): number | undefined;
+  privacy(user: string): PrivacySettings | undefined;
   /** As last written by `putQueuedBytes`; 0 in a new store. */
   queuedBytes(): number;
   close(): Promise<void>;

@@ -11,6 +11,8 @@
  *   device        user 8 ‖ device 1                                              DeviceRecord, msgpack
  *   prekey        user 8 ‖ device 1 ‖ id 4                                       key 33
  *   kem           user 8 ‖ device 1 ‖ id 4                                       signature 64 ‖ key 1,569
+ *   seen          user 8                                                         minute since 1970 4
+ *   privacy       user 8                                                         PrivacySettings, msgpack
  *   meta          "queued-bytes"                                                 bytes 6
  *
  * Inbox entry:
@@ -105,6 +107,16 @@ export function userKey(user: string): Buffer {
 
 export function userOfValue(value: Buffer): string {
   return readUser(value, 0);
+}
+
+export function encodeMinute(minute: number): Buffer {
+  const value = Buffer.allocUnsafe(4);
+  value.writeUInt32BE(minute, 0);
+  return value;
+}
+
+export function decodeMinute(value: Buffer): number {
+  return value.readUInt32BE(0);
 }
 
 export function conversationKey(recipient: string, sender: SenderAddress): Buffer {

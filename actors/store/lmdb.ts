@@ -14,6 +14,7 @@
 import { mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import type { Database, RootDatabase } from 'lmdb';
+import type { PrivacySettings } from '../../protocol/wire/index.ts';
 import { decode, encode } from '../../runtime/codec.ts';
 import { DiskReserve } from './disk-reserve.ts';
 import { ENTRY_OVERHEAD_BYTES } from './inbox-store.ts';
@@ -70,6 +71,8 @@ class LmdbStore implements InboxStore {
   readonly #device: Table;
   readonly #prekey: Table;
   readonly #kem: Table;
+  readonly #seen: Table;
+  readonly #privacy: Table;
   readonly #meta: Table;
   readonly #batch: StoreBatch;
   readonly #reserve: DiskReserve;
@@ -78,7 +81,7 @@ class LmdbStore implements InboxStore {
     this.#options = options;
     // `batchStartThreshold` is missing from lmdb's types.
     const tuning = { overlappingSync: false, eventTurnBatching: false, batchStartThreshold: BATCH_START_COUNT };
-    this.#root = open({ path: options.directory, maxDbs: 16, noSubdir: false, ...tuning, ...BINARY });
+    this.#root = open({ path: options.directory, maxDbs: 32, noSubdir: false, ...tuning, ...BINARY });
     const table = (name: string): Table => this.#root.openDB<Buffer, Buffer>({ name, ...BINARY });
     this.#inbox = table('inbox');
     this.#fresh = table('fresh');
@@ -89,6 +92,8 @@ class LmdbStore implements InboxStore {
     this.#device = table('device');
     this.#prekey = table('prekey');
     this.#kem = table('kem');
+    this.#seen = table('seen');
+    this.#privacy = table('privacy');
     this.#meta = table('meta');
     this.#batch = this.#makeBatch();
     this.#reserve = new DiskReserve(options.directory);
@@ -169,6 +174,8 @@ class LmdbStore implements InboxStore {
         this.#put(this.#kem, layout.preKeyKey(user, device, preKey.id), layout.encodeKemPreKey(preKey));
       },
       removeKemPreKey: (user, device, id) => this.#remove(this.#kem, layout.preKeyKey(user, device, id)),
+      putSeenMinute: (user, minute) => this.#put(this.#seen, layout.userKey(user), layout.encodeMinute(minute)),
+      putPrivacy: (user, settings) => this.#put(this.#privacy, layout.userKey(user), record(settings)),
       putQueuedBytes: (bytes) => this.#put(this.#meta, QUEUED_BYTES_KEY, layout.encodeUint48(bytes)),
     };
   }
@@ -250,6 +257,13 @@ class LmdbStore implements InboxStore {
     return undefined;
   }
 
+  hasWritten(sender: string, recipient: string): boolean {
+    const start = layout.conversationKey(recipient, { user: sender, device: 0, creation: 0 });
+    const end = layout.conversationKey(recipient, { user: sender, device: 255, creation: 0 });
+    for (const _ of this.#conversation.getKeys({ start, end, limit: 1, snapshot: false })) return true;
+    return false;
+  }
+
   account(user: string): AccountRecord | undefined {
     return this.#record<AccountRecord>(this.#account, layout.userKey(user));
   }
@@ -287,6 +301,15 @@ class LmdbStore implements InboxStore {
     const start = layout.entryKey(user, device, 0);
     const end = layout.entryKey(user, device, 2 ** 48 - 1);
     return this.#inbox.getKeysCount({ start, end, limit: countMax, snapshot: false });
+  }
+
+  seenMinute(user: string): number | undefined {
+    const value = this.#seen.get(layout.userKey(user));
+    return value === undefined ? undefined : layout.decodeMinute(value);
+  }
+
+  privacy(user: string): PrivacySettings | undefined {
+    return this.#record<PrivacySettings>(this.#privacy, layout.userKey(user));
   }
 
   queuedBytes(): number {

@@ -4,6 +4,7 @@
  * `failNextCommits` makes commits end as `'full'`, so that tests reach the paths that a full disk takes.
  */
 
+import type { PrivacySettings } from '../../protocol/wire/index.ts';
 import { ENTRY_OVERHEAD_BYTES } from './inbox-store.ts';
 import type {
   AccountRecord,
@@ -31,6 +32,8 @@ export class MemoryStore implements InboxStore {
   readonly #devices = new Map<string, DeviceRecord>();
   readonly #preKeys = new Map<string, PreKey[]>();
   readonly #kemPreKeys = new Map<string, KemPreKey[]>();
+  readonly #seen = new Map<string, number>();
+  readonly #privacy = new Map<string, PrivacySettings>();
   #queuedBytes = 0;
   #failures = 0;
   #commits = 0;
@@ -111,6 +114,8 @@ export class MemoryStore implements InboxStore {
       removeKemPreKey: (user, device, id) => {
         writes.push(() => discard(this.#list(this.#kemPreKeys, address(user, device)), (each) => each.id === id));
       },
+      putSeenMinute: (user, minute) => writes.push(() => this.#seen.set(user, minute)),
+      putPrivacy: (user, settings) => writes.push(() => this.#privacy.set(user, settings)),
       putQueuedBytes: (bytes) => writes.push(() => (this.#queuedBytes = bytes)),
     };
   }
@@ -175,6 +180,11 @@ export class MemoryStore implements InboxStore {
     return latest;
   }
 
+  hasWritten(sender: string, recipient: string): boolean {
+    const prefix = `${recipient}<${sender}.`;
+    return [...this.#conversations.keys()].some((name) => name.startsWith(prefix));
+  }
+
   account(user: string): AccountRecord | undefined {
     return this.#accounts.get(user);
   }
@@ -201,6 +211,14 @@ export class MemoryStore implements InboxStore {
 
   countEntries(user: string, device: number, countMax: number): number {
     return Math.min(this.#entries.get(address(user, device))?.length ?? 0, countMax);
+  }
+
+  seenMinute(user: string): number | undefined {
+    return this.#seen.get(user);
+  }
+
+  privacy(user: string): PrivacySettings | undefined {
+    return this.#privacy.get(user);
   }
 
   queuedBytes(): number {

@@ -4,7 +4,7 @@
  *
  * Faithful where a client could tell: idempotent ids, cumulative acknowledgements and receipts, device lists, one-time
  * keys handed out once, entries kept until acknowledged, replaced and unregistered devices. It never forgets, and it
- * answers at once. Faults: `isDown`, `dropAll`, `onReceive` (drop before or after a stanza took effect), `refuseNext`.
+ * answers at once; presence is seen by everyone and told as it changes. Faults: `isDown`, `dropAll`, `onReceive` (drop before or after a stanza took effect), `refuseNext`.
  */
 
 import { eachStanza, FrameWriter, isWireError, parseClientMessage, serverStanza } from '../../protocol/wire/index.ts';
@@ -19,6 +19,7 @@ import type {
   KemKey,
   OutgoingMessage,
   PreKeyUploadRequest,
+  PrivacySettings,
   ServerMessage,
 } from '../../protocol/wire/index.ts';
 import { primitives } from '../../protocol/signal/primitives.ts';
@@ -60,6 +61,9 @@ export class FakeServer {
   readonly #devices = new Map<string, Device>();
   readonly #conversations = new Map<string, ConversationRecord>();
   readonly #connections = new Set<ServerConnection>();
+  /** By user: the wall time of the last change, and whether somebody is there. */
+  readonly #presence = new Map<string, { isHere: boolean; atMs: number }>();
+  readonly #privacy = new Map<string, PrivacySettings>();
   #nextDevice = 1;
   #refusals: { readonly to: string; readonly id: number | undefined; readonly refusal: Refusal }[] = [];
   /** Dialling fails while true. */
@@ -176,6 +180,7 @@ export class FakeServer {
 
   #forget(connection: ServerConnection): void {
     this.#connections.delete(connection);
+    if (connection.device?.peer === connection) this.#announce(connection.device.user, false);
     if (connection.device?.peer === connection) connection.device.peer = undefined;
   }
 
@@ -208,7 +213,31 @@ export class FakeServer {
       }
       case 'ping':
         return connection.say({ kind: 'pong', id: message.id });
+      case 'availability':
+        return this.#announce(connection.device!.user, message.state === 'available');
+      case 'unsubscribe':
+        return void connection.subscriptions.delete(message.to);
+      case 'typing': {
+        const from = connection.device!.user;
+        for (const other of this.#connections) {
+          if (other.device?.user !== message.to || !other.subscriptions.has(from)) continue;
+          other.say({ kind: 'typing', from, state: message.state });
+        }
+        return;
+      }
     }
+  }
+
+  #announce(user: string, isHere: boolean): void {
+    if (isHere === (this.#presence.get(user)?.isHere ?? false)) return;
+    this.#presence.set(user, { isHere, atMs: this.#clock.nowMs() });
+    for (const other of this.#connections) if (other.subscriptions.has(user)) other.say(this.#presenceOf(user));
+  }
+
+  #presenceOf(from: string): Extract<Answer, { kind: 'presence' }> {
+    const { isHere, atMs } = this.#presence.get(from) ?? { isHere: false, atMs: undefined };
+    if (isHere) return { kind: 'presence', from, state: 'available', lastSeen: undefined };
+    return { kind: 'presence', from, state: 'unavailable', lastSeen: atMs && Math.floor(atMs / 60_000) * 60_000 };
   }
 
   #login(connection: ServerConnection, { user, device: id, signature }: AuthMessage): void {
@@ -268,6 +297,20 @@ export class FakeServer {
       case 'group-marks':
       case 'group-change':
         return 'APP_UNKNOWN_GROUP';
+      case 'subscribe':
+        connection.subscriptions.add(request.to);
+        return this.#presenceOf(request.to);
+      case 'presence':
+        return this.#presenceOf(request.user);
+      case 'privacy-change': {
+        const { audience, shown, hidden } = request;
+        this.#privacy.set(connection.device!.user, { audience, shown, hidden });
+        return { kind: 'privacy', audience, shown, hidden };
+      }
+      case 'privacy': {
+        const settings = this.#privacy.get(connection.device!.user);
+        return { kind: 'privacy', ...(settings ?? { audience: 'contacts', shown: [], hidden: [] }) };
+      }
     }
   }
 
@@ -375,6 +418,8 @@ class ServerConnection {
   readonly nonce: Uint8Array;
   readonly socket: TransportSocket;
   device: Device | undefined;
+  /** Users whose presence it hears of. */
+  readonly subscriptions: Set<string> = new Set();
   readonly #listener: TransportListener;
   readonly #hooks: ServerHooks;
   #isOpen = true;

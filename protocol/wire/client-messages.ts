@@ -12,6 +12,8 @@ import { badField, badStanza, contentOf, isCount, isCounter, SIGNATURE_BYTES } f
 import * as groups from './group-stanzas.ts';
 import type { GroupReadReceiptMessage, OutgoingGroupMessage } from './group-stanzas.ts';
 import { LIMITS } from './limits.ts';
+import * as presence from './presence.ts';
+import type { AvailabilityMessage, OutgoingTyping, UnsubscribeMessage } from './presence.ts';
 import { getRequestStanza, parseGetRequest, parseSetRequest, setRequestStanza } from './requests.ts';
 import type { GetRequest, SetRequest } from './requests.ts';
 import { attribute, bytesOf, childrenOf, type Stanza } from './stanza.ts';
@@ -99,7 +101,10 @@ export type ClientMessage =
   | InboxAckMessage
   | ReadReceiptMessage
   | GroupReadReceiptMessage
-  | PingMessage;
+  | PingMessage
+  | AvailabilityMessage
+  | UnsubscribeMessage
+  | OutgoingTyping;
 
 /** The fields of a message, for a constructor that knows its kind. */
 export type Fields<Message> = Omit<Message, 'kind'>;
@@ -166,6 +171,12 @@ export function clientStanza(message: ClientMessage): Stanza {
       return groups.groupReadStanza(message);
     case 'ping':
       return pingStanza(message);
+    case 'availability':
+      return presence.availabilityStanza(message);
+    case 'unsubscribe':
+      return presence.unsubscribeStanza(message);
+    case 'typing':
+      return presence.outgoingTypingStanza(message);
   }
 }
 
@@ -189,6 +200,12 @@ export function parseClientMessage(stanza: Stanza): ClientMessage | WireError {
       return parsePing(stanza);
     case 'auth':
       return parseAuth(stanza);
+    case 'typing':
+      return presence.parseOutgoingTyping(stanza);
+    case 'presence':
+      return presence.parseAvailability(stanza);
+    case 'unsubscribe':
+      return presence.parseUnsubscribe(stanza);
     default:
       return badStanza('stanza', 'a tag that clients send');
   }

@@ -59,6 +59,9 @@ export const LIMITS = {
   /** One-time KEM pre-keys in one request. Eight, a last-resort key and a signed pre-key make 15 KB: an upload fits a message. */
   kemKeysMax: 8,
 
+  /** Users in each of the two lists of exceptions of an account's privacy. Both full make 6.7 KB. */
+  privacyUsersMax: 256,
+
   /** A KEM pre-key element at most: 1,569 bytes of key, 64 of signature, their heads and the id. */
   kemElementBytesMax: 1_656,
 

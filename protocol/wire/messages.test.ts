@@ -25,7 +25,7 @@ tap.test('a client message comes back from its stanza', (t) => {
     }),
     { numRuns: 700 },
   );
-  t.equal(kinds.size, 9, 'every kind was met');
+  t.equal(kinds.size, 12, 'every kind was met');
   t.end();
 });
 
@@ -38,7 +38,7 @@ tap.test('a server message comes back from its stanza', (t) => {
     }),
     { numRuns: 1_000 },
   );
-  t.equal(kinds.size, 18, 'every kind was met');
+  t.equal(kinds.size, 20, 'every kind was met');
   t.end();
 });
 
@@ -99,6 +99,13 @@ const clientSamples: readonly ClientMessage[] = [
   { kind: 'iq-get', id: 7, request: { kind: 'group', group: user, after: 3 } },
   { kind: 'iq-get', id: 7, request: { kind: 'group-marks', group: user, after: user } },
   { kind: 'iq-set', id: 7, request: { kind: 'group-change', group: user, change: ciphertext } },
+  { kind: 'availability', state: 'available' },
+  { kind: 'unsubscribe', to: user },
+  { kind: 'typing', to: user, state: 'composing' },
+  { kind: 'iq-get', id: 7, request: { kind: 'presence', user } },
+  { kind: 'iq-get', id: 7, request: { kind: 'privacy' } },
+  { kind: 'iq-set', id: 7, request: { kind: 'subscribe', to: user } },
+  { kind: 'iq-set', id: 7, request: { kind: 'privacy-change', audience: 'nobody', shown: [user], hidden: [] } },
 ];
 
 const serverSamples: readonly ServerMessage[] = [
@@ -140,6 +147,10 @@ const serverSamples: readonly ServerMessage[] = [
   { kind: 'group-change', group: user, order: 9, ts: 5, seq: 977, change: ciphertext },
   { kind: 'group-receipts', type: 'delivered', group: user, ts: 5, marks: [{ user, order: 4 }] },
   { kind: 'group-error', group: user, id: 41, code: 'APP_GROUP_EPOCH', text: '', retryAfter: 5, expected: 3, epoch: 4 },
+  { kind: 'presence', from: user, state: 'unavailable', lastSeen: 60_000 },
+  { kind: 'typing', from: user, state: 'paused' },
+  { kind: 'iq-result', id: 7, answer: { kind: 'presence', from: user, state: 'available', lastSeen: undefined } },
+  { kind: 'iq-result', id: 7, answer: { kind: 'privacy', audience: 'contacts', shown: [], hidden: [user] } },
 ];
 
 /** Values that no attribute of the protocol but `text` takes. */
@@ -150,6 +161,7 @@ function isRight(name: string, tag: string, value: AttributeValue): boolean {
   if (name === 'text') return typeof value === 'string';
   if (name === 'after' && tag === 'group') return typeof value === 'number';
   if (name === 'type') return tag === 'receipt' ? value === 'read' || value === 'delivered' : false;
+  if (name === 'last-seen') return typeof value === 'number' && tag === 'presence';
   return (
     typeof value === 'number' &&
     ['ts', 'count', 'sent', 'delivered', 'prekeys', 'kem', 'retry-after', 'after', 'features'].includes(name)
@@ -176,7 +188,9 @@ function* wrongAttributes({ tag, attrs, content }: Stanza): Generator<{ field: s
   for (let index = 0; index < attrs.length; index += 2) {
     const field = attrs[index] as string;
     const isOptional =
-      ['retry-after', 'expected', 'kem', 'after', 'more', 'features'].includes(field) || isEpochOfError(tag, field);
+      ['retry-after', 'expected', 'kem', 'after', 'more', 'features'].includes(field) ||
+      isEpochOfError(tag, field) ||
+      isLastSeen(tag, field);
     if (!isOptional) yield { field, variant: { tag, attrs: attrs.toSpliced(index, 2), content } };
     const swapped = typeof attrs[index + 1] === 'number' ? String(attrs[index + 1]) : 17;
     for (const value of [...wrongForAll, swapped, 0, LIMITS.integerMax]) {
@@ -245,9 +259,13 @@ function isEpochOfError(tag: string, field: string): boolean {
   return tag === 'error' && field === 'epoch';
 }
 
+function isLastSeen(tag: string, field: string): boolean {
+  return tag === 'presence' && field === 'last-seen';
+}
+
 /** Where leaving the content out makes another valid message: an error without devices, an answer that lists nobody. */
 function isAllowedContent(stanza: Stanza, variant: Stanza): boolean {
-  return ['error', 'group', 'receipts'].includes(stanza.tag) && variant.content === undefined;
+  return ['error', 'group', 'receipts', 'privacy'].includes(stanza.tag) && variant.content === undefined;
 }
 
 tap.test('each field of a client message is refused in each wrong form, by name', (t) => {
@@ -287,6 +305,11 @@ tap.test('lists at their bounds and one beyond', (t) => {
       kem: Array.from({ length: count }, (_, index) => ({ ...kem, id: LIMITS.preKeyIdMax - index })),
     },
   });
+  const privacy = (count: number): ClientMessage => {
+    const users = Array.from({ length: 2 * count }, (_, index) => String(100_000_000_000_000 + index));
+    const lists = { shown: users.slice(0, count), hidden: users.slice(count) };
+    return { kind: 'iq-set', id: 1, request: { kind: 'privacy-change', audience: 'contacts', ...lists } };
+  };
   const accepts = (message: ClientMessage): boolean =>
     !isWireError(messages.parseClientMessage(messages.clientStanza(message)));
   t.ok(accepts(envelopes(LIMITS.devicesMax)));
@@ -300,6 +323,9 @@ tap.test('lists at their bounds and one beyond', (t) => {
   t.ok(accepts(kems(LIMITS.kemKeysMax)));
   t.notOk(accepts(kems(LIMITS.kemKeysMax + 1)));
   t.ok(encode(messages.clientStanza(kems(LIMITS.kemKeysMax))).length < LIMITS.stanzaBytesMax, 'and so does this');
+  t.ok(accepts(privacy(LIMITS.privacyUsersMax)));
+  t.notOk(accepts(privacy(LIMITS.privacyUsersMax + 1)));
+  t.ok(encode(messages.clientStanza(privacy(LIMITS.privacyUsersMax))).length < LIMITS.stanzaBytesMax, 'and this');
   const devices = (count: number): Stanza =>
     messages.iqResultStanza({
       id: LIMITS.integerMax,
@@ -310,6 +336,11 @@ tap.test('lists at their bounds and one beyond', (t) => {
   t.ok(encode(devices(LIMITS.bundleDevicesMax)).length < LIMITS.stanzaBytesMax, 'a full bundle, too');
   t.end();
 });
+
+/** Reads settings as those of a request. */
+function asPrivacyChange(stanza: Stanza): { kind: string } | WireError {
+  return messages.parseClientMessage({ tag: 'iq', attrs: ['type', 'set', 'id', 1], content: [stanza] });
+}
 
 tap.test('what must be distinct is', (t) => {
   const twice = <T>(item: T): [T, T] => [item, item];
@@ -329,6 +360,7 @@ tap.test('what must be distinct is', (t) => {
       messages.iqResultStanza({ id: 1, answer: { ...bundle, devices: twice(deviceBundle) } }),
       messages.parseServerMessage,
     ],
+    [messages.privacyStanza({ audience: 'everyone', shown: [user], hidden: [user] }), asPrivacyChange],
     [messages.errorStanza({ to: user, id: 1, code: 'APP_X', text: '', devices: [1, 1] }), messages.parseServerMessage],
   ];
   for (const [stanza, parse] of refused) t.ok(isWireError(parse(stanza)), stanza.tag);

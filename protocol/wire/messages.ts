@@ -7,6 +7,7 @@
  *   groups                    group-stanzas.ts
  *   public keys in stanzas    key-material.ts
  *   what is lost              gaps.ts
+ *   presence and typing       presence.ts
  *
  * A parser checks the form of every field; its refusal names the field and never the value. A constructor checks nothing:
  * the compiler has, and the encoder refuses what cannot be written.
@@ -19,3 +20,4 @@ export type * from './requests.ts';
 export type * from './key-material.ts';
 export type { Gap, GapMessage, PrunedMessage } from './gaps.ts';
 export { gapStanza, prunedStanza } from './gaps.ts';
+export * from './presence.ts';

@@ -22,6 +22,9 @@ import * as keys from './key-material.ts';
 import type { BundleKemKey, KemKey, OneTimeKey, SignedKey } from './key-material.ts';
 import { gapStanzas, parseGaps, type Gap } from './gaps.ts';
 import { LIMITS } from './limits.ts';
+import * as presence from './presence.ts';
+import type { PresenceMessage, PresenceRequest, PrivacyAnswer } from './presence.ts';
+import type { PrivacyChange, PrivacyRequest, SubscribeRequest } from './presence.ts';
 import { attribute, childrenOf, NO_ATTRIBUTES, type Stanza } from './stanza.ts';
 
 /** Which account has this phone number? */
@@ -99,10 +102,13 @@ export type GetRequest =
   | ReceiptsRequest
   | MediaTicketRequest
   | groups.GroupRequest
-  | groups.GroupMarksRequest;
+  | groups.GroupMarksRequest
+  | PresenceRequest
+  | PrivacyRequest;
 
 /** Requests of an `<iq type="set">`. */
-export type SetRequest = RegisterRequest | ConfirmRequest | PreKeyUploadRequest | groups.GroupChangeRequest;
+export type SetRequest =
+  RegisterRequest | ConfirmRequest | PreKeyUploadRequest | groups.GroupChangeRequest | SubscribeRequest | PrivacyChange;
 
 /** A code went out; it is valid for `expires` seconds. */
 export interface RegisterAnswer {
@@ -180,7 +186,9 @@ export type Answer =
   | ReceiptsAnswer
   | MediaTicketAnswer
   | groups.GroupAnswer
-  | groups.GroupMarksAnswer;
+  | groups.GroupMarksAnswer
+  | PresenceMessage
+  | PrivacyAnswer;
 
 /** The element of a get request. */
 export function getRequestStanza(request: GetRequest): Stanza {
@@ -199,6 +207,10 @@ export function getRequestStanza(request: GetRequest): Stanza {
       return groups.groupRequestStanza(request);
     case 'group-marks':
       return groups.groupMarksRequestStanza(request);
+    case 'presence':
+      return element('presence', ['user', request.user]);
+    case 'privacy':
+      return element('privacy', NO_ATTRIBUTES);
   }
 }
 
@@ -213,6 +225,10 @@ export function setRequestStanza(request: SetRequest): Stanza {
       return element('prekeys', NO_ATTRIBUTES, uploadStanzas(request));
     case 'group-change':
       return groups.groupChangeRequestStanza(request);
+    case 'subscribe':
+      return element('subscribe', ['to', request.to]);
+    case 'privacy-change':
+      return presence.privacyStanza(request);
   }
 }
 
@@ -237,6 +253,10 @@ export function answerStanza(answer: Answer): Stanza {
       return groups.groupAnswerStanza(answer);
     case 'group-marks':
       return groups.groupMarksAnswerStanza(answer);
+    case 'presence':
+      return presence.presenceStanza(answer);
+    case 'privacy':
+      return presence.privacyStanza(answer);
   }
 }
 
@@ -303,6 +323,10 @@ export function parseGetRequest(stanza: Stanza): GetRequest | WireError {
     }
     case 'group':
       return groups.parseGroupRequest(stanza);
+    case 'presence':
+      return presence.parsePresenceRequest(stanza);
+    case 'privacy':
+      return { kind: 'privacy' };
     default:
       return badStanza('iq', 'a request of the protocol');
   }
@@ -319,6 +343,12 @@ export function parseSetRequest(stanza: Stanza): SetRequest | WireError {
       return parsePreKeyUpload(stanza);
     case 'group-change':
       return groups.parseGroupChangeRequest(stanza);
+    case 'subscribe':
+      return presence.parseSubscribe(stanza);
+    case 'privacy': {
+      const settings = presence.parsePrivacy(stanza);
+      return isWireError(settings) ? settings : { kind: 'privacy-change', ...settings };
+    }
     default:
       return badStanza('iq', 'a request of the protocol');
   }
@@ -380,6 +410,10 @@ export function parseAnswer(stanza: Stanza): Answer | WireError {
   if (stanza.tag === 'group') return groups.parseGroupAnswer(stanza);
   if (stanza.tag === 'receipts' && groups.isOfGroup(stanza)) return groups.parseGroupMarksAnswer(stanza);
   if (stanza.tag === 'receipts') return parseReceipts(stanza);
+  if (stanza.tag === 'privacy') {
+    const settings = presence.parsePrivacy(stanza);
+    return isWireError(settings) ? settings : { kind: 'privacy', ...settings };
+  }
   if (stanza.content !== undefined) return badStanza('iq', 'an answer without content');
   switch (stanza.tag) {
     case 'register':
@@ -390,6 +424,8 @@ export function parseAnswer(stanza: Stanza): Answer | WireError {
       return parseContactAnswer(stanza);
     case 'prekeys':
       return parsePreKeysAnswer(stanza);
+    case 'presence':
+      return presence.parsePresence(stanza);
     default:
       return badStanza('iq', 'an answer of the protocol');
   }

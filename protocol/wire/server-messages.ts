@@ -12,6 +12,8 @@ import { badField, badStanza, contentOf, isCount, isCounter, isErrorCode, NONCE_
 import { gapStanza, parseGapMessage, parsePruned, prunedStanza, type GapMessage, type PrunedMessage } from './gaps.ts';
 import * as groups from './group-stanzas.ts';
 import { LIMITS } from './limits.ts';
+import * as presence from './presence.ts';
+import type { IncomingTyping, PresenceMessage } from './presence.ts';
 import { answerStanza, parseAnswer, type Answer } from './requests.ts';
 import { attribute, childrenOf, NO_ATTRIBUTES, type AttributeValue, type Stanza } from './stanza.ts';
 
@@ -148,7 +150,9 @@ export type ServerMessage =
   | groups.IncomingGroupMessage
   | groups.IncomingGroupChange
   | groups.GroupReceiptsMessage
-  | groups.GroupErrorMessage;
+  | groups.GroupErrorMessage
+  | PresenceMessage
+  | IncomingTyping;
 
 /** `<stream version="1" ts> nonce </stream>` */
 export function streamStanza({ ts, nonce }: Omit<StreamMessage, 'kind' | 'version'>): Stanza {
@@ -265,6 +269,10 @@ export function serverStanza(message: ServerMessage): Stanza {
       return groups.groupReceiptsStanza(message);
     case 'group-error':
       return groups.groupErrorStanza(message);
+    case 'presence':
+      return presence.presenceStanza(message);
+    case 'typing':
+      return presence.incomingTypingStanza(message);
   }
 }
 
@@ -294,6 +302,10 @@ export function parseServerMessage(stanza: Stanza): ServerMessage | WireError {
       return parsePruned(stanza);
     case 'error':
       return parseError(stanza);
+    case 'presence':
+      return presence.parsePresence(stanza);
+    case 'typing':
+      return presence.parseIncomingTyping(stanza);
     case 'stream':
       return parseStream(stanza);
     case 'success':

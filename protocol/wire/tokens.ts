@@ -52,7 +52,13 @@ export const EXTENDED_WORDS: readonly string[] = Object.freeze([
   ...['APP_MESSAGE_TOO_LARGE', 'APP_STORE_FULL', 'APP_VERIFIER_FAILED', 'APP_BAD_KEYS', 'APP_PREKEYS_FULL'],
   ...['APP_BAD_TICKET', 'APP_UNKNOWN_MEDIA', 'APP_WRONG_OFFSET', 'APP_MEDIA_TOO_LARGE', 'APP_BAD_RANGE'],
   ...['APP_UPLOAD_BUSY', 'APP_TOO_MANY_UPLOADS', 'APP_MEDIA_QUOTA', 'APP_EXPIRED', 'APP_PRUNED', 'APP_UNDELIVERABLE'],
-  ...['APP_GROUP_EPOCH', 'APP_NOT_A_MEMBER', 'APP_GROUP_FORBIDDEN', 'APP_GROUP_BAD_CHANGE'],
+  ...[
+    'APP_GROUP_EPOCH',
+    'APP_NOT_A_MEMBER',
+    'APP_GROUP_FORBIDDEN',
+    'APP_GROUP_BAD_CHANGE',
+    'APP_TOO_MANY_SUBSCRIPTIONS',
+  ],
 ]);
 
 /** The number of the last one-byte word is at most this; lead bytes above it mean other things. */

@@ -66,6 +66,7 @@ t.test('every kind of message of both sides has a vector', (t) => {
     [...new Set(vectors.stanzas.filter(({ from }) => from === side).map(({ kind }) => kind!))].sort();
   t.strictSame(kinds('client'), [
     'auth',
+    'availability',
     'group-message',
     'group-read',
     'inbox-ack',
@@ -74,6 +75,8 @@ t.test('every kind of message of both sides has a vector', (t) => {
     'message',
     'ping',
     'receipt',
+    'typing',
+    'unsubscribe',
   ]);
   const server = [
     'ack',
@@ -89,10 +92,11 @@ t.test('every kind of message of both sides has a vector', (t) => {
     'message',
     'offline',
     'pong',
+    'presence',
     'receipt',
     'stream',
   ];
-  t.strictSame(kinds('server'), [...server, 'success', 'gap', 'pruned'].sort());
+  t.strictSame(kinds('server'), [...server, 'success', 'gap', 'pruned', 'typing'].sort());
   t.end();
 });
 

@@ -102,7 +102,9 @@ export class RawClient {
   async ask(request: Extract<ClientMessage, { kind: 'iq-get' | 'iq-set' }>['request']): Promise<Answer | string> {
     await this.greeted;
     const id = ++this.#iq;
-    const set = ['register', 'confirm', 'prekey-upload', 'group-change'].includes(request.kind);
+    const set = ['register', 'confirm', 'prekey-upload', 'group-change', 'subscribe', 'privacy-change'].includes(
+      request.kind,
+    );
     this.send({ kind: set ? 'iq-set' : 'iq-get', id, request } as ClientMessage);
     const answered = this.next('iq-result', (message) => message.id === id).then((message) => message.answer);
     const refused = this.next('iq-error', (message) => message.id === id).then((message) => message.code);

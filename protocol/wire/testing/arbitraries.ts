@@ -7,6 +7,7 @@ import fc from 'fast-check';
 import { LIMITS } from '../limits.ts';
 import type {
   Answer,
+  Audience,
   ClientMessage,
   BundleKemKey,
   DeviceBundle,
@@ -108,6 +109,21 @@ function oneTimeKeys(minLength: number): fc.Arbitrary<OneTimeKey[]> {
   return fc.uniqueArray(oneTimeKey, { minLength, maxLength: 5, selector: ({ id }) => id });
 }
 
+const presenceState = fc.constantFrom('available' as const, 'unavailable' as const);
+const typingState = fc.constantFrom('composing' as const, 'recording' as const, 'paused' as const);
+const audience = fc.constantFrom('everyone' as const, 'contacts' as const, 'nobody' as const);
+
+/** Two lists of users that have none in common. */
+const exceptions: fc.Arbitrary<{ shown: string[]; hidden: string[] }> = fc
+  .tuple(fc.uniqueArray(user, { maxLength: 6 }), fc.nat(6))
+  .map(([users, at]) => ({ shown: users.slice(0, at), hidden: users.slice(at) }));
+
+function privacy<Kind extends string>(
+  kind: Kind,
+): fc.Arbitrary<{ kind: Kind; audience: Audience; shown: string[]; hidden: string[] }> {
+  return fc.tuple(audience, exceptions).map(([seenBy, lists]) => ({ kind, audience: seenBy, ...lists }));
+}
+
 const getRequest: fc.Arbitrary<GetRequest> = fc.oneof(
   record({ kind: fc.constant('contact' as const), phone }),
   record({ kind: fc.constant('bundle' as const), user }),
@@ -116,6 +132,8 @@ const getRequest: fc.Arbitrary<GetRequest> = fc.oneof(
   record({ kind: fc.constant('media-ticket' as const), bytes: counter }),
   record({ kind: fc.constant('group' as const), group: user, after: optional(count) }),
   record({ kind: fc.constant('group-marks' as const), group: user, after: optional(user) }),
+  record({ kind: fc.constant('presence' as const), user }),
+  record({ kind: fc.constant('privacy' as const) }),
 );
 
 const setRequest: fc.Arbitrary<SetRequest> = fc.oneof(
@@ -139,6 +157,8 @@ const setRequest: fc.Arbitrary<SetRequest> = fc.oneof(
     kem: kemKeys,
   }),
   record({ kind: fc.constant('group-change' as const), group: user, change: ciphertext }),
+  record({ kind: fc.constant('subscribe' as const), to: user }),
+  privacy('privacy-change' as const),
 );
 
 const envelopes: fc.Arbitrary<Envelope[]> = fc.uniqueArray(record({ device, type: envelopeType, ciphertext }), {
@@ -165,6 +185,9 @@ export const arbitraryClientMessage: fc.Arbitrary<ClientMessage> = fc.oneof(
     id: counter,
   }),
   record({ kind: fc.constant('ping' as const), id: counter }),
+  record({ kind: fc.constant('availability' as const), state: presenceState }),
+  record({ kind: fc.constant('unsubscribe' as const), to: user }),
+  record({ kind: fc.constant('typing' as const), to: user, state: typingState }),
 );
 
 function marks(minLength: number): fc.Arbitrary<GroupMark[]> {
@@ -190,6 +213,13 @@ const gaps: fc.Arbitrary<Gap[]> = fc.array(
   { minLength: 1, maxLength: 4 },
 );
 
+const presence = record({
+  kind: fc.constant('presence' as const),
+  from: user,
+  state: presenceState,
+  lastSeen: optional(count),
+});
+
 const answer: fc.Arbitrary<Answer> = fc.oneof(
   record({ kind: fc.constant('register' as const), expires: counter }),
   record({ kind: fc.constant('account' as const), user, device }),
@@ -208,6 +238,8 @@ const answer: fc.Arbitrary<Answer> = fc.oneof(
     ...{ roster: optional(ciphertext), changes: fc.array(ciphertext, { maxLength: 3 }) },
   }),
   record({ kind: fc.constant('group-marks' as const), group: user, marks: marks(0), more: fc.boolean() }),
+  presence,
+  privacy('privacy' as const),
 );
 
 const retryAfter = fc.option(count, { nil: undefined });
@@ -276,4 +308,6 @@ export const arbitraryServerMessage: fc.Arbitrary<ServerMessage> = fc.oneof(
     expected: optional(counter),
     epoch: optional(counter),
   }),
+  presence,
+  record({ kind: fc.constant('typing' as const), from: user, state: typingState }),
 );
