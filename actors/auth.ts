@@ -1,5 +1,5 @@
 /**
- * Login by signature: the challenge that a device signs, and the check. Pure; `connection.ts` carries it out.
+ * Login: the challenge, and the check of the signature or the ticket that answers it. Pure; `connection.ts` carries it out.
  *
  * The nonce is fresh for each connection and never accepted on another, so a recorded login is worth nothing. The
  * label in front keeps a login signature from meaning anything elsewhere.
@@ -8,6 +8,7 @@
 import { createPublicKey, verify, type KeyObject } from 'node:crypto';
 import type { AppCode } from './errors.ts';
 import { LIMITS } from './limits.ts';
+import type { ResumeClaim, Resumed, ResumeTickets } from './resume-ticket.ts';
 import type { DeviceRecord } from './store/inbox-store.ts';
 
 export const NONCE_BYTES = 32;
@@ -45,11 +46,36 @@ export function refuseLogin(
   challenge: Challenge,
   nowMs: number,
 ): AppCode | undefined {
-  if (nowMs - challenge.issuedAtMs > LIMITS.nonceAgeMsMax) return 'APP_NONCE_EXPIRED';
+  if (isExpired(challenge, nowMs)) return 'APP_NONCE_EXPIRED';
   if (record === undefined) return 'APP_UNKNOWN_DEVICE';
   const key = loginKey(record.loginKey);
   const bytes = loginBytes(challenge.nonce, claim.user, claim.device);
   return key !== undefined && verify(null, bytes, key, claim.signature) ? undefined : 'APP_BAD_SIGNATURE';
+}
+
+/** The present time, by both clocks. */
+export interface Now {
+  readonly monotonicMs: number;
+  readonly wallMs: number;
+}
+
+/**
+ * Decides a login by ticket. APP_BAD_TICKET does not end the connection: the device may sign the same nonce instead.
+ *
+ * @returns What the ticket says, or the refusal.
+ */
+export function checkResume(
+  claim: ResumeClaim,
+  challenge: Challenge,
+  tickets: ResumeTickets,
+  now: Now,
+): Resumed | AppCode {
+  if (isExpired(challenge, now.monotonicMs)) return 'APP_NONCE_EXPIRED';
+  return tickets.open(claim, challenge.nonce, now.wallMs) ?? 'APP_BAD_TICKET';
+}
+
+function isExpired({ issuedAtMs }: Challenge, nowMs: number): boolean {
+  return nowMs - issuedAtMs > LIMITS.nonceAgeMsMax;
 }
 
 function loginKey(raw: Uint8Array): KeyObject | undefined {

@@ -1,21 +1,32 @@
 /**
  * The life of a connection as a state machine: which stanza is allowed when, and what a login leads to. Pure.
  *
+ *      ┌──────────────────── ticket fits ────────────────────────────┐
+ *      │                                                             ▼
  *   greeted ──auth──▶ authenticating ──device found, signature fits──▶ live
  *      │                    │                                           │
  *      └────────── refused, timed out, closed, replaced ────────────────┴──▶ closed
  *
+ * A ticket that does not fit leaves the connection greeted, once: then only a signature is taken.
  * `connection.ts` carries the decisions out and owns everything else.
  */
 
 import type { ClientMessage } from '../protocol/wire/index.ts';
-import { refuseLogin, type Challenge, type LoginClaim } from './auth.ts';
+import { checkResume, refuseLogin, type Challenge, type LoginClaim, type Now } from './auth.ts';
 import type { AppCode } from './errors.ts';
+import { LIMITS } from './limits.ts';
+import type { ResumeClaim, ResumeTickets } from './resume-ticket.ts';
 import type { DeviceRecord, SenderAddress } from './store/inbox-store.ts';
 
 export type Phase =
-  | { readonly name: 'greeted'; readonly challenge: Challenge }
-  | { readonly name: 'authenticating'; readonly challenge: Challenge; readonly claim: LoginClaim }
+  | { readonly name: 'greeted'; readonly challenge: Challenge; readonly ticketRefused: boolean }
+  | {
+      readonly name: 'authenticating';
+      readonly challenge: Challenge;
+      readonly claim: LoginClaim;
+      /** Whether the client takes a ticket. */
+      readonly wantsTicket: boolean;
+    }
   | { readonly name: 'live'; readonly self: SenderAddress; readonly key: string }
   | { readonly name: 'closed' };
 
@@ -27,18 +38,43 @@ export function refuseInPhase(phase: Phase, message: ClientMessage): AppCode | u
   if (phase.name === 'live') return refuseWhenLive(message);
   if (phase.name !== 'greeted') return 'APP_PROTOCOL';
   if (message.kind === 'auth') return undefined;
+  if (message.kind === 'resume') return phase.ticketRefused ? 'APP_PROTOCOL' : undefined;
   return message.kind === 'iq-set' && BEFORE_LOGIN.has(message.request.kind) ? undefined : 'APP_PROTOCOL';
 }
 
 function refuseWhenLive(message: ClientMessage): AppCode | undefined {
-  if (message.kind === 'auth') return 'APP_PROTOCOL';
+  if (message.kind === 'auth' || message.kind === 'resume') return 'APP_PROTOCOL';
   return message.kind === 'iq-set' && BEFORE_LOGIN.has(message.request.kind) ? 'APP_PROTOCOL' : undefined;
 }
 
+type Live = Extract<Phase, { name: 'live' }>;
+
 /** What became of a login. */
 export type LoginDecision =
-  | { readonly kind: 'live'; readonly phase: Extract<Phase, { name: 'live' }> }
+  | { readonly kind: 'live'; readonly phase: Live; readonly wantsTicket: boolean }
   | { readonly kind: 'refused'; readonly code: AppCode };
+
+/** What became of a login by ticket. `greeted`: refused, and the connection waits for a signature. */
+export type ResumeDecision =
+  LoginDecision | { readonly kind: 'greeted'; readonly phase: Extract<Phase, { name: 'greeted' }> };
+
+/** Decides a login by ticket, at once. */
+export function decideResume(
+  phase: Extract<Phase, { name: 'greeted' }>,
+  claim: ResumeClaim,
+  tickets: ResumeTickets,
+  now: Now,
+): ResumeDecision {
+  const resumed = checkResume(claim, phase.challenge, tickets, now);
+  if (resumed === 'APP_BAD_TICKET') return { kind: 'greeted', phase: { ...phase, ticketRefused: true } };
+  if (typeof resumed === 'string') return { kind: 'refused', code: resumed };
+  const wantsTicket = resumed.expiresAtMs - now.wallMs <= LIMITS.resumeTicketRenewMs;
+  return { kind: 'live', phase: livePhase(claim.user, claim.device, resumed.creation), wantsTicket };
+}
+
+function livePhase(user: string, device: number, creation: number): Live {
+  return { name: 'live', self: { user, device, creation }, key: `${user}.${device}.${creation}` };
+}
 
 /** Decides a login once the accounts actor has answered. */
 export function decideLogin(
@@ -49,6 +85,5 @@ export function decideLogin(
   const code = refuseLogin(phase.claim, record, phase.challenge, nowMs);
   if (code !== undefined || record === undefined) return { kind: 'refused', code: code ?? 'APP_UNKNOWN_DEVICE' };
   const { user, device } = phase.claim;
-  const self = { user, device, creation: record.creation };
-  return { kind: 'live', phase: { name: 'live', self, key: `${user}.${device}.${record.creation}` } };
+  return { kind: 'live', phase: livePhase(user, device, record.creation), wantsTicket: phase.wantsTicket };
 }

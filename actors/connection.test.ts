@@ -1,11 +1,12 @@
 import { generateKeyPairSync, sign } from 'node:crypto';
 import t from 'tap';
-import { clientStanza, type ClientMessage } from '../protocol/wire/index.ts';
+import { clientStanza, FEATURES, type ClientMessage } from '../protocol/wire/index.ts';
 import { createTestNode, type TestNode } from '../runtime/testing/test-node.ts';
 import { loginBytes } from './auth.ts';
 import { connection } from './connection.ts';
 import { LIMITS } from './limits.ts';
 import type { AccountsMessage, ConnectionMessage, InboxMessage, PresenceMessage } from './messages.ts';
+import { resumeProof, ResumeTickets } from './resume-ticket.ts';
 import type { DeviceRecord } from './store/inbox-store.ts';
 import { ALICE, BOB, FakeSocket } from './test-kit.ts';
 
@@ -25,7 +26,8 @@ interface Fixture {
   readonly toAccounts: AccountsMessage[];
   readonly toPresence: PresenceMessage[];
   say(...messages: ClientMessage[]): Promise<void>;
-  login(): Promise<void>;
+  /** Logs in by signature. */
+  login(features?: number): Promise<void>;
 }
 
 /** A connection whose neighbours only listen. */
@@ -54,7 +56,7 @@ async function start(): Promise<Fixture> {
     mediaOf: () => media,
     presenceOf: () => presence,
   };
-  test.node.spawn(connection, { socket, routes });
+  test.node.spawn(connection, { socket, routes, tickets: new ResumeTickets('11'.repeat(32)) });
   await test.settle();
   const fixture: Fixture = {
     test,
@@ -66,15 +68,19 @@ async function start(): Promise<Fixture> {
       test.node.cast(socket.pid!, { kind: 'frames', stanzas: messages.map(clientStanza) });
       await test.settle();
     },
-    async login() {
+    async login(features = 0) {
       const { nonce } = socket.last('stream')!;
       const signature = new Uint8Array(sign(null, loginBytes(nonce, ALICE, 1), privateKey));
-      await fixture.say({ kind: 'auth', user: ALICE, device: 1, signature });
+      await fixture.say({ kind: 'auth', user: ALICE, device: 1, signature, features });
       test.node.cast(socket.pid!, { kind: 'device-found', record: RECORD, preKeys: 42, kemPreKeys: 7 });
       await test.settle();
     },
   };
   return fixture;
+}
+
+function resumeWith({ token, secret }: { token: string; secret: Uint8Array }, nonce: Uint8Array): ClientMessage {
+  return { kind: 'resume', user: ALICE, device: 1, ticket: token, proof: resumeProof(secret, nonce) };
 }
 
 const MESSAGE = {
@@ -100,6 +106,54 @@ t.test('an expired nonce is refused even with a right signature, with a code tha
   t.match(fixture.socket.last('failure'), { code: 'APP_NONCE_EXPIRED' });
   t.same(fixture.socket.closed, { code: 4401, reason: 'APP_NONCE_EXPIRED' });
   t.strictSame(fixture.toInbox, []);
+});
+
+t.test('a ticket logs in without a look at the accounts, and only what it says is claimed', async (t) => {
+  const first = await start();
+  await first.login();
+  t.equal(first.socket.last('success')!.ticket, undefined, 'who does not ask gets none');
+  const second = await start();
+  await second.login(FEATURES.resumeTickets);
+  const ticket = second.socket.last('success')!.ticket!;
+  t.equal(ticket.expires, LIMITS.resumeTicketAgeMs / 1000);
+  const third = await start();
+  await third.say(resumeWith(ticket, third.socket.last('stream')!.nonce));
+  t.strictSame(third.toAccounts, []);
+  t.match(third.toInbox, [{ kind: 'attach', user: ALICE, device: 1, creation: 4 }]);
+  const { preKeys, ticket: renewed } = third.socket.last('success')!;
+  t.strictSame([preKeys, renewed], [undefined, undefined], 'the ticket is young enough to be kept');
+});
+
+t.test('a ticket in the last half of its life is renewed', async (t) => {
+  const fixture = await start();
+  const nowMs = fixture.test.clock.nowMs() - LIMITS.resumeTicketRenewMs;
+  const ticket = new ResumeTickets('11'.repeat(32)).seal({ user: ALICE, device: 1, creation: 4 }, nowMs);
+  await fixture.say(resumeWith(ticket, fixture.socket.last('stream')!.nonce));
+  t.ok(fixture.socket.last('success')!.ticket);
+});
+
+t.test('a refused ticket leaves the connection to the signature, once', async (t) => {
+  const stranger = new ResumeTickets('22'.repeat(32)).seal({ user: ALICE, device: 1, creation: 4 }, 0);
+  const fixture = await start();
+  const { nonce } = fixture.socket.last('stream')!;
+  await fixture.say(resumeWith(stranger, nonce));
+  t.match(fixture.socket.last('failure'), { code: 'APP_BAD_TICKET' });
+  t.equal(fixture.socket.closed, undefined);
+  await fixture.login(FEATURES.resumeTickets);
+  t.ok(fixture.socket.last('success'));
+  const again = await start();
+  await again.say(resumeWith(stranger, again.socket.last('stream')!.nonce));
+  await again.say(resumeWith(stranger, again.socket.last('stream')!.nonce));
+  t.same(again.socket.closed, { code: 4400, reason: 'APP_PROTOCOL' });
+});
+
+t.test('a ticket over an expired nonce closes, as a signature would', async (t) => {
+  const fixture = await start();
+  const ticket = new ResumeTickets('11'.repeat(32)).seal({ user: ALICE, device: 1, creation: 4 }, 0);
+  const { nonce } = fixture.socket.last('stream')!;
+  await fixture.test.advance(LIMITS.nonceAgeMsMax + 1);
+  await fixture.say(resumeWith(ticket, nonce));
+  t.same(fixture.socket.closed, { code: 4401, reason: 'APP_NONCE_EXPIRED' });
 });
 
 t.test('a connection that does not log in is closed in time', async (t) => {

@@ -15,6 +15,7 @@ import {
   incomingTypingStanza,
   iqErrorStanza,
   iqResultStanza,
+  FEATURES,
   isWireError,
   offlineStanza,
   parseClientMessage,
@@ -30,11 +31,12 @@ import {
   type IqSetMessage,
   type OutgoingGroupMessage,
   type OutgoingMessage,
+  type ResumeMessage,
   type Stanza,
 } from '../protocol/wire/index.ts';
 import { isDown, isExit, type Behavior, type Context } from '../runtime/index.ts';
 import { NONCE_BYTES } from './auth.ts';
-import { decideLogin, refuseInPhase, type Phase } from './connection-state.ts';
+import { decideLogin, decideResume, refuseInPhase, type LoginDecision, type Phase } from './connection-state.ts';
 import { describe, type AppCode, type Refusal } from './errors.ts';
 import { LIMITS } from './limits.ts';
 import type { SocketHandle } from './listener.ts';
@@ -48,16 +50,19 @@ import type {
   Receipt,
 } from './messages.ts';
 import { fullBucket, takeToken, type TokenBucket } from './rate-limit.ts';
+import type { ResumeTickets } from './resume-ticket.ts';
 import type { RemoteName, Routes } from './routes.ts';
 
 export interface ConnectionArgs {
   readonly socket: SocketHandle;
   readonly routes: Routes;
+  readonly tickets: ResumeTickets;
 }
 
 export interface ConnectionState {
   readonly socket: SocketHandle;
   readonly routes: Routes;
+  readonly tickets: ResumeTickets;
   phase: Phase;
   readonly messages: TokenBucket;
   readonly requests: TokenBucket;
@@ -80,7 +85,7 @@ const LOGIN_TIMEOUT = 'login-timeout';
 export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMessage> = {
   name: 'actors/connection',
 
-  init({ socket, routes }, ctx) {
+  init({ socket, routes, tickets }, ctx) {
     // So that `terminate` tells the client why, when the supervisor or an overloaded inbox ends this actor.
     ctx.trapExit(true);
     const now = ctx.clock.monotonicMs();
@@ -90,9 +95,9 @@ export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMes
     ctx.sendAfter(LIMITS.loginMsMax, LOGIN_TIMEOUT);
     const messages = fullBucket(MESSAGE_RULE, now);
     const requests = fullBucket(REQUEST_RULE, now);
-    const phase: Phase = { name: 'greeted', challenge };
+    const phase: Phase = { name: 'greeted', challenge, ticketRefused: false };
     return {
-      ...{ socket, routes, phase, messages, requests, signals: undefined, subscriptions: undefined },
+      ...{ socket, routes, tickets, phase, messages, requests, signals: undefined, subscriptions: undefined },
       ...{ rateRefusals: 0, unanswered: new Map(), receipts: new Map() },
     };
   },
@@ -177,6 +182,8 @@ function take(message: ClientMessage, state: ConnectionState, ctx: Context): voi
       return state.socket.write(pongStanza(message));
     case 'auth':
       return beginLogin(message, state, ctx);
+    case 'resume':
+      return resume(message, state, ctx);
     case 'iq-get':
     case 'iq-set':
       return takeRequest(message, state, ctx);
@@ -231,7 +238,9 @@ function toInbox(user: string, message: InboxMessage, state: ConnectionState, ct
 function beginLogin(message: AuthMessage, state: ConnectionState, ctx: Context): void {
   if (state.phase.name !== 'greeted') return;
   const { user, device, signature } = message;
-  state.phase = { name: 'authenticating', challenge: state.phase.challenge, claim: { user, device, signature } };
+  const wantsTicket = ((message.features ?? 0) & FEATURES.resumeTickets) !== 0;
+  const { challenge } = state.phase;
+  state.phase = { name: 'authenticating', challenge, claim: { user, device, signature }, wantsTicket };
   const question: AccountsMessage = { kind: 'find-device', connection: ctx.self, user, device };
   if (ctx.cast(state.routes.accountsOf(user), question) !== 'ok') closeWith('APP_OVERLOADED', state, ctx);
 }
@@ -243,13 +252,38 @@ function finishLogin(found: DeviceFound, state: ConnectionState, ctx: Context): 
   if (state.phase.name !== 'authenticating') return;
   const decision = decideLogin(state.phase, record, ctx.clock.monotonicMs());
   if (decision.kind === 'refused') return closeWith(decision.code, state, ctx);
-  const { user, device } = decision.phase.self;
+  enter(decision, { preKeys, kemPreKeys }, state, ctx);
+}
+
+/** A login by ticket is decided here and now: nothing is looked up, and what is left of the pre-keys is not told. */
+function resume(message: ResumeMessage, state: ConnectionState, ctx: Context): void {
+  if (state.phase.name !== 'greeted') return;
+  const now = { monotonicMs: ctx.clock.monotonicMs(), wallMs: ctx.clock.nowMs() };
+  const decision = decideResume(state.phase, message, state.tickets, now);
+  if (decision.kind === 'refused') return closeWith(decision.code, state, ctx);
+  if (decision.kind === 'live') return enter(decision, {}, state, ctx);
+  state.phase = decision.phase;
+  state.socket.write(failureStanza({ code: 'APP_BAD_TICKET', text: describe('APP_BAD_TICKET').text }));
+}
+
+/** What a login tells of the pre-keys that are left. */
+type HeldKeys = { readonly preKeys?: number; readonly kemPreKeys?: number };
+
+function enter(
+  { phase, wantsTicket }: Extract<LoginDecision, { kind: 'live' }>,
+  held: HeldKeys,
+  state: ConnectionState,
+  ctx: Context,
+): void {
+  const { user, device } = phase.self;
   const target = state.routes.inboxOf(user);
-  if (ctx.cast(target, { kind: 'attach', user, device, connection: ctx.self }) !== 'ok') {
+  if (ctx.cast(target, { kind: 'attach', ...phase.self, connection: ctx.self }) !== 'ok') {
     return closeWith('APP_OVERLOADED', state, ctx);
   }
-  state.phase = decision.phase;
-  state.socket.write(successStanza({ user, device, ts: Math.floor(ctx.clock.nowMs()), preKeys, kemPreKeys }));
+  state.phase = phase;
+  const nowMs = Math.floor(ctx.clock.nowMs());
+  const ticket = wantsTicket ? state.tickets.seal(phase.self, nowMs) : undefined;
+  state.socket.write(successStanza({ user, device, ts: nowMs, ...held, ticket }));
 }
 
 // --- requests ---------------------------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ export const APP_ERRORS = {
     httpStatus: '400 Bad Request',
   },
   APP_BAD_TICKET: {
-    text: 'The ticket is missing, not of this server, or expired: ask for another.',
+    text: 'The ticket is missing, not of this server, or expired: sign in, or ask for another.',
     retry: true,
     httpStatus: '401 Unauthorized',
   },

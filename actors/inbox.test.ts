@@ -21,7 +21,7 @@ function refusals(messages: readonly ConnectionMessage[]): unknown[] {
 
 async function attach(fixture: InboxFixture, user = BOB): Promise<Probe> {
   const probe = spawnProbe(fixture.test);
-  await fixture.tell({ kind: 'attach', user, device: 1, connection: probe.pid });
+  await fixture.tell({ kind: 'attach', user, device: 1, creation: 1, connection: probe.pid });
   return probe;
 }
 
@@ -379,7 +379,7 @@ async function wander(seed: number): Promise<void> {
       if (bob !== undefined) fixture.test.node.exit(bob.pid, 'kill');
       look();
       bob = spawnProbe(fixture.test);
-      fixture.test.node.cast(fixture.pid, { kind: 'attach', user: BOB, device: 1, connection: bob.pid });
+      fixture.test.node.cast(fixture.pid, { kind: 'attach', user: BOB, device: 1, creation: 1, connection: bob.pid });
     } else if (dice < 82) {
       if (bob !== undefined) fixture.test.node.exit(bob.pid, 'kill');
       look();
@@ -457,4 +457,14 @@ t.test('bounds are told with their codes', async (t) => {
     { kind: 'sent', id: 1 },
     { kind: 'refused', refusal: { code: 'APP_MESSAGE_TOO_LARGE' } },
   ]);
+});
+
+t.test('a ticket of a former registration under the same device id is told that it is gone', async (t) => {
+  const fixture = await startInbox([BOB]);
+  const probe = spawnProbe(fixture.test);
+  const attach = { kind: 'attach', user: BOB, device: 1, connection: probe.pid } as const;
+  await fixture.tell({ ...attach, creation: 2 });
+  t.strictSame(probe.take(), [{ kind: 'unregistered' }]);
+  await fixture.tell({ ...attach, creation: 1 });
+  t.match(probe.take(), [{ kind: 'attached' }, { kind: 'drained' }]);
 });

@@ -39,6 +39,7 @@ import {
   dropFresh,
   hasRoom,
   isCaughtUp,
+  isPresent,
   notePushed,
   loadDevice,
   senderKeyOf,
@@ -700,6 +701,9 @@ function attach(message: Attach, state: InboxState, ctx: Ctx): void {
   if (recipient !== undefined && findDevice(recipient, message.device) === undefined) reloadDevices(recipient, state);
   const device = recipient && findDevice(recipient, message.device);
   if (recipient === undefined || device === undefined) return tell(message.connection, { kind: 'unregistered' }, ctx);
+  if (!isPresent(device, message.user, message.creation, state.args.store)) {
+    return tell(message.connection, { kind: 'unregistered' }, ctx);
+  }
   if (device.online !== undefined) {
     tell(device.online.connection, { kind: 'replaced' }, ctx);
     dropOnline(device, device.online, state, ctx);

@@ -9,6 +9,10 @@ import { LIMITS as RUNTIME_LIMITS } from '../runtime/index.ts';
 export const LIMITS = {
   /** A nonce is good for this long: long enough for a slow phone, short enough that a recorded login is worthless. */
   nonceAgeMsMax: 60_000,
+  /** A resume ticket is good for this long: a phone that was away for a week signs again. Whole days, as its key is one day's. */
+  resumeTicketAgeMs: 604_800_000,
+  /** A login by a ticket that lives no longer than this gets a new one; earlier, it would cost both sides for nothing. */
+  resumeTicketRenewMs: 302_400_000,
   /** An unauthenticated connection lives this long, so that a person can type a verification code on it. */
   loginMsMax: 600_000,
   /** WebSocket: without any byte for this long the connection is closed; uWS pings at a quarter of it. */
@@ -129,6 +133,7 @@ function assertRelations(): void {
   const broken: string[] = [];
   if (LIMITS.ciphertextBytesMax >= LIMITS.messageBytesMax) broken.push('ciphertext fits a message');
   if (LIMITS.windowBytesMax * 2 > LIMITS.backpressureBytesMax) broken.push('window fits the socket buffer twice');
+  if (LIMITS.resumeTicketRenewMs >= LIMITS.resumeTicketAgeMs) broken.push('a new ticket is not renewed at once');
   if (LIMITS.windowCountMax >= LIMITS.connectionMailboxMax) broken.push('window fits the mailbox');
   if (LIMITS.ciphertextBytesMax > LIMITS.pushBytesMax) broken.push('a ciphertext fits a push');
   if (LIMITS.pushBytesMax * 2 > RUNTIME_LIMITS.workerPacketBytesMax)

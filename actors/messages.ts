@@ -50,6 +50,8 @@ export interface Attach {
   readonly kind: 'attach';
   readonly user: string;
   readonly device: number;
+  /** Of the registration that logged in. A ticket may be of an earlier one. */
+  readonly creation: number;
   readonly connection: Pid;
 }
 

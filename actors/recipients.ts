@@ -55,6 +55,8 @@ export interface Online {
 
 export interface Device {
   readonly id: number;
+  /** Of its registration; read when it first logs in. */
+  creation: number | undefined;
   /** Last position given out, including those of the commit under way. */
   assigned: number;
   /** Last position that is flushed: nothing above it may be pushed. */
@@ -96,7 +98,14 @@ export function findRecipient(recipients: Recipients, store: InboxStore, user: s
 export function loadDevice(store: InboxStore, user: string, id: number): Device {
   const last = store.lastSeq(user, id);
   const acknowledged = store.acknowledged(user, id);
-  return { id, assigned: last, head: last, acknowledged, online: undefined, fresh: [], moving: false };
+  const [creation, online] = [undefined, undefined];
+  return { id, creation, assigned: last, head: last, acknowledged, online, fresh: [], moving: false };
+}
+
+/** Whether `creation` is the present registration of the device: a ticket may be of a former one under the same id. */
+export function isPresent(device: Device, user: string, creation: number, store: InboxStore): boolean {
+  device.creation ??= store.device(user, device.id)?.creation;
+  return device.creation === creation;
 }
 
 // Looks at a few of the oldest only: a shard full of connected users must not scan them all for each stranger.

@@ -8,7 +8,7 @@ import { createTestNode, type TestNode } from '../runtime/testing/test-node.ts';
 import { inbox, type InboxArgs } from './inbox.ts';
 import type { SocketHandle } from './listener.ts';
 import type { ConnectionMessage, InboxMessage, Submit } from './messages.ts';
-import type { SenderAddress } from './store/inbox-store.ts';
+import type { DeviceRecord, SenderAddress } from './store/inbox-store.ts';
 import { MemoryStore } from './store/memory.ts';
 
 export const ALICE = '100000000000001';
@@ -43,6 +43,15 @@ export function spawnProbe(test: TestNode): Probe {
   };
 }
 
+/** The first registration of a device, with keys that nobody uses. */
+export const DEVICE: DeviceRecord = {
+  creation: 1,
+  registration: 1,
+  loginKey: new Uint8Array(32),
+  identityKey: new Uint8Array(33),
+  signedPreKey: { id: 1, key: new Uint8Array(33), signature: new Uint8Array(64) },
+};
+
 export interface InboxFixture {
   readonly test: TestNode;
   readonly store: MemoryStore;
@@ -55,7 +64,10 @@ export async function startInbox(users: readonly string[], options: Partial<Inbo
   const test = createTestNode();
   const store = new MemoryStore();
   await store.commit((batch) => {
-    for (const user of users) batch.putAccount({ user, phone: `+${user}`, devices: [1], creations: 1 });
+    for (const user of users) {
+      batch.putAccount({ user, phone: `+${user}`, devices: [1], creations: 1 });
+      batch.putDevice(user, 1, DEVICE);
+    }
   });
   const args: InboxArgs = {
     store,

@@ -22,6 +22,7 @@ import { inbox, type InboxArgs } from './inbox.ts';
 import { LIMITS } from './limits.ts';
 import { keeper, type KeeperArgs } from './media/keeper.ts';
 import { presence, type PresenceArgs } from './presence.ts';
+import type { ResumeTickets } from './resume-ticket.ts';
 import { accountsName, inboxName, MEDIA_NAME, presenceName, type Routes } from './routes.ts';
 
 /** The dynamic supervisor of a worker's connections, by registered name. */
@@ -34,14 +35,24 @@ export interface ShardParts {
   readonly presence: PresenceArgs;
 }
 
+/** What every connection of a worker has in common. */
+export interface ConnectionParts {
+  readonly routes: Routes;
+  readonly tickets: ResumeTickets;
+}
+
 /** The tree as options for `startSupervisor`. */
-export function workerTree(shards: readonly ShardParts[], media: KeeperArgs, routes: Routes): SupervisorOptions {
+export function workerTree(
+  shards: readonly ShardParts[],
+  media: KeeperArgs,
+  connections: ConnectionParts,
+): SupervisorOptions {
   return {
     name: 'worker',
     strategy: 'one_for_one',
     intensity: 5,
     periodMs: 10_000,
-    children: [...shards.flatMap(shardChildren), mediaSpec(media), connectionsSpec(routes)],
+    children: [...shards.flatMap(shardChildren), mediaSpec(media), connectionsSpec(connections)],
   };
 }
 
@@ -67,11 +78,11 @@ function mediaSpec(args: KeeperArgs): ChildSpec {
   });
 }
 
-function connectionsSpec(routes: Routes): ChildSpec {
+function connectionsSpec(args: ConnectionParts): ChildSpec {
   return dynamicSupervisorSpec({
     name: CONNECTIONS,
     child: {
-      start: { behavior: connection, args: { routes }, options: { mailboxMax: LIMITS.connectionMailboxMax } },
+      start: { behavior: connection, args, options: { mailboxMax: LIMITS.connectionMailboxMax } },
       restart: 'temporary',
       shutdown: 1_000,
     },

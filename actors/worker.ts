@@ -17,6 +17,7 @@ import { ticketKey } from './media/ticket.ts';
 import type { AccountsMessage, InboxMessage, MediaMessage, PresenceMessage } from './messages.ts';
 import { shardsOfWorker } from './partition.ts';
 import type { PresenceStatistics } from './presence.ts';
+import { ResumeTickets } from './resume-ticket.ts';
 import { createRoutes, inboxName, presenceName, type Routes } from './routes.ts';
 import { mediaDirectory, partitionOfPhone, shardDirectory, type StoreInfo } from './store-directory.ts';
 import type { InboxStore } from './store/inbox-store.ts';
@@ -76,7 +77,8 @@ export async function startServing(
     nowMs: () => node.clock.nowMs(),
     log: node.log,
   });
-  const started = await startSupervisor(node, workerTree(parts, keeperArgs(node, store, media), routes));
+  const connections = { routes, tickets: new ResumeTickets(store.secret) };
+  const started = await startSupervisor(node, workerTree(parts, keeperArgs(node, store, media), connections));
   if ('error' in started)
     throw new StartupError('APP_STORE_UNREADABLE', `the tree did not start: ${JSON.stringify(started.error)}`);
   let listener: Listener | undefined;

@@ -115,7 +115,8 @@ export class Client {
     const fetch = options.fetch ?? ((target, init) => globalThis.fetch(target, init));
     this.#media = new Media({ url, fetch, clock, random, requests: this.#requests });
     this.#connection = new Connection(options, {
-      login: (nonce) => this.#requireEngine().login(nonce),
+      login: (nonce, signed) => this.#requireEngine().login(nonce, signed),
+      onTicket: (ticket) => this.#engine?.keepTicket(ticket),
       onState: (state) => this.#onState(state),
       onRetrying: (code, attempt, delayMs) => this.#hub.emit({ type: 'retrying', code, attempt, delayMs }),
       onGaveUp: (code) => this.#onGaveUp(code),
@@ -461,7 +462,7 @@ export class Client {
     if (state === 'live') for (const waiter of this.#liveWaiters.splice(0)) waiter.resolve();
   }
 
-  #onOpened(held: HeldKeys): void {
+  #onOpened(held: HeldKeys | undefined): void {
     this.#requests.connected();
     this.#engine?.opened(held);
   }

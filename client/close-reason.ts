@@ -14,6 +14,8 @@ export interface TransportClose {
   readonly code: number;
   /** The reason of the close frame: a stable code of the protocol, or whatever an intermediary wrote. */
   readonly reason: string;
+  /** When the server, or a proxy of its, asked to be left alone: the HTTP answer in place of the upgrade may say. */
+  readonly retryAfterMs?: number | undefined;
 }
 
 /** The consequence. `fatal`: reconnecting would end the same way. */
@@ -44,16 +46,18 @@ export function judgeClose(close: TransportClose): CloseVerdict {
   const fatal = FATAL.get(close.code);
   if (fatal !== undefined) return { type: 'fatal', code: named ?? fatal };
   if (close.code === 4429) return retry(named ?? 'APP_RATE_LIMITED', LIMITS.backoffRateLimitedMsMin);
-  return retry(named ?? 'CLI_UNREACHABLE');
+  return retry(named ?? 'CLI_UNREACHABLE', close.retryAfterMs);
 }
 
 /**
  * Judges a `<failure>` to the login, which comes before its close frame and says the same.
  *
  * Only what a new login cannot mend is fatal; a code of a later server is retried, since the backoff makes that harmless.
+ *
+ * @param retryAfterMs - The pause that the server asks for, if it does.
  */
-export function judgeFailure(code: ErrorCode): CloseVerdict {
-  return FATAL_LOGIN.has(code) ? { type: 'fatal', code } : retry(code);
+export function judgeFailure(code: ErrorCode, retryAfterMs?: number): CloseVerdict {
+  return FATAL_LOGIN.has(code) ? { type: 'fatal', code } : retry(code, retryAfterMs);
 }
 
 /** The text as a code of the server's, or `undefined` if it is none: an intermediary may write anything. */
@@ -62,5 +66,5 @@ export function asProtocolCode(text: string): ErrorCode | undefined {
 }
 
 function retry(code: ErrorCode, floorMs: number = 0): CloseVerdict {
-  return { type: 'retry', code, floorMs };
+  return { type: 'retry', code, floorMs: Math.min(floorMs, LIMITS.backoffFloorMsMax) };
 }

@@ -6,7 +6,7 @@
  */
 
 import { eachStanza, FrameWriter, isWireError, parseServerMessage, pingStanza } from '../protocol/wire/index.ts';
-import type { ServerMessage, Stanza } from '../protocol/wire/index.ts';
+import type { FailureMessage, ResumeTicket, ServerMessage, Stanza, SuccessMessage } from '../protocol/wire/index.ts';
 import { asProtocolCode } from './close-reason.ts';
 import { drawDelayMs } from './backoff.ts';
 import { CONNECTION_INITIAL, isOpen, stepConnection } from './connection.ts';
@@ -26,14 +26,16 @@ export interface ConnectionOptions {
 
 /** Whom the driver tells. */
 export interface ConnectionListener {
-  /** The stanza that answers the server's nonce. */
-  login(nonce: Uint8Array): Stanza;
+  /** The stanza that answers the server's nonce; `signed`: a ticket was refused, or there is none to be shown. */
+  login(nonce: Uint8Array, signed: boolean): Stanza;
+  /** A login brought a ticket for the next one. Owned. */
+  onTicket(ticket: ResumeTicket): void;
   onState(state: ConnectionState): void;
   onRetrying(code: ErrorCode, attempt: number, delayMs: number): void;
   /** The state is `closed`, and nothing will be tried until `start`. */
   onGaveUp(code: ErrorCode): void;
   /** Logged in: `send` works. */
-  onOpened(held: HeldKeys): void;
+  onOpened(held: HeldKeys | undefined): void;
   /** `send` does nothing any more. */
   onShut(): void;
   /** A message beyond the handshake. Its bytes are owned. */
@@ -111,7 +113,7 @@ export class Connection {
       case 'hang-up':
         return this.#hangUp();
       case 'login':
-        return this.#enqueue(this.#listener.login(action.nonce));
+        return this.#enqueue(this.#listener.login(action.nonce, action.signed));
       case 'ping':
         return this.#enqueue(pingStanza({ id: (this.#pingId += 1) }));
       case 'set-timer':
@@ -164,14 +166,9 @@ export class Connection {
       case 'stream':
         return this.#dispatch({ type: 'greeted', epoch, nonce: message.nonce });
       case 'success':
-        return this.#dispatch({
-          type: 'admitted',
-          epoch,
-          held: { oneTime: message.preKeys, kem: message.kemPreKeys },
-          nowMs,
-        });
+        return this.#admitted(epoch, message, nowMs);
       case 'failure':
-        return this.#dispatch({ type: 'refused', epoch, code: asProtocolCode(message.code) ?? 'CLI_PROTOCOL', nowMs });
+        return this.#refused(epoch, message, nowMs);
       case 'offline':
         return this.#dispatch({ type: 'drained', epoch });
       case 'pong':
@@ -180,6 +177,18 @@ export class Connection {
         // Before login nothing else is due; a server that says it anyway gets no hearing.
         if (isOpen(this.#model.state)) this.#listener.onMessage(message);
     }
+  }
+
+  #admitted(epoch: number, { preKeys, kemPreKeys, ticket }: SuccessMessage, nowMs: number): void {
+    if (ticket !== undefined && this.#model.state === 'authenticating') this.#listener.onTicket(ticket);
+    const held = preKeys === undefined ? undefined : { oneTime: preKeys, kem: kemPreKeys };
+    this.#dispatch({ type: 'admitted', epoch, held, nowMs });
+  }
+
+  #refused(epoch: number, { code: named, retryAfter }: FailureMessage, nowMs: number): void {
+    const code = asProtocolCode(named) ?? 'CLI_PROTOCOL';
+    const retryAfterMs = retryAfter === undefined ? undefined : retryAfter * 1000;
+    this.#dispatch({ type: 'refused', epoch, code, retryAfterMs, nowMs });
   }
 
   #enqueue(stanza: Stanza): void {

@@ -40,10 +40,15 @@ t.test('close codes: what is retried, what is final, and under which code', asyn
     [4415, 'APP_TEXT_FRAME', 'fatal', 'APP_TEXT_FRAME'],
     [4429, 'APP_RATE_LIMITED', 'retry', 'APP_RATE_LIMITED'],
     [4503, 'APP_DRAINING', 'retry', 'APP_DRAINING'],
+    [1006, 'APP_OVERLOADED', 'retry', 'APP_OVERLOADED'],
   ];
   for (const [code, reason, type, named] of table) t.match(judgeClose({ code, reason }), { type, code: named });
   t.match(judgeClose({ code: 4429, reason: '' }), { floorMs: LIMITS.backoffRateLimitedMsMin });
-  t.match(judgeFailure('APP_OVERLOADED'), { type: 'retry' });
+  t.match(judgeFailure('APP_OVERLOADED'), { type: 'retry', floorMs: 0 });
+  t.match(judgeFailure('APP_OVERLOADED', 7_000), { type: 'retry', floorMs: 7_000 });
+  t.match(judgeClose({ code: 1006, reason: '', retryAfterMs: 9_000 }), { floorMs: 9_000 });
+  const never = { code: 1006, reason: '', retryAfterMs: 2 ** 40 };
+  t.match(judgeClose(never), { floorMs: LIMITS.backoffFloorMsMax }, 'a server cannot keep us away for good');
   t.match(judgeFailure('APP_UNKNOWN_DEVICE'), { type: 'fatal' });
 });
 
@@ -176,4 +181,66 @@ t.test('the second login of a device ends the first for good', async (t) => {
   await world.settle();
   t.same(states, ['closed']);
   t.equal(second.state, 'live');
+});
+
+function logins(world: World): string[] {
+  return world.server.logins.splice(0);
+}
+
+t.test('the first login is signed, those after it are by ticket, also after a restart', async (t) => {
+  const world = new World();
+  const alice = await world.person(ALICE).join();
+  t.same(logins(world), ['auth']);
+  world.server.dropAll();
+  await world.pass(5_000);
+  t.same(logins(world), ['resume']);
+  t.equal(alice.client.state, 'live');
+  await alice.client.close();
+  await alice.start();
+  await alice.client.connect();
+  t.same(logins(world), ['resume'], 'it was kept on the disk');
+});
+
+t.test('a refused ticket is followed by a signature on the same connection, and is not shown again', async (t) => {
+  const world = new World();
+  const alice = await world.person(ALICE).join();
+  world.server.forgetTickets();
+  logins(world);
+  world.server.dropAll();
+  await world.pass(5_000);
+  t.same(logins(world), ['resume', 'auth']);
+  t.equal(alice.client.state, 'live');
+  t.equal(alice.eventsOf('retrying').length, 1, 'the cut, and no other');
+  world.server.dropAll();
+  await world.pass(5_000);
+  t.same(logins(world), ['resume'], 'the signature brought a new one');
+});
+
+t.test('an expired ticket is not shown, and a server without tickets is signed to', async (t) => {
+  const world = new World();
+  world.server.ticketSeconds = 60;
+  const alice = await world.person(ALICE).join();
+  await world.pass(61_000);
+  world.server.ticketSeconds = 0;
+  logins(world);
+  for (let round = 0; round < 2; round += 1) {
+    world.server.dropAll();
+    await world.pass(5_000);
+  }
+  t.same(logins(world), ['auth', 'auth']);
+  t.equal(alice.client.state, 'live');
+});
+
+t.test('a login that is put off waits for the time given, and a bit more', async (t) => {
+  const world = new World();
+  const alice = await world.person(ALICE).join();
+  world.server.putOff = 30;
+  world.server.dropAll();
+  await world.pass(5_000);
+  world.server.putOff = 0;
+  await world.pass(24_000);
+  t.equal(alice.client.state, 'offline');
+  t.match(alice.eventsOf('retrying').at(-1), { code: 'APP_OVERLOADED' });
+  await world.pass(12_000);
+  t.equal(alice.client.state, 'live');
 });

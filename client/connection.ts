@@ -37,6 +37,8 @@ export interface ConnectionModel {
   readonly heardAtMs: number;
   /** True between our `<ping>` and the next byte from the server. */
   readonly probing: boolean;
+  /** The server's nonce while a ticket may still be refused: then it is signed instead. */
+  readonly nonce: Uint8Array | undefined;
 }
 
 /** The timers of the machine; setting one again replaces it. */
@@ -46,8 +48,14 @@ export type ConnectionEvent =
   | { readonly type: 'start' }
   | { readonly type: 'stop' }
   | { readonly type: 'greeted'; readonly epoch: number; readonly nonce: Uint8Array }
-  | { readonly type: 'admitted'; readonly epoch: number; readonly held: HeldKeys; readonly nowMs: number }
-  | { readonly type: 'refused'; readonly epoch: number; readonly code: ErrorCode; readonly nowMs: number }
+  | { readonly type: 'admitted'; readonly epoch: number; readonly held: HeldKeys | undefined; readonly nowMs: number }
+  | {
+      readonly type: 'refused';
+      readonly epoch: number;
+      readonly code: ErrorCode;
+      readonly retryAfterMs?: number | undefined;
+      readonly nowMs: number;
+    }
   | { readonly type: 'drained'; readonly epoch: number }
   /** Any message from the server. */
   | { readonly type: 'heard'; readonly epoch: number; readonly nowMs: number }
@@ -59,13 +67,14 @@ export type ConnectionEvent =
 export type ConnectionAction =
   | { readonly type: 'dial'; readonly epoch: number }
   | { readonly type: 'hang-up' }
-  | { readonly type: 'login'; readonly nonce: Uint8Array }
+  /** By ticket if there is one and `signed` is false, otherwise by signature. */
+  | { readonly type: 'login'; readonly nonce: Uint8Array; readonly signed: boolean }
   | { readonly type: 'ping' }
   | { readonly type: 'set-timer'; readonly timer: ConnectionTimer; readonly delay: DelayRange }
   | { readonly type: 'clear-timer'; readonly timer: ConnectionTimer }
   | { readonly type: 'state-changed'; readonly state: ConnectionState }
   /** Logged in: stanzas may be sent from now on. */
-  | { readonly type: 'opened'; readonly held: HeldKeys }
+  | { readonly type: 'opened'; readonly held: HeldKeys | undefined }
   /** No stanza can be sent any more; open requests fail. */
   | { readonly type: 'shut' }
   | { readonly type: 'retrying'; readonly code: ErrorCode; readonly attempt: number }
@@ -85,6 +94,7 @@ export const CONNECTION_INITIAL: ConnectionModel = Object.freeze({
   liveSinceMs: undefined,
   heardAtMs: 0,
   probing: false,
+  nonce: undefined,
 });
 
 /** Whether stanzas beyond the handshake may be sent. */
@@ -102,12 +112,14 @@ export function stepConnection(model: ConnectionModel, event: ConnectionEvent): 
       return end(model, []);
     case 'greeted':
       return model.state === 'connecting'
-        ? enter(model, 'authenticating', [{ type: 'login', nonce: event.nonce }])
+        ? enter({ ...model, nonce: event.nonce }, 'authenticating', [
+            { type: 'login', nonce: event.nonce, signed: false },
+          ])
         : unchanged(model);
     case 'admitted':
       return model.state === 'authenticating' ? admit(model, event.held, event.nowMs) : unchanged(model);
     case 'refused':
-      return follow(model, judgeFailure(event.code), event.nowMs);
+      return refuse(model, event);
     case 'drained':
       return model.state === 'draining' ? enter(model, 'live', []) : unchanged(model);
     case 'heard':
@@ -137,8 +149,17 @@ function dial(model: ConnectionModel): ConnectionStep {
   ]);
 }
 
-function admit(model: ConnectionModel, held: HeldKeys, nowMs: number): ConnectionStep {
-  return enter({ ...model, liveSinceMs: nowMs, heardAtMs: nowMs }, 'draining', [
+/** A refused ticket is answered by a signature over the same nonce, once; everything else ends the connection. */
+function refuse(model: ConnectionModel, event: ConnectionEvent & { readonly type: 'refused' }): ConnectionStep {
+  const { nonce } = model;
+  if (event.code === 'APP_BAD_TICKET' && model.state === 'authenticating' && nonce !== undefined) {
+    return { model: { ...model, nonce: undefined }, actions: [{ type: 'login', nonce, signed: true }] };
+  }
+  return follow(model, judgeFailure(event.code, event.retryAfterMs), event.nowMs);
+}
+
+function admit(model: ConnectionModel, held: HeldKeys | undefined, nowMs: number): ConnectionStep {
+  return enter({ ...model, liveSinceMs: nowMs, heardAtMs: nowMs, nonce: undefined }, 'draining', [
     { type: 'clear-timer', timer: 'handshake' },
     setTimer('heartbeat', LIMITS.heartbeatQuietMs),
     { type: 'opened', held },

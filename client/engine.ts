@@ -5,8 +5,8 @@
  * may send and what arrived; it knows neither sockets nor backoff. Read next: `conversation.ts`, `inbox.ts`.
  */
 
-import { authStanza, inboxAckStanza, readReceiptStanza } from '../protocol/wire/index.ts';
-import type { ServerMessage, Stanza } from '../protocol/wire/index.ts';
+import { authStanza, FEATURES, inboxAckStanza, readReceiptStanza } from '../protocol/wire/index.ts';
+import type { ResumeTicket, ServerMessage, Stanza } from '../protocol/wire/index.ts';
 import type { Account } from './account.ts';
 import { Composer } from './composer.ts';
 import { Conversation, NEW_CONVERSATION } from './conversation.ts';
@@ -35,6 +35,7 @@ import type { ReceivedMessage } from './messages.ts';
 import { scan } from './renewal.ts';
 import { isPassing } from './requests.ts';
 import type { Requests } from './requests.ts';
+import { TicketHolder } from './resume-ticket.ts';
 import { Safety } from './safety.ts';
 import { Sessions } from './sessions.ts';
 
@@ -54,6 +55,9 @@ export interface EngineServices {
   readonly wakeReader: () => void;
 }
 
+/** What this client tells the server that it understands, as a sum of `FEATURES`. */
+const UNDERSTOOD: number = FEATURES.resumeTickets;
+
 interface ReadDebt {
   readonly user: string;
   readonly device: number;
@@ -72,6 +76,7 @@ export class Engine {
   readonly #expiry: Expiry;
   readonly #healer: Healer;
   #inbox!: Inbox;
+  #tickets!: TicketHolder;
   readonly #stock: KeyStock;
   #isOpen = false;
   /** Counts logins: what an earlier connection brought late is told apart by it. */
@@ -118,6 +123,7 @@ export class Engine {
     const engine = new Engine(services, account);
     await engine.#loadConversations();
     await engine.#loadInbox();
+    engine.#tickets = await TicketHolder.load(services.journal, account);
     engine.#expiry.schedule();
     await engine.#healer.sweep();
     return engine;
@@ -151,14 +157,23 @@ export class Engine {
     return this.#conversations.get(user)?.marks ?? NEW_CONVERSATION.marks;
   }
 
-  /** The answer to the server's nonce. */
-  login(nonce: Uint8Array): Stanza {
+  /** The answer to the server's nonce: by the ticket of an earlier login, unless `signed`. */
+  login(nonce: Uint8Array, signed: boolean): Stanza {
+    if (signed) this.#tickets.forget();
+    const resumed = this.#tickets.login(nonce, this.#services.clock.nowMs(), UNDERSTOOD);
+    if (resumed !== undefined) return resumed;
     const { user, device, loginKey } = this.account;
-    return authStanza({ user, device, signature: loginKey.sign(loginStatement(nonce, user, device)) });
+    const signature = loginKey.sign(loginStatement(nonce, user, device));
+    return authStanza({ user, device, signature, features: UNDERSTOOD });
+  }
+
+  /** Keeps the ticket that a login brought. */
+  keepTicket(ticket: ResumeTicket): void {
+    void this.#inBackground(() => this.#tickets.keep(ticket, this.#services.clock.nowMs()));
   }
 
   /** Logged in: the outbox resumes, delivery is asked for, the stock of keys is looked after. */
-  opened(held: HeldKeys): void {
+  opened(held: HeldKeys | undefined): void {
     this.#isOpen = true;
     this.#connectionCount += 1;
     for (const conversation of this.#conversations.values()) conversation.online();

@@ -79,11 +79,32 @@ t.test('the stock is refilled when strangers drained it', async (t) => {
   const bob = await world.person(BOB).join();
   await world.settle();
   world.server.consumePreKeys(bob.user, 1_000);
+  await world.pass(LIMITS.heldKeysAgeMsMax);
   world.server.dropAll(bob.user);
-  await world.pass(5_000);
+  await world.pass(5_000 + LIMITS.heldKeysAskMsMax);
   t.equal(world.server.kemPreKeyCount(bob.user), LIMITS.kemPreKeyCountMax);
   t.equal(world.server.preKeyCount(bob.user), LIMITS.preKeyCountMax);
 });
+
+t.test(
+  'a login by ticket does not say what is left: it is asked for within a minute, unless told within the hour',
+  async (t) => {
+    const world = new World();
+    const bob = await world.person(BOB).join();
+    await world.settle();
+    const questions = (): number =>
+      world.server.log.filter(({ message }) => message.kind === 'iq-get' && message.request.kind === 'prekey-count')
+        .length;
+    world.server.dropAll();
+    await world.pass(5_000 + LIMITS.heldKeysAskMsMax);
+    t.equal(questions(), 0, 'the first login told');
+    await bob.start();
+    await bob.client.connect();
+    t.equal(questions(), 0, 'not at once');
+    await world.pass(LIMITS.heldKeysAskMsMax);
+    t.equal(questions(), 1);
+  },
+);
 
 t.test(
   'signed and last-resort pre-keys are replaced together after a week, and the former are kept for a while',

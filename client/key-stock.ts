@@ -1,7 +1,8 @@
 /**
  * The stock of pre-keys at the server: when it is topped up, and when the signed ones are replaced.
  *
- * One piece of work at a time, in this order, whenever a connection opens or messages used something up:
+ * One piece of work at a time, in this order, whenever a connection opens or messages used something up. Before any of it the
+ * server is asked what it holds, where a login by ticket did not say and its last word is an hour old.
  *
  *   1. a new signed and last-resort pre-key, if the present ones are a week old or the account has no last-resort one
  *   2. one-time pre-keys, if fewer than `preKeyCountMin` are left
@@ -41,8 +42,14 @@ export interface KeyStockServices {
 export class KeyStock {
   readonly #services: KeyStockServices;
   #account: Account;
+  /** Wall time of the server's last word on it; `undefined` before the first. */
+  #toldAtMs: number | undefined;
   /** Our guess of what the server still holds. */
   #held: HeldKeys = { oneTime: LIMITS.preKeyCountMax, kem: LIMITS.kemPreKeyCountMax };
+  /** The timer of a question to the server. */
+  #question: unknown;
+  /** Whether the question is due. */
+  #isUnsure = false;
   #isOpen = false;
   #isTending = false;
 
@@ -55,9 +62,10 @@ export class KeyStock {
     return this.#account;
   }
 
-  /** Logged in; the server says what it holds. */
-  opened(held: HeldKeys): void {
-    this.#held = held;
+  /** Logged in. The server says what it holds, unless the login was by ticket: then the guess stands, and is soon checked. */
+  opened(held: HeldKeys | undefined): void {
+    if (held === undefined) this.#askLater();
+    else this.#told(held);
     this.#isOpen = true;
     void this.#tend();
   }
@@ -65,6 +73,7 @@ export class KeyStock {
   /** The connection is gone. */
   shut(): void {
     this.#isOpen = false;
+    this.#services.clock.clearTimer(this.#question);
   }
 
   /** Messages came that used up keys of ours, or none. */
@@ -89,8 +98,12 @@ export class KeyStock {
   /** Does what is most urgent. @returns Whether there was anything to do. */
   async #tendOnce(): Promise<boolean> {
     const { journal, random, clock, emit } = this.#services;
-    const { oneTime, kem } = this.#held;
     const nowMs = clock.nowMs();
+    if (this.#isUnsure) {
+      await this.#ask();
+      return true;
+    }
+    const { oneTime, kem } = this.#held;
     if (kem !== undefined && isRotationDue(this.#account, nowMs)) {
       await this.#publish(await rotateSignedPreKey(this.#account, nowMs, journal, random));
       emit({ type: 'kem-prekeys-uploaded', count: 0 });
@@ -118,6 +131,27 @@ export class KeyStock {
   async #publish({ account, upload }: Made): Promise<void> {
     this.#account = account;
     const { count, kem } = await this.#services.requests.ask(upload, 'prekeys');
-    this.#held = { oneTime: count, kem };
+    this.#told({ oneTime: count, kem });
+  }
+
+  /** Asks what the server holds, unless that was told of late. */
+  #askLater(): void {
+    const { clock, random } = this.#services;
+    if (this.#toldAtMs !== undefined && clock.nowMs() - this.#toldAtMs <= LIMITS.heldKeysAgeMsMax) return;
+    this.#question = clock.setTimer(random.integer(LIMITS.heldKeysAskMsMax), () => {
+      this.#isUnsure = true;
+      void this.#tend();
+    });
+  }
+
+  async #ask(): Promise<void> {
+    const { count, kem } = await this.#services.requests.ask({ kind: 'prekey-count' }, 'prekeys');
+    this.#told({ oneTime: count, kem });
+    this.#isUnsure = false;
+  }
+
+  #told(held: HeldKeys): void {
+    this.#held = held;
+    this.#toldAtMs = this.#services.clock.nowMs();
   }
 }

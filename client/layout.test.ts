@@ -15,6 +15,7 @@ import {
   PEER,
   RETRY,
   TEXT,
+  TICKET,
   UNTOUCHED,
   userOfKey,
 } from './layout.ts';
@@ -53,6 +54,12 @@ const FIXTURES: [string, RecordCodec<never>, unknown, string][] = [
   ['text', TEXT as never, 'hi', '01026869'],
   ['head', HEAD as never, { nextId: 5, devices: [1, 9] }, '0105020109'],
   ['marks', MARKS as never, { sentId: 9, deliveredId: 8, readId: 7 }, '01090807'],
+  [
+    'ticket',
+    TICKET as never,
+    { token: 'AQ', secret: Uint8Array.of(7, 8), expiresAtMs: 300 },
+    '01' + '024151' + '020708' + 'ac02',
+  ],
   ['peer', PEER as never, { phone: '+1', verified: true }, '01022b3101'],
   [
     'outbox',

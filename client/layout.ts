@@ -23,6 +23,8 @@
  *   kept/<user>/<id>               a message as sent, for sending it once more   when encrypted; `healer.ts` says until when
  *   retry/<user>/<device>/<id>     a placeholder that may still be filled        with it; gone when it is filled
  *
+ *   ticket                         token, secret, expiry: logs in in place of a key   with a login that brings one
+ *
  *   restored                       identity of a backup, until its number is      when a backup is restored
  *                                  registered anew; the bytes of `account`
  *   restoring                      nothing: a restoration under way              while a backup is restored
@@ -45,6 +47,7 @@ export const KEYS = {
   account: 'account',
   restored: 'restored',
   restoring: 'restoring',
+  ticket: 'ticket',
   ordinal: 'ordinal',
   intake: 'intake',
   phone: (phone: string): string => `phone/${phone}`,
@@ -233,6 +236,20 @@ function codec<Value>(
     },
   });
 }
+
+/** What the next login shows in place of a signature. */
+export interface TicketRecord {
+  readonly token: string;
+  /** 32 bytes. */
+  readonly secret: Uint8Array;
+  /** Wall time. */
+  readonly expiresAtMs: number;
+}
+
+export const TICKET: RecordCodec<TicketRecord> = codec(
+  (writer, { token, secret, expiresAtMs }) => writer.text(token).bytes(secret).uint(expiresAtMs),
+  (reader) => ({ token: reader.text(), secret: reader.bytes(), expiresAtMs: reader.uint() }),
+);
 
 export const NUMBER: RecordCodec<number> = codec(
   (writer, value) => writer.uint(value),

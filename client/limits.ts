@@ -113,6 +113,12 @@ export const LIMITS = {
 
   /** First step of the backoff. The delay is uniform in 0 to the step (full jitter), which spreads a herd best. */
   backoffBaseMs: 500,
+  /** The longest pause before a reconnect that a server may ask for; more would let a lying one keep us away. */
+  backoffFloorMsMax: 300_000,
+  /** What the server holds of our pre-keys is asked for when it was last told so long ago: a login by ticket does not tell. */
+  heldKeysAgeMsMax: 3_600_000,
+  /** The question is put at a random time within this after the login: a thousand clients may have come back at once. */
+  heldKeysAskMsMax: 60_000,
   /** Largest step. A server that was away for long is found again within a minute. */
   backoffStepMsMax: 60_000,
   /** Least pause after the server said that we ask too much (close 4429). */

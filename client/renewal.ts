@@ -22,6 +22,7 @@ export async function retireDevice(journal: Journal, transaction: Transaction): 
     transaction.put(key, OUTBOX.encode({ ...OUTBOX.decode(value), sealed: [] }));
   }
   transaction.delete(KEYS.intake);
+  transaction.delete(KEYS.ticket);
 }
 
 /** Every entry under a prefix, page by page. */

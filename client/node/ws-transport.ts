@@ -4,6 +4,7 @@
  * It adds nothing to a WebSocket but the promises of `transport.ts`: one `onClose`, none after `close()`, binary only.
  */
 
+import type { IncomingMessage } from 'node:http';
 import { WebSocket } from 'ws';
 import type { RawData } from 'ws';
 import { LIMITS } from '../limits.ts';
@@ -24,6 +25,8 @@ export const wsTransport: Transport = Object.freeze({
 
 class WsSocket implements TransportSocket {
   readonly #socket: WebSocket;
+  /** What an HTTP answer in place of the upgrade said. */
+  #refusal: { readonly reason: string; readonly retryAfterMs: number | undefined } | undefined;
 
   constructor(url: URL, listener: TransportListener) {
     const socket = new WebSocket(url, SUBPROTOCOL, {
@@ -39,7 +42,13 @@ class WsSocket implements TransportSocket {
     });
     // An error is always followed by `close`, which says all that is needed; unheard, it would end the process.
     socket.on('error', ignore);
-    socket.on('close', (code: number, reason: Buffer) => listener.onClose({ code, reason: reason.toString('utf8') }));
+    socket.on('unexpected-response', (_request, response) => {
+      this.#refusal = readRefusal(response);
+      socket.terminate();
+    });
+    socket.on('close', (code: number, reason: Buffer) =>
+      listener.onClose({ code, reason: reason.toString('utf8'), ...this.#refusal }),
+    );
     this.#socket = socket;
   }
 
@@ -56,6 +65,21 @@ class WsSocket implements TransportSocket {
     const timer = setTimeout(() => socket.terminate(), CLOSE_TIMEOUT_MS);
     socket.on('close', () => clearTimeout(timer)).close(1000);
   }
+}
+
+/** Statuses with which a server, or a proxy before it, asks to be left alone for a while. */
+const REFUSALS: ReadonlyMap<number | undefined, string> = new Map([
+  [429, 'APP_RATE_LIMITED'],
+  [503, 'APP_OVERLOADED'],
+]);
+
+/** Reads the status and `Retry-After`, in seconds; a date there is not worth a parser, the backoff does without. */
+function readRefusal({ statusCode, headers }: IncomingMessage): {
+  readonly reason: string;
+  readonly retryAfterMs: number | undefined;
+} {
+  const seconds = /^\d{1,6}$/.test(headers['retry-after'] ?? '') ? Number(headers['retry-after']) : undefined;
+  return { reason: REFUSALS.get(statusCode) ?? '', retryAfterMs: seconds === undefined ? undefined : seconds * 1000 };
 }
 
 /** Adds the path `/ws` unless the address has one. */

@@ -7,7 +7,14 @@
  * answers at once; presence is seen by everyone and told as it changes. Faults: `isDown`, `dropAll`, `onReceive` (drop before or after a stanza took effect), `refuseNext`.
  */
 
-import { eachStanza, FrameWriter, isWireError, parseClientMessage, serverStanza } from '../../protocol/wire/index.ts';
+import {
+  eachStanza,
+  FEATURES,
+  FrameWriter,
+  isWireError,
+  parseClientMessage,
+  serverStanza,
+} from '../../protocol/wire/index.ts';
 import type {
   Answer,
   AuthMessage,
@@ -20,7 +27,10 @@ import type {
   OutgoingMessage,
   PreKeyUploadRequest,
   PrivacySettings,
+  ResumeMessage,
+  ResumeTicket,
   ServerMessage,
+  SuccessMessage,
 } from '../../protocol/wire/index.ts';
 import { primitives } from '../../protocol/signal/primitives.ts';
 import type { Clock, Random } from '../environment.ts';
@@ -46,6 +56,7 @@ interface Device {
   seq: number;
   inbox: IncomingMessage[];
   peer: ServerConnection | undefined;
+  ticket?: { readonly token: string; readonly secret: Uint8Array } | undefined;
 }
 
 interface ConversationRecord {
@@ -74,6 +85,12 @@ export class FakeServer {
   knowsKem = true;
   /** Takes KEM pre-keys out of the bundles that it hands out, and says nothing of it. */
   stripsKem = false;
+  /** The logins that came, as `auth` and `resume`. */
+  readonly logins: ('auth' | 'resume')[] = [];
+  /** While above 0: every login is refused with APP_OVERLOADED and this many seconds to wait. */
+  putOff = 0;
+  /** Seconds for which the tickets that it gives out are good; 0: a server of a release before them. */
+  ticketSeconds = 604_800;
   /** Decides the fate of each stanza of a logged-in client. */
   onReceive: (message: ClientMessage, user: string) => Fate = () => 'ok';
   /** Every stanza that took effect, with the user that sent it. */
@@ -110,6 +127,11 @@ export class FakeServer {
   /** Refuses the next message to a user, or the one with `id`, once. */
   refuseNext(to: string, refusal: Refusal, id?: number): void {
     this.#refusals.push({ to, id, refusal });
+  }
+
+  /** Forgets every ticket, as a server does whose secret was replaced. */
+  forgetTickets(): void {
+    for (const device of this.#devices.values()) device.ticket = undefined;
   }
 
   userOf(phone: string): string {
@@ -197,7 +219,8 @@ export class FakeServer {
   #handle(connection: ServerConnection, message: ClientMessage): void {
     switch (message.kind) {
       case 'auth':
-        return this.#login(connection, message);
+      case 'resume':
+        return this.#admit(connection, message);
       case 'iq-get':
       case 'iq-set':
         return this.#answer(connection, message.id, message.request);
@@ -240,19 +263,53 @@ export class FakeServer {
     return { kind: 'presence', from, state: 'unavailable', lastSeen: atMs && Math.floor(atMs / 60_000) * 60_000 };
   }
 
-  #login(connection: ServerConnection, { user, device: id, signature }: AuthMessage): void {
+  #admit(connection: ServerConnection, message: AuthMessage | ResumeMessage): void {
+    this.logins.push(message.kind);
+    if (this.putOff > 0) {
+      connection.say({ kind: 'failure', code: 'APP_OVERLOADED', text: '', retryAfter: this.putOff });
+      return connection.end({ code: 4503, reason: 'APP_OVERLOADED' });
+    }
+    if (message.kind === 'auth') this.#login(connection, message);
+    else this.#resume(connection, message);
+  }
+
+  #login(connection: ServerConnection, { user, device: id, signature, features = 0 }: AuthMessage): void {
     const device = this.#devices.get(user);
     if (device === undefined || device.id !== id) return refuseLogin(connection, 'APP_UNKNOWN_DEVICE');
     const statement = loginStatement(connection.nonce, user, id);
     if (!primitives.verifyEd25519(device.keys.login, statement, signature)) {
       return refuseLogin(connection, 'APP_BAD_SIGNATURE');
     }
+    const kemPreKeys = this.knowsKem ? device.kem.length : undefined;
+    const ticket =
+      (features & FEATURES.resumeTickets) !== 0 && this.knowsKem && this.ticketSeconds > 0
+        ? this.#grant(device)
+        : undefined;
+    this.#enter(connection, device, { preKeys: device.oneTime.length, kemPreKeys, ticket });
+  }
+
+  #grant(device: Device): ResumeTicket {
+    const ticket = { token: `${'t'.repeat(20)}${device.id}A`.slice(-22), secret: this.#random.bytes(32) };
+    device.ticket = ticket;
+    return { ...ticket, expires: this.ticketSeconds };
+  }
+
+  #resume(connection: ServerConnection, { user, device: id, ticket, proof }: ResumeMessage): void {
+    const device = this.#devices.get(user);
+    const held = device?.id === id && device.ticket?.token === ticket ? device.ticket : undefined;
+    const label = new TextEncoder().encode('blindbeam resume 1\0');
+    const expected = held && primitives.hmacSha256(held.secret, label, connection.nonce);
+    if (device === undefined || expected === undefined || !isSame(expected, proof)) {
+      return connection.say({ kind: 'failure', code: 'APP_BAD_TICKET', text: '' });
+    }
+    this.#enter(connection, device, {});
+  }
+
+  #enter(connection: ServerConnection, device: Device, told: Partial<SuccessMessage>): void {
     device.peer?.end({ code: 4409, reason: 'APP_REPLACED' });
     device.peer = connection;
     connection.device = device;
-    const ts = this.#clock.nowMs();
-    const kemPreKeys = this.knowsKem ? device.kem.length : undefined;
-    connection.say({ kind: 'success', user, device: id, ts, preKeys: device.oneTime.length, kemPreKeys });
+    connection.say({ kind: 'success', user: device.user, device: device.id, ts: this.#clock.nowMs(), ...told });
     for (const entry of device.inbox) connection.say(entry);
     connection.say({ kind: 'offline' });
   }
@@ -475,6 +532,10 @@ class ServerConnection {
 
 function conversationKey(sender: Device, to: string): string {
   return `${sender.user}:${sender.id}>${to}`;
+}
+
+function isSame(left: Uint8Array, right: Uint8Array): boolean {
+  return left.length === right.length && left.every((byte, index) => byte === right[index]);
 }
 
 function refuseLogin(connection: ServerConnection, code: string): void {

@@ -8,7 +8,16 @@
 
 import { isDeviceId, isUserId } from './address.ts';
 import { isWireError, type WireError } from './errors.ts';
-import { badField, badStanza, contentOf, isCount, isCounter, SIGNATURE_BYTES } from './fields.ts';
+import {
+  badField,
+  badStanza,
+  contentOf,
+  isCount,
+  isCounter,
+  isResumeToken,
+  RESUME_SECRET_BYTES,
+  SIGNATURE_BYTES,
+} from './fields.ts';
 import * as groups from './group-stanzas.ts';
 import type { GroupReadReceiptMessage, OutgoingGroupMessage } from './group-stanzas.ts';
 import { LIMITS } from './limits.ts';
@@ -16,9 +25,9 @@ import * as presence from './presence.ts';
 import type { AvailabilityMessage, OutgoingTyping, UnsubscribeMessage } from './presence.ts';
 import { getRequestStanza, parseGetRequest, parseSetRequest, setRequestStanza } from './requests.ts';
 import type { GetRequest, SetRequest } from './requests.ts';
-import { attribute, bytesOf, childrenOf, type Stanza } from './stanza.ts';
+import { attribute, bytesOf, childrenOf, type AttributeValue, type Stanza } from './stanza.ts';
 
-/** Login: the answer to the server's nonce. */
+/** Login by signature: the answer to the server's nonce. */
 export interface AuthMessage {
   readonly kind: 'auth';
   readonly user: string;
@@ -33,7 +42,22 @@ export interface AuthMessage {
 export const FEATURES = {
   /** Messages ahead of their turn, acknowledgements in the order of pushing, `<pruned>` and `<gap>`. */
   stagedInbox: 1,
+  /** A `<ticket>` within `<success>`. */
+  resumeTickets: 2,
 } as const;
+
+/** Login by the ticket of an earlier one. */
+export interface ResumeMessage {
+  readonly kind: 'resume';
+  readonly user: string;
+  readonly device: number;
+  /** The ticket's token, as it came. */
+  readonly ticket: string;
+  /** HMAC-SHA-256, 32 bytes, by the ticket's secret over what docs/protocol.md lays down. Not verified here. */
+  readonly proof: Uint8Array;
+  /** As in `AuthMessage`. */
+  readonly features?: number;
+}
 
 /** A question; answered under the same id. */
 export interface IqGetMessage {
@@ -94,6 +118,7 @@ export interface PingMessage {
 /** Everything that a client says. */
 export type ClientMessage =
   | AuthMessage
+  | ResumeMessage
   | IqGetMessage
   | IqSetMessage
   | OutgoingMessage
@@ -114,6 +139,13 @@ export function authStanza({ user, device, signature, features }: Fields<AuthMes
   const attrs = ['user', user, 'device', device];
   if (features !== undefined) attrs.push('features', features);
   return { tag: 'auth', attrs, content: signature };
+}
+
+/** `<auth user device ticket [features]> proof </auth>` */
+export function resumeStanza({ user, device, ticket, proof, features }: Fields<ResumeMessage>): Stanza {
+  const attrs = ['user', user, 'device', device, 'ticket', ticket];
+  if (features !== undefined) attrs.push('features', features);
+  return { tag: 'auth', attrs, content: proof };
 }
 
 /** `<iq type="get" id> request </iq>` */
@@ -155,6 +187,8 @@ export function clientStanza(message: ClientMessage): Stanza {
   switch (message.kind) {
     case 'auth':
       return authStanza(message);
+    case 'resume':
+      return resumeStanza(message);
     case 'iq-get':
       return iqGetStanza(message);
     case 'iq-set':
@@ -285,17 +319,30 @@ function parsePing(stanza: Stanza): PingMessage | WireError {
   return stanza.content === undefined ? { kind: 'ping', id } : badField('ping', 'content', 'nothing');
 }
 
-function parseAuth(stanza: Stanza): AuthMessage | WireError {
+function parseAuth(stanza: Stanza): AuthMessage | ResumeMessage | WireError {
   const user = attribute(stanza, 'user');
   if (!isUserId(user)) return badField('auth', 'user', 'user');
   const device = attribute(stanza, 'device');
   if (!isDeviceId(device)) return badField('auth', 'device', 'device');
+  const ticket = attribute(stanza, 'ticket');
+  if (ticket !== undefined) return parseResume(stanza, user, device, ticket);
   const signature = contentOf(stanza, SIGNATURE_BYTES);
   if (signature === undefined) return badField('auth', 'content', 'signature');
   const features = attribute(stanza, 'features');
   if (features === undefined) return { kind: 'auth', user, device, signature };
   return isCount(features)
     ? { kind: 'auth', user, device, signature, features }
+    : badField('auth', 'features', 'count');
+}
+
+function parseResume(stanza: Stanza, user: string, device: number, ticket: AttributeValue): ResumeMessage | WireError {
+  if (!isResumeToken(ticket)) return badField('auth', 'ticket', 'resumeToken');
+  const proof = contentOf(stanza, RESUME_SECRET_BYTES);
+  if (proof === undefined) return badField('auth', 'content', 'resumeSecret');
+  const features = attribute(stanza, 'features');
+  if (features === undefined) return { kind: 'resume', user, device, ticket, proof };
+  return isCount(features)
+    ? { kind: 'resume', user, device, ticket, proof, features }
     : badField('auth', 'features', 'count');
 }
 

@@ -18,6 +18,9 @@ export const PUBLIC_KEY_BYTES: 33 = 33;
 /** Bytes of a media ticket, which only the server can read. */
 export const MEDIA_TICKET_BYTES: 64 = 64;
 
+/** Bytes of a resume ticket's secret, and of the proof that is made with it. */
+export const RESUME_SECRET_BYTES: 32 = 32;
+
 /** Bytes of a KEM public key with its type byte. */
 export const KEM_KEY_BYTES: 1569 = 1569;
 
@@ -59,6 +62,8 @@ export const FORM = {
   signature: '64 bytes',
   publicKey: '33 bytes, the first of them 05',
   ticket: '64 bytes',
+  resumeToken: '22 to 128 characters of base64url',
+  resumeSecret: '32 bytes',
   kemKey: '1569 bytes, the first of them 06',
   ciphertext: 'at least one byte',
   nothing: 'no content',
@@ -115,6 +120,13 @@ export function isErrorCode(value: unknown): value is string {
 }
 
 const ERROR_CODE = /^[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+$/;
+
+/** What names a resume ticket: the server alone can read it. */
+export function isResumeToken(value: unknown): value is string {
+  return typeof value === 'string' && RESUME_TOKEN.test(value);
+}
+
+const RESUME_TOKEN = /^[A-Za-z0-9_-]{22,128}$/;
 
 /** The content if it is exactly `length` bytes. Borrowed from the stanza. */
 export function contentOf(stanza: Stanza, length: number): Uint8Array | undefined {

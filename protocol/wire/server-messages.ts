@@ -8,7 +8,17 @@
 import { isDeviceId, isUserId } from './address.ts';
 import { ciphertextOf, isEnvelopeType, type EnvelopeType, type Fields } from './client-messages.ts';
 import { isWireError, type WireError } from './errors.ts';
-import { badField, badStanza, contentOf, isCount, isCounter, isErrorCode, NONCE_BYTES } from './fields.ts';
+import {
+  badField,
+  badStanza,
+  contentOf,
+  isCount,
+  isCounter,
+  isErrorCode,
+  isResumeToken,
+  NONCE_BYTES,
+  RESUME_SECRET_BYTES,
+} from './fields.ts';
 import { gapStanza, parseGapMessage, parsePruned, prunedStanza, type GapMessage, type PrunedMessage } from './gaps.ts';
 import * as groups from './group-stanzas.ts';
 import { LIMITS } from './limits.ts';
@@ -30,24 +40,38 @@ export interface StreamMessage {
   readonly nonce: Uint8Array;
 }
 
+/** What a device shows at its next login in place of a signature. */
+export interface ResumeTicket {
+  /** Names the ticket; only the server can read it. */
+  readonly token: string;
+  /** 32 bytes, to be kept like a key: with them anybody is this device until the ticket expires. */
+  readonly secret: Uint8Array;
+  /** Seconds from now. */
+  readonly expires: number;
+}
+
 /** Logged in. */
 export interface SuccessMessage {
   readonly kind: 'success';
   readonly user: string;
   readonly device: number;
   readonly ts: number;
-  /** One-time pre-keys that the server still holds for the device. */
-  readonly preKeys: number;
+  /** One-time pre-keys that the server still holds for the device; missing after a login by ticket, which looks nothing up. */
+  readonly preKeys?: number | undefined;
   /** The same of KEM pre-keys, the last-resort one not counted; missing from a server that holds none for anybody. */
   readonly kemPreKeys?: number | undefined;
+  /** For the next login; takes the place of an earlier one. */
+  readonly ticket?: ResumeTicket | undefined;
 }
 
-/** Login refused; the connection closes. */
+/** Login refused, or the connection is about to be closed by a server that wants the client back later. */
 export interface FailureMessage {
   readonly kind: 'failure';
   readonly code: string;
   /** For a developer, in English. */
   readonly text: string;
+  /** Seconds. */
+  readonly retryAfter?: number | undefined;
 }
 
 /** The end of what waited in the inbox. */
@@ -159,16 +183,23 @@ export function streamStanza({ ts, nonce }: Omit<StreamMessage, 'kind' | 'versio
   return { tag: 'stream', attrs: ['version', PROTOCOL_VERSION, 'ts', ts], content: nonce };
 }
 
-/** `<success user device ts prekeys [kem]/>` */
-export function successStanza({ user, device, ts, preKeys, kemPreKeys }: Fields<SuccessMessage>): Stanza {
-  const attrs = ['user', user, 'device', device, 'ts', ts, 'prekeys', preKeys];
+/** `<success user device ts [prekeys] [kem]> [<ticket expires token> secret </ticket>] </success>` */
+export function successStanza({ user, device, ts, preKeys, kemPreKeys, ticket }: Fields<SuccessMessage>): Stanza {
+  const attrs: AttributeValue[] = ['user', user, 'device', device, 'ts', ts];
+  if (preKeys !== undefined) attrs.push('prekeys', preKeys);
   if (kemPreKeys !== undefined) attrs.push('kem', kemPreKeys);
-  return { tag: 'success', attrs, content: undefined };
+  return { tag: 'success', attrs, content: ticket && [ticketStanza(ticket)] };
 }
 
-/** `<failure code text/>` */
-export function failureStanza({ code, text }: Fields<FailureMessage>): Stanza {
-  return { tag: 'failure', attrs: ['code', code, 'text', text], content: undefined };
+function ticketStanza({ token, secret, expires }: ResumeTicket): Stanza {
+  return { tag: 'ticket', attrs: ['expires', expires, 'token', token], content: secret };
+}
+
+/** `<failure code text [retry-after]/>` */
+export function failureStanza({ code, text, retryAfter }: Fields<FailureMessage>): Stanza {
+  const attrs: AttributeValue[] = ['code', code, 'text', text];
+  if (retryAfter !== undefined) attrs.push('retry-after', retryAfter);
+  return { tag: 'failure', attrs, content: undefined };
 }
 
 /** `<offline/>` */
@@ -389,11 +420,24 @@ function parseSuccess(stanza: Stanza): SuccessMessage | WireError {
   const ts = attribute(stanza, 'ts');
   if (!isCount(ts)) return badField('success', 'ts', 'count');
   const preKeys = attribute(stanza, 'prekeys');
-  if (!isCount(preKeys)) return badField('success', 'prekeys', 'count');
-  if (stanza.content !== undefined) return badField('success', 'content', 'nothing');
+  if (preKeys !== undefined && !isCount(preKeys)) return badField('success', 'prekeys', 'count');
   const kemPreKeys = attribute(stanza, 'kem');
   if (kemPreKeys !== undefined && !isCount(kemPreKeys)) return badField('success', 'kem', 'count');
-  return { kind: 'success', user, device, ts, preKeys, kemPreKeys };
+  const ticket = stanza.content === undefined ? undefined : parseTicket(stanza);
+  if (isWireError(ticket)) return ticket;
+  return { kind: 'success', user, device, ts, preKeys, kemPreKeys, ticket };
+}
+
+function parseTicket(success: Stanza): ResumeTicket | WireError {
+  const children = childrenOf(success);
+  const stanza = children[0];
+  if (children.length !== 1 || stanza?.tag !== 'ticket') return badStanza('success', 'one <ticket>');
+  const expires = attribute(stanza, 'expires');
+  if (!isCounter(expires)) return badField('ticket', 'expires', 'counter');
+  const token = attribute(stanza, 'token');
+  if (!isResumeToken(token)) return badField('ticket', 'token', 'resumeToken');
+  const secret = contentOf(stanza, RESUME_SECRET_BYTES);
+  return secret === undefined ? badField('ticket', 'content', 'resumeSecret') : { token, secret, expires };
 }
 
 /** What every refusal says. */
@@ -414,7 +458,9 @@ function parseFailure(stanza: Stanza): FailureMessage | WireError {
   const reason = parseReason(stanza, 'failure');
   if (isWireError(reason)) return reason;
   if (stanza.content !== undefined) return badField('failure', 'content', 'nothing');
-  return { kind: 'failure', code: reason.code, text: reason.text };
+  const retryAfter = attribute(stanza, 'retry-after');
+  if (retryAfter !== undefined && !isCount(retryAfter)) return badField('failure', 'retry-after', 'count');
+  return { kind: 'failure', code: reason.code, text: reason.text, retryAfter };
 }
 
 function parseError(stanza: Stanza): ErrorMessage | groups.GroupErrorMessage | WireError {

@@ -75,6 +75,7 @@ t.test('every kind of message of both sides has a vector', (t) => {
     'message',
     'ping',
     'receipt',
+    'resume',
     'typing',
     'unsubscribe',
   ]);

@@ -86,6 +86,7 @@ function bytesOfLength(length: number): fc.Arbitrary<Uint8Array> {
   return fc.uint8Array({ minLength: length, maxLength: length });
 }
 
+const resumeToken = fc.stringMatching(/^[A-Za-z0-9_-]{22,128}$/);
 const publicKey = bytesOfLength(33).map((bytes) => Uint8Array.from([5, ...bytes.subarray(1)]));
 const signature = bytesOfLength(64);
 const oneTimeKey: fc.Arbitrary<OneTimeKey> = record({ id: preKeyId, key: publicKey });
@@ -171,6 +172,11 @@ const envelopes: fc.Arbitrary<Envelope[]> = fc.uniqueArray(record({ device, type
 export const arbitraryClientMessage: fc.Arbitrary<ClientMessage> = fc.oneof(
   record({ kind: fc.constant('auth' as const), user, device, signature }),
   record({ kind: fc.constant('auth' as const), user, device, signature, features: count }),
+  record({ kind: fc.constant('resume' as const), user, device, ticket: resumeToken, proof: bytesOfLength(32) }),
+  record({
+    ...{ kind: fc.constant('resume' as const), user, device, ticket: resumeToken, proof: bytesOfLength(32) },
+    features: count,
+  }),
   record({ kind: fc.constant('iq-get' as const), id: counter, request: getRequest }),
   record({ kind: fc.constant('iq-set' as const), id: counter, request: setRequest }),
   record({ kind: fc.constant('message' as const), to: user, id: counter, envelopes }),
@@ -257,10 +263,11 @@ export const arbitraryServerMessage: fc.Arbitrary<ServerMessage> = fc.oneof(
     user,
     device,
     ts: count,
-    preKeys: count,
+    preKeys: optional(count),
     kemPreKeys: optional(count),
+    ticket: optional(record({ token: resumeToken, secret: bytesOfLength(32), expires: counter })),
   }),
-  record({ kind: fc.constant('failure' as const), code: errorCode, text }),
+  record({ kind: fc.constant('failure' as const), code: errorCode, text, retryAfter }),
   record({ kind: fc.constant('offline' as const) }),
   record({ kind: fc.constant('iq-result' as const), id: counter, answer }),
   record({
