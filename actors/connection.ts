@@ -11,6 +11,8 @@ import {
   deliveryStanza,
   errorStanza,
   failureStanza,
+  groupChangeStanza,
+  groupDeliveryStanza,
   groupErrorStanza,
   incomingTypingStanza,
   iqErrorStanza,
@@ -52,6 +54,7 @@ import type {
 import { fullBucket, takeToken, type TokenBucket } from './rate-limit.ts';
 import type { ResumeTickets } from './resume-ticket.ts';
 import type { RemoteName, Routes } from './routes.ts';
+import type { InboxEntry } from './store/inbox-store.ts';
 
 export interface ConnectionArgs {
   readonly socket: SocketHandle;
@@ -391,9 +394,22 @@ function writeDeliveries(
   entries: Extract<ConnectionMessage, { kind: 'deliver' }>['entries'],
   state: ConnectionState,
 ): void {
-  for (const { sender, senderDevice, id, seq, ts, type, ciphertext } of entries) {
-    state.socket.write(deliveryStanza({ from: sender, device: senderDevice, id, seq, ts, type, ciphertext }));
+  for (const entry of entries) {
+    const { sender, senderDevice, id, seq, ts, type, ciphertext } = entry;
+    if (type === 'group') writeOfGroup(entry, state);
+    else state.socket.write(deliveryStanza({ from: sender, device: senderDevice, id, seq, ts, type, ciphertext }));
   }
+}
+
+/** What a group has for this device: the body that the inbox put to the entry. */
+function writeOfGroup({ body, seq }: InboxEntry, state: ConnectionState): void {
+  if (body === undefined) return;
+  const { group, order, ts, sender: from, senderDevice: device, id, bytes } = body;
+  const stanza =
+    body.kind === 'change'
+      ? groupChangeStanza({ group, order, ts, seq, change: bytes })
+      : groupDeliveryStanza({ group, from, device, id, order, ts, seq, ciphertext: bytes });
+  state.socket.write(stanza);
 }
 
 function refusalStanza(to: string, id: number, refusal: Refusal): Stanza {

@@ -84,6 +84,31 @@ export const LIMITS = {
   presenceSaveCountMax: 4_096,
   /** Somebody who stays is written this often: what a crash may take from "last seen". */
   presenceRefreshMinutes: 60,
+  /** Messages of one connection to groups: above a person, and each becomes up to 1,024 deliveries. */
+  groupMessagesPerSecondMax: 20,
+  groupMessagesBurstMax: 40,
+  /** Changes of a group that are kept for members who missed them: months of a large group. */
+  groupChangesKept: 64,
+  /** Bytes of changes in one answer: with its addresses it fits a message of 16 KiB. */
+  groupChangesBytesMax: 15_360,
+  /** Accepted messages of one group that are not in every shard's inboxes yet. Beyond it, submissions get APP_OVERLOADED. */
+  groupOutgoingCountMax: 256,
+  /** Submissions to one group that wait for a change to reach every shard; the same beyond it. */
+  groupHeldCountMax: 1_024,
+  /** What was sent to a shard and is not confirmed after so long is sent again: its actor was restarted, or its disk was full. */
+  groupRetryMs: 1_000,
+  /** Groups kept in memory by one shard; those with work under way stay. */
+  groupCacheMax: 2_000,
+  /** Bodies of groups that a shard remembers, so that pushing and counting needs no read. */
+  groupBodiesCacheMax: 1_024,
+  /** Connections that are told how far members of a group have come; the one that asked longest ago makes room. */
+  groupWatchersMax: 32,
+  /** Receipts of a group are gathered for so long: a message to 1,024 members brings two or three stanzas and not a thousand. */
+  groupReceiptsPauseMs: 500,
+  /** Groups that one account may create in an hour. */
+  groupCreationsPerHourMax: 50,
+  /** Accounts whose creations a shard remembers; the one that created longest ago makes room. */
+  groupCreatorsMax: 100_000,
   /** One-time pre-keys held for a device. */
   preKeyCountMax: 200,
   /** One-time KEM pre-keys held for a device: 1.6 KB each on the disk, so a million devices that fill it take 52 GB. */

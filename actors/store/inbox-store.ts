@@ -19,6 +19,10 @@
  */
 
 import type { EnvelopeType, PrivacySettings } from '../../protocol/wire/index.ts';
+import type { GroupBatch, GroupBody, GroupStore } from './group-store.ts';
+
+/** What an entry holds: a ciphertext, or the place of a message or change in a group (`group-store.ts`). */
+export type EntryType = EnvelopeType | 'group';
 
 /** One undelivered message of one device. */
 export interface InboxEntry {
@@ -32,8 +36,11 @@ export interface InboxEntry {
   readonly id: number;
   /** Server time of acceptance, milliseconds. */
   readonly ts: number;
-  readonly type: EnvelopeType;
+  readonly type: EntryType;
+  /** Empty for an entry of a group, whose sender is the group, with device and creation 0, and whose id is the place in it. */
   readonly ciphertext: Uint8Array;
+  /** What an entry of a group stands for. Never stored with it: whoever pushes it puts it there. */
+  readonly body?: GroupBody;
 }
 
 /** The server's record of one conversation (one sender device to one recipient user). Both marks only grow. */
@@ -97,6 +104,7 @@ export type CommitResult = 'ok' | 'full';
 
 /** Collects the writes of one commit. Valid only inside the callback of `commit`. */
 export interface StoreBatch {
+  readonly groups: GroupBatch;
   putEntry(user: string, device: number, entry: InboxEntry): void;
   /** Adds an entry to the fresh tier. `arrival` was never used since the store was opened, and grows. */
   putFresh(arrival: number, user: string, device: number, entry: InboxEntry): void;
@@ -122,6 +130,7 @@ export interface StoreBatch {
 }
 
 export interface InboxStore {
+  readonly groups: GroupStore;
   /** Bytes of undelivered messages that the disk allows now; Infinity while it has room. Costs a system call: ask once a commit. */
   readonly queuedBytesMax: number;
   /** Runs `write` at once, then commits what it collected. See promises 1, 2 and 4. */

@@ -14,28 +14,28 @@
  *   seen          user 8                                                         minute since 1970 4
  *   privacy       user 8                                                         PrivacySettings, msgpack
  *   meta          "queued-bytes"                                                 bytes 6
+ *   group, body                                                                  `group-layout.ts`
  *
  * Inbox entry:
  *
  *   offset  bytes  field
  *   0       1      version of this layout, 1
- *   1       1      envelope type: 1 pre-key, 2 ratchet
+ *   1       1      type: 1 pre-key, 2 ratchet, 33 of a group
  *   2       8      sender
  *   10      1      sender's device
  *   11      4      sender's creation
  *   15      6      message id
  *   21      6      server time of acceptance, ms
- *   27      n      ciphertext
+ *   27      n      ciphertext; nothing for an entry of a group, whose id is its place in the group named as sender
  *
  * User ids are 15 decimal digits, below 2^50, so they are exact as JavaScript numbers.
  */
 
-import type { EnvelopeType } from '../../protocol/wire/index.ts';
-import type { ConversationRecord, InboxEntry, KemPreKey, SenderAddress } from './inbox-store.ts';
+import type { ConversationRecord, EntryType, InboxEntry, KemPreKey, SenderAddress } from './inbox-store.ts';
 
 const ENTRY_VERSION = 1;
 const ENTRY_HEADER_BYTES = 27;
-const TYPE_BYTES: Readonly<Record<EnvelopeType, number>> = { prekey: 1, ratchet: 2 };
+const TYPE_BYTES: Readonly<Record<EntryType, number>> = { prekey: 1, ratchet: 2, group: 33 };
 const UINT32 = 0x1_0000_0000;
 
 function writeUser(target: Buffer, user: string, offset: number): void {
@@ -181,9 +181,14 @@ export function decodeEntry(seq: number, value: Buffer): InboxEntry {
     senderCreation: value.readUInt32BE(11),
     id: value.readUIntBE(15, 6),
     ts: value.readUIntBE(21, 6),
-    type: value[1] === TYPE_BYTES.prekey ? 'prekey' : 'ratchet',
+    type: typeOf(value[1]!),
     ciphertext: new Uint8Array(value.subarray(ENTRY_HEADER_BYTES)),
   };
+}
+
+function typeOf(byte: number): EntryType {
+  if (byte === TYPE_BYTES.ratchet) return 'ratchet';
+  return byte === TYPE_BYTES.prekey ? 'prekey' : 'group';
 }
 
 const FRESH_HEADER_BYTES = 15;

@@ -17,6 +17,7 @@ import type { Database, RootDatabase } from 'lmdb';
 import type { PrivacySettings } from '../../protocol/wire/index.ts';
 import { decode, encode } from '../../runtime/codec.ts';
 import { DiskReserve } from './disk-reserve.ts';
+import { GroupTables } from './group-tables.ts';
 import { ENTRY_OVERHEAD_BYTES } from './inbox-store.ts';
 import type {
   AccountRecord,
@@ -74,6 +75,7 @@ class LmdbStore implements InboxStore {
   readonly #seen: Table;
   readonly #privacy: Table;
   readonly #meta: Table;
+  readonly groups: GroupTables<Table>;
   readonly #batch: StoreBatch;
   readonly #reserve: DiskReserve;
 
@@ -95,6 +97,10 @@ class LmdbStore implements InboxStore {
     this.#seen = table('seen');
     this.#privacy = table('privacy');
     this.#meta = table('meta');
+    this.groups = new GroupTables(table('group'), table('body'), {
+      put: (...write) => this.#put(...write),
+      remove: (...removal) => this.#remove(...removal),
+    });
     this.#batch = this.#makeBatch();
     this.#reserve = new DiskReserve(options.directory);
     this.#settleFresh();
@@ -137,6 +143,7 @@ class LmdbStore implements InboxStore {
 
   #makeBatch(): StoreBatch {
     return {
+      groups: this.groups.batch,
       putEntry: (user, device, entry) => {
         this.#put(this.#inbox, layout.entryKey(user, device, entry.seq), layout.encodeEntry(entry));
       },

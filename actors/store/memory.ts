@@ -6,6 +6,7 @@
 
 import type { PrivacySettings } from '../../protocol/wire/index.ts';
 import { ENTRY_OVERHEAD_BYTES } from './inbox-store.ts';
+import { MemoryGroups } from './memory-groups.ts';
 import type {
   AccountRecord,
   CommitResult,
@@ -23,6 +24,7 @@ type Write = () => void;
 
 export class MemoryStore implements InboxStore {
   readonly queuedBytesMax: number = Infinity;
+  readonly groups: MemoryGroups = new MemoryGroups();
   readonly #entries = new Map<string, InboxEntry[]>();
   readonly #fresh = new Map<number, InboxEntry>();
   readonly #acknowledged = new Map<string, number>();
@@ -62,6 +64,7 @@ export class MemoryStore implements InboxStore {
 
   #collect(writes: Write[]): StoreBatch {
     return {
+      groups: this.groups.collect(writes),
       putEntry: (user, device, entry) => {
         const copy = { ...entry, ciphertext: entry.ciphertext.slice() };
         writes.push(() => insert(this.#list(this.#entries, address(user, device)), copy, (each) => each.seq));
