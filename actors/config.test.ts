@@ -31,6 +31,16 @@ t.test('a wrong setting is named with what it got and what it expects', async (t
   t.match(refusal([], { BLINDBEAM_WORKERS: 'many' }), /"workers" expected an integer/);
 });
 
+t.test('media lie on the disk unless a bucket is named, with credentials in the environment', async (t) => {
+  const environment = { AWS_ACCESS_KEY_ID: 'id', AWS_SECRET_ACCESS_KEY: 'secret' };
+  t.strictSame(readConfig([], {}).media, { kind: 'disk' });
+  t.match(readConfig(['--media', 's3://bucket'], environment).media, { kind: 's3', bucket: 'bucket' });
+  t.notMatch(JSON.stringify(readConfig(['--media', 's3://bucket'], environment)), 'secret');
+  t.match(refusal(['--media', 's3://bucket']), /^APP_CONFIG: "media" needs AWS_ACCESS_KEY_ID/);
+  t.match(refusal(['--media', 's3://id:hush@bucket'], environment), /^APP_CONFIG: "media" must hold no credentials/);
+  t.notMatch(refusal(['--media', 's3://id:hush@bucket'], environment), 'hush');
+});
+
 t.test('codes are not printed to the log of a node that others can reach, unless that is asked for', async (t) => {
   t.match(refusal(['--host', '0.0.0.0']), /^APP_CONFIG: "host" is 0\.0\.0\.0/);
   t.equal(refusal(['--host', '0.0.0.0', '--unsafe-verifier', 'yes']), 'accepted');

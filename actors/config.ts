@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util';
 import { LIMITS as RUNTIME_LIMITS } from '../runtime/index.ts';
 import { StartupError } from './errors.ts';
 import type { LogFormat, LogLevel } from './logger.ts';
+import { readAddress, readCredentials, type MediaAddress } from './media/address.ts';
 
 export interface NodeConfig {
   readonly host: string;
@@ -15,6 +16,8 @@ export interface NodeConfig {
   /** Directory of the store. */
   readonly data: string;
   readonly workers: number;
+  /** Where media lie. Without credentials: each worker takes those from the environment. */
+  readonly media: MediaAddress;
   /** Bytes of undelivered messages that the node may hold. */
   readonly storeBytes: number;
   /** Connections of the node. */
@@ -51,6 +54,11 @@ const SETTINGS = {
     min: 65_536,
     max: 2 ** 45,
     help: 'bytes of undelivered messages to hold; beyond it senders are told to retry',
+  },
+  media: {
+    kind: 'text',
+    default: 'disk',
+    help: 'where media lie: disk, or s3://bucket?endpoint=https://host&region=name with the credentials in the environment',
   },
   connections: { kind: 'integer', default: 1_000_000, min: 1, max: 10_000_000, help: 'connections to admit' },
   verifier: {
@@ -106,6 +114,7 @@ export function readConfig(
     host: text('host'),
     port: Number(text('port')),
     data: text('data'),
+    media: readMedia(text('media'), environment),
     workers: Number(text('workers')),
     storeBytes: Number(text('store-bytes')),
     connections: Number(text('connections')),
@@ -147,6 +156,15 @@ function readInteger(name: string, given: string, min: number, max: number): num
   const value = /^\d+$/.test(given) ? Number(given) : Number.NaN;
   if (value >= min && value <= max) return value;
   throw new StartupError('APP_CONFIG', `"${name}" expected an integer from ${min} to ${max}, got "${given}".`);
+}
+
+/** What is wrong is said without repeating the address: somebody may have put a secret into it. */
+function readMedia(text: string, environment: Readonly<Record<string, string | undefined>>): MediaAddress {
+  const address = readAddress(text);
+  if ('problem' in address) throw new StartupError('APP_CONFIG', `"media" ${address.problem}.`);
+  const credentials = address.kind === 's3' ? readCredentials(environment) : undefined;
+  if (credentials === undefined || !('problem' in credentials)) return address;
+  throw new StartupError('APP_CONFIG', `"media" ${credentials.problem}.`);
 }
 
 function isLoopback(host: string): boolean {

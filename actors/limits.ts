@@ -150,6 +150,24 @@ export const LIMITS = {
   mediaDiscardBytesMax: 4_194_304,
   /** Bytes read from the disk at a time for a download: the next are read when the socket has taken these. */
   mediaReadBytes: 262_144,
+  /** Media in an object store: bytes of a part, all but the last. Above the 5 MiB that S3 asks for; 10,000 parts would be 78 GiB. */
+  mediaPartBytes: 8_388_608,
+  /** Connections of one worker to the object store: one for each transfer under way. */
+  objectStoreSocketsMax: 128,
+  /** A request to the object store in which nothing moves for this long has failed. */
+  objectStoreIdleMs: 10_000,
+  /** Attempts at one request, and the pause before the second; each further one waits twice as long, less chance. */
+  objectStoreAttemptsMax: 4,
+  objectStorePauseMs: 200,
+  /** Bytes of an answer of the object store that is not a medium: a page of a listing has under 100 KiB. */
+  objectStoreAnswerBytesMax: 1_048_576,
+  /** Objects looked at in one slice of a sweep, and removals of it side by side. */
+  mediaSweepKeysMax: 200,
+  mediaSweepParallelMax: 8,
+  /** An object stays for so long after its medium has expired: for those who are reading it, 136 MiB at 16 KB a second. */
+  mediaObjectGraceMs: 10_800_000,
+  /** Pause asked of a client when the object store does not answer. */
+  mediaUnavailableRetrySeconds: 5,
   /** How long a call between actors may take before the caller gives up. */
   callTimeoutMs: 5_000,
 } as const;
@@ -167,6 +185,8 @@ function assertRelations(): void {
   if (LIMITS.presenceShedCount >= LIMITS.presenceMailboxMax) broken.push('presence is shed before it is refused');
   if (LIMITS.presenceShedQueueCount >= LIMITS.commitQueueMax) broken.push('presence is shed before messages');
   if (LIMITS.mediaBytesMax > LIMITS.mediaDayBytesMax) broken.push('the largest medium fits the quota of a day');
+  if (LIMITS.mediaPartBytes < 5_242_880) broken.push('a part is as large as S3 asks for');
+  if (LIMITS.objectStoreSocketsMax < LIMITS.mediaTransferCountMax) broken.push('each transfer has its connection');
   if (LIMITS.mediaTicketAgeMs > LIMITS.uploadAgeMsMax) broken.push('a ticket ends before its upload');
   if (broken.length > 0) throw new RangeError(`limits contradict each other: ${broken.join(', ')}`);
 }

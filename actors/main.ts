@@ -71,7 +71,8 @@ async function runNode(config: NodeConfig): Promise<number> {
 }
 
 function announce(config: NodeConfig, url: string, log: Logger): void {
-  log.info('node_started', { url, data: config.data, workers: config.workers });
+  const media = config.media.kind === 'disk' ? 'disk' : `s3://${config.media.bucket}`;
+  log.info('node_started', { url, data: config.data, media, workers: config.workers });
   if (config.logFormat === 'json') return;
   process.stdout.write(
     `\n  Blindbeam is listening on ${url}\n  Chat: npx blindbeam chat --as +4915100000001 --url ${url}\n\n`,
@@ -87,7 +88,7 @@ function stopSignal(): Promise<string> {
 /**
  * Starts a node. What it took is given back if it cannot start.
  *
- * @throws {StartupError} (as rejection) APP_PORT_BUSY; APP_STORE_HELD; APP_STORE_UNREADABLE; APP_CONFIG.
+ * @throws {StartupError} (as rejection) APP_PORT_BUSY; APP_STORE_HELD; APP_STORE_UNREADABLE; APP_MEDIA_STORE; APP_CONFIG.
  */
 export async function startNode(config: NodeConfig, log: Logger): Promise<RunningNode> {
   const store = await openStoreDirectory(config.data, config.workers);

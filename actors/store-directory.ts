@@ -5,6 +5,7 @@
  *   holder.sock    a Unix socket on which the holder listens; the kernel closes it with the process, however that ends
  *   shard-00 …     one LMDB environment each
  *   media/         uploads and blobs (media/disk-store.ts)
+ *   media-staged/  with an object store: what of uploads is not there yet (media/staging.ts)
  *
  * The number of shards is fixed when the directory is made, because it decides where a partition's records are.
  */
@@ -60,6 +61,10 @@ export function shardDirectory(info: StoreInfo, shard: number): string {
 
 export function mediaDirectory(info: StoreInfo): string {
   return join(info.directory, 'media');
+}
+
+export function stagingDirectory(info: StoreInfo): string {
+  return join(info.directory, 'media-staged');
 }
 
 /** The partition of a phone number: keyed, so that the user ids drawn to fit it tell nothing about numbers. */

@@ -3,23 +3,33 @@
  * test can run it on the main one; `worker-main.ts` is the entry of a thread.
  */
 
-import type { Pid, RuntimeNode } from '../runtime/index.ts';
+import { systemRandom, type Pid, type RuntimeNode } from '../runtime/index.ts';
 import { castStartChild, startSupervisor } from '../supervisors/index.ts';
 import type { NodeConfig } from './config.ts';
-import { StartupError } from './errors.ts';
+import { isStartupError, StartupError } from './errors.ts';
 import type { InboxStatistics } from './inbox.ts';
 import { LIMITS } from './limits.ts';
 import { Listener } from './listener.ts';
-import { openDiskStore, type DiskStore } from './media/disk-store.ts';
+import { readCredentials, type MediaAddress, type S3Address } from './media/address.ts';
+import { openDiskStore } from './media/disk-store.ts';
 import { MediaHttp } from './media/http.ts';
 import type { KeeperArgs } from './media/keeper.ts';
+import type { MediaStore } from './media/media-store.ts';
+import { isFailure } from './media/s3-client.ts';
+import { openS3Store } from './media/s3-store.ts';
 import { ticketKey } from './media/ticket.ts';
 import type { AccountsMessage, InboxMessage, MediaMessage, PresenceMessage } from './messages.ts';
 import { shardsOfWorker } from './partition.ts';
 import type { PresenceStatistics } from './presence.ts';
 import { ResumeTickets } from './resume-ticket.ts';
 import { createRoutes, inboxName, presenceName, type Routes } from './routes.ts';
-import { mediaDirectory, partitionOfPhone, shardDirectory, type StoreInfo } from './store-directory.ts';
+import {
+  mediaDirectory,
+  partitionOfPhone,
+  shardDirectory,
+  stagingDirectory,
+  type StoreInfo,
+} from './store-directory.ts';
 import type { InboxStore } from './store/inbox-store.ts';
 import { openLmdbStore } from './store/lmdb.ts';
 import { CONNECTIONS, workerTree, type ShardParts } from './tree.ts';
@@ -57,7 +67,7 @@ export interface Serving {
  * when every worker is this far: a client may need a shard of any of them.
  *
  * @param onFatal - The disk failed a commit: the process must end.
- * @throws {StartupError} (as rejection) APP_STORE_UNREADABLE.
+ * @throws {StartupError} (as rejection) APP_STORE_UNREADABLE; APP_MEDIA_STORE.
  */
 export async function startServing(
   node: RuntimeNode,
@@ -70,7 +80,7 @@ export async function startServing(
   const stores = shards.map((shard) => openShard(store, shard, onFatal));
   const verifier = createLogVerifier(node.log);
   const parts = shards.map((shard, index) => shardParts(shard, stores[index]!, node, assignment, routes, verifier));
-  const media = await openMedia(node, store);
+  const media = await openMedia(node, store, config.media);
   const http = new MediaHttp({
     store: media,
     ticketKey: ticketKey(store.secret),
@@ -95,22 +105,35 @@ export async function startServing(
   };
 }
 
-/** Every worker uses the whole directory; the first one, before anybody listens, mends what a killed process left. */
-async function openMedia(node: RuntimeNode, store: StoreInfo): Promise<DiskStore> {
+/** Every worker uses the whole of it; the first one, before anybody listens, mends what a killed process left. */
+async function openMedia(node: RuntimeNode, store: StoreInfo, address: MediaAddress): Promise<MediaStore> {
   const directory = mediaDirectory(store);
   try {
-    const media = await openDiskStore({ directory });
+    const media = await (address.kind === 'disk'
+      ? openDiskStore({ directory })
+      : openObjectStore(node, address, stagingDirectory(store)));
     if (node.worker <= 1) await media.clearLocks();
     return media;
   } catch (error) {
+    if (isStartupError(error)) throw error;
     throw new StartupError('APP_STORE_UNREADABLE', `cannot open ${directory}: ${(error as Error).message}`, {
       cause: error,
     });
   }
 }
 
+async function openObjectStore(node: RuntimeNode, address: S3Address, directory: string): Promise<MediaStore> {
+  const { clock, log } = node;
+  const credentials = readCredentials(process.env);
+  if ('problem' in credentials) throw new StartupError('APP_CONFIG', `"media" ${credentials.problem}.`);
+  const opened = await openS3Store({ address, credentials, directory, clock, random: systemRandom, log });
+  if (!isFailure(opened)) return opened;
+  const { bucket, endpoint } = address;
+  throw new StartupError('APP_MEDIA_STORE', `the bucket ${bucket} at ${endpoint} cannot be used: ${opened.code}`);
+}
+
 /** Tickets on each worker; the sweep, which looks at the whole directory, on one. */
-function keeperArgs(node: RuntimeNode, store: StoreInfo, media: DiskStore): KeeperArgs {
+function keeperArgs(node: RuntimeNode, store: StoreInfo, media: MediaStore): KeeperArgs {
   const tell = (self: Pid, message: MediaMessage): void => void node.cast(self, message);
   const sweep = (self: Pid): void => {
     media.sweep(node.clock.nowMs()).then(

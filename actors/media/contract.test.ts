@@ -5,8 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { LIMITS } from '../limits.ts';
+import { systemClock, systemRandom, type Logger } from '../../runtime/index.ts';
+import { ACCESS_KEY, S3Double, SECRET_KEY } from '../../test/s3-double.ts';
+import { readAddress, type S3Address } from './address.ts';
 import { openDiskStore } from './disk-store.ts';
 import { isRefused, type Appender, type BlobReader, type MediaStore } from './media-store.ts';
+import { isFailure } from './s3-client.ts';
+import { openS3Store, type S3Store } from './s3-store.ts';
 
 const ALICE = '100000000000001';
 const BOB = '100000000000002';
@@ -16,6 +21,8 @@ interface Opened {
   readonly store: MediaStore;
   /** The same media through another worker of the node, or after a restart. */
   another(): Promise<MediaStore>;
+  /** Sets the clock by which the age of blobs is told, where it is not the caller's. */
+  setTime(nowMs: number): void;
 }
 
 interface Fixture {
@@ -23,6 +30,8 @@ interface Fixture {
   open(test: Test): Promise<Opened>;
   /** A store whose disk has no room to spare. */
   openFull(test: Test): Promise<MediaStore>;
+  /** For how long an expired blob is kept for those who are reading it. */
+  readonly graceMs: number;
 }
 
 function temporary(test: Test): string {
@@ -37,11 +46,53 @@ const FIXTURES: readonly Fixture[] = [
     async open(test) {
       const directory = temporary(test);
       const another = (): Promise<MediaStore> => openDiskStore({ directory, reserveBytes: 0 });
-      return { store: await another(), another };
+      return { store: await another(), another, setTime: () => undefined };
     },
     openFull: (test) => openDiskStore({ directory: temporary(test), reserveBytes: Number.MAX_SAFE_INTEGER }),
+    graceMs: 0,
+  },
+  {
+    name: 's3',
+    async open(test) {
+      const [double, directory] = [await S3Double.start((close) => test.teardown(close)), temporary(test)];
+      let nowMs = NOW;
+      double.nowMs = () => nowMs;
+      const another = (): Promise<MediaStore> => openBucket(double, { directory, nowMs: () => nowMs });
+      return { store: await another(), another, setTime: (time) => (nowMs = time) };
+    },
+    openFull: async (test) => {
+      const double = await S3Double.start((close) => test.teardown(close));
+      double.nowMs = () => NOW;
+      const reserveBytes = Number.MAX_SAFE_INTEGER;
+      return openBucket(double, { directory: temporary(test), nowMs: () => NOW, reserveBytes });
+    },
+    graceMs: LIMITS.mediaObjectGraceMs,
   },
 ];
+
+const SILENT: Logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
+
+interface BucketOptions {
+  readonly directory: string;
+  readonly nowMs: () => number;
+  readonly reserveBytes?: number;
+}
+
+async function openBucket(double: S3Double, { directory, nowMs, reserveBytes = 0 }: BucketOptions): Promise<S3Store> {
+  const store = await openS3Store({
+    ...{
+      address: readAddress(double.address) as S3Address,
+      directory,
+      reserveBytes,
+      random: systemRandom,
+      log: SILENT,
+    },
+    credentials: { accessKeyId: ACCESS_KEY, secretAccessKey: SECRET_KEY, sessionToken: undefined },
+    clock: { ...systemClock, nowMs },
+  });
+  if (isFailure(store)) throw new Error(store.code);
+  return store;
+}
 
 function idOf(number: number): string {
   return number.toString(16).padStart(32, '0');
@@ -57,7 +108,8 @@ async function appendTo(store: MediaStore, id: string, offset: number, owner = A
   return appender;
 }
 
-async function upload(store: MediaStore, id: string, bytes: Uint8Array, nowMs = NOW): Promise<void> {
+async function upload({ store, setTime }: Opened, id: string, bytes: Uint8Array, nowMs = NOW): Promise<void> {
+  setTime(nowMs);
   await store.create(id, ALICE, bytes.length, nowMs);
   const appender = await store.append(id, ALICE, 0, nowMs);
   if (isRefused(appender)) throw new Error(`refused: ${appender.refused}`);
@@ -137,14 +189,16 @@ for (const fixture of FIXTURES) {
   });
 
   t.test(`${fixture.name}: any part of a blob can be read, and a reader outlives the sweep`, async (t) => {
-    const { store } = await fixture.open(t);
+    const opened = await fixture.open(t);
+    const { store, setTime } = opened;
     const bytes = pattern(70_000);
-    await upload(store, idOf(1), bytes);
+    await upload(opened, idOf(1), bytes);
     const blob = (await store.open(idOf(1))) as BlobReader;
     t.equal(blob.bytes, 70_000);
     t.strictSame(await blob.read(65_530, 100), bytes.slice(65_530, 65_630));
     t.strictSame(await blob.read(69_999, 100), bytes.slice(69_999));
     t.equal((await blob.read(70_000, 100)).length, 0);
+    setTime(NOW + LIMITS.mediaAgeMsMax);
     await sweepAll(store, NOW + LIMITS.mediaAgeMsMax);
     t.strictSame(await blob.read(0, 10), bytes.slice(0, 10));
     await blob.close();
@@ -152,18 +206,22 @@ for (const fixture of FIXTURES) {
   });
 
   t.test(`${fixture.name}: blobs go after thirty days, uploads without progress after one`, async (t) => {
-    const { store } = await fixture.open(t);
-    await upload(store, idOf(1), pattern(5));
-    await upload(store, idOf(0x999 * 16 ** 29), pattern(5), NOW + 1_000);
+    const opened = await fixture.open(t);
+    const { store, setTime } = opened;
+    const goneMs = LIMITS.mediaAgeMsMax + fixture.graceMs;
+    await upload(opened, idOf(1), pattern(5));
+    await upload(opened, idOf(0x999 * 16 ** 29), pattern(5), NOW + 1_000);
     await store.create(idOf(3), ALICE, 5, NOW);
     await store.create(idOf(4), BOB, 5, NOW + 1_000);
     t.equal(await sweepAll(store, NOW + LIMITS.uploadAgeMsMax - 1), 0);
     t.equal(await sweepAll(store, NOW + LIMITS.uploadAgeMsMax), 1);
     t.strictSame(await store.find(idOf(3), ALICE), { refused: 'unknown' });
     t.strictSame(await store.find(idOf(4), BOB), { bytes: 5, offset: 0 });
-    t.equal(await sweepAll(store, NOW + LIMITS.mediaAgeMsMax), 2, 'the other upload and the older blob');
+    setTime(NOW + LIMITS.mediaAgeMsMax);
+    t.equal(await sweepAll(store, NOW + goneMs), 2, 'the other upload and the older blob');
+    t.strictSame(await store.open(idOf(1)), { refused: 'unknown' });
     t.strictSame(await readAll(store, idOf(0x999 * 16 ** 29)), pattern(5));
-    t.equal(await sweepAll(store, NOW + LIMITS.mediaAgeMsMax + 1_000), 1);
+    t.equal(await sweepAll(store, NOW + goneMs + 1_000), 1);
   });
 
   t.test(`${fixture.name}: an upload that is being appended to is not swept`, async (t) => {

@@ -15,10 +15,12 @@
  */
 
 import { constants } from 'node:fs';
-import { mkdir, open, readdir, rename, rmdir, stat, statfs, unlink, type FileHandle } from 'node:fs/promises';
+import { mkdir, open, rename, stat, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { LIMITS } from '../limits.ts';
+import { absent, discard, flushDirectory, hasRoom, list, take, writeAll } from './files.ts';
 import type { Appender, BlobReader, MediaRefusal, MediaStore, SweepReport, UploadState } from './media-store.ts';
+import { lockOf, OpenUploads } from './open-uploads.ts';
 
 export interface DiskStoreOptions {
   /** Made if missing. */
@@ -38,30 +40,26 @@ const BUSY = { refused: 'busy' } as const;
 /** Opens the store. Any number of workers may; `clearLocks` is for one of them, before any appends. */
 export async function openDiskStore(options: DiskStoreOptions): Promise<DiskStore> {
   const store = new DiskStore(options);
-  await mkdir(store.openDirectory, { recursive: true, mode: 0o700 });
+  await store.uploads.prepare();
   await mkdir(store.blobDirectory, { recursive: true, mode: 0o700 });
   return store;
 }
 
 export class DiskStore implements MediaStore {
-  readonly openDirectory: string;
+  readonly uploads: OpenUploads;
   readonly blobDirectory: string;
   readonly #reserveBytes: number;
   /** Directories that the present round of the sweep has still to look at. */
   #unswept: string[] | undefined = undefined;
 
   constructor({ directory, reserveBytes = LIMITS.mediaDiskReserveBytes }: DiskStoreOptions) {
-    this.openDirectory = join(directory, 'open');
+    this.uploads = new OpenUploads(join(directory, 'open'));
     this.blobDirectory = join(directory, 'blobs');
     this.#reserveBytes = reserveBytes;
   }
 
-  /** Removes the locks that a process left behind that was killed. */
-  async clearLocks(): Promise<void> {
-    for (const user of await list(this.openDirectory)) {
-      const directory = join(this.openDirectory, user);
-      for (const name of await list(directory)) if (name.endsWith('.lock')) await discard(join(directory, name));
-    }
+  clearLocks(): Promise<void> {
+    return this.uploads.clearLocks();
   }
 
   async create(id: string, owner: string, bytes: number, nowMs: number): Promise<UploadState | MediaRefusal> {
@@ -69,11 +67,10 @@ export class DiskStore implements MediaStore {
     if (existing !== undefined) return existing.bytes === bytes ? stateOf(existing) : UNKNOWN;
     const blob = await this.#blobBytes(id);
     if (blob !== undefined) return blob === bytes ? { bytes, offset: bytes } : UNKNOWN;
-    const directory = join(this.openDirectory, owner);
-    const count = (await list(directory)).filter((name) => !name.endsWith('.lock')).length;
-    if (count >= LIMITS.openUploadsMax) return { refused: 'too-many' };
+    if (await this.uploads.isFull(owner)) return { refused: 'too-many' };
     if (!(await this.hasRoom(bytes))) return FULL;
-    const path = join(directory, `${id}.${bytes}`);
+    const { path } = this.uploads.name(id, owner, bytes);
+    const directory = this.uploads.directoryOf(owner);
     const handle = await make(path, directory);
     await handle.utimes(nowMs / 1000, nowMs / 1000).finally(() => handle.close());
     await flushDirectory(directory);
@@ -90,7 +87,7 @@ export class DiskStore implements MediaStore {
   async append(id: string, owner: string, offset: number, nowMs: number): Promise<Appender | MediaRefusal> {
     const found = await this.#findUpload(id, owner);
     if (found === undefined) return this.#refuseAppend(id, owner);
-    const lock = `${found.path}.lock`;
+    const lock = lockOf(found.path);
     if (!(await take(lock))) return BUSY;
     // Looked at again under the lock: whoever had it may have moved the end, or made a blob of it.
     const upload = await this.#findUpload(id, owner);
@@ -126,32 +123,26 @@ export class DiskStore implements MediaStore {
   }
 
   async #directories(): Promise<string[]> {
-    const within = async (parent: string): Promise<string[]> => (await list(parent)).map((name) => join(parent, name));
-    return [...(await within(this.openDirectory)), ...(await within(this.blobDirectory))];
+    const blobs = (await list(this.blobDirectory)).map((name) => join(this.blobDirectory, name));
+    return [...(await this.uploads.directories()), ...blobs];
   }
 
   async #sweepDirectory(directory: string, nowMs: number): Promise<number> {
     const isBlob = directory.startsWith(this.blobDirectory);
     const ageMsMax = isBlob ? LIMITS.mediaAgeMsMax : LIMITS.uploadAgeMsMax;
-    const names = await list(directory);
     let removed = 0;
-    for (const name of names) {
-      if (name.endsWith('.lock') || names.includes(`${name}.lock`)) continue;
-      const path = join(directory, name);
+    for (const path of await this.uploads.idle(directory)) {
       const found = await stat(path).catch(absent);
       if (found === undefined || nowMs - found.mtimeMs < ageMsMax) continue;
       await discard(path);
       removed++;
     }
-    // An account's directory goes with its last upload; the kernel refuses if one has been begun meanwhile.
-    if (!isBlob) await rmdir(directory).catch(notEmpty);
+    if (!isBlob) await this.uploads.prune(directory);
     return removed;
   }
 
-  /** Whether `bytes` more leave the reserve untouched. One system call. */
-  async hasRoom(bytes: number): Promise<boolean> {
-    const { bavail, bsize } = await statfs(this.openDirectory);
-    return bavail * bsize - bytes >= this.#reserveBytes;
+  hasRoom(bytes: number): Promise<boolean> {
+    return hasRoom(this.uploads.directory, bytes, this.#reserveBytes);
   }
 
   /** @internal */
@@ -164,12 +155,9 @@ export class DiskStore implements MediaStore {
   }
 
   async #findUpload(id: string, owner: string): Promise<OpenUpload | undefined> {
-    const directory = join(this.openDirectory, owner);
-    const name = (await list(directory)).find((each) => each.startsWith(`${id}.`) && !each.endsWith('.lock'));
-    if (name === undefined) return undefined;
-    const path = join(directory, name);
-    const found = await stat(path).catch(absent);
-    return found && { path, bytes: Number(name.slice(id.length + 1)), offset: found.size };
+    const named = await this.uploads.find(id, owner);
+    const found = named && (await stat(named.path).catch(absent));
+    return named && found && { ...named, offset: found.size };
   }
 }
 
@@ -270,14 +258,6 @@ function stateOf({ bytes, offset }: OpenUpload): UploadState {
   return { bytes, offset };
 }
 
-async function writeAll(handle: FileHandle, chunk: Uint8Array, position: number): Promise<number> {
-  let written = 0;
-  while (written < chunk.length) {
-    written += (await handle.write(chunk, written, chunk.length - written, position + written)).bytesWritten;
-  }
-  return written;
-}
-
 /** Makes a file and its directory; once more where a sweep has removed the directory in between. */
 async function make(path: string, directory: string): Promise<FileHandle> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
@@ -285,38 +265,4 @@ async function make(path: string, directory: string): Promise<FileHandle> {
   if (first !== undefined) return first;
   await mkdir(directory, { recursive: true, mode: 0o700 });
   return open(path, constants.O_CREAT | constants.O_WRONLY, 0o600);
-}
-
-/** Takes a lock file; false where somebody has it. */
-async function take(lock: string): Promise<boolean> {
-  try {
-    await (await open(lock, 'wx', 0o600)).close();
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw error;
-  }
-}
-
-async function list(directory: string): Promise<string[]> {
-  return (await readdir(directory).catch(absent)) ?? [];
-}
-
-async function discard(path: string): Promise<void> {
-  await unlink(path).catch(absent);
-}
-
-/** For `catch`: what is not there is no error here. */
-function absent(error: NodeJS.ErrnoException): undefined {
-  if (error.code !== 'ENOENT') throw error;
-  return undefined;
-}
-
-function notEmpty(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'ENOTEMPTY' && error.code !== 'ENOENT') throw error;
-}
-
-async function flushDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, constants.O_RDONLY);
-  await handle.sync().finally(() => handle.close());
 }

@@ -8,7 +8,7 @@
  */
 
 import type { Logger } from '../../runtime/index.ts';
-import type { AppCode } from '../errors.ts';
+import { describe, type AppCode } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
 import { Body, Exchange, type Headers, type HttpApp, type HttpRequest } from './exchange.ts';
 import { isRefused, type Appender, type MediaRefusal, type MediaStore, type UploadState } from './media-store.ts';
@@ -107,8 +107,8 @@ export class MediaHttp {
     const { store, nowMs } = this.#options;
     const appender = await store.append(id, ticket.user, Number(offset), nowMs());
     if (isRefused(appender)) return refuse(exchange, body, explain(appender));
-    const { code, state } = await takeBody(appender, body);
-    if (code !== undefined) return refuse(exchange, body, { code, headers: uploadHeaders(state) });
+    const { refused, state } = await takeBody(appender, body);
+    if (refused !== undefined) return refuse(exchange, body, refused);
     if (body.isWhole) exchange.reply('204 No Content', uploadHeaders(state));
   }
 
@@ -117,7 +117,11 @@ export class MediaHttp {
     const fail = (code: AppCode, status: string): void => exchange.reply(status, { 'blindbeam-code': code });
     if (ticket === undefined) return fail('APP_BAD_TICKET', '401 Unauthorized');
     const found = ID.test(id) ? await this.#options.store.find(id, ticket.user) : undefined;
-    if (found === undefined || isRefused(found)) return fail('APP_UNKNOWN_MEDIA', '404 Not Found');
+    if (found === undefined) return fail('APP_UNKNOWN_MEDIA', '404 Not Found');
+    if (isRefused(found)) {
+      const { code } = explain(found);
+      return fail(code, describe(code).httpStatus ?? '404 Not Found');
+    }
     exchange.reply('200 OK', { ...uploadHeaders(found), 'cache-control': 'no-store' });
   }
 
@@ -125,7 +129,7 @@ export class MediaHttp {
 
   async #download(exchange: Exchange, id: string, range: string): Promise<void> {
     const blob = ID.test(id) ? await this.#options.store.open(id) : ({ refused: 'unknown' } as const);
-    if (isRefused(blob)) return exchange.refuse('APP_UNKNOWN_MEDIA');
+    if (isRefused(blob)) return refuseBodiless(exchange, explain(blob));
     try {
       const span = readRange(range, blob.bytes);
       if (span === 'unsatisfiable') {
@@ -160,36 +164,49 @@ function refuseCreation(ticket: Ticket | undefined, length: string): Refused | u
   return Number(length) === ticket.bytes ? undefined : { code: 'APP_MEDIA_TOO_LARGE' };
 }
 
+interface Taken {
+  readonly refused: Refused | undefined;
+  readonly state: UploadState;
+}
+
 /** Writes a body to the end of an upload. Whatever came counts, also where the client has gone in the middle. */
-async function takeBody(appender: Appender, body: Body): Promise<{ code: AppCode | undefined; state: UploadState }> {
+async function takeBody(appender: Appender, body: Body): Promise<Taken> {
   let code: AppCode | undefined;
-  let state: UploadState | undefined;
+  let closed: UploadState | MediaRefusal;
   try {
     for (let batch = await body.next(); batch !== undefined; batch = await body.next()) {
       code = await takeBatch(appender, batch);
       if (code !== undefined) break;
     }
   } finally {
-    state = await appender.close();
+    closed = await appender.close();
   }
-  return { code, state };
+  if (isRefused(closed)) return { refused: explain(closed), state: appender };
+  return { refused: code && { code, headers: uploadHeaders(closed) }, state: closed };
 }
 
 async function takeBatch(appender: Appender, batch: readonly Uint8Array[]): Promise<AppCode | undefined> {
   const length = batch.reduce((sum, chunk) => sum + chunk.length, 0);
   if (length > appender.bytes - appender.offset) return 'APP_MEDIA_TOO_LARGE';
-  return (await appender.write(batch)) === 'full' ? 'APP_STORE_FULL' : undefined;
+  const written = await appender.write(batch);
+  return written === 'ok' ? undefined : REFUSALS[written];
+}
+
+/** Refuses a request that has no body. */
+function refuseBodiless(exchange: Exchange, { code, headers = {} }: Refused, closeConnection = false): void {
+  const pause = RETRY_SECONDS[code];
+  exchange.refuse(code, pause === undefined ? headers : { ...headers, 'retry-after': pause }, closeConnection);
 }
 
 /** Refuses once the rest of the body has gone by: an answer in the middle of it would be lost with the connection. */
-async function refuse(exchange: Exchange, body: Body, { code, headers = {} }: Refused): Promise<void> {
+async function refuse(exchange: Exchange, body: Body, refused: Refused): Promise<void> {
   const isRead = await body.discard();
-  const pause = RETRY_SECONDS[code];
-  exchange.refuse(code, pause === undefined ? headers : { ...headers, 'retry-after': pause }, !isRead);
+  refuseBodiless(exchange, refused, !isRead);
 }
 
 const RETRY_SECONDS: Readonly<Partial<Record<AppCode, number>>> = {
   APP_UPLOAD_BUSY: 1,
+  APP_OVERLOADED: LIMITS.mediaUnavailableRetrySeconds,
   APP_STORE_FULL: LIMITS.storeFullRetrySeconds,
   APP_TOO_MANY_UPLOADS: 60,
 };
@@ -204,6 +221,7 @@ const REFUSALS = {
   busy: 'APP_UPLOAD_BUSY',
   full: 'APP_STORE_FULL',
   'too-many': 'APP_TOO_MANY_UPLOADS',
+  unavailable: 'APP_OVERLOADED',
 } as const satisfies Record<Exclude<MediaRefusal['refused'], 'offset'>, AppCode>;
 
 function uploadHeaders({ offset, bytes }: UploadState): Headers {
