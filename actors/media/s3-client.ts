@@ -285,6 +285,7 @@ function failureOf(status: number, text: string): S3Failure {
   // The answer to HEAD has no body, so its 404 has no code.
   const code = textOf(text, 'Code') ?? (status === 404 ? 'NotFound' : `HTTP_${status}`);
   if (MISSING_CODES.has(code)) return { failed: 'missing', code };
+  if (status === 501) return { failed: 'refused', code };
   if (status >= 500 || status === 429 || PASSING_CODES.has(code)) return { failed: 'unavailable', code };
   return { failed: 'refused', code };
 }

@@ -258,6 +258,16 @@ t.test('parts that nobody completed are given up after two days, also of a node 
   t.equal(double.uploads.size, 0);
 });
 
+t.test('a store that cannot list parts is swept all the same', async (t) => {
+  const { double, store } = await start(t);
+  const old = systemClock.nowMs() - LIMITS.mediaAgeMsMax - LIMITS.mediaObjectGraceMs - 1;
+  double.objects.set('blobs/1', { bytes: Buffer.alloc(1), modifiedMs: old });
+  double.fault = (operation) => (operation === 'ListUploads' ? { status: 501, code: 'NotImplemented' } : undefined);
+  while (!(await store.sweep(systemClock.nowMs())).done);
+  t.equal(double.objects.size, 0);
+  t.equal(double.count('ListUploads'), 1, 'and is not asked again and again');
+});
+
 t.test('a sweep goes through more objects than a page has, and one that fails begins anew', async (t) => {
   const { double, store } = await start(t);
   const old = systemClock.nowMs() - LIMITS.mediaAgeMsMax - LIMITS.mediaObjectGraceMs - 1;

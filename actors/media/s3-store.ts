@@ -144,11 +144,10 @@ export class S3Store implements MediaStore {
         (nowMs) =>
           this.#sweepStaged(directory, nowMs),
     );
-    const [parts, objects]: Slice[] = [
-      (nowMs) => this.#sweepParts(undefined, nowMs),
-      (nowMs) => this.#sweepObjects(undefined, nowMs),
-    ];
-    return [...staged, parts!, objects!];
+    // Objects before parts, whose listing is what stores leave out that speak less of S3.
+    const objects: Slice = (nowMs) => this.#sweepObjects(undefined, nowMs);
+    const parts: Slice = (nowMs) => this.#sweepParts(undefined, nowMs);
+    return [...staged, objects, parts];
   }
 
   async #sweepStaged(directory: string, nowMs: number): Promise<number> {
@@ -166,10 +165,12 @@ export class S3Store implements MediaStore {
 
   /** Parts cost as objects do. An upload may take two days: one since its last progress, and what came before. */
   async #sweepParts(marker: S3Marker | undefined, nowMs: number): Promise<number> {
-    const { uploads, next } = orThrow(await this.client.listUploads(this.#prefix, marker));
+    const page = await this.client.listUploads(this.#prefix, marker);
+    if (isFailure(page) && page.code === 'NotImplemented') return 0;
+    const { uploads, next } = orThrow(page);
     const old = uploads.filter(({ initiatedMs }) => nowMs - initiatedMs >= 2 * LIMITS.uploadAgeMsMax);
     await inParallel(old, async ({ key, uploadId }) => orThrow(await this.client.abortUpload(key, uploadId)));
-    if (next !== undefined) this.#round?.push((later) => this.#sweepParts(next, later));
+    if (next !== undefined) this.#round?.unshift((later) => this.#sweepParts(next, later));
     return 0;
   }
 
@@ -178,7 +179,7 @@ export class S3Store implements MediaStore {
     const ageMsMax = LIMITS.mediaAgeMsMax + LIMITS.mediaObjectGraceMs;
     const old = objects.filter((object: S3Object) => nowMs - object.modifiedMs >= ageMsMax);
     await inParallel(old, async ({ key }) => orThrow(await this.client.delete(key)));
-    if (next !== undefined) this.#round?.push((later) => this.#sweepObjects(next, later));
+    if (next !== undefined) this.#round?.unshift((later) => this.#sweepObjects(next, later));
     return old.length;
   }
 

@@ -6,17 +6,26 @@
  */
 
 import type { Test } from 'tap';
-import { createClient, memoryStore, type Client, type ReceivedMessage, type StoreSource } from '../../client/index.ts';
+import {
+  createClient,
+  memoryStore,
+  type Client,
+  type Random,
+  type ReceivedMessage,
+  type StoreSource,
+} from '../../client/index.ts';
 import { systemClock, systemRandom } from '../../client/node/system.ts';
 import { wsTransport } from '../../client/node/ws-transport.ts';
 import type { ServerProcess } from './server-process.ts';
 
 const WAIT_MS_MAX = 50;
 
-const impatientRandom = {
-  bytes: (length: number) => systemRandom.bytes(length),
-  integer: (bound: number) => systemRandom.integer(Math.min(bound, WAIT_MS_MAX)),
-};
+function impatientRandom(waitMsMax: number): Random {
+  return {
+    bytes: (length) => systemRandom.bytes(length),
+    integer: (bound) => systemRandom.integer(Math.min(bound, waitMsMax)),
+  };
+}
 
 export interface Person {
   readonly phone: string;
@@ -25,9 +34,19 @@ export interface Person {
   readonly received: ReceivedMessage[];
 }
 
-/** Registers `phone` with the server's code and connects. */
-export async function newPerson(t: Test, server: ServerProcess, phone: string, store?: StoreSource): Promise<Person> {
-  const client = await openClient(server.url, store);
+/**
+ * Registers `phone` with the server's code and connects.
+ *
+ * @param waitMsMax - The longest wait between two attempts: longer for who has to outlast a restart in a bounded number of them.
+ */
+export async function newPerson(
+  t: Test,
+  server: ServerProcess,
+  phone: string,
+  store?: StoreSource,
+  waitMsMax?: number,
+): Promise<Person> {
+  const client = await openClient(server.url, store, waitMsMax);
   t.teardown(() => client.close());
   await client.requestCode(phone);
   await client.confirmCode(phone, await server.code(phone));
@@ -35,8 +54,12 @@ export async function newPerson(t: Test, server: ServerProcess, phone: string, s
   return attend(phone, client);
 }
 
-export function openClient(url: string, store: StoreSource = memoryStore()): Promise<Client> {
-  return createClient({ url, store, transport: wsTransport, clock: systemClock, random: impatientRandom });
+export function openClient(
+  url: string,
+  store: StoreSource = memoryStore(),
+  waitMsMax: number = WAIT_MS_MAX,
+): Promise<Client> {
+  return createClient({ url, store, transport: wsTransport, clock: systemClock, random: impatientRandom(waitMsMax) });
 }
 
 /** Reads everything that comes for `client`. */
