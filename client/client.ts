@@ -10,7 +10,8 @@
  */
 
 import type { ByteStream, SafetyComparison } from '../protocol/signal/index.ts';
-import { isPhone } from '../protocol/wire/index.ts';
+import { isPhone, LIMITS as WIRE_LIMITS } from '../protocol/wire/index.ts';
+import type { Audience, PrivacySettings, TypingState } from '../protocol/wire/index.ts';
 import { confirmRequest, loadAccount, loadRestored, makeKeys, putAccount } from './account.ts';
 import type { Account } from './account.ts';
 import { makeBackup } from './backup.ts';
@@ -38,6 +39,7 @@ import { Media } from './media.ts';
 import type { MediaSource, MediaTransferOptions, UploadOptions } from './media.ts';
 import type { Fetch } from './media-http.ts';
 import type { HistoryItem, MessageBody, OutgoingMessage, ReceivedMessage, SentMessage } from './messages.ts';
+import type { PeerPresence } from './presence-feed.ts';
 import { Reader } from './reader.ts';
 import { askBeforeLogin, codeRequest } from './registration.ts';
 import { retireDevice } from './renewal.ts';
@@ -324,7 +326,83 @@ export class Client {
   async markRead(peer: string): Promise<void> {
     const engine = this.#requireEngine();
     const user = await engine.directory.resolveLocally(peer);
-    if (user !== undefined) await engine.markAllRead(user);
+    if (user !== undefined) await engine.readReceipts.markAll(user);
+  }
+
+  /** With whom read receipts are exchanged: `everyone` where nothing was chosen. */
+  get readReceipts(): Audience {
+    return this.#requireEngine().readReceipts.audience;
+  }
+
+  /**
+   * Chooses with whom read receipts are exchanged, in both directions: whom this device tells nothing is not shown to have
+   * read anything. `contacts` are those to whom it has written. What was read before is not told later.
+   *
+   * @throws {ClientError} CLI_NOT_REGISTERED; CLI_STORE_FAILED.
+   */
+  setReadReceipts(audience: Audience): Promise<void> {
+    return this.#requireEngine().readReceipts.choose(audience);
+  }
+
+  /**
+   * Says that a person is at this device, or no longer, until it is said otherwise or the client closes; also over reconnections.
+   * Nobody is said to be online who does not call this.
+   */
+  setAvailable(isAvailable: boolean): void {
+    this.#requireEngine().presence.setAvailable(isAvailable);
+  }
+
+  /**
+   * Whether somebody is there and what they do in the chat with us: what is known now, and each change, for as long as the loop
+   * is read. Use it while the chat is on the screen. The newest value counts; a slow reader misses what has passed.
+   *
+   * ```ts
+   * for await (const { state, lastSeenAt, typing } of client.presence(peer)) show(state, lastSeenAt, typing);
+   * ```
+   *
+   * @throws {ClientError} (from the loop) CLI_PHONE_INVALID; CLI_PEER_UNKNOWN; APP_TOO_MANY_SUBSCRIPTIONS.
+   */
+  presence(peer: string): AsyncIterableIterator<PeerPresence> {
+    const { presence, directory } = this.#requireEngine();
+    return presence.watch(directory.resolve(peer));
+  }
+
+  /**
+   * Tells a peer who has the chat open what the person here does in it. Call it at every key; sending a message ends it, and so does
+   * a pause of a few seconds. It is lost without a connection, and to a number that was never looked up.
+   */
+  async setTyping(peer: string, state: TypingState): Promise<void> {
+    const engine = this.#requireEngine();
+    const user = await engine.directory.resolveLocally(peer);
+    if (user !== undefined) engine.presence.setTyping(user, state);
+  }
+
+  /** Who may see presence and typing of this account. Waits for a connection. */
+  async privacy(): Promise<PrivacySettings> {
+    this.#requireEngine();
+    const { audience, shown, hidden } = await this.#requests.askUntilAnswered({ kind: 'privacy' }, 'privacy');
+    return { audience, shown, hidden };
+  }
+
+  /**
+   * Chooses who may see presence and typing of this account: everyone, its contacts (those to whom it has written) or nobody;
+   * and, whatever that says, who may and who may not. Resolves when it holds.
+   *
+   * @param settings - Phone numbers or user ids, at most 256 in each list, none in both.
+   * @throws {ClientError} CLI_PHONE_INVALID; CLI_PEER_UNKNOWN; APP_STORE_FULL.
+   * @throws {RangeError} When a list is too long, or somebody is in both.
+   */
+  async setPrivacy(settings: Partial<PrivacySettings> & Pick<PrivacySettings, 'audience'>): Promise<void> {
+    const { directory } = this.#requireEngine();
+    const resolve = async (peers: readonly string[]): Promise<string[]> => {
+      const users = await Promise.all(peers.map((peer) => directory.resolve(peer)));
+      return [...new Set(users)];
+    };
+    const shown = await resolve(settings.shown ?? []);
+    const hidden = await resolve(settings.hidden ?? []);
+    assertExceptions(shown, hidden);
+    const change = { kind: 'privacy-change', audience: settings.audience, shown, hidden } as const;
+    await this.#requests.askUntilAnswered(change, 'privacy');
   }
 
   /**
@@ -421,6 +499,7 @@ export class Client {
     if (engine.waitingCount >= LIMITS.outboxCountMax) throw new ClientError('CLI_OUTBOX_FULL');
     const user = await engine.directory.resolve(to);
     this.#assertOpen();
+    engine.presence.setTyping(user, 'paused');
     return work(engine.composer, user);
   }
 
@@ -459,6 +538,7 @@ export class Client {
 
   #onState(state: ConnectionState): void {
     this.#hub.emit({ type: 'state', state });
+    if (state === 'live') this.#engine?.drained();
     if (state === 'live') for (const waiter of this.#liveWaiters.splice(0)) waiter.resolve();
   }
 
@@ -502,4 +582,11 @@ export class Client {
     if (this.#engine === undefined) throw new ClientError('CLI_NOT_REGISTERED');
     return this.#engine;
   }
+}
+
+function assertExceptions(shown: readonly string[], hidden: readonly string[]): void {
+  const max = WIRE_LIMITS.privacyUsersMax;
+  if (shown.length > max || hidden.length > max)
+    throw new RangeError(`setPrivacy: expected at most ${max} users in a list`);
+  if (shown.some((user) => hidden.includes(user))) throw new RangeError('setPrivacy: expected nobody in both lists');
 }

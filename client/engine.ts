@@ -5,8 +5,8 @@
  * may send and what arrived; it knows neither sockets nor backoff. Read next: `conversation.ts`, `inbox.ts`.
  */
 
-import { authStanza, FEATURES, inboxAckStanza, readReceiptStanza } from '../protocol/wire/index.ts';
-import type { ResumeTicket, ServerMessage, Stanza } from '../protocol/wire/index.ts';
+import { authStanza, FEATURES, inboxAckStanza } from '../protocol/wire/index.ts';
+import type { ReceiptType, ResumeTicket, ServerMessage, Stanza } from '../protocol/wire/index.ts';
 import type { Account } from './account.ts';
 import { Composer } from './composer.ts';
 import { Conversation, NEW_CONVERSATION } from './conversation.ts';
@@ -27,11 +27,13 @@ import type { IntakeReport } from './inbox.ts';
 import type { Journal } from './journal.ts';
 import { KeyStock } from './key-stock.ts';
 import type { HeldKeys } from './key-stock.ts';
-import { HEAD, HEARD, KEYS, MARKS, NUMBER, numberOfKey, OUTBOX, userOfKey } from './layout.ts';
+import { HEAD, KEYS, MARKS, NUMBER, OUTBOX, userOfKey } from './layout.ts';
 import type { HistoryRecord, MarksRecord, OutboxRecord } from './layout.ts';
 import { Locks } from './locks.ts';
 import { loginStatement } from './login-key.ts';
 import type { ReceivedMessage } from './messages.ts';
+import { Presence } from './presence.ts';
+import { ReadReceipts } from './read-receipts.ts';
 import { scan } from './renewal.ts';
 import { isPassing } from './requests.ts';
 import type { Requests } from './requests.ts';
@@ -58,17 +60,13 @@ export interface EngineServices {
 /** What this client tells the server that it understands, as a sum of `FEATURES`. */
 const UNDERSTOOD: number = FEATURES.resumeTickets;
 
-interface ReadDebt {
-  readonly user: string;
-  readonly device: number;
-  readonly id: number;
-}
-
 /** The working parts of one account. */
 export class Engine {
   readonly directory: Directory;
   readonly composer: Composer;
   readonly safety: Safety;
+  readonly presence: Presence;
+  readReceipts!: ReadReceipts;
   readonly #services: EngineServices;
   readonly #locks = new Locks();
   readonly #conversations = new Map<string, Conversation>();
@@ -83,8 +81,6 @@ export class Engine {
   #connectionCount = 0;
   /** Claimed numbers that were looked up in this run: once each, whatever comes. */
   readonly #checked = new Set<string>();
-  /** Read receipts not yet handed to a connection, by device. */
-  readonly #readDebts = new Map<string, ReadDebt>();
 
   private constructor(services: EngineServices, account: Account) {
     const { journal, history, requests, clock, random, policy, transmit, emit } = services;
@@ -96,6 +92,7 @@ export class Engine {
     this.#services = services;
     this.#stock = new KeyStock({ journal, requests, clock, random, emit }, account);
     this.directory = new Directory(journal, requests);
+    this.presence = new Presence({ requests, clock, random, transmit, emit });
     const { publicKey: identityKey } = account.local.identityKeyPair;
     this.safety = new Safety({ journal, locks, identities, self: { user: account.user, identityKey }, emit });
     const conversation = (user: string): Conversation => this.conversation(user);
@@ -123,6 +120,7 @@ export class Engine {
     const engine = new Engine(services, account);
     await engine.#loadConversations();
     await engine.#loadInbox();
+    await engine.#loadReadReceipts();
     engine.#tickets = await TicketHolder.load(services.journal, account);
     engine.#expiry.schedule();
     await engine.#healer.sweep();
@@ -178,14 +176,21 @@ export class Engine {
     this.#connectionCount += 1;
     for (const conversation of this.#conversations.values()) conversation.online();
     void this.#askReceipts(this.#connectionCount);
-    this.#payReadDebts();
+    this.presence.opened();
     this.#stock.opened(held);
     this.#healer.tend();
+  }
+
+  /** Everything that waited in the inbox has been received. */
+  drained(): void {
+    this.readReceipts.live();
   }
 
   /** The connection is gone. */
   shut(): void {
     this.#isOpen = false;
+    this.presence.shut();
+    this.readReceipts.shut();
     this.#stock.shut();
     this.#connectionCount += 1;
     for (const conversation of this.#conversations.values()) conversation.offline();
@@ -199,11 +204,14 @@ export class Engine {
       case 'ack':
         return this.#conversations.get(message.to)?.acknowledged(message.id);
       case 'receipt':
-        return this.#conversations.get(message.from)?.received(message.type, message.id);
+        return this.#conversations.get(message.from)?.received(this.#shownAs(message), message.id);
       case 'error': {
         const connection = this.#connectionCount;
         return this.#conversations.get(message.to)?.refused(message, () => connection === this.#connectionCount);
       }
+      case 'presence':
+      case 'typing':
+        return this.presence.receive(message);
       case 'iq-result':
       case 'iq-error':
         return this.#services.requests.receive(message);
@@ -225,7 +233,7 @@ export class Engine {
       device,
       phone: phone === '' ? undefined : phone,
       phoneVerified: verified,
-      markRead: () => this.#markRead({ user, device, id: number }),
+      markRead: () => this.readReceipts.mark({ user, device, id: number }),
     };
   }
 
@@ -236,6 +244,7 @@ export class Engine {
   async close(): Promise<void> {
     for (const conversation of this.#conversations.values()) conversation.close();
     this.#inbox.close();
+    this.presence.close();
     this.#healer.close();
     this.#expiry.close();
     await this.#locks.idle();
@@ -282,11 +291,23 @@ export class Engine {
     );
   }
 
+  async #loadReadReceipts(): Promise<void> {
+    const { journal, transmit } = this.#services;
+    const isContact = (user: string): boolean => this.marks(user).sentId > 0;
+    this.readReceipts = await ReadReceipts.open({ journal, locks: this.#locks, transmit, isContact });
+  }
+
+  /** Somebody with whom read receipts are not exchanged is shown to have received what they say to have read. */
+  #shownAs({ type, from }: ServerMessage & { readonly kind: 'receipt' }): ReceiptType {
+    return type === 'read' && !this.readReceipts.isShared(from) ? 'delivered' : type;
+  }
+
   async #report(report: IntakeReport): Promise<void> {
     const { emit, wakeReader } = this.#services;
     wakeReader();
     for (const notice of report.notices) emit({ type: 'identity-changed', ...notice });
     for (const { user, record } of report.stored) {
+      this.presence.heard(user);
       if (record.body.kind !== 'undecryptable' && user !== this.account.user) {
         this.conversation(user).suggestDevice(record.device);
       }
@@ -352,38 +373,5 @@ export class Engine {
   #complain(error: unknown): void {
     if (isPassing(error) || ClientError.is(error, 'CLI_CLOSED')) return;
     this.#services.emit({ type: 'trouble', code: codeOf(error) });
-  }
-
-  /** Marks everything received from a user as read. */
-  async markAllRead(user: string): Promise<void> {
-    const { journal } = this.#services;
-    for await (const { key, value } of scan(journal, KEYS.heardOf(user))) {
-      const { lastId } = HEARD.decode(value);
-      if (lastId > 0) await this.#markRead({ user, device: numberOfKey(key), id: lastId });
-    }
-  }
-
-  async #markRead(debt: ReadDebt): Promise<void> {
-    const { user, device, id } = debt;
-    const { journal } = this.#services;
-    await this.#locks.run([user], async () => {
-      const bytes = await journal.get(KEYS.heard(user, device));
-      const heard = bytes === undefined ? { lastId: 0, readId: 0 } : HEARD.decode(bytes);
-      if (id <= heard.readId) return;
-      const transaction = journal.begin();
-      transaction.put(KEYS.heard(user, device), HEARD.encode({ ...heard, readId: id }));
-      await journal.commit(transaction, 'eventual');
-      this.#readDebts.set(`${user}/${device}`, debt);
-    });
-    // Receipts are cumulative: those of one turn become one.
-    if (this.#readDebts.size > 0) queueMicrotask(() => this.#payReadDebts());
-  }
-
-  #payReadDebts(): void {
-    if (!this.#isOpen) return;
-    for (const { user, device, id } of this.#readDebts.values()) {
-      this.#services.transmit(readReceiptStanza({ to: user, device, id }));
-    }
-    this.#readDebts.clear();
   }
 }

@@ -10,6 +10,7 @@ import type { ConnectionState } from './connection.ts';
 import type { ErrorCode } from './errors.ts';
 import { LIMITS } from './limits.ts';
 import type { HistoryItem, ReceivedMessage } from './messages.ts';
+import type { PeerPresence } from './presence-feed.ts';
 
 /** Something happened. Plain data but for the message's `markRead`. */
 export type ClientEvent =
@@ -35,6 +36,8 @@ export type ClientEvent =
       readonly deliveredId: number;
       readonly readId: number;
     }
+  /** Somebody who is watched (`Client.presence`) came, went, or types. */
+  | ({ readonly type: 'presence' } & PeerPresence)
   /** Messages of a conversation from this number on were refused for good. */
   | { readonly type: 'refused'; readonly user: string; readonly firstId: number; readonly code: ErrorCode }
   /** A peer's device has another identity key than before; sessions with it are new. Safety numbers with the peer change. */

@@ -50,8 +50,10 @@ export type {
   ReceivedMessage,
   SentMessage,
 } from './messages.ts';
+export type { PeerPresence } from './presence-feed.ts';
 export type { PeerSafety } from './safety.ts';
 export type { Durability, Store, StoreChange, StoreEntry, StoreRange, StoreSource } from './store.ts';
 export type { Transport, TransportListener, TransportSocket } from './transport.ts';
+export type { Audience, PrivacySettings, TypingState } from '../protocol/wire/index.ts';
 export { generateBackupDigits, parseBackupDigits } from '../protocol/signal/index.ts';
 export type { BackupSecret } from '../protocol/signal/index.ts';

@@ -12,6 +12,8 @@
  *   outbox/<user>/<id>             a message not yet acknowledged                send; gone with its acknowledgement
  *   intake                         inbox position of the last stored message     with each stored group
  *   heard/<user>/<device>          last message id stored from this device       with each stored message
+ *   read-debt/<user>/<device>      message id up to which a read receipt is owed with the mark; gone when it is sent
+ *   read-receipts                  with whom they are exchanged                  when chosen
  *   history/<user>/<ordinal>       a message, either direction                   send, receipt of a message
  *   fresh/<ordinal>                user id: stored, not yet consumed             receipt; gone when consumed
  *   name/<user>/<author>/<d>/<id>  ordinal of the message that others mean by it with each message of the history
@@ -60,6 +62,9 @@ export const KEYS = {
   outboxes: 'outbox/',
   heard: (user: string, device: number): string => `heard/${user}/${device}`,
   heardOf: (user: string): string => `heard/${user}/`,
+  readDebt: (user: string, device: number): string => `read-debt/${user}/${device}`,
+  readDebts: 'read-debt/',
+  readReceipts: 'read-receipts',
   historyOf: (user: string): string => `history/${user}/`,
   history: (user: string, ordinal: number): string => `history/${user}/${digits(ordinal)}`,
   fresh: (ordinal: number): string => `fresh/${digits(ordinal)}`,

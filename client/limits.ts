@@ -77,6 +77,14 @@ export const LIMITS = {
   /** What the offer of a new session adds to a message: ids, keys, and a KEM ciphertext of 1,568 bytes. */
   offerBytesMax: 2_048,
 
+  /** Presence and subscriptions are said again this often: the server may lose them when it is busy. */
+  presenceRepeatMs: 300_000,
+  /** A person who goes on typing is said to once in this time, and to have stopped after this long without a key. */
+  typingRepeatMs: 5_000,
+  typingIdleMs: 6_000,
+  /** A peer is shown as typing for this long after they last said so: three of their repetitions. */
+  typingShownMs: 15_000,
+
   /** Messages of one conversation that are kept for sending once more. A peer who loses its session notices at the next one. */
   keptCountMax: 200,
   /** And for how long: a phone that was off for a holiday still heals. */
@@ -154,6 +162,8 @@ assertRelation(
   'two devices in one message while their sessions begin',
 );
 assertRelation(LIMITS.flightCountMax <= LIMITS.outboxCountMax, 'a flight within the outbox');
+assertRelation(LIMITS.typingRepeatMs < LIMITS.typingIdleMs, 'typing to be repeated before it ends');
+assertRelation(2 * LIMITS.typingRepeatMs < LIMITS.typingShownMs, 'typing to be shown over a lost repetition');
 assertRelation(LIMITS.preKeyCountMin < LIMITS.preKeyCountMax, 'the low-water mark below the refill');
 assertRelation(LIMITS.kemPreKeyCountMin < LIMITS.kemPreKeyCountMax, 'the low-water mark of KEM keys below the refill');
 assertRelation(LIMITS.intakeGroupCountMax <= LIMITS.intakeQueueCountMax, 'a group within the queue');

@@ -71,8 +71,8 @@ export type ReceivedMessage = MessageHead &
     /**
      * Tells the sender that this message, and every earlier one of the same device, has been read.
      *
-     * Resolves when that is noted here. The receipt leaves now, or after the next login; the server relays it and
-     * does not keep it, so a sender who is offline then never learns.
+     * Resolves when that is noted here. The receipt leaves now, or after the next login, also of a later run; the server relays it
+     * and does not keep it, so a sender who is offline then never learns. `Client.setReadReceipts` keeps it from being sent.
      */
     markRead(): Promise<void>;
   };

@@ -123,10 +123,11 @@ export class Presence {
 
   /** Takes what the server says unasked. */
   receive(message: PresenceMessage | IncomingTyping): void {
-    if (message.kind === 'presence') return this.#learn(message.from, asPeerPresence(message));
+    if (message.kind === 'presence') return this.#learnState(message);
     const watched = this.#watched.get(message.from);
     if (watched === undefined) return;
     const typing = message.state === 'paused' ? undefined : message.state;
+    this.#services.clock.clearTimer(watched.typingTimer);
     this.#learn(message.from, { ...watched.presence, typing });
     if (typing === undefined) return;
     // Who vanishes while typing does not type for ever.
@@ -175,11 +176,19 @@ export class Presence {
     try {
       const answer = await this.#services.requests.askPatiently({ kind: 'subscribe', to: user }, 'presence');
       if (!this.#watched.has(user)) return this.#services.transmit(unsubscribeStanza({ to: user }));
-      if (answer.from === user && this.#isOpen) this.#learn(user, asPeerPresence(answer), true);
+      if (answer.from === user && this.#isOpen) this.#learnState(answer, true);
     } catch (error) {
       // What passes is asked again: at the next login, or at the next repetition.
       if (!isPassing(error)) this.#giveUp(user, asError(error));
     }
+  }
+
+  /** @param isAnswer - An answer is passed on even where it is no news: the reader waits for it. */
+  #learnState(message: PresenceMessage, isAnswer: boolean = false): void {
+    const { state, typing } = this.#watched.get(message.from)?.presence ?? unknownPresence(message.from);
+    const next = asPeerPresence(message);
+    const goesOn = state === 'online' && next.state === 'online';
+    this.#learn(message.from, { ...next, typing: goesOn ? typing : undefined }, isAnswer);
   }
 
   #giveUp(user: string, error: ClientError): void {
@@ -188,12 +197,10 @@ export class Presence {
     for (const feed of watched?.feeds ?? []) feed.end(error);
   }
 
-  /** @param isAnswer - An answer is passed on even where it is no news: the reader waits for it. */
-  #learn(user: string, presence: PeerPresence, isAnswer: boolean = false): void {
+  #learn(user: string, next: PeerPresence, isAnswer: boolean = false): void {
     const watched = this.#watched.get(user);
     if (watched === undefined) return;
-    const next = { ...presence, typing: presence.state === 'away' ? undefined : presence.typing };
-    this.#services.clock.clearTimer(watched.typingTimer);
+    if (next.typing === undefined) this.#services.clock.clearTimer(watched.typingTimer);
     const { presence: former } = watched;
     const isSame =
       former.state === next.state && former.lastSeenAt === next.lastSeenAt && former.typing === next.typing;

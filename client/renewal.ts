@@ -21,6 +21,8 @@ export async function retireDevice(journal: Journal, transaction: Transaction): 
   for await (const { key, value } of scan(journal, KEYS.outboxes)) {
     transaction.put(key, OUTBOX.encode({ ...OUTBOX.decode(value), sealed: [] }));
   }
+  // Receipts are told by device, of messages that the old one received; the new one has no part in them.
+  for await (const { key } of scan(journal, KEYS.readDebts)) transaction.delete(key);
   transaction.delete(KEYS.intake);
   transaction.delete(KEYS.ticket);
 }

@@ -231,7 +231,9 @@ export class FakeServer {
       case 'receipt': {
         const sender = this.#devices.get(message.to);
         const from = connection.device!.user;
-        sender?.peer?.say({ kind: 'receipt', type: 'read', from, id: message.id, ts: this.#clock.nowMs() });
+        const { delivered = 0 } = (sender && this.#conversations.get(conversationKey(sender, from))) ?? {};
+        const id = Math.min(message.id, delivered);
+        if (id > 0) sender?.peer?.say({ kind: 'receipt', type: 'read', from, id, ts: this.#clock.nowMs() });
         return;
       }
       case 'ping':

@@ -1,0 +1,149 @@
+/**
+ * Read receipts: what has been read, what of it is owed to its sender, and whether the person here takes part at all.
+ *
+ *   markRead ─▶ noted: heard.readId, and a debt ─▶ connection live? ─▶ <receipt type="read" to device id/>, debt gone
+ *
+ * A debt outlives a restart. It is paid once the inbox has been drained, since the server passes on only what it knows to be
+ * delivered, and our acknowledgements go before. Receipts are cumulative, so a device is owed one at a time. Who tells nobody
+ * what he reads is shown by nobody's receipts that they read: `isShared` says for whom either holds.
+ */
+
+import type { Audience, Stanza } from '../protocol/wire/index.ts';
+import { readReceiptStanza } from '../protocol/wire/index.ts';
+import type { Journal } from './journal.ts';
+import { HEARD, KEYS, NUMBER, numberOfKey, TEXT, userOfKey } from './layout.ts';
+import type { Locks } from './locks.ts';
+import { scan } from './renewal.ts';
+
+/** What read receipts need of their engine. */
+export interface ReadReceiptServices {
+  readonly journal: Journal;
+  readonly locks: Locks;
+  readonly transmit: (stanza: Stanza) => void;
+  /** Whether this device has written to a user. */
+  readonly isContact: (user: string) => boolean;
+}
+
+/** Everything up to `id` from this device has been read. */
+export interface ReadMark {
+  readonly user: string;
+  readonly device: number;
+  readonly id: number;
+}
+
+/** With whom read receipts are exchanged, where nothing was chosen. */
+const DEFAULT_AUDIENCE: Audience = 'everyone';
+
+/** The read receipts of one account. */
+export class ReadReceipts {
+  readonly #services: ReadReceiptServices;
+  /** By the key of their record. */
+  readonly #debts = new Map<string, ReadMark>();
+  #audience: Audience = DEFAULT_AUDIENCE;
+  #isLive = false;
+  #isPaying = false;
+
+  private constructor(services: ReadReceiptServices) {
+    this.#services = services;
+  }
+
+  /** Reads the choice and the debts of earlier runs. @throws {ClientError} CLI_STORE_CORRUPT. */
+  static async open(services: ReadReceiptServices): Promise<ReadReceipts> {
+    const receipts = new ReadReceipts(services);
+    const chosen = await services.journal.get(KEYS.readReceipts);
+    if (chosen !== undefined) receipts.#audience = TEXT.decode(chosen) as Audience;
+    for await (const { key, value } of scan(services.journal, KEYS.readDebts)) {
+      receipts.#debts.set(key, { user: userOfKey(key), device: numberOfKey(key), id: NUMBER.decode(value) });
+    }
+    return receipts;
+  }
+
+  get audience(): Audience {
+    return this.#audience;
+  }
+
+  /** Chooses with whom read receipts are exchanged from now on. What was read before and not told, stays so. */
+  async choose(audience: Audience): Promise<void> {
+    const { journal } = this.#services;
+    const transaction = journal.begin();
+    transaction.put(KEYS.readReceipts, TEXT.encode(audience));
+    for (const [key, { user }] of this.#debts) {
+      if (isShared(audience, user, this.#services)) continue;
+      this.#debts.delete(key);
+      transaction.delete(key);
+    }
+    this.#audience = audience;
+    await journal.commit(transaction);
+  }
+
+  /** Whether a user is told what we read, and we show what they say to have read. */
+  isShared(user: string): boolean {
+    return isShared(this.#audience, user, this.#services);
+  }
+
+  /** The inbox is drained: what is owed may be told. */
+  live(): void {
+    this.#isLive = true;
+    this.#payLater();
+  }
+
+  shut(): void {
+    this.#isLive = false;
+  }
+
+  /** Notes that a message, and every earlier one of its device, has been read; tells the sender now or after the next login. */
+  async mark(mark: ReadMark): Promise<void> {
+    const { user, device, id } = mark;
+    const { journal, locks } = this.#services;
+    await locks.run([user], async () => {
+      const bytes = await journal.get(KEYS.heard(user, device));
+      const heard = bytes === undefined ? { lastId: 0, readId: 0 } : HEARD.decode(bytes);
+      if (id <= heard.readId) return;
+      const transaction = journal.begin();
+      transaction.put(KEYS.heard(user, device), HEARD.encode({ ...heard, readId: id }));
+      if (this.isShared(user)) this.#owe(mark, (key) => transaction.put(key, NUMBER.encode(id)));
+      await journal.commit(transaction, 'eventual');
+    });
+    this.#payLater();
+  }
+
+  /** The same of everything received from a user. */
+  async markAll(user: string): Promise<void> {
+    for await (const { key, value } of scan(this.#services.journal, KEYS.heardOf(user))) {
+      const { lastId } = HEARD.decode(value);
+      if (lastId > 0) await this.mark({ user, device: numberOfKey(key), id: lastId });
+    }
+  }
+
+  #owe(mark: ReadMark, put: (key: string) => void): void {
+    const key = KEYS.readDebt(mark.user, mark.device);
+    this.#debts.set(key, mark);
+    put(key);
+  }
+
+  /** Receipts of one turn become one. */
+  #payLater(): void {
+    if (!this.#isLive || this.#isPaying || this.#debts.size === 0) return;
+    this.#isPaying = true;
+    queueMicrotask(() => {
+      this.#isPaying = false;
+      if (this.#isLive) this.#pay();
+    });
+  }
+
+  #pay(): void {
+    const { journal, transmit } = this.#services;
+    const transaction = journal.begin();
+    for (const [key, { user, device, id }] of this.#debts) {
+      transmit(readReceiptStanza({ to: user, device, id }));
+      transaction.delete(key);
+    }
+    this.#debts.clear();
+    // A debt that a crash brings back is paid twice, which is harmless; a store that fails has stopped the client already.
+    journal.commit(transaction, 'eventual').catch(() => undefined);
+  }
+}
+
+function isShared(audience: Audience, user: string, { isContact }: ReadReceiptServices): boolean {
+  return audience === 'everyone' || (audience === 'contacts' && isContact(user));
+}
