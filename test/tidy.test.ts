@@ -97,6 +97,7 @@ const DOCUMENTS = [
   'SECURITY.md',
   'docs/internals/sender-keys.md',
   'docs/internals/media.md',
+  'docs/internals/presence.md',
   'docs/internals/post-quantum.md',
   'client/CONTENT.md',
   'client/BACKUP.md',
