@@ -11,6 +11,7 @@ import {
   deliveryStanza,
   errorStanza,
   failureStanza,
+  gapStanza,
   groupChangeStanza,
   groupDeliveryStanza,
   groupErrorStanza,
@@ -23,6 +24,7 @@ import {
   parseClientMessage,
   pongStanza,
   presenceStanza,
+  prunedStanza,
   receiptStanza,
   streamStanza,
   successStanza,
@@ -55,6 +57,7 @@ import { fullBucket, takeToken, type TokenBucket } from './rate-limit.ts';
 import type { ResumeTickets } from './resume-ticket.ts';
 import type { RemoteName, Routes } from './routes.ts';
 import type { InboxEntry } from './store/inbox-store.ts';
+import { decodeNotice } from './store/loss.ts';
 
 export interface ConnectionArgs {
   readonly socket: SocketHandle;
@@ -73,6 +76,8 @@ export interface ConnectionState {
   signals: TokenBucket | undefined;
   /** Whose presence this connection hears of; made with the first. */
   subscriptions: Set<string> | undefined;
+  /** What the client said at login that it understands: a sum of `FEATURES`. */
+  features: number;
   /** Refusals for rate since the last accepted message. */
   rateRefusals: number;
   /** By recipient, the last message that an inbox has not answered yet. */
@@ -83,6 +88,8 @@ export interface ConnectionState {
 
 const MESSAGE_RULE = { perSecond: LIMITS.messagesPerSecondMax, burst: LIMITS.messagesBurstMax };
 const REQUEST_RULE = { perSecond: LIMITS.requestsPerSecondMax, burst: LIMITS.requestsBurstMax };
+/** What a later client may add means nothing here. */
+const KNOWN_FEATURES: number = Object.values(FEATURES).reduce((sum, bit) => sum | bit, 0);
 const LOGIN_TIMEOUT = 'login-timeout';
 
 export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMessage> = {
@@ -101,7 +108,7 @@ export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMes
     const phase: Phase = { name: 'greeted', challenge, ticketRefused: false };
     return {
       ...{ socket, routes, tickets, phase, messages, requests, signals: undefined, subscriptions: undefined },
-      ...{ rateRefusals: 0, unanswered: new Map(), receipts: new Map() },
+      ...{ features: 0, rateRefusals: 0, unanswered: new Map(), receipts: new Map() },
     };
   },
 
@@ -111,7 +118,9 @@ export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMes
         for (const stanza of message.stanzas) takeStanza(stanza, state, ctx);
         return;
       case 'deliver':
-        return writeDeliveries(message.entries, state);
+        return writeDeliveries(message, state);
+      case 'gap':
+        return understandsGaps(state) ? state.socket.write(gapStanza(message)) : undefined;
       case 'sent':
         state.socket.write(ackStanza(message));
         return noteAnswer(message.to, message.id, state);
@@ -175,7 +184,7 @@ function take(message: ClientMessage, state: ConnectionState, ctx: Context): voi
     case 'group-read':
       return takeOfGroup(message, state);
     case 'inbox-ack':
-      return toInbox(liveSelf(state).user, { kind: 'acknowledge', ...device(state), seq: message.seq }, state, ctx);
+      return acknowledge(message.seq, state, ctx);
     case 'receipt': {
       const { user } = liveSelf(state);
       const read = { kind: 'mark-read', user, sender: { user: message.to, device: message.device }, id: message.id };
@@ -196,6 +205,15 @@ function take(message: ClientMessage, state: ConnectionState, ctx: Context): voi
       if (!takeSignal(message, liveSelf(state).user, state, ctx)) closeWith('APP_RATE_LIMITED', state, ctx);
       return;
   }
+}
+
+function acknowledge(seq: number, state: ConnectionState, ctx: Context): void {
+  const { user, device } = liveSelf(state);
+  toInbox(user, { kind: 'acknowledge', connection: ctx.self, user, device, seq }, state, ctx);
+}
+
+function understandsGaps(state: ConnectionState): boolean {
+  return (state.features & FEATURES.stagedInbox) !== 0;
 }
 
 /** The phase rules let these messages through only when the connection is live. */
@@ -240,12 +258,17 @@ function toInbox(user: string, message: InboxMessage, state: ConnectionState, ct
 
 function beginLogin(message: AuthMessage, state: ConnectionState, ctx: Context): void {
   if (state.phase.name !== 'greeted') return;
+  noteFeatures(message, state);
   const { user, device, signature } = message;
-  const wantsTicket = ((message.features ?? 0) & FEATURES.resumeTickets) !== 0;
+  const wantsTicket = (state.features & FEATURES.resumeTickets) !== 0;
   const { challenge } = state.phase;
   state.phase = { name: 'authenticating', challenge, claim: { user, device, signature }, wantsTicket };
   const question: AccountsMessage = { kind: 'find-device', connection: ctx.self, user, device };
   if (ctx.cast(state.routes.accountsOf(user), question) !== 'ok') closeWith('APP_OVERLOADED', state, ctx);
+}
+
+function noteFeatures({ features = 0 }: AuthMessage | ResumeMessage, state: ConnectionState): void {
+  state.features = features & KNOWN_FEATURES;
 }
 
 type DeviceFound = Extract<ConnectionMessage, { kind: 'device-found' }>;
@@ -261,6 +284,7 @@ function finishLogin(found: DeviceFound, state: ConnectionState, ctx: Context): 
 /** A login by ticket is decided here and now: nothing is looked up, and what is left of the pre-keys is not told. */
 function resume(message: ResumeMessage, state: ConnectionState, ctx: Context): void {
   if (state.phase.name !== 'greeted') return;
+  noteFeatures(message, state);
   const now = { monotonicMs: ctx.clock.monotonicMs(), wallMs: ctx.clock.nowMs() };
   const decision = decideResume(state.phase, message, state.tickets, now);
   if (decision.kind === 'refused') return closeWith(decision.code, state, ctx);
@@ -280,7 +304,8 @@ function enter(
 ): void {
   const { user, device } = phase.self;
   const target = state.routes.inboxOf(user);
-  if (ctx.cast(target, { kind: 'attach', ...phase.self, connection: ctx.self }) !== 'ok') {
+  const staged = understandsGaps(state);
+  if (ctx.cast(target, { kind: 'attach', ...phase.self, connection: ctx.self, staged }) !== 'ok') {
     return closeWith('APP_OVERLOADED', state, ctx);
   }
   state.phase = phase;
@@ -340,7 +365,7 @@ function route(
     case 'receipts': {
       const { self, key } = livePhase(state);
       const query = { kind: 'query-conversation', ...origin, sender: self, senderKey: key, to: request.to } as const;
-      return [routes.inboxOf(request.to), query];
+      return [routes.inboxOf(request.to), { ...query, withGaps: understandsGaps(state) }];
     }
     case 'group':
     case 'group-marks':
@@ -391,13 +416,15 @@ function noteAnswer(to: string, id: number, state: ConnectionState): void {
 // --- what the client is told ------------------------------------------------------------------------------------
 
 function writeDeliveries(
-  entries: Extract<ConnectionMessage, { kind: 'deliver' }>['entries'],
+  { entries, after }: Extract<ConnectionMessage, { kind: 'deliver' }>,
   state: ConnectionState,
 ): void {
   for (const entry of entries) {
     const { sender, senderDevice, id, seq, ts, type, ciphertext } = entry;
     if (type === 'group') writeOfGroup(entry, state);
-    else state.socket.write(deliveryStanza({ from: sender, device: senderDevice, id, seq, ts, type, ciphertext }));
+    else if (type === 'pruned') writeNotice(entry, state);
+    else
+      state.socket.write(deliveryStanza({ from: sender, device: senderDevice, id, seq, ts, type, ciphertext, after }));
   }
 }
 
@@ -410,6 +437,12 @@ function writeOfGroup({ body, seq }: InboxEntry, state: ConnectionState): void {
       ? groupChangeStanza({ group, order, ts, seq, change: bytes })
       : groupDeliveryStanza({ group, from, device, id, order, ts, seq, ciphertext: bytes });
   state.socket.write(stanza);
+}
+
+/** To a client that knows no gaps the inbox hands notices too, and acknowledges them itself. */
+function writeNotice({ sender, senderDevice, id, seq, ts, ciphertext }: InboxEntry, state: ConnectionState): void {
+  if (!understandsGaps(state)) return;
+  state.socket.write(prunedStanza({ from: sender, device: senderDevice, seq, ts, ...decodeNotice(id, ciphertext) }));
 }
 
 function refusalStanza(to: string, id: number, refusal: Refusal): Stanza {

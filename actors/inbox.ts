@@ -17,11 +17,28 @@
 import { formatPid, isDown, NO_REPLY, samePid, type Behavior, type Context, type Pid } from '../runtime/index.ts';
 import type { Refusal } from './errors.ts';
 import { LIMITS } from './limits.ts';
+import {
+  applyLosses,
+  forgetLosses,
+  newSweep,
+  noLosses,
+  planLoss,
+  requestPrune,
+  setAside,
+  SWEEP,
+  sweepExpired,
+  undoLosses,
+  writeLosses,
+  type Losses,
+  type LossItem,
+  type Sweep,
+} from './losses.ts';
 import type {
   Acknowledge,
   Attach,
   ConnectionMessage,
   ForgetDevice,
+  GapTold,
   InboxMessage,
   MarkRead,
   QueryConversation,
@@ -38,8 +55,11 @@ import {
   findRecipient,
   dropFresh,
   hasRoom,
+  aheadOf,
   isCaughtUp,
   isPresent,
+  markAfter,
+  notePushedAhead,
   notePushed,
   loadDevice,
   senderKeyOf,
@@ -51,7 +71,9 @@ import {
   type Recipients,
 } from './recipients.ts';
 import type { RemoteName } from './routes.ts';
+import { planAhead, readPage } from './staged-drain.ts';
 import type { CommitResult, InboxEntry, InboxStore, SenderAddress, StoreBatch } from './store/inbox-store.ts';
+import { addToRun, dropRun, recordOf, restore, runOf, takeFromRun, touch, type Touched } from './waiting-runs.ts';
 
 /** What the shell gives an inbox. */
 export interface InboxArgs {
@@ -73,16 +95,29 @@ interface MoveFresh {
   readonly device: number;
 }
 
-type Queued = Submit | Acknowledge | ForgetDevice | MarkRead | MoveFresh;
+type Queued = Submit | Acknowledge | ForgetDevice | MarkRead | MoveFresh | LossItem;
 
 /** Entries of one device that the commit under way adds, each with its conversation. The first ones may be fresh. */
-interface Push {
+export interface Push {
   readonly recipient: Recipient;
   readonly device: Device;
   readonly entries: InboxEntry[];
   readonly conversations: Conversation[];
   /** Arrivals of the fresh entries, which stand before the waiting ones. */
   readonly arrivals: number[];
+  bytes: number;
+}
+
+/** An acknowledgement that a commit carries out. */
+interface Acknowledged {
+  readonly recipient: Recipient;
+  /** The connection that it came on. */
+  readonly online: Online;
+  /** Entries at the front of its window. */
+  count: number;
+  /** Everything up to here is gone then. */
+  mark: number;
+  bytes: number;
 }
 
 /** Fresh entries that the commit under way moves to the waiting tier. */
@@ -92,7 +127,7 @@ interface Move {
 }
 
 /** Everything that one commit will change, kept until its outcome is known. */
-interface Commit {
+export interface Commit {
   readonly ts: number;
   /** Bytes of undelivered messages that the shard may hold. */
   readonly bytesMax: number;
@@ -104,11 +139,14 @@ interface Commit {
     { readonly before: number; readonly known: boolean; readonly recipient: Recipient }
   >;
   readonly pushes: Map<Device, Push>;
-  /** Highest acknowledged position of each device. */
-  readonly acknowledged: Map<Device, { readonly recipient: Recipient; seq: number }>;
+  /** What each device has acknowledged. */
+  readonly acknowledged: Map<Device, Acknowledged>;
   /** Conversations whose delivered mark moves, with the new mark. */
   readonly delivered: Map<Conversation, { readonly recipient: Recipient; id: number }>;
   readonly moves: Map<Device, Move>;
+  /** Conversations whose runs or gaps change, with what they were. */
+  readonly touched: Touched;
+  readonly losses: Losses;
   readonly forgotten: ForgetDevice[];
   /** Fresh entries of forgotten devices. */
   readonly forgottenArrivals: number[];
@@ -136,6 +174,7 @@ export interface InboxState {
   /** Connections by pid, for those that go down. */
   readonly attached: Map<string, { readonly user: string; readonly device: number }>;
   lastTs: number;
+  readonly sweep: Sweep;
   /** Next place in the fresh tier. */
   nextArrival: number;
   /** Conversations to acknowledge at the end of this turn. */
@@ -152,7 +191,8 @@ const TRY_AGAIN = 'try-again';
 export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', InboxStatistics> = {
   name: 'actors/inbox',
 
-  init(args) {
+  init(args, ctx) {
+    ctx.sendAfter(LIMITS.expirySliceMs, SWEEP);
     return {
       args,
       recipients: new Map(),
@@ -162,6 +202,7 @@ export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', 
       fullUntilMs: 0,
       attached: new Map(),
       lastTs: 0,
+      sweep: newSweep(),
       nextArrival: 1,
       sent: [],
       commits: 0,
@@ -194,6 +235,7 @@ export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', 
   handleInfo(info, state, ctx) {
     if (isDown(info)) detach(info.pid, state, ctx);
     else if (info === TRY_AGAIN) ctx.requestTurnEnd();
+    else if (info === SWEEP) sweepExpired(state, ctx);
   },
 
   handleTurnEnd(state, ctx) {
@@ -209,14 +251,18 @@ export interface InboxStatistics {
   readonly committedMessages: number;
   readonly queuedBytes: number;
   readonly online: number;
+  /** Messages that were lost to a device, by reason. */
+  readonly expiredMessages: number;
+  readonly prunedMessages: number;
+  readonly undeliverableMessages: number;
 }
 
 function statistics(state: InboxState): InboxStatistics {
-  const { commits, committedMessages, queuedBytes, attached } = state;
-  return { commits, committedMessages, queuedBytes, online: attached.size };
+  const { commits, committedMessages, queuedBytes, attached, sweep } = state;
+  return { commits, committedMessages, queuedBytes, online: attached.size, ...sweep.lost };
 }
 
-function enqueue(message: Queued, state: InboxState, ctx: Ctx): void {
+export function enqueue(message: Queued, state: InboxState, ctx: Ctx): void {
   if (message.kind === 'submit') {
     const refusal = refuseEarly(message, state, ctx);
     if (refusal !== undefined) return refuse(message, refusal, ctx);
@@ -273,6 +319,7 @@ function planItem(item: Queued, commit: Commit, state: InboxState, ctx: Ctx): vo
   else if (item.kind === 'acknowledge') planAcknowledge(item, commit, state);
   else if (item.kind === 'mark-read') commit.reads.push(item);
   else if (item.kind === 'move-fresh') planMove(item, commit, state);
+  else if (item.kind !== 'forget-device') planLoss(item, commit, state, ctx);
   else planForget(item, commit, state, ctx);
 }
 
@@ -292,6 +339,8 @@ function emptyCommit(ts: number, bytesMax: number): Commit {
     acknowledged: new Map(),
     delivered: new Map(),
     moves: new Map(),
+    touched: new Map(),
+    losses: noLosses(),
     forgotten: [],
     forgottenArrivals: [],
     reads: [],
@@ -300,15 +349,21 @@ function emptyCommit(ts: number, bytesMax: number): Commit {
 }
 
 function isEmpty(commit: Commit): boolean {
-  const { accepted, acknowledged, moves, forgotten } = commit;
-  return accepted.size === 0 && acknowledged.size === 0 && moves.size === 0 && forgotten.length === 0;
+  const { accepted, acknowledged, moves, forgotten, losses } = commit;
+  return (
+    accepted.size === 0 &&
+    acknowledged.size === 0 &&
+    moves.size === 0 &&
+    forgotten.length === 0 &&
+    losses.removals.length === 0
+  );
 }
 
 function planSubmit(message: Submit, commit: Commit, state: InboxState, ctx: Ctx): void {
   const recipient = findRecipient(state.recipients, state.args.store, message.to);
   if (recipient === undefined) return refuse(message, { code: 'APP_UNKNOWN_USER' }, ctx);
   const conversation = findConversation(recipient, state.args.store, message.sender, message.senderKey);
-  conversation.connection = message.connection;
+  noteConnection(conversation, message.connection);
   if (conversation.known && message.id <= conversation.accepted) return acceptAgain(conversation, recipient, commit);
   const refusal = refuseSubmit(message, recipient, conversation, commit, state);
   if (refusal !== undefined) return refuse(message, refusal, ctx);
@@ -335,7 +390,12 @@ function refuseSubmit(
   }
   if (state.queuedBytes + commit.bytes + submitBytes(message) > commit.bytesMax) return storeFull();
   for (const device of recipient.devices) {
-    if (device.assigned - device.acknowledged >= LIMITS.inboxCountMax)
+    const push = commit.pushes.get(device);
+    // Over the bound in bytes it is pruned; what comes faster than that is refused.
+    const isFlooded =
+      device.pruning && device.bytes + (push?.bytes ?? 0) > LIMITS.inboxBytesMax + LIMITS.inboxPruneBytes;
+    if (isFlooded) return { code: 'APP_INBOX_FULL', retryAfter: 1 };
+    if (device.count + (push?.entries.length ?? 0) >= LIMITS.inboxCountMax)
       return { code: 'APP_INBOX_FULL', retryAfter: 60 };
   }
   return undefined;
@@ -365,9 +425,6 @@ function accept(
   commit.submits.push(message);
   for (const envelope of message.envelopes) {
     const device = findDevice(recipient, envelope.device)!;
-    const push = pushOf(commit, recipient, device);
-    const { length } = push.entries;
-    if (push.arrivals.length === length && isCaughtUp(device, length)) push.arrivals.push(state.nextArrival++);
     const entry: InboxEntry = {
       seq: ++device.assigned,
       sender: message.sender.user,
@@ -378,16 +435,39 @@ function accept(
       type: envelope.type,
       ciphertext: envelope.ciphertext,
     };
-    commit.bytes += entryBytes(entry);
-    push.entries.push(entry);
-    push.conversations.push(conversation);
+    addEntry(entry, recipient, device, conversation, commit, state);
   }
+}
+
+/** Puts an entry with the device's next position into the commit: fresh if it goes out at once, else into a run. */
+export function addEntry(
+  entry: InboxEntry,
+  recipient: Recipient,
+  device: Device,
+  conversation: Conversation,
+  commit: Commit,
+  state: InboxState,
+): void {
+  const push = pushOf(commit, recipient, device);
+  const { length } = push.entries;
+  const bytes = entryBytes(entry);
+  if (push.arrivals.length === length && isCaughtUp(device, length, push.bytes))
+    push.arrivals.push(state.nextArrival++);
+  else if (entry.type !== 'pruned') {
+    touch(commit.touched, conversation, recipient);
+    addToRun(conversation, device.id, entry.seq, bytes);
+  }
+  commit.bytes += bytes;
+  push.bytes += bytes;
+  push.entries.push(entry);
+  push.conversations.push(conversation);
+  if (device.bytes + push.bytes > LIMITS.inboxBytesMax) requestPrune(recipient, device, state);
 }
 
 function pushOf(commit: Commit, recipient: Recipient, device: Device): Push {
   let push = commit.pushes.get(device);
   if (push === undefined) {
-    push = { recipient, device, entries: [], conversations: [], arrivals: [] };
+    push = { recipient, device, entries: [], conversations: [], arrivals: [], bytes: 0 };
     commit.pushes.set(device, push);
   }
   return push;
@@ -398,11 +478,13 @@ function planAcknowledge(message: Acknowledge, commit: Commit, state: InboxState
   const device = recipient && findDevice(recipient, message.device);
   // Only what was pushed on the present connection counts; the client repeats the rest when it sees it again.
   if (recipient === undefined || device?.online === undefined) return;
-  const seq = Math.min(message.seq, device.online.cursor);
-  if (seq <= device.acknowledged) return;
+  const { online } = device;
+  if (!samePid(online.connection, message.connection)) return;
+  const count = countAcknowledged(online, message.seq);
+  if (count === 0) return;
   const planned = commit.acknowledged.get(device);
-  if (planned === undefined) commit.acknowledged.set(device, { recipient, seq });
-  else planned.seq = Math.max(planned.seq, seq);
+  if (planned === undefined) commit.acknowledged.set(device, { recipient, online, count, mark: 0, bytes: 0 });
+  else planned.count = Math.max(planned.count, count);
 }
 
 /** Unless the device is back, what it has not acknowledged is moved in this commit. */
@@ -426,11 +508,25 @@ function planForget(message: ForgetDevice, commit: Commit, state: InboxState, ct
   }
   // What this commit was to add for the device must not outlive the removal of its inbox.
   for (const entry of commit.pushes.get(device)?.entries ?? []) commit.bytes -= entryBytes(entry);
+  forgetRuns(recipient, device, commit, state);
   for (const { arrival } of device.fresh) commit.forgottenArrivals.push(arrival);
   commit.pushes.delete(device);
   commit.acknowledged.delete(device);
   commit.moves.delete(device);
   reloadDevices(recipient, state);
+}
+
+/** Nothing waits for the device any more, whichever conversation it was of. */
+function forgetRuns(recipient: Recipient, device: Device, commit: Commit, state: InboxState): void {
+  forgetLosses(device, commit);
+  for (const { sender } of state.args.store.waitingConversations(recipient.user)) {
+    findConversation(recipient, state.args.store, sender, senderKeyOf(sender));
+  }
+  for (const conversation of recipient.conversations.values()) {
+    if (runOf(conversation, device.id) === undefined) continue;
+    touch(commit.touched, conversation, recipient);
+    dropRun(conversation, device.id);
+  }
 }
 
 /** Takes the devices that the store now names; those that stay keep their positions and connections. */
@@ -446,10 +542,10 @@ function reloadDevices(recipient: Recipient, state: InboxState): void {
 /** Writes the plan. Runs once, inside the store's batch, in the same turn as the planning. */
 function writeCommit(commit: Commit, state: InboxState, batch: StoreBatch): void {
   for (const push of commit.pushes.values()) writePush(push, batch);
-  for (const [device, { recipient, seq }] of commit.acknowledged)
-    writeAcknowledged(device, recipient, seq, commit, batch);
+  for (const [device, acknowledged] of commit.acknowledged) writeAcknowledged(device, acknowledged, commit, batch);
+  for (const [device, move] of commit.moves) writeMove(device, move, commit, state, batch);
+  writeLosses(commit, batch);
   writeConversations(commit, batch);
-  for (const [device, move] of commit.moves) writeMove(device, move, state, batch);
   for (const arrival of commit.forgottenArrivals) forgetFresh(arrival, commit, state, batch);
   for (const { user, device } of commit.forgotten) commit.bytes -= batch.forgetInbox(user, device);
   batch.putQueuedBytes(Math.max(0, state.queuedBytes + commit.bytes));
@@ -463,11 +559,16 @@ function writePush({ recipient, device, entries, arrivals }: Push, batch: StoreB
   }
 }
 
-function writeMove(device: Device, { recipient }: Move, state: InboxState, batch: StoreBatch): void {
+function writeMove(device: Device, { recipient }: Move, commit: Commit, state: InboxState, batch: StoreBatch): void {
   for (const { arrival } of device.fresh) {
     const entry = state.args.store.fresh(arrival);
-    if (entry !== undefined) batch.putEntry(recipient.user, device.id, entry);
     batch.removeFresh(arrival);
+    if (entry === undefined) continue;
+    batch.putEntry(recipient.user, device.id, entry);
+    if (entry.type === 'pruned') continue;
+    const conversation = conversationOf(entry, recipient, state);
+    touch(commit.touched, conversation, recipient);
+    addToRun(conversation, device.id, entry.seq, entryBytes(entry));
   }
 }
 
@@ -477,17 +578,23 @@ function forgetFresh(arrival: number, commit: Commit, state: InboxState, batch: 
   batch.removeFresh(arrival);
 }
 
-function writeAcknowledged(device: Device, recipient: Recipient, seq: number, commit: Commit, batch: StoreBatch): void {
-  const online = device.online!;
-  const count = countAcknowledged(online, seq);
+function writeAcknowledged(device: Device, planned: Acknowledged, commit: Commit, batch: StoreBatch): void {
+  const { recipient, online, count } = planned;
   for (let index = 0; index < count; index++) {
-    const { seq: position, conversation, id, bytes, arrival } = online.window[index]!;
-    if (arrival === 0) batch.removeEntry(recipient.user, device.id, position);
-    else batch.removeFresh(arrival);
-    commit.bytes -= bytes;
+    const { seq, conversation, id, bytes, arrival } = online.window[index]!;
+    if (arrival === 0) {
+      batch.removeEntry(recipient.user, device.id, seq);
+      if (id > 0) {
+        touch(commit.touched, conversation, recipient);
+        takeFromRun(conversation, device.id, seq, bytes, true);
+      }
+    } else batch.removeFresh(arrival);
+    planned.bytes += bytes;
     noteDelivered(commit, conversation, recipient, id);
   }
-  batch.putAcknowledged(recipient.user, device.id, seq);
+  commit.bytes -= planned.bytes;
+  planned.mark = markAfter(online, count);
+  batch.putAcknowledged(recipient.user, device.id, planned.mark, device.assigned);
 }
 
 function noteDelivered(commit: Commit, conversation: Conversation, recipient: Recipient, id: number): void {
@@ -500,11 +607,15 @@ function noteDelivered(commit: Commit, conversation: Conversation, recipient: Re
 function writeConversations(commit: Commit, batch: StoreBatch): void {
   for (const [conversation, { recipient }] of commit.accepted) {
     const delivered = commit.delivered.get(conversation)?.id ?? conversation.delivered;
-    batch.putConversation(recipient.user, conversation.sender, { accepted: conversation.accepted, delivered });
+    batch.putConversation(recipient.user, conversation.sender, recordOf(conversation, delivered));
   }
   for (const [conversation, { recipient, id }] of commit.delivered) {
     if (commit.accepted.has(conversation)) continue;
-    batch.putConversation(recipient.user, conversation.sender, { accepted: conversation.accepted, delivered: id });
+    batch.putConversation(recipient.user, conversation.sender, recordOf(conversation, id));
+  }
+  for (const [conversation, { recipient }] of commit.touched) {
+    if (commit.accepted.has(conversation) || commit.delivered.has(conversation)) continue;
+    batch.putConversation(recipient.user, conversation.sender, recordOf(conversation, conversation.delivered));
   }
 }
 
@@ -526,7 +637,8 @@ function applyCommit(commit: Commit, state: InboxState, ctx: Ctx): void {
   }
   for (const [device, move] of commit.moves) applyMove(device, move, state, ctx);
   for (const push of commit.pushes.values()) applyPush(push, state, ctx);
-  for (const [device, { recipient, seq }] of commit.acknowledged) applyAcknowledged(device, recipient, seq, state, ctx);
+  for (const [device, acknowledged] of commit.acknowledged) applyAcknowledged(device, acknowledged, state, ctx);
+  applyLosses(commit, state, ctx);
   for (const [conversation, { recipient, id }] of commit.delivered) {
     conversation.delivered = Math.max(conversation.delivered, id);
     sendReceipt(
@@ -559,6 +671,8 @@ function applyPush(push: Push, state: InboxState, ctx: Ctx): void {
   const { device, entries, conversations, arrivals, recipient } = push;
   const caughtUp = device.online?.cursor === device.head && !device.moving;
   device.head = entries[entries.length - 1]!.seq;
+  device.count += entries.length;
+  device.bytes += push.bytes;
   for (let index = 0; index < arrivals.length; index++) {
     device.fresh.push({ seq: entries[index]!.seq, arrival: arrivals[index]! });
   }
@@ -569,16 +683,37 @@ function applyPush(push: Push, state: InboxState, ctx: Ctx): void {
     notePushed(online, entries[index]!, conversations[index]!, arrivals[index]!);
   }
   deliver(online, arrivals.length === entries.length ? entries : entries.slice(0, arrivals.length), ctx);
+  acknowledgeNotice(recipient, device, online, state, ctx);
 }
 
-function applyAcknowledged(device: Device, recipient: Recipient, seq: number, state: InboxState, ctx: Ctx): void {
-  device.acknowledged = Math.max(device.acknowledged, seq);
-  dropFresh(device, seq);
+function applyAcknowledged(device: Device, acknowledged: Acknowledged, state: InboxState, ctx: Ctx): void {
+  const { recipient, online: acknowledging, count, mark, bytes } = acknowledged;
+  device.acknowledged = Math.max(device.acknowledged, mark);
+  device.count = Math.max(0, device.count - count);
+  device.bytes = Math.max(0, device.bytes - bytes);
+  device.fruitless = 0;
+  dropFresh(device, mark);
   const { online } = device;
   if (online === undefined) return;
-  dropAcknowledged(online, countAcknowledged(online, seq));
+  if (online === acknowledging) noteProgress(online, count);
+  else online.cursor = Math.max(online.cursor, mark);
   pump(recipient, device, online, state, ctx);
+  acknowledgeNotice(recipient, device, online, state, ctx);
   trimConversations(recipient);
+}
+
+function noteProgress(online: Online, count: number): void {
+  dropAcknowledged(online, count);
+  online.progressed = true;
+  online.windowMax = LIMITS.windowCountMax;
+}
+
+/** To a client that knows no notices they are as good as stored: one at the front of its window would stay there. */
+function acknowledgeNotice(recipient: Recipient, device: Device, online: Online, state: InboxState, ctx: Ctx): void {
+  const first = online.window[0];
+  if (online.staged || first === undefined || first.id !== 0) return;
+  const { connection } = online;
+  enqueue({ kind: 'acknowledge', connection, user: recipient.user, device: device.id, seq: first.seq }, state, ctx);
 }
 
 /** The fresh entries wait now; whoever came back meanwhile gets them from there. */
@@ -606,11 +741,16 @@ function undoCommit(commit: Commit, state: InboxState, ctx: Ctx): void {
     if (conversation.held) state.sent.push({ conversation, to: recipient.user, id: before, ts: commit.ts });
   }
   for (const { device } of commit.pushes.values()) device.assigned = device.head;
+  restore(commit.touched);
   for (const message of commit.submits) refuse(message, storeFull(), ctx);
   const deletions: Queued[] = [...commit.forgotten, ...commit.reads];
-  for (const [device, { recipient, seq }] of commit.acknowledged) {
-    deletions.push({ kind: 'acknowledge', user: recipient.user, device: device.id, seq });
+  for (const [device, { recipient, online, count }] of commit.acknowledged) {
+    if (device.online !== online) continue;
+    const { seq } = online.window[count - 1]!;
+    const { connection } = online;
+    deletions.push({ kind: 'acknowledge', connection, user: recipient.user, device: device.id, seq });
   }
+  deletions.push(...undoLosses(commit, state, ctx));
   for (const [device, { recipient }] of commit.moves) {
     device.moving = false;
     deletions.push({ kind: 'move-fresh', user: recipient.user, device: device.id });
@@ -633,17 +773,57 @@ function partition(queue: readonly Queued[]): [Submit[], Queued[]] {
 // --- pushing ----------------------------------------------------------------------------------------------------
 
 /** Pushes from the store what comes after the cursor, as far as the window has room. */
-function pump(recipient: Recipient, device: Device, online: Online, state: InboxState, ctx: Ctx): void {
-  if (device.moving) return;
+export function pump(recipient: Recipient, device: Device, online: Online, state: InboxState, ctx: Ctx): void {
+  if (device.moving || isBeingAcknowledged(device, online, state)) return;
+  if (online.ahead !== undefined && !pumpAhead(recipient, device, online, state, ctx)) return;
   while (online.cursor < device.head && hasRoom(online)) {
     const page = nextFresh(device, online, state) ?? nextWaiting(recipient, device, online, state);
     if (page.entries.length === 0) continue;
-    for (const entry of page.entries) notePushed(online, entry, conversationOf(entry, recipient, state), page.arrival);
+    notePage(page, recipient, online, state);
     deliver(online, page.entries, ctx);
+    acknowledgeNotice(recipient, device, online, state, ctx);
   }
   if (online.cursor < device.head || online.drained) return;
   online.drained = true;
   tell(online.connection, { kind: 'drained' }, ctx);
+}
+
+/** What a former connection acknowledged is being removed: it is not to be read once more. */
+function isBeingAcknowledged(device: Device, online: Online, state: InboxState): boolean {
+  const acknowledged = state.commit?.acknowledged.get(device);
+  return acknowledged !== undefined && acknowledged.online !== online;
+}
+
+/** Pushes what comes ahead of its turn. Returns whether all of it is pushed. */
+function pumpAhead(recipient: Recipient, device: Device, online: Online, state: InboxState, ctx: Ctx): boolean {
+  const { store } = state.args;
+  if (online.ahead === 'due') online.ahead = planAhead(recipient, device, store);
+  const ahead = aheadOf(online);
+  if (ahead === undefined) return true;
+  while (ahead.pages.length > 0 && hasRoom(online)) {
+    const entries = readPage(ahead.pages.shift()!, recipient, device, online, store);
+    for (const entry of entries) notePushedAhead(online, ahead, entry, conversationOf(entry, recipient, state));
+    if (entries.length > 0) deliver(online, entries, ctx, online.cursor);
+  }
+  return ahead.pages.length === 0;
+}
+
+/** Neighbours in an inbox often have one sender, which then is looked up once. */
+function notePage({ entries, arrival }: Page, recipient: Recipient, online: Online, state: InboxState): void {
+  let last: InboxEntry | undefined;
+  let conversation: Conversation | undefined;
+  for (const entry of entries) {
+    if (conversation === undefined || last === undefined || !isSameSender(entry, last)) {
+      conversation = conversationOf(entry, recipient, state);
+    }
+    notePushed(online, entry, conversation, arrival);
+    last = entry;
+  }
+}
+
+function isSameSender(left: InboxEntry, right: InboxEntry): boolean {
+  if (left.senderDevice !== right.senderDevice || left.senderCreation !== right.senderCreation) return false;
+  return left.sender === right.sender;
 }
 
 interface Page {
@@ -666,32 +846,42 @@ function nextFresh(device: Device, online: Online, state: InboxState): Page | un
 function nextWaiting(recipient: Recipient, device: Device, online: Online, state: InboxState): Page {
   const fresh = device.fresh.find(({ seq }) => seq > online.cursor);
   const through = fresh === undefined ? device.head : fresh.seq - 1;
-  const count = LIMITS.windowCountMax - online.window.length;
+  const count = online.windowMax - online.window.length;
   const bytes = LIMITS.windowBytesMax - online.windowBytes;
-  const entries = state.args.store.entries(recipient.user, device.id, online.cursor, through, count, bytes);
-  if (entries.length === 0) online.cursor = through;
+  const read = state.args.store.entries(recipient.user, device.id, online.cursor, through, count, bytes);
+  const entries = withoutThoseAhead(read, online);
+  if (entries.length === 0) online.cursor = read.at(-1)?.seq ?? through;
   return { entries, arrival: 0 };
 }
 
-function conversationOf(entry: InboxEntry, recipient: Recipient, state: InboxState): Conversation {
+function withoutThoseAhead(entries: readonly InboxEntry[], online: Online): readonly InboxEntry[] {
+  const ahead = aheadOf(online);
+  return ahead === undefined ? entries : entries.filter(({ seq }) => !ahead.pushed.has(seq));
+}
+
+export function conversationOf(entry: InboxEntry, recipient: Recipient, state: InboxState): Conversation {
   const sender: SenderAddress = { user: entry.sender, device: entry.senderDevice, creation: entry.senderCreation };
   return findConversation(recipient, state.args.store, sender, senderKeyOf(sender));
 }
 
 /** In parts that a packet between threads holds: a window may be larger than that. */
-function deliver(online: Online, entries: readonly InboxEntry[], ctx: Ctx): void {
+function deliver(online: Online, entries: readonly InboxEntry[], ctx: Ctx, after?: number): void {
   let start = 0;
   let bytes = 0;
   for (let index = 0; index < entries.length; index++) {
     const size = entryBytes(entries[index]!);
     if (bytes + size > LIMITS.pushBytesMax && index > start) {
-      tell(online.connection, { kind: 'deliver', entries: entries.slice(start, index) }, ctx);
+      tell(online.connection, delivery(entries.slice(start, index), after), ctx);
       start = index;
       bytes = 0;
     }
     bytes += size;
   }
-  tell(online.connection, { kind: 'deliver', entries: start === 0 ? entries : entries.slice(start) }, ctx);
+  tell(online.connection, delivery(start === 0 ? entries : entries.slice(start), after), ctx);
+}
+
+function delivery(entries: readonly InboxEntry[], after: number | undefined): ConnectionMessage {
+  return after === undefined ? { kind: 'deliver', entries } : { kind: 'deliver', entries, after };
 }
 
 // --- connections ------------------------------------------------------------------------------------------------
@@ -708,19 +898,30 @@ function attach(message: Attach, state: InboxState, ctx: Ctx): void {
     tell(device.online.connection, { kind: 'replaced' }, ctx);
     dropOnline(device, device.online, state, ctx);
   }
-  const monitor = ctx.monitor(message.connection);
-  const online = {
-    connection: message.connection,
-    monitor,
+  const online = goOnline(device, message, ctx);
+  state.attached.set(formatPid(message.connection), { user: message.user, device: message.device });
+  tell(message.connection, { kind: 'attached', inbox: ctx.self }, ctx);
+  if (device.fruitless >= LIMITS.undeliverableCountMax) setAside(recipient, device, state, ctx);
+  pump(recipient, device, online, state, ctx);
+}
+
+/** A device that got messages on several connections and acknowledged none gets them one at a time, in their turn. */
+function goOnline(device: Device, { connection, staged }: Attach, ctx: Ctx): Online {
+  const isStuck = device.fruitless >= LIMITS.fruitlessCountMax;
+  const online: Online = {
+    connection,
+    monitor: ctx.monitor(connection),
     cursor: device.acknowledged,
     window: [],
     windowBytes: 0,
+    windowMax: isStuck ? 1 : LIMITS.windowCountMax,
     drained: false,
+    staged,
+    ahead: staged && !isStuck ? 'due' : undefined,
+    progressed: false,
   };
   device.online = online;
-  state.attached.set(formatPid(message.connection), { user: message.user, device: message.device });
-  tell(message.connection, { kind: 'attached', inbox: ctx.self }, ctx);
-  pump(recipient, device, online, state, ctx);
+  return online;
 }
 
 function dropOnline(device: Device, online: Online, state: InboxState, ctx: Ctx): void {
@@ -729,9 +930,18 @@ function dropOnline(device: Device, online: Online, state: InboxState, ctx: Ctx)
 }
 
 function releaseOnline(device: Device, online: Online, state: InboxState): void {
+  noteFruit(device, online);
   dropAcknowledged(online, online.window.length);
   state.attached.delete(formatPid(online.connection));
   device.online = undefined;
+}
+
+/** Counts connections on which everything that was pushed stayed unacknowledged. */
+function noteFruit(device: Device, { window, windowMax, progressed }: Online): void {
+  const [first] = window;
+  if (first === undefined || progressed) return;
+  device.fruitless++;
+  device.stuckSeq = windowMax === 1 ? first.seq : 0;
 }
 
 function detach(connection: Pid, state: InboxState, ctx: Ctx): void {
@@ -747,11 +957,31 @@ function detach(connection: Pid, state: InboxState, ctx: Ctx): void {
 
 /** To the connection that sent last; where that is unknown or gone, to the inbox that knows the sender's connections. */
 function sendReceipt(conversation: Conversation, receipt: Receipt, state: InboxState, ctx: Ctx): void {
+  // A delivered receipt covers all smaller ids but those in gaps, so these are told first.
+  if (conversation.gaps.length > 0 && !conversation.gapsTold) tellGaps(conversation, receipt, state, ctx);
+  tellSender(conversation, receipt, state, ctx);
+}
+
+function tellGaps(conversation: Conversation, { from, ts }: Receipt, state: InboxState, ctx: Ctx): void {
+  for (const gap of conversation.gaps) tellSender(conversation, { kind: 'gap', to: from, ...gap, ts }, state, ctx);
+  conversation.gapsTold = conversation.connection !== undefined;
+}
+
+/** Says something about a conversation to its sender: a receipt, or that messages are lost. */
+export function tellSender(conversation: Conversation, word: Receipt | GapTold, state: InboxState, ctx: Ctx): void {
   const { connection, sender } = conversation;
-  if (connection !== undefined && ctx.cast(connection, receipt) !== 'noproc') return;
+  if (connection !== undefined && ctx.cast(connection, word) !== 'noproc') return;
   conversation.connection = undefined;
-  const relay = { kind: 'relay-receipt', to: sender.user, device: sender.device, receipt } as const;
+  const relay = { kind: 'relay-receipt', to: sender.user, device: sender.device, receipt: word } as const;
   ctx.cast(state.args.inboxOf(sender.user), relay);
+}
+
+/** Another connection of the sender has not been told of gaps. */
+function noteConnection(conversation: Conversation, connection: Pid): void {
+  if (conversation.connection === connection) return;
+  if (conversation.connection === undefined || !samePid(conversation.connection, connection))
+    conversation.gapsTold = false;
+  conversation.connection = connection;
 }
 
 function relayReceipt(message: RelayReceipt, state: InboxState, ctx: Ctx): void {
@@ -787,10 +1017,12 @@ function queryConversation(message: QueryConversation, state: InboxState, ctx: C
     return tell(message.connection, { kind: 'answer-refused', iq: message.iq, refusal }, ctx);
   }
   const conversation = findConversation(recipient, state.args.store, message.sender, message.senderKey);
-  conversation.connection = message.connection;
+  noteConnection(conversation, message.connection);
   // While a commit is under way the accepted mark may be ahead of the disk, so the mark before it is given.
   const sent = state.commit?.accepted.get(conversation)?.before ?? conversation.accepted;
-  const answer = { kind: 'receipts', to: message.to, sent, delivered: conversation.delivered } as const;
+  const gaps = state.commit?.touched.get(conversation)?.gaps ?? conversation.gaps;
+  const marks = { kind: 'receipts', to: message.to, sent, delivered: conversation.delivered } as const;
+  const answer = message.withGaps && gaps.length > 0 ? { ...marks, gaps } : marks;
   tell(message.connection, { kind: 'answer', iq: message.iq, answer }, ctx);
 }
 
@@ -805,7 +1037,7 @@ function refuse(message: Submit, refusal: Refusal, ctx: Ctx): void {
  * Most likely its mailbox is full, and it does not keep up with its own acknowledgements. Going on without the message
  * would lose it: the next acknowledgement is cumulative. One that is gone already comes as a down.
  */
-function tell(connection: Pid, message: ConnectionMessage, ctx: Ctx): void {
+export function tell(connection: Pid, message: ConnectionMessage, ctx: Ctx): void {
   const result = ctx.cast(connection, message);
   if (result === 'ok' || result === 'noproc' || result === 'noconnection') return;
   if (result !== 'full') ctx.log.error('push_failed', { kind: message.kind, result });

@@ -4,6 +4,7 @@
  * Relations between bounds are asserted when the module loads, so a change that breaks one is noticed at start.
  */
 
+import { LIMITS as WIRE_LIMITS } from '../protocol/wire/index.ts';
 import { LIMITS as RUNTIME_LIMITS } from '../runtime/index.ts';
 
 export const LIMITS = {
@@ -50,8 +51,34 @@ export const LIMITS = {
   windowBytesMax: 262_144,
   /** Pushed messages that an inbox hands to a connection at once: in the packet between threads there is room for their addresses. */
   pushBytesMax: 65_536,
-  /** Undelivered messages of one device, by count: thirty days of a busy group member. */
+  /** Undelivered messages of one device, by count: thirty days of a busy group member. Beyond it senders are refused. */
   inboxCountMax: 100_000,
+  /** Undelivered messages of one device, by bytes: above it the largest conversation loses its oldest messages. A thousand such inboxes fill a disk of 64 GB. */
+  inboxBytesMax: 67_108_864,
+  /** How far below its bound a pruned inbox is brought, so that a full one is not pruned for each message. */
+  inboxPruneBytes: 8_388_608,
+  /** Entries that one commit prunes or expires of one inbox, and entries that are looked at for them: a commit stays short. */
+  lossCountMax: 1_024,
+  lossLooksMax: 4_096,
+  lossBytesMax: 1_048_576,
+  /** Gaps that the record of a conversation keeps for its sender; as many as protocol/wire puts into an answer. */
+  gapCountMax: 16,
+  /** Undelivered messages are deleted after this long: thirty days. */
+  messageAgeMsMax: 2_592_000_000,
+  /** Inboxes whose oldest entry is looked at in a slice of the sweep for expired ones: under a millisecond of work. */
+  expiryLooksMax: 128,
+  /** Pause between two slices, and between two rounds. */
+  expirySliceMs: 100,
+  expiryRoundMs: 3_600_000,
+  /** Conversations that a staged inbox begins with, and messages of each: together one push window. */
+  aheadConversationCountMax: 32,
+  aheadPageCountMax: 16,
+  /** Entries of the inbox that are looked at for one such page. */
+  aheadLooksMax: 256,
+  /** Connections in a row on which a device got messages and acknowledged none, after which it gets one at a time. */
+  fruitlessCountMax: 4,
+  /** And after which that one is set aside: sixteen more, far beyond what bad reception explains. */
+  undeliverableCountMax: 20,
   /** Recipients kept in memory by one shard while none of their devices is online. */
   recipientCacheMax: 20_000,
   /** Conversations remembered for one recipient. */
@@ -178,6 +205,11 @@ function assertRelations(): void {
   if (LIMITS.windowBytesMax * 2 > LIMITS.backpressureBytesMax) broken.push('window fits the socket buffer twice');
   if (LIMITS.resumeTicketRenewMs >= LIMITS.resumeTicketAgeMs) broken.push('a new ticket is not renewed at once');
   if (LIMITS.windowCountMax >= LIMITS.connectionMailboxMax) broken.push('window fits the mailbox');
+  if (LIMITS.aheadConversationCountMax * LIMITS.aheadPageCountMax > LIMITS.windowCountMax)
+    broken.push('what comes ahead fits the window');
+  if (LIMITS.inboxPruneBytes + LIMITS.commitBytesMax > LIMITS.inboxBytesMax) broken.push('a pruned inbox has room');
+  if (LIMITS.gapCountMax > WIRE_LIMITS.gapsMax) broken.push('the gaps of a record fit an answer');
+  if (LIMITS.fruitlessCountMax >= LIMITS.undeliverableCountMax) broken.push('one at a time comes before aside');
   if (LIMITS.ciphertextBytesMax > LIMITS.pushBytesMax) broken.push('a ciphertext fits a push');
   if (LIMITS.pushBytesMax * 2 > RUNTIME_LIMITS.workerPacketBytesMax)
     broken.push('a push fits a packet between threads');

@@ -24,6 +24,7 @@ import type {
 import type { Pid } from '../runtime/index.ts';
 import type { Refusal } from './errors.ts';
 import type { DeviceRecord, InboxEntry, SenderAddress } from './store/inbox-store.ts';
+import type { LossCode } from './store/loss.ts';
 
 /** A message on its way into an inbox. `connection` is told the outcome. */
 export interface Submit {
@@ -37,9 +38,11 @@ export interface Submit {
   readonly envelopes: readonly Envelope[];
 }
 
-/** A device has stored everything up to `seq`. */
+/** A device has stored `seq` and everything that was pushed before it on `connection`. */
 export interface Acknowledge {
   readonly kind: 'acknowledge';
+  /** Acknowledgements of a connection that another has replaced say nothing about what that one pushed. */
+  readonly connection: Pid;
   readonly user: string;
   readonly device: number;
   readonly seq: number;
@@ -53,6 +56,8 @@ export interface Attach {
   /** Of the registration that logged in. A ticket may be of an earlier one. */
   readonly creation: number;
   readonly connection: Pid;
+  /** The client understands messages ahead of their turn, and gaps. */
+  readonly staged: boolean;
 }
 
 /** A device has read the conversation from `sender` up to `id`. Checked and relayed, never stored. */
@@ -68,7 +73,7 @@ export interface RelayReceipt {
   readonly kind: 'relay-receipt';
   readonly to: string;
   readonly device: number;
-  readonly receipt: Receipt;
+  readonly receipt: Receipt | GapTold;
 }
 
 /** What is known of the conversation from `sender` to `to`? Answered with the `receipts` answer. */
@@ -79,6 +84,8 @@ export interface QueryConversation {
   readonly sender: SenderAddress;
   readonly senderKey: string;
   readonly to: string;
+  /** Whether the answer may name gaps. */
+  readonly withGaps: boolean;
 }
 
 /** A registration replaced `device`: forget its inbox and close its connection. */
@@ -102,6 +109,16 @@ export interface Receipt {
   /** The recipient of the messages: who received or read them. */
   readonly from: string;
   readonly id: number;
+  readonly ts: number;
+}
+
+/** Messages of a conversation are lost; told to its sender. */
+export interface GapTold {
+  readonly kind: 'gap';
+  readonly to: string;
+  readonly since: number;
+  readonly until: number;
+  readonly code: LossCode;
   readonly ts: number;
 }
 
@@ -172,7 +189,9 @@ export type ConnectionMessage =
   | { readonly kind: 'socket-closed' }
   | { readonly kind: 'sent'; readonly to: string; readonly id: number; readonly ts: number }
   | { readonly kind: 'refused'; readonly to: string; readonly id: number; readonly refusal: Refusal }
-  | { readonly kind: 'deliver'; readonly entries: readonly InboxEntry[] }
+  /** `after` is set on entries that come ahead of their turn: the position up to which the inbox has been gone through. */
+  | { readonly kind: 'deliver'; readonly entries: readonly InboxEntry[]; readonly after?: number }
+  | GapTold
   | { readonly kind: 'drained' }
   | Receipt
   | {

@@ -8,6 +8,8 @@
 import type { Pid, Ref } from '../runtime/index.ts';
 import { LIMITS } from './limits.ts';
 import { ENTRY_OVERHEAD_BYTES, type InboxEntry, type InboxStore, type SenderAddress } from './store/inbox-store.ts';
+import type { GapRecord } from './store/loss.ts';
+import type { MutableRun } from './waiting-runs.ts';
 
 /** One direction between a sender's device and this recipient. */
 export interface Conversation {
@@ -23,12 +25,19 @@ export interface Conversation {
   held: boolean;
   /** Messages of this conversation in push windows. While there are any, the cache keeps the conversation. */
   pushed: number;
+  /** What waits of it, for each device, including the changes of the commit under way. */
+  waiting: MutableRun[];
+  /** What is lost of it. */
+  gaps: readonly GapRecord[];
+  /** Whether `connection` has been told of them. */
+  gapsTold: boolean;
 }
 
 /** A message that was pushed and is not acknowledged. */
 export interface Pushed {
   readonly seq: number;
   readonly conversation: Conversation;
+  /** 0 for a notice. */
   readonly id: number;
   readonly bytes: number;
   /** Where it stands in the fresh tier; 0 for a waiting entry. */
@@ -41,16 +50,44 @@ export interface Fresh {
   readonly arrival: number;
 }
 
+/** The first messages of a conversation that are pushed ahead of their turn. */
+export interface AheadPage {
+  readonly sender: SenderAddress;
+  readonly first: number;
+  readonly last: number;
+}
+
+/** What is pushed ahead on one connection. */
+export interface Ahead {
+  /** Not yet pushed. */
+  readonly pages: AheadPage[];
+  /** Positions that were pushed; passed over when their turn comes. */
+  readonly pushed: Set<number>;
+  /** How many of them stand in the window: at its front, for nothing else is pushed before the last of them. */
+  unacknowledged: number;
+  /** The largest of them. */
+  last: number;
+}
+
 /** A device with a live connection. */
 export interface Online {
   readonly connection: Pid;
   readonly monitor: Ref;
   /** Last position pushed on this connection. */
   cursor: number;
+  /** Pushed and unacknowledged, in the order of pushing. */
   readonly window: Pushed[];
   windowBytes: number;
+  /** Messages that may stand in the window: one for a device that has not acknowledged anything for a while. */
+  windowMax: number;
   /** Whether the end-of-queue mark was sent. */
   drained: boolean;
+  /** Whether the client takes messages ahead of their turn, and notices. */
+  readonly staged: boolean;
+  /** Until the first push nobody has looked; `undefined` when nothing comes ahead, or no longer. */
+  ahead: Ahead | 'due' | undefined;
+  /** Whether anything was acknowledged on this connection. */
+  progressed: boolean;
 }
 
 export interface Device {
@@ -65,7 +102,16 @@ export interface Device {
   online: Online | undefined;
   /** What this device has in the fresh tier, by position. All of it is known here: a store is opened without any. */
   fresh: Fresh[];
-  /** While a commit moves its fresh entries to the waiting tier, nothing is read for this device. */
+  /** Undelivered entries and their bytes, without the commit under way. */
+  count: number;
+  bytes: number;
+  /** Whether the inbox is over its bound and will be pruned. */
+  pruning: boolean;
+  /** Connections in a row on which it got something and acknowledged nothing; kept in memory only. */
+  fruitless: number;
+  /** The position that it got alone on the last of them. */
+  stuckSeq: number;
+  /** While a commit moves or removes entries, nothing is read for this device. */
   moving: boolean;
 }
 
@@ -89,17 +135,32 @@ export function findRecipient(recipients: Recipients, store: InboxStore, user: s
     devices: account.devices.map((id) => loadDevice(store, user, id)),
     conversations: new Map(),
   };
+  if (recipient.devices.some(({ assigned, acknowledged }) => assigned > acknowledged)) countWaiting(recipient, store);
   recipients.set(user, recipient);
   if (recipients.size > LIMITS.recipientCacheMax) evictOffline(recipients, recipient);
   return recipient;
+}
+
+/** Counts what waits from the records of the conversations. */
+function countWaiting(recipient: Recipient, store: InboxStore): void {
+  for (const { record } of store.waitingConversations(recipient.user)) {
+    for (const run of record.waiting ?? []) {
+      const device = findDevice(recipient, run.device);
+      if (device === undefined) continue;
+      device.count += run.count;
+      device.bytes += run.bytes;
+    }
+  }
 }
 
 /** A device as the store knows it, offline. */
 export function loadDevice(store: InboxStore, user: string, id: number): Device {
   const last = store.lastSeq(user, id);
   const acknowledged = store.acknowledged(user, id);
-  const [creation, online] = [undefined, undefined];
-  return { id, creation, assigned: last, head: last, acknowledged, online, fresh: [], moving: false };
+  return {
+    ...{ id, creation: undefined, assigned: last, head: last, acknowledged, online: undefined, fresh: [] },
+    ...{ count: 0, bytes: 0, pruning: false, fruitless: 0, stuckSeq: 0, moving: false },
+  };
 }
 
 /** Whether `creation` is the present registration of the device: a ticket may be of a former one under the same id. */
@@ -135,6 +196,8 @@ export function findDevice(recipient: Recipient, id: number): Device | undefined
   return undefined;
 }
 
+const NO_GAPS: readonly GapRecord[] = [];
+
 /** The conversation from `sender`, from memory or from the store. */
 export function findConversation(
   recipient: Recipient,
@@ -153,6 +216,9 @@ export function findConversation(
     connection: undefined,
     held: false,
     pushed: 0,
+    waiting: record?.waiting?.map((run) => ({ ...run })) ?? [],
+    gaps: record?.gaps ?? NO_GAPS,
+    gapsTold: false,
   };
   recipient.conversations.set(senderKey, conversation);
   return conversation;
@@ -180,23 +246,58 @@ export function entryBytes(entry: InboxEntry): number {
 }
 
 export function hasRoom(online: Online): boolean {
-  return online.window.length < LIMITS.windowCountMax && online.windowBytes < LIMITS.windowBytesMax;
+  return online.window.length < online.windowMax && online.windowBytes < LIMITS.windowBytesMax;
 }
 
-/** Notes that `entry` goes out on this connection. */
+/** Notes that `entry` goes out on this connection, in its turn. */
 export function notePushed(online: Online, entry: InboxEntry, conversation: Conversation, arrival: number): void {
-  const bytes = entryBytes(entry);
-  online.window.push({ seq: entry.seq, conversation, id: entry.id, bytes, arrival });
-  online.windowBytes += bytes;
-  conversation.pushed++;
+  enterWindow(online, entry, conversation, arrival);
   online.cursor = entry.seq;
 }
 
-/** How many entries at the front of the window `seq` covers. */
+/** Notes that `entry` goes out ahead of its turn. */
+export function notePushedAhead(online: Online, ahead: Ahead, entry: InboxEntry, conversation: Conversation): void {
+  enterWindow(online, entry, conversation, 0);
+  ahead.pushed.add(entry.seq);
+  ahead.unacknowledged++;
+  ahead.last = Math.max(ahead.last, entry.seq);
+}
+
+function enterWindow(online: Online, entry: InboxEntry, conversation: Conversation, arrival: number): void {
+  const bytes = entryBytes(entry);
+  const id = entry.type === 'pruned' ? 0 : entry.id;
+  online.window.push({ seq: entry.seq, conversation, id, bytes, arrival });
+  online.windowBytes += bytes;
+  conversation.pushed++;
+}
+
+/** What is still ahead on a connection. */
+export function aheadOf(online: Online): Ahead | undefined {
+  return online.ahead === 'due' ? undefined : online.ahead;
+}
+
+/**
+ * How many entries at the front of the window an acknowledgement of `seq` covers: that one and those pushed before it. Where all
+ * were pushed in their turn, a position that is not there covers those below it.
+ */
 export function countAcknowledged(online: Online, seq: number): number {
+  const { window } = online;
+  const unacknowledged = aheadOf(online)?.unacknowledged ?? 0;
+  if (unacknowledged > 0) return 1 + window.findIndex((pushed) => pushed.seq === seq);
   let count = 0;
-  while (count < online.window.length && online.window[count]!.seq <= seq) count++;
+  while (count < window.length && window[count]!.seq <= seq) count++;
   return count;
+}
+
+/** The position up to which everything is gone when the first `count` entries of the window are. */
+export function markAfter(online: Online, count: number): number {
+  const { window, cursor } = online;
+  const aheadCount = aheadOf(online)?.unacknowledged ?? 0;
+  // Those ahead have any position; after them positions ascend, so the first one decides.
+  const first = window[Math.max(count, aheadCount)];
+  let mark = first === undefined ? cursor : Math.min(cursor, first.seq - 1);
+  for (let index = count; index < aheadCount; index++) mark = Math.min(mark, window[index]!.seq - 1);
+  return mark;
 }
 
 /** Takes the first `count` entries out of the window. */
@@ -205,13 +306,21 @@ export function dropAcknowledged(online: Online, count: number): void {
     online.windowBytes -= bytes;
     conversation.pushed--;
   }
+  const ahead = aheadOf(online);
+  if (ahead === undefined) return;
+  ahead.unacknowledged = Math.max(0, ahead.unacknowledged - count);
+  const isOver = ahead.unacknowledged === 0 && ahead.pages.length === 0 && online.cursor >= ahead.last;
+  if (isOver) online.ahead = undefined;
 }
 
-/** Whether an entry committed now goes straight to the device: nothing waits before it, and the window has room. */
-export function isCaughtUp(device: Device, pending: number): boolean {
+/**
+ * Whether an entry committed now goes straight to the device: nothing waits before it, and the window has room. It has its
+ * position already; `pending` entries of the same commit, with `pendingBytes`, stand before it.
+ */
+export function isCaughtUp(device: Device, pending: number, pendingBytes: number): boolean {
   const { online, head, assigned } = device;
-  if (online === undefined || online.cursor !== head || assigned !== head + pending) return false;
-  return online.window.length + pending < LIMITS.windowCountMax && online.windowBytes < LIMITS.windowBytesMax;
+  if (online === undefined || online.cursor !== head || assigned !== head + pending + 1) return false;
+  return online.window.length + pending < online.windowMax && online.windowBytes + pendingBytes < LIMITS.windowBytesMax;
 }
 
 /** Forgets the fresh entries up to `seq`. */

@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { DeviceRecord, InboxEntry, InboxStore, SenderAddress } from './inbox-store.ts';
+import { decodeMarks, encodeMarks } from './layout.ts';
 import { openLmdbStore } from './lmdb.ts';
+import { decodeNotice, encodeNotice, lossCodeOf } from './loss.ts';
 import { MemoryStore } from './memory.ts';
 
 const ALICE = '100000000000001';
@@ -111,7 +113,7 @@ for (const fixture of FIXTURES) {
       await store.commit((batch) => {
         batch.removeEntry(BOB, 1, 1);
         batch.removeEntry(BOB, 1, 2);
-        batch.putAcknowledged(BOB, 1, 2);
+        batch.putAcknowledged(BOB, 1, 2, 2);
       });
       const reopened = await reopen();
       t.equal(reopened.lastSeq(BOB, 1), 2);
@@ -119,6 +121,91 @@ for (const fixture of FIXTURES) {
       t.equal(reopened.countEntries(BOB, 1, 100), 0);
     },
   );
+
+  t.test(
+    `${fixture.name}: a position that was given out and is gone from the end is not given out again`,
+    async (t) => {
+      const { store, reopen } = fixture.open(t);
+      await store.commit((batch) => {
+        for (const seq of [1, 2, 3]) batch.putEntry(BOB, 1, entry(seq));
+      });
+      await store.commit((batch) => {
+        batch.removeEntry(BOB, 1, 3);
+        batch.putAcknowledged(BOB, 1, 0, 3);
+      });
+      const reopened = await reopen();
+      t.equal(reopened.lastSeq(BOB, 1), 3);
+      t.equal(reopened.acknowledged(BOB, 1), 0);
+      await reopened.commit((batch) => batch.putEntry(BOB, 1, entry(4)));
+      t.equal(reopened.lastSeq(BOB, 1), 4, 'an entry after the mark counts too');
+    },
+  );
+
+  t.test(`${fixture.name}: what waits and what is lost of a conversation stands in its record`, async (t) => {
+    const { store, reopen } = fixture.open(t);
+    const waiting = [
+      { device: 1, first: 5, last: 2 ** 40, count: 70_000, bytes: 2 ** 33 },
+      { device: 127, first: 1, last: 1, count: 1, bytes: 74 },
+    ];
+    const gaps = [
+      { since: 1, until: 4, code: 'APP_EXPIRED' as const },
+      { since: 2 ** 41, until: 2 ** 41, code: 'APP_UNDELIVERABLE' as const },
+    ];
+    const other = { ...SENDER, user: BOB };
+    await store.commit((batch) => {
+      batch.putConversation(BOB, SENDER, { accepted: 9, delivered: 4, waiting, gaps });
+      batch.putConversation(BOB, other, {
+        accepted: 9,
+        delivered: 9,
+        gaps: [{ since: 1, until: 2, code: 'APP_PRUNED' }],
+      });
+      batch.putConversation(BOB, { ...SENDER, creation: 8 }, { accepted: 2, delivered: 2 });
+      batch.putConversation(ALICE, SENDER, { accepted: 1, delivered: 0, waiting: waiting.slice(1) });
+    });
+    const reopened = await reopen();
+    t.strictSame(reopened.conversation(BOB, SENDER), { accepted: 9, delivered: 4, waiting, gaps });
+    t.strictSame(reopened.conversation(BOB, other)?.gaps, [{ since: 1, until: 2, code: 'APP_PRUNED' }]);
+    t.strictSame(
+      reopened.waitingConversations(BOB).map(({ sender, record }) => [sender, record.accepted]),
+      [[SENDER, 9]],
+    );
+    t.strictSame(reopened.waitingConversations('555555555555555'), []);
+  });
+
+  t.test(`${fixture.name}: the entries of one sender are found among those of others, within bounds`, async (t) => {
+    const { store } = fixture.open(t);
+    const from = (seq: number, device: number): InboxEntry => ({ ...entry(seq, seq, 100), senderDevice: device });
+    await store.commit((batch) => {
+      for (let seq = 1; seq <= 40; seq++) batch.putEntry(BOB, 1, from(seq, seq % 4 === 0 ? 3 : 9));
+      batch.putEntry(BOB, 1, { ...from(41, 3), type: 'pruned', ciphertext: new Uint8Array(7) });
+      batch.putEntry(BOB, 1, { ...from(42, 3), senderCreation: 8 });
+    });
+    const seqs = (after: number, through: number, looksMax: number, countMax: number, bytesMax: number): number[] =>
+      store.entriesOf(BOB, 1, SENDER, after, through, { looksMax, countMax, bytesMax }).map((found) => found.seq);
+    t.strictSame(seqs(0, 99, 100, 3, 1_000_000), [4, 8, 12], 'count');
+    t.strictSame(seqs(0, 99, 9, 30, 1_000_000), [4, 8], 'looks');
+    t.strictSame(seqs(0, 99, 100, 30, 250), [4, 8], 'bytes');
+    t.strictSame(seqs(0, 99, 100, 30, 1), [4], 'at least one');
+    t.strictSame(seqs(30, 99, 100, 30, 1_000_000), [32, 36, 40], 'no notices, no other registration');
+    t.strictSame(seqs(4, 11, 100, 30, 1_000_000), [8], 'range');
+  });
+
+  t.test(`${fixture.name}: the heads of inboxes, a few at a time`, async (t) => {
+    const { store } = fixture.open(t);
+    t.strictSame(store.inboxHeads(undefined, 9), []);
+    await store.commit((batch) => {
+      for (const seq of [7, 8]) batch.putEntry(BOB, 1, entry(seq));
+      for (const seq of [3, 9]) batch.putEntry(ALICE, 2, entry(seq));
+      batch.putEntry(ALICE, 127, entry(5));
+    });
+    const first = store.inboxHeads(undefined, 2);
+    t.strictSame(first, [
+      { user: ALICE, device: 2, ts: entry(3).ts },
+      { user: ALICE, device: 127, ts: entry(5).ts },
+    ]);
+    t.strictSame(store.inboxHeads(first[1], 2), [{ user: BOB, device: 1, ts: entry(7).ts }]);
+    t.strictSame(store.inboxHeads({ user: BOB, device: 1 }, 2), []);
+  });
 
   t.test(`${fixture.name}: conversations of two registrations of one device are two`, async (t) => {
     const { store, reopen } = fixture.open(t);
@@ -206,7 +293,7 @@ for (const fixture of FIXTURES) {
     await store.commit((batch) => {
       batch.putEntry(BOB, 1, entry(1, 1, 100));
       batch.putEntry(BOB, 1, entry(2, 2, 100));
-      batch.putAcknowledged(BOB, 1, 0);
+      batch.putAcknowledged(BOB, 1, 0, 2);
       batch.putEntry(BOB, 2, entry(1));
       batch.putQueuedBytes(12_345);
     });
@@ -251,6 +338,7 @@ t.test('lmdb: what is fresh when a store is closed is waiting when it is opened 
     batch.putFresh(2, ALICE, 2, entry(9));
     batch.putFresh(3, BOB, 1, entry(6));
     batch.putEntry(BOB, 1, entry(4));
+    batch.putConversation(BOB, SENDER, { accepted: 6, delivered: 3 });
   });
   t.equal(store.fresh(2)?.seq, 9);
   t.strictSame([...store.fresh(3)!.ciphertext], [...entry(6).ciphertext]);
@@ -265,6 +353,21 @@ t.test('lmdb: what is fresh when a store is closed is waiting when it is opened 
   );
   t.strictSame([...waiting[1]!.ciphertext], [...entry(6).ciphertext]);
   t.equal(reopened.lastSeq(ALICE, 2), 9);
+  t.strictSame(reopened.conversation(BOB, SENDER)?.waiting, [{ device: 1, first: 6, last: 6, count: 1, bytes: 74 }]);
+});
+
+t.test('a mark of an early store, six bytes, is read', async (t) => {
+  const early = Buffer.from('000000000029', 'hex');
+  t.strictSame(decodeMarks(early), { acknowledged: 41, last: 41 });
+  t.strictSame(decodeMarks(encodeMarks(41, 50)), { acknowledged: 41, last: 50 });
+});
+
+t.test('a notice keeps its ids and its reason', async (t) => {
+  for (const code of ['APP_EXPIRED', 'APP_PRUNED', 'APP_UNDELIVERABLE'] as const) {
+    const gap = { since: 2 ** 40, until: 2 ** 40 + 9, code };
+    t.strictSame(decodeNotice(gap.until, encodeNotice(gap)), gap);
+  }
+  t.throws(() => lossCodeOf(99), RangeError);
 });
 
 t.test('memory: a refused commit changes nothing', async (t) => {

@@ -20,9 +20,10 @@
 
 import type { EnvelopeType, PrivacySettings } from '../../protocol/wire/index.ts';
 import type { GroupBatch, GroupBody, GroupStore } from './group-store.ts';
+import type { GapRecord } from './loss.ts';
 
-/** What an entry holds: a ciphertext, or the place of a message or change in a group (`group-store.ts`). */
-export type EntryType = EnvelopeType | 'group';
+/** What an entry holds: a ciphertext, the place of a message or change in a group (`group-store.ts`), or a notice that messages are gone (`loss.ts`). */
+export type EntryType = EnvelopeType | 'group' | 'pruned';
 
 /** One undelivered message of one device. */
 export interface InboxEntry {
@@ -49,6 +50,36 @@ export interface ConversationRecord {
   readonly accepted: number;
   /** Highest message id that some device of the recipient has acknowledged. */
   readonly delivered: number;
+  /** What waits of it for each device, in the waiting tier; missing when nothing does. */
+  readonly waiting?: readonly WaitingRun[];
+  /** What was lost of it, by ascending id, at most `LIMITS.gapCountMax`; missing when nothing was. */
+  readonly gaps?: readonly GapRecord[];
+}
+
+/** The messages of one conversation that wait for one device. Kept in the record of the conversation, which their commit writes anyway. */
+export interface WaitingRun {
+  readonly device: number;
+  /** No entry of the run has a smaller position. */
+  readonly first: number;
+  /** Position of its last entry. */
+  readonly last: number;
+  readonly count: number;
+  /** As counted against the bounds: ciphertext and overhead. */
+  readonly bytes: number;
+}
+
+/** A conversation of which something waits. */
+export interface WaitingConversation {
+  readonly sender: SenderAddress;
+  readonly record: ConversationRecord;
+}
+
+/** The oldest waiting entry of an inbox. */
+export interface InboxHead {
+  readonly user: string;
+  readonly device: number;
+  /** When it was accepted, milliseconds. Positions of an inbox have ascending times, so nothing in it is older. */
+  readonly ts: number;
 }
 
 /** One life of one sender device: the sending half of a conversation's key. */
@@ -110,7 +141,8 @@ export interface StoreBatch {
   putFresh(arrival: number, user: string, device: number, entry: InboxEntry): void;
   removeFresh(arrival: number): void;
   removeEntry(user: string, device: number, seq: number): void;
-  putAcknowledged(user: string, device: number, seq: number): void;
+  /** Everything up to `seq` is gone from the inbox, and `last` is the highest position ever given out in it. */
+  putAcknowledged(user: string, device: number, seq: number, last: number): void;
   putConversation(recipient: string, sender: SenderAddress, record: ConversationRecord): void;
   putAccount(account: AccountRecord): void;
   putDevice(user: string, device: number, record: DeviceRecord): void;
@@ -146,9 +178,25 @@ export interface InboxStore {
     countMax: number,
     bytesMax: number,
   ): InboxEntry[];
-  /** Highest position ever acknowledged; 0 for a new inbox. */
+  /**
+   * Waiting entries of one sender with `after < seq <= through`, ascending: a look at `looksMax` entries of the inbox at most, whoever
+   * sent them, and at most `countMax` entries or `bytesMax` of ciphertext; the first one found has room in any case. Notices are left out.
+   */
+  entriesOf(
+    user: string,
+    device: number,
+    sender: SenderAddress,
+    after: number,
+    through: number,
+    bounds: { readonly looksMax: number; readonly countMax: number; readonly bytesMax: number },
+  ): InboxEntry[];
+  /** Conversations to `recipient` of which something waits. */
+  waitingConversations(recipient: string): WaitingConversation[];
+  /** Heads of the inboxes that come after the one given, in the order of the disk; each costs one look. */
+  inboxHeads(after: { readonly user: string; readonly device: number } | undefined, countMax: number): InboxHead[];
+  /** Every position up to here is gone from the inbox; 0 for a new one. */
   acknowledged(user: string, device: number): number;
-  /** Position of the last waiting entry, or the acknowledged mark when the inbox is empty. The next entry takes one more. */
+  /** The highest position that was ever given out, as far as it is on the disk. The next entry takes one more. */
   lastSeq(user: string, device: number): number;
   conversation(recipient: string, sender: SenderAddress): ConversationRecord | undefined;
   /** The latest registration of a sender's device that has written to `recipient`. */
@@ -175,3 +223,16 @@ export interface InboxStore {
 
 /** What one entry takes on the disk beside its ciphertext: key, header, its share of pages. Used for the store's bound. */
 export const ENTRY_OVERHEAD_BYTES = 64;
+
+/** The runs with one more entry in the one of `device`. A new list; the runs given are not changed. */
+export function extendRuns(
+  runs: readonly WaitingRun[],
+  device: number,
+  { seq, bytes }: { readonly seq: number; readonly bytes: number },
+): WaitingRun[] {
+  const run = runs.find((each) => each.device === device);
+  if (run === undefined) return [...runs, { device, first: seq, last: seq, count: 1, bytes }];
+  const ends = { first: Math.min(run.first, seq), last: Math.max(run.last, seq) };
+  const extended = { device, ...ends, count: run.count + 1, bytes: run.bytes + bytes };
+  return runs.map((each) => (each === run ? extended : each));
+}

@@ -4,8 +4,8 @@
  *   database      key                                                            value
  *   inbox         recipient 8 ‖ device 1 ‖ seq 6                                 entry, below
  *   fresh         arrival 6                                                      recipient 8 ‖ device 1 ‖ seq 6 ‖ entry
- *   acknowledged  recipient 8 ‖ device 1                                         seq 6
- *   conversation  recipient 8 ‖ sender 8 ‖ device 1 ‖ creation 4                 accepted 6 ‖ delivered 6
+ *   acknowledged  recipient 8 ‖ device 1                                         seq 6 ‖ last 6 (missing in early stores)
+ *   conversation  recipient 8 ‖ sender 8 ‖ device 1 ‖ creation 4                 accepted 6 ‖ delivered 6, and if anything waits or is lost: runs 1 ‖ run … ‖ gap …
  *   account       user 8                                                         AccountRecord, msgpack
  *   phone         number in ASCII                                                user 8
  *   device        user 8 ‖ device 1                                              DeviceRecord, msgpack
@@ -20,22 +20,28 @@
  *
  *   offset  bytes  field
  *   0       1      version of this layout, 1
- *   1       1      type: 1 pre-key, 2 ratchet, 33 of a group
+ *   1       1      type: 1 pre-key, 2 ratchet, 32 notice of what is pruned, 33 of a group
  *   2       8      sender
  *   10      1      sender's device
  *   11      4      sender's creation
  *   15      6      message id
  *   21      6      server time of acceptance, ms
- *   27      n      ciphertext; nothing for an entry of a group, whose id is its place in the group named as sender
+ *   27      n      ciphertext, or the body of a notice; nothing for an entry of a group, whose id is its place in the group named as sender
+ *
+ * Run of a conversation: device 1 ‖ first seq 6 ‖ last seq 6 ‖ entries 4 ‖ bytes 6. Gap: first id 6 ‖ last id 6 ‖ why 1, as in `loss.ts`.
  *
  * User ids are 15 decimal digits, below 2^50, so they are exact as JavaScript numbers.
  */
 
-import type { ConversationRecord, EntryType, InboxEntry, KemPreKey, SenderAddress } from './inbox-store.ts';
+import type { ConversationRecord, EntryType, InboxEntry, KemPreKey, SenderAddress, WaitingRun } from './inbox-store.ts';
+import { lossByte, lossCodeOf, type GapRecord } from './loss.ts';
 
 const ENTRY_VERSION = 1;
 const ENTRY_HEADER_BYTES = 27;
-const TYPE_BYTES: Readonly<Record<EntryType, number>> = { prekey: 1, ratchet: 2, group: 33 };
+const TYPE_BYTES: Readonly<Record<EntryType, number>> = { prekey: 1, ratchet: 2, pruned: 32, group: 33 };
+const MARKS_BYTES = 12;
+const RUN_BYTES = 23;
+const GAP_BYTES = 13;
 const UINT32 = 0x1_0000_0000;
 
 function writeUser(target: Buffer, user: string, offset: number): void {
@@ -132,15 +138,97 @@ export function creationOfConversationKey(key: Buffer): number {
   return key.readUInt32BE(17);
 }
 
-export function encodeConversation(record: ConversationRecord): Buffer {
-  const value = Buffer.allocUnsafe(12);
-  value.writeUIntBE(record.accepted, 0, 6);
-  value.writeUIntBE(record.delivered, 6, 6);
+/** The sending half of a conversation's key. */
+export function senderOfConversationKey(key: Buffer): SenderAddress {
+  return { user: readUser(key, 8), device: key[16]!, creation: key.readUInt32BE(17) };
+}
+
+/** The key of the conversation that an encoded entry belongs to, from the entry's own key. */
+export function conversationKeyOfEntry(inboxKey: Buffer, entry: Buffer): Buffer {
+  return Buffer.concat([inboxKey.subarray(0, 8), entry.subarray(2, 15)]);
+}
+
+/** The keys of a recipient's conversations; the end is not among them. */
+export function conversationsOf(recipient: string): { readonly start: Buffer; readonly end: Buffer } {
+  const start = Buffer.alloc(21);
+  writeUser(start, recipient, 0);
+  const end = Buffer.alloc(22, 0xff);
+  writeUser(end, recipient, 0);
+  return { start, end };
+}
+
+const NONE: readonly never[] = [];
+
+export function encodeConversation({ accepted, delivered, waiting = NONE, gaps = NONE }: ConversationRecord): Buffer {
+  const hasTail = waiting.length > 0 || gaps.length > 0;
+  const tailBytes = hasTail ? 1 + waiting.length * RUN_BYTES + gaps.length * GAP_BYTES : 0;
+  const value = Buffer.allocUnsafe(MARKS_BYTES + tailBytes);
+  value.writeUIntBE(accepted, 0, 6);
+  value.writeUIntBE(delivered, 6, 6);
+  if (hasTail) writeTail(value, waiting, gaps);
   return value;
 }
 
+function writeTail(value: Buffer, waiting: readonly WaitingRun[], gaps: readonly GapRecord[]): void {
+  value[MARKS_BYTES] = waiting.length;
+  let at = MARKS_BYTES + 1;
+  for (const { device, first, last, count, bytes } of waiting) {
+    value[at] = device;
+    value.writeUIntBE(first, at + 1, 6);
+    value.writeUIntBE(last, at + 7, 6);
+    value.writeUInt32BE(count, at + 13);
+    value.writeUIntBE(bytes, at + 17, 6);
+    at += RUN_BYTES;
+  }
+  for (const { since, until, code } of gaps) {
+    value.writeUIntBE(since, at, 6);
+    value.writeUIntBE(until, at + 6, 6);
+    value[at + 12] = lossByte(code);
+    at += GAP_BYTES;
+  }
+}
+
 export function decodeConversation(value: Buffer): ConversationRecord {
-  return { accepted: value.readUIntBE(0, 6), delivered: value.readUIntBE(6, 6) };
+  const marks = { accepted: value.readUIntBE(0, 6), delivered: value.readUIntBE(6, 6) };
+  if (value.length === MARKS_BYTES) return marks;
+  const gapsAt = MARKS_BYTES + 1 + value[MARKS_BYTES]! * RUN_BYTES;
+  const waiting: WaitingRun[] = [];
+  for (let at = MARKS_BYTES + 1; at < gapsAt; at += RUN_BYTES) waiting.push(readRun(value, at));
+  const gaps: GapRecord[] = [];
+  for (let at = gapsAt; at < value.length; at += GAP_BYTES) {
+    const ids = { since: value.readUIntBE(at, 6), until: value.readUIntBE(at + 6, 6) };
+    gaps.push({ ...ids, code: lossCodeOf(value[at + 12]!) });
+  }
+  return { ...marks, ...(waiting.length > 0 && { waiting }), ...(gaps.length > 0 && { gaps }) };
+}
+
+function readRun(value: Buffer, at: number): WaitingRun {
+  return {
+    device: value[at]!,
+    first: value.readUIntBE(at + 1, 6),
+    last: value.readUIntBE(at + 7, 6),
+    count: value.readUInt32BE(at + 13),
+    bytes: value.readUIntBE(at + 17, 6),
+  };
+}
+
+/** Whether an encoded conversation has runs, without decoding it. */
+export function hasRuns(value: Buffer): boolean {
+  return value.length > MARKS_BYTES && value[MARKS_BYTES]! > 0;
+}
+
+/** The value of `acknowledged`: the mark, and the highest position ever given out. */
+export function encodeMarks(seq: number, last: number): Buffer {
+  const value = Buffer.allocUnsafe(12);
+  value.writeUIntBE(seq, 0, 6);
+  value.writeUIntBE(last, 6, 6);
+  return value;
+}
+
+/** Early stores have the mark alone: then the last position is that, or that of the last entry. */
+export function decodeMarks(value: Buffer): { readonly acknowledged: number; readonly last: number } {
+  const acknowledged = value.readUIntBE(0, 6);
+  return { acknowledged, last: value.length > 6 ? value.readUIntBE(6, 6) : acknowledged };
 }
 
 export function encodeUint48(value: number): Buffer {
@@ -188,7 +276,32 @@ export function decodeEntry(seq: number, value: Buffer): InboxEntry {
 
 function typeOf(byte: number): EntryType {
   if (byte === TYPE_BYTES.ratchet) return 'ratchet';
-  return byte === TYPE_BYTES.prekey ? 'prekey' : 'group';
+  if (byte === TYPE_BYTES.prekey) return 'prekey';
+  return byte === TYPE_BYTES.group ? 'group' : 'pruned';
+}
+
+/** When an encoded entry was accepted. */
+export function tsOfEntry(value: Buffer): number {
+  return value.readUIntBE(21, 6);
+}
+
+/** Whether an encoded entry is a message of `sender`: `match` is what `senderMatch` made of it. */
+export function isFrom(match: Buffer, value: Buffer): boolean {
+  return value[1] !== TYPE_BYTES.pruned && value.compare(match, 0, match.length, 2, 2 + match.length) === 0;
+}
+
+/** Sender, device and creation as they stand in an encoded entry. */
+export function senderMatch({ user, device, creation }: SenderAddress): Buffer {
+  const match = Buffer.allocUnsafe(13);
+  writeUser(match, user, 0);
+  match[8] = device;
+  match.writeUInt32BE(creation, 9);
+  return match;
+}
+
+/** The inbox that an entry's key belongs to. */
+export function inboxOfEntryKey(key: Buffer): { readonly user: string; readonly device: number } {
+  return { user: readUser(key, 0), device: key[8]! };
 }
 
 const FRESH_HEADER_BYTES = 15;

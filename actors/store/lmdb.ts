@@ -18,18 +18,20 @@ import type { PrivacySettings } from '../../protocol/wire/index.ts';
 import { decode, encode } from '../../runtime/codec.ts';
 import { DiskReserve } from './disk-reserve.ts';
 import { GroupTables } from './group-tables.ts';
-import { ENTRY_OVERHEAD_BYTES } from './inbox-store.ts';
+import { ENTRY_OVERHEAD_BYTES, extendRuns } from './inbox-store.ts';
 import type {
   AccountRecord,
   CommitResult,
   ConversationRecord,
   DeviceRecord,
   InboxEntry,
+  InboxHead,
   InboxStore,
   KemPreKey,
   PreKey,
   SenderAddress,
   StoreBatch,
+  WaitingConversation,
 } from './inbox-store.ts';
 import * as layout from './layout.ts';
 
@@ -115,10 +117,22 @@ class LmdbStore implements InboxStore {
         for (const { key, value } of page) {
           const { key: inboxKey, entry } = layout.splitFresh(value);
           void this.#inbox.put(Buffer.from(inboxKey), Buffer.from(entry));
+          this.#noteWaiting(inboxKey, entry);
           void this.#fresh.remove(key);
         }
       });
     }
+  }
+
+  /** Enters a settled entry in the run of its conversation. */
+  #noteWaiting(inboxKey: Buffer, entry: Buffer): void {
+    const key = layout.conversationKeyOfEntry(inboxKey, entry);
+    const value = this.#conversation.get(key);
+    if (value === undefined) return;
+    const record = layout.decodeConversation(value);
+    const added = { seq: layout.seqOfEntryKey(inboxKey), bytes: layout.ciphertextBytes(entry) + ENTRY_OVERHEAD_BYTES };
+    const waiting = extendRuns(record.waiting ?? [], layout.inboxOfEntryKey(inboxKey).device, added);
+    void this.#conversation.put(key, layout.encodeConversation({ ...record, waiting }));
   }
 
   get queuedBytesMax(): number {
@@ -152,8 +166,8 @@ class LmdbStore implements InboxStore {
       },
       removeFresh: (arrival) => this.#remove(this.#fresh, layout.encodeUint48(arrival)),
       removeEntry: (user, device, seq) => this.#remove(this.#inbox, layout.entryKey(user, device, seq)),
-      putAcknowledged: (user, device, seq) => {
-        this.#put(this.#acknowledged, layout.deviceKey(user, device), layout.encodeUint48(seq));
+      putAcknowledged: (user, device, seq, last) => {
+        this.#put(this.#acknowledged, layout.deviceKey(user, device), layout.encodeMarks(seq, last));
       },
       putConversation: (recipient, sender, record) => {
         this.#put(this.#conversation, layout.conversationKey(recipient, sender), layout.encodeConversation(record));
@@ -236,18 +250,75 @@ class LmdbStore implements InboxStore {
     return entries;
   }
 
+  entriesOf(
+    user: string,
+    device: number,
+    sender: SenderAddress,
+    after: number,
+    through: number,
+    {
+      looksMax,
+      countMax,
+      bytesMax,
+    }: { readonly looksMax: number; readonly countMax: number; readonly bytesMax: number },
+  ): InboxEntry[] {
+    const found: InboxEntry[] = [];
+    const match = layout.senderMatch(sender);
+    const start = layout.entryKey(user, device, after + 1);
+    const end = layout.entryKey(user, device, through + 1);
+    let bytes = 0;
+    for (const { key, value } of this.#inbox.getRange({ start, end, limit: looksMax, snapshot: false })) {
+      if (!layout.isFrom(match, value)) continue;
+      bytes += layout.ciphertextBytes(value);
+      if (found.length === countMax || (bytes > bytesMax && found.length > 0)) break;
+      found.push(layout.decodeEntry(layout.seqOfEntryKey(key), value));
+    }
+    return found;
+  }
+
+  waitingConversations(recipient: string): WaitingConversation[] {
+    const waiting: WaitingConversation[] = [];
+    for (const { key, value } of this.#conversation.getRange({
+      ...layout.conversationsOf(recipient),
+      snapshot: false,
+    })) {
+      if (!layout.hasRuns(value)) continue;
+      waiting.push({ sender: layout.senderOfConversationKey(key), record: layout.decodeConversation(value) });
+    }
+    return waiting;
+  }
+
+  inboxHeads(after: { readonly user: string; readonly device: number } | undefined, countMax: number): InboxHead[] {
+    const heads: InboxHead[] = [];
+    let start = after === undefined ? layout.entryKey('0', 0, 0) : layout.entryKey(after.user, after.device + 1, 0);
+    while (heads.length < countMax) {
+      const [head] = this.#inbox.getRange({ start, limit: 1, snapshot: false });
+      if (head === undefined) break;
+      const { user, device } = layout.inboxOfEntryKey(head.key);
+      heads.push({ user, device, ts: layout.tsOfEntry(head.value) });
+      start = layout.entryKey(user, device + 1, 0);
+    }
+    return heads;
+  }
+
   acknowledged(user: string, device: number): number {
+    return this.#marks(user, device).acknowledged;
+  }
+
+  #marks(user: string, device: number): { readonly acknowledged: number; readonly last: number } {
     const value = this.#acknowledged.get(layout.deviceKey(user, device));
-    return value === undefined ? 0 : layout.decodeUint48(value);
+    return value === undefined ? { acknowledged: 0, last: 0 } : layout.decodeMarks(value);
   }
 
   lastSeq(user: string, device: number): number {
     const start = layout.entryKey(user, device, 2 ** 48 - 1);
     const end = layout.entryKey(user, device, 0);
+    // Entries may have gone from the end too, pruned or acknowledged ahead of their turn: their positions stay given out.
+    const { last } = this.#marks(user, device);
     for (const key of this.#inbox.getKeys({ start, end, reverse: true, limit: 1, snapshot: false })) {
-      return layout.seqOfEntryKey(key);
+      return Math.max(last, layout.seqOfEntryKey(key));
     }
-    return this.acknowledged(user, device);
+    return last;
   }
 
   conversation(recipient: string, sender: SenderAddress): ConversationRecord | undefined {

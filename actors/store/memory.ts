@@ -13,11 +13,13 @@ import type {
   ConversationRecord,
   DeviceRecord,
   InboxEntry,
+  InboxHead,
   InboxStore,
   KemPreKey,
   PreKey,
   SenderAddress,
   StoreBatch,
+  WaitingConversation,
 } from './inbox-store.ts';
 
 type Write = () => void;
@@ -27,7 +29,7 @@ export class MemoryStore implements InboxStore {
   readonly groups: MemoryGroups = new MemoryGroups();
   readonly #entries = new Map<string, InboxEntry[]>();
   readonly #fresh = new Map<number, InboxEntry>();
-  readonly #acknowledged = new Map<string, number>();
+  readonly #marks = new Map<string, { readonly acknowledged: number; readonly last: number }>();
   readonly #conversations = new Map<string, ConversationRecord>();
   readonly #accounts = new Map<string, AccountRecord>();
   readonly #phones = new Map<string, string>();
@@ -77,11 +79,11 @@ export class MemoryStore implements InboxStore {
       removeEntry: (user, device, seq) => {
         writes.push(() => discard(this.#list(this.#entries, address(user, device)), (each) => each.seq === seq));
       },
-      putAcknowledged: (user, device, seq) => {
-        writes.push(() => this.#acknowledged.set(address(user, device), seq));
+      putAcknowledged: (user, device, acknowledged, last) => {
+        writes.push(() => this.#marks.set(address(user, device), { acknowledged, last }));
       },
       putConversation: (recipient, sender, record) => {
-        const copy = { ...record };
+        const copy = structuredClone(record);
         writes.push(() => this.#conversations.set(conversationName(recipient, sender), copy));
       },
       putAccount: (account) => {
@@ -101,7 +103,7 @@ export class MemoryStore implements InboxStore {
       forgetInbox: (user, device) => {
         writes.push(() => {
           this.#entries.delete(address(user, device));
-          this.#acknowledged.delete(address(user, device));
+          this.#marks.delete(address(user, device));
         });
         return this.#bytesOf(user, device);
       },
@@ -162,12 +164,61 @@ export class MemoryStore implements InboxStore {
     return page;
   }
 
+  entriesOf(
+    user: string,
+    device: number,
+    sender: SenderAddress,
+    after: number,
+    through: number,
+    {
+      looksMax,
+      countMax,
+      bytesMax,
+    }: { readonly looksMax: number; readonly countMax: number; readonly bytesMax: number },
+  ): InboxEntry[] {
+    const found: InboxEntry[] = [];
+    let bytes = 0;
+    for (const entry of this.entries(user, device, after, through, looksMax, Infinity)) {
+      const { sender: from, senderDevice, senderCreation, type, ciphertext } = entry;
+      if (type === 'pruned' || from !== sender.user) continue;
+      if (senderDevice !== sender.device || senderCreation !== sender.creation) continue;
+      bytes += ciphertext.length;
+      if (found.length === countMax || (bytes > bytesMax && found.length > 0)) break;
+      found.push(entry);
+    }
+    return found;
+  }
+
+  waitingConversations(recipient: string): WaitingConversation[] {
+    const waiting: WaitingConversation[] = [];
+    for (const [name, record] of this.#conversations) {
+      const [owner, sender] = name.split('<') as [string, string];
+      if (owner !== recipient || record.waiting === undefined || record.waiting.length === 0) continue;
+      const [user, device, creation] = sender.split('.') as [string, string, string];
+      waiting.push({ sender: { user, device: Number(device), creation: Number(creation) }, record });
+    }
+    return waiting;
+  }
+
+  inboxHeads(after: { readonly user: string; readonly device: number } | undefined, countMax: number): InboxHead[] {
+    const heads: InboxHead[] = [];
+    for (const [name, entries] of this.#entries) {
+      const [user, device] = name.split('.') as [string, string];
+      if (entries.length > 0) heads.push({ user, device: Number(device), ts: entries[0]!.ts });
+    }
+    return heads
+      .sort(byInbox)
+      .filter((head) => after === undefined || byInbox(head, after) > 0)
+      .slice(0, countMax);
+  }
+
   acknowledged(user: string, device: number): number {
-    return this.#acknowledged.get(address(user, device)) ?? 0;
+    return this.#marks.get(address(user, device))?.acknowledged ?? 0;
   }
 
   lastSeq(user: string, device: number): number {
-    return this.#entries.get(address(user, device))?.at(-1)?.seq ?? this.acknowledged(user, device);
+    const last = this.#marks.get(address(user, device))?.last ?? 0;
+    return Math.max(last, this.#entries.get(address(user, device))?.at(-1)?.seq ?? 0);
   }
 
   conversation(recipient: string, sender: SenderAddress): ConversationRecord | undefined {
@@ -233,6 +284,12 @@ export class MemoryStore implements InboxStore {
 
 function address(user: string, device: number): string {
   return `${user}.${device}`;
+}
+
+type Inbox = Pick<InboxHead, 'user' | 'device'>;
+
+function byInbox(left: Inbox, right: Inbox): number {
+  return left.user === right.user ? left.device - right.device : left.user < right.user ? -1 : 1;
 }
 
 function conversationName(recipient: string, sender: SenderAddress): string {

@@ -119,7 +119,7 @@ export interface IncomingMessage {
   readonly type: EnvelopeType;
   readonly ciphertext: Uint8Array;
   /** Set on a message that comes ahead of its turn: the position up to which the inbox has been gone through in order. */
-  readonly after?: number;
+  readonly after?: number | undefined;
 }
 
 /** What became of a message: a device has it, or a person has seen it. */
