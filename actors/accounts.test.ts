@@ -55,7 +55,8 @@ async function start(options: { readonly carrierWorks?: boolean } = {}): Promise
     codes,
     toInbox,
     async ask(request) {
-      test.node.cast(pid, { ...request, connection: client.pid, iq: ++iq } as never);
+      // A requester of its own for each bundle, unless the test says who asks.
+      test.node.cast(pid, { requester: `r${iq}`, ...request, connection: client.pid, iq: ++iq } as never);
       await test.settle();
       const [message] = client.take();
       if (message?.kind === 'answer') return message.answer;
@@ -161,7 +162,7 @@ t.test('bundles asked for at the same moment get different one-time pre-keys', a
     .processes()
     .find((each) => fixture.test.node.processInfo(each)?.behavior === 'actors/accounts')!;
   for (let iq = 100; iq < 105; iq++)
-    fixture.test.node.cast(pid, { kind: 'take-bundle', connection: fixture.client.pid, iq, user });
+    fixture.test.node.cast(pid, { kind: 'take-bundle', connection: fixture.client.pid, iq, user, requester: `r${iq}` });
   await fixture.test.settle();
   const ids = oneTimeIds(fixture);
   t.strictSame(ids.filter((id) => id !== undefined).sort(), [1, 2, 3]);
@@ -250,7 +251,13 @@ t.test('bundles asked for at the same moment get different KEM pre-keys', async 
     .processes()
     .find((each) => fixture.test.node.processInfo(each)?.behavior === 'actors/accounts')!;
   for (let iq = 100; iq < 105; iq++)
-    fixture.test.node.cast(pid, { kind: 'take-bundle', connection: fixture.client.pid, iq, user: address.user });
+    fixture.test.node.cast(pid, {
+      kind: 'take-bundle',
+      connection: fixture.client.pid,
+      iq,
+      user: address.user,
+      requester: `r${iq}`,
+    });
   await fixture.test.settle();
   const ids = fixture.client.take().map((message) => {
     if (message.kind !== 'answer' || message.answer.kind !== 'bundle') throw new Error(`got ${message.kind}`);
@@ -332,6 +339,48 @@ t.test('a registration brings its last-resort key along, and a login is told wha
   fixture.test.node.cast(pid, { kind: 'find-device', connection: fixture.client.pid, user, device });
   await fixture.test.settle();
   t.match(fixture.client.take(), [{ kind: 'device-found', preKeys: 1, kemPreKeys: 2 }]);
+});
+
+t.test('a requester has a few bundles of one target, then waits; others are served', async (t) => {
+  const fixture = await start();
+  const { user } = await registered(fixture, 20);
+  const { bundlesOfOneTargetMax: max } = LIMITS;
+  for (let count = 0; count < max; count++) {
+    t.match(await fixture.ask({ kind: 'take-bundle', user, requester: 'm' }), { kind: 'bundle' });
+  }
+  t.equal(await fixture.ask({ kind: 'take-bundle', user, requester: 'm' }), 'APP_RATE_LIMITED');
+  t.equal(fixture.store.preKeys(user, 1, 99).length, 20 - max, 'a refused request takes nothing');
+  t.match(await fixture.ask({ kind: 'take-bundle', user, requester: 'a' }), {
+    devices: [{ oneTime: { id: max + 1 } }],
+  });
+  await fixture.test.advance(LIMITS.bundleOfOneTargetMs, 60_000);
+  t.match(await fixture.ask({ kind: 'take-bundle', user, requester: 'm' }), { kind: 'bundle' });
+});
+
+t.test('many requesters together leave a target the rest of its one-time keys', async (t) => {
+  const fixture = await start();
+  const address = await registered(fixture, 0);
+  const { oneTimeKeysBurstMax: max, preKeyCountMax } = LIMITS;
+  const key = new Uint8Array(33).fill(5);
+  const oneTime = Array.from({ length: preKeyCountMax }, (_, id) => ({ id, key }));
+  await uploadTo(fixture, address, { oneTime: oneTime.slice(0, 100), lastResort: kem(90), kem: [kem(1)] });
+  await uploadTo(fixture, address, { oneTime: oneTime.slice(100) });
+  for (let count = 0; count < max; count++) t.ok((await bundleOf(fixture, address.user)).oneTime);
+  const beyond = await bundleOf(fixture, address.user);
+  t.equal(beyond.oneTime, undefined);
+  t.match(beyond.kem, { id: 90, lastResort: true });
+  t.equal(fixture.store.preKeys(address.user, 1, preKeyCountMax).length, preKeyCountMax - max);
+  await fixture.test.advance(LIMITS.oneTimeKeyMs, 10_000);
+  t.ok((await bundleOf(fixture, address.user)).oneTime, 'one a minute');
+});
+
+t.test('a device is told of its stock when strangers use it up, by way of its inbox', async (t) => {
+  const fixture = await start();
+  const { user } = await registered(fixture, 3);
+  await fixture.ask({ kind: 'take-bundle', user });
+  t.strictSame(fixture.toInbox, [
+    { kind: 'tell-device', user, device: 1, message: { kind: 'prekeys-low', preKeys: 2, kemPreKeys: 0 } },
+  ]);
 });
 
 t.test('numbers and users that are not registered are unknown', async (t) => {

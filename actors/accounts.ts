@@ -12,9 +12,10 @@
 
 import type { Answer, BundleKemKey, ConfirmRequest, DeviceBundle, PreKeysAnswer } from '../protocol/wire/index.ts';
 import type { Behavior, Context, Pid } from '../runtime/index.ts';
+import { decideBundle, newBundleLimits, type BundleLimits } from './bundle-limits.ts';
 import type { AppCode } from './errors.ts';
 import { LIMITS } from './limits.ts';
-import type { AccountsMessage, ConnectionMessage, ForgetDevice } from './messages.ts';
+import type { AccountsMessage, ConnectionMessage, ForgetDevice, InboxMessage } from './messages.ts';
 import { partitionOf } from './partition.ts';
 import type { RemoteName } from './routes.ts';
 import type { AccountRecord, DeviceRecord, InboxStore, PreKey, StoreBatch } from './store/inbox-store.ts';
@@ -45,6 +46,8 @@ interface Continuation {
   readonly phone?: string;
   /** The device that a registration replaced. */
   readonly forget?: readonly ForgetDevice[];
+  /** Devices whose keys went, to be told how many are left. */
+  readonly taken?: { readonly user: string; readonly devices: readonly number[] };
   /** Names that are no longer under way. */
   readonly release?: readonly string[];
 }
@@ -56,6 +59,7 @@ export interface AccountsState {
   readonly continuations: Map<number, Continuation>;
   /** What is being committed: pre-keys that go, as `onetime.user.device.id` and `kem.…`; accounts that change, as `account.user`. */
   readonly taken: Set<string>;
+  readonly bundleLimits: BundleLimits;
   nextTicket: number;
 }
 
@@ -66,7 +70,14 @@ export const accounts: Behavior<AccountsState, AccountsArgs, AccountsMessage> = 
   name: 'actors/accounts',
 
   init(args) {
-    return { args, codes: new Map(), continuations: new Map(), taken: new Set(), nextTicket: 1 };
+    return {
+      args,
+      codes: new Map(),
+      continuations: new Map(),
+      taken: new Set(),
+      bundleLimits: newBundleLimits(),
+      nextTicket: 1,
+    };
   },
 
   handleCast(message, state, ctx) {
@@ -208,23 +219,32 @@ function takeBundle(message: Request<'take-bundle'>, state: AccountsState, ctx: 
   const account = state.args.store.account(message.user);
   if (account === undefined) return refuse(message, 'APP_UNKNOWN_USER', ctx);
   const { user } = account;
-  const devices = account.devices.flatMap((id) => bundleDevice(state, user, id));
+  const decision = decideBundle(state.bundleLimits, message.requester, user, ctx.clock.monotonicMs());
+  if (decision.kind === 'refused') return refuse(message, 'APP_RATE_LIMITED', ctx, decision.retryAfter);
+  const devices = account.devices.flatMap((id) => bundleDevice(state, user, id, decision.oneTime));
   const bundle = { kind: 'bundle', user, devices } as const;
   const taken = devices.flatMap((device) => oneTimeKeysOf(user, device));
   if (taken.length === 0) return answer(message, bundle, ctx);
   for (const { name } of taken) state.taken.add(name);
-  const ticket = suspend(state, { ...destination(message), answer: bundle, release: taken.map(({ name }) => name) });
+  const ticket = suspend(state, {
+    ...destination(message),
+    answer: bundle,
+    taken: { user, devices: account.devices },
+    release: taken.map(({ name }) => name),
+  });
   state.args.commit(ctx.self, ticket, (batch) => {
     for (const { remove } of taken) remove(batch);
   });
 }
 
-function bundleDevice(state: AccountsState, user: string, id: number): DeviceBundle[] {
+/** @param mayTake - Whether one-time keys are handed out; without, what serves when there are none. */
+function bundleDevice(state: AccountsState, user: string, id: number, mayTake: boolean): DeviceBundle[] {
   const record = state.args.store.device(user, id);
   if (record === undefined) return [];
   const { registration, identityKey: identity, signedPreKey: signed } = record;
-  const oneTime = firstFreePreKey(state, user, id);
-  return [{ id, registration, identity, signed, oneTime, kem: firstFreeKem(state, user, id, record) }];
+  const oneTime = mayTake ? firstFreePreKey(state, user, id) : undefined;
+  const kem = mayTake ? firstFreeKem(state, user, id, record) : lastResortOf(record);
+  return [{ id, registration, identity, signed, oneTime, kem }];
 }
 
 /** The first pre-key that no bundle under way has taken. */
@@ -238,12 +258,16 @@ function firstFreeKem(
   state: AccountsState,
   user: string,
   device: number,
-  { lastResort }: DeviceRecord,
+  record: DeviceRecord,
 ): BundleKemKey | undefined {
   const countMax = Math.min(state.taken.size + 1, LIMITS.kemPreKeyCountMax);
   const candidates = state.args.store.kemPreKeys(user, device, countMax);
   const free = candidates.find((preKey) => !state.taken.has(preKeyName('kem', user, device, preKey.id)));
   if (free !== undefined) return { ...free, lastResort: false };
+  return lastResortOf(record);
+}
+
+function lastResortOf({ lastResort }: DeviceRecord): BundleKemKey | undefined {
   return lastResort && { ...lastResort, lastResort: true };
 }
 
@@ -295,6 +319,16 @@ function countPreKeys(state: AccountsState, user: string, device: number): PreKe
   return { kind: 'prekeys', count, kem: state.args.store.countKemPreKeys(user, device, LIMITS.kemPreKeyCountMax) };
 }
 
+/** By way of the inbox, which knows whether the device is there. */
+function noticeLowStock({ user, devices }: NonNullable<Continuation['taken']>, state: AccountsState, ctx: Ctx): void {
+  for (const device of devices) {
+    const { count: preKeys, kem: kemPreKeys = 0 } = countPreKeys(state, user, device);
+    if (preKeys >= LIMITS.preKeyNoticeCountMax) continue;
+    const message = { kind: 'prekeys-low', preKeys, kemPreKeys } as const;
+    ctx.cast(state.args.inboxOf(user), { kind: 'tell-device', user, device, message } satisfies InboxMessage);
+  }
+}
+
 /**
  * A registration removes records that an upload of the old device would write back, and two uploads may write one record: so
  * one change of an account at a time.
@@ -338,6 +372,7 @@ function proceed(ticket: number, failure: AppCode | undefined, state: AccountsSt
     if (continuation.phone !== undefined) state.codes.delete(continuation.phone);
     return refuse(continuation, failure, ctx);
   }
+  if (continuation.taken !== undefined) noticeLowStock(continuation.taken, state, ctx);
   for (const forget of continuation.forget ?? []) ctx.cast(state.args.inboxOf(forget.user), forget);
   answer(continuation, continuation.answer, ctx);
 }

@@ -49,12 +49,16 @@ async function start(): Promise<Fixture> {
   const accounts = { name: 'accounts', worker: 0 };
   const media = { name: 'media', worker: 0 };
   const presence = { name: 'presence', worker: 0 };
+  const quotas = { name: 'quotas', worker: 0 };
+  const relations = { name: 'relations', worker: 0 };
   const routes = {
     inboxOf: () => inbox,
     accountsOf: () => accounts,
     accountsOfPhone: () => accounts,
     mediaOf: () => media,
     presenceOf: () => presence,
+    quotasOf: () => quotas,
+    relationsOf: () => relations,
   };
   test.node.spawn(connection, { socket, routes, tickets: new ResumeTickets('11'.repeat(32)) });
   await test.settle();

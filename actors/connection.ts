@@ -22,6 +22,7 @@ import {
   isWireError,
   offlineStanza,
   parseClientMessage,
+  preKeysLowStanza,
   pongStanza,
   presenceStanza,
   prunedStanza,
@@ -33,6 +34,8 @@ import {
   type GroupReadReceiptMessage,
   type IqGetMessage,
   type IqSetMessage,
+  type Limit,
+  type NotifyRequest,
   type OutgoingGroupMessage,
   type OutgoingMessage,
   type ResumeMessage,
@@ -51,9 +54,13 @@ import type {
   InboxMessage,
   MediaMessage,
   PresenceMessage,
+  QuotasMessage,
   Receipt,
+  RelationsMessage,
 } from './messages.ts';
-import { fullBucket, takeToken, type TokenBucket } from './rate-limit.ts';
+import { routeProtection } from './protection-routes.ts';
+import type { AccountAction } from './quotas.ts';
+import { fullBucket, takeToken, viewBucket, type TokenBucket } from './rate-limit.ts';
 import type { ResumeTickets } from './resume-ticket.ts';
 import type { RemoteName, Routes } from './routes.ts';
 import type { InboxEntry } from './store/inbox-store.ts';
@@ -63,6 +70,11 @@ export interface ConnectionArgs {
   readonly socket: SocketHandle;
   readonly routes: Routes;
   readonly tickets: ResumeTickets;
+}
+
+interface LowWater {
+  readonly preKeys: number;
+  readonly kemPreKeys: number;
 }
 
 export interface ConnectionState {
@@ -78,6 +90,8 @@ export interface ConnectionState {
   subscriptions: Set<string> | undefined;
   /** What the client said at login that it understands: a sum of `FEATURES`. */
   features: number;
+  /** Below which stock of pre-keys the client wants to be told of it; 0 and 0 until it asks. */
+  lowWater: LowWater;
   /** Refusals for rate since the last accepted message. */
   rateRefusals: number;
   /** By recipient, the last message that an inbox has not answered yet. */
@@ -91,6 +105,7 @@ const REQUEST_RULE = { perSecond: LIMITS.requestsPerSecondMax, burst: LIMITS.req
 /** What a later client may add means nothing here. */
 const KNOWN_FEATURES: number = Object.values(FEATURES).reduce((sum, bit) => sum | bit, 0);
 const LOGIN_TIMEOUT = 'login-timeout';
+const NO_NOTICES: LowWater = { preKeys: 0, kemPreKeys: 0 };
 
 export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMessage> = {
   name: 'actors/connection',
@@ -108,7 +123,7 @@ export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMes
     const phase: Phase = { name: 'greeted', challenge, ticketRefused: false };
     return {
       ...{ socket, routes, tickets, phase, messages, requests, signals: undefined, subscriptions: undefined },
-      ...{ features: 0, rateRefusals: 0, unanswered: new Map(), receipts: new Map() },
+      ...{ features: 0, lowWater: NO_NOTICES, rateRefusals: 0, unanswered: new Map(), receipts: new Map() },
     };
   },
 
@@ -139,6 +154,8 @@ export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMes
         return state.socket.write(presenceStanza(message));
       case 'typing':
         return state.socket.write(incomingTypingStanza(message));
+      case 'prekeys-low':
+        return writePreKeysLow(message, state);
       case 'device-found':
         return finishLogin(message, state, ctx);
       case 'attached':
@@ -325,7 +342,8 @@ function takeRequest(message: IqGetMessage | IqSetMessage, state: ConnectionStat
   if (request.kind === 'subscribe' && refuseSubscription(request.to, state)) {
     return refuseRequest(message.id, { code: 'APP_TOO_MANY_SUBSCRIPTIONS' }, state);
   }
-  const routed = route(message, state, ctx);
+  if (request.kind === 'notify') return noteLowWater(message.id, request, state);
+  const routed = route(message.id, request, state, ctx);
   if (routed === undefined) return refuseRequest(message.id, { code: 'APP_UNKNOWN_GROUP' }, state);
   const [target, question] = routed;
   if (ctx.cast(target, question) === 'ok') return;
@@ -339,12 +357,17 @@ function takeOfGroup(message: OutgoingGroupMessage | GroupReadReceiptMessage, st
   state.socket.write(groupErrorStanza({ group: message.group, id: message.id, code, text }));
 }
 
+type AnyRequest = (IqGetMessage | IqSetMessage)['request'];
+type RoutedRequest = Exclude<AnyRequest, NotifyRequest>;
+type Question = AccountsMessage | InboxMessage | MediaMessage | PresenceMessage | QuotasMessage | RelationsMessage;
+
 /** Who answers a request, and the question put to it. */
 function route(
-  { id, request }: IqGetMessage | IqSetMessage,
+  id: number,
+  request: RoutedRequest,
   state: ConnectionState,
   ctx: Context,
-): [RemoteName, AccountsMessage | InboxMessage | MediaMessage | PresenceMessage] | undefined {
+): [RemoteName, Question] | undefined {
   const { routes } = state;
   const origin = { connection: ctx.self, iq: id };
   switch (request.kind) {
@@ -352,10 +375,15 @@ function route(
       return [routes.accountsOfPhone(request.phone), { kind: 'request-code', ...origin, phone: request.phone }];
     case 'confirm':
       return [routes.accountsOfPhone(request.phone), { kind: 'confirm', ...origin, request }];
-    case 'contact':
-      return [routes.accountsOfPhone(request.phone), { kind: 'find-contact', ...origin, phone: request.phone }];
-    case 'bundle':
-      return [routes.accountsOf(request.user), { kind: 'take-bundle', ...origin, user: request.user }];
+    case 'contact': {
+      const target = routes.accountsOfPhone(request.phone);
+      return spend('contact', target, { kind: 'find-contact', ...origin, phone: request.phone }, state);
+    }
+    case 'bundle': {
+      const { user } = request;
+      const question = { kind: 'take-bundle', ...origin, user, requester: liveSelf(state).user } as const;
+      return spend('bundle', routes.accountsOf(user), question, state);
+    }
     case 'prekey-count':
       return [routes.accountsOf(liveSelf(state).user), { kind: 'count-prekeys', ...origin, ...device(state) }];
     case 'prekey-upload': {
@@ -391,7 +419,40 @@ function route(
       const settings = { audience, shown, hidden };
       return [routes.presenceOf(user), { kind: 'change-privacy', ...origin, user, settings }];
     }
+    default:
+      return routeProtection(request, { ...origin, ...device(state) }, ownLimits(state, ctx), routes);
   }
+}
+
+/** By way of the account's quota, which sends the question on. */
+function spend(
+  action: AccountAction,
+  target: RemoteName,
+  question: AccountsMessage,
+  state: ConnectionState,
+): [RemoteName, Question] {
+  const { user } = liveSelf(state);
+  return [state.routes.quotasOf(user), { kind: 'spend', action, user, target, question }];
+}
+
+/** What this connection bounds by itself. */
+function ownLimits({ messages, requests }: ConnectionState, ctx: Context): Limit[] {
+  const now = ctx.clock.monotonicMs();
+  return [
+    { action: 'message', ...viewBucket(messages, MESSAGE_RULE, now) },
+    { action: 'request', ...viewBucket(requests, REQUEST_RULE, now) },
+  ];
+}
+
+function noteLowWater(id: number, { preKeys, kemPreKeys }: NotifyRequest, state: ConnectionState): void {
+  state.lowWater = { preKeys, kemPreKeys };
+  state.socket.write(iqResultStanza({ id, answer: { kind: 'notify', preKeys, kemPreKeys } }));
+}
+
+/** Only a client that asked: one that did not need not know this stanza. */
+function writePreKeysLow({ preKeys, kemPreKeys }: LowWater, { lowWater, socket }: ConnectionState): void {
+  if (preKeys >= lowWater.preKeys && kemPreKeys >= lowWater.kemPreKeys) return;
+  socket.write(preKeysLowStanza({ preKeys, kemPreKeys }));
 }
 
 // --- receipts ---------------------------------------------------------------------------------------------------

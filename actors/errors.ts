@@ -102,6 +102,13 @@ export const APP_ERRORS = {
     text: 'This connection has subscribed to as many people as it may: unsubscribe first.',
     retry: false,
   },
+  APP_REQUEST_PENDING: {
+    text: 'The recipient has not accepted your request yet: wait for an answer.',
+    retry: true,
+  },
+  APP_RELATIONS_FULL: { text: 'This account has decided about as many others as it may.', retry: false },
+  APP_UNKNOWN_MESSAGE: { text: 'The server knows of no such message to you.', retry: false },
+  APP_BAD_PUSH: { text: 'This server sends no wake-ups of this kind or to this place.', retry: false },
   APP_MEDIA_QUOTA: { text: 'This account has uploaded as much as it may for now.', retry: true },
   APP_UNKNOWN_GROUP: { text: 'No such group is here.', retry: false },
   APP_NOT_A_MEMBER: { text: 'Only members of the group may do this.', retry: false },

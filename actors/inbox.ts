@@ -43,9 +43,12 @@ import type {
   MarkRead,
   QueryConversation,
   Receipt,
+  Reconsider,
   RelayReceipt,
   Submit,
+  TellDevice,
 } from './messages.ts';
+import type { Buckets } from './rate-limit.ts';
 import {
   countAcknowledged,
   dropAcknowledged,
@@ -62,6 +65,7 @@ import {
   notePushedAhead,
   notePushed,
   loadDevice,
+  reconsiderStandings,
   senderKeyOf,
   trimConversations,
   type Conversation,
@@ -74,6 +78,8 @@ import type { RemoteName } from './routes.ts';
 import { planAhead, readPage } from './staged-drain.ts';
 import type { CommitResult, InboxEntry, InboxStore, SenderAddress, StoreBatch } from './store/inbox-store.ts';
 import { addToRun, dropRun, recordOf, restore, runOf, takeFromRun, touch, type Touched } from './waiting-runs.ts';
+import type { StrangerRequest } from './store/protection-store.ts';
+import { countFirstContact, isBlocked, isUnasked, nextRequest } from './strangers.ts';
 
 /** What the shell gives an inbox. */
 export interface InboxArgs {
@@ -120,6 +126,13 @@ interface Acknowledged {
   bytes: number;
 }
 
+/** A request of a stranger as the commit under way leaves it. */
+interface RequestCount {
+  readonly owner: string;
+  readonly stranger: string;
+  readonly request: StrangerRequest;
+}
+
 /** Fresh entries that the commit under way moves to the waiting tier. */
 interface Move {
   readonly recipient: Recipient;
@@ -148,6 +161,8 @@ export interface Commit {
   readonly touched: Touched;
   readonly losses: Losses;
   readonly forgotten: ForgetDevice[];
+  /** Strangers' requests to be counted, by `recipient<sender`. */
+  readonly requests: Map<string, RequestCount>;
   /** Fresh entries of forgotten devices. */
   readonly forgottenArrivals: number[];
   /** Read marks that came before or with the acknowledgements of this commit, so that they are capped after these. */
@@ -175,6 +190,8 @@ export interface InboxState {
   readonly attached: Map<string, { readonly user: string; readonly device: number }>;
   lastTs: number;
   readonly sweep: Sweep;
+  /** Conversations that senders begin here. */
+  readonly firstContacts: Buckets;
   /** Next place in the fresh tier. */
   nextArrival: number;
   /** Conversations to acknowledge at the end of this turn. */
@@ -203,6 +220,7 @@ export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', 
       attached: new Map(),
       lastTs: 0,
       sweep: newSweep(),
+      firstContacts: new Map(),
       nextArrival: 1,
       sent: [],
       commits: 0,
@@ -223,6 +241,10 @@ export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', 
         return attach(message, state, ctx);
       case 'relay-receipt':
         return relayReceipt(message, state, ctx);
+      case 'reconsider':
+        return reconsider(message, state, ctx);
+      case 'tell-device':
+        return tellDevice(message, state, ctx);
       case 'query-conversation':
         return queryConversation(message, state, ctx);
     }
@@ -342,6 +364,7 @@ function emptyCommit(ts: number, bytesMax: number): Commit {
     touched: new Map(),
     losses: noLosses(),
     forgotten: [],
+    requests: new Map(),
     forgottenArrivals: [],
     reads: [],
     bytes: 0,
@@ -365,7 +388,9 @@ function planSubmit(message: Submit, commit: Commit, state: InboxState, ctx: Ctx
   const conversation = findConversation(recipient, state.args.store, message.sender, message.senderKey);
   noteConnection(conversation, message.connection);
   if (conversation.known && message.id <= conversation.accepted) return acceptAgain(conversation, recipient, commit);
-  const refusal = refuseSubmit(message, recipient, conversation, commit, state);
+  const refusal =
+    refuseSubmit(message, recipient, conversation, commit, state) ??
+    refuseStranger(message, recipient, conversation, commit, state, ctx);
   if (refusal !== undefined) return refuse(message, refusal, ctx);
   accept(message, recipient, conversation, commit, state);
 }
@@ -401,6 +426,31 @@ function refuseSubmit(
   return undefined;
 }
 
+/** Last of the refusals, since it counts: those who begin conversations with everybody, and strangers to those who ask. */
+function refuseStranger(
+  message: Submit,
+  recipient: Recipient,
+  { known, standing }: Conversation,
+  commit: Commit,
+  state: InboxState,
+  ctx: Ctx,
+): Refusal | undefined {
+  if (known && standing === 'open') return undefined;
+  const { user: stranger } = message.sender;
+  const { user: owner } = recipient;
+  if (!known && owner !== stranger) {
+    const refusal = countFirstContact(state.firstContacts, stranger, ctx.clock.monotonicMs());
+    if (refusal !== undefined) return refusal;
+  }
+  const { protection } = state.args.store;
+  if (!isUnasked(standing)) return undefined;
+  const name = `${owner}<${stranger}`;
+  const request = nextRequest(commit.requests.get(name)?.request ?? protection.request(owner, stranger), commit.ts);
+  if ('code' in request) return request;
+  commit.requests.set(name, { owner, stranger, request });
+  return undefined;
+}
+
 function fitsDevices(message: Submit, recipient: Recipient): boolean {
   if (message.envelopes.length !== recipient.devices.length) return false;
   return recipient.devices.every((device) => message.envelopes.some((envelope) => envelope.device === device.id));
@@ -423,6 +473,8 @@ function accept(
   conversation.accepted = message.id;
   conversation.known = true;
   commit.submits.push(message);
+  // To the sender it is as if nobody ever came to fetch it.
+  if (isBlocked(conversation.standing)) return;
   for (const envelope of message.envelopes) {
     const device = findDevice(recipient, envelope.device)!;
     const entry: InboxEntry = {
@@ -546,6 +598,9 @@ function writeCommit(commit: Commit, state: InboxState, batch: StoreBatch): void
   for (const [device, move] of commit.moves) writeMove(device, move, commit, state, batch);
   writeLosses(commit, batch);
   writeConversations(commit, batch);
+  for (const { owner, stranger, request } of commit.requests.values()) {
+    batch.protection.putRequest(owner, stranger, request);
+  }
   for (const arrival of commit.forgottenArrivals) forgetFresh(arrival, commit, state, batch);
   for (const { user, device } of commit.forgotten) commit.bytes -= batch.forgetInbox(user, device);
   batch.putQueuedBytes(Math.max(0, state.queuedBytes + commit.bytes));
@@ -641,6 +696,7 @@ function applyCommit(commit: Commit, state: InboxState, ctx: Ctx): void {
   applyLosses(commit, state, ctx);
   for (const [conversation, { recipient, id }] of commit.delivered) {
     conversation.delivered = Math.max(conversation.delivered, id);
+    if (isUnasked(conversation.standing)) continue;
     sendReceipt(
       conversation,
       { kind: 'receipt', type: 'delivered', from: recipient.user, id, ts: commit.ts },
@@ -1005,7 +1061,7 @@ function markRead(message: MarkRead, state: InboxState, ctx: Ctx): void {
   const sender: SenderAddress = { user, device, creation };
   const conversation = findConversation(recipient, store, sender, senderKeyOf(sender));
   const id = Math.min(message.id, conversation.delivered);
-  if (id === 0) return;
+  if (id === 0 || conversation.standing !== 'open') return;
   const receipt: Receipt = { kind: 'receipt', type: 'read', from: message.user, id, ts: stamp(state, ctx) };
   ctx.cast(inboxOf(user), { kind: 'relay-receipt', to: user, device, receipt });
 }
@@ -1020,10 +1076,28 @@ function queryConversation(message: QueryConversation, state: InboxState, ctx: C
   noteConnection(conversation, message.connection);
   // While a commit is under way the accepted mark may be ahead of the disk, so the mark before it is given.
   const sent = state.commit?.accepted.get(conversation)?.before ?? conversation.accepted;
+  // No receipts to strangers: neither when it happens nor when they ask.
+  const isShown = !isUnasked(conversation.standing);
   const gaps = state.commit?.touched.get(conversation)?.gaps ?? conversation.gaps;
-  const marks = { kind: 'receipts', to: message.to, sent, delivered: conversation.delivered } as const;
-  const answer = message.withGaps && gaps.length > 0 ? { ...marks, gaps } : marks;
+  const delivered = isShown ? conversation.delivered : 0;
+  const marks = { kind: 'receipts', to: message.to, sent, delivered } as const;
+  const answer = message.withGaps && isShown && gaps.length > 0 ? { ...marks, gaps } : marks;
   tell(message.connection, { kind: 'answer', iq: message.iq, answer }, ctx);
+}
+
+// --- what recipients decide -------------------------------------------------------------------------------------
+
+/** What was accepted before goes on; what comes from now on meets the new decision. */
+function reconsider({ user, sender, answered }: Reconsider, state: InboxState, ctx: Ctx): void {
+  const recipient = state.recipients.get(user);
+  if (recipient !== undefined) reconsiderStandings(recipient, state.args.store, sender);
+  tell(answered.connection, answered.message, ctx);
+}
+
+function tellDevice({ user, device: id, message }: TellDevice, state: InboxState, ctx: Ctx): void {
+  const recipient = state.recipients.get(user);
+  const device = recipient && findDevice(recipient, id);
+  if (device?.online !== undefined) tell(device.online.connection, message, ctx);
 }
 
 // --- telling connections ----------------------------------------------------------------------------------------

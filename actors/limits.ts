@@ -195,6 +195,39 @@ export const LIMITS = {
   mediaObjectGraceMs: 10_800_000,
   /** Pause asked of a client when the object store does not answer. */
   mediaUnavailableRetrySeconds: 5,
+  /** Look-ups of phone numbers by one account in a day, refilled steadily: a full address book, and no crawl. */
+  contactsPerDayMax: 1_000,
+  /** Key bundles fetched by one account: a group of the largest size at once and as many again, and so many in a day. */
+  bundlesBurstMax: 2_048,
+  bundlesPerDayMax: 2_048,
+  /** Messages reported by one account in a day. */
+  reportsPerDayMax: 20,
+  /** Accounts whose buckets a worker or shard remembers; the one that was used longest ago makes room. */
+  quotaAccountsMax: 100_000,
+  /** Bundles of one target for one requester: a first contact and some repairs; then one in ten minutes. */
+  bundlesOfOneTargetMax: 6,
+  bundleOfOneTargetMs: 600_000,
+  /** One-time pre-keys of one target for everybody together: half of what it may hold, then one a minute. */
+  oneTimeKeysBurstMax: 100,
+  oneTimeKeyMs: 60_000,
+  /** Pairs of requester and target that a shard remembers, and targets. */
+  bundlePairsMax: 200_000,
+  /** Conversations begun by one account in a day, in each shard: two groups of the largest size at once. */
+  firstContactsBurstMax: 4_096,
+  firstContactsPerDayMax: 4_096,
+  /** Messages of a stranger to an account that asks, until it is accepted: enough to say who one is. */
+  strangerMessagesMax: 5,
+  /** Pause asked of a stranger who has said as much: waiting helps when a person has decided. */
+  strangerRetrySeconds: 3_600,
+  /** Decisions of one account about others, and how many of them one answer holds. */
+  relationsMax: 10_000,
+  relationsPageMax: 500,
+  /** Changes that wait for the disk on one shard. */
+  relationsQueueMax: 1_024,
+  /** Reports that a shard keeps; the oldest makes room: 20 MB and, with all the evidence allowed, 900 MB. */
+  reportCountMax: 100_000,
+  /** A device that asked for notices is told of its stock of pre-keys only below this: the first keys taken are no news. */
+  preKeyNoticeCountMax: 100,
   /** How long a call between actors may take before the caller gives up. */
   callTimeoutMs: 5_000,
 } as const;
@@ -219,6 +252,7 @@ function assertRelations(): void {
   if (LIMITS.mediaBytesMax > LIMITS.mediaDayBytesMax) broken.push('the largest medium fits the quota of a day');
   if (LIMITS.mediaPartBytes < 5_242_880) broken.push('a part is as large as S3 asks for');
   if (LIMITS.objectStoreSocketsMax < LIMITS.mediaTransferCountMax) broken.push('each transfer has its connection');
+  if (LIMITS.oneTimeKeysBurstMax > LIMITS.preKeyCountMax) broken.push('strangers cannot take all that a device holds');
   if (LIMITS.mediaTicketAgeMs > LIMITS.uploadAgeMsMax) broken.push('a ticket ends before its upload');
   if (broken.length > 0) throw new RangeError(`limits contradict each other: ${broken.join(', ')}`);
 }

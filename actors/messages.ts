@@ -14,15 +14,19 @@ import type {
   ConfirmRequest,
   Envelope,
   IncomingTyping,
+  Limit,
   PreKeyUploadRequest,
   PresenceMessage as PresenceNotice,
   PresenceState,
   PrivacySettings,
+  RelationState,
   Stanza,
+  StrangersPolicy,
   TypingState,
 } from '../protocol/wire/index.ts';
 import type { Pid } from '../runtime/index.ts';
 import type { Refusal } from './errors.ts';
+import type { RemoteName } from './routes.ts';
 import type { DeviceRecord, InboxEntry, SenderAddress } from './store/inbox-store.ts';
 import type { LossCode } from './store/loss.ts';
 
@@ -95,13 +99,40 @@ export interface ForgetDevice {
   readonly device: number;
 }
 
+/**
+ * `user` has decided something about `sender`, or about everybody: look again what they are to each other, then answer.
+ */
+export interface Reconsider {
+  readonly kind: 'reconsider';
+  readonly user: string;
+  readonly sender: string | undefined;
+  readonly answered: { readonly connection: Pid; readonly message: ConnectionMessage };
+}
+
+/** Tells a device something, if it is there. */
+export interface TellDevice {
+  readonly kind: 'tell-device';
+  readonly user: string;
+  readonly device: number;
+  readonly message: ConnectionMessage;
+}
+
 export interface InboxCommitted {
   readonly kind: 'committed';
   readonly result: 'ok' | 'full';
 }
 
 export type InboxMessage =
-  Submit | Acknowledge | Attach | MarkRead | RelayReceipt | QueryConversation | ForgetDevice | InboxCommitted;
+  | Submit
+  | Acknowledge
+  | Attach
+  | MarkRead
+  | RelayReceipt
+  | QueryConversation
+  | ForgetDevice
+  | Reconsider
+  | TellDevice
+  | InboxCommitted;
 
 export interface Receipt {
   readonly kind: 'receipt';
@@ -131,7 +162,12 @@ export type AccountsMessage =
   | (AccountsRequest & { readonly kind: 'request-code'; readonly phone: string })
   | (AccountsRequest & { readonly kind: 'confirm'; readonly request: ConfirmRequest })
   | (AccountsRequest & { readonly kind: 'find-contact'; readonly phone: string })
-  | (AccountsRequest & { readonly kind: 'take-bundle'; readonly user: string })
+  | (AccountsRequest & {
+      readonly kind: 'take-bundle';
+      readonly user: string;
+      /** Who asks. */
+      readonly requester: string;
+    })
   | (AccountsRequest & {
       readonly kind: 'add-prekeys';
       readonly user: string;
@@ -171,6 +207,40 @@ export type PresenceMessage =
       readonly settings: PrivacySettings;
     }
   | { readonly kind: 'committed'; readonly ticket: number; readonly result: 'ok' | 'full' };
+interface AccountRequest extends AccountsRequest {
+  /** The account that asks. */
+  readonly user: string;
+}
+
+/** What the keeper of decisions of a shard is told; see `relations.ts`. */
+export type RelationsMessage =
+  | (AccountRequest & { readonly kind: 'list-relations'; readonly after: string | undefined })
+  | (AccountRequest & { readonly kind: 'show-strangers' })
+  | (AccountRequest & { readonly kind: 'set-relation'; readonly other: string; readonly state: RelationState })
+  | (AccountRequest & { readonly kind: 'set-strangers'; readonly policy: StrangersPolicy })
+  | (AccountRequest & {
+      readonly kind: 'report';
+      readonly sender: string;
+      readonly device: number;
+      readonly id: number;
+      readonly evidence: Uint8Array | undefined;
+    })
+  | { readonly kind: 'committed'; readonly result: 'ok' | 'full' };
+
+/** What the keeper of quotas of a worker is told; see `quotas.ts`. */
+export type QuotasMessage =
+  | (AccountRequest & {
+      readonly kind: 'show-limits';
+      /** What the connection itself bounds. */ readonly own: readonly Limit[];
+    })
+  | {
+      readonly kind: 'spend';
+      readonly action: 'contact' | 'bundle' | 'report';
+      readonly user: string;
+      /** Where the question goes if there is a token. */
+      readonly target: RemoteName;
+      readonly question: AccountsMessage | RelationsMessage;
+    };
 
 /** What the keeper of media is told; see `media/keeper.ts`. */
 export type MediaMessage =
@@ -206,5 +276,6 @@ export type ConnectionMessage =
   | { readonly kind: 'answer-refused'; readonly iq: number; readonly refusal: Refusal }
   /** The inbox pushes to this connection from now on. */
   | { readonly kind: 'attached'; readonly inbox: Pid }
+  | { readonly kind: 'prekeys-low'; readonly preKeys: number; readonly kemPreKeys: number }
   | { readonly kind: 'replaced' }
   | { readonly kind: 'unregistered' };

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { fullBucket, takeToken } from './rate-limit.ts';
+import { fullBucket, takeFrom, takeToken, viewBucket, viewOf, type Buckets } from './rate-limit.ts';
 
 const RULE = { perSecond: 10, burst: 3 };
 
@@ -15,4 +15,26 @@ t.test('a bucket never holds more than its burst', async (t) => {
   const bucket = fullBucket(RULE, 0);
   for (let index = 0; index < 3; index++) t.equal(takeToken(bucket, RULE, 1_000_000), 0);
   t.not(takeToken(bucket, RULE, 1_000_000), 0);
+});
+
+t.test('looking takes nothing, and says what taking would find', async (t) => {
+  const daily = { perSecond: 10 / 86_400, burst: 10 };
+  const bucket = fullBucket(daily, 0);
+  t.same(viewBucket(bucket, daily, 0), { left: 10, max: 10, full: 0 });
+  for (let index = 0; index < 10; index++) takeToken(bucket, daily, 0);
+  t.same(viewBucket(bucket, daily, 0), { left: 0, max: 10, full: 86_400, retryAfter: 8_640 });
+  t.same(viewBucket(bucket, daily, 8_640_000), { left: 1, max: 10, full: 77_760 });
+  t.equal(takeToken(bucket, daily, 8_640_000), 0);
+  t.equal(takeToken(bucket, daily, 8_640_000), 8_640_000);
+});
+
+t.test('of too many buckets the one used longest ago is forgotten, and no other', async (t) => {
+  const buckets: Buckets = new Map();
+  const take = (key: string): number => takeFrom(buckets, key, RULE, 0, 2);
+  for (const key of ['a', 'a', 'a', 'b', 'b', 'b']) t.equal(take(key), 0);
+  t.not(take('a'), 0, 'empty, and used last');
+  t.equal(take('c'), 0);
+  t.equal(buckets.size, 2);
+  t.not(take('a'), 0, 'still here');
+  t.same(viewOf(buckets, 'b', RULE, 0), { left: 3, max: 3, full: 0 }, 'forgotten, and so full');
 });

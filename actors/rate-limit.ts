@@ -1,5 +1,8 @@
 /**
- * A token bucket: pure arithmetic over a plain record, so that it lives in an actor's state.
+ * Token buckets: pure arithmetic over plain records, so that they live in an actor's state.
+ *
+ * A bucket of its own stands where its owner does (a connection); those of many users or pairs stand in a `Buckets`, which is
+ * bounded. Who has which is in `quotas.ts`, `bundle-limits.ts` and `connection.ts`.
  */
 
 export interface TokenBucket {
@@ -31,4 +34,47 @@ export function takeToken(bucket: TokenBucket, rule: BucketRule, nowMs: number):
     return 0;
   }
   return Math.ceil(((1 - bucket.tokens) * 1000) / rule.perSecond);
+}
+
+/** What is in a bucket, for those who ask: whole tokens, and seconds rounded up. */
+export interface BucketView {
+  readonly left: number;
+  readonly max: number;
+  /** Seconds until it is full, if nothing is taken. */
+  readonly full: number;
+  /** Seconds until there is a token, where there is none. */
+  readonly retryAfter?: number;
+}
+
+/** Looks without taking. */
+export function viewBucket(bucket: TokenBucket, rule: BucketRule, nowMs: number): BucketView {
+  const elapsedMs = nowMs - bucket.refilledAtMs;
+  const tokens = Math.min(rule.burst, bucket.tokens + (elapsedMs * rule.perSecond) / 1000);
+  const left = Math.floor(tokens);
+  const view = { left, max: rule.burst, full: Math.ceil((rule.burst - tokens) / rule.perSecond) };
+  return left > 0 ? view : { ...view, retryAfter: Math.ceil((1 - tokens) / rule.perSecond) };
+}
+
+/** Buckets by key, in the order of use. A key that is not here has a full one. */
+export type Buckets = Map<string, TokenBucket>;
+
+/**
+ * Takes one token from the bucket of `key`.
+ *
+ * Of more than `countMax` buckets the one that was used longest ago is forgotten, which fills it: a bound on memory costs
+ * exactness against whoever can use that many keys in between.
+ *
+ * @returns As `takeToken`.
+ */
+export function takeFrom(buckets: Buckets, key: string, rule: BucketRule, nowMs: number, countMax: number): number {
+  const bucket = buckets.get(key) ?? fullBucket(rule, nowMs);
+  buckets.delete(key);
+  buckets.set(key, bucket);
+  if (buckets.size > countMax) buckets.delete(buckets.keys().next().value!);
+  return takeToken(bucket, rule, nowMs);
+}
+
+/** Looks at the bucket of `key` without taking or making one. */
+export function viewOf(buckets: Buckets, key: string, rule: BucketRule, nowMs: number): BucketView {
+  return viewBucket(buckets.get(key) ?? fullBucket(rule, nowMs), rule, nowMs);
 }

@@ -7,9 +7,11 @@
 
 import type { Pid, Ref } from '../runtime/index.ts';
 import { LIMITS } from './limits.ts';
+import { standingOf, type Standing } from './strangers.ts';
 import { ENTRY_OVERHEAD_BYTES, type InboxEntry, type InboxStore, type SenderAddress } from './store/inbox-store.ts';
 import type { GapRecord } from './store/loss.ts';
 import type { MutableRun } from './waiting-runs.ts';
+import type { Guard } from './store/protection-store.ts';
 
 /** One direction between a sender's device and this recipient. */
 export interface Conversation {
@@ -23,6 +25,8 @@ export interface Conversation {
   connection: Pid | undefined;
   /** Whether the last acknowledgement waits for the next. */
   held: boolean;
+  /** What the sender is to the recipient. */
+  standing: Standing;
   /** Messages of this conversation in push windows. While there are any, the cache keeps the conversation. */
   pushed: number;
   /** What waits of it, for each device, including the changes of the commit under way. */
@@ -117,6 +121,8 @@ export interface Device {
 
 export interface Recipient {
   readonly user: string;
+  /** What the recipient has said of strangers; absent while it has decided nothing about anybody. */
+  guard: Guard | undefined;
   devices: Device[];
   readonly conversations: Map<string, Conversation>;
 }
@@ -132,6 +138,7 @@ export function findRecipient(recipients: Recipients, store: InboxStore, user: s
   if (account === undefined) return undefined;
   const recipient: Recipient = {
     user,
+    guard: store.protection.guard(user),
     devices: account.devices.map((id) => loadDevice(store, user, id)),
     conversations: new Map(),
   };
@@ -215,6 +222,7 @@ export function findConversation(
     known: record !== undefined,
     connection: undefined,
     held: false,
+    standing: standingOf(store.protection, recipient.guard, recipient.user, sender.user),
     pushed: 0,
     waiting: record?.waiting?.map((run) => ({ ...run })) ?? [],
     gaps: record?.gaps ?? NO_GAPS,
@@ -222,6 +230,16 @@ export function findConversation(
   };
   recipient.conversations.set(senderKey, conversation);
   return conversation;
+}
+
+/** Looks again what senders are to the recipient: `sender`, or all of them. */
+export function reconsiderStandings(recipient: Recipient, store: InboxStore, sender: string | undefined): void {
+  recipient.guard = store.protection.guard(recipient.user);
+  for (const conversation of recipient.conversations.values()) {
+    const { user } = conversation.sender;
+    if (sender !== undefined && sender !== user) continue;
+    conversation.standing = standingOf(store.protection, recipient.guard, recipient.user, user);
+  }
 }
 
 /**

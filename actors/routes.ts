@@ -19,6 +19,8 @@ export interface Routes {
   accountsOfPhone(phone: string): RemoteName;
   mediaOf(user: string): RemoteName;
   presenceOf(user: string): RemoteName;
+  quotasOf(user: string): RemoteName;
+  relationsOf(user: string): RemoteName;
 }
 
 export function inboxName(shard: number): string {
@@ -33,6 +35,13 @@ export function presenceName(shard: number): string {
   return `presence.${shard}`;
 }
 
+export function relationsName(shard: number): string {
+  return `relations.${shard}`;
+}
+
+/** The keeper of quotas of a worker. */
+export const QUOTAS_NAME = 'quotas';
+
 /** The keeper of media of a worker. */
 export const MEDIA_NAME = 'media';
 
@@ -41,6 +50,7 @@ export function createRoutes(store: StoreInfo, workerCount: number): Routes {
   const inboxes = targets(inboxName, store.shards, workerCount);
   const accounts = targets(accountsName, store.shards, workerCount);
   const presences = targets(presenceName, store.shards, workerCount);
+  const relations = targets(relationsName, store.shards, workerCount);
   return {
     inboxOf: (user) => inboxes[partitionOf(user)]!,
     accountsOf: (user) => accounts[partitionOf(user)]!,
@@ -48,6 +58,8 @@ export function createRoutes(store: StoreInfo, workerCount: number): Routes {
     presenceOf: (user) => presences[partitionOf(user)]!,
     // One keeper for each worker: the one that owns the user's shard.
     mediaOf: (user) => ({ name: MEDIA_NAME, worker: inboxes[partitionOf(user)]!.worker }),
+    quotasOf: (user) => ({ name: QUOTAS_NAME, worker: inboxes[partitionOf(user)]!.worker }),
+    relationsOf: (user) => relations[partitionOf(user)]!,
   };
 }
 

@@ -5,8 +5,10 @@
  *   ├─ inbox.0        accepts, keeps and pushes the messages of shard 0       inbox.ts
  *   ├─ accounts.0     numbers, devices and pre-keys of shard 0                accounts.ts
  *   ├─ presence.0     who is there, and typing, of shard 0                    presence.ts
- *   ├─ inbox.1 …      the three of each shard that this worker owns
+ *   ├─ relations.0    whom an account accepts and blocks, reports; of shard 0 relations.ts
+ *   ├─ inbox.1 …      the four of each shard that this worker owns
  *   ├─ media          upload tickets, and the sweep of what has expired           media/keeper.ts
+ *   ├─ quotas         what an account may do in a day                             quotas.ts
  *   └─ connections (dynamic)
  *      └─ one temporary actor for each socket of this worker                 connection.ts
  *
@@ -22,8 +24,18 @@ import { inbox, type InboxArgs } from './inbox.ts';
 import { LIMITS } from './limits.ts';
 import { keeper, type KeeperArgs } from './media/keeper.ts';
 import { presence, type PresenceArgs } from './presence.ts';
+import { quotas } from './quotas.ts';
+import { relations, type RelationsArgs } from './relations.ts';
 import type { ResumeTickets } from './resume-ticket.ts';
-import { accountsName, inboxName, MEDIA_NAME, presenceName, type Routes } from './routes.ts';
+import {
+  accountsName,
+  inboxName,
+  MEDIA_NAME,
+  presenceName,
+  QUOTAS_NAME,
+  relationsName,
+  type Routes,
+} from './routes.ts';
 
 /** The dynamic supervisor of a worker's connections, by registered name. */
 export const CONNECTIONS = 'connections';
@@ -32,6 +44,7 @@ export interface ShardParts {
   readonly shard: number;
   readonly inbox: InboxArgs;
   readonly accounts: AccountsArgs;
+  readonly relations: RelationsArgs;
   readonly presence: PresenceArgs;
 }
 
@@ -52,7 +65,7 @@ export function workerTree(
     strategy: 'one_for_one',
     intensity: 5,
     periodMs: 10_000,
-    children: [...shards.flatMap(shardChildren), mediaSpec(media), connectionsSpec(connections)],
+    children: [...shards.flatMap(shardChildren), mediaSpec(media), quotasSpec(), connectionsSpec(connections)],
   };
 }
 
@@ -61,6 +74,7 @@ function shardChildren({
   inbox: inboxArgs,
   accounts: accountsArgs,
   presence: presenceArgs,
+  relations: relationsArgs,
 }: ShardParts): ChildSpec[] {
   const options = (name: string): object => ({ name, mailboxMax: LIMITS.shardMailboxMax });
   return [
@@ -69,12 +83,19 @@ function shardChildren({
     childSpec(presenceName(shard), presence, presenceArgs, {
       options: { name: presenceName(shard), mailboxMax: LIMITS.presenceMailboxMax },
     }),
+    childSpec(relationsName(shard), relations, relationsArgs, { options: options(relationsName(shard)) }),
   ];
 }
 
 function mediaSpec(args: KeeperArgs): ChildSpec {
   return childSpec(MEDIA_NAME, keeper, args, {
     options: { name: MEDIA_NAME, mailboxMax: LIMITS.connectionMailboxMax },
+  });
+}
+
+function quotasSpec(): ChildSpec {
+  return childSpec(QUOTAS_NAME, quotas, undefined, {
+    options: { name: QUOTAS_NAME, mailboxMax: LIMITS.shardMailboxMax },
   });
 }
 

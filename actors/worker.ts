@@ -182,6 +182,13 @@ function shardParts(
         void store.commit(write).then((result) => tell(self, { kind: 'committed', result }), ignore);
       },
     },
+    relations: {
+      store,
+      inboxOf,
+      commit: (self, write) => {
+        void store.commit(write).then((result) => tell(self, { kind: 'committed', result }), ignore);
+      },
+    },
     accounts: {
       store,
       inboxOf,

@@ -98,6 +98,7 @@ const RETRYABLE: ReadonlySet<string> = new Set([
   'APP_RESTARTING',
   'APP_DRAINING',
   'APP_INBOX_FULL',
+  'APP_REQUEST_PENDING',
   'APP_STORE_FULL',
   'APP_UNAVAILABLE',
 ]);

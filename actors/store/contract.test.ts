@@ -223,6 +223,68 @@ for (const fixture of FIXTURES) {
     t.equal(reopened.latestCreation(BOB, ALICE, 3), 8);
   });
 
+  t.test(`${fixture.name}: decisions, requests, reports and push registrations outlive a restart`, async (t) => {
+    const { store, reopen } = fixture.open(t);
+    const before = store.protection;
+    t.equal(before.guard(BOB), undefined);
+    t.equal(before.relation(BOB, ALICE), undefined);
+    t.equal(before.lastReport(), 0);
+    const carol = '500000000000000';
+    const report = { ts: 5, reporter: BOB, sender: ALICE, senderDevice: 3, senderCreation: 7, id: 41 };
+    const web = {
+      platform: 'web',
+      url: 'https://x',
+      key: new Uint8Array(65).fill(4),
+      secret: new Uint8Array(16),
+    } as const;
+    await store.commit(({ protection, ...batch }) => {
+      batch.putDevice(BOB, 1, RECORD);
+      protection.putGuard(BOB, { policy: 'ask', relations: 70_000 });
+      protection.putRelation(BOB, ALICE, { accepted: true, blocked: true });
+      protection.putRelation(BOB, carol, { accepted: true, blocked: false });
+      protection.putRelation(ALICE, BOB, { accepted: false, blocked: true });
+      protection.putRequest(BOB, carol, { count: 3, ts: 1_700_000_000_000 });
+      protection.putRequest(BOB, '400000000000000', { count: 1, ts: 9 });
+      for (const place of [1, 2, 300])
+        protection.putReport(place, { ...report, evidence: Uint8Array.of(place & 0xff) });
+      protection.putPush(BOB, 1, web);
+      protection.putPush(BOB, 2, { platform: 'fcm', token: 'abc' });
+    });
+    const { protection } = await reopen();
+    t.same(protection.guard(BOB), { policy: 'ask', relations: 70_000 });
+    t.same(protection.relation(ALICE, BOB), { accepted: false, blocked: true });
+    t.same(protection.relations(BOB, '', 9), [
+      { user: ALICE, decision: { accepted: true, blocked: true }, request: undefined },
+      { user: '400000000000000', decision: undefined, request: { count: 1, ts: 9 } },
+      { user: carol, decision: { accepted: true, blocked: false }, request: { count: 3, ts: 1_700_000_000_000 } },
+    ]);
+    t.same(
+      protection.relations(BOB, ALICE, 1).map(({ user }) => user),
+      ['400000000000000'],
+      'a page, after the one that is named',
+    );
+    t.same(
+      protection.reports(2, 9).map(({ place, report: { evidence, ...rest } }) => [place, [...evidence], rest]),
+      [
+        [2, [2], report],
+        [300, [44], report],
+      ],
+    );
+    t.equal(protection.lastReport(), 300);
+    t.same(protection.push(BOB, 1), web);
+    const reopened = await reopen();
+    await reopened.commit((batch) => {
+      batch.removeDevice(BOB, 1);
+      batch.protection.removePush(BOB, 2);
+      batch.protection.removeReport(300);
+      batch.protection.removeRelation(BOB, ALICE);
+    });
+    t.equal(reopened.protection.push(BOB, 1), undefined, 'goes with its device');
+    t.equal(reopened.protection.push(BOB, 2), undefined);
+    t.equal(reopened.protection.lastReport(), 2);
+    t.equal(reopened.protection.relation(BOB, ALICE), undefined);
+  });
+
   t.test(`${fixture.name}: accounts, numbers, devices and pre-keys`, async (t) => {
     const { store, reopen } = fixture.open(t);
     const account = { user: ALICE, phone: '+4915100000001', devices: [3], creations: 7 };

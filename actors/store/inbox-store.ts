@@ -21,6 +21,7 @@
 import type { EnvelopeType, PrivacySettings } from '../../protocol/wire/index.ts';
 import type { GroupBatch, GroupBody, GroupStore } from './group-store.ts';
 import type { GapRecord } from './loss.ts';
+import type { ProtectionBatch, ProtectionStore } from './protection-store.ts';
 
 /** What an entry holds: a ciphertext, the place of a message or change in a group (`group-store.ts`), or a notice that messages are gone (`loss.ts`). */
 export type EntryType = EnvelopeType | 'group' | 'pruned';
@@ -146,7 +147,7 @@ export interface StoreBatch {
   putConversation(recipient: string, sender: SenderAddress, record: ConversationRecord): void;
   putAccount(account: AccountRecord): void;
   putDevice(user: string, device: number, record: DeviceRecord): void;
-  /** Removes the device with its pre-keys of both kinds. Its inbox goes entry by entry: `forgetInbox`. */
+  /** Removes the device with its pre-keys of both kinds and its push registration. Its inbox goes entry by entry: `forgetInbox`. */
   removeDevice(user: string, device: number): void;
   /** Removes every committed waiting entry and the acknowledged mark of an inbox. Returns the bytes that the entries counted. */
   forgetInbox(user: string, device: number): number;
@@ -159,10 +160,14 @@ export interface StoreBatch {
   putPrivacy(user: string, settings: PrivacySettings): void;
   /** Replaces the count of bytes that undelivered messages take. */
   putQueuedBytes(bytes: number): void;
+  /** Writes of the accounts' decisions, in the same commit. */
+  readonly protection: ProtectionBatch;
 }
 
 export interface InboxStore {
   readonly groups: GroupStore;
+  /** The accounts' decisions. */
+  readonly protection: ProtectionStore;
   /** Bytes of undelivered messages that the disk allows now; Infinity while it has room. Costs a system call: ask once a commit. */
   readonly queuedBytesMax: number;
   /** Runs `write` at once, then commits what it collected. See promises 1, 2 and 4. */

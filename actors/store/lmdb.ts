@@ -34,6 +34,8 @@ import type {
   WaitingConversation,
 } from './inbox-store.ts';
 import * as layout from './layout.ts';
+import { protectionBatch, ProtectionReader, protectionTables, type ProtectionTables } from './protection-layout.ts';
+import type { ProtectionStore } from './protection-store.ts';
 
 // The CommonJS build: lmdb's ES module build loads its native addon a second time in a worker thread.
 const { open } = createRequire(import.meta.url)('lmdb') as typeof import('lmdb');
@@ -78,6 +80,8 @@ class LmdbStore implements InboxStore {
   readonly #privacy: Table;
   readonly #meta: Table;
   readonly groups: GroupTables<Table>;
+  readonly #protection: ProtectionTables<Table>;
+  readonly protection: ProtectionStore;
   readonly #batch: StoreBatch;
   readonly #reserve: DiskReserve;
 
@@ -85,7 +89,7 @@ class LmdbStore implements InboxStore {
     this.#options = options;
     // `batchStartThreshold` is missing from lmdb's types.
     const tuning = { overlappingSync: false, eventTurnBatching: false, batchStartThreshold: BATCH_START_COUNT };
-    this.#root = open({ path: options.directory, maxDbs: 32, noSubdir: false, ...tuning, ...BINARY });
+    this.#root = open({ path: options.directory, maxDbs: 64, noSubdir: false, ...tuning, ...BINARY });
     const table = (name: string): Table => this.#root.openDB<Buffer, Buffer>({ name, ...BINARY });
     this.#inbox = table('inbox');
     this.#fresh = table('fresh');
@@ -103,6 +107,8 @@ class LmdbStore implements InboxStore {
       put: (...write) => this.#put(...write),
       remove: (...removal) => this.#remove(...removal),
     });
+    this.#protection = protectionTables(table);
+    this.protection = new ProtectionReader(this.#protection);
     this.#batch = this.#makeBatch();
     this.#reserve = new DiskReserve(options.directory);
     this.#settleFresh();
@@ -179,6 +185,7 @@ class LmdbStore implements InboxStore {
       putDevice: (user, device, value) => this.#put(this.#device, layout.deviceKey(user, device), record(value)),
       removeDevice: (user, device) => {
         this.#remove(this.#device, layout.deviceKey(user, device));
+        this.#remove(this.#protection.push, layout.deviceKey(user, device));
         for (const table of [this.#prekey, this.#kem]) {
           for (const key of keysOfDevice(table, user, device)) this.#remove(table, key);
         }
@@ -198,6 +205,11 @@ class LmdbStore implements InboxStore {
       putSeenMinute: (user, minute) => this.#put(this.#seen, layout.userKey(user), layout.encodeMinute(minute)),
       putPrivacy: (user, settings) => this.#put(this.#privacy, layout.userKey(user), record(settings)),
       putQueuedBytes: (bytes) => this.#put(this.#meta, QUEUED_BYTES_KEY, layout.encodeUint48(bytes)),
+      protection: protectionBatch<Table>(
+        this.#protection,
+        (table, key, value) => this.#put(table, key, value),
+        (table, key) => this.#remove(table, key),
+      ),
     };
   }
 

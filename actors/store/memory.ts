@@ -21,10 +21,12 @@ import type {
   StoreBatch,
   WaitingConversation,
 } from './inbox-store.ts';
+import { ProtectionMemory } from './protection-memory.ts';
 
 type Write = () => void;
 
 export class MemoryStore implements InboxStore {
+  readonly protection: ProtectionMemory = new ProtectionMemory();
   readonly queuedBytesMax: number = Infinity;
   readonly groups: MemoryGroups = new MemoryGroups();
   readonly #entries = new Map<string, InboxEntry[]>();
@@ -98,6 +100,7 @@ export class MemoryStore implements InboxStore {
           this.#devices.delete(address(user, device));
           this.#preKeys.delete(address(user, device));
           this.#kemPreKeys.delete(address(user, device));
+          this.protection.removePush(user, device);
         });
       },
       forgetInbox: (user, device) => {
@@ -122,6 +125,7 @@ export class MemoryStore implements InboxStore {
       putSeenMinute: (user, minute) => writes.push(() => this.#seen.set(user, minute)),
       putPrivacy: (user, settings) => writes.push(() => this.#privacy.set(user, settings)),
       putQueuedBytes: (bytes) => writes.push(() => (this.#queuedBytes = bytes)),
+      protection: this.protection.batch((write) => writes.push(write)),
     };
   }
 

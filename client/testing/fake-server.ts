@@ -36,6 +36,7 @@ import { primitives } from '../../protocol/signal/primitives.ts';
 import type { Clock, Random } from '../environment.ts';
 import { loginStatement } from '../login-key.ts';
 import type { Transport, TransportListener, TransportSocket } from '../transport.ts';
+import { FakeProtection } from './fake-protection.ts';
 
 /** The code that every number gets. */
 export const CODE = '123456';
@@ -93,6 +94,8 @@ export class FakeServer {
   ticketSeconds = 604_800;
   /** Decides the fate of each stanza of a logged-in client. */
   onReceive: (message: ClientMessage, user: string) => Fate = () => 'ok';
+  /** What accounts have decided about each other. */
+  readonly protection: FakeProtection = new FakeProtection();
   /** Every stanza that took effect, with the user that sent it. */
   readonly log: { readonly user: string; readonly message: ClientMessage }[] = [];
 
@@ -370,6 +373,8 @@ export class FakeServer {
         const settings = this.#privacy.get(connection.device!.user);
         return { kind: 'privacy', ...(settings ?? { audience: 'contacts', shown: [], hidden: [] }) };
       }
+      default:
+        return this.protection.answer(connection.device!.user, request);
     }
   }
 
@@ -425,6 +430,7 @@ export class FakeServer {
       record.accepted = id;
       const { type, ciphertext } = message.envelopes[0]!;
       connection.say({ kind: 'ack', to, id, ts: this.#clock.nowMs() });
+      if (this.protection.isBlocked(to, sender.user)) return;
       this.#deliver(this.#devices.get(to)!, sender.user, { id, type, ciphertext, device: sender.id });
     } else connection.say({ kind: 'ack', to, id, ts: this.#clock.nowMs() });
   }

@@ -66,6 +66,15 @@ export const FORM = {
   resumeSecret: '32 bytes',
   kemKey: '1569 bytes, the first of them 06',
   ciphertext: 'at least one byte',
+  relationState: '"accepted", "blocked" or "none"',
+  listedState: '"accepted", "blocked" or "pending"',
+  strangersPolicy: '"open" or "ask"',
+  action: 'an action that is limited',
+  platform: '"none", "web", "apns" or "fcm"',
+  url: 'an https URL',
+  p256Point: '65 bytes, the first of them 04',
+  authSecret: '16 bytes',
+  evidence: '1 to 8192 bytes',
   nothing: 'no content',
 } as const;
 

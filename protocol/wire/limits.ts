@@ -80,6 +80,9 @@ export const LIMITS = {
   /** Gaps of one conversation in an answer: what is lost in one piece is one gap. */
   gapsMax: 16,
 
+  /** Evidence in a report: some texts with what signs them; media stay where they are. */
+  reportBytesMax: 8_192,
+
   /** An error code such as APP_OUT_OF_ORDER. */
   errorCodeBytesMax: 64,
 

@@ -8,7 +8,14 @@ import { encode } from './encode.ts';
 import { isWireError, type WireError } from './errors.ts';
 import { LIMITS } from './limits.ts';
 import * as messages from './messages.ts';
-import type { BundleAnswer, ClientMessage, ConfirmRequest, DeviceBundle, ServerMessage } from './messages.ts';
+import type {
+  BundleAnswer,
+  ClientMessage,
+  ConfirmRequest,
+  DeviceBundle,
+  PushTarget,
+  ServerMessage,
+} from './messages.ts';
 import { isChildren, type AttributeValue, type Stanza } from './stanza.ts';
 import { arbitraryClientMessage, arbitraryServerMessage, arbitraryStanza } from './testing/arbitraries.ts';
 
@@ -38,7 +45,7 @@ tap.test('a server message comes back from its stanza', (t) => {
     }),
     { numRuns: 1_000 },
   );
-  t.equal(kinds.size, 20, 'every kind was met');
+  t.equal(kinds.size, 21, 'every kind was met');
   t.end();
 });
 
@@ -73,6 +80,14 @@ const hybridBundle: DeviceBundle = { ...deviceBundle, id: 2, kem: { ...kem, last
 const lastBundle: DeviceBundle = { ...deviceBundle, id: 3, oneTime: undefined, kem: { ...kem, lastResort: true } };
 const bundle: BundleAnswer = { kind: 'bundle', user, devices: [deviceBundle, hybridBundle, lastBundle] };
 
+const p256Point = new Uint8Array(65).fill(4, 0, 1);
+const webTarget: PushTarget = {
+  platform: 'web',
+  url: 'https://push.example/x',
+  key: p256Point,
+  secret: new Uint8Array(16),
+};
+
 const clientSamples: readonly ClientMessage[] = [
   { kind: 'auth', user, device: 1, signature },
   { kind: 'auth', user, device: 1, signature, features: 1 },
@@ -92,6 +107,17 @@ const clientSamples: readonly ClientMessage[] = [
     ...{ kind: 'iq-set', id: 7 },
     request: { kind: 'prekey-upload', signed: undefined, lastResort: undefined, oneTime: [], kem: [kem] },
   },
+  { kind: 'iq-get', id: 7, request: { kind: 'limits' } },
+  { kind: 'iq-get', id: 7, request: { kind: 'relations', after: user } },
+  { kind: 'iq-get', id: 7, request: { kind: 'strangers' } },
+  { kind: 'iq-get', id: 7, request: { kind: 'push' } },
+  { kind: 'iq-set', id: 7, request: { kind: 'relation', user, state: 'none' } },
+  { kind: 'iq-set', id: 7, request: { kind: 'strangers-change', policy: 'ask' } },
+  { kind: 'iq-set', id: 7, request: { kind: 'report', user, device: 1, id: 41, evidence: undefined } },
+  { kind: 'iq-set', id: 7, request: { kind: 'notify', preKeys: 20, kemPreKeys: 9 } },
+  { kind: 'iq-set', id: 7, request: { kind: 'push-change', target: { platform: 'none' } } },
+  { kind: 'iq-set', id: 7, request: { kind: 'push-change', target: { platform: 'fcm', token: 'a' } } },
+  { kind: 'iq-set', id: 7, request: { kind: 'push-change', target: webTarget } },
   { kind: 'message', to: user, id: 41, envelopes: [{ device: 1, type: 'ratchet', ciphertext }] },
   { kind: 'inbox-ack', seq: 977 },
   { kind: 'receipt', type: 'read', to: user, device: 1, id: 41 },
@@ -134,6 +160,23 @@ const serverSamples: readonly ServerMessage[] = [
     },
   },
   { kind: 'iq-result', id: 7, answer: { kind: 'media-ticket', ticket: new Uint8Array(64), expires: 3_600 } },
+  {
+    ...{ kind: 'iq-result', id: 7 },
+    answer: {
+      kind: 'limits',
+      limits: [{ action: 'contact', left: 1, max: 2, full: 3, retryAfter: 4 }],
+    },
+  },
+  { kind: 'iq-result', id: 7, answer: { kind: 'relation', user, state: 'blocked' } },
+  {
+    ...{ kind: 'iq-result', id: 7 },
+    answer: { kind: 'relations', relations: [{ user, state: 'pending', count: 3 }], next: user },
+  },
+  { kind: 'iq-result', id: 7, answer: { kind: 'strangers', policy: 'open' } },
+  { kind: 'iq-result', id: 7, answer: { kind: 'report', user } },
+  { kind: 'iq-result', id: 7, answer: { kind: 'notify', preKeys: 20, kemPreKeys: 9 } },
+  { kind: 'iq-result', id: 7, answer: { kind: 'push', platform: 'web', key: p256Point } },
+  { kind: 'prekeys-low', preKeys: 1, kemPreKeys: 2 },
   { kind: 'iq-error', id: 7, code: 'APP_OVERLOADED', text: 'later', retryAfter: 5 },
   { kind: 'ack', to: user, id: 41, ts: 5 },
   { kind: 'message', from: user, device: 1, id: 41, seq: 977, ts: 5, type: 'prekey', ciphertext },
@@ -166,11 +209,14 @@ const wrongForAll: readonly AttributeValue[] = ['', 'zz', '-', '+', '12345678901
 function isRight(name: string, tag: string, value: AttributeValue): boolean {
   if (name === 'text') return typeof value === 'string';
   if (name === 'after' && tag === 'group') return typeof value === 'number';
+  if (name === 'token') return typeof value === 'string' && value !== '';
   if (name === 'type') return tag === 'receipt' ? value === 'read' || value === 'delivered' : false;
   if (name === 'last-seen') return typeof value === 'number' && tag === 'presence';
   return (
     typeof value === 'number' &&
-    ['ts', 'count', 'sent', 'delivered', 'prekeys', 'kem', 'retry-after', 'after', 'features'].includes(name)
+    (['ts', 'count', 'sent', 'delivered', 'prekeys', 'kem', 'retry-after', 'features'].includes(name) ||
+      ['left', 'max', 'full'].includes(name) ||
+      (name === 'after' && tag !== 'relations'))
   );
 }
 
@@ -189,14 +235,19 @@ function* places(root: Stanza): Generator<{ stanza: Stanza; replace: (by: Stanza
   }
 }
 
+/** Attributes that may be missing, some only within one element. `<notify>` alone must have a `kem`. */
+const OPTIONAL: ReadonlySet<string> = new Set([
+  ...['retry-after', 'expected', 'kem', 'after', 'next', 'more', 'features', 'prekeys', 'ticket', 'relation count'],
+]);
+
 /** Variants of a stanza that are wrong in one field, each with the field that the refusal must name. */
 function* wrongAttributes({ tag, attrs, content }: Stanza): Generator<{ field: string; variant: Stanza }> {
   for (let index = 0; index < attrs.length; index += 2) {
     const field = attrs[index] as string;
     const isOptional =
-      ['retry-after', 'expected', 'kem', 'after', 'more', 'features', 'prekeys', 'ticket'].includes(field) ||
       isEpochOfError(tag, field) ||
-      isLastSeen(tag, field);
+      isLastSeen(tag, field) ||
+      (OPTIONAL.has(field) ? tag !== 'notify' : OPTIONAL.has(`${tag} ${field}`));
     if (!isOptional) yield { field, variant: { tag, attrs: attrs.toSpliced(index, 2), content } };
     const swapped = typeof attrs[index + 1] === 'number' ? String(attrs[index + 1]) : 17;
     for (const value of [...wrongForAll, swapped, 0, LIMITS.integerMax]) {
@@ -269,12 +320,11 @@ function isLastSeen(tag: string, field: string): boolean {
   return tag === 'presence' && field === 'last-seen';
 }
 
-/**
- * Where leaving the content out makes another valid message: an error without devices, an answer that lists nobody, a login
- * without a ticket.
- */
-function isAllowedContent(stanza: Stanza, variant: Stanza): boolean {
-  return ['error', 'group', 'receipts', 'success', 'privacy'].includes(stanza.tag) && variant.content === undefined;
+/** Where other content makes another valid message: what may go without has it in its samples, or the other way round. */
+function isAllowedContent({ tag, attrs }: Stanza, { content }: Stanza): boolean {
+  if (['error', 'group', 'receipts', 'relations', 'success', 'privacy'].includes(tag)) return content === undefined;
+  if (tag === 'report') return attrs.includes('device') && !isChildren(content) && content?.length !== 0;
+  return tag === 'push' && attrs.length === 2 && attrs[1] === 'web' && content === undefined;
 }
 
 tap.test('each field of a client message is refused in each wrong form, by name', (t) => {

@@ -17,6 +17,7 @@ export * from './client-messages.ts';
 export * from './server-messages.ts';
 export * from './group-stanzas.ts';
 export type * from './requests.ts';
+export type * from './protection.ts';
 export type * from './key-material.ts';
 export type { Gap, GapMessage, PrunedMessage } from './gaps.ts';
 export { gapStanza, prunedStanza } from './gaps.ts';

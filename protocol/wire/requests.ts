@@ -25,6 +25,16 @@ import { LIMITS } from './limits.ts';
 import * as presence from './presence.ts';
 import type { PresenceMessage, PresenceRequest, PrivacyAnswer } from './presence.ts';
 import type { PrivacyChange, PrivacyRequest, SubscribeRequest } from './presence.ts';
+import {
+  isProtectionAnswer,
+  parseProtectionAnswer,
+  parseProtectionGet,
+  parseProtectionSet,
+  protectionAnswerStanza,
+  protectionGetStanza,
+  protectionSetStanza,
+} from './protection.ts';
+import type { ProtectionAnswer, ProtectionGet, ProtectionSet } from './protection.ts';
 import { attribute, childrenOf, NO_ATTRIBUTES, type Stanza } from './stanza.ts';
 
 /** Which account has this phone number? */
@@ -104,11 +114,18 @@ export type GetRequest =
   | groups.GroupRequest
   | groups.GroupMarksRequest
   | PresenceRequest
-  | PrivacyRequest;
+  | PrivacyRequest
+  | ProtectionGet;
 
 /** Requests of an `<iq type="set">`. */
 export type SetRequest =
-  RegisterRequest | ConfirmRequest | PreKeyUploadRequest | groups.GroupChangeRequest | SubscribeRequest | PrivacyChange;
+  | RegisterRequest
+  | ConfirmRequest
+  | PreKeyUploadRequest
+  | groups.GroupChangeRequest
+  | SubscribeRequest
+  | PrivacyChange
+  | ProtectionSet;
 
 /** A code went out; it is valid for `expires` seconds. */
 export interface RegisterAnswer {
@@ -188,7 +205,8 @@ export type Answer =
   | groups.GroupAnswer
   | groups.GroupMarksAnswer
   | PresenceMessage
-  | PrivacyAnswer;
+  | PrivacyAnswer
+  | ProtectionAnswer;
 
 /** The element of a get request. */
 export function getRequestStanza(request: GetRequest): Stanza {
@@ -211,6 +229,8 @@ export function getRequestStanza(request: GetRequest): Stanza {
       return element('presence', ['user', request.user]);
     case 'privacy':
       return element('privacy', NO_ATTRIBUTES);
+    default:
+      return protectionGetStanza(request);
   }
 }
 
@@ -229,6 +249,8 @@ export function setRequestStanza(request: SetRequest): Stanza {
       return element('subscribe', ['to', request.to]);
     case 'privacy-change':
       return presence.privacyStanza(request);
+    default:
+      return protectionSetStanza(request);
   }
 }
 
@@ -257,6 +279,8 @@ export function answerStanza(answer: Answer): Stanza {
       return presence.presenceStanza(answer);
     case 'privacy':
       return presence.privacyStanza(answer);
+    default:
+      return protectionAnswerStanza(answer);
   }
 }
 
@@ -328,7 +352,7 @@ export function parseGetRequest(stanza: Stanza): GetRequest | WireError {
     case 'privacy':
       return { kind: 'privacy' };
     default:
-      return badStanza('iq', 'a request of the protocol');
+      return parseProtectionGet(stanza);
   }
 }
 
@@ -350,7 +374,7 @@ export function parseSetRequest(stanza: Stanza): SetRequest | WireError {
       return isWireError(settings) ? settings : { kind: 'privacy-change', ...settings };
     }
     default:
-      return badStanza('iq', 'a request of the protocol');
+      return parseProtectionSet(stanza);
   }
 }
 
@@ -414,6 +438,7 @@ export function parseAnswer(stanza: Stanza): Answer | WireError {
     const settings = presence.parsePrivacy(stanza);
     return isWireError(settings) ? settings : { kind: 'privacy', ...settings };
   }
+  if (isProtectionAnswer(stanza.tag)) return parseProtectionAnswer(stanza);
   if (stanza.content !== undefined) return badStanza('iq', 'an answer without content');
   switch (stanza.tag) {
     case 'register':

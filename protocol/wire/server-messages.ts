@@ -149,6 +149,13 @@ export interface ErrorMessage {
   readonly devices?: readonly number[] | undefined;
 }
 
+/** Fewer pre-keys of this device are left than it asked to be told of: `<notify>`. */
+export interface PreKeysLowMessage {
+  readonly kind: 'prekeys-low';
+  readonly preKeys: number;
+  readonly kemPreKeys?: number | undefined;
+}
+
 /** The connection is alive. */
 export interface PongMessage {
   readonly kind: 'pong';
@@ -167,6 +174,7 @@ export type ServerMessage =
   | IncomingMessage
   | ReceiptMessage
   | ErrorMessage
+  | PreKeysLowMessage
   | PongMessage
   | GapMessage
   | PrunedMessage
@@ -256,6 +264,12 @@ function deviceIdStanza(id: number): Stanza {
   return { tag: 'device', attrs: ['id', id], content: undefined };
 }
 
+/** `<prekeys count [kem]/>` */
+export function preKeysLowStanza({ preKeys, kemPreKeys }: Fields<PreKeysLowMessage>): Stanza {
+  const attrs = kemPreKeys === undefined ? ['count', preKeys] : ['count', preKeys, 'kem', kemPreKeys];
+  return { tag: 'prekeys', attrs, content: undefined };
+}
+
 /** `<pong id/>` */
 export function pongStanza({ id }: Fields<PongMessage>): Stanza {
   return { tag: 'pong', attrs: ['id', id], content: undefined };
@@ -284,6 +298,8 @@ export function serverStanza(message: ServerMessage): Stanza {
       return receiptStanza(message);
     case 'error':
       return errorStanza(message);
+    case 'prekeys-low':
+      return preKeysLowStanza(message);
     case 'pong':
       return pongStanza(message);
     case 'gap':
@@ -337,6 +353,8 @@ export function parseServerMessage(stanza: Stanza): ServerMessage | WireError {
       return presence.parsePresence(stanza);
     case 'typing':
       return presence.parseIncomingTyping(stanza);
+    case 'prekeys':
+      return parsePreKeysLow(stanza);
     case 'stream':
       return parseStream(stanza);
     case 'success':
@@ -401,6 +419,15 @@ function parsePong(stanza: Stanza): PongMessage | WireError {
   const id = attribute(stanza, 'id');
   if (!isCounter(id)) return badField('pong', 'id', 'counter');
   return stanza.content === undefined ? { kind: 'pong', id } : badField('pong', 'content', 'nothing');
+}
+
+function parsePreKeysLow(stanza: Stanza): PreKeysLowMessage | WireError {
+  const preKeys = attribute(stanza, 'count');
+  if (!isCount(preKeys)) return badField('prekeys', 'count', 'count');
+  const kemPreKeys = attribute(stanza, 'kem');
+  if (kemPreKeys !== undefined && !isCount(kemPreKeys)) return badField('prekeys', 'kem', 'count');
+  if (stanza.content !== undefined) return badField('prekeys', 'content', 'nothing');
+  return { kind: 'prekeys-low', preKeys, kemPreKeys };
 }
 
 function parseStream(stanza: Stanza): StreamMessage | WireError {

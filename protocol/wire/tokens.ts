@@ -59,6 +59,10 @@ export const EXTENDED_WORDS: readonly string[] = Object.freeze([
     'APP_GROUP_BAD_CHANGE',
     'APP_TOO_MANY_SUBSCRIPTIONS',
   ],
+  // protection
+  ...['limits', 'action', 'left', 'max', 'full', 'relation', 'relations', 'accepted', 'pending', 'strangers', 'policy'],
+  ...['open', 'ask', 'web', 'apns', 'fcm', 'APP_REQUEST_PENDING', 'APP_RELATIONS_FULL', 'APP_UNKNOWN_MESSAGE'],
+  ...['APP_BAD_PUSH'],
 ]);
 
 /** The number of the last one-byte word is at most this; lead bytes above it mean other things. */

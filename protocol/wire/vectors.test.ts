@@ -94,6 +94,7 @@ t.test('every kind of message of both sides has a vector', (t) => {
     'offline',
     'pong',
     'presence',
+    'prekeys-low',
     'receipt',
     'stream',
   ];

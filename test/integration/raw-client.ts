@@ -30,6 +30,11 @@ export interface Registered {
   readonly loginKey: KeyObject;
 }
 
+const SET_KINDS: ReadonlySet<string> = new Set([
+  ...['register', 'confirm', 'prekey-upload', 'group-change', 'subscribe', 'privacy-change'],
+  ...['relation', 'strangers-change', 'report', 'notify', 'push-change'],
+]);
+
 export class RawClient {
   readonly socket: WebSocket;
   /** Everything received and not yet taken. */
@@ -102,9 +107,7 @@ export class RawClient {
   async ask(request: Extract<ClientMessage, { kind: 'iq-get' | 'iq-set' }>['request']): Promise<Answer | string> {
     await this.greeted;
     const id = ++this.#iq;
-    const set = ['register', 'confirm', 'prekey-upload', 'group-change', 'subscribe', 'privacy-change'].includes(
-      request.kind,
-    );
+    const set = SET_KINDS.has(request.kind);
     this.send({ kind: set ? 'iq-set' : 'iq-get', id, request } as ClientMessage);
     const answered = this.next('iq-result', (message) => message.id === id).then((message) => message.answer);
     const refused = this.next('iq-error', (message) => message.id === id).then((message) => message.code);

@@ -17,6 +17,10 @@ import type {
   GroupMark,
   KemKey,
   OneTimeKey,
+  ProtectionAnswer,
+  ProtectionGet,
+  ProtectionSet,
+  PushTarget,
   ServerMessage,
   SetRequest,
   SignedKey,
@@ -77,7 +81,8 @@ const counter = fc.integer({ min: 1, max: LIMITS.integerMax });
 const count = fc.maxSafeNat();
 const registration = fc.integer({ min: 1, max: LIMITS.registrationIdMax });
 const preKeyId = fc.integer({ min: 0, max: LIMITS.preKeyIdMax });
-const errorCode = fc.oneof(fc.constantFrom(...EXTENDED_WORDS), fc.constantFrom('APP_OTHER', 'X_1', 'ZZ9_A_B'));
+const errorCodes = EXTENDED_WORDS.filter((word) => /^[A-Z]/.test(word));
+const errorCode = fc.oneof(fc.constantFrom(...errorCodes), fc.constantFrom('APP_OTHER', 'X_1', 'ZZ9_A_B'));
 const text = fc.string({ unit: 'grapheme', maxLength: 60 });
 const envelopeType = fc.constantFrom('prekey' as const, 'ratchet' as const);
 const ciphertext = fc.uint8Array({ minLength: 1, maxLength: 60 });
@@ -124,6 +129,73 @@ function privacy<Kind extends string>(
 ): fc.Arbitrary<{ kind: Kind; audience: Audience; shown: string[]; hidden: string[] }> {
   return fc.tuple(audience, exceptions).map(([seenBy, lists]) => ({ kind, audience: seenBy, ...lists }));
 }
+const policy = fc.constantFrom('open' as const, 'ask' as const);
+const relationState = fc.constantFrom('accepted' as const, 'blocked' as const, 'none' as const);
+const token = fc.string({ minLength: 1, maxLength: 60 });
+const p256Point = bytesOfLength(65).map((bytes) => Uint8Array.from([4, ...bytes.subarray(1)]));
+
+const pushTarget: fc.Arbitrary<PushTarget> = fc.oneof(
+  record({ platform: fc.constant('none' as const) }),
+  record({ platform: fc.constantFrom('apns' as const, 'fcm' as const), token }),
+  record({
+    platform: fc.constant('web' as const),
+    url: fc.webUrl({ validSchemes: ['https'] }),
+    key: p256Point,
+    secret: bytesOfLength(16),
+  }),
+) as fc.Arbitrary<PushTarget>;
+
+const protectionGet: fc.Arbitrary<ProtectionGet> = fc.oneof(
+  record({ kind: fc.constant('limits' as const) }),
+  record({ kind: fc.constant('relations' as const), after: optional(user) }),
+  record({ kind: fc.constant('strangers' as const) }),
+  record({ kind: fc.constant('push' as const) }),
+);
+
+const protectionSet: fc.Arbitrary<ProtectionSet> = fc.oneof(
+  record({ kind: fc.constant('relation' as const), user, state: relationState }),
+  record({ kind: fc.constant('strangers-change' as const), policy }),
+  record({
+    ...{ kind: fc.constant('report' as const), user, device, id: counter },
+    evidence: optional(ciphertext),
+  }),
+  record({ kind: fc.constant('notify' as const), preKeys: count, kemPreKeys: count }),
+  record({ kind: fc.constant('push-change' as const), target: pushTarget }),
+);
+
+const protectionAnswer: fc.Arbitrary<ProtectionAnswer> = fc.oneof(
+  record({
+    kind: fc.constant('limits' as const),
+    limits: fc.array(
+      record({
+        action: fc.constantFrom('message' as const, 'request' as const, 'contact' as const, 'bundle' as const),
+        ...{ left: count, max: count, full: count, retryAfter: optional(count) },
+      }),
+      { minLength: 1, maxLength: 5 },
+    ),
+  }),
+  record({ kind: fc.constant('relation' as const), user, state: relationState }),
+  record({
+    kind: fc.constant('relations' as const),
+    relations: fc.array(
+      record({
+        user,
+        state: fc.constantFrom('accepted' as const, 'blocked' as const, 'pending' as const),
+        count: optional(count),
+      }),
+      { maxLength: 5 },
+    ),
+    next: optional(user),
+  }),
+  record({ kind: fc.constant('strangers' as const), policy }),
+  record({ kind: fc.constant('report' as const), user }),
+  record({ kind: fc.constant('notify' as const), preKeys: count, kemPreKeys: count }),
+  record({
+    kind: fc.constant('push' as const),
+    platform: fc.constantFrom('none' as const, 'web' as const, 'apns' as const, 'fcm' as const),
+    key: optional(p256Point),
+  }),
+);
 
 const getRequest: fc.Arbitrary<GetRequest> = fc.oneof(
   record({ kind: fc.constant('contact' as const), phone }),
@@ -135,6 +207,7 @@ const getRequest: fc.Arbitrary<GetRequest> = fc.oneof(
   record({ kind: fc.constant('group-marks' as const), group: user, after: optional(user) }),
   record({ kind: fc.constant('presence' as const), user }),
   record({ kind: fc.constant('privacy' as const) }),
+  protectionGet,
 );
 
 const setRequest: fc.Arbitrary<SetRequest> = fc.oneof(
@@ -160,6 +233,7 @@ const setRequest: fc.Arbitrary<SetRequest> = fc.oneof(
   record({ kind: fc.constant('group-change' as const), group: user, change: ciphertext }),
   record({ kind: fc.constant('subscribe' as const), to: user }),
   privacy('privacy-change' as const),
+  protectionSet,
 );
 
 const envelopes: fc.Arbitrary<Envelope[]> = fc.uniqueArray(record({ device, type: envelopeType, ciphertext }), {
@@ -246,6 +320,7 @@ const answer: fc.Arbitrary<Answer> = fc.oneof(
   record({ kind: fc.constant('group-marks' as const), group: user, marks: marks(0), more: fc.boolean() }),
   presence,
   privacy('privacy' as const),
+  protectionAnswer,
 );
 
 const retryAfter = fc.option(count, { nil: undefined });
@@ -296,6 +371,7 @@ export const arbitraryServerMessage: fc.Arbitrary<ServerMessage> = fc.oneof(
     expected: fc.option(counter, { nil: undefined }),
     devices: fc.option(fc.uniqueArray(device, { minLength: 1, maxLength: 5 }), { nil: undefined }),
   }),
+  record({ kind: fc.constant('prekeys-low' as const), preKeys: count, kemPreKeys: optional(count) }),
   record({ kind: fc.constant('pong' as const), id: counter }),
   record({ kind: fc.constant('group-ack' as const), group: user, id: counter, order: counter, ts: count }),
   record({
