@@ -4,7 +4,8 @@
  * Many changes of one turn are drawn once. Read next: `screen.ts`.
  */
 
-import type { Client } from '../../index.ts';
+import type { Client, Clock } from '../../index.ts';
+import { Attendance } from './attendance.ts';
 import { pressKey } from './editor.ts';
 import type { Key } from './editor.ts';
 import { renderItem, renderScreen } from './screen.ts';
@@ -18,23 +19,25 @@ export interface InteractiveOptions {
   readonly input: NodeJS.ReadStream;
   readonly output: NodeJS.WriteStream;
   readonly colour: boolean;
-  readonly now: () => number;
+  readonly clock: Clock;
   /** Aborts when the process is asked to end. */
   readonly signal: AbortSignal;
 }
 
 /** Runs until the person quits, or the client gives up. @returns The exit code. */
 export async function chatInteractively(options: InteractiveOptions): Promise<number> {
-  const { client, to, input, output, colour, now, signal } = options;
+  const { client, to, input, output, colour, clock, signal } = options;
   let isDrawDue = false;
   let over!: (code: number) => void;
   const end = new Promise<number>((resolve) => (over = resolve));
-  const session = new ChatSession(client, now, { onChange: scheduleDraw, onOver: over });
+  const attendance = new Attendance(client, clock, scheduleDraw);
+  const session = new ChatSession(client, () => clock.nowMs(), { onChange: scheduleDraw, onOver: over });
   const terminal = new Terminal(input, output, { onKey, onResize: scheduleDraw, onEnd: () => session.quit() });
   signal.addEventListener('abort', () => session.quit());
   void session.start(to);
   scheduleDraw();
   const code = await end;
+  attendance.close();
   terminal.close();
   // The alternate screen took the last words with it; what went wrong must be readable afterwards.
   if (code !== 0) for (const line of lastWords(session)) output.write(`${line}\n`);
@@ -44,6 +47,7 @@ export async function chatInteractively(options: InteractiveOptions): Promise<nu
     const outcome = pressKey(session.model.editor, text, key);
     if (outcome.type === 'quit') return session.quit();
     session.edit(outcome.editor);
+    attendance.key(outcome.editor.clusters.join(''));
     if (outcome.type === 'entered') void session.enter(outcome.text);
   }
 
@@ -52,7 +56,9 @@ export async function chatInteractively(options: InteractiveOptions): Promise<nu
     isDrawDue = true;
     queueMicrotask(() => {
       isDrawDue = false;
-      terminal.draw(renderScreen(session.model, { rows: terminal.rows, columns: terminal.columns, colour }));
+      attendance.show(session.model.peer?.user);
+      const model = { ...session.model, presence: attendance.presence };
+      terminal.draw(renderScreen(model, { rows: terminal.rows, columns: terminal.columns, colour }));
     });
   }
 }

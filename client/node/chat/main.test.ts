@@ -173,7 +173,10 @@ t.test('on a terminal: marks in place, reading, and the screen given back', asyn
   t.equal(bob.rawMode, true);
   const alice = new Run(flags(ALICE, 'alice', '--to', BOB), { terminal: true });
   await alice.sees('online');
-  alice.type('one more\r');
+  await bob.sees('to +4915100000001, online');
+  alice.type('one');
+  await bob.sees('to +4915100000001, typing\u2026');
+  alice.type(' more\r');
   await alice.sees(/one more \u001b\[36m\u2713\u2713/);
   await bob.sees('one more');
   t.notMatch(bob.text, /\u001b\[[0-9;]*m/, 'NO_COLOR');
@@ -185,6 +188,23 @@ t.test('on a terminal: marks in place, reading, and the screen given back', asyn
     t.match(run.text, /\u001b\[\?1049h/);
     t.match(run.text, /\u001b\[\?1049l\u001b\[\?25h$/);
   }
+});
+
+t.test('who may see one, and with whom read receipts are exchanged, is chosen in the chat', async (t) => {
+  const run = new Run(flags(ALICE, 'alice', '--to', BOB));
+  run.type('/privacy\n/privacy nobody\n/privacy strangers\n/receipts\n/receipts contacts\n/receipts all\n');
+  await run.sees('typing by contacts.');
+  await run.sees('typing by nobody.');
+  await run.sees('/privacy expected everyone');
+  await run.sees('exchanged with everyone.');
+  await run.sees('exchanged with contacts: whom');
+  await run.sees('/receipts expected everyone');
+  run.input.end();
+  t.equal(await run.code, 0);
+  const again = new Run(flags(ALICE, 'alice', '--to', BOB));
+  again.input.end('/receipts\n/receipts everyone\n/privacy contacts\n');
+  t.equal(await again.code, 0);
+  t.match(again.text, /exchanged with contacts\./, 'kept');
 });
 
 t.test('a device that was replaced says why, after the screen is given back, with exit code 1', async (t) => {

@@ -107,7 +107,7 @@ async function converse(
   reader.close();
   const colour = (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
   const terminal = { input: input as NodeJS.ReadStream, output: output as NodeJS.WriteStream };
-  return chatInteractively({ client, to, ...terminal, colour, now: () => clock.nowMs(), signal });
+  return chatInteractively({ client, to, ...terminal, colour, clock, signal });
 }
 
 /** Lines of input, one reader for questions and messages alike, since a pipe delivers both at once. */

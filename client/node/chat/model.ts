@@ -5,7 +5,7 @@
  */
 
 import type { ConnectionState, HistoryItem, MessageBody, MessageState, MessageTraits } from '../../index.ts';
-import type { ErrorCode } from '../../index.ts';
+import type { ErrorCode, PeerPresence } from '../../index.ts';
 import { EMPTY_EDITOR } from './editor.ts';
 import type { Editor } from './editor.ts';
 
@@ -53,6 +53,8 @@ export interface ChatModel {
   /** Why the last attempt to connect failed; undefined once connected. */
   readonly trouble: ErrorCode | undefined;
   readonly editor: Editor;
+  /** Whether the peer is there and types; undefined where nobody watches. */
+  readonly presence?: PeerPresence | undefined;
   /** Messages of others than the peer that were not looked at, by name. */
   readonly unread: Readonly<Record<string, number>>;
 }

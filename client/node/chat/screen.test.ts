@@ -15,7 +15,7 @@ import {
   settleDraft,
 } from './model.ts';
 import type { ChatItem, ChatModel } from './model.ts';
-import { describeConnection, formatTime, renderItem, renderScreen } from './screen.ts';
+import { describeConnection, describePresence, formatTime, renderItem, renderScreen } from './screen.ts';
 import { clustersOf, printable, widthOf, wrap } from './text-width.ts';
 
 const PLAIN = { rows: 8, columns: 40, colour: false };
@@ -52,6 +52,16 @@ t.test('the newest messages stand at the bottom, above state and prompt', async 
   t.same(lines.slice(4, 6), [`${TIME} you  m1 \u2713`, `${TIME} you  m2 \u2713\u2713 read`]);
   t.match(lines[6], /^ online \u00b7 to \+4915100000002/);
   t.equal(lines[7], '> ');
+});
+
+t.test('the status line says whether the other side is there', async (t) => {
+  const presence = { user: PEER.user, state: 'online', lastSeenAt: undefined, typing: undefined } as const;
+  const { lines } = renderScreen({ ...talking(), presence }, { ...PLAIN, columns: 80 });
+  t.match(lines[6], /to \+4915100000002, online \u00b7 you are/);
+  t.equal(describePresence({ ...presence, typing: 'composing' }), 'typing\u2026');
+  t.equal(describePresence({ ...presence, typing: 'recording' }), 'recording\u2026');
+  t.match(describePresence({ ...presence, state: 'away', lastSeenAt: AT }), /^last seen 2023-11-1\d \d\d:\d\d$/);
+  t.equal(describePresence({ ...presence, state: 'unknown' }), '');
 });
 
 t.test('each state has its mark; colour tells read from delivered', async (t) => {

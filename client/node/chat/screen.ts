@@ -6,7 +6,7 @@
  *   row  n         prompt
  */
 
-import type { ConnectionState, MessageState } from '../../index.ts';
+import type { ConnectionState, MessageState, PeerPresence } from '../../index.ts';
 import type { ChatItem, ChatModel } from './model.ts';
 import { clustersOf, clusterWidth, printable, widthOf, wrap } from './text-width.ts';
 
@@ -80,7 +80,9 @@ export function renderItem(item: ChatItem, { columns, colour }: ScreenOptions): 
 export function renderStatus(model: ChatModel, { columns, colour }: ScreenOptions): string {
   const peer = model.peer === undefined ? 'nobody chosen, /to NUMBER' : `to ${model.peer.name}`;
   const unread = Object.entries(model.unread).map(([name, count]) => `${count} new from ${name}`);
-  const text = [` ${describeConnection(model)}`, peer, ...unread, `you are ${model.phone}`].join(' \u00b7 ');
+  const presence = model.presence === undefined ? '' : describePresence(model.presence);
+  const shown = presence === '' ? peer : `${peer}, ${presence}`;
+  const text = [` ${describeConnection(model)}`, shown, ...unread, `you are ${model.phone}`].join(' \u00b7 ');
   const line = cut(printable(text), columns);
   const filled = line + ' '.repeat(Math.max(0, columns - widthOf(line)));
   return paint(filled, `${PAINT.inverse}`, colour);
@@ -96,6 +98,14 @@ export function describeConnection(model: Pick<ChatModel, 'connection' | 'troubl
     : `connection lost (${trouble}), trying again`;
 }
 
+/** What the other side is doing, in words; empty where nothing is known. */
+export function describePresence({ state, lastSeenAt, typing }: PeerPresence): string {
+  if (typing !== undefined) return typing === 'composing' ? 'typing\u2026' : 'recording\u2026';
+  if (state === 'away' && lastSeenAt !== undefined)
+    return `last seen ${formatDay(lastSeenAt)} ${formatTime(lastSeenAt)}`;
+  return state === 'online' ? 'online' : '';
+}
+
 const CONNECTION_WORDS: Readonly<Record<ConnectionState, string>> = {
   offline: 'offline',
   connecting: 'connecting',
@@ -109,6 +119,13 @@ const CONNECTION_WORDS: Readonly<Record<ConnectionState, string>> = {
 export function renderMark(state: MessageState, colour: boolean): string {
   if (state === 'read') return colour ? paint(MARKS.read, PAINT.cyan, true) : `${MARKS.read} read`;
   return paint(MARKS[state], state === 'refused' ? PAINT.red : PAINT.dim, colour);
+}
+
+/** Year, month and day of local time. */
+function formatDay(atMs: number): string {
+  const time = new Date(atMs);
+  const [month, day] = [time.getMonth() + 1, time.getDate()].map((part) => String(part).padStart(2, '0'));
+  return `${time.getFullYear()}-${month}-${day}`;
 }
 
 /** Hours and minutes of local time. */

@@ -5,7 +5,15 @@
  */
 
 import { CLIENT_LIMITS, ClientError, codeOf, describeCode, generateBackupDigits } from '../../index.ts';
-import type { Client, ClientEvent, MediaProgress, PeerSafety, ReceivedMessage, SentMessage } from '../../index.ts';
+import type {
+  Audience,
+  Client,
+  ClientEvent,
+  MediaProgress,
+  PeerSafety,
+  ReceivedMessage,
+  SentMessage,
+} from '../../index.ts';
 import { writeBackupFile } from '../backup-file.ts';
 import { safeFileName, saveFile, uploadFile } from '../media-file.ts';
 import { systemRandom } from '../system.ts';
@@ -38,7 +46,8 @@ export interface SessionListener {
 
 const COMMANDS =
   'Commands: /to NUMBER, /history, /who, /help, /quit. To the last message received: /reply TEXT, /react EMOJI, ' +
-  '/view. To your last one: /edit TEXT, /delete. /timer 8h or off. /safety compares keys. /send FILE, /save [FILE], /backup FILE. Anything else is sent.';
+  '/view. To your last one: /edit TEXT, /delete. /timer 8h or off. /safety compares keys. /send FILE, /save [FILE], /backup FILE. ' +
+  '/privacy and /receipts with everyone, contacts or nobody. Anything else is sent.';
 
 /** Smaller files are there before anybody could read of their progress. */
 const PROGRESS_BYTES_MIN = 8_388_608;
@@ -111,6 +120,10 @@ export class ChatSession {
         return this.#backUp(words);
       case '/safety':
         return this.#compareSafety(words);
+      case '/privacy':
+        return this.#choosePrivacy(words);
+      case '/receipts':
+        return this.#chooseReceipts(words);
       case '/accept':
         return this.#acceptIdentity();
       case '/to':
@@ -204,6 +217,34 @@ export class ChatSession {
     if (peer === undefined || target === undefined) return this.#notice('There is no such message yet.', 'warning');
     try {
       await work(peer.user, target.id);
+    } catch (error) {
+      this.#report(error);
+    }
+  }
+
+  /** Shows or chooses who may see that somebody is here and types. */
+  async #choosePrivacy(audience: string): Promise<void> {
+    try {
+      if (audience === '') {
+        const { audience: present } = await this.#client.privacy();
+        return this.#notice(`You are seen online and typing by ${present}.`);
+      }
+      if (!isAudience(audience)) return this.#notice('/privacy expected everyone, contacts or nobody', 'warning');
+      const { shown, hidden } = await this.#client.privacy();
+      await this.#client.setPrivacy({ audience, shown, hidden });
+      this.#notice(`You are seen online and typing by ${audience}. Contacts are those to whom you have written.`);
+    } catch (error) {
+      this.#report(error);
+    }
+  }
+
+  /** Shows or chooses with whom read receipts are exchanged. */
+  async #chooseReceipts(audience: string): Promise<void> {
+    if (audience === '') return this.#notice(`Read receipts are exchanged with ${this.#client.readReceipts}.`);
+    if (!isAudience(audience)) return this.#notice('/receipts expected everyone, contacts or nobody', 'warning');
+    try {
+      await this.#client.setReadReceipts(audience);
+      this.#notice(`Read receipts are exchanged with ${audience}: whom you do not tell, does not tell you.`);
     } catch (error) {
       this.#report(error);
     }
@@ -386,6 +427,10 @@ export class ChatSession {
     this.#model = model;
     if (!this.#isOver) this.#listener.onChange(model);
   }
+}
+
+function isAudience(text: string): text is Audience {
+  return text === 'everyone' || text === 'contacts' || text === 'nobody';
 }
 
 function peerOf({ from, phone }: ReceivedMessage): Peer {

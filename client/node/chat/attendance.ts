@@ -1,0 +1,78 @@
+/**
+ * Who is in the open chat: the presence of the other side, and what is told of the person at this terminal.
+ *
+ * Somebody is here while keys come; a terminal that is left alone says so after a while. Knows no terminal and no line of
+ * output; `interactive.ts` tells it of keys and draws what it knows.
+ */
+
+import type { Client, Clock, PeerPresence } from '../../index.ts';
+
+/** Without a key for this long nobody is said to be here. */
+const AWAY_MS = 120_000;
+
+/** The presence of one chat on a terminal. */
+export class Attendance {
+  readonly #client: Client;
+  readonly #clock: Clock;
+  readonly #onChange: () => void;
+  #user: string | undefined;
+  #feed: AsyncIterableIterator<PeerPresence> | undefined;
+  #presence: PeerPresence | undefined;
+  #timer: unknown;
+  #isClosed = false;
+
+  constructor(client: Client, clock: Clock, onChange: () => void) {
+    this.#client = client;
+    this.#clock = clock;
+    this.#onChange = onChange;
+    this.#stay();
+  }
+
+  /** What is known of the other side. */
+  get presence(): PeerPresence | undefined {
+    return this.#presence;
+  }
+
+  /** The chat with `user` is on the screen, or none. */
+  show(user: string | undefined): void {
+    if (user === this.#user || this.#isClosed) return;
+    void this.#feed?.return?.();
+    this.#user = user;
+    this.#feed = this.#presence = undefined;
+    if (user === undefined) return;
+    this.#feed = this.#client.presence(user);
+    void this.#read(this.#feed);
+  }
+
+  /** A key came, and this is the line now. */
+  key(line: string): void {
+    if (this.#isClosed) return;
+    this.#stay();
+    if (this.#user === undefined || line.startsWith('/')) return;
+    void this.#client.setTyping(this.#user, line === '' ? 'paused' : 'composing').catch(() => undefined);
+  }
+
+  close(): void {
+    this.show(undefined);
+    this.#isClosed = true;
+    this.#clock.clearTimer(this.#timer);
+  }
+
+  #stay(): void {
+    this.#client.setAvailable(true);
+    this.#clock.clearTimer(this.#timer);
+    this.#timer = this.#clock.setTimer(AWAY_MS, () => this.#client.setAvailable(false));
+  }
+
+  async #read(feed: AsyncIterableIterator<PeerPresence>): Promise<void> {
+    try {
+      for await (const presence of feed) {
+        if (feed !== this.#feed) return;
+        this.#presence = presence;
+        this.#onChange();
+      }
+    } catch {
+      // Nothing is shown of somebody of whom nothing can be learned; what else fails for it is told elsewhere.
+    }
+  }
+}
