@@ -27,6 +27,8 @@ import { ClientError } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
 import { EventHub } from './events.ts';
 import type { ClientEvent, EventListener } from './events.ts';
+import { groupOfName } from './group-layout.ts';
+import type { Groups } from './groups.ts';
 import { History } from './history.ts';
 import type { HistoryRange } from './history.ts';
 import { cautiousIdentityPolicy } from './identities.ts';
@@ -148,6 +150,11 @@ export class Client {
     return { phone, user, device };
   }
 
+  /** The groups of this account. @throws {ClientError} CLI_NOT_REGISTERED; CLI_CLOSED. */
+  get groups(): Groups {
+    return this.#requireEngine().desk.groups;
+  }
+
   /** Messages that the server has not acknowledged: sending, or waiting for a connection. */
   get outboxSize(): number {
     return this.#engine?.waitingCount ?? 0;
@@ -229,7 +236,7 @@ export class Client {
    * Puts a message into the outbox: resolves when it is durable here, also without a connection. Messages to one person leave
    * in the order of these calls.
    *
-   * @param to - A phone number, or a user id. A number never met before has to be looked up, which waits for a connection.
+   * @param to - A phone number, a user id, or the name of a group. A number never met before has to be looked up, which waits for a connection.
    * @param message - A text of at most `LIMITS.textBytesMax` bytes of UTF-8, or a file's reference (`Attachment`).
    * @throws {ClientError} CLI_NOT_REGISTERED; CLI_PHONE_INVALID; CLI_PEER_UNKNOWN; CLI_PEER_SELF; CLI_TEXT_TOO_LONG;
    * CLI_OUTBOX_FULL; CLI_STORE_FAILED; CLI_CLOSED.
@@ -318,13 +325,15 @@ export class Client {
    */
   async history(peer: string, range: HistoryRange = {}): Promise<HistoryItem[]> {
     const engine = this.#requireEngine();
-    const user = await engine.directory.resolveLocally(peer);
+    const user = groupOfName(peer) === undefined ? await engine.directory.resolveLocally(peer) : peer;
     return user === undefined ? [] : this.#history.list(user, range, engine.marks(user));
   }
 
   /** Tells a peer that everything received from them has been read, as `markRead` of the last message would. */
   async markRead(peer: string): Promise<void> {
     const engine = this.#requireEngine();
+    const group = groupOfName(peer);
+    if (group !== undefined) return engine.desk.markRead(group, Infinity);
     const user = await engine.directory.resolveLocally(peer);
     if (user !== undefined) await engine.readReceipts.markAll(user);
   }
@@ -497,7 +506,7 @@ export class Client {
   async #compose<Result>(to: string, work: (composer: Composer, user: string) => Promise<Result>): Promise<Result> {
     const engine = this.#requireEngine();
     if (engine.waitingCount >= LIMITS.outboxCountMax) throw new ClientError('CLI_OUTBOX_FULL');
-    const user = await engine.directory.resolve(to);
+    const user = groupOfName(to) === undefined ? await engine.directory.resolve(to) : to;
     this.#assertOpen();
     engine.presence.setTyping(user, 'paused');
     return work(engine.composer, user);

@@ -8,12 +8,12 @@
 import type { ContentBody, MessageName } from './content-body.ts';
 import { byteLength } from './content-body.ts';
 import { encodeContent } from './content.ts';
-import type { Conversation, DraftContent } from './conversation.ts';
+import type { DraftContent } from './conversation.ts';
 import { applyEffect } from './effects.ts';
 import type { EffectBody } from './effects.ts';
 import type { Clock } from './environment.ts';
 import { ClientError } from './errors.ts';
-import { nameOf, openBody, ordinalOfId } from './history.ts';
+import { authorIn, nameOf, openBody, ordinalOfId } from './history.ts';
 import type { History } from './history.ts';
 import type { Journal } from './journal.ts';
 import type { HistoryRecord } from './layout.ts';
@@ -28,7 +28,8 @@ export interface ComposerServices {
   readonly history: History;
   readonly clock: Clock;
   readonly self: { readonly phone: string; readonly user: string };
-  readonly conversation: (user: string) => Conversation;
+  /** With a user, or in a group. */
+  readonly conversation: (name: string) => { enqueue(content: DraftContent): Promise<SentMessage> };
 }
 
 /** Writes messages of one account. */
@@ -100,7 +101,11 @@ export class Composer {
       await journal.commit(transaction);
       return found;
     });
-    await this.#enqueue(user, { kind: 'receipt', state: 'viewed', targets: [nameOf(user, record)] });
+    await this.#enqueue(user, {
+      kind: 'receipt',
+      state: 'viewed',
+      targets: [nameOf(authorIn(user, record.author), record)],
+    });
     return openBody(record.body);
   }
 
@@ -118,7 +123,10 @@ export class Composer {
     const record = await this.#services.history.get(user, ordinalOfId(id));
     const isNamed = record !== undefined && record.failure === undefined && record.body.kind !== 'undecryptable';
     if (!isNamed) throw new ClientError('CLI_MESSAGE_UNKNOWN');
-    return { record, name: nameOf(record.direction === 'out' ? this.#services.self.user : user, record) };
+    return {
+      record,
+      name: nameOf(record.direction === 'out' ? this.#services.self.user : authorIn(user, record.author), record),
+    };
   }
 
   async #enqueue(user: string, body: ContentBody): Promise<SentMessage> {

@@ -11,10 +11,15 @@
  *   7  attachment         locator, text · key, bytes · digest, bytes · size, uint · type, text · file name, text ·
  *                         caption, text · width, uint · height, uint · duration in ms, uint · thumbnail, bytes
  *   8  receipt            state, 1 byte: 1 delivered, 2 read, 3 viewed · count, uint · that many names
- *   9  sender key         group, text · distribution message, bytes
+ *   9  sender key         group, text · distribution message, bytes · [epoch, uint · head of the group there, bytes]
  *   10 profile key        key, bytes
  *   11 retry              author's device, 1 byte · code, text · count, uint · that many message ids, uint
  *   12 resent             message id, uint · sentAt, uint · content, bytes: kind, 1 byte · flags, 1 byte · timer, uint · body
+ *   20 group invitation   group, text · epoch, uint · head, bytes · info key, bytes · roster, bytes; none where it is too long
+ *   21 group retry        group, text · author's device, 1 byte · code, text · count, uint · that many message ids, uint
+ *   22 group resent       group, text · message id, uint · sentAt, uint · content, bytes, as in 12
+ *   23 in group           group, text · message id, uint · content, bytes, as in 12: a message of a group that encrypts pairwise
+ *   24 group knock        group, text · secret of a link, bytes
  *
  *   name                  author's user id, text · author's device, 1 byte · message id, uint · sentAt, uint
  *
@@ -72,10 +77,44 @@ export type ContentBody =
   | { readonly kind: 'timer'; readonly seconds: number }
   | ({ readonly kind: 'attachment' } & Attachment)
   | { readonly kind: 'receipt'; readonly state: ReceiptState; readonly targets: readonly MessageName[] }
-  | { readonly kind: 'sender-key'; readonly group: string; readonly distribution: Uint8Array }
+  | SenderKeyBody
   | { readonly kind: 'profile-key'; readonly key: Uint8Array }
   | RetryBody
-  | ResentBody;
+  | ResentBody
+  | GroupInviteBody
+  | GroupRetryBody
+  | GroupResentBody
+  | InGroupBody
+  /** Let me in: I have the link. 32 bytes, secret. */
+  | { readonly kind: 'group-knock'; readonly group: string; readonly secret: Uint8Array };
+
+/** Here is what my messages to that group are encrypted with. */
+export interface SenderKeyBody {
+  readonly kind: 'sender-key';
+  /** The group's id, 15 digits. */
+  readonly group: string;
+  /** Secret. */
+  readonly distribution: Uint8Array;
+  /** The group as the sender sees it, so that two members whom the server shows two groups find out. */
+  readonly view?: GroupView;
+}
+
+/** One moment in the history of a group. */
+export interface GroupView {
+  readonly epoch: number;
+  /** Hash of the change that made the epoch, 32 bytes. */
+  readonly head: Uint8Array;
+}
+
+/** You are a member of this group now. */
+export interface GroupInviteBody extends GroupView {
+  readonly kind: 'group-invite';
+  readonly group: string;
+  /** 32 bytes, secret: opens the name of the group. */
+  readonly key: Uint8Array;
+  /** The roster at that epoch as the wire has it; empty where it fits no message, and where it is in the change itself. */
+  readonly roster: Uint8Array;
+}
 
 /** These messages of yours could not be read: send them once more. */
 export interface RetryBody {
@@ -95,6 +134,27 @@ export interface ResentBody {
   /** As it stood in the message. */
   readonly sentAt: number;
   /** What it said, as `writeOutgoing` in `content.ts` has it; opened by the inbox, and only if the message is missing. */
+  readonly content: Uint8Array;
+}
+
+/** These messages of yours to the group could not be read. Without a message: invite me once more. */
+export interface GroupRetryBody extends Omit<RetryBody, 'kind'> {
+  readonly kind: 'group-retry';
+  readonly group: string;
+}
+
+/** Here is that message to the group once more. */
+export interface GroupResentBody extends Omit<ResentBody, 'kind'> {
+  readonly kind: 'group-resent';
+  readonly group: string;
+}
+
+/** A message to a group that is encrypted for each device on its own. */
+export interface InGroupBody {
+  readonly kind: 'in-group';
+  readonly group: string;
+  readonly number: number;
+  /** As in `ResentBody`. */
   readonly content: Uint8Array;
 }
 
@@ -158,11 +218,7 @@ const CODECS: { readonly [Kind in ContentKind]: BodyCodec<BodyOf<Kind>> } = {
     },
     read: readReceipt,
   },
-  'sender-key': {
-    number: 9,
-    write: (writer, { group, distribution }) => void writer.text(group).bytes(distribution),
-    read: (reader) => ({ kind: 'sender-key', group: reader.text(), distribution: reader.bytes() }),
-  },
+  'sender-key': { number: 9, write: writeSenderKey, read: readSenderKey },
   'profile-key': {
     number: 10,
     write: (writer, { key }) => void writer.bytes(key),
@@ -176,6 +232,37 @@ const CODECS: { readonly [Kind in ContentKind]: BodyCodec<BodyOf<Kind>> } = {
     number: 12,
     write: (writer, { number, sentAt, content }) => void writer.uint(number).uint(sentAt).bytes(content),
     read: (reader) => ({ kind: 'resent', number: reader.uint(), sentAt: reader.uint(), content: reader.bytes() }),
+  },
+  'group-invite': { number: 20, write: writeInvite, read: readInvite },
+  'group-retry': {
+    number: 21,
+    write: (writer, { group, ...retry }) => writeRetry(writer.text(group), { ...retry, kind: 'retry' }),
+    read(reader) {
+      const [group, retry] = [reader.text(), readRetry(reader)];
+      return retry && { ...retry, kind: 'group-retry', group };
+    },
+  },
+  'group-resent': {
+    number: 22,
+    write: (writer, { group, number, sentAt, content }) =>
+      void writer.text(group).uint(number).uint(sentAt).bytes(content),
+    read: (reader) => ({
+      ...{ kind: 'group-resent', group: reader.text() },
+      ...{ number: reader.uint(), sentAt: reader.uint(), content: reader.bytes() },
+    }),
+  },
+  'in-group': {
+    number: 23,
+    write: (writer, { group, number, content }) => void writer.text(group).uint(number).bytes(content),
+    read: (reader) => ({ kind: 'in-group', group: reader.text(), number: reader.uint(), content: reader.bytes() }),
+  },
+  'group-knock': {
+    number: 24,
+    write: (writer, { group, secret }) => void writer.text(group).bytes(secret),
+    read(reader) {
+      const [group, secret] = [reader.text(), reader.bytes()];
+      return secret.length === KEY_BYTES ? { kind: 'group-knock', group, secret } : undefined;
+    },
   },
 };
 
@@ -246,6 +333,29 @@ function readReceipt(reader: RecordReader): BodyOf<'receipt'> | undefined {
   const targets: MessageName[] = [];
   while (targets.length < count && !reader.failed) targets.push(readName(reader));
   return { kind: 'receipt', state, targets };
+}
+
+function writeSenderKey(writer: RecordWriter, { group, distribution, view }: SenderKeyBody): void {
+  writer.text(group).bytes(distribution);
+  if (view !== undefined) writer.uint(view.epoch).bytes(view.head);
+}
+
+function readSenderKey(reader: RecordReader): SenderKeyBody | undefined {
+  const body = { kind: 'sender-key' as const, group: reader.text(), distribution: reader.bytes() };
+  if (reader.remainingBytes === 0) return body;
+  const view = { epoch: reader.uint(), head: reader.bytes() };
+  return view.head.length === KEY_BYTES ? { ...body, view } : undefined;
+}
+
+function writeInvite(writer: RecordWriter, { group, epoch, head, key, roster }: GroupInviteBody): void {
+  writer.text(group).uint(epoch).bytes(head).bytes(key).bytes(roster);
+}
+
+function readInvite(reader: RecordReader): GroupInviteBody | undefined {
+  const [group, epoch] = [reader.text(), reader.uint()];
+  const [head, key, roster] = [reader.bytes(), reader.bytes(), reader.bytes()];
+  const isWhole = head.length === KEY_BYTES && key.length === KEY_BYTES;
+  return isWhole ? { kind: 'group-invite', group, epoch, head, key, roster } : undefined;
 }
 
 function writeRetry(writer: RecordWriter, { device, code, numbers }: RetryBody): void {

@@ -23,6 +23,7 @@ import type { Clock, Random } from './environment.ts';
 import { ClientError, codeOf } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
 import type { ClientEvent } from './events.ts';
+import { renewGeneration } from './group-layout.ts';
 import type { ChangedMessage, History } from './history.ts';
 import type { Journal, Transaction } from './journal.ts';
 import { HEAD, KEPT, KEYS, MARKS, NUMBER, OUTBOX, UNTOUCHED, isStoredContent } from './layout.ts';
@@ -154,6 +155,25 @@ export class Conversation {
   /** A device of the peer has written to us, so it exists: enough to answer without asking for the list first. */
   suggestDevice(device: number): void {
     if (this.#devices.length === 0) this.#devices = [device];
+  }
+
+  /**
+   * Gets to know the peer's devices: keys, and a session with each. For groups, where somebody may say something who has never
+   * written to us.
+   *
+   * @throws {ClientError} As `Requests.askUntilAnswered`; CLI_PROTOCOL; why a session could not be begun.
+   */
+  async meet(): Promise<void> {
+    const { requests, journal } = this.#services;
+    const bundle = await requests.askUntilAnswered({ kind: 'bundle', user: this.user }, 'bundle');
+    if (bundle.user !== this.user) throw new ClientError('CLI_PROTOCOL');
+    await this.#locked(async () => {
+      const transaction = journal.begin();
+      const refusal = await this.#establish(transaction, bundle.devices);
+      if (refusal !== undefined) throw new ClientError(refusal.code);
+      await journal.commit(transaction);
+      if (this.#devices.length === 0) this.#devices = bundle.devices.map(({ id }) => id);
+    });
   }
 
   /** The connection is gone. */
@@ -378,6 +398,10 @@ export class Conversation {
       const sealed = await this.#sealFor(transaction, devices, entry);
       if (!Array.isArray(sealed)) return sealed;
       entries.push({ ...entry, sealed });
+    }
+    if (this.#devices.length > 0 && !sameList(devices, this.#devices)) {
+      // Another installation, or a device less: whoever hands out keys to this user has to know.
+      await renewGeneration(transaction, this.user, this.#services.clock.nowMs());
     }
     await this.#commitSealed(transaction, devices, entries);
     return { preparedId: this.#lane.nextId - 1 };

@@ -4,7 +4,7 @@
 
 import t from 'tap';
 import type { Test } from 'tap';
-import type { IncomingMessage } from '../protocol/wire/index.ts';
+import type { InboxEntry } from './inbox.ts';
 import { LIMITS } from './limits.ts';
 import { CODE } from './testing/fake-server.ts';
 import { SeededRandom } from './testing/seeded-random.ts';
@@ -37,7 +37,7 @@ t.test('a message whose acknowledgement is lost is resent under its id and deliv
 t.test('an inbox entry that is sent again is dropped and acknowledged again', async (t) => {
   const world = new World();
   const [alice, bob] = await world.pair();
-  let held: readonly IncomingMessage[] = [];
+  let held: readonly InboxEntry[] = [];
   world.server.onReceive = (message) => {
     if (message.kind !== 'inbox-ack' || held.length > 0) return 'ok';
     held = world.server.inboxOf(bob.user);

@@ -17,9 +17,12 @@ import { ClientError, codeOf } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
 import type { ClientEvent } from './events.ts';
 import { Expiry } from './expiry.ts';
+import { GroupDesk } from './group-desk.ts';
+import { groupOfName, nameOfGroup } from './group-layout.ts';
+import type { GroupConversation } from './group-conversation.ts';
 import { Healer } from './healer.ts';
-import { bodyOf, idOfOrdinal, requireRecord, toItem, traitsOf } from './history.ts';
-import type { ChangedMessage, History } from './history.ts';
+import { authorIn, bodyOf, idOfOrdinal, requireRecord, toItem, traitsOf } from './history.ts';
+import type { ChangedMessage, History, Marks } from './history.ts';
 import { Identities } from './identities.ts';
 import type { IdentityPolicy } from './identities.ts';
 import { Inbox } from './inbox.ts';
@@ -65,6 +68,7 @@ export class Engine {
   readonly directory: Directory;
   readonly composer: Composer;
   readonly safety: Safety;
+  readonly desk: GroupDesk;
   readonly presence: Presence;
   readReceipts!: ReadReceipts;
   readonly #services: EngineServices;
@@ -96,18 +100,23 @@ export class Engine {
     const { publicKey: identityKey } = account.local.identityKeyPair;
     this.safety = new Safety({ journal, locks, identities, self: { user: account.user, identityKey }, emit });
     const conversation = (user: string): Conversation => this.conversation(user);
-    this.composer = new Composer({ journal, locks, history, clock, self, conversation });
+    const anyConversation = (name: string): Conversation | GroupConversation => {
+      const group = groupOfName(name);
+      return group === undefined ? conversation(name) : this.desk.conversation(group);
+    };
+    this.composer = new Composer({ journal, locks, history, clock, self, conversation: anyConversation });
     const fail = (error: unknown): void => emit({ type: 'trouble', code: codeOf(error) });
     this.#expiry = new Expiry({ journal, locks, history, clock, changed, fail });
     const common = { journal, locks, history, sessions, requests, clock, random };
     this.#conversationServices = { ...common, self, transmit, emit, changed };
-    this.#healer = new Healer({
-      journal,
-      locks,
-      sessions,
-      clock,
-      conversation,
-      fail: (error) => this.#complain(error),
+    const complain = (error: unknown): void => this.#complain(error);
+    this.#healer = new Healer({ journal, locks, sessions, clock, conversation, fail: complain });
+    this.desk = new GroupDesk({
+      ...common,
+      ...{ self, identityKeyPair: account.local.identityKeyPair, directory: this.directory },
+      ...{ conversation, transmit, emit, changed, fail: complain },
+      report: (draft) => void this.#report(draft),
+      sharesReading: () => this.readReceipts.audience !== 'nobody',
     });
   }
 
@@ -119,6 +128,7 @@ export class Engine {
   static async open(services: EngineServices, account: Account): Promise<Engine> {
     const engine = new Engine(services, account);
     await engine.#loadConversations();
+    await engine.desk.load();
     await engine.#loadInbox();
     await engine.#loadReadReceipts();
     engine.#tickets = await TicketHolder.load(services.journal, account);
@@ -133,7 +143,7 @@ export class Engine {
 
   /** Messages that the server has not acknowledged. */
   get waitingCount(): number {
-    let count = 0;
+    let count = this.desk.waitingCount;
     for (const conversation of this.#conversations.values()) count += conversation.waitingCount;
     return count;
   }
@@ -150,8 +160,13 @@ export class Engine {
     return conversation;
   }
 
-  /** How far our messages to a user have come. */
-  marks(user: string): MarksRecord {
+  /** How far our messages to a user, or in a group, have come. */
+  marks(name: string): Marks {
+    const group = groupOfName(name);
+    return group === undefined ? this.#marksOf(name) : this.desk.marks(group);
+  }
+
+  #marksOf(user: string): MarksRecord {
     return this.#conversations.get(user)?.marks ?? NEW_CONVERSATION.marks;
   }
 
@@ -176,6 +191,7 @@ export class Engine {
     this.#connectionCount += 1;
     for (const conversation of this.#conversations.values()) conversation.online();
     void this.#askReceipts(this.#connectionCount);
+    void this.#inBackground(() => this.desk.opened());
     this.presence.opened();
     this.#stock.opened(held);
     this.#healer.tend();
@@ -194,13 +210,20 @@ export class Engine {
     this.#stock.shut();
     this.#connectionCount += 1;
     for (const conversation of this.#conversations.values()) conversation.offline();
+    this.desk.shut();
   }
 
   /** Takes what the server said. Its bytes are owned. */
   receive(message: ServerMessage): void {
     switch (message.kind) {
       case 'message':
+      case 'group-message':
+      case 'group-change':
         return this.#inbox.push(message);
+      case 'group-ack':
+      case 'group-error':
+      case 'group-receipts':
+        return this.desk.receive(message);
       case 'ack':
         return this.#conversations.get(message.to)?.acknowledged(message.id);
       case 'receipt':
@@ -221,19 +244,23 @@ export class Engine {
   /** A stored message as the application sees it. */
   async dress(user: string, ordinal: number, record?: HistoryRecord): Promise<ReceivedMessage> {
     const stored = record ?? requireRecord(await this.#services.history.get(user, ordinal));
-    const { phone, verified } = await this.directory.peer(user);
-    const { number, device, sentAt } = stored;
+    const [from, group] = [authorIn(user, stored.author), groupOfName(user)];
+    const { phone, verified } = await this.directory.peer(from);
+    const { number, device, sentAt, order } = stored;
+    const markRead = (): Promise<void> =>
+      group === undefined ? this.readReceipts.mark({ user, device, id: number }) : this.desk.markRead(group, order);
     return {
       id: idOfOrdinal(ordinal),
       number,
       sentAt,
       ...bodyOf(stored),
       ...traitsOf(stored),
-      from: user,
+      from,
+      group: group === undefined ? undefined : nameOfGroup(group),
       device,
       phone: phone === '' ? undefined : phone,
       phoneVerified: verified,
-      markRead: () => this.readReceipts.mark({ user, device, id: number }),
+      markRead,
     };
   }
 
@@ -243,6 +270,7 @@ export class Engine {
    */
   async close(): Promise<void> {
     for (const conversation of this.#conversations.values()) conversation.close();
+    this.desk.close();
     this.#inbox.close();
     this.presence.close();
     this.#healer.close();
@@ -279,6 +307,7 @@ export class Engine {
         history,
         sessions,
         directory: this.directory,
+        groups: this.desk.intake,
         clock,
         self: this.account.user,
         ownDevice: this.account.device,
@@ -293,7 +322,7 @@ export class Engine {
 
   async #loadReadReceipts(): Promise<void> {
     const { journal, transmit } = this.#services;
-    const isContact = (user: string): boolean => this.marks(user).sentId > 0;
+    const isContact = (user: string): boolean => this.#marksOf(user).sentId > 0;
     this.readReceipts = await ReadReceipts.open({ journal, locks: this.#locks, transmit, isContact });
   }
 
@@ -307,6 +336,7 @@ export class Engine {
     wakeReader();
     for (const notice of report.notices) emit({ type: 'identity-changed', ...notice });
     for (const { user, record } of report.stored) {
+      if (groupOfName(user) !== undefined) continue;
       this.presence.heard(user);
       if (record.body.kind !== 'undecryptable' && user !== this.account.user) {
         this.conversation(user).suggestDevice(record.device);
@@ -318,6 +348,7 @@ export class Engine {
     this.#stock.used(report.consumedPreKeyCount, report.consumedKemPreKeyCount);
     if (report.stored.some(({ record }) => record.body.kind === 'undecryptable')) this.#healer.tend();
     for (const request of report.retries) void this.#inBackground(() => this.#healer.answer(request));
+    void this.#inBackground(() => this.desk.attend(report.groups));
     for (const claim of report.claims) void this.#check(claim.user, claim.phone);
     try {
       for (const { user, ordinal, record } of report.stored) {

@@ -205,6 +205,62 @@ export const CLIENT_CODES = {
     cause: 'The abort signal that was given with it.',
     advice: 'Start it again; what was not finished is forgotten by the server after a day.',
   },
+  CLI_GROUP_UNKNOWN: {
+    meaning: 'No such group is known here.',
+    cause: 'A wrong id, or an invitation that has not come yet.',
+    advice: 'Take ids from groups.list; ask for an invitation.',
+  },
+  CLI_GROUP_NOT_A_MEMBER: {
+    meaning: 'You are not, or no longer, a member of this group.',
+    cause: 'You left, were removed, or the group is over.',
+    advice: 'Ask an admin to add you.',
+  },
+  CLI_GROUP_REFUSED: {
+    meaning: 'The rules of groups do not allow this change.',
+    cause:
+      'Only admins change a group; whoever is a member cannot be added; the last admin cannot go without naming another.',
+    advice: 'Look at the roster; ask an admin.',
+  },
+  CLI_GROUP_BUSY: {
+    meaning: 'Others changed the group at the same time, again and again.',
+    cause: 'Many changes at one time, or a server that shows an epoch without its changes.',
+    advice: 'Try again.',
+  },
+  CLI_GROUP_LINK: {
+    meaning: 'This invitation link does not open the group.',
+    cause: 'A mistyped or cut link, or one that was closed or replaced.',
+    advice: 'Ask for a new link.',
+  },
+  CLI_GROUP_UNREADABLE: {
+    meaning: 'A change of the group is none that this release reads.',
+    cause: 'A later release, or a server that made something up.',
+    advice: 'Update. Nothing is sent to the group under such a change.',
+  },
+  CLI_GROUP_GAP: {
+    meaning: 'A change of the group is missing.',
+    cause: 'The server left it out, or no longer has it.',
+    advice: 'Wait for the server, or ask an admin for a new invitation.',
+  },
+  CLI_GROUP_FORKED: {
+    meaning: 'Two histories of one group are told.',
+    cause: 'A server that shows members different groups, or an admin whose key is used twice.',
+    advice: 'Compare the members with somebody in person; the change that does not follow is not accepted.',
+  },
+  CLI_GROUP_FORGED: {
+    meaning: 'A change of the group is not signed by the one who is said to have made it.',
+    cause: 'Most likely the server tried to change the group.',
+    advice: 'The change is not accepted, and nothing is encrypted for whom it brings.',
+  },
+  CLI_GROUP_UNLAWFUL: {
+    meaning: 'A change of the group was made by somebody who may not make it.',
+    cause: 'A server that does not keep the rules.',
+    advice: 'The change is not accepted.',
+  },
+  CLI_GROUP_ROSTER: {
+    meaning: 'The list of members is not the one that the newest change names.',
+    cause: 'A server that shows another list.',
+    advice: 'The list is not accepted; ask who invited you.',
+  },
   CLI_INTERNAL: {
     meaning: 'The client found itself in a state that should not exist.',
     cause: 'A bug of this software.',

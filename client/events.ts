@@ -6,8 +6,10 @@
  */
 
 import type { TrustLevel } from '../protocol/signal/index.ts';
+import type { GroupAction } from '../protocol/wire/index.ts';
 import type { ConnectionState } from './connection.ts';
 import type { ErrorCode } from './errors.ts';
+import type { GroupName } from './group-layout.ts';
 import { LIMITS } from './limits.ts';
 import type { HistoryItem, ReceivedMessage } from './messages.ts';
 import type { PeerPresence } from './presence-feed.ts';
@@ -58,6 +60,28 @@ export type ClientEvent =
   | { readonly type: 'downgrade'; readonly user: string; readonly device: number }
   /** A number that a peer claimed was looked up: it is the peer's, or somebody else's. */
   | { readonly type: 'phone-checked'; readonly user: string; readonly phone: string; readonly verified: boolean }
+  /** We are a member of a group that we did not make: somebody has added us. */
+  | { readonly type: 'group-joined'; readonly group: GroupName; readonly inviter: string }
+  /** A member changed the group, and the change holds. That of somebody else may have put us out of it. */
+  | {
+      readonly type: 'group-changed';
+      readonly group: GroupName;
+      readonly epoch: number;
+      readonly author: string;
+      readonly actions: readonly GroupAction[];
+    }
+  /**
+   * What the server, or a member, says of a group does not hold (`CLI_GROUP_…`): it is left aside, and nothing is encrypted for whom it
+   * would bring. `user` is the member with whom we disagree, if one is known.
+   */
+  | {
+      readonly type: 'group-alarm';
+      readonly group: GroupName;
+      readonly code: ErrorCode;
+      readonly user: string | undefined;
+    }
+  /** Members have received or read more of the group; see the states of messages. */
+  | { readonly type: 'group-progress'; readonly group: GroupName }
   | { readonly type: 'prekeys-uploaded'; readonly count: number }
   /** One-time KEM pre-keys; or, with 0, a new signed and last-resort one. */
   | { readonly type: 'kem-prekeys-uploaded'; readonly count: number }

@@ -247,7 +247,16 @@ t.test('what is sent once more and is of a later version is shown as such, and n
       0,
     );
     for (const id of [1, 2]) {
-      const message = { seq: id, from: user, device, id, type: 'ratchet', ts: 7, ciphertext: new Uint8Array(9) };
+      const message = {
+        kind: 'message',
+        seq: id,
+        from: user,
+        device,
+        id,
+        type: 'ratchet',
+        ts: 7,
+        ciphertext: new Uint8Array(9),
+      };
       inbox.push(message as unknown as IncomingMessage);
       await settle();
     }

@@ -16,6 +16,9 @@ import type { MessageName } from './content-body.ts';
 import { applyEffect, targetsOf } from './effects.ts';
 import type { Effect } from './effects.ts';
 import { ClientError } from './errors.ts';
+import { GROUP_KEYS, groupOfName } from './group-layout.ts';
+import type { MemberMark } from './group-layout.ts';
+import { memberStates, stateOfAll } from './group-progress.ts';
 import type { Journal, RecordSource, Transaction } from './journal.ts';
 import { HISTORY, isStoredContent, KEYS, NUMBER, numberOfKey } from './layout.ts';
 import type { HistoryBody, HistoryRecord, MarksRecord } from './layout.ts';
@@ -78,7 +81,10 @@ export class History {
     const index = await transaction.get(nameKey(user, record));
     if (index !== undefined && NUMBER.decode(index) === ordinal) transaction.delete(nameKey(user, record));
     if (record.expiresAt !== undefined) transaction.delete(KEYS.expiry(record.expiresAt, user, ordinal));
-    if (record.direction === 'out') transaction.delete(KEYS.kept(user, record.number));
+    const group = groupOfName(user);
+    if (record.direction === 'out') {
+      transaction.delete(group === undefined ? KEYS.kept(user, record.number) : GROUP_KEYS.kept(group, record.number));
+    }
   }
 
   /** The message that `name` means in the conversation with `user`, if it is there. @param self - Our user id. */
@@ -88,9 +94,12 @@ export class History {
     self: string,
     name: MessageName,
   ): Promise<{ readonly ordinal: number; readonly record: HistoryRecord } | undefined> {
-    if (name.author !== user && name.author !== self) return undefined;
+    // Between two people nobody else can be meant; in a group everybody can.
+    const isGroup = groupOfName(user) !== undefined;
+    if (!isGroup && name.author !== user && name.author !== self) return undefined;
     const direction = name.author === self ? 'out' : 'in';
-    const index = await source.get(nameKey(user, { direction, device: name.device, number: name.number }));
+    const { author, device, number } = name;
+    const index = await source.get(nameKey(user, { direction, device, number, author: isGroup ? author : '' }));
     if (index === undefined) return undefined;
     const ordinal = NUMBER.decode(index);
     const bytes = await source.get(KEYS.history(user, ordinal));
@@ -118,13 +127,18 @@ export class History {
   }
 
   /** Reads one message, if it is there. */
-  async get(user: string, ordinal: number): Promise<HistoryRecord | undefined> {
-    const bytes = await this.#journal.get(KEYS.history(user, ordinal));
+  get(user: string, ordinal: number): Promise<HistoryRecord | undefined> {
+    return this.read(this.#journal, user, ordinal);
+  }
+
+  /** The same as a transaction sees it. */
+  async read(source: RecordSource, user: string, ordinal: number): Promise<HistoryRecord | undefined> {
+    const bytes = await source.get(KEYS.history(user, ordinal));
     return bytes === undefined ? undefined : HISTORY.decode(bytes);
   }
 
   /** Messages with `user`, oldest first, the newest `limit` of those that the range allows. */
-  async list(user: string, range: HistoryRange, marks: MarksRecord): Promise<HistoryItem[]> {
+  async list(user: string, range: HistoryRange, marks: Marks): Promise<HistoryItem[]> {
     const { limit = 50, before } = range;
     if (!Number.isInteger(limit) || limit < 1 || limit > LIMITS.scanCountMax) {
       throw new RangeError(`"limit" expected an integer from 1 to ${LIMITS.scanCountMax}`);
@@ -198,8 +212,16 @@ export function nameOf(author: string, { device, number, sentAt }: HistoryRecord
 }
 
 /** Our own messages are ours whatever our user id. */
-function nameKey(user: string, record: Pick<HistoryRecord, 'direction' | 'device' | 'number'>): string {
-  return KEYS.name(user, record.direction === 'out' ? 'me' : user, record.device, record.number);
+function nameKey(
+  user: string,
+  { direction, author, device, number }: Pick<HistoryRecord, 'direction' | 'author' | 'device' | 'number'>,
+): string {
+  return KEYS.name(user, direction === 'out' ? 'me' : authorIn(user, author), device, number);
+}
+
+/** Who wrote a received message: in a group its author, between two people the other one. */
+export function authorIn(user: string, author: string): string {
+  return author === '' ? user : author;
 }
 
 /** The state of outgoing message `number` under the watermarks of its conversation. */
@@ -210,9 +232,12 @@ export function stateUnder(number: number, marks: MarksRecord): MessageState {
 }
 
 /** A stored message as the application sees it in a history. */
-export function toItem(peer: string, ordinal: number, record: HistoryRecord, marks: MarksRecord): HistoryItem {
+export function toItem(peer: string, ordinal: number, record: HistoryRecord, marks: Marks): HistoryItem {
   const { direction, number, sentAt, failure } = record;
-  const state = failure === undefined ? stateUnder(number, marks) : 'refused';
+  const isOurs = direction === 'out';
+  const members = isOurs && isOfGroup(marks) ? memberStates(record.order, marks) : [];
+  const reached = isOfGroup(marks) ? stateOfAll(record.order, members) : stateUnder(number, marks);
+  const state = failure === undefined ? reached : 'refused';
   return {
     id: idOfOrdinal(ordinal),
     number,
@@ -221,9 +246,18 @@ export function toItem(peer: string, ordinal: number, record: HistoryRecord, mar
     ...traitsOf(record),
     direction,
     peer,
-    state: direction === 'out' ? state : undefined,
+    from: isOurs ? undefined : authorIn(peer, record.author),
+    members,
+    state: isOurs ? state : undefined,
     failure,
   };
+}
+
+/** How far our messages have come: with one person, or with each member of a group. */
+export type Marks = MarksRecord | readonly MemberMark[];
+
+function isOfGroup(marks: Marks): marks is readonly MemberMark[] {
+  return Array.isArray(marks);
 }
 
 /** What has been done to a message. */

@@ -11,7 +11,7 @@
  * what comes fills the placeholder.
  */
 
-import type { IncomingMessage } from '../protocol/wire/index.ts';
+import type { IncomingGroupChange, IncomingGroupMessage, IncomingMessage } from '../protocol/wire/index.ts';
 import { decodeContent, envelopeOf } from './content.ts';
 import type { ContentHeader, OutgoingContent } from './content.ts';
 import type { ResentBody } from './content-body.ts';
@@ -20,6 +20,9 @@ import type { Clock } from './environment.ts';
 import { codeOf } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
 import { expiryOf } from './expiry.ts';
+import { isGroupBody, noGroupNews } from './group-intake.ts';
+import type { GroupIntake, GroupNews } from './group-intake.ts';
+import { renewGeneration } from './group-layout.ts';
 import { isHealable } from './healer.ts';
 import type { RetryRequest } from './healer.ts';
 import type { ChangedMessage, History } from './history.ts';
@@ -29,6 +32,7 @@ import { HEARD, HISTORY, isStoredContent, KEYS, NUMBER, RETRY, TEXT, UNTOUCHED }
 import type { HeardRecord, HistoryBody, HistoryRecord } from './layout.ts';
 import type { Directory } from './directory.ts';
 import { LIMITS } from './limits.ts';
+import { GROUPS_LOCK } from './locks.ts';
 import type { Locks } from './locks.ts';
 import type { Opened, Sessions } from './sessions.ts';
 
@@ -54,7 +58,11 @@ export interface IntakeReport {
   readonly retries: readonly RetryRequest[];
   /** Numbers that were claimed and are worth looking up. */
   readonly claims: readonly { readonly user: string; readonly phone: string }[];
+  readonly groups: GroupNews;
 }
+
+/** What stands in an inbox. */
+export type InboxEntry = IncomingMessage | IncomingGroupMessage | IncomingGroupChange;
 
 /** What receiving needs of its client. */
 export interface InboxServices {
@@ -66,6 +74,7 @@ export interface InboxServices {
   readonly history: History;
   readonly sessions: Sessions;
   readonly directory: Directory;
+  readonly groups: GroupIntake;
   readonly clock: Clock;
   /** Everything up to `seq` is durable: acknowledge it. */
   readonly acknowledge: (seq: number) => void;
@@ -83,15 +92,22 @@ interface AuthenticContent extends OutgoingContent {
 }
 
 /** A report under construction. */
-interface Draft {
+export interface IntakeDraft {
   readonly stored: StoredMessage[];
   readonly changed: ChangedMessage[];
   readonly notices: IdentityNotice[];
   readonly claims: { readonly user: string; readonly phone: string }[];
   readonly downgrades: { readonly user: string; readonly device: number }[];
   readonly retries: RetryRequest[];
+  readonly groups: GroupNews;
   consumedPreKeyCount: number;
   consumedKemPreKeyCount: number;
+}
+
+/** An empty report. */
+export function beginIntake(): IntakeDraft {
+  const lists = { stored: [], changed: [], notices: [], claims: [], downgrades: [], retries: [] };
+  return { ...lists, groups: noGroupNews(), consumedPreKeyCount: 0, consumedKemPreKeyCount: 0 };
 }
 
 const NEVER_HEARD: HeardRecord = Object.freeze({ lastId: 0, readId: 0 });
@@ -101,7 +117,7 @@ export class Inbox {
   readonly #services: InboxServices;
   /** Position of the last message that is durable here. */
   #position: number;
-  #queue: IncomingMessage[] = [];
+  #queue: InboxEntry[] = [];
   #isStoring = false;
   #isClosed = false;
   #isAckDue = false;
@@ -113,7 +129,7 @@ export class Inbox {
   }
 
   /** Takes a message from the connection. @param message - Owned by the inbox from now on. */
-  push(message: IncomingMessage): void {
+  push(message: InboxEntry): void {
     if (this.#isClosed) return;
     if (message.seq <= this.#position) return this.#acknowledgeSoon();
     // Queued by the connection before this one.
@@ -155,26 +171,24 @@ export class Inbox {
     this.#isStoring = false;
   }
 
-  async #storeGroup(group: readonly IncomingMessage[]): Promise<void> {
+  async #storeGroup(group: readonly InboxEntry[]): Promise<void> {
     const { locks, acknowledge, report } = this.#services;
-    const users = group.map((message) => message.from);
-    report(await locks.run(users, () => this.#store(group)));
+    // Whatever comes may be about a group, and shows it only when it is open.
+    const users = group.flatMap((entry) => (entry.kind === 'message' ? [entry.from] : []));
+    report(await locks.run([...users, GROUPS_LOCK], () => this.#store(group)));
     acknowledge(this.#position);
   }
 
-  async #store(group: readonly IncomingMessage[]): Promise<IntakeReport> {
+  async #store(group: readonly InboxEntry[]): Promise<IntakeReport> {
     const { journal, history } = this.#services;
     const firstOrdinal = await history.takeOrdinals(group.length);
     const transaction = journal.begin();
-    const draft: Draft = {
-      ...{ stored: [], changed: [], notices: [], claims: [], downgrades: [], retries: [] },
-      ...{ consumedPreKeyCount: 0, consumedKemPreKeyCount: 0 },
-    };
+    const draft = beginIntake();
     let position = this.#position;
     for (const [index, message] of group.entries()) {
       if (message.seq <= position) continue;
       position = message.seq;
-      await this.#take(transaction, message, firstOrdinal + index, draft);
+      await this.#takeEntry(transaction, message, firstOrdinal + index, draft);
     }
     transaction.put(KEYS.intake, NUMBER.encode(position));
     await journal.commit(transaction);
@@ -182,12 +196,27 @@ export class Inbox {
     return draft;
   }
 
-  async #take(transaction: Transaction, message: IncomingMessage, ordinal: number, draft: Draft): Promise<void> {
+  #takeEntry(transaction: Transaction, entry: InboxEntry, ordinal: number, draft: IntakeDraft): Promise<void> {
+    const { groups } = this.#services;
+    switch (entry.kind) {
+      case 'message':
+        return this.#take(transaction, entry, ordinal, draft);
+      case 'group-message':
+        return groups.takeMessage(transaction, entry, ordinal, draft);
+      case 'group-change':
+        return groups.takeChange(transaction, entry, draft.groups);
+    }
+  }
+
+  async #take(transaction: Transaction, message: IncomingMessage, ordinal: number, draft: IntakeDraft): Promise<void> {
     const { sessions } = this.#services;
     const { from, device, type, ciphertext } = message;
     const heard = await this.#heard(transaction, from, device);
     const opened = await sessions.open(transaction, from, device, type, ciphertext);
-    if (opened.notice !== undefined) draft.notices.push(opened.notice);
+    if (opened.notice !== undefined) {
+      draft.notices.push(opened.notice);
+      if (opened.notice.accepted) await renewGeneration(transaction, from, this.#services.clock.nowMs());
+    }
     if ('code' in opened) {
       if (opened.code === 'SIG_DOWNGRADE') draft.downgrades.push({ user: from, device });
       const isRepeated = opened.code === 'SIG_DUPLICATE' && message.id <= heard.lastId;
@@ -210,7 +239,7 @@ export class Inbox {
     ordinal: number,
     { plaintext, identityKey }: Opened,
     heard: HeardRecord,
-    draft: Draft,
+    draft: IntakeDraft,
   ): Promise<void> {
     const content = decodeContent(plaintext);
     if (content.kind === 'malformed') {
@@ -243,7 +272,7 @@ export class Inbox {
     message: IncomingMessage,
     ordinal: number,
     { body, sentAt, timerSeconds, isViewOnce, identityKey }: AuthenticContent,
-    draft: Draft,
+    draft: IntakeDraft,
   ): Promise<void> {
     const { history, self, ownDevice, clock } = this.#services;
     const { from, device } = message;
@@ -259,8 +288,8 @@ export class Inbox {
       if (body.device === ownDevice) draft.retries.push({ user: from, device, identityKey, numbers: body.numbers });
     } else if (body.kind === 'resent') {
       await this.#takeResent(transaction, message, body, identityKey, draft);
-    } else {
-      transaction.put(KEYS.groupKey(body.group, from, device), body.distribution);
+    } else if (isGroupBody(body)) {
+      await this.#services.groups.takeBody(transaction, { user: from, device, sentAt }, body, ordinal, draft);
     }
   }
 
@@ -270,7 +299,7 @@ export class Inbox {
     message: IncomingMessage,
     { number, sentAt, content: outgoing }: ResentBody,
     identityKey: Uint8Array,
-    draft: Draft,
+    draft: IntakeDraft,
   ): Promise<void> {
     const { history } = this.#services;
     const { from, device } = message;
@@ -301,7 +330,7 @@ export class Inbox {
     message: IncomingMessage,
     ordinal: number,
     code: ErrorCode,
-    draft: Draft,
+    draft: IntakeDraft,
   ): void {
     this.#put(transaction, message, ordinal, { body: { kind: 'undecryptable', code }, sentAt: message.ts }, draft);
   }
@@ -311,7 +340,7 @@ export class Inbox {
     { from, device, id }: IncomingMessage,
     ordinal: number,
     what: Pick<HistoryRecord, 'body' | 'sentAt'> & Partial<HistoryRecord>,
-    draft: Draft,
+    draft: IntakeDraft,
   ): void {
     const { history, clock } = this.#services;
     const head = { direction: 'in', number: id, device, storedAt: clock.nowMs() } as const;

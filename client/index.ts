@@ -17,7 +17,7 @@
  * ```
  *
  * In Node, `node/index.ts` fills in everything but address and store. Reading order: `client.ts` · `outbox.ts`,
- * `conversation.ts` · `inbox.ts`, `reader.ts` · `content.ts`, `effects.ts`, `composer.ts` · `media.ts` · `sessions.ts` · `connection.ts` · `store.ts`, `journal.ts`, `layout.ts`.
+ * `conversation.ts` · `inbox.ts`, `reader.ts` · `content.ts`, `effects.ts`, `composer.ts` · `groups.ts`, `group-book.ts`, `group-conversation.ts` · `media.ts` · `sessions.ts` · `connection.ts` · `store.ts`, `journal.ts`, `layout.ts`.
  */
 
 export { restoreBackup } from './backup.ts';
@@ -31,6 +31,8 @@ export type { Clock, Random } from './environment.ts';
 export { CLIENT_CODES, ClientError, codeOf, describeCode } from './errors.ts';
 export type { ClientCode, CodeEntry, ErrorCode } from './errors.ts';
 export type { ClientEvent, EventListener } from './events.ts';
+export type { GroupName } from './group-layout.ts';
+export type { GroupInfo, GroupMember, Groups } from './groups.ts';
 export type { HistoryRange } from './history.ts';
 export { cautiousIdentityPolicy } from './identities.ts';
 export type { IdentityChange, IdentityPolicy } from './identities.ts';
@@ -42,6 +44,7 @@ export type { Fetch } from './media-http.ts';
 export type { Reaction } from './layout.ts';
 export type {
   HistoryItem,
+  MemberState,
   MessageBody,
   MessageHead,
   MessageState,

@@ -71,15 +71,31 @@ const FIXTURES: [string, RecordCodec<never>, unknown, string][] = [
     'history, outgoing and refused',
     HISTORY as never,
     REFUSED,
-    '0201020105060541' + '50505f58' + '010179' + '0000000000',
+    '0301020105060541' + '50505f58' + '010179' + '0000000000' + '0000',
   ],
-  ['history, a placeholder', HISTORY as never, PLACEHOLDER, '020002010506000305' + '5349475f58' + '0000000000'],
-  ['history, deleted', HISTORY as never, { ...RECEIVED, body: { kind: 'deleted' } }, '0200020105060005' + '0000000000'],
+  [
+    'history, a placeholder',
+    HISTORY as never,
+    PLACEHOLDER,
+    '030002010506000305' + '5349475f58' + '0000000000' + '0000',
+  ],
+  [
+    'history, deleted',
+    HISTORY as never,
+    { ...RECEIVED, body: { kind: 'deleted' } },
+    '0300020105060005' + '0000000000' + '0000',
+  ],
   [
     'history, with everything',
     HISTORY as never,
     TOUCHED,
-    '0200020105060004' + '060000013c' + '07080109' + '0101310121',
+    '0300020105060004' + '060000013c' + '07080109' + '0101310121' + '0000',
+  ],
+  [
+    'history, of a group',
+    HISTORY as never,
+    { ...RECEIVED, author: '7', order: 300, body: { kind: 'deleted' } },
+    '0300020105060005' + '0000000000' + '0137' + 'ac02',
   ],
   [
     'kept',
@@ -104,6 +120,12 @@ const EARLIER: [string, RecordCodec<never>, unknown, string][] = [
     '010304017801020101aa',
   ],
   ['history 1, outgoing and refused', HISTORY as never, REFUSED, '01010201050605' + '4150505f58' + '010179'],
+  [
+    'history 2, with everything',
+    HISTORY as never,
+    TOUCHED,
+    '0200020105060004' + '060000013c' + '07080109' + '0101310121',
+  ],
   ['history 1, a placeholder', HISTORY as never, PLACEHOLDER, '010002010506000305' + '5349475f58'],
 ];
 
@@ -121,7 +143,7 @@ for (const [name, codec, value, hex] of [...FIXTURES, ...EARLIER]) {
       t.throws(() => codec.decode(bytes.subarray(0, length)), { code: 'CLI_STORE_CORRUPT' });
     }
     t.throws(() => codec.decode(Uint8Array.of(...bytes, 0)), { code: 'CLI_STORE_CORRUPT' }, 'trailing bytes');
-    for (const version of [0, 3]) {
+    for (const version of [0, 4]) {
       const other = Uint8Array.of(version, ...bytes.subarray(1));
       t.throws(() => codec.decode(other), { code: 'CLI_STORE_CORRUPT' }, 'a version that there is not');
     }

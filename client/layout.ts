@@ -20,7 +20,6 @@
  *   expiry/<ms>/<user>/<ordinal>   nothing: when the message is to be forgotten  with each message that has a timer
  *   timer/<user>                   seconds that new messages are kept            when either side sets it
  *   profile/<user>                 profile key, 32 bytes                         when received
- *   group-key/<group>/<user>/<d>   sender-key distribution message               when received; `<group>` in hexadecimal
  *
  *   kept/<user>/<id>               a message as sent, for sending it once more   when encrypted; `healer.ts` says until when
  *   retry/<user>/<device>/<id>     a placeholder that may still be filled        with it; gone when it is filled
@@ -30,6 +29,9 @@
  *   restored                       identity of a backup, until its number is      when a backup is restored
  *                                  registered anew; the bytes of `account`
  *   restoring                      nothing: a restoration under way              while a backup is restored
+ *
+ * Groups have records of their own, described in `group-layout.ts`; in `history`, `name`, `expiry` and `timer` a group stands
+ * in the place of the user, under its name (`g` and 15 digits), which is no user id.
  *
  * `head` and `marks` are two records because two writers move them at their own pace: a send under the peer's lock, an
  * acknowledgement at any time. One record would let either write the other's number back.
@@ -79,7 +81,6 @@ export const KEYS = {
   retries: 'retry/',
   timer: (user: string): string => `timer/${user}`,
   profile: (user: string): string => `profile/${user}`,
-  groupKey: (group: string, user: string, device: number): string => `group-key/${hexOf(group)}/${user}/${device}`,
 } as const;
 
 /** Where a conversation's sending stands, without its watermarks. */
@@ -180,6 +181,10 @@ export interface HistoryRecord {
   readonly number: number;
   /** The sending device; our own for outgoing ones. */
   readonly device: number;
+  /** User id of who wrote a message of a group; empty between two people, where the other one did, and for our own. */
+  readonly author: string;
+  /** Place of a message in its group; 0 where there is none, or not yet. */
+  readonly order: number;
   /** The sender's wall time; for an undecryptable message the server's. Milliseconds. */
   readonly sentAt: number;
   /** When it was stored here. Milliseconds. */
@@ -201,8 +206,10 @@ export interface HistoryRecord {
 /** A message that nothing has been done to. */
 export const UNTOUCHED: Pick<
   HistoryRecord,
-  'failure' | 'editedAt' | 'reactions' | 'expiresAt' | 'isViewOnce' | 'viewedAt'
+  'author' | 'order' | 'failure' | 'editedAt' | 'reactions' | 'expiresAt' | 'isViewOnce' | 'viewedAt'
 > = Object.freeze({
+  author: '',
+  order: 0,
   failure: undefined,
   editedAt: undefined,
   reactions: [],
@@ -220,7 +227,7 @@ export interface RecordCodec<Value> {
 }
 
 /** @param version - What is written. @param read - Told which version it reads, from 1 to that. */
-function codec<Value>(
+export function codec<Value>(
   write: (writer: RecordWriter, value: Value) => void,
   read: (reader: RecordReader, version: number) => Value,
   version: number = VERSION,
@@ -330,7 +337,7 @@ export function plainContent(body: ContentBody): OutgoingContent {
   return { body, timerSeconds: 0, isViewOnce: false };
 }
 
-function requireOutgoing(reader: RecordReader): OutgoingContent {
+export function requireOutgoing(reader: RecordReader): OutgoingContent {
   const content = readOutgoing(reader);
   if (content === undefined) throw new ClientError('CLI_STORE_CORRUPT');
   return content;
@@ -346,8 +353,8 @@ export const HEARD: RecordCodec<HeardRecord> = codec(
   (reader) => ({ lastId: reader.uint(), readId: reader.uint() }),
 );
 
-/** Version 1 had the fields up to the body, and the first three kinds of body. */
-export const HISTORY: RecordCodec<HistoryRecord> = codec(writeHistory, readHistory, 2);
+/** Version 1 had the fields up to the body, and the first three kinds of body; version 2 ended with the reactions. */
+export const HISTORY: RecordCodec<HistoryRecord> = codec(writeHistory, readHistory, 3);
 
 const BODY_TEXT = 1;
 const BODY_UNSUPPORTED = 2;
@@ -375,6 +382,7 @@ function writeHistory(writer: RecordWriter, record: HistoryRecord): void {
     .uint(record.viewedAt ?? 0);
   writer.uint(record.reactions.length);
   for (const { author, emoji } of record.reactions) writer.text(author).text(emoji);
+  writer.text(record.author).uint(record.order);
 }
 
 function readHistory(reader: RecordReader, version: number): HistoryRecord {
@@ -388,14 +396,15 @@ function readHistory(reader: RecordReader, version: number): HistoryRecord {
     body: readBody(reader),
   };
   if (version === 1) return { ...UNTOUCHED, ...head };
-  return {
-    ...head,
+  const traits = {
     editedAt: reader.uint() || undefined,
     expiresAt: reader.uint() || undefined,
     isViewOnce: reader.byte() === 1,
     viewedAt: reader.uint() || undefined,
     reactions: readMany(reader, () => ({ author: reader.text(), emoji: reader.text() })),
   };
+  const place = version === 2 ? { author: '', order: 0 } : { author: reader.text(), order: reader.uint() };
+  return { ...head, ...traits, ...place };
 }
 
 function writeBody(writer: RecordWriter, body: HistoryBody): void {
@@ -454,7 +463,7 @@ function readCode(reader: RecordReader): ErrorCode | undefined {
 }
 
 /** Reads a counted list; stops at the first field that is not there, so a damaged count cannot run away. */
-function readMany<Value>(reader: RecordReader, read: () => Value): Value[] {
+export function readMany<Value>(reader: RecordReader, read: () => Value): Value[] {
   const values: Value[] = [];
   for (let left = reader.uint(); left > 0 && !reader.failed; left -= 1) values.push(read());
   return values;
@@ -470,10 +479,6 @@ export function userOfKey(key: string): string {
   return key.split('/')[1] ?? '';
 }
 
-function hexOf(text: string): string {
-  return [...new TextEncoder().encode(text)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
-}
-
-function digits(value: number): string {
+export function digits(value: number): string {
   return String(value).padStart(16, '0');
 }

@@ -96,6 +96,25 @@ export const LIMITS = {
   /** Requests for one message. After that its placeholder stays. */
   retryTryCountMax: 2,
 
+  /** Changes of a group that are kept ahead of the one that we know: as many as the server keeps. */
+  groupChangesAheadMax: 64,
+  /** Hashes of passed changes that are kept to be compared with what members say: as many. */
+  groupHeadsMax: 64,
+  /** Messages of one device to a group that are kept unread, for a key that has not come: as many as its author keeps. */
+  groupUnreadCountMax: 200,
+  /** Attempts at a change that others are ahead of, and at getting what is missing, in a row. */
+  groupTryCountMax: 5,
+  /** How long a message to a group waits for the keys that go before it; who has none by then heals. */
+  groupHandOutMs: 5_000,
+  /** A message whose chain has not come is asked for after this time: the chain may be on its way. */
+  groupAskDelayMs: 10_000,
+  /** Bytes of a group's name. */
+  groupNameBytesMax: 256,
+  /** Bytes of a roster that goes with an invitation, which must fit a content: some 450 members. Others ask the server for it. */
+  groupInviteRosterBytesMax: 3_800,
+  /** Numbers of messages in groups that encrypt for each device begin here, so that they name no other message. */
+  pairwiseNumberBase: 1_099_511_627_776,
+
   /** Bytes of one upload request. Lost at most once by a cut, and held in memory; large enough that flushes do not matter. */
   mediaSliceBytes: 1_048_576,
   /** A slice that takes longer is sent again from where the server is: 17 KB/s, the least that the server bears with. */
@@ -161,6 +180,8 @@ assertRelation(
   2 * (largestBucketBytes + LIMITS.offerBytesMax) < LIMITS.transportMessageBytesMax,
   'two devices in one message while their sessions begin',
 );
+assertRelation(LIMITS.groupInviteRosterBytesMax + 300 < largestBucketBytes, 'a roster within an invitation');
+assertRelation(LIMITS.groupUnreadCountMax <= LIMITS.keptCountMax, 'what is kept unread to be kept by its author');
 assertRelation(LIMITS.flightCountMax <= LIMITS.outboxCountMax, 'a flight within the outbox');
 assertRelation(LIMITS.typingRepeatMs < LIMITS.typingIdleMs, 'typing to be repeated before it ends');
 assertRelation(2 * LIMITS.typingRepeatMs < LIMITS.typingShownMs, 'typing to be shown over a lost repetition');

@@ -6,6 +6,9 @@
  * names of one call are queued on together, in one turn, before anybody waits.
  */
 
+/** The one lock of all groups: what comes in a conversation of two may be about any of them, and shows it only when it is open. */
+export const GROUPS_LOCK: 'groups' = 'groups';
+
 /** Exclusive turns, first come first served, for each name apart. */
 export class Locks {
   readonly #tails = new Map<string, Promise<void>>();
@@ -18,11 +21,11 @@ export class Locks {
   /**
    * Runs `task` when every earlier task that shares a name with it has ended.
    *
-   * @param names - Without duplicates being needed; an empty list runs at once.
+   * @param names - Users and groups, without duplicates being needed; an empty list runs at once. Every group means `GROUPS_LOCK`.
    * @returns What `task` returns; its rejection frees the names as well.
    */
   async run<Result>(names: readonly string[], task: () => Promise<Result>): Promise<Result> {
-    const distinct = [...new Set(names)];
+    const distinct = [...new Set(names.map((name) => (name.startsWith('g') ? GROUPS_LOCK : name)))];
     const before = distinct.map((name) => this.#tails.get(name));
     let release!: () => void;
     const turn = new Promise<void>((resolve) => (release = resolve));

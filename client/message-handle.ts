@@ -9,7 +9,7 @@ import type { OutgoingContent } from './content.ts';
 import type { ClientError } from './errors.ts';
 import { idOfOrdinal, stateUnder } from './history.ts';
 import type { MarksRecord } from './layout.ts';
-import type { MessageState, SentMessage } from './messages.ts';
+import type { MemberState, MessageState, SentMessage } from './messages.ts';
 
 /** Sees the watermarks; true when it has seen enough. */
 export type MarkWatcher = (marks: MarksRecord) => boolean;
@@ -60,6 +60,10 @@ export class MessageHandle implements SentMessage {
     this.sent.catch(() => undefined);
   }
 
+  get members(): readonly MemberState[] {
+    return [];
+  }
+
   get state(): MessageState {
     return this.#isRefused ? 'refused' : stateUnder(this.number, this.#conversation.marks);
   }
@@ -93,7 +97,8 @@ export class MessageHandle implements SentMessage {
   }
 }
 
-function textOf({ body }: OutgoingContent): string {
+/** The text of a content, or the caption; empty where there is none. */
+export function textOf({ body }: OutgoingContent): string {
   if (body.kind === 'attachment') return body.caption;
   return 'text' in body ? body.text : '';
 }

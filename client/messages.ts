@@ -5,10 +5,18 @@
 
 import type { Attachment } from './content-body.ts';
 import type { ErrorCode } from './errors.ts';
+import type { GroupName } from './group-layout.ts';
 import type { Reaction } from './layout.ts';
 
 /** How far an outgoing message has come. Each state implies the ones before it. */
 export type MessageState = 'queued' | 'sent' | 'delivered' | 'read' | 'refused';
+
+/** How far a message to a group has come with one member. */
+export interface MemberState {
+  /** User id. */
+  readonly user: string;
+  readonly state: 'sent' | 'delivered' | 'read';
+}
 
 /** What a message says, or why it cannot say it. */
 export type MessageBody =
@@ -62,6 +70,8 @@ export type ReceivedMessage = MessageHead &
   MessageBody & {
     /** The sender's user id. */
     readonly from: string;
+    /** The group that it came in, `g` and 15 digits; undefined between two people. */
+    readonly group: GroupName | undefined;
     /** The sending device. */
     readonly device: number;
     /** The sender's phone number, if known. */
@@ -69,7 +79,8 @@ export type ReceivedMessage = MessageHead &
     /** True when the server has confirmed that number; false for the sender's own claim. */
     readonly phoneVerified: boolean;
     /**
-     * Tells the sender that this message, and every earlier one of the same device, has been read.
+     * Tells the sender that this message, and every earlier one of the same device, has been read; in a group, every earlier one of
+     * everybody.
      *
      * Resolves when that is noted here. The receipt leaves now, or after the next login, also of a later run; the server relays it
      * and does not keep it, so a sender who is offline then never learns. `Client.setReadReceipts` keeps it from being sent.
@@ -79,12 +90,14 @@ export type ReceivedMessage = MessageHead &
 
 /** A message to somebody, in the outbox or beyond. */
 export interface SentMessage extends MessageHead {
-  /** The recipient's user id. */
+  /** The recipient's user id, or the group's name. */
   readonly to: string;
   /** The text, or the caption; empty where there is none. */
   readonly text: string;
-  /** The state now. */
+  /** The state now; in a group as far as with the last member. */
   readonly state: MessageState;
+  /** In a group, the state with each member who was one then, once it is sent; otherwise empty. */
+  readonly members: readonly MemberState[];
   /** Resolves at the server's durable acknowledgement; rejects with the server's code when it is refused for good. */
   readonly sent: Promise<void>;
   /** Resolves when one of the recipient's devices has stored it. Stays pending for as long as that takes, or for ever. */
@@ -98,8 +111,12 @@ export type HistoryItem = MessageHead &
   MessageTraits &
   MessageBody & {
     readonly direction: 'in' | 'out';
-    /** The other side's user id. */
+    /** The other side's user id, or the group's name. */
     readonly peer: string;
+    /** User id of who wrote an incoming one. */
+    readonly from: string | undefined;
+    /** As in `SentMessage`. */
+    readonly members: readonly MemberState[];
     /** Outgoing only. */
     readonly state: MessageState | undefined;
     /** Set when `state` is `refused`. */

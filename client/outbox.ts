@@ -208,7 +208,8 @@ function judge(lane: Lane, event: LaneEvent & { readonly type: 'refused' }): Ver
   if (event.code === 'APP_OUT_OF_ORDER') {
     return again ? { type: 'pause', delay: pauseRange(lane.strikes, undefined) } : { type: 'resend' };
   }
-  if (event.code === 'APP_DEVICES_CHANGED') {
+  // Of a group: its members are others than the message was encrypted for.
+  if (event.code === 'APP_DEVICES_CHANGED' || event.code === 'APP_GROUP_EPOCH') {
     if (lane.strikes >= LIMITS.renewalCountMax) return { type: 'fail', code: 'CLI_DEVICES_UNSETTLED' };
     return { type: 'renew', devices: event.devices };
   }

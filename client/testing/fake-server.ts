@@ -34,8 +34,11 @@ import type {
 } from '../../protocol/wire/index.ts';
 import { primitives } from '../../protocol/signal/primitives.ts';
 import type { Clock, Random } from '../environment.ts';
+import type { InboxEntry } from '../inbox.ts';
 import { loginStatement } from '../login-key.ts';
 import type { Transport, TransportListener, TransportSocket } from '../transport.ts';
+import { FakeGroups } from './fake-groups.ts';
+import type { GroupEntry } from './fake-groups.ts';
 import { FakeProtection } from './fake-protection.ts';
 
 /** The code that every number gets. */
@@ -55,7 +58,7 @@ interface Device {
   oneTime: ConfirmRequest['oneTime'];
   kem: readonly KemKey[];
   seq: number;
-  inbox: IncomingMessage[];
+  inbox: InboxEntry[];
   peer: ServerConnection | undefined;
   ticket?: { readonly token: string; readonly secret: Uint8Array } | undefined;
 }
@@ -94,6 +97,7 @@ export class FakeServer {
   ticketSeconds = 604_800;
   /** Decides the fate of each stanza of a logged-in client. */
   onReceive: (message: ClientMessage, user: string) => Fate = () => 'ok';
+  readonly groups: FakeGroups;
   /** What accounts have decided about each other. */
   readonly protection: FakeProtection = new FakeProtection();
   /** Every stanza that took effect, with the user that sent it. */
@@ -102,6 +106,10 @@ export class FakeServer {
   constructor(clock: Clock, random: Random) {
     this.#clock = clock;
     this.#random = random;
+    this.groups = new FakeGroups({
+      now: () => clock.nowMs(),
+      deliver: (users, entry, except) => this.#deliverToAll(users, entry, except),
+    });
   }
 
   /** The way to this server. */
@@ -180,13 +188,13 @@ export class FakeServer {
   }
 
   /** Sends all that waits for a user once more, as after a lost acknowledgement. */
-  redeliver(user: string, entries: readonly IncomingMessage[]): void {
+  redeliver(user: string, entries: readonly InboxEntry[]): void {
     const device = this.#devices.get(user)!;
     for (const entry of entries) device.peer?.say(entry);
   }
 
   /** What waits for a user. */
-  inboxOf(user: string): readonly IncomingMessage[] {
+  inboxOf(user: string): readonly InboxEntry[] {
     return [...this.#devices.get(user)!.inbox];
   }
 
@@ -239,6 +247,15 @@ export class FakeServer {
         if (id > 0) sender?.peer?.say({ kind: 'receipt', type: 'read', from, id, ts: this.#clock.nowMs() });
         return;
       }
+      case 'group-message': {
+        const { user: from, id: device } = connection.device!;
+        const { group, id } = message;
+        const outcome = this.groups.take(from, device, message);
+        if ('code' in outcome) return connection.say({ kind: 'group-error', group, id, text: '', ...outcome });
+        return connection.say({ kind: 'group-ack', group, id, order: outcome.order, ts: this.#clock.nowMs() });
+      }
+      case 'group-read':
+        return this.#tellMarks('read', message.group, connection.device!.user, message.order);
       case 'ping':
         return connection.say({ kind: 'pong', id: message.id });
       case 'availability':
@@ -356,9 +373,13 @@ export class FakeServer {
       case 'media-ticket':
         return { kind: 'media-ticket', ticket: this.#random.bytes(64), expires: 3_600 };
       case 'group':
+        return this.groups.answer(connection.device!.user, request.group, request.after);
       case 'group-marks':
-      case 'group-change':
-        return 'APP_UNKNOWN_GROUP';
+        return this.groups.marks(request.group);
+      case 'group-change': {
+        const { user, id } = connection.device!;
+        return this.groups.change(user, id, request.group, request.change.slice());
+      }
       case 'subscribe':
         connection.subscriptions.add(request.to);
         return this.#presenceOf(request.to);
@@ -460,10 +481,39 @@ export class FakeServer {
     device.peer?.say(entry);
   }
 
+  #deliverToAll(users: Iterable<string>, entry: GroupEntry, except: string | undefined): void {
+    for (const user of users) {
+      const device = this.#devices.get(user);
+      if (device === undefined || `${user}:${device.id}` === except) continue;
+      const placed: InboxEntry = { ...entry, seq: (device.seq += 1) };
+      device.inbox.push(placed);
+      device.peer?.say(placed);
+    }
+  }
+
+  /** To every other member; the real server tells those who have sent or asked. */
+  #tellMarks(type: 'delivered' | 'read', group: string, user: string, order: number): void {
+    for (const member of this.groups.get(group).state.roster.members.keys()) {
+      if (member === user) continue;
+      const marks = [{ user, order }];
+      this.#devices.get(member)?.peer?.say({ kind: 'group-receipts', type, group, ts: this.#clock.nowMs(), marks });
+    }
+  }
+
+  #acknowledgeGroup(device: Device, { group, order }: { readonly group: string; readonly order: number }): void {
+    this.groups.received(device.user, group, order);
+    this.#tellMarks('delivered', group, device.user, order);
+  }
+
   #acknowledge(device: Device, seq: number): void {
     const done = device.inbox.filter((entry) => entry.seq <= seq);
     device.inbox = device.inbox.filter((entry) => entry.seq > seq);
-    for (const { from, device: senderDevice, id } of done) {
+    for (const entry of done) {
+      if (entry.kind !== 'message') {
+        this.#acknowledgeGroup(device, entry);
+        continue;
+      }
+      const { from, device: senderDevice, id } = entry;
       const sender = this.#devices.get(from);
       if (sender?.id !== senderDevice) continue;
       const record = this.#conversations.get(conversationKey(sender, device.user));

@@ -1,0 +1,312 @@
+/**
+ * What a device knows of its groups, kept in the store: invitations become states, changes that hold become the next ones, and what
+ * does not hold is told and left aside.
+ *
+ *   invitation ─┐
+ *   change ─────┴─▶ begin ─▶ advance, as long as the next change is there and its author's key is known
+ *
+ * Works inside a transaction of the caller's, who holds the lock of the groups: a change becomes durable with the inbox position that it
+ * came with. It asks nobody: what is missing (a key, a change, a roster) is named in the findings, and `group-keeper.ts` gets it.
+ */
+
+import type { GroupAction, GroupState, SignedGroupChange } from '../protocol/wire/index.ts';
+import { decodeGroupChange, hashOfChange, isGroupRefusal } from '../protocol/wire/index.ts';
+import type { GroupInviteBody, GroupView } from './content-body.ts';
+import type { ErrorCode } from './errors.ts';
+import type { ClientEvent } from './events.ts';
+import { CHANGE, GROUP, GROUP_KEYS, INVITED, MEMBERS, nameOfGroup } from './group-layout.ts';
+import type { GroupRecord, InvitedRecord, MemberMark } from './group-layout.ts';
+import { judgeChange, sha512, stateOfInvitation } from './group-verifier.ts';
+import type { AcceptedChange } from './group-verifier.ts';
+import { isSameKey } from './identities.ts';
+import type { RecordSource, Transaction } from './journal.ts';
+import type { DeviceIdentity } from './layout.ts';
+import { LIMITS } from './limits.ts';
+
+/** What looking at groups has shown, beside what was written. */
+export interface GroupFindings {
+  readonly events: ClientEvent[];
+  /** Groups that want looking after: something is due, or missing. */
+  readonly due: Set<string>;
+}
+
+/** What stands in the way of the next change, if anything does. */
+export type Obstacle =
+  | { readonly kind: 'stranger'; readonly user: string; readonly device: number }
+  /** The change that made `epoch` is missing. */
+  | { readonly kind: 'change'; readonly epoch: number }
+  | { readonly kind: 'roster'; readonly epoch: number }
+  | { readonly kind: 'none' };
+
+/** What the book needs of its client. */
+export interface BookServices {
+  readonly self: { readonly user: string; readonly device: number; readonly identityKey: Uint8Array };
+  /** The keys that are believed of a user's devices. */
+  readonly identities: (source: RecordSource, user: string) => Promise<DeviceIdentity[]>;
+}
+
+const NONE: Obstacle = Object.freeze({ kind: 'none' });
+
+/** The groups of one store. */
+export class GroupBook {
+  readonly #services: BookServices;
+
+  constructor(services: BookServices) {
+    this.#services = services;
+  }
+
+  /** A group, whether or not we are still in it. @param group - 15 digits. */
+  async load(source: RecordSource, group: string): Promise<GroupRecord | undefined> {
+    const bytes = await source.get(GROUP_KEYS.group(group));
+    return bytes && GROUP.decode(bytes);
+  }
+
+  /** How far the members have come. */
+  async marks(source: RecordSource, group: string): Promise<readonly MemberMark[]> {
+    const bytes = await source.get(GROUP_KEYS.members(group));
+    return bytes === undefined ? [] : MEMBERS.decode(bytes);
+  }
+
+  /** Whether we are a member now. */
+  isIn({ state }: GroupRecord): boolean {
+    return state.roster.members.has(this.#services.self.user);
+  }
+
+  /**
+   * Keeps a change until it can be judged. One of an epoch that we have passed tells nothing new; if it is another one than we
+   * know, the server tells two histories.
+   *
+   * @param order - Its place; of one that was asked for, the newest place.
+   * @param bytes - Owned from now on.
+   */
+  async keepChange(
+    transaction: Transaction,
+    group: string,
+    order: number,
+    bytes: Uint8Array,
+    findings: GroupFindings,
+  ): Promise<void> {
+    const change = decodeGroupChange(bytes);
+    const isOfGroup = !isGroupRefusal(change) && change.group === group;
+    if (!isOfGroup) return alarm(findings, group, 'CLI_GROUP_UNREADABLE');
+    const record = await this.load(transaction, group);
+    const known = record?.state.roster.epoch ?? 0;
+    findings.due.add(group);
+    if (record !== undefined && change.epoch <= known) {
+      const view = { epoch: change.epoch, head: hashOfChange(change, sha512) };
+      return this.#compare(transaction, group, record, view, undefined, findings);
+    }
+    // Nobody can make us keep more than a server may have to say at once.
+    if (record !== undefined && change.epoch > known + LIMITS.groupChangesAheadMax) return;
+    transaction.put(GROUP_KEYS.change(group, change.epoch), CHANGE.encode({ order, bytes }));
+  }
+
+  /** Notes the place of something that came to us in the group's row. */
+  async notePlace(transaction: Transaction, group: string, order: number): Promise<GroupRecord | undefined> {
+    const record = await this.load(transaction, group);
+    if (record === undefined || order <= record.lastOrder) return record;
+    const moved = { ...record, lastOrder: order };
+    transaction.put(GROUP_KEYS.group(group), GROUP.encode(moved));
+    return moved;
+  }
+
+  /** Takes note of an invitation. One into a group that we are in says only how the inviter sees it. */
+  async invite(transaction: Transaction, from: string, body: GroupInviteBody, findings: GroupFindings): Promise<void> {
+    const { group, epoch, head, key, roster } = body;
+    const record = await this.load(transaction, group);
+    findings.due.add(group);
+    if (record !== undefined && this.isIn(record)) return this.noteView(transaction, group, from, body, findings);
+    if (record !== undefined && epoch <= record.state.roster.epoch) return;
+    transaction.put(GROUP_KEYS.invited(group), INVITED.encode({ inviter: from, epoch, head, key, roster }));
+  }
+
+  /** Compares how a member sees the group with how we do; what we have not come to is kept until then. */
+  async noteView(
+    transaction: Transaction,
+    group: string,
+    user: string,
+    view: GroupView,
+    findings: GroupFindings,
+  ): Promise<void> {
+    const record = await this.load(transaction, group);
+    if (record === undefined || !record.state.roster.members.has(user)) return;
+    const { epoch } = record.state.roster;
+    if (view.epoch <= epoch) return this.#compare(transaction, group, record, view, user, findings);
+    if (view.epoch > epoch + LIMITS.groupChangesAheadMax) return;
+    transaction.put(GROUP_KEYS.view(group, view.epoch), view.head);
+    findings.due.add(group);
+  }
+
+  async #compare(
+    transaction: Transaction,
+    group: string,
+    { state }: GroupRecord,
+    { epoch, head }: GroupView,
+    user: string | undefined,
+    findings: GroupFindings,
+  ): Promise<void> {
+    const known = epoch === state.roster.epoch ? state.head : await transaction.get(GROUP_KEYS.head(group, epoch));
+    if (known !== undefined && !isSameKey(known, head)) alarm(findings, group, 'CLI_GROUP_FORKED', user);
+  }
+
+  /**
+   * Goes as far as what is in the store allows: begins a group that we are invited to, and takes the changes that hold.
+   *
+   * @returns What is missing to go on, or `none`.
+   */
+  async advance(transaction: Transaction, group: string, findings: GroupFindings): Promise<Obstacle> {
+    const invited = await transaction.get(GROUP_KEYS.invited(group));
+    if (invited !== undefined) {
+      const obstacle = await this.#begin(transaction, group, INVITED.decode(invited), findings);
+      if (obstacle.kind !== 'none') return obstacle;
+    }
+    for (;;) {
+      const record = await this.load(transaction, group);
+      if (record === undefined) return NONE;
+      const step = await this.#step(transaction, group, record, findings);
+      if (step !== undefined) return step;
+    }
+  }
+
+  /** @returns Undefined where a change was dealt with and there may be another one. */
+  async #step(
+    transaction: Transaction,
+    group: string,
+    record: GroupRecord,
+    findings: GroupFindings,
+  ): Promise<Obstacle | undefined> {
+    const epoch = record.state.roster.epoch + 1;
+    const key = GROUP_KEYS.change(group, epoch);
+    const stored = await transaction.get(key);
+    if (stored === undefined) return NONE;
+    const { order, bytes } = CHANGE.decode(stored);
+    const change = decodeGroupChange(bytes);
+    const author = isGroupRefusal(change) ? '' : change.author;
+    const identities = await this.#keysOf(transaction, author);
+    const verdict = judgeChange(record.state, bytes, () => identities);
+    if (verdict.kind === 'stranger') return verdict;
+    transaction.delete(key);
+    if (verdict.kind === 'accepted') await this.#accept(transaction, group, record, verdict, order, findings);
+    else alarm(findings, group, verdict.code);
+    return verdict.kind === 'accepted' ? undefined : NONE;
+  }
+
+  /** Our own key is the one that we have; what the server says of us does not matter. */
+  async #keysOf(source: RecordSource, user: string): Promise<readonly DeviceIdentity[]> {
+    const { self, identities } = this.#services;
+    const known = await identities(source, user);
+    return user === self.user ? [...known, { device: self.device, identityKey: self.identityKey }] : known;
+  }
+
+  async #accept(
+    transaction: Transaction,
+    group: string,
+    record: GroupRecord,
+    { state, change }: AcceptedChange,
+    order: number,
+    findings: GroupFindings,
+  ): Promise<void> {
+    const { link } = state.roster;
+    const isOurLink =
+      link !== undefined && record.state.roster.link !== undefined && isSameKey(link.key, record.state.roster.link.key);
+    const linkSecret = isOurLink ? record.linkSecret : new Uint8Array(0);
+    await this.#enter(transaction, { ...record, state, linkSecret }, order, findings);
+    this.#noteInvites(transaction, change);
+    const { epoch, author, actions } = change;
+    findings.events.push({ type: 'group-changed', group: nameOfGroup(group), epoch, author, actions });
+    findings.due.add(group);
+  }
+
+  /** Whom we have added needs an invitation from us; until it is queued, it is owed. */
+  #noteInvites(transaction: Transaction, { group, author, device, actions }: SignedGroupChange): void {
+    const { self } = this.#services;
+    if (author !== self.user || device !== self.device) return;
+    for (const user of addedBy(actions)) transaction.put(GROUP_KEYS.invite(group, user), new Uint8Array(0));
+  }
+
+  /** Makes `record` the group's present state. */
+  async #enter(transaction: Transaction, record: GroupRecord, order: number, findings: GroupFindings): Promise<void> {
+    const { roster, head } = record.state;
+    const { group, epoch } = roster;
+    transaction.put(GROUP_KEYS.group(group), GROUP.encode(record));
+    transaction.put(GROUP_KEYS.head(group, epoch), head);
+    transaction.delete(GROUP_KEYS.head(group, Math.max(0, epoch - LIMITS.groupHeadsMax)));
+    await this.#putMarks(transaction, record.state, order);
+    const viewed = await transaction.get(GROUP_KEYS.view(group, epoch));
+    if (viewed === undefined) return;
+    transaction.delete(GROUP_KEYS.view(group, epoch));
+    if (!isSameKey(viewed, head)) alarm(findings, group, 'CLI_GROUP_FORKED');
+  }
+
+  async #putMarks(transaction: Transaction, { roster }: GroupState, order: number): Promise<void> {
+    const known = new Map((await this.marks(transaction, roster.group)).map((mark) => [mark.user, mark]));
+    const marks = [...roster.members.keys()]
+      .filter((user) => user !== this.#services.self.user)
+      .map((user) => known.get(user) ?? { user, epoch: roster.epoch, since: order, delivered: 0, read: 0 });
+    transaction.put(GROUP_KEYS.members(roster.group), MEMBERS.encode(marks));
+  }
+
+  /** An invitation of our own is a group that we are just making. */
+  async #begin(
+    transaction: Transaction,
+    group: string,
+    invited: InvitedRecord,
+    findings: GroupFindings,
+  ): Promise<Obstacle> {
+    const { epoch, inviter, key: infoKey } = invited;
+    const stored = await transaction.get(GROUP_KEYS.change(group, epoch));
+    if (stored === undefined) return { kind: 'change', epoch };
+    const { order, bytes } = CHANGE.decode(stored);
+    if (epoch > 1 && invited.roster.length === 0) return { kind: 'roster', epoch };
+    const state = stateOfInvitation(group, invited, bytes, invited.roster);
+    transaction.delete(GROUP_KEYS.invited(group));
+    transaction.delete(GROUP_KEYS.change(group, epoch));
+    if ('code' in state) {
+      alarm(findings, group, state.code, inviter);
+      return NONE;
+    }
+    const { members } = state.roster;
+    if (!members.has(inviter) || !members.has(this.#services.self.user)) {
+      alarm(findings, group, 'CLI_GROUP_ROSTER', inviter);
+      return NONE;
+    }
+    const record = { state, infoKey, inviter, linkSecret: new Uint8Array(0), lastOrder: order, readOrder: order };
+    await this.#enter(transaction, record, order, findings);
+    this.#noteInvites(transaction, decodeGroupChange(bytes) as SignedGroupChange);
+    const isOurs = inviter === this.#services.self.user;
+    if (!isOurs) findings.events.push({ type: 'group-joined', group: nameOfGroup(group), inviter });
+    findings.due.add(group);
+    return NONE;
+  }
+
+  /** Moves the marks of members. @returns The marks, or undefined where nothing moved. */
+  async receive(
+    transaction: Transaction,
+    group: string,
+    type: 'delivered' | 'read',
+    news: readonly { readonly user: string; readonly order: number }[],
+  ): Promise<readonly MemberMark[] | undefined> {
+    const places = new Map(news.map(({ user, order }) => [user, order]));
+    const before = await this.marks(transaction, group);
+    const after = before.map((mark) => moved(mark, type, places.get(mark.user) ?? 0));
+    if (after.every((mark, index) => mark === before[index])) return undefined;
+    transaction.put(GROUP_KEYS.members(group), MEMBERS.encode(after));
+    return after;
+  }
+}
+
+/** Read implies delivered; neither goes back. */
+function moved(mark: MemberMark, type: 'delivered' | 'read', order: number): MemberMark {
+  const delivered = Math.max(mark.delivered, order);
+  const read = type === 'read' ? Math.max(mark.read, order) : mark.read;
+  return delivered === mark.delivered && read === mark.read ? mark : { ...mark, delivered, read };
+}
+
+/** The users whom a change brings in by somebody else's hand. */
+export function addedBy(actions: readonly GroupAction[]): string[] {
+  return actions.flatMap((action) => (action.kind === 'add' ? [action.user] : []));
+}
+
+function alarm(findings: GroupFindings, group: string, code: ErrorCode, user?: string): void {
+  findings.events.push({ type: 'group-alarm', group: nameOfGroup(group), code, user });
+}

@@ -1,0 +1,242 @@
+/**
+ * The groups of one engine, put together: book, intake, keeper, the conversation and the marks of each group.
+ *
+ *   engine ─▶ GroupDesk ─┬─ GroupBook          what is known, and what holds
+ *                        ├─ GroupIntake        inside the inbox's transaction
+ *                        ├─ GroupKeeper        what is missing and what is owed
+ *                        ├─ GroupConversation  one for each group: sending
+ *                        └─ Groups             for the application
+ *
+ * It makes no decision of its own. Read next: `group-book.ts`.
+ */
+
+import { groupReadStanza } from '../protocol/wire/index.ts';
+import type { GroupReceiptsMessage, ServerMessage, Stanza } from '../protocol/wire/index.ts';
+import type { KeyPair } from '../protocol/signal/index.ts';
+import type { Conversation } from './conversation.ts';
+import type { Directory } from './directory.ts';
+import type { Clock, Random } from './environment.ts';
+import type { ClientEvent } from './events.ts';
+import { GroupBook } from './group-book.ts';
+import { GroupConversation } from './group-conversation.ts';
+import type { GroupConversationServices } from './group-conversation.ts';
+import { GroupIntake } from './group-intake.ts';
+import type { GroupNews } from './group-intake.ts';
+import { GroupKeeper } from './group-keeper.ts';
+import { GROUP, GROUP_KEYS, GROUP_LANE, GROUP_OUTBOX, nameOfGroup } from './group-layout.ts';
+import type { GroupLaneRecord, GroupOutboxRecord, MemberMark } from './group-layout.ts';
+import { GroupProgress } from './group-progress.ts';
+import { Groups } from './groups.ts';
+import type { ChangedMessage, History } from './history.ts';
+import type { IntakeDraft } from './inbox.ts';
+import type { Journal } from './journal.ts';
+import { userOfKey } from './layout.ts';
+import { GROUPS_LOCK } from './locks.ts';
+import type { Locks } from './locks.ts';
+import { scan } from './renewal.ts';
+import type { Requests } from './requests.ts';
+import type { Sessions } from './sessions.ts';
+
+/** What groups need of their engine. */
+export interface GroupDeskServices {
+  readonly self: { readonly phone: string; readonly user: string; readonly device: number };
+  readonly identityKeyPair: KeyPair;
+  readonly journal: Journal;
+  readonly locks: Locks;
+  readonly history: History;
+  readonly sessions: Sessions;
+  readonly directory: Directory;
+  readonly requests: Requests;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly conversation: (user: string) => Conversation;
+  readonly transmit: (stanza: Stanza) => void;
+  readonly emit: (event: ClientEvent) => void;
+  readonly changed: (changes: readonly ChangedMessage[]) => void;
+  readonly report: (draft: IntakeDraft) => void;
+  readonly fail: (error: unknown) => void;
+  /** Whether others are told what is read here, and what they say is shown. */
+  readonly sharesReading: () => boolean;
+}
+
+/** What the server says of groups beside what stands in the inbox. */
+export type GroupServerMessage = Extract<
+  ServerMessage,
+  { readonly kind: 'group-ack' | 'group-error' | 'group-receipts' }
+>;
+
+const NEW_LANE: GroupLaneRecord = Object.freeze({ nextId: 1, sentId: 0 });
+
+/** Groups at work, around one account. */
+export class GroupDesk {
+  readonly groups: Groups;
+  readonly intake: GroupIntake;
+  readonly #services: GroupDeskServices;
+  readonly #book: GroupBook;
+  readonly #keeper: GroupKeeper;
+  readonly #conversations = new Map<string, GroupConversation>();
+  readonly #progress = new Map<string, GroupProgress>();
+  readonly #conversationServices: GroupConversationServices;
+  #isOpen = false;
+  /** Counts connections: what an earlier one brought late is told apart by it. */
+  #connectionCount = 0;
+
+  constructor(services: GroupDeskServices) {
+    const { self, identityKeyPair, sessions } = services;
+    this.#services = services;
+    const { publicKey: identityKey } = identityKeyPair;
+    const book = new GroupBook({
+      self: { ...self, identityKey },
+      identities: (source, user) => sessions.identities(source, user),
+    });
+    this.#book = book;
+    this.intake = new GroupIntake({ ...services, self: self.user, ownDevice: self.device, book });
+    this.#keeper = new GroupKeeper({ ...services, book, intake: this.intake });
+    const keeper = this.#keeper;
+    this.groups = new Groups({ ...services, book, keeper });
+    this.#conversationServices = {
+      ...services,
+      book,
+      catchUp: (group, epoch) => keeper.catchUp(group, epoch),
+      handOut: (group) => keeper.handOut(group),
+    };
+  }
+
+  /** Makes the conversations of what the store holds. @throws {ClientError} CLI_STORE_CORRUPT. */
+  async load(): Promise<void> {
+    const { journal } = this.#services;
+    const outboxes = new Map<string, GroupOutboxRecord[]>();
+    for await (const { key, value } of scan(journal, GROUP_KEYS.outboxes)) {
+      const group = userOfKey(key);
+      outboxes.set(group, [...(outboxes.get(group) ?? []), GROUP_OUTBOX.decode(value)]);
+    }
+    for await (const { key } of scan(journal, GROUP_KEYS.groups)) {
+      const group = userOfKey(key);
+      const bytes = await journal.get(GROUP_KEYS.lane(group));
+      const lane = bytes === undefined ? NEW_LANE : GROUP_LANE.decode(bytes);
+      this.#progressOf(group).move(await this.#book.marks(journal, group));
+      this.#open(group, lane, outboxes.get(group) ?? []);
+    }
+  }
+
+  /** Messages that the server has not acknowledged. */
+  get waitingCount(): number {
+    let count = 0;
+    for (const conversation of this.#conversations.values()) count += conversation.waitingCount;
+    return count;
+  }
+
+  /** The conversation in a group; made when first asked for. @param group - 15 digits. */
+  conversation(group: string): GroupConversation {
+    const known = this.#conversations.get(group);
+    if (known !== undefined) return known;
+    const conversation = this.#open(group, NEW_LANE, []);
+    if (this.#isOpen) conversation.online();
+    return conversation;
+  }
+
+  #open(group: string, lane: GroupLaneRecord, outbox: readonly GroupOutboxRecord[]): GroupConversation {
+    const services = this.#conversationServices;
+    const conversation = new GroupConversation(services, group, lane, outbox, this.#progressOf(group));
+    this.#conversations.set(group, conversation);
+    return conversation;
+  }
+
+  /** How far the members of a group have come. */
+  marks(group: string): readonly MemberMark[] {
+    return this.#progressOf(group).marks;
+  }
+
+  #progressOf(group: string): GroupProgress {
+    let progress = this.#progress.get(group);
+    if (progress === undefined) this.#progress.set(group, (progress = new GroupProgress([])));
+    return progress;
+  }
+
+  /** Logged in: outboxes resume, and what is due is done. */
+  async opened(): Promise<void> {
+    this.#isOpen = true;
+    this.#connectionCount += 1;
+    for (const conversation of this.#conversations.values()) conversation.online();
+    await this.#keeper.opened();
+    await this.#askMarks();
+  }
+
+  /** The connection is gone. */
+  shut(): void {
+    this.#isOpen = false;
+    this.#connectionCount += 1;
+    for (const conversation of this.#conversations.values()) conversation.offline();
+  }
+
+  /** Takes what the server said. */
+  receive(message: GroupServerMessage): void {
+    switch (message.kind) {
+      case 'group-ack':
+        return this.#conversations.get(message.group)?.acknowledged(message.id, message.order);
+      case 'group-receipts':
+        return void this.#receiveMarks(message).catch(this.#services.fail);
+      case 'group-error': {
+        const connection = this.#connectionCount;
+        const isCurrent = (): boolean => connection === this.#connectionCount;
+        return this.#conversations.get(message.group)?.refused(message, isCurrent);
+      }
+    }
+  }
+
+  /** Does what came of groups in a transaction: tells it, and looks after what is due. */
+  async attend(news: GroupNews): Promise<void> {
+    const { journal, emit } = this.#services;
+    for (const event of news.events) emit(event);
+    for (const group of news.due) this.#progressOf(group).move(await this.#book.marks(journal, group));
+    await this.#keeper.attend(news, (knock) => this.groups.admit(knock));
+  }
+
+  /** Waits for nothing, and begins nothing any more. */
+  close(): void {
+    for (const conversation of this.#conversations.values()) conversation.close();
+    this.#keeper.close();
+  }
+
+  async #receiveMarks({ group, type, marks }: Pick<GroupReceiptsMessage, 'group' | 'type' | 'marks'>): Promise<void> {
+    const { journal, locks, emit, sharesReading } = this.#services;
+    const shown = type === 'read' && !sharesReading() ? 'delivered' : type;
+    await locks.run([GROUPS_LOCK], async () => {
+      const transaction = journal.begin();
+      const moved = await this.#book.receive(transaction, group, shown, marks);
+      if (moved === undefined) return;
+      await journal.commit(transaction, 'eventual');
+      this.#progressOf(group).move(moved);
+      emit({ type: 'group-progress', group: nameOfGroup(group) });
+    });
+  }
+
+  /** Catches up on how far members have come, page by page, in the groups to which we have written. */
+  async #askMarks(): Promise<void> {
+    for (const [group, conversation] of [...this.#conversations]) {
+      let isMore = conversation.hasSent;
+      for (let after: string | undefined; isMore;) {
+        const request = { kind: 'group-marks', group, after } as const;
+        const { marks, more } = await this.#services.requests.askPatiently(request, 'group-marks');
+        await this.#receiveMarks({ group, type: 'delivered', marks });
+        after = marks.at(-1)?.user;
+        isMore = more && after !== undefined;
+      }
+    }
+  }
+
+  /** Marks what was received up to a place as read: one place for all authors. @param order - Or beyond: all of it. */
+  async markRead(group: string, order: number): Promise<void> {
+    const { journal, locks, transmit, sharesReading } = this.#services;
+    const read = await locks.run([GROUPS_LOCK], async () => {
+      const transaction = journal.begin();
+      const record = await this.#book.load(transaction, group);
+      const readOrder = Math.min(order, record?.lastOrder ?? 0);
+      if (record === undefined || readOrder <= record.readOrder) return 0;
+      transaction.put(GROUP_KEYS.group(group), GROUP.encode({ ...record, readOrder }));
+      await journal.commit(transaction, 'eventual');
+      return readOrder;
+    });
+    if (read > 0 && this.#isOpen && sharesReading()) transmit(groupReadStanza({ group, order: read }));
+  }
+}

@@ -1,0 +1,364 @@
+/**
+ * Receiving in groups: messages, changes, and what members tell each other about a group in their own conversations.
+ *
+ * Works inside the transaction of `inbox.ts`, so that a chain's next state, the text and the inbox position become durable together. A
+ * message whose chain has not come, or whose author is not known as a member yet, is kept as it came and opened when that is
+ * there (`openUnread`). One that was spoiled is asked for once more, as between two people: `group-keeper.ts`.
+ */
+
+import { acceptDistribution, decryptFromGroup, isSignalError } from '../protocol/signal/index.ts';
+import type { IncomingGroupChange, IncomingGroupMessage } from '../protocol/wire/index.ts';
+import { decodeContent, envelopeOf } from './content.ts';
+import type { Content, UnsupportedContent } from './content.ts';
+import type { ContentBody, GroupResentBody, InGroupBody, SenderKeyBody } from './content-body.ts';
+import type { Directory } from './directory.ts';
+import { isEffect } from './effects.ts';
+import type { Clock } from './environment.ts';
+import type { ErrorCode } from './errors.ts';
+import { expiryOf } from './expiry.ts';
+import type { GroupBook, GroupFindings } from './group-book.ts';
+import { GROUP_KEY, GROUP_KEYS, nameOfGroup, UNREAD } from './group-layout.ts';
+import type { UnreadRecord } from './group-layout.ts';
+import { isHealable } from './healer.ts';
+import type { History } from './history.ts';
+import type { IntakeDraft } from './inbox.ts';
+import type { Transaction } from './journal.ts';
+import { isStoredContent, KEYS, NUMBER, TEXT, UNTOUCHED } from './layout.ts';
+import type { HistoryBody, HistoryRecord } from './layout.ts';
+import { LIMITS } from './limits.ts';
+
+/** Contents that say something about a group. */
+export type GroupContentBody = Extract<ContentBody, { readonly group: string }>;
+
+/** A member's device could not read some messages of ours to a group; without a number it asks for an invitation. */
+export interface GroupRetryRequest {
+  readonly group: string;
+  readonly user: string;
+  readonly numbers: readonly number[];
+}
+
+/** Somebody who has a link asks to be let in. */
+export interface GroupKnock {
+  readonly group: string;
+  readonly user: string;
+  /** 32 bytes. */
+  readonly secret: Uint8Array;
+}
+
+/** What came of groups in one transaction. */
+export interface GroupNews extends GroupFindings {
+  readonly retries: GroupRetryRequest[];
+  readonly knocks: GroupKnock[];
+}
+
+/** Nothing so far. */
+export function noGroupNews(): GroupNews {
+  return { events: [], due: new Set(), retries: [], knocks: [] };
+}
+
+/** What receiving needs of its client. */
+export interface GroupIntakeServices {
+  readonly self: string;
+  readonly ownDevice: number;
+  readonly book: GroupBook;
+  readonly history: History;
+  readonly directory: Directory;
+  readonly clock: Clock;
+}
+
+/** Which message is meant. */
+interface Place {
+  readonly group: string;
+  readonly from: string;
+  readonly device: number;
+  readonly id: number;
+  readonly order: number;
+}
+
+/** The receiving half of all groups. */
+export class GroupIntake {
+  readonly #services: GroupIntakeServices;
+
+  constructor(services: GroupIntakeServices) {
+    this.#services = services;
+  }
+
+  /** Takes a change as it comes, and goes as far as it leads. */
+  async takeChange(
+    transaction: Transaction,
+    { group, order, change }: IncomingGroupChange,
+    news: GroupNews,
+  ): Promise<void> {
+    const { book } = this.#services;
+    await book.notePlace(transaction, group, order);
+    await book.keepChange(transaction, group, order, change, news);
+    await book.advance(transaction, group, news);
+  }
+
+  /** Takes a message. @param ordinal - Its place in our history, if it gets one. */
+  async takeMessage(
+    transaction: Transaction,
+    message: IncomingGroupMessage,
+    ordinal: number,
+    draft: IntakeDraft,
+  ): Promise<void> {
+    const { group, from, device, id, order } = message;
+    const { book } = this.#services;
+    const record = await book.notePlace(transaction, group, order);
+    if ((await this.#heard(transaction, message)) >= id) return;
+    const isMember = record !== undefined && book.isIn(record) && record.state.roster.members.has(from);
+    const outcome = isMember ? await this.#open(transaction, message, message.ciphertext) : 'CLI_GROUP_UNKNOWN';
+    if (typeof outcome !== 'string') return this.#takeContent(transaction, message, ordinal, outcome, draft);
+    if (outcome === 'SIG_DUPLICATE') return;
+    // What may come from a member-to-be, or into a group to which we are just being invited, waits unseen.
+    if (isMember) this.#putPlaceholder(transaction, message, ordinal, outcome, message.ts, draft);
+    const isKept = outcome === 'SIG_NO_SENDER_KEY' || !isMember;
+    if (isKept || isHealable(outcome)) {
+      const ciphertext = isKept ? message.ciphertext : new Uint8Array(0);
+      this.#keepUnread(transaction, { group, from, device, id, order }, ordinal, outcome, ciphertext);
+      draft.groups.due.add(group);
+    }
+  }
+
+  /** Takes what a member says about a group in a conversation of two. */
+  async takeBody(
+    transaction: Transaction,
+    from: { readonly user: string; readonly device: number; readonly sentAt: number },
+    body: GroupContentBody,
+    ordinal: number,
+    draft: IntakeDraft,
+  ): Promise<void> {
+    const { book, ownDevice } = this.#services;
+    const { groups } = draft;
+    const { group } = body;
+    switch (body.kind) {
+      case 'sender-key':
+        return this.#takeSenderKey(transaction, from.user, from.device, body, groups);
+      case 'group-invite':
+        await book.invite(transaction, from.user, body, groups);
+        return void (await book.advance(transaction, group, groups));
+      case 'group-retry':
+        if (body.device === ownDevice) groups.retries.push({ group, user: from.user, numbers: body.numbers });
+        return;
+      case 'group-knock':
+        return void groups.knocks.push({ group, user: from.user, secret: body.secret });
+      case 'group-resent':
+        return this.#takeResent(transaction, from.user, from.device, body, draft);
+      case 'in-group':
+        return this.#takePairwise(transaction, from, body, ordinal, draft);
+    }
+  }
+
+  /** Opens a message that was kept unread, if keys and roster allow it now. Those of one device in the order of their ids. */
+  async openUnread(transaction: Transaction, place: Place, record: UnreadRecord, draft: IntakeDraft): Promise<void> {
+    const { book } = this.#services;
+    const group = await book.load(transaction, place.group);
+    const isMember = group !== undefined && book.isIn(group) && group.state.roster.members.has(place.from);
+    if (!isMember || record.ciphertext.length === 0) return;
+    const outcome = await this.#open(transaction, place, record.ciphertext);
+    if (outcome === 'SIG_NO_SENDER_KEY') return this.#show(transaction, place, record, outcome, draft);
+    transaction.delete(unreadKey(place));
+    if (typeof outcome === 'string') return this.#show(transaction, place, record, outcome, draft);
+    await this.#fill(transaction, place, record, outcome, draft);
+  }
+
+  /** An author who was not known as a member is one now, and still cannot be read: that shows from here on. */
+  async #show(
+    transaction: Transaction,
+    place: Place,
+    record: UnreadRecord,
+    code: ErrorCode,
+    draft: IntakeDraft,
+  ): Promise<void> {
+    if (record.code !== 'CLI_GROUP_UNKNOWN') return;
+    this.#putPlaceholder(transaction, place, record.ordinal, code, this.#services.clock.nowMs(), draft);
+    if (code === 'SIG_NO_SENDER_KEY') transaction.put(unreadKey(place), UNREAD.encode({ ...record, code }));
+  }
+
+  async #open(
+    transaction: Transaction,
+    { group, from, device }: Place,
+    ciphertext: Uint8Array,
+  ): Promise<OpenedContent | ErrorCode> {
+    const key = GROUP_KEYS.key(group, from, device);
+    const stored = await transaction.get(key);
+    const opened = decryptFromGroup(stored && GROUP_KEY.decode(stored), ciphertext);
+    if (isSignalError(opened)) return opened.code;
+    transaction.put(key, GROUP_KEY.encode(opened.record));
+    return { content: decodeContent(opened.plaintext), plaintext: opened.plaintext };
+  }
+
+  async #takeSenderKey(
+    transaction: Transaction,
+    user: string,
+    device: number,
+    { group, distribution, view }: SenderKeyBody,
+    news: GroupNews,
+  ): Promise<void> {
+    const key = GROUP_KEYS.key(group, user, device);
+    const stored = await transaction.get(key);
+    const accepted = acceptDistribution(stored && GROUP_KEY.decode(stored), distribution);
+    if (!isSignalError(accepted)) transaction.put(key, GROUP_KEY.encode(accepted.record));
+    if (view !== undefined) await this.#services.book.noteView(transaction, group, user, view, news);
+    news.due.add(group);
+  }
+
+  async #takeResent(
+    transaction: Transaction,
+    from: string,
+    device: number,
+    { group, number, sentAt, content }: GroupResentBody,
+    draft: IntakeDraft,
+  ): Promise<void> {
+    const stored = await transaction.get(GROUP_KEYS.unread(group, from, device, number));
+    const plaintext = envelopeOf({ id: number, sentAt }, content);
+    if (stored === undefined || plaintext === undefined) return;
+    const record = UNREAD.decode(stored);
+    const place = { group, from, device, id: number, order: record.order };
+    transaction.delete(unreadKey(place));
+    await this.#fill(transaction, place, record, { content: decodeContent(plaintext), plaintext }, draft);
+  }
+
+  /** A group that encrypts for each device: the message is its author's word to us alone. */
+  async #takePairwise(
+    transaction: Transaction,
+    { user: from, device, sentAt }: { readonly user: string; readonly device: number; readonly sentAt: number },
+    { group, number, content }: InGroupBody,
+    ordinal: number,
+    draft: IntakeDraft,
+  ): Promise<void> {
+    const { book } = this.#services;
+    const record = await book.load(transaction, group);
+    const isMember = record !== undefined && book.isIn(record) && record.state.roster.members.has(from);
+    const plaintext = envelopeOf({ id: number, sentAt }, content);
+    if (!isMember || plaintext === undefined || number < LIMITS.pairwiseNumberBase) return;
+    const place = { group, from, device, id: number, order: 0 };
+    await this.#takeContent(transaction, place, ordinal, { content: decodeContent(plaintext), plaintext }, draft);
+  }
+
+  /** Puts a message in the place that was kept for it. */
+  async #fill(
+    transaction: Transaction,
+    place: Place,
+    { ordinal }: UnreadRecord,
+    opened: OpenedContent,
+    draft: IntakeDraft,
+  ): Promise<void> {
+    const { history } = this.#services;
+    const name = nameOfGroup(place.group);
+    const former = await history.read(transaction, name, ordinal);
+    const isPlaceholder = former?.body.kind === 'undecryptable';
+    if (isPlaceholder) await history.remove(transaction, name, ordinal, former);
+    const storedCount = draft.stored.length;
+    await this.#takeContent(transaction, place, ordinal, opened, draft);
+    const filled = draft.stored[storedCount];
+    if (isPlaceholder) draft.changed.push({ user: name, ordinal, record: filled?.record });
+  }
+
+  async #takeContent(
+    transaction: Transaction,
+    place: Place,
+    ordinal: number,
+    { content, plaintext }: OpenedContent,
+    draft: IntakeDraft,
+  ): Promise<void> {
+    const { group, from, device, id } = place;
+    const inside = content.kind === 'content' ? content : content.kind === 'unsupported' ? content.header : undefined;
+    if (content.kind === 'malformed') {
+      return this.#putPlaceholder(
+        transaction,
+        place,
+        ordinal,
+        'CLI_CONTENT_MALFORMED',
+        this.#services.clock.nowMs(),
+        draft,
+      );
+    }
+    if (inside !== undefined && inside.id !== id) {
+      return this.#putPlaceholder(transaction, place, ordinal, 'CLI_CONTENT_MISMATCH', inside.sentAt, draft);
+    }
+    if (id < LIMITS.pairwiseNumberBase && (await this.#heard(transaction, place)) < id) {
+      transaction.put(GROUP_KEYS.heard(group, from, device), NUMBER.encode(id));
+    }
+    if (content.kind === 'content') return this.#apply(transaction, place, ordinal, content, draft);
+    const sentAt = inside?.sentAt ?? this.#services.clock.nowMs();
+    this.#put(transaction, place, ordinal, { body: { kind: 'unsupported', content: plaintext }, sentAt }, draft);
+  }
+
+  /** Stores a message, or does what it says to another one. Other contents have no meaning in a group. */
+  async #apply(
+    transaction: Transaction,
+    place: Place,
+    ordinal: number,
+    { body, sentAt, timerSeconds, isViewOnce, phone }: Content,
+    draft: IntakeDraft,
+  ): Promise<void> {
+    const { history, self, clock, directory } = this.#services;
+    const { from } = place;
+    const name = nameOfGroup(place.group);
+    if (isEffect(body)) {
+      draft.changed.push(...(await history.apply(transaction, name, self, { body, author: from, sentAt })));
+    } else if (isStoredContent(body)) {
+      if (body.kind === 'timer') transaction.put(KEYS.timer(name), NUMBER.encode(body.seconds));
+      const expiresAt = expiryOf(clock.nowMs(), timerSeconds);
+      this.#put(transaction, place, ordinal, { body, sentAt, isViewOnce, expiresAt }, draft);
+    }
+    if (await directory.claim(transaction, from, phone)) draft.claims.push({ user: from, phone });
+  }
+
+  #putPlaceholder(
+    transaction: Transaction,
+    place: Place,
+    ordinal: number,
+    code: ErrorCode,
+    sentAt: number,
+    draft: IntakeDraft,
+  ): void {
+    this.#put(transaction, place, ordinal, { body: { kind: 'undecryptable', code }, sentAt }, draft);
+  }
+
+  #put(
+    transaction: Transaction,
+    { group, from, device, id, order }: Place,
+    ordinal: number,
+    what: { readonly body: HistoryBody; readonly sentAt: number } & Partial<HistoryRecord>,
+    draft: IntakeDraft,
+  ): void {
+    const { history, clock } = this.#services;
+    const name = nameOfGroup(group);
+    const head = { direction: 'in', number: id, device, author: from, order, storedAt: clock.nowMs() } as const;
+    const record: HistoryRecord = { ...UNTOUCHED, ...head, ...what };
+    history.put(transaction, name, ordinal, record);
+    transaction.put(KEYS.fresh(ordinal), TEXT.encode(name));
+    draft.stored.push({ user: name, ordinal, record });
+  }
+
+  #keepUnread(transaction: Transaction, place: Place, ordinal: number, code: ErrorCode, ciphertext: Uint8Array): void {
+    const { group, from, device, id, order } = place;
+    const unread = { ordinal, order, code, tries: 0, askedAt: 0, ciphertext };
+    transaction.put(unreadKey(place), UNREAD.encode(unread));
+    transaction.delete(GROUP_KEYS.unread(group, from, device, Math.max(0, id - LIMITS.groupUnreadCountMax)));
+  }
+
+  async #heard(
+    transaction: Transaction,
+    { group, from, device }: Pick<Place, 'group' | 'from' | 'device'>,
+  ): Promise<number> {
+    const bytes = await transaction.get(GROUP_KEYS.heard(group, from, device));
+    return bytes === undefined ? 0 : NUMBER.decode(bytes);
+  }
+}
+
+interface OpenedContent {
+  readonly content: Content | UnsupportedContent | { readonly kind: 'malformed' };
+  readonly plaintext: Uint8Array;
+}
+
+function unreadKey({ group, from, device, id }: Place): string {
+  return GROUP_KEYS.unread(group, from, device, id);
+}
+
+/** Whether a body says something about a group. */
+export function isGroupBody(body: ContentBody): body is GroupContentBody {
+  return 'group' in body;
+}

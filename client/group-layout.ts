@@ -1,0 +1,308 @@
+/**
+ * What the store holds of groups: keys and records. Beside them a group has the records of a conversation for history, names, expiry
+ * and timer (`layout.ts`), under its name.
+ *
+ *   key                                    record                                        written
+ *   group/<group>                          roster, head, info key, how we came in        with each change that is accepted
+ *   group-head/<group>/<epoch>             hash of the change that made the epoch        with it; the newest are kept
+ *   group-view/<group>/<epoch>             what a member says it is                      before we are there ourselves
+ *   group-change/<group>/<epoch>           a change that came, with its place            receipt; gone when it is judged
+ *   group-invited/<group>                  an invitation whose roster is awaited         receipt; gone when it is used
+ *   group-members/<group>                  how far each member has come                  with receipts and changes
+ *   group-lane/<group>                     next message id, and the last one sent        with each journalled send
+ *   group-outbox/<group>/<id>              a message not yet acknowledged                send; gone with its acknowledgement
+ *   group-kept/<group>/<id>                a message as sent, for sending it once more   when encrypted
+ *   group-sending/<group>                  our chain, and to whom it went                with each encrypted message
+ *   group-hand-out/<group>/<user>          our chain, on its way to a member             with the message that it goes with
+ *   group-invite/<group>/<user>            nothing: we have added somebody and owe       with the change; gone when it is queued
+ *                                          the invitation
+ *   group-key/<group>/<user>/<d>           the chains of a member's device               when handed out; with each message
+ *   group-heard/<group>/<user>/<d>         last message id stored from this device       with each stored message
+ *   group-unread/<group>/<user>/<d>/<id>   a ciphertext whose chain has not come, and    with its placeholder; gone when it
+ *                                          how often it was asked for                    is filled
+ *   generation/<user>                      how often the devices of a user changed,      with the change
+ *                                          and when
+ *
+ * Read next: `group-book.ts`.
+ */
+
+import type { DistributionLedger, SenderKey, SenderKeyRecord } from '../protocol/signal/index.ts';
+import {
+  decodeLedger,
+  decodeSenderKey,
+  decodeSenderKeyRecord,
+  encodeLedger,
+  encodeSenderKey,
+  encodeSenderKeyRecord,
+  isSignalError,
+} from '../protocol/signal/index.ts';
+import { decodeRoster, encodeRoster, isGroupRefusal, isUserId } from '../protocol/wire/index.ts';
+import type { GroupState } from '../protocol/wire/index.ts';
+import { writeOutgoing } from './content.ts';
+import type { OutgoingContent } from './content.ts';
+import { ClientError } from './errors.ts';
+import type { ErrorCode } from './errors.ts';
+import type { Transaction } from './journal.ts';
+import { codec, digits, readMany, requireOutgoing } from './layout.ts';
+import type { RecordCodec } from './layout.ts';
+import type { RecordReader, RecordWriter } from './record.ts';
+
+/** The name of a group where a user id could stand as well: `g` and its 15 digits. */
+export type GroupName = `g${string}`;
+
+/** @param group - 15 digits. */
+export function nameOfGroup(group: string): GroupName {
+  return `g${group}`;
+}
+
+/** The group's id in a name; undefined for anything else. */
+export function groupOfName(name: string): string | undefined {
+  return name.startsWith('g') && isUserId(name.slice(1)) ? name.slice(1) : undefined;
+}
+
+/** The keys. `<group>` is the id, 15 digits. */
+export const GROUP_KEYS = {
+  group: (group: string): string => `group/${group}`,
+  groups: 'group/',
+  head: (group: string, epoch: number): string => `group-head/${group}/${digits(epoch)}`,
+  view: (group: string, epoch: number): string => `group-view/${group}/${digits(epoch)}`,
+  change: (group: string, epoch: number): string => `group-change/${group}/${digits(epoch)}`,
+  changesOf: (group: string): string => `group-change/${group}/`,
+  changes: 'group-change/',
+  invited: (group: string): string => `group-invited/${group}`,
+  invitedAll: 'group-invited/',
+  members: (group: string): string => `group-members/${group}`,
+  lane: (group: string): string => `group-lane/${group}`,
+  outbox: (group: string, id: number): string => `group-outbox/${group}/${digits(id)}`,
+  outboxes: 'group-outbox/',
+  kept: (group: string, id: number): string => `group-kept/${group}/${digits(id)}`,
+  keptAll: 'group-kept/',
+  sending: (group: string): string => `group-sending/${group}`,
+  sendings: 'group-sending/',
+  handOut: (group: string, user: string): string => `group-hand-out/${group}/${user}`,
+  handOutsOf: (group: string): string => `group-hand-out/${group}/`,
+  handOuts: 'group-hand-out/',
+  invite: (group: string, user: string): string => `group-invite/${group}/${user}`,
+  invitesOf: (group: string): string => `group-invite/${group}/`,
+  invites: 'group-invite/',
+  key: (group: string, user: string, device: number): string => `group-key/${group}/${user}/${device}`,
+  heard: (group: string, user: string, device: number): string => `group-heard/${group}/${user}/${device}`,
+  unread: (group: string, user: string, device: number, id: number): string =>
+    `group-unread/${group}/${user}/${device}/${digits(id)}`,
+  unreadIn: (group: string): string => `group-unread/${group}/`,
+  unreadAll: 'group-unread/',
+  generation: (user: string): string => `generation/${user}`,
+} as const;
+
+/** A group that we are or were in. */
+export interface GroupRecord {
+  readonly state: GroupState;
+  /** 32 bytes, secret: opens the info of the roster. */
+  readonly infoKey: Uint8Array;
+  /** Who let us in; ourselves where we made it. */
+  readonly inviter: string;
+  /** Our secret of the present link, where we made it; else empty. */
+  readonly linkSecret: Uint8Array;
+  /** Place of the newest message or change that was stored. */
+  readonly lastOrder: number;
+  /** Up to where the application has read. */
+  readonly readOrder: number;
+}
+
+/** An invitation. */
+export interface InvitedRecord {
+  readonly inviter: string;
+  readonly epoch: number;
+  readonly head: Uint8Array;
+  readonly key: Uint8Array;
+  /** Empty where the inviter sent none. */
+  readonly roster: Uint8Array;
+}
+
+/** A change as it came. */
+export interface ChangeRecord {
+  /** Of one that was asked for, the newest place in the group then: its own is not after it. */
+  readonly order: number;
+  readonly bytes: Uint8Array;
+}
+
+/** How far a member has come, by places in the group. */
+export interface MemberMark {
+  readonly user: string;
+  /** The epoch and the place where the member came in; earlier messages were never meant for them. */
+  readonly epoch: number;
+  readonly since: number;
+  readonly delivered: number;
+  readonly read: number;
+}
+
+/** Where sending to a group stands. */
+export interface GroupLaneRecord {
+  readonly nextId: number;
+  readonly sentId: number;
+}
+
+/** A message to a group that the server has not acknowledged. */
+export interface GroupOutboxRecord {
+  readonly ordinal: number;
+  readonly sentAt: number;
+  readonly content: OutgoingContent;
+  /** The epoch that it is encrypted for; 0 while it is not. */
+  readonly epoch: number;
+  readonly ciphertext: Uint8Array;
+}
+
+/** A message to a group as it was sent. */
+export interface GroupKeptRecord {
+  readonly sentAt: number;
+  /** The members of this epoch were meant. */
+  readonly epoch: number;
+  readonly content: OutgoingContent;
+}
+
+/** Our chain in a group. */
+export interface GroupSendingRecord {
+  readonly senderKey: SenderKey;
+  readonly ledger: DistributionLedger;
+}
+
+/** A message of a group that could not be read yet. */
+export interface UnreadRecord {
+  readonly ordinal: number;
+  readonly order: number;
+  readonly code: ErrorCode;
+  readonly tries: number;
+  readonly askedAt: number;
+  /** Empty where another key would not help. */
+  readonly ciphertext: Uint8Array;
+}
+
+/** How often the devices of a user changed, and when they last did. */
+export interface GenerationRecord {
+  readonly count: number;
+  readonly changedAt: number;
+}
+
+export const GROUP: RecordCodec<GroupRecord> = codec(
+  (writer, { state, infoKey, inviter, linkSecret, lastOrder, readOrder }) => {
+    writer.bytes(encodeRoster(state.roster)).bytes(state.head).bytes(infoKey).text(inviter).bytes(linkSecret);
+    writer.uint(lastOrder).uint(readOrder);
+  },
+  (reader) => ({
+    state: { roster: requireRoster(reader.bytes()), head: reader.bytes() },
+    infoKey: reader.bytes(),
+    inviter: reader.text(),
+    linkSecret: reader.bytes(),
+    lastOrder: reader.uint(),
+    readOrder: reader.uint(),
+  }),
+);
+
+function requireRoster(bytes: Uint8Array): GroupState['roster'] {
+  const roster = decodeRoster(bytes);
+  if (isGroupRefusal(roster)) throw new ClientError('CLI_STORE_CORRUPT');
+  return roster;
+}
+
+export const INVITED: RecordCodec<InvitedRecord> = codec(
+  (writer, { inviter, epoch, head, key, roster }) =>
+    writer.text(inviter).uint(epoch).bytes(head).bytes(key).bytes(roster),
+  (reader) => ({
+    inviter: reader.text(),
+    epoch: reader.uint(),
+    head: reader.bytes(),
+    key: reader.bytes(),
+    roster: reader.bytes(),
+  }),
+);
+
+export const CHANGE: RecordCodec<ChangeRecord> = codec(
+  (writer, { order, bytes }) => writer.uint(order).bytes(bytes),
+  (reader) => ({ order: reader.uint(), bytes: reader.bytes() }),
+);
+
+export const MEMBERS: RecordCodec<readonly MemberMark[]> = codec(
+  (writer, marks) => {
+    writer.uint(marks.length);
+    for (const { user, epoch, since, delivered, read } of marks) {
+      writer.text(user).uint(epoch).uint(since).uint(delivered).uint(read);
+    }
+  },
+  (reader) =>
+    readMany(reader, () => ({
+      ...{ user: reader.text(), epoch: reader.uint(), since: reader.uint() },
+      ...{ delivered: reader.uint(), read: reader.uint() },
+    })),
+);
+
+export const GROUP_LANE: RecordCodec<GroupLaneRecord> = codec(
+  (writer, { nextId, sentId }) => writer.uint(nextId).uint(sentId),
+  (reader) => ({ nextId: reader.uint(), sentId: reader.uint() }),
+);
+
+export const GROUP_OUTBOX: RecordCodec<GroupOutboxRecord> = codec(
+  (writer, { ordinal, sentAt, content, epoch, ciphertext }) => {
+    writeOutgoing(writer.uint(ordinal).uint(sentAt), content);
+    writer.uint(epoch).bytes(ciphertext);
+  },
+  (reader) => ({
+    ordinal: reader.uint(),
+    sentAt: reader.uint(),
+    content: requireOutgoing(reader),
+    epoch: reader.uint(),
+    ciphertext: reader.bytes(),
+  }),
+);
+
+export const GROUP_KEPT: RecordCodec<GroupKeptRecord> = codec(
+  (writer, { sentAt, epoch, content }) => writeOutgoing(writer.uint(sentAt).uint(epoch), content),
+  (reader) => ({ sentAt: reader.uint(), epoch: reader.uint(), content: requireOutgoing(reader) }),
+);
+
+export const GROUP_SENDING: RecordCodec<GroupSendingRecord> = codec(
+  (writer, { senderKey, ledger }) => writer.bytes(encodeSenderKey(senderKey)).bytes(encodeLedger(ledger)),
+  (reader) => ({
+    senderKey: required(decodeSenderKey(reader.bytes())),
+    ledger: required(decodeLedger(reader.bytes())),
+  }),
+);
+
+export const GROUP_KEY: RecordCodec<SenderKeyRecord> = codec(
+  (writer, record) => writer.bytes(encodeSenderKeyRecord(record)),
+  (reader) => required(decodeSenderKeyRecord(reader.bytes())),
+);
+
+function required<Value>(outcome: Value): Exclude<Value, { readonly code: string }> {
+  if (isSignalError(outcome)) throw new ClientError('CLI_STORE_CORRUPT', { cause: outcome });
+  return outcome as Exclude<Value, { readonly code: string }>;
+}
+
+export const UNREAD: RecordCodec<UnreadRecord> = codec(writeUnread, readUnread);
+
+function writeUnread(writer: RecordWriter, record: UnreadRecord): void {
+  const { ordinal, order, code, tries, askedAt, ciphertext } = record;
+  writer.uint(ordinal).uint(order).text(code).uint(tries).uint(askedAt).bytes(ciphertext);
+}
+
+function readUnread(reader: RecordReader): UnreadRecord {
+  return {
+    ordinal: reader.uint(),
+    order: reader.uint(),
+    code: reader.text() as ErrorCode,
+    tries: reader.uint(),
+    askedAt: reader.uint(),
+    ciphertext: reader.bytes(),
+  };
+}
+
+export const GENERATION: RecordCodec<GenerationRecord> = codec(
+  (writer, { count, changedAt }) => writer.uint(count).uint(changedAt),
+  (reader) => ({ count: reader.uint(), changedAt: reader.uint() }),
+);
+
+/** Notes that the devices of a user are others than before: a chain of ours that they had is then replaced. */
+export async function renewGeneration(transaction: Transaction, user: string, nowMs: number): Promise<void> {
+  const stored = await transaction.get(GROUP_KEYS.generation(user));
+  const count = stored === undefined ? 0 : GENERATION.decode(stored).count;
+  transaction.put(GROUP_KEYS.generation(user), GENERATION.encode({ count: count + 1, changedAt: nowMs }));
+}
