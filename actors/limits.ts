@@ -156,6 +156,10 @@ export const LIMITS = {
   mediaDayBytesMax: 1_073_741_824,
   /** Accounts whose quota a worker remembers; the one that asked longest ago makes room. */
   mediaQuotaAccountsMax: 100_000,
+  /** Quotas are saved this long after one was used: what a killed node forgets of them. */
+  mediaQuotaSaveMs: 30_000,
+  /** Only accounts that have used as much are saved: the others get it back by a restart, and the file stays small. */
+  mediaQuotaSavedBytesMin: 67_108_864,
   /** Unfinished uploads of one account: what a client sends side by side, and some that it gave up. */
   openUploadsMax: 8,
   /** A ticket is good for this long; another is asked for in between, and the upload goes on under it. */

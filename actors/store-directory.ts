@@ -5,6 +5,7 @@
  *   holder.sock    a Unix socket on which the holder listens; the kernel closes it with the process, however that ends
  *   shard-00 …     one LMDB environment each
  *   media/         uploads and blobs (media/disk-store.ts)
+ *   quotas-1.json …  what accounts have uploaded lately, a file for each worker (media/quota-file.ts)
  *   media-staged/  with an object store: what of uploads is not there yet (media/staging.ts)
  *
  * The number of shards is fixed when the directory is made, because it decides where a partition's records are.

@@ -15,6 +15,7 @@ import { openDiskStore } from './media/disk-store.ts';
 import { MediaHttp } from './media/http.ts';
 import type { KeeperArgs } from './media/keeper.ts';
 import type { MediaStore } from './media/media-store.ts';
+import { QuotaFile } from './media/quota-file.ts';
 import { isFailure } from './media/s3-client.ts';
 import { openS3Store } from './media/s3-store.ts';
 import { ticketKey } from './media/ticket.ts';
@@ -87,8 +88,10 @@ export async function startServing(
     nowMs: () => node.clock.nowMs(),
     log: node.log,
   });
+  const quotas = new QuotaFile({ directory: store.directory, worker: node.worker, log: node.log });
+  const keeper = keeperArgs(node, store, routes, media, quotas);
   const connections = { routes, tickets: new ResumeTickets(store.secret) };
-  const started = await startSupervisor(node, workerTree(parts, keeperArgs(node, store, media), connections));
+  const started = await startSupervisor(node, workerTree(parts, keeper, connections));
   if ('error' in started)
     throw new StartupError('APP_STORE_UNREADABLE', `the tree did not start: ${JSON.stringify(started.error)}`);
   let listener: Listener | undefined;
@@ -101,7 +104,7 @@ export async function startServing(
       });
     },
     statistics: () => collect(node, shards, listener?.connectionCount ?? 0),
-    stop: () => stop(node, listener, http, stores),
+    stop: () => stop(node, listener, () => Promise.all([http.settled(), quotas.settled()]), stores),
   };
 }
 
@@ -132,8 +135,14 @@ async function openObjectStore(node: RuntimeNode, address: S3Address, directory:
   throw new StartupError('APP_MEDIA_STORE', `the bucket ${bucket} at ${endpoint} cannot be used: ${opened.code}`);
 }
 
-/** Tickets on each worker; the sweep, which looks at the whole directory, on one. */
-function keeperArgs(node: RuntimeNode, store: StoreInfo, media: MediaStore): KeeperArgs {
+/** Tickets on each worker, for the accounts of its shards; the sweep, which looks at the whole of media, on one. */
+function keeperArgs(
+  node: RuntimeNode,
+  store: StoreInfo,
+  routes: Routes,
+  media: MediaStore,
+  quotas: QuotaFile,
+): KeeperArgs {
   const tell = (self: Pid, message: MediaMessage): void => void node.cast(self, message);
   const sweep = (self: Pid): void => {
     media.sweep(node.clock.nowMs()).then(
@@ -144,7 +153,13 @@ function keeperArgs(node: RuntimeNode, store: StoreInfo, media: MediaStore): Kee
       },
     );
   };
-  return { ticketKey: ticketKey(store.secret), sweep: node.worker <= 1 ? sweep : undefined };
+  return {
+    ticketKey: ticketKey(store.secret),
+    sweep: node.worker <= 1 ? sweep : undefined,
+    // Of the others the keepers of other workers know better.
+    loadQuotas: () => quotas.load().filter(({ user }) => routes.mediaOf(user).worker === node.worker),
+    saveQuotas: (saved) => quotas.save(saved),
+  };
 }
 
 function openShard(store: StoreInfo, shard: number, onFatal: (error: unknown) => void): InboxStore {
@@ -250,12 +265,12 @@ async function collect(node: RuntimeNode, shards: readonly number[], connections
 async function stop(
   node: RuntimeNode,
   listener: Listener | undefined,
-  http: MediaHttp,
+  mediaSettled: () => Promise<unknown>,
   stores: readonly InboxStore[],
 ): Promise<void> {
   listener?.stopListening();
   await node.stop();
   listener?.close();
-  await http.settled();
+  await mediaSettled();
   await Promise.all(stores.map((store) => store.close()));
 }

@@ -78,6 +78,15 @@ export const LIMITS = {
   /** From the start of a program's process to its first word; compiling the Erlang twins. */
   programStartMsMax: 30_000,
 
+  /** One upload or download of `bench media`: 90 MiB by 64 clients at 50 MB/s in all. */
+  mediaTransferMsMax: 120_000,
+
+  /** Bytes in which files of `bench media` are made, and in which the bare library sends. */
+  mediaPieceBytes: 262_144,
+
+  /** Bytes of a request to the bare library: as many as the SDK puts into one. */
+  bareSliceBytes: 1_048_576,
+
   /** Lines of a child's stderr that a failure shows. */
   stderrLinesMax: 20,
 } as const;

@@ -5,6 +5,7 @@ import { LIMITS } from '../limits.ts';
 import type { ConnectionMessage, MediaMessage } from '../messages.ts';
 import { ALICE, BOB, spawnProbe, type Probe } from '../test-kit.ts';
 import { keeper } from './keeper.ts';
+import type { SavedQuota } from './quotas.ts';
 import { openTicket, ticketKey } from './ticket.ts';
 
 const KEY = ticketKey('00'.repeat(32));
@@ -16,10 +17,15 @@ interface Fixture {
   ask(user: string, bytes: number): Promise<ConnectionMessage | undefined>;
 }
 
-async function start(sweep?: (self: Pid) => void): Promise<Fixture> {
+/** @param saved - What outlives the keeper; it saves there, too. */
+async function start(sweep?: (self: Pid) => void, saved: SavedQuota[][] = []): Promise<Fixture> {
   const test = createTestNode();
   const probe = spawnProbe(test);
-  const pid = test.node.spawn(keeper, { ticketKey: KEY, sweep }) as Pid<MediaMessage>;
+  const loadQuotas = (): SavedQuota[] => saved.at(-1) ?? [];
+  const saveQuotas = (quotas: readonly SavedQuota[]): void => void saved.push([...quotas]);
+  const started = await test.node.start(keeper, { ticketKey: KEY, sweep, loadQuotas, saveQuotas });
+  if ('error' in started) throw new Error('the keeper did not start');
+  const pid = started.ok as Pid<MediaMessage>;
   await test.settle();
   return {
     test,
@@ -69,6 +75,42 @@ t.test(
     t.match(await ask(ALICE, LIMITS.mediaBytesMax), { kind: 'answer' });
   },
 );
+
+t.test(
+  'a quota that is used up stays so over a restart, and one that was hardly touched is not written down',
+  async (t) => {
+    const saved: SavedQuota[][] = [];
+    const first = await start(undefined, saved);
+    const whole = Math.floor(LIMITS.mediaDayBytesMax / LIMITS.mediaBytesMax);
+    for (let count = 0; count < whole; count++) await first.ask(ALICE, LIMITS.mediaBytesMax);
+    await first.ask(BOB, 1_000);
+    t.strictSame(saved, [], 'not at each ticket');
+    await first.test.advance(LIMITS.mediaQuotaSaveMs, LIMITS.mediaQuotaSaveMs);
+    t.equal(saved.length, 1);
+    t.strictSame(
+      saved[0]!.map(({ user }) => user),
+      [ALICE],
+    );
+    await first.test.advance(LIMITS.mediaQuotaSaveMs * 3, LIMITS.mediaQuotaSaveMs);
+    t.equal(saved.length, 1, 'nor when nothing changes');
+    const second = await start(undefined, saved);
+    t.match(await second.ask(ALICE, LIMITS.mediaBytesMax), { refusal: { code: 'APP_MEDIA_QUOTA' } });
+    t.match(await second.ask(BOB, LIMITS.mediaBytesMax), { kind: 'answer' });
+  },
+);
+
+t.test('a keeper that is stopped saves what it knows; one that has nothing new does not', async (t) => {
+  const saved: SavedQuota[][] = [];
+  const { test, ask } = await start(undefined, saved);
+  await ask(ALICE, LIMITS.mediaBytesMax);
+  void test.node.stop();
+  await test.settle();
+  t.match(saved, [[{ user: ALICE, bytes: LIMITS.mediaDayBytesMax - LIMITS.mediaBytesMax }]]);
+  const idle = await start(undefined, saved);
+  void idle.test.node.stop();
+  await idle.test.settle();
+  t.equal(saved.length, 1);
+});
 
 t.test('the sweep goes on slice by slice, then rests; without a sweep no timer is set', async (t) => {
   let slices = 0;

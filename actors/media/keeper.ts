@@ -2,52 +2,55 @@
  * The keeper of media: grants upload tickets within an account's quota, and has the store swept.
  *
  * One on each worker, for the accounts of its shards; the one that is told to also sweeps. It never touches a byte of a medium:
- * those pass between socket and store in `http.ts`. Quotas are kept in memory, so a restart of the node begins them anew; what
- * bounds the disk is the store's reserve.
+ * those pass between socket and store in `http.ts`. Quotas are in memory (`quotas.ts`); those of accounts that have used much are
+ * saved now and then, so that a restart of the node does not begin them anew.
  */
 
 import type { Behavior, Context, Pid } from '../../runtime/index.ts';
 import type { Refusal } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
 import type { ConnectionMessage, MediaMessage } from '../messages.ts';
+import { Quotas, type SavedQuota } from './quotas.ts';
 import { sealTicket } from './ticket.ts';
 
 export interface KeeperArgs {
   readonly ticketKey: Uint8Array;
   /** Runs one slice and sends `swept`. Absent on workers that do not sweep. */
   readonly sweep: ((self: Pid) => void) | undefined;
-}
-
-/** What an account may still upload. */
-interface Quota {
-  bytes: number;
-  refilledAtMs: number;
+  /** What was saved before this life of the actor. */
+  readonly loadQuotas: () => readonly SavedQuota[];
+  /** Saves in the background. */
+  readonly saveQuotas: (quotas: readonly SavedQuota[]) => void;
 }
 
 export interface KeeperState extends KeeperArgs {
-  /** In the order of use, the one that asked longest ago first. */
-  readonly quotas: Map<string, Quota>;
+  readonly quotas: Quotas;
+  /** Whether a quota was used since the last save; a timer is set then. */
+  isUnsaved: boolean;
   /** Removed in the present round. */
   removed: number;
 }
 
 const SWEEP = 'sweep';
-const DAY_MS = 86_400_000;
-const BYTES_PER_MS = LIMITS.mediaDayBytesMax / DAY_MS;
+const SAVE = 'save';
 
 export const keeper: Behavior<KeeperState, KeeperArgs, MediaMessage> = {
   name: 'actors/media/keeper',
 
-  init({ ticketKey, sweep }, ctx) {
-    if (sweep !== undefined) ctx.sendAfter(LIMITS.mediaSweepSliceMs, SWEEP);
-    return { ticketKey, sweep, quotas: new Map(), removed: 0 };
+  init(args, ctx) {
+    // So that `terminate` saves.
+    ctx.trapExit(true);
+    if (args.sweep !== undefined) ctx.sendAfter(LIMITS.mediaSweepSliceMs, SWEEP);
+    const quotas = new Quotas();
+    quotas.restore(args.loadQuotas(), ctx.clock.monotonicMs(), ctx.clock.nowMs());
+    return { ...args, quotas, isUnsaved: false, removed: 0 };
   },
 
   handleCast(message, state, ctx) {
     if (message.kind === 'swept') return noteSwept(message, state, ctx);
     const { connection, iq, user, bytes } = message;
     const tell = (answer: ConnectionMessage): void => void ctx.cast(connection, answer);
-    const refusal = refuseUpload(user, bytes, state, ctx.clock.monotonicMs());
+    const refusal = refuseUpload(user, bytes, state, ctx);
     if (refusal !== undefined) return tell({ kind: 'answer-refused', iq, refusal });
     const id = Buffer.from(ctx.random.bytes(16)).toString('hex');
     const expiresAtMs = Math.floor(ctx.clock.nowMs()) + LIMITS.mediaTicketAgeMs;
@@ -57,6 +60,11 @@ export const keeper: Behavior<KeeperState, KeeperArgs, MediaMessage> = {
 
   handleInfo(info, state, ctx) {
     if (info === SWEEP) state.sweep?.(ctx.self);
+    else if (info === SAVE) save(state, ctx);
+  },
+
+  terminate(_reason, state, ctx) {
+    save(state, ctx);
   },
 };
 
@@ -71,23 +79,17 @@ function noteSwept({ removed, done }: Swept, state: KeeperState, ctx: Context): 
 }
 
 /** Takes `bytes` from the quota of `user`, or says why not. */
-function refuseUpload(user: string, bytes: number, state: KeeperState, nowMs: number): Refusal | undefined {
+function refuseUpload(user: string, bytes: number, state: KeeperState, ctx: Context): Refusal | undefined {
   if (bytes > LIMITS.mediaBytesMax) return { code: 'APP_MEDIA_TOO_LARGE' };
-  const quota = useQuota(user, state, nowMs);
-  if (quota.bytes < bytes) {
-    return { code: 'APP_MEDIA_QUOTA', retryAfter: Math.ceil((bytes - quota.bytes) / BYTES_PER_MS / 1000) };
-  }
-  quota.bytes -= bytes;
+  const retryAfter = state.quotas.take(user, bytes, ctx.clock.monotonicMs());
+  if (retryAfter > 0) return { code: 'APP_MEDIA_QUOTA', retryAfter };
+  if (!state.isUnsaved) ctx.sendAfter(LIMITS.mediaQuotaSaveMs, SAVE);
+  state.isUnsaved = true;
   return undefined;
 }
 
-function useQuota(user: string, { quotas }: KeeperState, nowMs: number): Quota {
-  const quota = quotas.get(user) ?? { bytes: LIMITS.mediaDayBytesMax, refilledAtMs: nowMs };
-  const refilled = quota.bytes + (nowMs - quota.refilledAtMs) * BYTES_PER_MS;
-  quota.bytes = Math.min(LIMITS.mediaDayBytesMax, refilled);
-  quota.refilledAtMs = nowMs;
-  quotas.delete(user);
-  quotas.set(user, quota);
-  if (quotas.size > LIMITS.mediaQuotaAccountsMax) quotas.delete(quotas.keys().next().value!);
-  return quota;
+function save(state: KeeperState, ctx: Context): void {
+  if (!state.isUnsaved) return;
+  state.isUnsaved = false;
+  state.saveQuotas(state.quotas.heavy(ctx.clock.monotonicMs(), ctx.clock.nowMs()));
 }

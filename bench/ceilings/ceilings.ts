@@ -83,6 +83,13 @@ export async function measureLmdb(plan: LmdbCeilingPlan, signal: AbortSignal): P
   }
 }
 
+/** The bare library under files. Stop it, whatever happens. */
+export function startStreamServer(signal: AbortSignal): { readonly url: Promise<string>; stop(): Promise<void> } {
+  const server = startCeiling('stream-server');
+  const started = server.answer<{ readonly url: string }>(LIMITS.serverStartMsMax, signal);
+  return { url: started.then(({ url }) => url), stop: () => server.stop() };
+}
+
 interface CeilingProcess {
   tell(plan: object): void;
   /** The next thing that it says. */
@@ -90,7 +97,7 @@ interface CeilingProcess {
   stop(): Promise<void>;
 }
 
-function startCeiling(name: 'echo-server' | 'lmdb-store'): CeilingProcess {
+function startCeiling(name: 'echo-server' | 'lmdb-store' | 'stream-server'): CeilingProcess {
   const entry = fileURLToPath(new URL(`./${name}.js`, import.meta.url));
   const process: ChildProcess = fork(entry, [], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'], execArgv: [] });
   const child = new Child(process, `the ceiling ${name}`, 'BENCH_CHILD');

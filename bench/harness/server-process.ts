@@ -76,6 +76,10 @@ export class ServerProcess {
     throw new BenchError('BENCH_SERVER', 'its event "statistics" lacks "commits" or "committedMessages"');
   }
 
+  get pid(): number {
+    return this.#child.pid;
+  }
+
   /** Its CPU time and memory; `undefined` where /proc is not there. */
   use(): ProcessUse | undefined {
     return readProcessUse(this.#child.pid);

@@ -2,6 +2,7 @@
 
 import type { Workload } from '../harness/registry.ts';
 import { createActorsWorkload } from './actors.ts';
+import { createMediaWorkload } from './media.ts';
 import { createMessagesWorkload } from './messages.ts';
 import { createSignalWorkload } from './signal.ts';
 
@@ -9,4 +10,5 @@ export const WORKLOADS: readonly Workload[] = [
   createMessagesWorkload(),
   createActorsWorkload(),
   createSignalWorkload(),
+  createMediaWorkload(),
 ];
