@@ -194,8 +194,10 @@ export type PresenceMessage =
   | { readonly kind: 'announce'; readonly connection: Pid; readonly user: string; readonly state: PresenceState }
   /** To the viewer's shard. */
   | (PresenceQuestion & { readonly kind: 'look-up' })
-  /** To the owner's shard. `isContact`: the owner has written to the viewer. */
-  | (PresenceQuestion & { readonly kind: 'watch'; readonly isContact: boolean })
+  /** To the owner's shard. `hasWritten`: the owner has written to the viewer. */
+  | (PresenceQuestion & { readonly kind: 'watch'; readonly hasWritten: boolean })
+  /** What the owner decided about the viewer has changed, and is flushed. */
+  | { readonly kind: 'reconsider'; readonly owner: string; readonly viewer: string }
   | { readonly kind: 'unwatch'; readonly connection: Pid; readonly owner: string }
   | { readonly kind: 'typing'; readonly user: string; readonly to: string; readonly state: TypingState }
   | { readonly kind: 'read-privacy'; readonly connection: Pid; readonly iq: number; readonly user: string }

@@ -18,13 +18,17 @@ export type View = number;
 export const UNKNOWN: View = -1;
 export const HERE: View = 0;
 
+/** What a viewer is to a person: nobody special, somebody written to or accepted, somebody blocked. */
+export type Tie = 'stranger' | 'contact' | 'blocked';
+
 /** A connection that has subscribed to a person. */
 export interface Watcher {
   readonly connection: Pid;
   /** The user behind the connection. */
   readonly viewer: string;
   /** Whether the person had written to the viewer when the subscription was made, or last repeated. */
-  isContact: boolean;
+  readonly hasWritten: boolean;
+  tie: Tie;
   /** What the connection was told last. */
   told: View;
 }
@@ -91,16 +95,24 @@ export function profileOf(person: Person, store: InboxStore, unsavedMinute: numb
   return person.profile;
 }
 
-/** Whether `viewer` may see the presence and the typing of `owner`. */
-export function maySee(privacy: PrivacySettings, owner: string, viewer: string, isContact: boolean): boolean {
+/** What `viewer` is to `owner`, by the decisions that stand in the owner's shard. */
+export function tieOf({ protection }: InboxStore, owner: string, viewer: string, hasWritten: boolean): Tie {
+  const { accepted = false, blocked = false } = protection.relation(owner, viewer) ?? {};
+  if (blocked) return 'blocked';
+  return hasWritten || accepted ? 'contact' : 'stranger';
+}
+
+/** Whether `viewer` may see the presence and the typing of `owner`. A block goes before everything that was chosen. */
+export function maySee(privacy: PrivacySettings, owner: string, viewer: string, tie: Tie): boolean {
   if (viewer === owner) return true;
+  if (tie === 'blocked') return false;
   if (privacy.hidden.includes(viewer)) return false;
   if (privacy.shown.includes(viewer)) return true;
-  return privacy.audience === 'everyone' || (privacy.audience === 'contacts' && isContact);
+  return privacy.audience === 'everyone' || (privacy.audience === 'contacts' && tie === 'contact');
 }
 
 /** What `viewer` sees of `person`. */
-export function viewOf(person: Person, profile: Profile, viewer: string, isContact: boolean): View {
-  if (!maySee(profile.privacy, person.user, viewer, isContact)) return UNKNOWN;
+export function viewOf(person: Person, profile: Profile, viewer: string, tie: Tie): View {
+  if (!maySee(profile.privacy, person.user, viewer, tie)) return UNKNOWN;
   return person.devices.size > 0 ? HERE : profile.seenMinute;
 }

@@ -1,5 +1,6 @@
 import t from 'tap';
 import type { Audience, PresenceState, PrivacySettings } from '../protocol/wire/index.ts';
+import type { Behavior, Pid } from '../runtime/index.ts';
 import { createTestNode, type TestNode } from '../runtime/testing/test-node.ts';
 import type { ConnectionMessage, PresenceMessage } from './messages.ts';
 import { LIMITS } from './limits.ts';
@@ -7,6 +8,7 @@ import { presence, type PresenceArgs, type PresenceStatistics } from './presence
 import { maySee } from './presence-people.ts';
 import { ALICE, BOB, spawnProbe, type Probe } from './test-kit.ts';
 import { MemoryStore } from './store/memory.ts';
+import type { Decision } from './store/protection-store.ts';
 
 const EVE = '100000000000003';
 const NOBODY = '999999999999999';
@@ -18,7 +20,21 @@ interface Fixture {
   isBusy: boolean;
   tell(...messages: PresenceMessage[]): Promise<void>;
   statistics(): Promise<PresenceStatistics>;
+  /** Another life of the actor, as a supervisor gives it. */
+  restart(): Promise<void>;
+  /** An orderly stop. */
   stop(): Promise<void>;
+}
+
+/** Somebody who starts the actor, and whose end is an orderly stop for it. */
+function parentOf(args: PresenceArgs): Behavior<null> {
+  return {
+    name: 'test/parent',
+    init(_args, ctx) {
+      ctx.startLink(presence, args, { name: 'presence', mailboxMax: LIMITS.presenceMailboxMax });
+      return null;
+    },
+  };
 }
 
 /** One presence actor for everybody. `contacts`: who has written to whom. */
@@ -39,17 +55,12 @@ async function start(contacts: readonly (readonly [sender: string, recipient: st
     commitLast: (write) => store.commit(write),
     isBusy: () => fixture.isBusy,
   };
-  const supervisor = test.node.start(
-    {
-      name: 'test/parent',
-      init(_args: undefined, ctx) {
-        ctx.startLink(presence, args, { name: 'presence', mailboxMax: LIMITS.presenceMailboxMax });
-        return null;
-      },
-    },
-    undefined,
-  );
-  await test.settle();
+  const startOnce = async (): Promise<Pid> => {
+    const parent = test.node.spawn(parentOf(args), undefined);
+    await test.settle();
+    return parent;
+  };
+  let parent = await startOnce();
   const fixture: Fixture = {
     test,
     store,
@@ -63,13 +74,20 @@ async function start(contacts: readonly (readonly [sender: string, recipient: st
       await test.settle();
       return reply;
     },
+    async restart() {
+      parent = await startOnce();
+    },
     async stop() {
-      const { ok } = supervisor as { ok: Probe['pid'] };
-      test.node.exit(ok, 'shutdown');
+      test.node.exit(parent, 'shutdown');
       await test.settle();
     },
   };
   return fixture;
+}
+
+/** What the owner decided about another account, as `relations.ts` writes it. */
+async function decide({ store }: Fixture, owner: string, other: string, decision: Decision): Promise<void> {
+  await store.commit(({ protection }) => protection.putRelation(owner, other, decision));
 }
 
 const announce = (probe: Probe, user: string, state: PresenceState): PresenceMessage => ({
@@ -145,39 +163,44 @@ t.test('the end of a connection ends what it watched, and that somebody was ther
   t.equal(fixture.test.node.processInfo(bob.pid)?.monitoredByCount, 0, 'no monitor remains');
 });
 
+type List = 'none' | 'shown' | 'hidden';
+
+/** Who sees, of [stranger, contact, accepted stranger, blocked contact]. */
 const MATRIX: readonly (readonly [
   audience: Audience,
-  list: 'none' | 'shown' | 'hidden',
-  contact: boolean,
-  sees: boolean,
+  list: List,
+  sees: readonly [boolean, boolean, boolean, boolean],
 ])[] = [
-  ['everyone', 'none', false, true],
-  ['everyone', 'none', true, true],
-  ['everyone', 'shown', false, true],
-  ['everyone', 'shown', true, true],
-  ['everyone', 'hidden', false, false],
-  ['everyone', 'hidden', true, false],
-  ['contacts', 'none', false, false],
-  ['contacts', 'none', true, true],
-  ['contacts', 'shown', false, true],
-  ['contacts', 'shown', true, true],
-  ['contacts', 'hidden', false, false],
-  ['contacts', 'hidden', true, false],
-  ['nobody', 'none', false, false],
-  ['nobody', 'none', true, false],
-  ['nobody', 'shown', false, true],
-  ['nobody', 'shown', true, true],
-  ['nobody', 'hidden', false, false],
-  ['nobody', 'hidden', true, false],
+  ['everyone', 'none', [true, true, true, false]],
+  ['everyone', 'shown', [true, true, true, false]],
+  ['everyone', 'hidden', [false, false, false, false]],
+  ['contacts', 'none', [false, true, true, false]],
+  ['contacts', 'shown', [true, true, true, false]],
+  ['contacts', 'hidden', [false, false, false, false]],
+  ['nobody', 'none', [false, false, false, false]],
+  ['nobody', 'shown', [true, true, true, false]],
+  ['nobody', 'hidden', [false, false, false, false]],
 ];
 
-for (const [audience, list, contact, sees] of MATRIX) {
-  const viewer = `${contact ? 'a contact' : 'a stranger'}${list === 'none' ? '' : `, ${list}`}`;
+const VIEWERS = [
+  { who: 'a stranger', tie: 'stranger', wrote: false, decision: undefined },
+  { who: 'a contact', tie: 'contact', wrote: true, decision: undefined },
+  { who: 'an accepted stranger', tie: 'contact', wrote: false, decision: { accepted: true, blocked: false } },
+  { who: 'a blocked contact', tie: 'blocked', wrote: true, decision: { accepted: true, blocked: true } },
+] as const;
+
+const CASES = MATRIX.flatMap(([audience, list, sees]) =>
+  VIEWERS.map((viewer, index) => ({ ...viewer, audience, list, sees: sees[index]! })),
+);
+
+for (const { who, tie, wrote, decision, audience, list, sees } of CASES) {
+  const viewer = `${who}${list === 'none' ? '' : `, ${list}`}`;
   t.test(`privacy: ${audience}, ${viewer}: ${sees ? 'sees' : 'sees nothing'}`, async (t) => {
     const chosen = settings(audience, list === 'shown' ? [BOB] : [], list === 'hidden' ? [BOB] : []);
-    t.equal(maySee(chosen, ALICE, BOB, contact), sees);
-    t.ok(maySee(chosen, ALICE, ALICE, false), 'oneself in any case');
-    const fixture = await start(contact ? [[ALICE, BOB]] : []);
+    t.equal(maySee(chosen, ALICE, BOB, tie), sees);
+    t.ok(maySee(chosen, ALICE, ALICE, 'stranger'), 'oneself in any case');
+    const fixture = await start(wrote ? [[ALICE, BOB]] : []);
+    if (decision !== undefined) await decide(fixture, ALICE, BOB, decision);
     const [alice, bob] = [spawnProbe(fixture.test), spawnProbe(fixture.test)];
     await fixture.tell(change(alice, ALICE, chosen));
     t.match(alice.take(), [{ kind: 'answer', answer: { kind: 'privacy', ...chosen } }]);
@@ -193,6 +216,20 @@ for (const [audience, list, contact, sees] of MATRIX) {
     t.strictSame(told(bob.take()), sees ? [left, left] : ['away']);
   });
 }
+
+t.test('a block acts on who watches already, and its end as well', async (t) => {
+  const fixture = await start([[ALICE, BOB]]);
+  const [alice, bob] = [spawnProbe(fixture.test), spawnProbe(fixture.test)];
+  await fixture.tell(announce(alice, ALICE, 'available'), lookUp(bob, BOB, ALICE));
+  t.strictSame(told(bob.take()), ['here']);
+  await decide(fixture, ALICE, BOB, { accepted: false, blocked: true });
+  await fixture.tell({ kind: 'reconsider', owner: ALICE, viewer: BOB });
+  t.strictSame(told(bob.take()), ['away'], 'as of somebody who hides');
+  await fixture.test.advance(LIMITS.presencePauseMs, 1_000);
+  await decide(fixture, ALICE, BOB, { accepted: true, blocked: false });
+  await fixture.tell({ kind: 'reconsider', owner: ALICE, viewer: BOB });
+  t.strictSame(told(bob.take()), ['here']);
+});
 
 t.test('who may not see gets, message for message, what is said of somebody who does not exist', async (t) => {
   const fixture = await start();
@@ -369,6 +406,39 @@ t.test('when somebody was last there is written to the minute, once a minute for
   for (const { user } of people) t.equal(fixture.store.seenMinute(user), left);
   await fixture.test.advance(10 * MINUTE_MS, 1_000);
   t.equal(fixture.store.commitCount - before, 1, 'and nothing while nothing happens');
+});
+
+t.test('more minutes than fit a commit are written one commit a tick', async (t) => {
+  const fixture = await start();
+  const count = 3 * LIMITS.presenceSaveCountMax;
+  const probe = spawnProbe(fixture.test);
+  const user = (index: number): string => String(400_000_000_000_000 + index);
+  for (let index = 0; index < count; index++) {
+    await fixture.tell(announce(probe, user(index), 'available'), announce(probe, user(index), 'unavailable'));
+  }
+  const written = (): number =>
+    Array.from({ length: count }, (_, index) => fixture.store.seenMinute(user(index))).filter(Boolean).length;
+  t.equal(written(), 0);
+  await fixture.test.advance(2_000, 1_000);
+  t.equal(written(), 2 * LIMITS.presenceSaveCountMax);
+  await fixture.test.advance(LIMITS.presenceSaveMs, 1_000);
+  t.equal(written(), count);
+});
+
+t.test('an actor that crashed learns again from what connections repeat', async (t) => {
+  const fixture = await start([[ALICE, BOB]]);
+  const [alice, bob] = [spawnProbe(fixture.test), spawnProbe(fixture.test)];
+  await fixture.tell(announce(alice, ALICE, 'available'), lookUp(bob, BOB, ALICE));
+  const former = fixture.test.node.whereis('presence')!;
+  fixture.test.node.exit(former, 'kill');
+  await fixture.test.settle();
+  await fixture.restart();
+  bob.take();
+  await fixture.tell(lookUp(bob, BOB, ALICE));
+  t.strictSame(told(bob.take()), ['away'], 'it knows nobody');
+  await fixture.tell(announce(alice, ALICE, 'available'));
+  t.strictSame(told(bob.take()), ['here']);
+  t.equal(fixture.test.node.processInfo(bob.pid)?.monitoredByCount, 1);
 });
 
 t.test('a refused write of minutes is tried again', async (t) => {

@@ -25,11 +25,13 @@ import {
   HERE,
   maySee,
   profileOf,
+  tieOf,
   UNKNOWN,
   viewOf,
   type Person,
   type View,
   type Visitor,
+  type Watcher,
 } from './presence-people.ts';
 import { fullBucket, takeToken, type TokenBucket } from './rate-limit.ts';
 import type { RemoteName } from './routes.ts';
@@ -134,6 +136,8 @@ export const presence: Behavior<PresenceState, PresenceArgs, PresenceMessage, 's
         return watch(message, state, ctx);
       case 'unwatch':
         return unwatch(formatPid(message.connection), message.owner, state, ctx);
+      case 'reconsider':
+        return reconsider(message, state, ctx);
       case 'typing':
         return relayTyping(message, state, ctx);
       case 'read-privacy':
@@ -222,33 +226,39 @@ function currentMinute(ctx: Ctx): number {
 function lookUp(message: Message<'look-up'>, state: PresenceState, ctx: Ctx): void {
   if (isShedding(state, ctx)) return refuseShed(message, state, ctx);
   const { viewer, owner } = message;
-  const isContact = state.args.store.hasWritten(owner, viewer);
-  const question = { ...message, kind: 'watch', isContact } satisfies PresenceMessage;
+  const hasWritten = state.args.store.hasWritten(owner, viewer);
+  const question = { ...message, kind: 'watch', hasWritten } satisfies PresenceMessage;
   if (ctx.cast(state.args.presenceOf(owner), question) !== 'ok') refuseShed(message, state, ctx);
 }
 
 /** Answers what the viewer may see, and remembers him if he asked for more. */
 function watch(message: Message<'watch'>, state: PresenceState, ctx: Ctx): void {
   if (isShedding(state, ctx)) return refuseShed(message, state, ctx);
-  const { connection, iq, viewer, owner, isContact } = message;
+  const { connection, iq, viewer, owner, hasWritten } = message;
   const person = findPerson(state.people, owner);
-  const view = viewOf(person, profile(owner, state), viewer, isContact);
+  const tie = tieOf(state.args.store, owner, viewer, hasWritten);
+  const view = viewOf(person, profile(owner, state), viewer, tie);
   // Beyond the bound the answer is the same; what changes comes with the next repetition of the question.
-  if (message.keep) keepWatcher(person, { connection, viewer, isContact, told: view }, state, ctx);
+  if (message.keep) keepWatcher(person, { connection, viewer, hasWritten, tie, told: view }, state, ctx);
   tell(connection, { kind: 'answer', iq, answer: noticeOf(owner, view) }, state, ctx);
 }
 
-function keepWatcher(
-  person: Person,
-  watcher: { readonly connection: Pid; readonly viewer: string; readonly isContact: boolean; readonly told: View },
-  state: PresenceState,
-  ctx: Ctx,
-): void {
+function keepWatcher(person: Person, watcher: Watcher, state: PresenceState, ctx: Ctx): void {
   const name = formatPid(watcher.connection);
   const isKnown = person.watchers.has(name);
   if (!isKnown && person.watchers.size >= LIMITS.presenceWatchersMax) return;
-  person.watchers.set(name, { ...watcher });
+  person.watchers.set(name, watcher);
   if (!isKnown) findVisitor(watcher.connection, name, state, ctx).watched.add(person.user);
+}
+
+/** The owner has accepted or blocked somebody, or taken that back. */
+function reconsider({ owner, viewer }: Message<'reconsider'>, state: PresenceState, ctx: Ctx): void {
+  const person = state.people.get(owner);
+  if (person === undefined) return;
+  for (const watcher of person.watchers.values()) {
+    if (watcher.viewer === viewer) watcher.tie = tieOf(state.args.store, owner, viewer, watcher.hasWritten);
+  }
+  noteChange(person, state, ctx);
 }
 
 function unwatch(name: string, owner: string, state: PresenceState, ctx: Ctx): void {
@@ -301,7 +311,7 @@ function tellWatchers(person: Person, state: PresenceState, ctx: Ctx): boolean {
   const now = ctx.clock.monotonicMs();
   const known = profile(person.user, state);
   for (const watcher of person.watchers.values()) {
-    const view = viewOf(person, known, watcher.viewer, watcher.isContact);
+    const view = viewOf(person, known, watcher.viewer, watcher.tie);
     if (view === watcher.told) continue;
     if (takeToken(state.budget, BUDGET_RULE, now) > 0) return false;
     watcher.told = view;
@@ -324,8 +334,8 @@ function relayTyping({ user, to, state: typing }: Message<'typing'>, state: Pres
   if (person === undefined || person.watchers.size === 0) return;
   if (isShedding(state, ctx)) return noteShed(state, ctx);
   const { privacy } = profile(user, state);
-  for (const { viewer, isContact, connection } of person.watchers.values()) {
-    if (viewer !== to || !maySee(privacy, user, viewer, isContact)) continue;
+  for (const { viewer, tie, connection } of person.watchers.values()) {
+    if (viewer !== to || !maySee(privacy, user, viewer, tie)) continue;
     if (takeToken(state.budget, BUDGET_RULE, ctx.clock.monotonicMs()) > 0) return noteShed(state, ctx);
     state.counts.typings++;
     tell(connection, { kind: 'typing', from: user, state: typing }, state, ctx);
@@ -406,7 +416,9 @@ function armTick(state: PresenceState, ctx: Ctx): void {
 function tick(state: PresenceState, ctx: Ctx): void {
   state.isTicking = false;
   if (!isShedding(state, ctx)) tellDue(state, ctx);
-  if (ctx.clock.monotonicMs() >= state.savedAtMs + LIMITS.presenceSaveMs) save(state, ctx);
+  if (ctx.clock.monotonicMs() >= state.savedAtMs + LIMITS.presenceSaveMs) keepMinutes(state, ctx);
+  // More than fits a commit: one after the other, a tick apart, so that messages come in between.
+  else if (state.unsaved.size > LIMITS.presenceSaveCountMax) saveMinutes(state, ctx);
   if (state.due.size > 0 || state.unsaved.size > 0 || state.present.size > 0 || state.unreportedShed > 0) {
     armTick(state, ctx);
   }
@@ -421,12 +433,16 @@ function tellDue(state: PresenceState, ctx: Ctx): void {
   }
 }
 
-/** Hands the minutes of all to the disk in one commit, and reports what was shed. */
-function save(state: PresenceState, ctx: Ctx): void {
+/** Once a minute: hands the minutes of all to the disk, and reports what was shed. */
+function keepMinutes(state: PresenceState, ctx: Ctx): void {
   state.savedAtMs = ctx.clock.monotonicMs();
   if (state.unreportedShed > 0) ctx.log.warn('presence_shed', { count: state.unreportedShed });
   state.unreportedShed = 0;
   refreshPresent(state, ctx);
+  saveMinutes(state, ctx);
+}
+
+function saveMinutes(state: PresenceState, ctx: Ctx): void {
   if (state.saving !== undefined || state.unsaved.size === 0 || isShedding(state, ctx)) return;
   const minutes = takeUnsaved(state);
   state.saving = minutes;

@@ -25,6 +25,7 @@ async function start(): Promise<Fixture> {
   const args = {
     store,
     inboxOf: () => ({ name: 'inbox.0', worker: 0 }),
+    presenceOf: () => ({ name: 'presence.0', worker: 0 }),
     commit: (self: Pid, write: Parameters<typeof store.commit>[0]) => {
       void store.commit(write).then((result) => test.node.cast(self, { kind: 'committed', result }));
     },

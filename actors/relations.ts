@@ -11,7 +11,7 @@ import type { Answer, Relation } from '../protocol/wire/index.ts';
 import type { Behavior, Context, Pid } from '../runtime/index.ts';
 import type { AppCode } from './errors.ts';
 import { LIMITS } from './limits.ts';
-import type { ConnectionMessage, InboxMessage, RelationsMessage } from './messages.ts';
+import type { ConnectionMessage, InboxMessage, PresenceMessage, RelationsMessage } from './messages.ts';
 import type { RemoteName } from './routes.ts';
 import type { CommitResult, InboxStore, StoreBatch } from './store/inbox-store.ts';
 import type { Guard, ListedRelation } from './store/protection-store.ts';
@@ -19,6 +19,7 @@ import type { Guard, ListedRelation } from './store/protection-store.ts';
 export interface RelationsArgs {
   readonly store: InboxStore;
   readonly inboxOf: (user: string) => RemoteName;
+  readonly presenceOf: (user: string) => RemoteName;
   /** Starts a commit and casts its outcome to `self` as a `committed` message. */
   readonly commit: (self: Pid, write: (batch: StoreBatch) => void) => void;
 }
@@ -169,6 +170,9 @@ function reconsider({ user, connection, iq }: Change, { answer, other }: Plan, s
   const answered = { connection, message: { kind: 'answer', iq, answer } } as const;
   const message: InboxMessage = { kind: 'reconsider', user, sender, answered };
   ctx.cast(state.args.inboxOf(user), message);
+  if (sender === undefined) return;
+  const viewed: PresenceMessage = { kind: 'reconsider', owner: user, viewer: sender };
+  ctx.cast(state.args.presenceOf(user), viewed);
 }
 
 interface Destination {

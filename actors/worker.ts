@@ -200,6 +200,7 @@ function shardParts(
     relations: {
       store,
       inboxOf,
+      presenceOf,
       commit: (self, write) => {
         void store.commit(write).then((result) => tell(self, { kind: 'committed', result }), ignore);
       },

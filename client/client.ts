@@ -394,7 +394,7 @@ export class Client {
   }
 
   /**
-   * Chooses who may see presence and typing of this account: everyone, its contacts (those to whom it has written) or nobody;
+   * Chooses who may see presence and typing of this account: everyone, its contacts (those to whom it has written, or whom it has accepted) or nobody;
    * and, whatever that says, who may and who may not. Resolves when it holds.
    *
    * @param settings - Phone numbers or user ids, at most 256 in each list, none in both.
