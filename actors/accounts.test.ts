@@ -37,6 +37,7 @@ async function start(options: { readonly carrierWorks?: boolean } = {}): Promise
   const pid: Pid<AccountsMessage> = test.node.spawn(accounts, {
     store,
     inboxOf: () => ({ name: 'inbox.0', worker: 0 }),
+    linksOf: () => ({ name: 'links', worker: 0 }),
     partitionOfPhone: (phone) => Number(phone.slice(-2)),
     commit: (self, ticket, write) => {
       void store.commit(write).then((result) => test.node.cast(self, { kind: 'committed', ticket, result }));

@@ -10,12 +10,36 @@
  * one of the device's record stands in. Whether any of the keys is one, those who use it check.
  */
 
-import type { Answer, BundleKemKey, ConfirmRequest, DeviceBundle, PreKeysAnswer } from '../protocol/wire/index.ts';
+import type {
+  Answer,
+  BundleKemKey,
+  ConfirmRequest,
+  DeviceBundle,
+  DeviceKeys,
+  PreKeysAnswer,
+} from '../protocol/wire/index.ts';
 import type { Behavior, Context, Pid } from '../runtime/index.ts';
 import { decideBundle, newBundleLimits, type BundleLimits } from './bundle-limits.ts';
 import type { AppCode } from './errors.ts';
+import {
+  decideLink,
+  decideList,
+  decideRegistration,
+  decideUnlink,
+  listFor,
+  nextDeviceId,
+  refuseOffer,
+  type AccountDecision,
+} from './account-devices.ts';
 import { LIMITS } from './limits.ts';
-import type { AccountsMessage, ConnectionMessage, ForgetDevice, InboxMessage } from './messages.ts';
+import type {
+  AccountsMessage,
+  ConnectionMessage,
+  ForgetDevice,
+  InboxMessage,
+  LinksMessage,
+  ReloadDevices,
+} from './messages.ts';
 import { partitionOf } from './partition.ts';
 import type { RemoteName } from './routes.ts';
 import type { AccountRecord, DeviceRecord, InboxStore, PreKey, StoreBatch } from './store/inbox-store.ts';
@@ -23,6 +47,8 @@ import type { AccountRecord, DeviceRecord, InboxStore, PreKey, StoreBatch } from
 export interface AccountsArgs {
   readonly store: InboxStore;
   readonly inboxOf: (user: string) => RemoteName;
+  /** Who keeps the device that waits under a link id. */
+  readonly linksOf: (link: string) => RemoteName;
   /** The partition of a phone number, keyed with the installation's secret. */
   readonly partitionOfPhone: (phone: string) => number;
   /** Starts a commit and casts its outcome to `self` as a `committed` message with `ticket`. */
@@ -48,6 +74,10 @@ interface Continuation {
   readonly forget?: readonly ForgetDevice[];
   /** Devices whose keys went, to be told how many are left. */
   readonly taken?: { readonly user: string; readonly devices: readonly number[] };
+  /** A device was linked: the inbox of its user has to know. */
+  readonly reload?: ReloadDevices;
+  /** The link that this settles, either way. */
+  readonly link?: { readonly id: string; readonly user: string; readonly device: number };
   /** Names that are no longer under way. */
   readonly release?: readonly string[];
 }
@@ -92,6 +122,16 @@ export const accounts: Behavior<AccountsState, AccountsArgs, AccountsMessage> = 
         return findDevice(message, state, ctx);
       case 'take-bundle':
         return takeBundle(message, state, ctx);
+      case 'offer-device':
+        return offerDevice(message, state, ctx);
+      case 'link-device':
+        return linkDevice(message, state, ctx);
+      case 'unlink-device':
+        return unlinkDevice(message, state, ctx);
+      case 'publish-list':
+        return publishList(message, state, ctx);
+      case 'list-devices':
+        return listDevices(message, state, ctx);
       case 'add-prekeys':
         return addPreKeys(message, state, ctx);
       case 'count-prekeys':
@@ -154,22 +194,31 @@ function checkKeys(request: ConfirmRequest): AppCode | undefined {
 
 function register(to: Destination, request: ConfirmRequest, state: AccountsState, ctx: Ctx): void {
   const previous = findAccount(state, request.phone) ?? newAccount(state, request.phone, ctx);
-  const device = nextDeviceId(previous);
-  const account: AccountRecord = { ...previous, devices: [device], creations: previous.creations + 1 };
+  const account = decideRegistration(previous);
+  const device = account.devices[0]!;
   const continuation: Continuation = {
     ...to,
     ...changing(state, account.user),
     answer: { kind: 'account', user: account.user, device },
     forget: previous.devices.map((old) => ({ kind: 'forget-device', user: account.user, device: old })),
   };
-  const { registration, login: loginKey, identity: identityKey, signed: signedPreKey, lastResort } = request;
   state.args.commit(ctx.self, suspend(state, continuation), (batch) => {
     for (const old of previous.devices) batch.removeDevice(account.user, old);
     batch.putAccount(account);
-    const record = { creation: account.creations, registration, loginKey, identityKey, signedPreKey, lastResort };
-    batch.putDevice(account.user, device, record);
-    for (const preKey of request.oneTime) batch.putPreKey(account.user, device, preKey);
+    putDevice(batch, account, device, request);
   });
+}
+
+/** Writes a new device, whose creation is the account's latest, with its pre-keys. */
+function putDevice(
+  batch: StoreBatch,
+  { user, creations: creation }: AccountRecord,
+  device: number,
+  keys: DeviceKeys,
+): void {
+  const { registration, login: loginKey, identity: identityKey, signed: signedPreKey, lastResort, oneTime } = keys;
+  batch.putDevice(user, device, { creation, registration, loginKey, identityKey, signedPreKey, lastResort });
+  for (const preKey of oneTime) batch.putPreKey(user, device, preKey);
 }
 
 function findAccount(state: AccountsState, phone: string): AccountRecord | undefined {
@@ -193,10 +242,94 @@ function drawUserId(ctx: Ctx): string {
   return `${high}${String(low).padStart(9, '0')}`;
 }
 
-const DEVICE_ID_MAX = 127;
+// --- several devices --------------------------------------------------------------------------------------------
 
-function nextDeviceId(account: AccountRecord): number {
-  return (account.creations % DEVICE_ID_MAX) + 1;
+/** Tells the primary device under which id it would link the one that waits. */
+function offerDevice(message: Request<'offer-device'>, state: AccountsState, ctx: Ctx): void {
+  const account = state.args.store.account(message.user);
+  const code = account === undefined ? 'APP_UNKNOWN_USER' : refuseOffer(account, message.by);
+  if (account === undefined || code !== undefined) return refuse(message, code ?? 'APP_UNKNOWN_USER', ctx);
+  answer(message, { kind: 'link', ...message.link, device: nextDeviceId(account) }, ctx);
+}
+
+/** Device, account and signed list in one commit; the inbox knows the device before anybody is told of it. */
+function linkDevice(message: Request<'link-device'>, state: AccountsState, ctx: Ctx): void {
+  const { user, device, id, list, by, keys } = message;
+  const link = { id, user, device };
+  const decide = (account: AccountRecord): AccountDecision => decideLink(account, by, device, list);
+  const linked = changeDevices(
+    message,
+    decide,
+    { link, reload: { kind: 'reload-devices', user } },
+    state,
+    ctx,
+    (batch, account) => putDevice(batch, account, device, keys),
+  );
+  if (!linked) settleLink(link, false, state, ctx);
+}
+
+function unlinkDevice(message: Request<'unlink-device'>, state: AccountsState, ctx: Ctx): void {
+  const { user, device, by, list } = message;
+  const forget = [{ kind: 'forget-device', user, device }] as const;
+  const decide = (account: AccountRecord): AccountDecision => decideUnlink(account, by, device, list);
+  changeDevices(message, decide, { forget }, state, ctx, (batch) => batch.removeDevice(user, device));
+}
+
+function publishList(message: Request<'publish-list'>, state: AccountsState, ctx: Ctx): void {
+  changeDevices(
+    message,
+    (account) => decideList(account, message.by, message.list),
+    {},
+    state,
+    ctx,
+    () => undefined,
+  );
+}
+
+/** Commits what `decide` makes of the account, with what `write` adds. @returns Whether there is a commit. */
+function changeDevices(
+  message: Destination & { readonly user: string },
+  decide: (account: AccountRecord) => AccountDecision,
+  after: Pick<Continuation, 'link' | 'reload' | 'forget'>,
+  state: AccountsState,
+  ctx: Ctx,
+  write: (batch: StoreBatch, account: AccountRecord) => void,
+): boolean {
+  const { user } = message;
+  const previous = state.args.store.account(user);
+  const decision = previous === undefined ? ({ code: 'APP_UNKNOWN_USER' } as const) : decide(previous);
+  const code = isChanging(state, user) ? 'APP_OVERLOADED' : 'code' in decision ? decision.code : undefined;
+  if (code !== undefined || 'code' in decision) {
+    refuse(message, code!, ctx, code === 'APP_OVERLOADED' ? 1 : undefined);
+    return false;
+  }
+  const { account } = decision;
+  const continuation = {
+    ...destination(message),
+    ...changing(state, user),
+    ...after,
+    answer: devicesAnswer(account, user),
+  };
+  state.args.commit(ctx.self, suspend(state, continuation), (batch) => {
+    batch.putAccount(account);
+    write(batch, account);
+  });
+  return true;
+}
+
+function listDevices(message: Request<'list-devices'>, state: AccountsState, ctx: Ctx): void {
+  const account = state.args.store.account(message.user);
+  if (account === undefined) return refuse(message, 'APP_UNKNOWN_USER', ctx);
+  answer(message, devicesAnswer(account, message.asker), ctx);
+}
+
+function devicesAnswer(account: AccountRecord, asker: string): Answer {
+  const list = listFor(account, asker);
+  return { kind: 'devices', user: account.user, devices: account.devices, list: list && new Uint8Array(list) };
+}
+
+function settleLink(link: NonNullable<Continuation['link']>, linked: boolean, state: AccountsState, ctx: Ctx): void {
+  ctx.cast(state.args.linksOf(link.id), { kind: 'link-settled', ...link, linked } satisfies LinksMessage);
 }
 
 // --- look-ups ---------------------------------------------------------------------------------------------------
@@ -221,8 +354,11 @@ function takeBundle(message: Request<'take-bundle'>, state: AccountsState, ctx: 
   const { user } = account;
   const decision = decideBundle(state.bundleLimits, message.requester, user, ctx.clock.monotonicMs());
   if (decision.kind === 'refused') return refuse(message, 'APP_RATE_LIMITED', ctx, decision.retryAfter);
-  const devices = account.devices.flatMap((id) => bundleDevice(state, user, id, decision.oneTime));
-  const bundle = { kind: 'bundle', user, devices } as const;
+  const wanted = account.devices.filter((id) => id !== message.except);
+  const devices = wanted.flatMap((id) => bundleDevice(state, user, id, decision.oneTime));
+  if (devices.length === 0) return refuse(message, 'APP_NO_OTHER_DEVICE', ctx);
+  const list = message.withList === true ? account.list && new Uint8Array(account.list) : undefined;
+  const bundle = { kind: 'bundle', user, devices, ...(list && { list }) } as const;
   const taken = devices.flatMap((device) => oneTimeKeysOf(user, device));
   if (taken.length === 0) return answer(message, bundle, ctx);
   for (const { name } of taken) state.taken.add(name);
@@ -368,12 +504,16 @@ function proceed(ticket: number, failure: AppCode | undefined, state: AccountsSt
   if (continuation === undefined) return;
   state.continuations.delete(ticket);
   for (const name of continuation.release ?? []) state.taken.delete(name);
+  const { link } = continuation;
+  if (link !== undefined && failure !== undefined) settleLink(link, false, state, ctx);
   if (failure !== undefined) {
     if (continuation.phone !== undefined) state.codes.delete(continuation.phone);
     return refuse(continuation, failure, ctx);
   }
   if (continuation.taken !== undefined) noticeLowStock(continuation.taken, state, ctx);
   for (const forget of continuation.forget ?? []) ctx.cast(state.args.inboxOf(forget.user), forget);
+  if (continuation.reload !== undefined) ctx.cast(state.args.inboxOf(continuation.reload.user), continuation.reload);
+  if (link !== undefined) settleLink(link, true, state, ctx);
   answer(continuation, continuation.answer, ctx);
 }
 

@@ -30,7 +30,7 @@ export type Phase =
   | { readonly name: 'live'; readonly self: SenderAddress; readonly key: string }
   | { readonly name: 'closed' };
 
-const BEFORE_LOGIN: ReadonlySet<string> = new Set(['register', 'confirm']);
+const BEFORE_LOGIN: ReadonlySet<string> = new Set(['register', 'confirm', 'link-begin']);
 
 /** Whether `message` is allowed in `phase`; the code of the refusal if not. */
 export function refuseInPhase(phase: Phase, message: ClientMessage): AppCode | undefined {

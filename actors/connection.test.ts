@@ -59,6 +59,7 @@ async function start(): Promise<Fixture> {
     presenceOf: () => presence,
     quotasOf: () => quotas,
     relationsOf: () => relations,
+    linksOf: () => ({ name: 'links', worker: 0 }),
   };
   test.node.spawn(connection, { socket, routes, tickets: new ResumeTickets('11'.repeat(32)) });
   await test.settle();

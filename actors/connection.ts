@@ -20,6 +20,7 @@ import {
   iqResultStanza,
   FEATURES,
   isWireError,
+  linkedStanza,
   offlineStanza,
   parseClientMessage,
   preKeysLowStanza,
@@ -43,6 +44,7 @@ import {
 } from '../protocol/wire/index.ts';
 import { isDown, isExit, type Behavior, type Context } from '../runtime/index.ts';
 import { NONCE_BYTES } from './auth.ts';
+import { isDeviceRequest, routeOfDevices } from './connection-devices.ts';
 import { decideLogin, decideResume, refuseInPhase, type LoginDecision, type Phase } from './connection-state.ts';
 import { describe, type AppCode, type Refusal } from './errors.ts';
 import { LIMITS } from './limits.ts';
@@ -52,6 +54,7 @@ import type {
   AccountsMessage,
   ConnectionMessage,
   InboxMessage,
+  LinksMessage,
   MediaMessage,
   PresenceMessage,
   QuotasMessage,
@@ -160,6 +163,8 @@ export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMes
         return finishLogin(message, state, ctx);
       case 'attached':
         return void ctx.monitor(message.inbox);
+      case 'linked':
+        return state.socket.write(linkedStanza(message));
       case 'replaced':
         return closeWith('APP_REPLACED', state, ctx);
       case 'unregistered':
@@ -359,7 +364,8 @@ function takeOfGroup(message: OutgoingGroupMessage | GroupReadReceiptMessage, st
 
 type AnyRequest = (IqGetMessage | IqSetMessage)['request'];
 type RoutedRequest = Exclude<AnyRequest, NotifyRequest>;
-type Question = AccountsMessage | InboxMessage | MediaMessage | PresenceMessage | QuotasMessage | RelationsMessage;
+type Question =
+  AccountsMessage | InboxMessage | LinksMessage | MediaMessage | PresenceMessage | QuotasMessage | RelationsMessage;
 
 /** Who answers a request, and the question put to it. */
 function route(
@@ -370,6 +376,10 @@ function route(
 ): [RemoteName, Question] | undefined {
   const { routes } = state;
   const origin = { connection: ctx.self, iq: id };
+  if (isDeviceRequest(request)) {
+    const self = state.phase.name === 'live' ? state.phase.self : undefined;
+    return routeOfDevices(request, origin, self, routes, ctx);
+  }
   switch (request.kind) {
     case 'register':
       return [routes.accountsOfPhone(request.phone), { kind: 'request-code', ...origin, phone: request.phone }];
@@ -380,8 +390,10 @@ function route(
       return spend('contact', target, { kind: 'find-contact', ...origin, phone: request.phone }, state);
     }
     case 'bundle': {
-      const { user } = request;
-      const question = { kind: 'take-bundle', ...origin, user, requester: liveSelf(state).user } as const;
+      const { user, withList = false } = request;
+      const self = liveSelf(state);
+      const asker = { requester: self.user, except: user === self.user ? self.device : undefined };
+      const question = { kind: 'take-bundle', ...origin, user, ...asker, withList } as const;
       return spend('bundle', routes.accountsOf(user), question, state);
     }
     case 'prekey-count':

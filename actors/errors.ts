@@ -32,7 +32,11 @@ export const APP_ERRORS = {
   APP_UNKNOWN_DEVICE: { text: 'No such device is registered: register first.', retry: false, closeCode: 4401 },
   APP_LOGIN_TIMEOUT: { text: 'No login within the time allowed: connect again.', retry: true, closeCode: 4401 },
   APP_REPLACED: { text: 'The same device logged in on another connection.', retry: false, closeCode: 4409 },
-  APP_UNREGISTERED: { text: 'This number was registered anew on another device.', retry: false, closeCode: 4410 },
+  APP_UNREGISTERED: {
+    text: 'This device was removed from its account, or the number registered anew.',
+    retry: false,
+    closeCode: 4410,
+  },
   APP_RATE_LIMITED: { text: 'Too many requests: wait for the given time.', retry: true, closeCode: 4429 },
   APP_OVERLOADED: {
     text: 'The server is busy: try again after a pause.',
@@ -44,6 +48,10 @@ export const APP_ERRORS = {
   APP_DRAINING: { text: 'This server is being stopped: connect again.', retry: true, closeCode: 4503 },
   APP_UNKNOWN_USER: { text: 'No such user is registered.', retry: false },
   APP_DEVICES_CHANGED: { text: 'The recipient has other devices: encrypt for those listed.', retry: false },
+  APP_UNKNOWN_LINK: { text: 'No device waits under this link, or has this id: begin anew.', retry: false },
+  APP_NOT_PRIMARY: { text: 'Only the primary device changes the devices of an account.', retry: false },
+  APP_TOO_MANY_DEVICES: { text: 'The account has as many devices as it may: unlink one.', retry: false },
+  APP_NO_OTHER_DEVICE: { text: 'The account has no other device to be told.', retry: false },
   APP_OUT_OF_ORDER: {
     text: 'An earlier message of this conversation is missing: send from the expected id.',
     retry: true,

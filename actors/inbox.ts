@@ -237,6 +237,10 @@ export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', 
         return enqueue(message, state, ctx);
       case 'committed':
         return settle(message.result, state, ctx);
+      case 'reload-devices': {
+        const recipient = state.recipients.get(message.user);
+        return recipient && reloadDevices(recipient, state);
+      }
       case 'attach':
         return attach(message, state, ctx);
       case 'relay-receipt':
@@ -410,8 +414,10 @@ function refuseSubmit(
 ): Refusal | undefined {
   const expected = conversation.accepted + 1;
   if (conversation.known && message.id !== expected) return { code: 'APP_OUT_OF_ORDER', expected };
-  if (!fitsDevices(message, recipient)) {
-    return { code: 'APP_DEVICES_CHANGED', devices: recipient.devices.map((device) => device.id) };
+  const devices = devicesFor(message, recipient);
+  if (!fitsDevices(message, devices)) {
+    if (devices.length === 0) return { code: 'APP_NO_OTHER_DEVICE' };
+    return { code: 'APP_DEVICES_CHANGED', devices: devices.map((device) => device.id) };
   }
   if (state.queuedBytes + commit.bytes + submitBytes(message) > commit.bytesMax) return storeFull();
   for (const device of recipient.devices) {
@@ -451,9 +457,14 @@ function refuseStranger(
   return undefined;
 }
 
-function fitsDevices(message: Submit, recipient: Recipient): boolean {
-  if (message.envelopes.length !== recipient.devices.length) return false;
-  return recipient.devices.every((device) => message.envelopes.some((envelope) => envelope.device === device.id));
+/** The devices that a message must be encrypted for: all of the recipient's; of one's own account, all others. */
+function devicesFor({ sender, to }: Submit, { devices }: Recipient): readonly Device[] {
+  return sender.user === to ? devices.filter(({ id }) => id !== sender.device) : devices;
+}
+
+function fitsDevices(message: Submit, devices: readonly Device[]): boolean {
+  if (message.envelopes.length !== devices.length || devices.length === 0) return false;
+  return devices.every((device) => message.envelopes.some((envelope) => envelope.device === device.id));
 }
 
 function submitBytes(message: Submit): number {

@@ -140,6 +140,14 @@ export const LIMITS = {
   preKeyCountMax: 200,
   /** One-time KEM pre-keys held for a device: 1.6 KB each on the disk, so a million devices that fill it take 52 GB. */
   kemPreKeyCountMax: 32,
+  /** Devices of an account: the primary one and four linked. Each message to it is encrypted for each, within 16 KiB. */
+  accountDevicesMax: 5,
+  /** A device waits this long to be linked: long enough to find the other phone, short enough for a code on a screen. */
+  linkAgeMsMax: 300_000,
+  /** Devices that wait on one worker, with their keys: 6 KB each, 12 MB in all. */
+  pendingLinksMax: 2_000,
+  /** Pause asked of a device when as many wait. */
+  linkRetrySeconds: 30,
   /** Verification: life of a code, tries for one code, pause between two codes for one number. */
   codeAgeMsMax: 300_000,
   codeTriesMax: 5,
@@ -258,6 +266,7 @@ function assertRelations(): void {
   if (LIMITS.objectStoreSocketsMax < LIMITS.mediaTransferCountMax) broken.push('each transfer has its connection');
   if (LIMITS.oneTimeKeysBurstMax > LIMITS.preKeyCountMax) broken.push('strangers cannot take all that a device holds');
   if (LIMITS.mediaTicketAgeMs > LIMITS.uploadAgeMsMax) broken.push('a ticket ends before its upload');
+  if (LIMITS.linkAgeMsMax > LIMITS.loginMsMax) broken.push('a link outlives no connection that waits for it');
   if (broken.length > 0) throw new RangeError(`limits contradict each other: ${broken.join(', ')}`);
 }
 assertRelations();

@@ -23,6 +23,7 @@ import type {
   Stanza,
   StrangersPolicy,
   TypingState,
+  DeviceKeys,
 } from '../protocol/wire/index.ts';
 import type { Pid } from '../runtime/index.ts';
 import type { Refusal } from './errors.ts';
@@ -117,6 +118,12 @@ export interface TellDevice {
   readonly message: ConnectionMessage;
 }
 
+/** A device was linked: take the devices that the store now names. */
+export interface ReloadDevices {
+  readonly kind: 'reload-devices';
+  readonly user: string;
+}
+
 export interface InboxCommitted {
   readonly kind: 'committed';
   readonly result: 'ok' | 'full';
@@ -132,6 +139,7 @@ export type InboxMessage =
   | ForgetDevice
   | Reconsider
   | TellDevice
+  | ReloadDevices
   | InboxCommitted;
 
 export interface Receipt {
@@ -158,6 +166,40 @@ interface AccountsRequest {
   readonly iq: number;
 }
 
+/** Who changes the devices of which account. */
+interface DeviceChange {
+  readonly user: string;
+  readonly by: number;
+}
+
+/** A device that waits to be linked, as its future account sees it. */
+export interface LinkOffer {
+  readonly id: string;
+  readonly registration: number;
+  readonly identity: Uint8Array;
+}
+
+/** What the keeper of pending links is told; see `links.ts`. */
+export type LinksMessage =
+  | (AccountsRequest & { readonly kind: 'begin-link'; readonly id: string; readonly keys: DeviceKeys })
+  | (AccountsRequest & DeviceChange & { readonly kind: 'find-link'; readonly id: string })
+  | (AccountsRequest &
+      DeviceChange & {
+        readonly kind: 'approve-link';
+        readonly id: string;
+        readonly device: number;
+        readonly list: Uint8Array;
+        readonly envelope: Uint8Array;
+      })
+  /** What came of a `link-device`. */
+  | {
+      readonly kind: 'link-settled';
+      readonly id: string;
+      readonly user: string;
+      readonly device: number;
+      readonly linked: boolean;
+    };
+
 export type AccountsMessage =
   | (AccountsRequest & { readonly kind: 'request-code'; readonly phone: string })
   | (AccountsRequest & { readonly kind: 'confirm'; readonly request: ConfirmRequest })
@@ -167,7 +209,25 @@ export type AccountsMessage =
       readonly user: string;
       /** Who asks. */
       readonly requester: string;
+      /** With the signed device list. */
+      readonly withList?: boolean;
+      /** The asker's own device, where it asks for its own account. */
+      readonly except?: number | undefined;
     })
+  /** What would a device be that waits to be linked? Asked by device `by` of `user`. */
+  | (AccountsRequest & DeviceChange & { readonly kind: 'offer-device'; readonly link: LinkOffer })
+  | (AccountsRequest &
+      DeviceChange & {
+        readonly kind: 'link-device';
+        readonly id: string;
+        readonly device: number;
+        readonly keys: DeviceKeys;
+        readonly list: Uint8Array;
+      })
+  | (AccountsRequest &
+      DeviceChange & { readonly kind: 'unlink-device'; readonly device: number; readonly list: Uint8Array })
+  | (AccountsRequest & DeviceChange & { readonly kind: 'publish-list'; readonly list: Uint8Array })
+  | (AccountsRequest & { readonly kind: 'list-devices'; readonly user: string; readonly asker: string })
   | (AccountsRequest & {
       readonly kind: 'add-prekeys';
       readonly user: string;
@@ -279,5 +339,12 @@ export type ConnectionMessage =
   /** The inbox pushes to this connection from now on. */
   | { readonly kind: 'attached'; readonly inbox: Pid }
   | { readonly kind: 'prekeys-low'; readonly preKeys: number; readonly kemPreKeys: number }
+  /** This connection's device, which is not logged in, was linked to an account. */
+  | {
+      readonly kind: 'linked';
+      readonly user: string;
+      readonly device: number;
+      readonly envelope: Uint8Array;
+    }
   | { readonly kind: 'replaced' }
   | { readonly kind: 'unregistered' };

@@ -21,6 +21,7 @@ export interface Routes {
   presenceOf(user: string): RemoteName;
   quotasOf(user: string): RemoteName;
   relationsOf(user: string): RemoteName;
+  linksOf(link: string): RemoteName;
 }
 
 export function inboxName(shard: number): string {
@@ -39,6 +40,9 @@ export function relationsName(shard: number): string {
   return `relations.${shard}`;
 }
 
+/** The keeper of pending links of a worker. */
+export const LINKS_NAME = 'links';
+
 /** The keeper of quotas of a worker. */
 export const QUOTAS_NAME = 'quotas';
 
@@ -56,6 +60,7 @@ export function createRoutes(store: StoreInfo, workerCount: number): Routes {
     accountsOf: (user) => accounts[partitionOf(user)]!,
     accountsOfPhone: (phone) => accounts[partitionOfPhone(store.secret, phone)]!,
     presenceOf: (user) => presences[partitionOf(user)]!,
+    linksOf: (link) => ({ name: LINKS_NAME, worker: inboxes[partitionOf(link)]!.worker }),
     // One keeper for each worker: the one that owns the user's shard.
     mediaOf: (user) => ({ name: MEDIA_NAME, worker: inboxes[partitionOf(user)]!.worker }),
     quotasOf: (user) => ({ name: QUOTAS_NAME, worker: inboxes[partitionOf(user)]!.worker }),

@@ -7,6 +7,7 @@
  *   ├─ presence.0     who is there, and typing, of shard 0                    presence.ts
  *   ├─ relations.0    whom an account accepts and blocks, reports; of shard 0 relations.ts
  *   ├─ inbox.1 …      the four of each shard that this worker owns
+ *   ├─ links          devices that wait to be linked                          links.ts
  *   ├─ media          upload tickets, and the sweep of what has expired           media/keeper.ts
  *   ├─ quotas         what an account may do in a day                             quotas.ts
  *   └─ connections (dynamic)
@@ -22,6 +23,7 @@ import { accounts, type AccountsArgs } from './accounts.ts';
 import { connection } from './connection.ts';
 import { inbox, type InboxArgs } from './inbox.ts';
 import { LIMITS } from './limits.ts';
+import { links } from './links.ts';
 import { keeper, type KeeperArgs } from './media/keeper.ts';
 import { presence, type PresenceArgs } from './presence.ts';
 import { quotas } from './quotas.ts';
@@ -30,6 +32,7 @@ import type { ResumeTickets } from './resume-ticket.ts';
 import {
   accountsName,
   inboxName,
+  LINKS_NAME,
   MEDIA_NAME,
   presenceName,
   QUOTAS_NAME,
@@ -65,7 +68,13 @@ export function workerTree(
     strategy: 'one_for_one',
     intensity: 5,
     periodMs: 10_000,
-    children: [...shards.flatMap(shardChildren), mediaSpec(media), quotasSpec(), connectionsSpec(connections)],
+    children: [
+      ...shards.flatMap(shardChildren),
+      linksSpec(connections.routes),
+      mediaSpec(media),
+      quotasSpec(),
+      connectionsSpec(connections),
+    ],
   };
 }
 
@@ -85,6 +94,11 @@ function shardChildren({
     }),
     childSpec(relationsName(shard), relations, relationsArgs, { options: options(relationsName(shard)) }),
   ];
+}
+
+function linksSpec({ accountsOf }: Routes): ChildSpec {
+  const options = { name: LINKS_NAME, mailboxMax: LIMITS.connectionMailboxMax };
+  return childSpec(LINKS_NAME, links, { accountsOf }, { options });
 }
 
 function mediaSpec(args: KeeperArgs): ChildSpec {

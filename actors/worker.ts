@@ -182,7 +182,7 @@ function shardParts(
   routes: Routes,
   verifier: Verifier,
 ): ShardParts {
-  const { inboxOf, presenceOf } = routes;
+  const { inboxOf, presenceOf, linksOf } = routes;
   const load = { queuedCount: 0 };
   type ShardMessage = InboxMessage | AccountsMessage | PresenceMessage;
   const tell = (self: Pid, message: ShardMessage): void => void node.cast(self, message);
@@ -208,6 +208,7 @@ function shardParts(
     accounts: {
       store,
       inboxOf,
+      linksOf,
       partitionOfPhone: (phone) => partitionOfPhone(info.secret, phone),
       commit: (self, ticket, write) => {
         void store.commit(write).then((result) => tell(self, { kind: 'committed', ticket, result }), ignore);

@@ -95,8 +95,14 @@ export interface AccountRecord {
   readonly phone: string;
   /** Ids of the registered devices, ascending. */
   readonly devices: readonly number[];
-  /** Registrations so far: the `creation` of the next device is one more. */
+  /** Devices so far: the `creation` of the next one is one more. */
   readonly creations: number;
+  /** The device that registered; missing in a record of an earlier release, whose only device it is. */
+  readonly primary?: number | undefined;
+  /** The device list that the primary has signed, opaque here; missing until it has. */
+  readonly list?: Uint8Array | undefined;
+  /** The last list before the number was registered anew. */
+  readonly formerList?: Uint8Array | undefined;
 }
 
 /** What the server knows of a device. Public keys only. */

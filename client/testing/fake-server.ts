@@ -21,7 +21,9 @@ import type {
   ClientMessage,
   ConfirmRequest,
   DeviceBundle,
+  DeviceKeys,
   ErrorMessage,
+  GetRequest,
   IncomingMessage,
   KemKey,
   OutgoingMessage,
@@ -30,6 +32,7 @@ import type {
   ResumeMessage,
   ResumeTicket,
   ServerMessage,
+  SetRequest,
   SuccessMessage,
 } from '../../protocol/wire/index.ts';
 import { primitives } from '../../protocol/signal/primitives.ts';
@@ -52,9 +55,9 @@ export type Fate = 'ok' | 'drop-before' | 'drop-after';
 interface Device {
   readonly user: string;
   readonly id: number;
-  readonly keys: ConfirmRequest;
+  readonly keys: DeviceKeys;
   signed: ConfirmRequest['signed'];
-  lastResort: ConfirmRequest['lastResort'];
+  lastResort: DeviceKeys['lastResort'];
   oneTime: ConfirmRequest['oneTime'];
   kem: readonly KemKey[];
   seq: number;
@@ -74,6 +77,10 @@ export class FakeServer {
   readonly #random: Random;
   readonly #users = new Map<string, string>();
   readonly #devices = new Map<string, Device>();
+  /** Devices beside the primary one, which is in `#devices`. */
+  #linked: Device[] = [];
+  readonly #lists = new Map<string, Uint8Array>();
+  readonly #links = new Map<string, { readonly connection: ServerConnection; readonly keys: DeviceKeys }>();
   readonly #conversations = new Map<string, ConversationRecord>();
   readonly #connections = new Set<ServerConnection>();
   /** By user: the wall time of the last change, and whether somebody is there. */
@@ -240,7 +247,7 @@ export class FakeServer {
       case 'inbox-ack':
         return this.#acknowledge(connection.device!, message.seq);
       case 'receipt': {
-        const sender = this.#devices.get(message.to);
+        const sender = this.#find(message.to, message.device);
         const from = connection.device!.user;
         const { delivered = 0 } = (sender && this.#conversations.get(conversationKey(sender, from))) ?? {};
         const id = Math.min(message.id, delivered);
@@ -296,8 +303,8 @@ export class FakeServer {
   }
 
   #login(connection: ServerConnection, { user, device: id, signature, features = 0 }: AuthMessage): void {
-    const device = this.#devices.get(user);
-    if (device === undefined || device.id !== id) return refuseLogin(connection, 'APP_UNKNOWN_DEVICE');
+    const device = this.#find(user, id);
+    if (device === undefined) return refuseLogin(connection, 'APP_UNKNOWN_DEVICE');
     const statement = loginStatement(connection.nonce, user, id);
     if (!primitives.verifyEd25519(device.keys.login, statement, signature)) {
       return refuseLogin(connection, 'APP_BAD_SIGNATURE');
@@ -317,7 +324,7 @@ export class FakeServer {
   }
 
   #resume(connection: ServerConnection, { user, device: id, ticket, proof }: ResumeMessage): void {
-    const device = this.#devices.get(user);
+    const device = this.#find(user, id);
     const held = device?.id === id && device.ticket?.token === ticket ? device.ticket : undefined;
     const label = new TextEncoder().encode('blindbeam resume 1\0');
     const expected = held && primitives.hmacSha256(held.secret, label, connection.nonce);
@@ -360,7 +367,23 @@ export class FakeServer {
         return user === undefined ? 'APP_UNKNOWN_USER' : { kind: 'contact', phone: request.phone, user };
       }
       case 'bundle':
-        return this.#bundle(request.user);
+        return this.#bundle(request, connection.device!);
+      case 'link-begin': {
+        const id = String(this.#random.integer(2 ** 31)).padStart(20, '0');
+        this.#links.set(id, { connection, keys: request });
+        return { kind: 'link-begun', id, expires: 300 };
+      }
+      case 'link':
+        return this.#offer(request.id);
+      case 'link-approve':
+        return this.#link(connection.device!.user, request);
+      case 'unlink':
+        return this.#unlink(connection.device!.user, request.device, request.list);
+      case 'publish-list':
+        this.#lists.set(connection.device!.user, request.list.slice());
+        return this.#devicesOf(connection.device!.user);
+      case 'devices':
+        return this.#devicesOf(request.user);
       case 'prekey-upload':
         return this.#upload(connection.device!, request);
       case 'prekey-count':
@@ -402,13 +425,78 @@ export class FakeServer {
   #register(request: ConfirmRequest): Answer {
     const user = this.#users.get(request.phone) ?? String(100_000_000_000_000 + this.#users.size);
     this.#users.set(request.phone, user);
-    this.#devices.get(user)?.peer?.end({ code: 4410, reason: 'APP_UNREGISTERED' });
-    const id = this.#nextDevice++;
-    const { signed, lastResort, oneTime } = request;
-    const keys = { signed, lastResort, oneTime, kem: [] };
-    const device = { user, id, keys: request, ...keys, seq: 0, inbox: [], peer: undefined };
+    for (const device of this.#all(user)) device.peer?.end({ code: 4410, reason: 'APP_UNREGISTERED' });
+    this.#linked = this.#linked.filter((device) => device.user !== user);
+    this.#lists.delete(user);
+    const device = this.#newDevice(user, request);
     this.#devices.set(user, device);
-    return { kind: 'account', user, device: id };
+    return { kind: 'account', user, device: device.id };
+  }
+
+  #newDevice(user: string, keys: DeviceKeys): Device {
+    const { signed, lastResort, oneTime } = keys;
+    const id = this.#nextDevice++;
+    return { user, id, keys, signed, lastResort, oneTime, kem: [], seq: 0, inbox: [], peer: undefined };
+  }
+
+  /** The devices of a user, the primary one first. */
+  #all(user: string): Device[] {
+    const primary = this.#devices.get(user);
+    return primary === undefined ? [] : [primary, ...this.#linked.filter((device) => device.user === user)];
+  }
+
+  #find(user: string, id: number): Device | undefined {
+    return this.#all(user).find((device) => device.id === id);
+  }
+
+  #devicesOf(user: string): Answer | string {
+    const devices = this.#all(user).map(({ id }) => id);
+    return devices.length === 0 ? 'APP_UNKNOWN_USER' : { kind: 'devices', user, devices, list: this.#lists.get(user) };
+  }
+
+  #offer(id: string): Answer | string {
+    const link = this.#links.get(id);
+    if (link === undefined) return 'APP_UNKNOWN_LINK';
+    const { registration, identity } = link.keys;
+    return { kind: 'link', id, device: this.#nextDevice, registration, identity };
+  }
+
+  #link(user: string, { id, list, envelope }: Extract<SetRequest, { kind: 'link-approve' }>): Answer | string {
+    const link = this.#links.get(id);
+    if (link === undefined) return 'APP_UNKNOWN_LINK';
+    this.#links.delete(id);
+    const device = this.#newDevice(user, link.keys);
+    this.#linked.push(device);
+    this.#lists.set(user, list.slice());
+    link.connection.say({ kind: 'linked', user, device: device.id, envelope });
+    return this.#devicesOf(user);
+  }
+
+  #unlink(user: string, id: number, list: Uint8Array): Answer | string {
+    this.#find(user, id)?.peer?.end({ code: 4410, reason: 'APP_UNREGISTERED' });
+    this.#linked = this.#linked.filter((device) => device.user !== user || device.id !== id);
+    this.#lists.set(user, list.slice());
+    return this.#devicesOf(user);
+  }
+
+  /** Adds a device that the primary has not signed, as a dishonest server would. @returns Its id. */
+  addSilently(user: string, keys: DeviceKeys): number {
+    const device = this.#newDevice(user, keys);
+    this.#linked.push(device);
+    return device.id;
+  }
+
+  /** The public keys of a user's device. */
+  keysOf(user: string, id: number): DeviceKeys {
+    return this.#find(user, id)!.keys;
+  }
+
+  /** Hands out another list from now on, or none. */
+  replaceList(user: string, list: Uint8Array | undefined): Uint8Array | undefined {
+    const former = this.#lists.get(user);
+    if (list === undefined) this.#lists.delete(user);
+    else this.#lists.set(user, list);
+    return former;
   }
 
   #upload(device: Device, { signed, lastResort, oneTime, kem = [] }: PreKeyUploadRequest): Answer {
@@ -423,14 +511,19 @@ export class FakeServer {
     return { kind: 'prekeys', count: oneTime.length, kem: this.knowsKem ? kem.length : undefined };
   }
 
-  #bundle(user: string): Answer | string {
-    const device = this.#devices.get(user);
-    if (device === undefined) return 'APP_UNKNOWN_USER';
+  #bundle({ user, withList }: Extract<GetRequest, { kind: 'bundle' }>, asker: Device): Answer | string {
+    if (!this.#devices.has(user)) return 'APP_UNKNOWN_USER';
+    const devices = this.#all(user).filter((device) => device !== asker);
+    if (devices.length === 0) return 'APP_NO_OTHER_DEVICE';
+    const list = withList === true ? this.#lists.get(user) : undefined;
+    return { kind: 'bundle', user, devices: devices.map((each) => this.#bundleOf(each)), ...(list && { list }) };
+  }
+
+  #bundleOf(device: Device): DeviceBundle {
     const { identity, registration } = device.keys;
     const [oneTime, ...rest] = device.oneTime;
     device.oneTime = rest;
-    const bundle: DeviceBundle = { id: device.id, registration, identity, signed: device.signed, oneTime };
-    return { kind: 'bundle', user, devices: [{ ...bundle, kem: this.#takeKem(device) }] };
+    return { id: device.id, registration, identity, signed: device.signed, oneTime, kem: this.#takeKem(device) };
   }
 
   #takeKem(device: Device): DeviceBundle['kem'] {
@@ -449,10 +542,11 @@ export class FakeServer {
     this.#conversations.set(conversationKey(sender, to), record);
     if (id === record.accepted + 1) {
       record.accepted = id;
-      const { type, ciphertext } = message.envelopes[0]!;
       connection.say({ kind: 'ack', to, id, ts: this.#clock.nowMs() });
       if (this.protection.isBlocked(to, sender.user)) return;
-      this.#deliver(this.#devices.get(to)!, sender.user, { id, type, ciphertext, device: sender.id });
+      for (const { device, type, ciphertext } of message.envelopes) {
+        this.#deliver(this.#find(to, device)!, sender.user, { id, type, ciphertext, device: sender.id });
+      }
     } else connection.say({ kind: 'ack', to, id, ts: this.#clock.nowMs() });
   }
 
@@ -463,10 +557,12 @@ export class FakeServer {
     if (record !== undefined && id <= record.accepted) return undefined;
     const expected = record === undefined ? id : record.accepted + 1;
     if (id > expected) return { code: 'APP_OUT_OF_ORDER', expected };
-    const device = this.#devices.get(to);
-    if (device === undefined) return { code: 'APP_UNKNOWN_USER' };
-    const isRight = envelopes.length === 1 && envelopes[0]!.device === device.id;
-    return isRight ? undefined : { code: 'APP_DEVICES_CHANGED', devices: [device.id] };
+    if (!this.#devices.has(to)) return { code: 'APP_UNKNOWN_USER' };
+    const devices = this.#all(to).flatMap((device) => (device === sender ? [] : [device.id]));
+    if (devices.length === 0) return { code: 'APP_NO_OTHER_DEVICE' };
+    const named = envelopes.map(({ device }) => device);
+    const isRight = named.length === devices.length && devices.every((device) => named.includes(device));
+    return isRight ? undefined : { code: 'APP_DEVICES_CHANGED', devices };
   }
 
   #deliver(
@@ -514,8 +610,8 @@ export class FakeServer {
         continue;
       }
       const { from, device: senderDevice, id } = entry;
-      const sender = this.#devices.get(from);
-      if (sender?.id !== senderDevice) continue;
+      const sender = this.#find(from, senderDevice);
+      if (sender === undefined) continue;
       const record = this.#conversations.get(conversationKey(sender, device.user));
       if (record !== undefined) record.delivered = Math.max(record.delivered, id);
       sender.peer?.say({ kind: 'receipt', type: 'delivered', from: device.user, id, ts: this.#clock.nowMs() });

@@ -64,6 +64,9 @@ export const FORM = {
   ticket: '64 bytes',
   resumeToken: '22 to 128 characters of base64url',
   resumeSecret: '32 bytes',
+  flag: '"true"',
+  linkId: '20 digits',
+  deviceList: '1 to 1,024 bytes',
   kemKey: '1569 bytes, the first of them 06',
   ciphertext: 'at least one byte',
   relationState: '"accepted", "blocked" or "none"',
@@ -122,6 +125,13 @@ export function isConfirmCode(value: unknown): value is string {
 }
 
 const CONFIRM_CODE = /^[0-9]{6}$/;
+
+/** A link id: 20 digits. */
+export function isLinkId(value: unknown): value is string {
+  return typeof value === 'string' && LINK_ID.test(value);
+}
+
+const LINK_ID = /^[0-9]{20}$/;
 
 /** An error code: words of capitals and digits joined by `_`, at least two, at most 64 characters. */
 export function isErrorCode(value: unknown): value is string {

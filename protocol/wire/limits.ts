@@ -71,6 +71,9 @@ export const LIMITS = {
   /** Members in one stanza of receipts: with up to 20 bytes each they must fit, and a group of 1,024 takes two or three. */
   groupMarksMax: 512,
 
+  /** A signed device list: five devices make 310 bytes; with a bundle of eight hybrid devices it still fits a stanza. */
+  deviceListBytesMax: 1_024,
+
   /** Signal pre-key ids are 32-bit in the messages that name them. */
   preKeyIdMax: 0xffff_ffff,
 
@@ -124,7 +127,7 @@ assertRelation(LIMITS.digitsMax < 1 << 8, 'the length of packed digits fits its 
 assertRelation(LIMITS.nameBytesMax < 1 << 8, 'the length of a name fits the one-byte text length');
 assertRelation((LIMITS.kemKeysMax + 1) * LIMITS.kemElementBytesMax + 512 <= LIMITS.stanzaBytesMax, 'an upload fits');
 assertRelation(
-  LIMITS.bundleDevicesMax * (LIMITS.kemElementBytesMax + 256) <= LIMITS.stanzaBytesMax,
+  LIMITS.bundleDevicesMax * (LIMITS.kemElementBytesMax + 256) + LIMITS.deviceListBytesMax <= LIMITS.stanzaBytesMax,
   'a bundle fits a stanza',
 );
 assertRelation(LIMITS.groupMembersMax < LIMITS.groupActionsMax, 'everybody is added at once');

@@ -45,7 +45,7 @@ tap.test('a server message comes back from its stanza', (t) => {
     }),
     { numRuns: 1_000 },
   );
-  t.equal(kinds.size, 21, 'every kind was met');
+  t.equal(kinds.size, 22, 'every kind was met');
   t.end();
 });
 
@@ -78,6 +78,8 @@ const deviceBundle: DeviceBundle = {
 };
 const hybridBundle: DeviceBundle = { ...deviceBundle, id: 2, kem: { ...kem, lastResort: false } };
 const lastBundle: DeviceBundle = { ...deviceBundle, id: 3, oneTime: undefined, kem: { ...kem, lastResort: true } };
+const list = Uint8Array.of(1, 2);
+const link = '31415926535897932384';
 const bundle: BundleAnswer = { kind: 'bundle', user, devices: [deviceBundle, hybridBundle, lastBundle] };
 
 const p256Point = new Uint8Array(65).fill(4, 0, 1);
@@ -127,6 +129,13 @@ const clientSamples: readonly ClientMessage[] = [
   { kind: 'iq-get', id: 7, request: { kind: 'group', group: user, after: 3 } },
   { kind: 'iq-get', id: 7, request: { kind: 'group-marks', group: user, after: user } },
   { kind: 'iq-set', id: 7, request: { kind: 'group-change', group: user, change: ciphertext } },
+  { kind: 'iq-get', id: 7, request: { kind: 'bundle', user, withList: true } },
+  { kind: 'iq-get', id: 7, request: { kind: 'link', id: link } },
+  { kind: 'iq-get', id: 7, request: { kind: 'devices', user } },
+  { kind: 'iq-set', id: 7, request: { ...confirm, kind: 'link-begin' } },
+  { kind: 'iq-set', id: 7, request: { kind: 'link-approve', id: link, device: 2, list, envelope: ciphertext } },
+  { kind: 'iq-set', id: 7, request: { kind: 'unlink', device: 2, list } },
+  { kind: 'iq-set', id: 7, request: { kind: 'publish-list', list } },
   { kind: 'availability', state: 'available' },
   { kind: 'unsubscribe', to: user },
   { kind: 'typing', to: user, state: 'composing' },
@@ -177,6 +186,11 @@ const serverSamples: readonly ServerMessage[] = [
   { kind: 'iq-result', id: 7, answer: { kind: 'notify', preKeys: 20, kemPreKeys: 9 } },
   { kind: 'iq-result', id: 7, answer: { kind: 'push', platform: 'web', key: p256Point } },
   { kind: 'prekeys-low', preKeys: 1, kemPreKeys: 2 },
+  { kind: 'iq-result', id: 7, answer: { ...bundle, list } },
+  { kind: 'iq-result', id: 7, answer: { kind: 'link-begun', id: link, expires: 300 } },
+  { kind: 'iq-result', id: 7, answer: { kind: 'link', id: link, device: 2, registration: 5, identity: key } },
+  { kind: 'iq-result', id: 7, answer: { kind: 'devices', user, devices: [1, 2], list } },
+  { kind: 'linked', user, device: 2, envelope: ciphertext },
   { kind: 'iq-error', id: 7, code: 'APP_OVERLOADED', text: 'later', retryAfter: 5 },
   { kind: 'ack', to: user, id: 41, ts: 5 },
   { kind: 'message', from: user, device: 1, id: 41, seq: 977, ts: 5, type: 'prekey', ciphertext },
@@ -237,7 +251,19 @@ function* places(root: Stanza): Generator<{ stanza: Stanza; replace: (by: Stanza
 
 /** Attributes that may be missing, some only within one element. `<notify>` alone must have a `kem`. */
 const OPTIONAL: ReadonlySet<string> = new Set([
-  ...['retry-after', 'expected', 'kem', 'after', 'next', 'more', 'features', 'prekeys', 'ticket', 'relation count'],
+  ...[
+    'retry-after',
+    'expected',
+    'kem',
+    'after',
+    'next',
+    'more',
+    'features',
+    'prekeys',
+    'ticket',
+    'relation count',
+    'list',
+  ],
 ]);
 
 /** Variants of a stanza that are wrong in one field, each with the field that the refusal must name. */
@@ -275,7 +301,7 @@ function* wrongContents({ tag, attrs, content }: Stanza): Generator<Stanza> {
     yield { tag, attrs, content: undefined };
     yield { tag, attrs, content: new Uint8Array(0) };
     yield { tag, attrs, content: [child] };
-    const isOpaque = ['enc', 'group-change', 'roster'].includes(tag);
+    const isOpaque = ['enc', 'group-change', 'roster', 'list', 'envelope', 'linked'].includes(tag);
     if (!isOpaque) yield { tag, attrs, content: Uint8Array.of(...content, 0) };
     if (!isOpaque) yield { tag, attrs, content: content.subarray(1) };
     if (content.length === 33 && !isOpaque) yield { tag, attrs, content: Uint8Array.of(4, ...content.subarray(1)) };

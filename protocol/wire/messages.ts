@@ -19,6 +19,8 @@ export * from './group-stanzas.ts';
 export type * from './requests.ts';
 export type * from './protection.ts';
 export type * from './key-material.ts';
+export { linkedStanza } from './device-stanzas.ts';
+export type * from './device-stanzas.ts';
 export type { Gap, GapMessage, PrunedMessage } from './gaps.ts';
 export { gapStanza, prunedStanza } from './gaps.ts';
 export * from './presence.ts';

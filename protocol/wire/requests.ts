@@ -6,6 +6,7 @@
  */
 
 import { isDeviceId, isPhone, isUserId } from './address.ts';
+import * as devices from './device-stanzas.ts';
 import { isWireError, type WireError } from './errors.ts';
 import {
   badField,
@@ -14,7 +15,6 @@ import {
   isCount,
   isCounter,
   isRegistrationId,
-  LOGIN_KEY_BYTES,
   MEDIA_TICKET_BYTES,
 } from './fields.ts';
 import * as groups from './group-stanzas.ts';
@@ -47,6 +47,8 @@ export interface ContactRequest {
 export interface BundleRequest {
   readonly kind: 'bundle';
   readonly user: string;
+  /** Also the signed device list, which an earlier client would not expect in the answer. */
+  readonly withList?: boolean;
 }
 
 /** How many one-time pre-keys does the server hold for this device? */
@@ -73,22 +75,11 @@ export interface RegisterRequest {
 }
 
 /** The code came; here are the keys of the new device. */
-export interface ConfirmRequest {
+export interface ConfirmRequest extends devices.DeviceKeys {
   readonly kind: 'confirm';
   readonly phone: string;
   /** 6 digits, as text. */
   readonly code: string;
-  /** Signal registration id, 1 to 16380. */
-  readonly registration: number;
-  /** Ed25519 public key, 32 bytes. */
-  readonly login: Uint8Array;
-  /** Signal identity key, 33 bytes. */
-  readonly identity: Uint8Array;
-  readonly signed: SignedKey;
-  /** Missing from a client without the hybrid handshake. One-time KEM pre-keys follow by upload. */
-  readonly lastResort?: KemKey | undefined;
-  /** 0 to 100, ids distinct. */
-  readonly oneTime: readonly OneTimeKey[];
 }
 
 /** New pre-keys, at least one of any kind. All of them take effect, or none. */
@@ -111,6 +102,8 @@ export type GetRequest =
   | PreKeyCountRequest
   | ReceiptsRequest
   | MediaTicketRequest
+  | devices.LinkRequest
+  | devices.DevicesRequest
   | groups.GroupRequest
   | groups.GroupMarksRequest
   | PresenceRequest
@@ -122,6 +115,10 @@ export type SetRequest =
   | RegisterRequest
   | ConfirmRequest
   | PreKeyUploadRequest
+  | devices.LinkBeginRequest
+  | devices.LinkApproveRequest
+  | devices.UnlinkRequest
+  | devices.PublishListRequest
   | groups.GroupChangeRequest
   | SubscribeRequest
   | PrivacyChange
@@ -164,6 +161,8 @@ export interface BundleAnswer {
   readonly kind: 'bundle';
   readonly user: string;
   readonly devices: readonly DeviceBundle[];
+  /** What the primary device has signed; missing where it was not asked for, or there is none. */
+  readonly list?: Uint8Array | undefined;
 }
 
 /** How many one-time pre-keys the server holds for the device. */
@@ -202,6 +201,9 @@ export type Answer =
   | PreKeysAnswer
   | ReceiptsAnswer
   | MediaTicketAnswer
+  | devices.LinkBegunAnswer
+  | devices.LinkAnswer
+  | devices.DevicesAnswer
   | groups.GroupAnswer
   | groups.GroupMarksAnswer
   | PresenceMessage
@@ -214,13 +216,17 @@ export function getRequestStanza(request: GetRequest): Stanza {
     case 'contact':
       return element('contact', ['phone', request.phone]);
     case 'bundle':
-      return element('bundle', ['user', request.user]);
+      return element('bundle', ['user', request.user, ...(request.withList === true ? ['list', 'true'] : [])]);
     case 'prekey-count':
       return element('prekeys', NO_ATTRIBUTES);
     case 'receipts':
       return element('receipts', ['to', request.to]);
     case 'media-ticket':
       return element('media', ['size', request.bytes]);
+    case 'link':
+      return devices.linkRequestStanza(request);
+    case 'devices':
+      return devices.devicesRequestStanza(request);
     case 'group':
       return groups.groupRequestStanza(request);
     case 'group-marks':
@@ -243,6 +249,14 @@ export function setRequestStanza(request: SetRequest): Stanza {
       return confirmStanza(request);
     case 'prekey-upload':
       return element('prekeys', NO_ATTRIBUTES, uploadStanzas(request));
+    case 'link-begin':
+      return devices.linkBeginStanza(request);
+    case 'link-approve':
+      return devices.linkApproveStanza(request);
+    case 'unlink':
+      return devices.unlinkStanza(request);
+    case 'publish-list':
+      return devices.publishListStanza(request);
     case 'group-change':
       return groups.groupChangeRequestStanza(request);
     case 'subscribe':
@@ -264,13 +278,19 @@ export function answerStanza(answer: Answer): Stanza {
     case 'contact':
       return element('contact', ['phone', answer.phone, 'user', answer.user]);
     case 'bundle':
-      return element('bundle', ['user', answer.user], answer.devices.map(deviceStanza));
+      return bundleStanza(answer);
     case 'prekeys':
       return element('prekeys', ['count', answer.count, ...(answer.kem === undefined ? [] : ['kem', answer.kem])]);
     case 'receipts':
       return receiptsStanza(answer);
     case 'media-ticket':
       return { tag: 'media', attrs: ['expires', answer.expires], content: answer.ticket };
+    case 'link-begun':
+      return devices.linkBegunStanza(answer);
+    case 'link':
+      return devices.linkAnswerStanza(answer);
+    case 'devices':
+      return devices.devicesAnswerStanza(answer);
     case 'group':
       return groups.groupAnswerStanza(answer);
     case 'group-marks':
@@ -301,17 +321,14 @@ function uploadStanzas({ signed, lastResort, oneTime, kem = [] }: PreKeyUploadRe
 
 function confirmStanza(request: ConfirmRequest): Stanza {
   const { phone, code, registration } = request;
-  return element(
-    'confirm',
-    ['phone', phone, 'code', code, 'registration', registration],
-    [
-      keys.bytesStanza('login', request.login),
-      keys.bytesStanza('identity', request.identity),
-      keys.signedStanza(request.signed),
-      ...(request.lastResort === undefined ? [] : [keys.lastResortStanza(request.lastResort)]),
-      ...request.oneTime.map(keys.oneTimeStanza),
-    ],
-  );
+  const attrs = ['phone', phone, 'code', code, 'registration', registration];
+  return element('confirm', attrs, devices.deviceKeyStanzas(request));
+}
+
+function bundleStanza({ user, devices: bundles, list }: BundleAnswer): Stanza {
+  const children = bundles.map(deviceStanza);
+  if (list !== undefined) children.push(keys.bytesStanza('list', list));
+  return element('bundle', ['user', user], children);
 }
 
 function deviceStanza(device: DeviceBundle): Stanza {
@@ -332,7 +349,10 @@ export function parseGetRequest(stanza: Stanza): GetRequest | WireError {
     }
     case 'bundle': {
       const user = attribute(stanza, 'user');
-      return isUserId(user) ? { kind: 'bundle', user } : badField('bundle', 'user', 'user');
+      if (!isUserId(user)) return badField('bundle', 'user', 'user');
+      const list = attribute(stanza, 'list');
+      if (list !== undefined && list !== 'true') return badField('bundle', 'list', 'flag');
+      return list === undefined ? { kind: 'bundle', user } : { kind: 'bundle', user, withList: true };
     }
     case 'prekeys':
       return { kind: 'prekey-count' };
@@ -345,6 +365,10 @@ export function parseGetRequest(stanza: Stanza): GetRequest | WireError {
       const bytes = attribute(stanza, 'size');
       return isCounter(bytes) ? { kind: 'media-ticket', bytes } : badField('media', 'size', 'counter');
     }
+    case 'link':
+      return devices.parseLinkRequest(stanza);
+    case 'devices':
+      return devices.parseDevicesRequest(stanza);
     case 'group':
       return groups.parseGroupRequest(stanza);
     case 'presence':
@@ -365,6 +389,14 @@ export function parseSetRequest(stanza: Stanza): SetRequest | WireError {
       return parseConfirm(stanza);
     case 'prekeys':
       return parsePreKeyUpload(stanza);
+    case 'link-begin':
+      return devices.parseLinkBegin(stanza);
+    case 'link-approve':
+      return devices.parseLinkApprove(stanza);
+    case 'unlink':
+      return devices.parseUnlink(stanza);
+    case 'devices':
+      return devices.parsePublishList(stanza);
     case 'group-change':
       return groups.parseGroupChangeRequest(stanza);
     case 'subscribe':
@@ -410,27 +442,16 @@ function parseConfirm(stanza: Stanza): ConfirmRequest | WireError {
   if (!isPhone(phone)) return badField('confirm', 'phone', 'phone');
   const code = attribute(stanza, 'code');
   if (!isConfirmCode(code)) return badField('confirm', 'code', 'confirmCode');
-  const registration = attribute(stanza, 'registration');
-  if (!isRegistrationId(registration)) return badField('confirm', 'registration', 'registration');
-  const children = childrenOf(stanza);
-  const login = keys.bytesIn(children[0], 'login', LOGIN_KEY_BYTES);
-  if (login === undefined) return badField('confirm', 'login', 'login');
-  const identity = keys.publicKeyIn(children[1], 'identity');
-  if (identity === undefined) return badField('confirm', 'identity', 'publicKey');
-  const signed = keys.parseSigned(children[2]);
-  if (isWireError(signed)) return signed;
-  const rest = children.slice(3);
-  const lastResort = takeLastResort(rest);
-  if (isWireError(lastResort)) return lastResort;
-  const oneTime = keys.parseOneTimeList(rest);
-  if (isWireError(oneTime)) return oneTime;
-  return { kind: 'confirm', phone, code, registration, login, identity, signed, lastResort, oneTime };
+  const device = devices.parseDeviceKeys(stanza);
+  return isWireError(device) ? device : { kind: 'confirm', phone, code, ...device };
 }
 
 /** Reads the element of an `<iq type="result">`. Keys are borrowed from the stanza. */
 export function parseAnswer(stanza: Stanza): Answer | WireError {
   if (stanza.tag === 'bundle') return parseBundle(stanza);
   if (stanza.tag === 'media') return parseMediaTicket(stanza);
+  if (stanza.tag === 'link') return devices.parseLinkAnswer(stanza);
+  if (stanza.tag === 'devices') return devices.parseDevicesAnswer(stanza);
   if (stanza.tag === 'group') return groups.parseGroupAnswer(stanza);
   if (stanza.tag === 'receipts' && groups.isOfGroup(stanza)) return groups.parseGroupMarksAnswer(stanza);
   if (stanza.tag === 'receipts') return parseReceipts(stanza);
@@ -504,18 +525,22 @@ function parseMediaTicket(stanza: Stanza): MediaTicketAnswer | WireError {
 function parseBundle(stanza: Stanza): BundleAnswer | WireError {
   const user = attribute(stanza, 'user');
   if (!isUserId(user)) return badField('bundle', 'user', 'user');
-  const children = childrenOf(stanza);
+  const children = [...childrenOf(stanza)];
+  const last = children.at(-1)?.tag === 'list' ? children.pop() : undefined;
+  const list = devices.listIn(last);
+  if (last !== undefined && list === undefined) return badField('bundle', 'list', 'deviceList');
   if (children.length === 0 || children.length > LIMITS.bundleDevicesMax) return badStanza('bundle', '1 to 8 <device>');
-  const devices: DeviceBundle[] = [];
+  const bundles: DeviceBundle[] = [];
   const ids = new Set<number>();
   for (const child of children) {
     const device = parseDevice(child);
     if (isWireError(device)) return device;
     if (ids.has(device.id)) return badStanza('bundle', 'each device once');
     ids.add(device.id);
-    devices.push(device);
+    bundles.push(device);
   }
-  return { kind: 'bundle', user, devices };
+  const bundle = { kind: 'bundle', user, devices: bundles } as const;
+  return list === undefined ? bundle : { ...bundle, list };
 }
 
 function parseDevice(stanza: Stanza): DeviceBundle | WireError {

@@ -20,6 +20,7 @@ import {
   RESUME_SECRET_BYTES,
 } from './fields.ts';
 import { gapStanza, parseGapMessage, parsePruned, prunedStanza, type GapMessage, type PrunedMessage } from './gaps.ts';
+import * as devices from './device-stanzas.ts';
 import * as groups from './group-stanzas.ts';
 import { LIMITS } from './limits.ts';
 import * as presence from './presence.ts';
@@ -178,6 +179,7 @@ export type ServerMessage =
   | PongMessage
   | GapMessage
   | PrunedMessage
+  | devices.LinkedMessage
   | groups.GroupAckMessage
   | groups.IncomingGroupMessage
   | groups.IncomingGroupChange
@@ -306,6 +308,8 @@ export function serverStanza(message: ServerMessage): Stanza {
       return gapStanza(message);
     case 'pruned':
       return prunedStanza(message);
+    case 'linked':
+      return devices.linkedStanza(message);
     case 'group-ack':
       return groups.groupAckStanza(message);
     case 'group-message':
@@ -337,6 +341,8 @@ export function parseServerMessage(stanza: Stanza): ServerMessage | WireError {
       return groups.isOfGroup(stanza) ? groups.parseGroupAck(stanza) : parseAck(stanza);
     case 'receipt':
       return groups.isOfGroup(stanza) ? groups.parseGroupReceipts(stanza) : parseReceipt(stanza);
+    case 'linked':
+      return devices.parseLinked(stanza);
     case 'group-change':
       return groups.parseGroupChange(stanza);
     case 'iq':

@@ -98,7 +98,7 @@ t.test('every kind of message of both sides has a vector', (t) => {
     'receipt',
     'stream',
   ];
-  t.strictSame(kinds('server'), [...server, 'success', 'gap', 'pruned', 'typing'].sort());
+  t.strictSame(kinds('server'), [...server, 'linked', 'success', 'gap', 'pruned', 'typing'].sort());
   t.end();
 });
 

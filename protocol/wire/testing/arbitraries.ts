@@ -92,6 +92,7 @@ function bytesOfLength(length: number): fc.Arbitrary<Uint8Array> {
 }
 
 const resumeToken = fc.stringMatching(/^[A-Za-z0-9_-]{22,128}$/);
+const linkId = fc.stringMatching(/^[0-9]{20}$/);
 const publicKey = bytesOfLength(33).map((bytes) => Uint8Array.from([5, ...bytes.subarray(1)]));
 const signature = bytesOfLength(64);
 const oneTimeKey: fc.Arbitrary<OneTimeKey> = record({ id: preKeyId, key: publicKey });
@@ -200,6 +201,9 @@ const protectionAnswer: fc.Arbitrary<ProtectionAnswer> = fc.oneof(
 const getRequest: fc.Arbitrary<GetRequest> = fc.oneof(
   record({ kind: fc.constant('contact' as const), phone }),
   record({ kind: fc.constant('bundle' as const), user }),
+  record({ kind: fc.constant('bundle' as const), user, withList: fc.constant(true) }),
+  record({ kind: fc.constant('link' as const), id: linkId }),
+  record({ kind: fc.constant('devices' as const), user }),
   record({ kind: fc.constant('prekey-count' as const) }),
   record({ kind: fc.constant('receipts' as const), to: user }),
   record({ kind: fc.constant('media-ticket' as const), bytes: counter }),
@@ -211,6 +215,18 @@ const getRequest: fc.Arbitrary<GetRequest> = fc.oneof(
 );
 
 const setRequest: fc.Arbitrary<SetRequest> = fc.oneof(
+  record({
+    kind: fc.constant('link-begin' as const),
+    registration,
+    login: bytesOfLength(32),
+    identity: publicKey,
+    signed: signedKey,
+    lastResort: optional(kemKey),
+    oneTime: oneTimeKeys(0),
+  }),
+  record({ kind: fc.constant('link-approve' as const), id: linkId, device, list: ciphertext, envelope: ciphertext }),
+  record({ kind: fc.constant('unlink' as const), device, list: ciphertext }),
+  record({ kind: fc.constant('publish-list' as const), list: ciphertext }),
   record({ kind: fc.constant('register' as const), phone }),
   record({
     kind: fc.constant('confirm' as const),
@@ -309,6 +325,18 @@ const answer: fc.Arbitrary<Answer> = fc.oneof(
     user,
     devices: fc.uniqueArray(deviceBundle, { minLength: 1, maxLength: 4, selector: ({ id }) => id }),
   }),
+  record({
+    kind: fc.constant('bundle' as const),
+    user,
+    devices: fc.uniqueArray(deviceBundle, { minLength: 1, maxLength: 4, selector: ({ id }) => id }),
+    list: ciphertext,
+  }),
+  record({ kind: fc.constant('link-begun' as const), id: linkId, expires: counter }),
+  record({ kind: fc.constant('link' as const), id: linkId, device, registration, identity: publicKey }),
+  record({
+    ...{ kind: fc.constant('devices' as const), user, list: optional(ciphertext) },
+    devices: fc.uniqueArray(device, { minLength: 1, maxLength: 5 }),
+  }),
   record({ kind: fc.constant('prekeys' as const), count, kem: optional(count) }),
   record({ kind: fc.constant('receipts' as const), to: user, sent: count, delivered: count }),
   record({ kind: fc.constant('receipts' as const), to: user, sent: count, delivered: count, gaps }),
@@ -373,6 +401,7 @@ export const arbitraryServerMessage: fc.Arbitrary<ServerMessage> = fc.oneof(
   }),
   record({ kind: fc.constant('prekeys-low' as const), preKeys: count, kemPreKeys: optional(count) }),
   record({ kind: fc.constant('pong' as const), id: counter }),
+  record({ kind: fc.constant('linked' as const), user, device, envelope: ciphertext }),
   record({ kind: fc.constant('group-ack' as const), group: user, id: counter, order: counter, ts: count }),
   record({
     ...{ kind: fc.constant('group-message' as const), group: user, from: user, device, id: counter },
