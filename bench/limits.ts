@@ -27,6 +27,18 @@ export const LIMITS = {
   /** Connections that a generator opens at a time: enough to hide the round trips, few enough for a listen backlog of 128. */
   openingParallelMax: 32,
 
+  /** The same of clients for a storm, which are many: a registration waits for two commits. */
+  stormOpeningParallelMax: 256,
+
+  /** From the cut until every client is back, or the run fails. A refused client may be told to wait for half of it. */
+  stormMsMax: 30_000,
+
+  /** A client that was cut off without a word dials again after this. */
+  stormRedialMs: 250,
+
+  /** After the last word to a client, the next storm waits this long: what a login leaves to be done is part of none. */
+  stormPauseMs: 1_500,
+
   /** After the last send, everything in flight must come through within this, or it counts as lost. */
   drainMsMax: 10_000,
 

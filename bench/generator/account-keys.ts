@@ -5,7 +5,7 @@
  * server stores them without looking, and nobody encrypts to these accounts.
  */
 
-import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
+import { createHmac, generateKeyPairSync, randomBytes, randomInt, sign } from 'node:crypto';
 import type { SignedKey } from '../../protocol/wire/index.ts';
 
 export interface AccountKeys {
@@ -20,6 +20,7 @@ export interface AccountKeys {
 }
 
 const LOGIN_LABEL = 'blindbeam login 1\0';
+const RESUME_LABEL = 'blindbeam resume 1\0';
 const PUBLIC_KEY_TYPE = 5;
 /** An Ed25519 public key in DER ends with its 32 bytes. */
 const LOGIN_KEY_BYTES = 32;
@@ -45,7 +46,17 @@ function signalKeyForm(): Uint8Array {
   return Buffer.concat([Buffer.from([PUBLIC_KEY_TYPE]), randomBytes(32)]);
 }
 
+/** What answers a nonce in place of a signature; docs/protocol.md, "Tickets". */
+export function resumeProof(secret: Uint8Array, nonce: Uint8Array): Uint8Array {
+  return createHmac('sha256', secret).update(RESUME_LABEL).update(nonce).digest();
+}
+
 /** Random bytes that stand for a ciphertext; to the server they are the same thing. */
 export function opaqueBytes(length: number): Uint8Array {
   return new Uint8Array(randomBytes(length));
+}
+
+/** A uniform integer from 0 to below `bound`. */
+export function drawInteger(bound: number): number {
+  return randomInt(bound);
 }

@@ -36,6 +36,8 @@ export interface Speaker {
   hear(bytes: Uint8Array, start: number, end: number): void;
   /** The connection has ended other than by `close()`. Called once. */
   ended(error: Error): void;
+  /** The upgrade was answered by another status. Without this method it is an end like every other. */
+  refused?(status: number, retryAfterSeconds: number | undefined): void;
 }
 
 /** Writes once a turn to every connection that was woken. One for each generator. */
@@ -66,6 +68,8 @@ export interface ConnectOptions {
   readonly url: URL;
   readonly subprotocol: string;
   readonly outbox: Outbox;
+  /** The address to connect from: each loopback address has ports of its own. */
+  readonly source?: string | undefined;
   /** Shared by all connections of the thread: holds one read at a time. */
   readonly readBuffer: Uint8Array;
   readonly speaker: Speaker;
@@ -82,16 +86,17 @@ export class Connection implements FrameTaker {
   #isEnded = false;
   #pong: Uint8Array | undefined = undefined;
 
-  constructor({ url, subprotocol, outbox, readBuffer, speaker }: ConnectOptions) {
+  constructor({ url, subprotocol, outbox, readBuffer, speaker, source }: ConnectOptions) {
     this.speaker = speaker;
     this.#outbox = outbox;
-    const key = randomBytes(16).toString('base64');
+    const key = KEY;
     const read = (length: number, buffer: Uint8Array): boolean => {
       this.#received(buffer.subarray(0, length), subprotocol, key);
       return true;
     };
     const onread = { buffer: readBuffer, callback: read };
-    this.#socket = connect({ host: url.hostname, port: Number(url.port), noDelay: true, onread });
+    const local = source === undefined ? {} : { localAddress: source };
+    this.#socket = connect({ host: url.hostname, port: Number(url.port), noDelay: true, onread, ...local });
     this.#socket.on('connect', () => this.#socket.write(upgradeRequest(url, subprotocol, key)));
     this.#socket.on('error', (error) => this.#end(new BenchError('BENCH_CONNECT', error.message, { cause: error })));
     this.#socket.on('close', () => this.#end(new BenchError('BENCH_CONNECT', 'the server closed the connection')));
@@ -108,6 +113,12 @@ export class Connection implements FrameTaker {
   close(): void {
     this.#isEnded = true;
     this.#socket.destroy();
+  }
+
+  /** Ends the connection as a cut network does for the server: by a reset. */
+  cut(): void {
+    this.#isEnded = true;
+    this.#socket.resetAndDestroy();
   }
 
   /** @internal Called by the outbox, once for each `wake`. */
@@ -150,6 +161,11 @@ export class Connection implements FrameTaker {
       this.#answer = received;
       return NOTHING;
     }
+    if ('fault' in answer && answer.status !== undefined && this.speaker.refused !== undefined) {
+      this.close();
+      this.speaker.refused(answer.status, answer.retryAfterSeconds);
+      return NOTHING;
+    }
     if ('fault' in answer) throw new BenchError('BENCH_CONNECT', `the upgrade was answered by ${answer.fault}`);
     this.#answer = undefined;
     this.wake();
@@ -180,6 +196,9 @@ export class Connection implements FrameTaker {
 }
 
 const NOTHING: Uint8Array = new Uint8Array(0);
+
+/** One for the process: the server hashes it all the same, and nothing lies between that it would protect. */
+const KEY: string = randomBytes(16).toString('base64');
 
 /** Memory into which all connections of a thread read. */
 export function createReadBuffer(): Uint8Array {

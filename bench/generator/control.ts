@@ -13,6 +13,7 @@
 
 import type { BenchCode } from '../errors.ts';
 import type { RunPlan, RunResult, WindowEdge } from './measured-run.ts';
+import type { StormPlan, StormResult } from './storm-load.ts';
 
 /** The phone numbers of one pair. */
 export interface PairPhones {
@@ -36,12 +37,23 @@ export type GeneratorCommand =
       readonly connections: number;
       readonly messageBytes: number;
     }
-  | { readonly kind: 'run'; readonly plan: RunPlan };
+  | { readonly kind: 'run'; readonly plan: RunPlan }
+  /** Registers and logs in clients that take part in storms. */
+  | {
+      readonly kind: 'open-clients';
+      readonly url: string;
+      readonly phones: readonly string[];
+      /** Addresses to connect from, in turn. */
+      readonly sources: readonly string[];
+    }
+  /** Cuts all clients and lets them come back; answered by `storm-over` when all are back, or it takes too long. */
+  | { readonly kind: 'storm'; readonly plan: StormPlan };
 
 export type GeneratorEvent =
   | { readonly kind: 'opened' }
   | { readonly kind: WindowEdge }
   | { readonly kind: 'result'; readonly result: RunResult }
+  | { readonly kind: 'storm-over'; readonly result: StormResult }
   | { readonly kind: 'failed'; readonly code: BenchCode; readonly detail: string };
 
 /** The subprotocol that generators offer. */

@@ -3,6 +3,7 @@
  * without the process; `main.ts` adds that.
  */
 
+import { FEATURES } from '../../protocol/wire/index.ts';
 import { BenchError, isBenchError } from '../errors.ts';
 import type { Clock } from '../harness/clock.ts';
 import { LIMITS } from '../limits.ts';
@@ -13,6 +14,7 @@ import { EchoLoad } from './echo-load.ts';
 import { measureRun, type RunPlan, type Subject } from './measured-run.ts';
 import { OpeningSpeaker, type Account } from './opening.ts';
 import { PairLoad, type PairEnds } from './pair-load.ts';
+import { StormLoad } from './storm-load.ts';
 
 interface OpenedAccount {
   readonly account: Account;
@@ -28,6 +30,7 @@ export class Generator {
   /** Who waits for a code, by phone number. */
   readonly #registering: Map<string, OpeningSpeaker> = new Map();
   #load: Subject | undefined = undefined;
+  #storm: StormLoad | undefined = undefined;
 
   /** @param tell - Takes what the parent is to know. */
   constructor(clock: Clock, tell: (event: GeneratorEvent) => void) {
@@ -44,6 +47,7 @@ export class Generator {
 
   /** Closes all connections. */
   close(): void {
+    this.#storm?.close();
     for (const connection of this.#connections) connection.close();
   }
 
@@ -57,6 +61,12 @@ export class Generator {
         return this.#tell({ kind: 'opened' });
       case 'run':
         return this.#run(command.plan);
+      case 'open-clients':
+        this.#storm = await this.#openClients(command);
+        return this.#tell({ kind: 'opened' });
+      case 'storm':
+        if (this.#storm === undefined) throw new TypeError('a storm needs open clients');
+        return this.#tell({ kind: 'storm-over', result: await this.#storm.run(command.plan) });
     }
   }
 
@@ -76,22 +86,35 @@ export class Generator {
     return mapWithBound(command.pairs, LIMITS.openingParallelMax, openPair);
   }
 
-  #register(url: URL, phone: string): Promise<OpenedAccount> {
+  async #openClients({
+    url: text,
+    phones,
+    sources,
+  }: Extract<GeneratorCommand, { kind: 'open-clients' }>): Promise<StormLoad> {
+    const url = new URL(text);
+    const open = (phone: string, index: number): Promise<OpenedAccount> =>
+      this.#register(url, phone, FEATURES.resumeTickets, sources[index % sources.length]);
+    const accounts = await mapWithBound(phones, LIMITS.stormOpeningParallelMax, open);
+    const line = { url, subprotocol: SUBPROTOCOL, outbox: this.#outbox, readBuffer: this.#readBuffer };
+    return new StormLoad(accounts, sources, line, this.#clock);
+  }
+
+  #register(url: URL, phone: string, features: number = 0, source?: string): Promise<OpenedAccount> {
     return new Promise((resolve, reject) => {
       const done = (outcome: Account | Error): void => {
         this.#registering.delete(phone);
         if (outcome instanceof Error) reject(outcome);
         else resolve({ account: outcome, line: connection });
       };
-      const speaker = new OpeningSpeaker(phone, () => connection.wake(), done);
+      const speaker = new OpeningSpeaker(phone, () => connection.wake(), done, features);
       this.#registering.set(phone, speaker);
-      const connection = this.#connect(url, speaker);
+      const connection = this.#connect(url, speaker, source);
     });
   }
 
-  #connect(url: URL, speaker: Speaker): Connection {
-    const outbox = this.#outbox;
-    const connection = new Connection({ url, subprotocol: SUBPROTOCOL, outbox, readBuffer: this.#readBuffer, speaker });
+  #connect(url: URL, speaker: Speaker, source?: string): Connection {
+    const line = { url, subprotocol: SUBPROTOCOL, outbox: this.#outbox, readBuffer: this.#readBuffer, source };
+    const connection = new Connection({ ...line, speaker });
     this.#connections.push(connection);
     return connection;
   }
@@ -131,14 +154,14 @@ class UpgradeSpeaker implements Speaker {
 async function mapWithBound<Item, Result>(
   items: readonly Item[],
   bound: number,
-  map: (item: Item) => Promise<Result>,
+  map: (item: Item, index: number) => Promise<Result>,
 ): Promise<Result[]> {
   const results = new Array<Result>(items.length);
   let next = 0;
   const work = async (): Promise<void> => {
     while (next < items.length) {
       const index = next++;
-      results[index] = await map(items[index]!);
+      results[index] = await map(items[index]!, index);
     }
   };
   await Promise.all(Array.from({ length: Math.min(bound, items.length) }, work));

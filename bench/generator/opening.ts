@@ -14,6 +14,7 @@ import {
   iqSetStanza,
   isWireError,
   parseServerMessage,
+  type ResumeTicket,
   type ServerMessage,
   type Stanza,
 } from '../../protocol/wire/index.ts';
@@ -27,6 +28,8 @@ export interface Account {
   readonly phone: string;
   readonly user: string;
   readonly device: number;
+  /** For the next login, if one was asked for. Owned. */
+  readonly ticket?: ResumeTicket | undefined;
 }
 
 type Phase =
@@ -40,11 +43,14 @@ const CONFIRM_ID = 2;
 export class Opening {
   readonly #phone: string;
   readonly #keys: AccountKeys;
+  readonly #features: number;
   #phase: Phase = { name: 'greeting' };
 
-  constructor(phone: string, keys: AccountKeys) {
+  /** @param features - What the client says that it understands; see `FEATURES` of the wire. */
+  constructor(phone: string, keys: AccountKeys, features: number = 0) {
     this.#phone = phone;
     this.#keys = keys;
+    this.#features = features;
   }
 
   /** The account once it is logged in and its inbox is drained, else `undefined`. */
@@ -65,7 +71,8 @@ export class Opening {
       case 'iq-result':
         return message.answer.kind === 'account' ? this.#signIn(message.answer) : this.#noteAsked(message.answer.kind);
       case 'success':
-        return this.#moveOn('signing-in', 'catching-up', message.kind);
+        this.#moveOn('signing-in', 'catching-up', message.kind);
+        return this.#keepTicket(message.ticket);
       case 'offline':
         return this.#moveOn('catching-up', 'live', message.kind);
       case 'iq-error':
@@ -101,12 +108,23 @@ export class Opening {
     if (this.#phase.name !== 'confirming') throw this.#unexpected('account');
     const signature = this.#keys.signLogin(this.#phase.nonce, user, device);
     this.#phase = { name: 'signing-in', account: { phone: this.#phone, user, device } };
-    return authStanza({ user, device, signature });
+    const features = this.#features;
+    return authStanza(features === 0 ? { user, device, signature } : { user, device, signature, features });
   }
 
   #moveOn(from: 'signing-in' | 'catching-up', to: 'catching-up' | 'live', kind: string): undefined {
     if (this.#phase.name !== from) throw this.#unexpected(kind);
     this.#phase = { name: to, account: this.#phase.account };
+  }
+
+  /** The ticket's bytes are borrowed from the message. */
+  #keepTicket(ticket: ResumeTicket | undefined): undefined {
+    if (ticket === undefined || this.#phase.name !== 'catching-up') return;
+    const { account } = this.#phase;
+    this.#phase = {
+      name: 'catching-up',
+      account: { ...account, ticket: { ...ticket, secret: ticket.secret.slice() } },
+    };
   }
 
   #unexpected(what: string): BenchError {
@@ -125,8 +143,8 @@ export class OpeningSpeaker implements Speaker {
    * @param wake - Asks for a turn to speak.
    * @param done - Called once, with the account or what went wrong.
    */
-  constructor(phone: string, wake: () => void, done: (outcome: Account | Error) => void) {
-    this.#opening = new Opening(phone, makeAccountKeys());
+  constructor(phone: string, wake: () => void, done: (outcome: Account | Error) => void, features: number = 0) {
+    this.#opening = new Opening(phone, makeAccountKeys(), features);
     this.#wake = wake;
     this.#done = done;
   }

@@ -261,13 +261,29 @@ export function upgradeRequest(url: URL, subprotocol: string, key: string): stri
 
 /** What `Sec-WebSocket-Accept` must say to a request with `key`. Source: RFC 6455, section 1.3. */
 export function acceptOf(key: string): string {
-  return createHash('sha1')
-    .update(key + ACCEPT_GUID)
-    .digest('base64');
+  if (key !== lastKey) {
+    lastAccept = createHash('sha1')
+      .update(key + ACCEPT_GUID)
+      .digest('base64');
+    lastKey = key;
+  }
+  return lastAccept;
 }
 
+/** A generator uses one key for all its connections. */
+let lastKey = '';
+let lastAccept = '';
+
 /** The outcome of an upgrade: how many bytes the answer took, or why it is none. */
-export type UpgradeAnswer = { readonly bytes: number } | { readonly fault: string } | 'need-more';
+export type UpgradeAnswer =
+  | { readonly bytes: number }
+  | {
+      readonly fault: string;
+      /** Of a whole HTTP answer that is no upgrade. */
+      readonly status?: number;
+      readonly retryAfterSeconds?: number | undefined;
+    }
+  | 'need-more';
 
 /**
  * Reads the answer to an upgrade request.
@@ -279,11 +295,18 @@ export function parseUpgradeAnswer(received: Uint8Array, subprotocol: string, ke
   const end = text.indexOf('\r\n\r\n');
   if (end < 0) return received.length > LIMITS.upgradeAnswerBytesMax ? { fault: 'an endless answer' } : 'need-more';
   const [status = '', ...lines] = text.slice(0, end).split('\r\n');
-  if (!/^HTTP\/1\.1 101\b/.test(status)) return { fault: status };
   const headers = new Map(lines.map(splitHeader));
+  if (!/^HTTP\/1\.1 101\b/.test(status)) return refusalOf(status, headers.get('retry-after'));
   if (headers.get('sec-websocket-accept') !== acceptOf(key)) return { fault: 'a wrong Sec-WebSocket-Accept' };
   if (headers.get('sec-websocket-protocol') !== subprotocol) return { fault: `not the subprotocol ${subprotocol}` };
   return { bytes: end + 4 };
+}
+
+function refusalOf(statusLine: string, retryAfter: string | undefined): UpgradeAnswer {
+  const status = /^HTTP\/1\.1 (\d{3})\b/.exec(statusLine)?.[1];
+  if (status === undefined) return { fault: statusLine };
+  const retryAfterSeconds = retryAfter === undefined ? undefined : Number(retryAfter);
+  return { fault: statusLine, status: Number(status), retryAfterSeconds };
 }
 
 function splitHeader(line: string): [string, string] {

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { BenchError } from '../errors.ts';
 import type { GeneratorCommand, GeneratorEvent, PairPhones } from '../generator/control.ts';
 import type { LoadShape, RunResult } from '../generator/measured-run.ts';
+import type { StormPlan, StormResult } from '../generator/storm-load.ts';
 import { LIMITS } from '../limits.ts';
 import { Child } from './child.ts';
 import { within } from './clock.ts';
@@ -145,6 +146,31 @@ export class LoadProcesses {
     const totalMs = plan.warmUpMs + plan.windowMs + plan.drainMsMax + LIMITS.drainMsMax;
     const late = (): Error => new BenchError('BENCH_CHILD', `no result after ${totalMs} ms`);
     return combine(await within(Promise.all(runs), totalMs, late, this.#signal));
+  }
+
+  /** Registers and logs in clients for storms. @param sources - Addresses to connect from. */
+  async openClients(url: string, phones: readonly string[], sources: readonly string[]): Promise<void> {
+    const { length: count } = this.#generators;
+    await this.#openAll((generator, index) => {
+      const share = phones.filter((_phone, at) => at % count === index);
+      for (const phone of share) this.#ownerOfPhone.set(phone, generator);
+      return {
+        kind: 'open-clients',
+        url,
+        phones: share,
+        sources: sources.filter((_source, at) => at % count === index),
+      };
+    });
+  }
+
+  /** Cuts every client and waits until all are back. */
+  async storm(plan: StormPlan): Promise<StormResult[]> {
+    const runs = this.#generators.map(async (generator) => {
+      return (await generator.request({ kind: 'storm', plan }, 'storm-over')).result;
+    });
+    const totalMs = plan.stormMsMax + LIMITS.drainMsMax;
+    const late = (): Error => new BenchError('BENCH_CHILD', `no result after ${totalMs} ms`);
+    return within(Promise.all(runs), totalMs, late, this.#signal);
   }
 
   /** Ends all processes. */

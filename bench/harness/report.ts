@@ -34,12 +34,26 @@ export interface Report {
 }
 
 export type Unit =
-  'msg/s' | 'put/s' | 'op/s' | 'hop/s' | 'call/s' | 'actor/s' | 'MB/s' | 's' | 'ms' | 'bytes' | 'cores' | 'msg';
+  | 'msg/s'
+  | 'put/s'
+  | 'login/s'
+  | 'op/s'
+  | 'hop/s'
+  | 'call/s'
+  | 'actor/s'
+  | 'MB/s'
+  | 's'
+  | 'ms'
+  | 'bytes'
+  | 'cores'
+  | 'msg'
+  | 'client';
 
 /** More is better of a rate, less is better of a cost; a size is neither and has no peers. */
 const KIND_OF_UNIT: Readonly<Record<Unit, 'rate' | 'cost' | 'size'>> = {
   'msg/s': 'rate',
   'put/s': 'rate',
+  'login/s': 'rate',
   'op/s': 'rate',
   'hop/s': 'rate',
   'call/s': 'rate',
@@ -50,6 +64,7 @@ const KIND_OF_UNIT: Readonly<Record<Unit, 'rate' | 'cost' | 'size'>> = {
   bytes: 'cost',
   cores: 'cost',
   msg: 'size',
+  client: 'size',
 };
 
 /** How far a figure of ours is ahead of a peer's. @throws {RangeError} A unit in which nobody is ahead. */

@@ -5,10 +5,12 @@ import { createActorsWorkload } from './actors.ts';
 import { createMediaWorkload } from './media.ts';
 import { createMessagesWorkload } from './messages.ts';
 import { createSignalWorkload } from './signal.ts';
+import { createStormWorkload } from './storm.ts';
 
 export const WORKLOADS: readonly Workload[] = [
   createMessagesWorkload(),
   createActorsWorkload(),
   createSignalWorkload(),
   createMediaWorkload(),
+  createStormWorkload(),
 ];

@@ -1,0 +1,259 @@
+/**
+ * A reconnect storm: every client loses its connection at one moment and comes back as the SDK does, by ticket, after a
+ * random delay; one that is told to wait, waits, and a bit longer.
+ *
+ *   live ──cut──▶ waiting ──delay drawn──▶ dialling ──nonce, ticket──▶ live
+ *                    ▲                        │
+ *                    └── told when to come ───┘   (503 at the upgrade, or <failure retry-after>)
+ *
+ * A login counts from the dialling that led to it, until `<success>`; a return from the cut. A connection that ends without a word
+ * on when to come back is counted as dropped. Read next: `connection.ts`.
+ */
+
+import { backoff, drawDelayMs } from '../../client/backoff.ts';
+import {
+  decodeMessage,
+  FrameWriter,
+  isWireError,
+  parseServerMessage,
+  resumeStanza,
+  type FailureMessage,
+  type ResumeTicket,
+  type ServerMessage,
+} from '../../protocol/wire/index.ts';
+import { BenchError } from '../errors.ts';
+import type { Cancel, Clock } from '../harness/clock.ts';
+import { LatencyHistogram, type EncodedHistogram } from '../harness/histogram.ts';
+import { LIMITS } from '../limits.ts';
+import { drawInteger, resumeProof } from './account-keys.ts';
+import { Connection, type ConnectOptions, type Speaker } from './connection.ts';
+import type { Account } from './opening.ts';
+import { OPCODE, type ClientFrameWriter } from './websocket.ts';
+
+export interface StormPlan {
+  readonly stormMsMax: number;
+}
+
+/** What one storm was for one generator. Plain data: it crosses processes. */
+export interface StormResult {
+  readonly clients: number;
+  /** From the dialling that led to it, until `<success>`. */
+  readonly login: EncodedHistogram;
+  /** From the cut until `<success>`. */
+  readonly back: EncodedHistogram;
+  /** Times that a client was told when to come back. */
+  readonly toldToWait: number;
+  /** Connections that ended without a word on when to come back. */
+  readonly dropped: number;
+  readonly cpuMs: number;
+  readonly durationMs: number;
+}
+
+type Line = Omit<ConnectOptions, 'speaker' | 'source'>;
+
+export interface StormAccount {
+  readonly account: Account;
+  readonly line: Connection;
+}
+
+/** One writer serves all clients: it is filled and emptied within one call. */
+const frames: FrameWriter = new FrameWriter();
+
+class StormClient implements Speaker {
+  readonly #load: StormLoad;
+  readonly #account: Account;
+  readonly #source: string | undefined;
+  #ticket: ResumeTicket;
+  #line: Connection;
+  #proof: Uint8Array | undefined = undefined;
+  #dialledMs = 0;
+  #attempt = 0;
+  #cancel: Cancel | undefined = undefined;
+  isLive = true;
+
+  constructor(load: StormLoad, { account, line }: StormAccount, source: string | undefined) {
+    if (account.ticket === undefined) throw new BenchError('BENCH_UNEXPECTED', 'a login without the ticket asked for');
+    this.#load = load;
+    this.#account = account;
+    this.#ticket = account.ticket;
+    this.#source = source;
+    this.#line = line;
+    line.speaker = this;
+  }
+
+  /** Loses the connection, and plans to come back. */
+  cut(): void {
+    this.#line.cut();
+    this.isLive = false;
+    this.#attempt = 0;
+    this.#wait(0);
+  }
+
+  close(): void {
+    this.#cancel?.();
+    this.#line.close();
+  }
+
+  #wait(floorMs: number): void {
+    const delayMs = drawDelayMs(backoff(this.#attempt++, floorMs), RANDOM);
+    this.#cancel = this.#load.clock.after(delayMs, () => this.#dial());
+  }
+
+  #dial(): void {
+    this.#cancel = undefined;
+    this.#dialledMs = this.#load.clock.nowMs();
+    this.#line = new Connection({ ...this.#load.line, speaker: this, source: this.#source });
+  }
+
+  speak(writer: ClientFrameWriter): boolean {
+    if (this.#proof === undefined) return false;
+    const { user, device } = this.#account;
+    frames.append(resumeStanza({ user, device, ticket: this.#ticket.token, proof: this.#proof }));
+    writer.frame(OPCODE.binary, frames.bytes());
+    frames.reset();
+    this.#proof = undefined;
+    return false;
+  }
+
+  hear(bytes: Uint8Array, start: number, end: number): void {
+    const stanzas = decodeMessage(bytes.subarray(start, end));
+    if (isWireError(stanzas)) throw new BenchError('BENCH_UNEXPECTED', stanzas.message);
+    for (const stanza of stanzas) {
+      const message = parseServerMessage(stanza);
+      if (isWireError(message)) throw new BenchError('BENCH_UNEXPECTED', message.message);
+      this.#take(message);
+    }
+  }
+
+  #take(message: ServerMessage): void {
+    switch (message.kind) {
+      case 'stream':
+        this.#proof = resumeProof(this.#ticket.secret, message.nonce);
+        return this.#line.wake();
+      case 'success':
+        if (message.ticket !== undefined) this.#ticket = { ...message.ticket, secret: message.ticket.secret.slice() };
+        this.isLive = true;
+        return this.#load.noteLive(this.#dialledMs);
+      case 'failure':
+        return this.#refused(message);
+      case 'offline':
+        return;
+      default:
+        throw new BenchError('BENCH_UNEXPECTED', `${message.kind} in a storm`);
+    }
+  }
+
+  #refused({ code, retryAfter }: FailureMessage): void {
+    if (retryAfter === undefined) return this.#load.fail(new BenchError('BENCH_REGISTRATION', code));
+    this.#line.close();
+    this.#comeBack(retryAfter);
+  }
+
+  refused(_status: number, retryAfterSeconds: number | undefined): void {
+    this.#comeBack(retryAfterSeconds);
+  }
+
+  #comeBack(retryAfterSeconds: number | undefined): void {
+    if (retryAfterSeconds === undefined) this.#load.noteDropped();
+    else this.#load.noteToldToWait();
+    this.#wait((retryAfterSeconds ?? 0) * 1000);
+  }
+
+  ended(error: Error): void {
+    if (this.isLive) return this.#load.fail(error);
+    this.#load.noteDropped();
+    this.#wait(LIMITS.stormRedialMs);
+  }
+}
+
+const RANDOM = { integer: drawInteger, bytes: (): never => unreachable() };
+
+function unreachable(): never {
+  throw new TypeError('a delay is an integer');
+}
+
+/** The clients of one generator. */
+export class StormLoad {
+  readonly clock: Clock;
+  readonly line: Line;
+  readonly #clients: readonly StormClient[];
+  readonly #login: LatencyHistogram = new LatencyHistogram();
+  readonly #back: LatencyHistogram = new LatencyHistogram();
+  #cutMs = 0;
+  #missing = 0;
+  #toldToWait = 0;
+  #dropped = 0;
+  #over: (error?: Error) => void = () => undefined;
+
+  constructor(accounts: readonly StormAccount[], sources: readonly string[], line: Line, clock: Clock) {
+    this.clock = clock;
+    this.line = line;
+    this.#clients = accounts.map((each, index) => new StormClient(this, each, sources[index % sources.length]));
+  }
+
+  /**
+   * One storm.
+   *
+   * @throws {BenchError} (as rejection) BENCH_LOST when not all are back in time.
+   */
+  async run({ stormMsMax }: StormPlan): Promise<StormResult> {
+    this.#login.reset();
+    this.#back.reset();
+    [this.#toldToWait, this.#dropped, this.#missing] = [0, 0, this.#clients.length];
+    const before = process.cpuUsage();
+    this.#cutMs = this.clock.nowMs();
+    await this.#untilAllAreBack(stormMsMax);
+    const { user, system } = process.cpuUsage(before);
+    return {
+      clients: this.#clients.length,
+      login: this.#login.encode(),
+      back: this.#back.encode(),
+      toldToWait: this.#toldToWait,
+      dropped: this.#dropped,
+      cpuMs: (user + system) / 1000,
+      durationMs: this.clock.nowMs() - this.#cutMs,
+    };
+  }
+
+  #untilAllAreBack(stormMsMax: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const late = (): void =>
+        this.#over(new BenchError('BENCH_LOST', `${this.#missing} clients are not back after ${stormMsMax} ms`));
+      const cancel = this.clock.after(stormMsMax, late);
+      this.#over = (error) => {
+        cancel();
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+      for (const client of this.#clients) client.cut();
+    });
+  }
+
+  close(): void {
+    for (const client of this.#clients) client.close();
+  }
+
+  /** @internal */
+  noteLive(dialledMs: number): void {
+    const nowMs = this.clock.nowMs();
+    this.#login.record(nowMs - dialledMs);
+    this.#back.record(nowMs - this.#cutMs);
+    this.#missing -= 1;
+    if (this.#missing === 0) this.#over();
+  }
+
+  /** @internal */
+  noteToldToWait(): void {
+    this.#toldToWait += 1;
+  }
+
+  /** @internal */
+  noteDropped(): void {
+    this.#dropped += 1;
+  }
+
+  /** @internal */
+  fail(error: Error): void {
+    this.#over(error);
+  }
+}

@@ -1,0 +1,224 @@
+/**
+ * How many clients a second does one node take back, by ticket, when all of them lose their connection at one moment?
+ *
+ * The clients are registered and logged in first. Then, several times over: all connections are reset at once, and each
+ * client comes back as the SDK does, after a random delay of up to half a second; who is told to come later, does.
+ *
+ *   reconnects_per_s    95 % of the clients, over the time from the cut until so many were back
+ *   p99_login_ms        from dialling to <success>, of the admitted
+ *   told_to_wait        refusals that said when to come back
+ *   dropped             connections that ended without such a word: should be none
+ *
+ * The median of the storms is reported. A client that is not back at the end voids the run.
+ */
+
+import { BenchError, isBenchError } from '../errors.ts';
+import type { StormResult } from '../generator/storm-load.ts';
+import { systemClock, within } from '../harness/clock.ts';
+import { mergeHistograms } from '../harness/histogram.ts';
+import { LoadProcesses } from '../harness/load-process.ts';
+import type { Workload, WorkloadContext, WorkloadOption } from '../harness/registry.ts';
+import type { Recorder } from '../harness/report.ts';
+import { readMachineCpuMs } from '../harness/resources.ts';
+import { ServerProcess } from '../harness/server-process.ts';
+import { LIMITS } from '../limits.ts';
+
+type OptionName = 'clients' | 'storms' | 'generators' | 'sources' | 'workers';
+
+const OPTIONS: Readonly<Record<OptionName, WorkloadOption>> = {
+  clients: { default: 15_000, min: 1, max: 19_000, help: 'clients; the server has a descriptor for each' },
+  storms: { default: 5, quick: 3, min: 1, max: 100, help: 'storms, one after the other; the median is reported' },
+  generators: { default: 2, min: 1, max: 16, help: 'generator processes' },
+  sources: { default: 8, min: 1, max: 250, help: 'loopback addresses that clients connect from' },
+  workers: { default: 0, min: 0, max: 64, help: 'worker threads of the server; 0 leaves it to the server' },
+};
+
+type Context = WorkloadContext<OptionName>;
+
+/** +49 152 …: a block of numbers; the data directory is new, so any number is free. */
+const PHONE_PREFIX = '+49152';
+const PHONE_DIGITS = 8;
+/** The share of clients whose return is waited for: the last ones are those that were told to wait. */
+const BACK_PERCENT = 95;
+
+/** What tests change. */
+export interface StormSettings {
+  readonly serverScript?: string;
+  readonly serverFlags?: readonly string[];
+  readonly stormMsMax?: number;
+}
+
+/** One storm, of all generators together. */
+interface Storm {
+  readonly reconnectsPerSecond: number;
+  readonly loginP50Ms: number;
+  readonly loginP99Ms: number;
+  readonly allBackMs: number;
+  readonly toldToWait: number;
+  readonly dropped: number;
+  readonly serverCores: number;
+  readonly generatorCores: number;
+  readonly otherCores: number;
+}
+
+/** Makes the workload; the settings are for tests. */
+export function createStormWorkload(settings: StormSettings = {}): Workload<OptionName> {
+  return {
+    name: 'storm',
+    question: 'clients that lose their connections at one moment and return by ticket: reconnects per second',
+    options: OPTIONS,
+    thresholds: [
+      { metric: 'reconnects_per_s', bound: 'at-least', value: 5_000 },
+      { metric: 'p99_login_ms', bound: 'below', value: 2_000 },
+    ],
+    run: (context) => new StormRun(context, settings).run(),
+  };
+}
+
+class StormRun {
+  readonly #context: Context;
+  readonly #settings: StormSettings;
+
+  constructor(context: Context, settings: StormSettings) {
+    this.#context = context;
+    this.#settings = settings;
+  }
+
+  async run(): Promise<void> {
+    const { options, signal, recorder, keepData } = this.#context;
+    const load = new LoadProcesses(options.generators, signal);
+    const onCode = (...code: [string, string]): void => load.takeCode(...code);
+    const server = new ServerProcess({ ...this.#serverOptions(), keepData, signal, onCode });
+    try {
+      await Promise.race([this.#measure(server, load), server.gone]);
+    } catch (error) {
+      if (isBenchError(error, 'BENCH_CONNECT')) await within(server.gone, LIMITS.lastWordsMsMax, () => error, signal);
+      throw error;
+    } finally {
+      await load.stop();
+      const endedItself = await server.stop();
+      if (!endedItself) recorder.note(`the server did not stop within ${LIMITS.serverStopMsMax} ms and was killed`);
+      if (server.loggedErrors.length > 0)
+        recorder.note(`the server logged errors, the last: ${server.loggedErrors.at(-1)}`);
+      if (keepData) recorder.note(`the store is kept in ${server.dataDirectory}`);
+    }
+  }
+
+  #serverOptions(): { readonly flags: readonly string[]; readonly script?: string } {
+    const { workers } = this.#context.options;
+    const { serverScript, serverFlags = [] } = this.#settings;
+    const flags = workers === 0 ? serverFlags : ['--workers', String(workers), ...serverFlags];
+    return serverScript === undefined ? { flags } : { flags, script: serverScript };
+  }
+
+  async #measure(server: ServerProcess, load: LoadProcesses): Promise<void> {
+    const { options, progress, recorder } = this.#context;
+    const { clients, storms: count } = options;
+    progress('starting the server');
+    const url = await server.started();
+    progress(`registering ${clients} clients`);
+    await load.openClients(url, phonesOf(clients), sourcesOf(options.sources));
+    const before = server.use();
+    recorder.metric('server_rss_bytes_before', before?.rssBytes, 'bytes');
+    const storms: Storm[] = [];
+    for (let index = 0; index < count; index += 1) {
+      await pause(LIMITS.stormPauseMs);
+      progress(`storm ${index + 1} of ${count}`);
+      storms.push(await this.#storm(server, load));
+    }
+    record(recorder, storms);
+    recorder.metric('server_rss_bytes_max', server.use()?.rssBytesMax, 'bytes');
+  }
+
+  async #storm(server: ServerProcess, load: LoadProcesses): Promise<Storm> {
+    const { stormMsMax = LIMITS.stormMsMax } = this.#settings;
+    const [serverBefore, machineBefore, beganMs] = [server.use(), readMachineCpuMs(), systemClock.nowMs()];
+    const results = await load.storm({ stormMsMax });
+    const elapsedMs = systemClock.nowMs() - beganMs;
+    const cores = (after: number | undefined, since: number | undefined): number =>
+      ((after ?? Number.NaN) - (since ?? Number.NaN)) / elapsedMs;
+    const serverCores = cores(server.use()?.cpuMs, serverBefore?.cpuMs);
+    return sumUp(results, serverCores, cores(readMachineCpuMs(), machineBefore), elapsedMs);
+  }
+}
+
+function sumUp(results: readonly StormResult[], serverCores: number, machineCores: number, elapsedMs: number): Storm {
+  const sum = (part: (result: StormResult) => number): number => results.reduce((total, each) => total + part(each), 0);
+  const login = mergeHistograms(results.map((result) => result.login));
+  const back = mergeHistograms(results.map((result) => result.back));
+  const clients = sum((result) => result.clients);
+  if (login.count !== clients) throw new BenchError('BENCH_LOST', `${login.count} logins of ${clients} clients`);
+  const generatorCores = sum((result) => result.cpuMs) / elapsedMs;
+  const [loginP50Ms, loginP99Ms] = [login.percentileMs(50)!, login.percentileMs(99)!];
+  return {
+    reconnectsPerSecond: (clients * (BACK_PERCENT / 100) * 1000) / back.percentileMs(BACK_PERCENT)!,
+    ...{ loginP50Ms, loginP99Ms, allBackMs: back.maxMs()! },
+    toldToWait: sum((result) => result.toldToWait),
+    dropped: sum((result) => result.dropped),
+    ...{ serverCores, generatorCores, otherCores: machineCores - serverCores - generatorCores },
+  };
+}
+
+function record(recorder: Recorder, storms: readonly Storm[]): void {
+  const median = (part: (storm: Storm) => number): number => medianOf(storms.map(part));
+  recorder.metric(
+    'reconnects_per_s',
+    median((storm) => storm.reconnectsPerSecond),
+    'login/s',
+  );
+  recorder.metric(
+    'p50_login_ms',
+    median((storm) => storm.loginP50Ms),
+    'ms',
+  );
+  recorder.metric(
+    'p99_login_ms',
+    median((storm) => storm.loginP99Ms),
+    'ms',
+  );
+  recorder.metric(
+    'all_back_ms',
+    median((storm) => storm.allBackMs),
+    'ms',
+  );
+  recorder.metric(
+    'told_to_wait',
+    median((storm) => storm.toldToWait),
+    'client',
+  );
+  recorder.metric('dropped', Math.max(...storms.map((storm) => storm.dropped)), 'client');
+  recorder.metric(
+    'server_cores',
+    median((storm) => storm.serverCores),
+    'cores',
+  );
+  recorder.metric(
+    'generator_cores',
+    median((storm) => storm.generatorCores),
+    'cores',
+  );
+  const others = median((storm) => storm.otherCores);
+  if (others > LIMITS.otherCoresMax) {
+    recorder.note(
+      `other processes used ${others.toFixed(1)} cores; run again on a machine that has nothing else to do`,
+    );
+  }
+}
+
+function medianOf(values: readonly number[]): number {
+  const sorted = [...values].sort((left, right) => left - right);
+  return sorted[Math.floor(sorted.length / 2)]!;
+}
+
+function phonesOf(count: number): string[] {
+  return Array.from({ length: count }, (_, index) => PHONE_PREFIX + String(index).padStart(PHONE_DIGITS, '0'));
+}
+
+/** 127.0.1.1, 127.0.1.2 …: each has 28,000 ports of its own. */
+function sourcesOf(count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `127.0.1.${index + 1}`);
+}
+
+function pause(durationMs: number): Promise<void> {
+  return new Promise((resolve) => systemClock.after(durationMs, resolve));
+}
