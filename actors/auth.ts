@@ -29,6 +29,26 @@ export interface LoginClaim {
   readonly signature: Uint8Array;
 }
 
+/**
+ * Draws nonces out of larger pieces of randomness: a piece for 128 of them costs little more than one nonce by itself.
+ *
+ * @param draw - Makes random bytes, owned.
+ */
+export function nonceSource(draw: (length: number) => Uint8Array): () => Uint8Array {
+  let piece: Uint8Array = new Uint8Array(0);
+  let used = 0;
+  return () => {
+    if (used === piece.length) {
+      piece = draw(NONCE_BYTES * NONCES_IN_PIECE);
+      used = 0;
+    }
+    used += NONCE_BYTES;
+    return piece.subarray(used - NONCE_BYTES, used);
+  };
+}
+
+const NONCES_IN_PIECE = 128;
+
 /** The bytes that a device signs; docs/protocol.md, "Opening". */
 export function loginBytes(nonce: Uint8Array, user: string, device: number): Uint8Array {
   return Buffer.concat([Buffer.from(`${LABEL}\0`), nonce, Buffer.from(`${user}\0`), Buffer.from([device])]);

@@ -22,6 +22,12 @@ export interface NodeConfig {
   readonly storeBytes: number;
   /** Connections of the node. */
   readonly connections: number;
+  /** Of one address at a time, new ones a second, requests before login a minute; 0 for no bound. */
+  readonly addressConnections: number;
+  readonly addressConnects: number;
+  readonly addressRegistrations: number;
+  /** Whether a proxy before the node names its client in X-Forwarded-For. */
+  readonly proxy: boolean;
   readonly verifier: 'log';
   readonly logFormat: LogFormat;
   readonly logLevel: LogLevel;
@@ -61,6 +67,33 @@ const SETTINGS = {
     help: 'where media lie: disk, or s3://bucket?endpoint=https://host&region=name with the credentials in the environment',
   },
   connections: { kind: 'integer', default: 1_000_000, min: 1, max: 10_000_000, help: 'connections to admit' },
+  'address-connections': {
+    kind: 'integer',
+    default: 5_000,
+    min: 0,
+    max: 10_000_000,
+    help: 'open connections of one address (IPv6: of a /64); 0 for no bound',
+  },
+  'address-connects': {
+    kind: 'integer',
+    default: 200,
+    min: 0,
+    max: 1_000_000,
+    help: 'new connections of one address a second, ten times as many at once; 0 for no bound',
+  },
+  'address-registrations': {
+    kind: 'integer',
+    default: 30,
+    min: 0,
+    max: 1_000_000,
+    help: 'requests before login of one address a minute, ten times as many at once; 0 for no bound',
+  },
+  proxy: {
+    kind: 'choice',
+    default: 'no',
+    choices: ['no', 'yes'],
+    help: 'a proxy stands before the node: take addresses from the end of X-Forwarded-For',
+  },
   verifier: {
     kind: 'choice',
     default: 'log',
@@ -118,6 +151,10 @@ export function readConfig(
     workers: Number(text('workers')),
     storeBytes: Number(text('store-bytes')),
     connections: Number(text('connections')),
+    addressConnections: Number(text('address-connections')),
+    addressConnects: Number(text('address-connects')),
+    addressRegistrations: Number(text('address-registrations')),
+    proxy: text('proxy') === 'yes',
     verifier: 'log',
     logFormat: text('log-format') as LogFormat,
     logLevel: text('log-level') as LogLevel,

@@ -1,14 +1,15 @@
-import { generateKeyPairSync, sign } from 'node:crypto';
+import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import t from 'tap';
-import { clientStanza, FEATURES, type ClientMessage } from '../protocol/wire/index.ts';
+import { clientStanza, FEATURES, streamStanza, type ClientMessage } from '../protocol/wire/index.ts';
 import { createTestNode, type TestNode } from '../runtime/testing/test-node.ts';
 import { loginBytes } from './auth.ts';
+import type { Admission, AdmissionBounds } from './admission.ts';
 import { connection } from './connection.ts';
 import { LIMITS } from './limits.ts';
 import type { AccountsMessage, ConnectionMessage, InboxMessage, PresenceMessage } from './messages.ts';
 import { resumeProof, ResumeTickets } from './resume-ticket.ts';
 import type { DeviceRecord } from './store/inbox-store.ts';
-import { ALICE, BOB, FakeSocket } from './test-kit.ts';
+import { ALICE, BOB, FakeSocket, openAdmission } from './test-kit.ts';
 
 const { publicKey, privateKey } = generateKeyPairSync('ed25519');
 const RECORD: DeviceRecord = {
@@ -24,6 +25,7 @@ interface Fixture {
   readonly socket: FakeSocket;
   readonly toInbox: InboxMessage[];
   readonly toAccounts: AccountsMessage[];
+  readonly admission: Admission;
   readonly toPresence: PresenceMessage[];
   say(...messages: ClientMessage[]): Promise<void>;
   /** Logs in by signature. */
@@ -31,8 +33,9 @@ interface Fixture {
 }
 
 /** A connection whose neighbours only listen. */
-async function start(): Promise<Fixture> {
-  const test = createTestNode();
+async function start(bounds: Partial<AdmissionBounds> = {}, seed = 1): Promise<Fixture> {
+  const test = createTestNode({ seed });
+  const admission = openAdmission(test, bounds);
   const socket = new FakeSocket();
   const toInbox: InboxMessage[] = [];
   const toAccounts: AccountsMessage[] = [];
@@ -61,13 +64,17 @@ async function start(): Promise<Fixture> {
     relationsOf: () => relations,
     linksOf: () => ({ name: 'links', worker: 0 }),
   };
-  test.node.spawn(connection, { socket, routes, tickets: new ResumeTickets('11'.repeat(32)) });
+  const challenge = { nonce: new Uint8Array(randomBytes(32)), issuedAtMs: test.clock.monotonicMs() };
+  socket.write(streamStanza({ ts: 1, nonce: challenge.nonce }));
+  const tickets = new ResumeTickets('11'.repeat(32));
+  test.node.spawn(connection, { socket, challenge, routes, tickets, admission });
   await test.settle();
   const fixture: Fixture = {
     test,
     socket,
     toInbox,
     toAccounts,
+    admission,
     toPresence,
     async say(...messages) {
       test.node.cast(socket.pid!, { kind: 'frames', stanzas: messages.map(clientStanza) });
@@ -322,4 +329,57 @@ t.test('while a shard is overloaded, its messages and requests are refused with 
   await fixture.say(MESSAGE, { kind: 'iq-get', id: 8, request: { kind: 'prekey-count' } });
   t.match(fixture.socket.last('error'), { code: 'APP_OVERLOADED', retryAfter: 1 });
   t.match(fixture.socket.last('iq-error'), { id: 8, code: 'APP_OVERLOADED' });
+});
+
+t.test('pings are answered at the rate of a client, then not, and at last the connection is closed', async (t) => {
+  const fixture = await start();
+  await fixture.login();
+  const ping = (count: number): ClientMessage[] =>
+    Array.from({ length: count }, (_, at) => ({ kind: 'ping', id: at + 1 }));
+  await fixture.say(...ping(LIMITS.pingsBurstMax + LIMITS.pingRefusalsMax));
+  const pongs = (): number => fixture.socket.written.filter(({ kind }) => kind === 'pong').length;
+  t.equal(pongs(), LIMITS.pingsBurstMax);
+  t.equal(fixture.socket.closed, undefined);
+  await fixture.test.advance(2_000);
+  await fixture.say(...ping(1));
+  t.equal(pongs(), LIMITS.pingsBurstMax + 1, 'a pause is forgiven');
+  await fixture.say(...ping(LIMITS.pingsBurstMax + LIMITS.pingRefusalsMax));
+  t.same(fixture.socket.closed, { code: 4429, reason: 'APP_RATE_LIMITED' });
+});
+
+t.test('a signature that is not admitted is not looked at, and its client told when to come back', async (t) => {
+  const fixture = await start();
+  while (fixture.admission.verify() === undefined);
+  await fixture.login();
+  t.match(fixture.socket.last('failure'), { code: 'APP_OVERLOADED', retryAfter: 1 });
+  t.same(fixture.socket.closed, { code: 4503, reason: 'APP_OVERLOADED' });
+  t.strictSame(fixture.toAccounts, []);
+  const other = await start();
+  const owner = { user: ALICE, device: 1, creation: 4 };
+  const ticket = new ResumeTickets('11'.repeat(32)).seal(owner, other.test.clock.nowMs());
+  while (other.admission.verify() === undefined);
+  await other.say(resumeWith(ticket, other.socket.last('stream')!.nonce));
+  t.ok(other.socket.last('success'), 'a ticket needs no more than the connection had');
+});
+
+t.test('requests before login are those of an address, and refused in words', async (t) => {
+  const fixture = await start({ addressRegistrations: 1 });
+  const register: ClientMessage = { kind: 'iq-set', id: 1, request: { kind: 'register', phone: '+4915100000001' } };
+  for (let round = 0; round < 11; round++) await fixture.say(register);
+  t.equal(fixture.toAccounts.length, 10);
+  t.match(fixture.socket.last('iq-error'), { code: 'APP_RATE_LIMITED', retryAfter: 60 });
+  t.equal(fixture.socket.closed, undefined);
+});
+
+t.test('a server that closes says when to come back, to each client another time', async (t) => {
+  const times = new Set<number>();
+  for (let round = 0; round < 30; round++) {
+    const fixture = await start({}, round);
+    await fixture.login();
+    fixture.test.node.exit(fixture.socket.pid!, 'shutdown');
+    await fixture.test.settle();
+    t.equal(fixture.socket.closed?.code, 4503);
+    times.add(fixture.socket.last('failure')!.retryAfter!);
+  }
+  t.ok(times.size > 2 && [...times].every((seconds) => seconds >= 1 && seconds <= LIMITS.comeBackSecondsSpan));
 });

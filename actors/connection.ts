@@ -28,7 +28,6 @@ import {
   presenceStanza,
   prunedStanza,
   receiptStanza,
-  streamStanza,
   successStanza,
   type AuthMessage,
   type ClientMessage,
@@ -39,11 +38,13 @@ import {
   type NotifyRequest,
   type OutgoingGroupMessage,
   type OutgoingMessage,
+  type PingMessage,
   type ResumeMessage,
   type Stanza,
 } from '../protocol/wire/index.ts';
 import { isDown, isExit, type Behavior, type Context } from '../runtime/index.ts';
-import { NONCE_BYTES } from './auth.ts';
+import type { Admission, Deferral } from './admission.ts';
+import type { Challenge } from './auth.ts';
 import { isDeviceRequest, routeOfDevices } from './connection-devices.ts';
 import { decideLogin, decideResume, refuseInPhase, type LoginDecision, type Phase } from './connection-state.ts';
 import { describe, type AppCode, type Refusal } from './errors.ts';
@@ -71,8 +72,11 @@ import { decodeNotice } from './store/loss.ts';
 
 export interface ConnectionArgs {
   readonly socket: SocketHandle;
+  /** What the client has been greeted with. */
+  readonly challenge: Challenge;
   readonly routes: Routes;
   readonly tickets: ResumeTickets;
+  readonly admission: Admission;
 }
 
 interface LowWater {
@@ -84,9 +88,14 @@ export interface ConnectionState {
   readonly socket: SocketHandle;
   readonly routes: Routes;
   readonly tickets: ResumeTickets;
+  readonly admission: Admission;
   phase: Phase;
   readonly messages: TokenBucket;
   readonly requests: TokenBucket;
+  /** Pings; made when there is one. */
+  pings: TokenBucket | undefined;
+  /** Pings in a row that went unanswered. */
+  pingRefusals: number;
   /** Presence and typing; made when there is some. */
   signals: TokenBucket | undefined;
   /** Whose presence this connection hears of; made with the first. */
@@ -107,25 +116,25 @@ const MESSAGE_RULE = { perSecond: LIMITS.messagesPerSecondMax, burst: LIMITS.mes
 const REQUEST_RULE = { perSecond: LIMITS.requestsPerSecondMax, burst: LIMITS.requestsBurstMax };
 /** What a later client may add means nothing here. */
 const KNOWN_FEATURES: number = Object.values(FEATURES).reduce((sum, bit) => sum | bit, 0);
+const PING_RULE = { perSecond: LIMITS.pingsPerSecondMax, burst: LIMITS.pingsBurstMax };
 const LOGIN_TIMEOUT = 'login-timeout';
 const NO_NOTICES: LowWater = { preKeys: 0, kemPreKeys: 0 };
 
 export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMessage> = {
   name: 'actors/connection',
 
-  init({ socket, routes, tickets }, ctx) {
+  init({ socket, challenge, routes, tickets, admission }, ctx) {
     // So that `terminate` tells the client why, when the supervisor or an overloaded inbox ends this actor.
     ctx.trapExit(true);
     const now = ctx.clock.monotonicMs();
-    const challenge = { nonce: ctx.random.bytes(NONCE_BYTES), issuedAtMs: now };
     socket.attach(ctx.self);
-    socket.write(streamStanza({ ts: Math.floor(ctx.clock.nowMs()), nonce: challenge.nonce }));
     ctx.sendAfter(LIMITS.loginMsMax, LOGIN_TIMEOUT);
     const messages = fullBucket(MESSAGE_RULE, now);
     const requests = fullBucket(REQUEST_RULE, now);
     const phase: Phase = { name: 'greeted', challenge, ticketRefused: false };
     return {
-      ...{ socket, routes, tickets, phase, messages, requests, signals: undefined, subscriptions: undefined },
+      ...{ socket, routes, tickets, admission, phase, messages, requests },
+      ...{ pings: undefined, pingRefusals: 0, signals: undefined, subscriptions: undefined },
       ...{ features: 0, lowWater: NO_NOTICES, rateRefusals: 0, unanswered: new Map(), receipts: new Map() },
     };
   },
@@ -181,9 +190,11 @@ export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMes
     else if (isExit(info)) closeWith('APP_OVERLOADED', state, ctx);
   },
 
-  terminate(reason, state) {
+  terminate(reason, state, ctx) {
     if (state.phase.name === 'closed') return;
-    state.socket.close(4503, reason === 'shutdown' ? 'APP_DRAINING' : 'APP_RESTARTING');
+    const code = reason === 'shutdown' ? 'APP_DRAINING' : 'APP_RESTARTING';
+    sayComeBack(code, 1 + ctx.random.integer(LIMITS.comeBackSecondsSpan), state);
+    state.socket.close(4503, code);
   },
 };
 
@@ -213,7 +224,7 @@ function take(message: ClientMessage, state: ConnectionState, ctx: Context): voi
       return toInbox(user, read as InboxMessage, state, ctx);
     }
     case 'ping':
-      return state.socket.write(pongStanza(message));
+      return answerPing(message, state, ctx);
     case 'auth':
       return beginLogin(message, state, ctx);
     case 'resume':
@@ -276,10 +287,23 @@ function toInbox(user: string, message: InboxMessage, state: ConnectionState, ct
   ctx.cast(state.routes.inboxOf(user), message);
 }
 
+/** A client that asks all the time gets no answer, and in the end no connection. */
+function answerPing(message: PingMessage, state: ConnectionState, ctx: Context): void {
+  const nowMs = ctx.clock.monotonicMs();
+  state.pings ??= fullBucket(PING_RULE, nowMs);
+  if (takeToken(state.pings, PING_RULE, nowMs) === 0) {
+    state.pingRefusals = 0;
+    return state.socket.write(pongStanza(message));
+  }
+  if (++state.pingRefusals > LIMITS.pingRefusalsMax) closeWith('APP_RATE_LIMITED', state, ctx);
+}
+
 // --- login ------------------------------------------------------------------------------------------------------
 
 function beginLogin(message: AuthMessage, state: ConnectionState, ctx: Context): void {
   if (state.phase.name !== 'greeted') return;
+  const deferral = state.admission.verify();
+  if (deferral !== undefined) return putOff(deferral, state, ctx);
   noteFeatures(message, state);
   const { user, device, signature } = message;
   const wantsTicket = (state.features & FEATURES.resumeTickets) !== 0;
@@ -331,6 +355,7 @@ function enter(
     return closeWith('APP_OVERLOADED', state, ctx);
   }
   state.phase = phase;
+  state.admission.finished();
   const nowMs = Math.floor(ctx.clock.nowMs());
   const ticket = wantsTicket ? state.tickets.seal(phase.self, nowMs) : undefined;
   state.socket.write(successStanza({ user, device, ts: nowMs, ...held, ticket }));
@@ -343,6 +368,8 @@ function takeRequest(message: IqGetMessage | IqSetMessage, state: ConnectionStat
   if (waitMs > 0) {
     return refuseRequest(message.id, { code: 'APP_RATE_LIMITED', retryAfter: Math.ceil(waitMs / 1000) }, state);
   }
+  const deferral = state.phase.name === 'live' ? undefined : state.admission.register(state.socket.address);
+  if (deferral !== undefined) return refuseRequest(message.id, deferral, state);
   const { request } = message;
   if (request.kind === 'subscribe' && refuseSubscription(request.to, state)) {
     return refuseRequest(message.id, { code: 'APP_TOO_MANY_SUBSCRIPTIONS' }, state);
@@ -527,11 +554,25 @@ function refuseRequest(id: number, refusal: Refusal, state: ConnectionState): vo
   state.socket.write(iqErrorStanza({ id, code, text: describe(code).text, retryAfter, epoch }));
 }
 
-/** Ends the connection with the close status that the catalogue gives the code. A refused login is told in words first. */
+/**
+ * Ends the connection with the close status that the catalogue gives the code. A refused login is told in words first; who
+ * is to come back is told when, each client another time, because it is seldom the only one.
+ */
 function closeWith(code: AppCode, state: ConnectionState, ctx: Context): void {
   const { closeCode = 4400, text } = describe(code);
   if (closeCode === 4401) state.socket.write(failureStanza({ code, text }));
+  if (closeCode === 4503) sayComeBack(code, 1 + ctx.random.integer(LIMITS.comeBackSecondsSpan), state);
   close(closeCode, code, state, ctx);
+}
+
+/** A login that is not admitted now. */
+function putOff({ code, retryAfter }: Deferral, state: ConnectionState, ctx: Context): void {
+  sayComeBack(code, retryAfter, state);
+  close(4503, code, state, ctx);
+}
+
+function sayComeBack(code: AppCode, retryAfter: number, state: ConnectionState): void {
+  state.socket.write(failureStanza({ code, text: describe(code).text, retryAfter }));
 }
 
 function close(closeCode: number, reason: string, state: ConnectionState, ctx: Context): void {

@@ -34,6 +34,12 @@ export function watchHeap(clock: Clock, log: Logger, sample: () => HeapSample = 
   return () => clock.clearTimer(timer);
 }
 
+/** Whether the heap of this thread is so full that the warning is due. */
+export function isHeapHigh(): boolean {
+  const { used, limit } = sampleHeap();
+  return used >= limit * HIGH;
+}
+
 function sampleHeap(): HeapSample {
   const { used_heap_size: used, heap_size_limit: limit } = getHeapStatistics();
   return { used, limit };

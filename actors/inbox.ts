@@ -15,6 +15,7 @@
  */
 
 import { formatPid, isDown, NO_REPLY, samePid, type Behavior, type Context, type Pid } from '../runtime/index.ts';
+import { emptyCatchUp, givePlace, isWaiting, nextPlaces, takePlace, type CatchUp } from './catch-up.ts';
 import type { Refusal } from './errors.ts';
 import { LIMITS } from './limits.ts';
 import {
@@ -188,6 +189,10 @@ export interface InboxState {
   fullUntilMs: number;
   /** Connections by pid, for those that go down. */
   readonly attached: Map<string, { readonly user: string; readonly device: number }>;
+  /** Devices that come back to a full inbox: so many are read out at a time. */
+  readonly catchUp: CatchUp;
+  /** Whether a look at those that wait is under way. */
+  looksAgain: boolean;
   lastTs: number;
   readonly sweep: Sweep;
   /** Conversations that senders begin here. */
@@ -205,6 +210,9 @@ type Ctx = Context;
 /** A note to itself that the pause after a refused commit is over. */
 const TRY_AGAIN = 'try-again';
 
+/** And that somebody may have kept a place for too long. */
+const NEXT_PLACES = 'next-places';
+
 export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', InboxStatistics> = {
   name: 'actors/inbox',
 
@@ -218,6 +226,8 @@ export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', 
       queuedBytes: args.store.queuedBytes(),
       fullUntilMs: 0,
       attached: new Map(),
+      catchUp: emptyCatchUp(),
+      looksAgain: false,
       lastTs: 0,
       sweep: newSweep(),
       firstContacts: new Map(),
@@ -262,11 +272,13 @@ export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', 
     if (isDown(info)) detach(info.pid, state, ctx);
     else if (info === TRY_AGAIN) ctx.requestTurnEnd();
     else if (info === SWEEP) sweepExpired(state, ctx);
+    else if (info === NEXT_PLACES) goOnCatchingUp(state, ctx);
   },
 
   handleTurnEnd(state, ctx) {
     startCommit(state, ctx);
     tellSent(state, ctx);
+    if (state.catchUp.waiting.size > 0) startCatchingUp(state, ctx);
     state.args.load.queuedCount = state.queue.length;
   },
 };
@@ -841,7 +853,7 @@ function partition(queue: readonly Queued[]): [Submit[], Queued[]] {
 
 /** Pushes from the store what comes after the cursor, as far as the window has room. */
 export function pump(recipient: Recipient, device: Device, online: Online, state: InboxState, ctx: Ctx): void {
-  if (device.moving || isBeingAcknowledged(device, online, state)) return;
+  if (device.moving || isWaiting(state.catchUp, online) || isBeingAcknowledged(device, online, state)) return;
   if (online.ahead !== undefined && !pumpAhead(recipient, device, online, state, ctx)) return;
   while (online.cursor < device.head && hasRoom(online)) {
     const page = nextFresh(device, online, state) ?? nextWaiting(recipient, device, online, state);
@@ -852,6 +864,8 @@ export function pump(recipient: Recipient, device: Device, online: Online, state
   }
   if (online.cursor < device.head || online.drained) return;
   online.drained = true;
+  givePlace(state.catchUp, online);
+  if (state.catchUp.waiting.size > 0) ctx.requestTurnEnd();
   tell(online.connection, { kind: 'drained' }, ctx);
 }
 
@@ -969,6 +983,10 @@ function attach(message: Attach, state: InboxState, ctx: Ctx): void {
   state.attached.set(formatPid(message.connection), { user: message.user, device: message.device });
   tell(message.connection, { kind: 'attached', inbox: ctx.self }, ctx);
   if (device.fruitless >= LIMITS.undeliverableCountMax) setAside(recipient, device, state, ctx);
+  const isBehind = online.cursor < device.head;
+  if (isBehind && !takePlace(state.catchUp, online, { recipient, device }, ctx.clock.monotonicMs())) {
+    return ctx.requestTurnEnd();
+  }
   pump(recipient, device, online, state, ctx);
 }
 
@@ -991,6 +1009,21 @@ function goOnline(device: Device, { connection, staged }: Attach, ctx: Ctx): Onl
   return online;
 }
 
+/** Reads out those whose turn has come, and looks again later while others wait. */
+function startCatchingUp(state: InboxState, ctx: Ctx): void {
+  for (const { recipient, device } of nextPlaces(state.catchUp, ctx.clock.monotonicMs())) {
+    if (device.online !== undefined) pump(recipient, device, device.online, state, ctx);
+  }
+  if (state.catchUp.waiting.size === 0 || state.looksAgain) return;
+  state.looksAgain = true;
+  ctx.sendAfter(LIMITS.catchUpLookMs, NEXT_PLACES);
+}
+
+function goOnCatchingUp(state: InboxState, ctx: Ctx): void {
+  state.looksAgain = false;
+  if (state.catchUp.waiting.size > 0) startCatchingUp(state, ctx);
+}
+
 function dropOnline(device: Device, online: Online, state: InboxState, ctx: Ctx): void {
   ctx.demonitor(online.monitor);
   releaseOnline(device, online, state);
@@ -999,6 +1032,7 @@ function dropOnline(device: Device, online: Online, state: InboxState, ctx: Ctx)
 function releaseOnline(device: Device, online: Online, state: InboxState): void {
   noteFruit(device, online);
   dropAcknowledged(online, online.window.length);
+  givePlace(state.catchUp, online);
   state.attached.delete(formatPid(online.connection));
   device.online = undefined;
 }

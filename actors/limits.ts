@@ -14,6 +14,37 @@ export const LIMITS = {
   resumeTicketAgeMs: 604_800_000,
   /** A login by a ticket that lives no longer than this gets a new one; earlier, it would cost both sides for nothing. */
   resumeTicketRenewMs: 302_400_000,
+  /** Logins by ticket that a worker takes in a second before anything was measured; one core did 5,000 to 8,000 (2026-11). */
+  loginsPerSecondStart: 6_000,
+  /** However busy with messages, a worker takes so many: everybody comes back in the end. And never more than so many. */
+  loginsPerSecondMin: 500,
+  loginsPerSecondMax: 50_000,
+  /** Logins admitted ahead of what is served, in seconds of the rate: who is admitted waits about so long, and well below two. */
+  loginQueueSeconds: 1.5,
+  /** Tokens for a signature beyond the one of its connection: Ed25519, two look-ups and a count cost as much as two logins by ticket. */
+  signatureTokens: 2,
+  /** How long admission watches before it corrects the rate. */
+  admissionIntervalMs: 200,
+  /** Pause asked at most of a client that is not admitted. A longer one would be wrong by the time it ends. */
+  deferSecondsMax: 60,
+  /** Least pause asked when the worker has no room for another connection, or an address has all of its own. */
+  fullRetrySeconds: 5,
+  addressFullRetrySeconds: 30,
+  /** Clients whose connection is closed by the server come back over so many seconds, drawn one by one. */
+  comeBackSecondsSpan: 5,
+  /** Addresses that a worker remembers; 200 bytes each. */
+  visitorCountMax: 200_000,
+  /** Pings of one connection, stanzas and WebSocket frames apart: a client that asks does so every ten seconds. */
+  pingsPerSecondMax: 1,
+  pingsBurstMax: 20,
+  /** Pings over the rate that go unanswered before the connection is closed. */
+  pingRefusalsMax: 100,
+  /** Devices of a shard that are read out of the store at a time: times a window, 16 MiB. */
+  catchUpCountMax: 64,
+  /** How long one of them may take without losing its place. */
+  catchUpMsMax: 5_000,
+  /** How soon a free place is noticed when nothing else happens. */
+  catchUpLookMs: 500,
   /** An unauthenticated connection lives this long, so that a person can type a verification code on it. */
   loginMsMax: 600_000,
   /** WebSocket: without any byte for this long the connection is closed; uWS pings at a quarter of it. */
@@ -248,6 +279,8 @@ function assertRelations(): void {
   const broken: string[] = [];
   if (LIMITS.ciphertextBytesMax >= LIMITS.messageBytesMax) broken.push('ciphertext fits a message');
   if (LIMITS.windowBytesMax * 2 > LIMITS.backpressureBytesMax) broken.push('window fits the socket buffer twice');
+  if (LIMITS.loginsPerSecondMin > LIMITS.loginsPerSecondStart) broken.push('the first rate is within its bounds');
+  if (LIMITS.signatureTokens >= LIMITS.loginsPerSecondMin) broken.push('a signature fits the slowest rate');
   if (LIMITS.resumeTicketRenewMs >= LIMITS.resumeTicketAgeMs) broken.push('a new ticket is not renewed at once');
   if (LIMITS.windowCountMax >= LIMITS.connectionMailboxMax) broken.push('window fits the mailbox');
   if (LIMITS.aheadConversationCountMax * LIMITS.aheadPageCountMax > LIMITS.windowCountMax)

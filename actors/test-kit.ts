@@ -3,8 +3,9 @@
  */
 
 import { isWireError, parseServerMessage, type ServerMessage, type Stanza } from '../protocol/wire/index.ts';
-import type { Behavior, Pid } from '../runtime/index.ts';
+import type { Behavior, Clock, Pid } from '../runtime/index.ts';
 import { createTestNode, type TestNode } from '../runtime/testing/test-node.ts';
+import { Admission, type AdmissionBounds } from './admission.ts';
 import { inbox, type InboxArgs } from './inbox.ts';
 import type { SocketHandle } from './listener.ts';
 import type { ConnectionMessage, InboxMessage, Submit } from './messages.ts';
@@ -99,8 +100,24 @@ export function submission(connection: Pid, from: string, to: string, id: number
   return { kind: 'submit', connection, sender, senderKey: `${from}.1.${creation}`, to, id, envelopes };
 }
 
+/** Admission of a worker that is never busy; it refuses nobody unless `bounds` say so. */
+export function openAdmission(
+  { clock }: { readonly clock: Pick<Clock, 'monotonicMs'> },
+  bounds: Partial<AdmissionBounds> = {},
+): Admission {
+  const services = {
+    monotonicMs: () => clock.monotonicMs(),
+    busyMs: () => 0,
+    isMemoryLow: () => false,
+    integer: () => 0,
+  };
+  const unbound = { connections: Infinity, addressConnections: Infinity };
+  return new Admission(services, { ...unbound, addressConnects: Infinity, addressRegistrations: Infinity, ...bounds });
+}
+
 /** A socket that keeps what is written to it, as typed messages. */
 export class FakeSocket implements SocketHandle {
+  readonly address = '192.0.2.1';
   readonly written: ServerMessage[] = [];
   closed: { readonly code: number; readonly reason: string } | undefined = undefined;
   pid: Pid<ConnectionMessage> | undefined = undefined;

@@ -19,6 +19,7 @@
  */
 
 import { childSpec, dynamicSupervisorSpec, type ChildSpec, type SupervisorOptions } from '../supervisors/index.ts';
+import type { Admission } from './admission.ts';
 import { accounts, type AccountsArgs } from './accounts.ts';
 import { connection } from './connection.ts';
 import { inbox, type InboxArgs } from './inbox.ts';
@@ -55,6 +56,7 @@ export interface ShardParts {
 export interface ConnectionParts {
   readonly routes: Routes;
   readonly tickets: ResumeTickets;
+  readonly admission: Admission;
 }
 
 /** The tree as options for `startSupervisor`. */

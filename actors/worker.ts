@@ -5,11 +5,15 @@
 
 import { systemRandom, type Pid, type RuntimeNode } from '../runtime/index.ts';
 import { castStartChild, startSupervisor } from '../supervisors/index.ts';
+import { Admission } from './admission.ts';
+import { nonceSource } from './auth.ts';
 import type { NodeConfig } from './config.ts';
 import { isStartupError, StartupError } from './errors.ts';
+import { isHeapHigh } from './heap-watch.ts';
 import type { InboxStatistics } from './inbox.ts';
 import { LIMITS } from './limits.ts';
 import { Listener } from './listener.ts';
+import { loopBusyMs } from './loop-use.ts';
 import { readCredentials, type MediaAddress, type S3Address } from './media/address.ts';
 import { openDiskStore } from './media/disk-store.ts';
 import { MediaHttp } from './media/http.ts';
@@ -50,6 +54,10 @@ export interface WorkerStatistics {
   readonly committedMessages: number;
   readonly queuedBytes: number;
   readonly connections: number;
+  /** Logins by ticket that are taken in a second, as measured. */
+  readonly loginsPerSecond: number;
+  /** Connections and logins that were told to come back later. */
+  readonly deferred: number;
   /** Presence and typing that were dropped, refused or put off. */
   readonly presenceShed: number;
 }
@@ -90,7 +98,8 @@ export async function startServing(
   });
   const quotas = new QuotaFile({ directory: store.directory, worker: node.worker, log: node.log });
   const keeper = keeperArgs(node, store, routes, media, quotas);
-  const connections = { routes, tickets: new ResumeTickets(store.secret) };
+  const admission = createAdmission(node, config);
+  const connections = { routes, tickets: new ResumeTickets(store.secret), admission };
   const started = await startSupervisor(node, workerTree(parts, keeper, connections));
   if ('error' in started)
     throw new StartupError('APP_STORE_UNREADABLE', `the tree did not start: ${JSON.stringify(started.error)}`);
@@ -98,12 +107,12 @@ export async function startServing(
   return {
     async listen() {
       // Not earlier: uWebSockets.js ties its handles to the thread's event loop, which then cannot just end.
-      listener = createListener(node, assignment, http);
+      listener = createListener(node, assignment, http, admission);
       await listener.listen().catch((error: Error) => {
         throw new StartupError('APP_PORT_BUSY', error.message);
       });
     },
-    statistics: () => collect(node, shards, listener?.connectionCount ?? 0),
+    statistics: () => collect(node, shards, admission),
     stop: () => stop(node, listener, () => Promise.all([http.settled(), quotas.settled()]), stores),
   };
 }
@@ -233,14 +242,41 @@ function shardParts(
 /** A commit that failed for good has been reported through `onFatal`, which ends the process. */
 function ignore(): void {}
 
-function createListener(node: RuntimeNode, { config, port }: WorkerAssignment, http: MediaHttp): Listener {
+/** The bounds of the node, shared by its workers: the kernel spreads connections over them evenly. */
+function createAdmission(node: RuntimeNode, config: NodeConfig): Admission {
+  const share = (bound: number): number => (bound === 0 ? Infinity : bound / config.workers);
+  return new Admission(
+    {
+      monotonicMs: () => node.clock.monotonicMs(),
+      busyMs: loopBusyMs,
+      isMemoryLow: isHeapHigh,
+      integer: (bound) => systemRandom.integer(bound),
+    },
+    {
+      connections: Math.min(LIMITS.connectionCountMax, Math.ceil(share(config.connections))),
+      addressConnections: Math.ceil(share(config.addressConnections)),
+      addressConnects: share(config.addressConnects),
+      addressRegistrations: share(config.addressRegistrations),
+    },
+  );
+}
+
+function createListener(
+  node: RuntimeNode,
+  { config, port }: WorkerAssignment,
+  http: MediaHttp,
+  admission: Admission,
+): Listener {
   const listener = new Listener({
     host: config.host,
     port,
-    connectionsMax: Math.min(LIMITS.connectionCountMax, Math.ceil(config.connections / config.workers)),
     log: node.log,
-    onOpen: (socket) => {
-      if (castStartChild(node, CONNECTIONS, { socket }) !== 'ok') socket.close(4503, 'APP_OVERLOADED');
+    clock: node.clock,
+    admission,
+    behindProxy: config.proxy,
+    drawNonce: nonceSource((length) => systemRandom.bytes(length)),
+    onOpen: (socket, challenge) => {
+      if (castStartChild(node, CONNECTIONS, { socket, challenge }) !== 'ok') socket.close(4503, 'APP_OVERLOADED');
     },
     bindHttp: (app) => http.bind(app),
     cast: (pid, message) => node.cast(pid, message),
@@ -249,12 +285,12 @@ function createListener(node: RuntimeNode, { config, port }: WorkerAssignment, h
   return listener;
 }
 
-async function collect(node: RuntimeNode, shards: readonly number[], connections: number): Promise<WorkerStatistics> {
+async function collect(node: RuntimeNode, shards: readonly number[], admission: Admission): Promise<WorkerStatistics> {
   const calls = shards.map((shard) => node.call<InboxStatistics>(inboxName(shard), 'statistics', LIMITS.callTimeoutMs));
   const presences = shards.map((shard) =>
     node.call<PresenceStatistics>(presenceName(shard), 'statistics', LIMITS.callTimeoutMs),
   );
-  const sum = { commits: 0, committedMessages: 0, queuedBytes: 0, connections, presenceShed: 0 };
+  const sum = { commits: 0, committedMessages: 0, queuedBytes: 0, presenceShed: 0, ...admission.statistics() };
   for (const each of await Promise.all(calls)) {
     sum.commits += each.commits;
     sum.committedMessages += each.committedMessages;

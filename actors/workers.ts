@@ -97,6 +97,8 @@ export class Workers {
       queuedBytes: sum.queuedBytes + next.queuedBytes,
       connections: sum.connections + next.connections,
       presenceShed: sum.presenceShed + next.presenceShed,
+      loginsPerSecond: sum.loginsPerSecond + next.loginsPerSecond,
+      deferred: sum.deferred + next.deferred,
     }));
   }
 

@@ -5,7 +5,8 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { systemRandom, type Logger } from '../../runtime/index.ts';
+import { systemClock, systemRandom, type Logger } from '../../runtime/index.ts';
+import { openAdmission } from '../test-kit.ts';
 import { LIMITS } from '../limits.ts';
 import { Listener } from '../listener.ts';
 import { claimPort } from '../port.ts';
@@ -32,7 +33,8 @@ async function serve(test: Test, reserveBytes = 0): Promise<Fixture> {
   const http = new MediaHttp({ store, ticketKey: KEY, nowMs: () => NOW, log: SILENT });
   const port = await claimPort('127.0.0.1', 0);
   const listener = new Listener({
-    ...{ host: '127.0.0.1', port, connectionsMax: 10, log: SILENT },
+    ...{ host: '127.0.0.1', port, log: SILENT, clock: systemClock, admission: openAdmission({ clock: systemClock }) },
+    ...{ behindProxy: false, drawNonce: () => systemRandom.bytes(32) },
     onOpen: () => undefined,
     bindHttp: (app) => http.bind(app),
     cast: () => 'noproc',

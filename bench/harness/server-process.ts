@@ -17,6 +17,9 @@ import { readProcessUse, type ProcessUse } from './resources.ts';
 
 const COMMAND: string = fileURLToPath(new URL('../../../bin/blindbeam.js', import.meta.url));
 
+/** All clients of a benchmark share a few addresses: what bounds one address would be all that is measured. */
+const UNBOUND = ['--address-connections', '0', '--address-connects', '0', '--address-registrations', '0'] as const;
+
 export interface ServerOptions {
   /** Flags of `blindbeam start` beside data, port and log format. */
   readonly flags?: readonly string[];
@@ -53,7 +56,7 @@ export class ServerProcess {
     this.#options = options;
     this.dataDirectory = mkdtempSync(join(tmpdir(), 'blindbeam-bench-'));
     const { script = COMMAND, flags = [] } = options;
-    const start = ['start', '--data', this.dataDirectory, '--port', '0', '--log-format', 'json', ...flags];
+    const start = ['start', '--data', this.dataDirectory, '--port', '0', '--log-format', 'json', ...UNBOUND, ...flags];
     // In a process group of its own: Ctrl-C is for the benchmark, which then stops the server in order.
     this.#process = spawn(process.execPath, [script, ...start], { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
     this.#child = new Child(this.#process, 'the server', 'BENCH_SERVER');

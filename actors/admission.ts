@@ -1,0 +1,235 @@
+/**
+ * Who may come in now, and when the others are to come back. One for each worker; the listener and the connections ask it
+ * before they do anything that costs.
+ *
+ *   at the upgrade      one token of the worker and one of the address     else 503 or 429 with Retry-After, nothing is made
+ *   at a signature      as many more as it costs                           else <failure retry-after> and the close 4503
+ *   at a registration   one of the address                                 else APP_RATE_LIMITED
+ *
+ * The rate of tokens is what the worker was measured to do. While clients are refused, each interval is looked at: was the
+ * event loop busy throughout, the logins that were finished in it are the capacity; was it not, the rate was too low and
+ * goes up. An interval in which nobody was refused teaches nothing: fewer came than might have. So a worker that is busy with
+ * messages admits few, and a worker with nothing else to do all that it can.
+ *
+ * Who is refused gets the next place in a queue that exists only as a number: it is served at the same rate, so that those
+ * who were told to wait come back as fast as they can be taken and no faster.
+ *
+ * No timer and no socket here; clocks and chance are given. Read next: `listener.ts`, `connection.ts`.
+ */
+
+import type { AppCode } from './errors.ts';
+import { LIMITS } from './limits.ts';
+import { fullBucket, takeToken, type BucketRule, type TokenBucket } from './rate-limit.ts';
+
+/** A refusal, and the seconds after which to come back. */
+export interface Deferral {
+  readonly code: Extract<AppCode, 'APP_OVERLOADED' | 'APP_RATE_LIMITED'>;
+  readonly retryAfter: number;
+}
+
+/** What admission is told of the world. */
+export interface AdmissionServices {
+  readonly monotonicMs: () => number;
+  /** Milliseconds that the event loop of this worker has spent working, since it began. */
+  readonly busyMs: () => number;
+  /** Whether the heap is nearly full. */
+  readonly isMemoryLow: () => boolean;
+  /** Uniform from 0 to below `bound`. */
+  readonly integer: (bound: number) => number;
+}
+
+/** Bounds of this worker; `Infinity` for none. */
+export interface AdmissionBounds {
+  /** Open connections of the worker. */
+  readonly connections: number;
+  /** Open connections of one address. */
+  readonly addressConnections: number;
+  /** New connections of one address in a second. */
+  readonly addressConnects: number;
+  /** Requests before login of one address in a minute. */
+  readonly addressRegistrations: number;
+}
+
+/** What is remembered of an address. */
+interface Visitor {
+  open: number;
+  readonly connects: TokenBucket;
+  readonly registrations: TokenBucket;
+}
+
+/** Figures of one worker, for its operator. */
+export interface AdmissionStatistics {
+  /** Connections that are open now. */
+  readonly connections: number;
+  /** Logins by ticket that the worker takes in a second, as measured. */
+  readonly loginsPerSecond: number;
+  /** Connections and logins that were told to come back later, since the start. */
+  readonly deferred: number;
+}
+
+export class Admission {
+  readonly #services: AdmissionServices;
+  readonly #bounds: AdmissionBounds;
+  readonly #connectRule: BucketRule;
+  readonly #registrationRule: BucketRule;
+  /** By address, the one that came longest ago first. */
+  readonly #visitors: Map<string, Visitor> = new Map();
+  readonly #tokens: TokenBucket;
+  #rate: number = LIMITS.loginsPerSecondStart;
+  #open = 0;
+  /** Clients that were told to come back and have not had the time. */
+  #promised = 0;
+  #promisedAtMs: number;
+  #isMemoryLow = false;
+  #deferred = 0;
+  /** The interval under way. */
+  #sinceMs: number;
+  #busyAtMs: number;
+  #finished = 0;
+  #refused = 0;
+
+  constructor(services: AdmissionServices, bounds: AdmissionBounds) {
+    this.#services = services;
+    this.#bounds = bounds;
+    this.#connectRule = { perSecond: bounds.addressConnects, burst: bounds.addressConnects * BURST_SECONDS };
+    const perMinute = bounds.addressRegistrations;
+    this.#registrationRule = { perSecond: perMinute / 60, burst: perMinute * BURST_MINUTES };
+    const nowMs = services.monotonicMs();
+    this.#tokens = fullBucket(this.#loginRule(), nowMs);
+    this.#promisedAtMs = nowMs;
+    this.#sinceMs = nowMs;
+    this.#busyAtMs = services.busyMs();
+  }
+
+  statistics(): AdmissionStatistics {
+    return { connections: this.#open, loginsPerSecond: Math.round(this.#rate), deferred: this.#deferred };
+  }
+
+  /**
+   * Asks for a connection. One that is admitted counts until `left`.
+   *
+   * @param address - As `client-address.ts` names it.
+   */
+  enter(address: string): Deferral | undefined {
+    const nowMs = this.#services.monotonicMs();
+    this.#look(nowMs);
+    const visitor = this.#visitor(address, nowMs);
+    if (visitor.open >= this.#bounds.addressConnections) return this.#limit(LIMITS.addressFullRetrySeconds);
+    const waitMs = take(visitor.connects, this.#connectRule, nowMs);
+    if (waitMs > 0) return this.#limit(Math.ceil(waitMs / 1000));
+    if (this.#open >= this.#bounds.connections || this.#isMemoryLow) return this.#defer(nowMs, LIMITS.fullRetrySeconds);
+    if (takeToken(this.#tokens, this.#loginRule(), nowMs) > 0) return this.#defer(nowMs, 0);
+    visitor.open += 1;
+    this.#open += 1;
+    return undefined;
+  }
+
+  /** A connection that was admitted is gone. */
+  left(address: string): void {
+    this.#open -= 1;
+    const visitor = this.#visitors.get(address);
+    if (visitor !== undefined) visitor.open -= 1;
+  }
+
+  /** Asks for the check of a signature, which costs what several logins by ticket cost. */
+  verify(): Deferral | undefined {
+    const nowMs = this.#services.monotonicMs();
+    this.#look(nowMs);
+    const rule = this.#loginRule();
+    for (let taken = 0; taken < LIMITS.signatureTokens; taken++) {
+      if (takeToken(this.#tokens, rule, nowMs) > 0) return this.#defer(nowMs, 0);
+    }
+    return undefined;
+  }
+
+  /** A login has succeeded. */
+  finished(): void {
+    this.#finished += 1;
+  }
+
+  /** Asks for a request before login, which may send a code to a phone or make an account. */
+  register(address: string): Deferral | undefined {
+    const nowMs = this.#services.monotonicMs();
+    const waitMs = take(this.#visitor(address, nowMs).registrations, this.#registrationRule, nowMs);
+    return waitMs > 0 ? this.#limit(Math.ceil(waitMs / 1000)) : undefined;
+  }
+
+  #loginRule(): BucketRule {
+    return { perSecond: this.#rate, burst: this.#rate * LIMITS.loginQueueSeconds };
+  }
+
+  #limit(retryAfter: number): Deferral {
+    this.#deferred += 1;
+    return { code: 'APP_RATE_LIMITED', retryAfter };
+  }
+
+  /** Gives out the next place in the queue of those who come back, and a bit of chance. */
+  #defer(nowMs: number, leastSeconds: number): Deferral {
+    this.#deferred += 1;
+    this.#refused += 1;
+    const served = ((nowMs - this.#promisedAtMs) * this.#rate) / 1000;
+    this.#promised = Math.max(0, this.#promised - served) + 1;
+    this.#promisedAtMs = nowMs;
+    const place = leastSeconds + 1 + Math.floor(this.#promised / this.#rate);
+    const seconds = place + this.#services.integer(1 + Math.floor(place / 4));
+    return { code: 'APP_OVERLOADED', retryAfter: Math.min(seconds, LIMITS.deferSecondsMax) };
+  }
+
+  /** Ends the interval if it is long enough, and learns from it. */
+  #look(nowMs: number): void {
+    const elapsedMs = nowMs - this.#sinceMs;
+    if (elapsedMs < LIMITS.admissionIntervalMs) return;
+    const busyMs = this.#services.busyMs();
+    if (this.#refused > 0) this.#learn(elapsedMs, (busyMs - this.#busyAtMs) / elapsedMs);
+    this.#isMemoryLow = this.#services.isMemoryLow();
+    this.#sinceMs = nowMs;
+    this.#busyAtMs = busyMs;
+    this.#finished = 0;
+    this.#refused = 0;
+  }
+
+  #learn(elapsedMs: number, busyShare: number): void {
+    const done = (this.#finished * 1000) / elapsedMs;
+    const next = busyShare < BUSY_SHARE ? this.#rate * GROWTH : this.#rate + (done - this.#rate) * TRUST;
+    this.#rate = Math.min(LIMITS.loginsPerSecondMax, Math.max(LIMITS.loginsPerSecondMin, next));
+  }
+
+  #visitor(address: string, nowMs: number): Visitor {
+    const known = this.#visitors.get(address);
+    if (known !== undefined) return known;
+    const visitor: Visitor = {
+      open: 0,
+      connects: fullBucket(this.#connectRule, nowMs),
+      registrations: fullBucket(this.#registrationRule, nowMs),
+    };
+    this.#visitors.set(address, visitor);
+    if (this.#visitors.size > LIMITS.visitorCountMax) this.#forgetOne();
+    return visitor;
+  }
+
+  /** Looks at a few of the oldest: those with connections stay, and there are at most as many as connections. */
+  #forgetOne(): void {
+    let looks = 0;
+    for (const [address, visitor] of this.#visitors) {
+      if (visitor.open === 0) return void this.#visitors.delete(address);
+      this.#visitors.delete(address);
+      this.#visitors.set(address, visitor);
+      if (++looks === FORGET_LOOKS) return;
+    }
+  }
+}
+
+/** As `takeToken`, for a rule that may have no bound. */
+function take(bucket: TokenBucket, rule: BucketRule, nowMs: number): number {
+  return rule.perSecond === Infinity ? 0 : takeToken(bucket, rule, nowMs);
+}
+
+/** An address may come with so many seconds, or minutes, of its rate at once: a household, an office, a carrier's gateway. */
+const BURST_SECONDS = 10;
+const BURST_MINUTES = 10;
+/** Above this share of an interval the event loop counts as busy throughout. */
+const BUSY_SHARE = 0.9;
+/** How fast a rate that was too low goes up, per interval; how far a measured one is believed. */
+const GROWTH = 1.5;
+const TRUST = 0.5;
+const FORGET_LOOKS = 8;
