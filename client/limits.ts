@@ -79,6 +79,8 @@ export const LIMITS = {
 
   /** Presence and subscriptions are said again this often: the server may lose them when it is busy. */
   presenceRepeatMs: 300_000,
+  /** A message of somebody of whom nothing is known makes the client ask again, this often at most. */
+  presenceAskAgainMs: 30_000,
   /** A person who goes on typing is said to once in this time, and to have stopped after this long without a key. */
   typingRepeatMs: 5_000,
   typingIdleMs: 6_000,

@@ -66,6 +66,25 @@ t.test('a client whose application says nothing is not said to be there', async 
   t.strictSame(said(world, bob), []);
 });
 
+t.test('the first message of somebody who is hidden makes the client ask again, and not each one', async (t) => {
+  const world = new World();
+  const [alice, bob] = await world.pair();
+  collect(alice.client.presence(BOB));
+  await world.settle();
+  for (let count = 0; count < 5; count++) await bob.client.send(ALICE, `m${count}`);
+  await world.settle();
+  t.equal(said(world, alice).length, 2);
+  await world.pass(LIMITS.presenceAskAgainMs);
+  await bob.client.send(ALICE, 'later');
+  await world.settle();
+  t.equal(said(world, alice).length, 3);
+  bob.client.setAvailable(true);
+  await world.pass(LIMITS.presenceAskAgainMs);
+  await bob.client.send(ALICE, 'once it is known');
+  await world.settle();
+  t.equal(said(world, alice).length, 3);
+});
+
 t.test('two readers share a subscription; the last to leave ends it', async (t) => {
   const world = new World();
   const [alice, bob] = await world.pair();

@@ -31,6 +31,8 @@ interface Watched {
   readonly feeds: Set<PresenceFeed>;
   presence: PeerPresence;
   typingTimer: unknown;
+  /** When a message of theirs last made us ask again. */
+  askedAgainAtMs: number;
 }
 
 /** What we were last told to be doing in a chat. */
@@ -131,13 +133,21 @@ export class Presence {
     this.#learn(message.from, { ...watched.presence, typing });
     if (typing === undefined) return;
     // Who vanishes while typing does not type for ever.
-    watched.typingTimer = this.#services.clock.setTimer(LIMITS.typingShownMs, () => this.heard(message.from));
+    watched.typingTimer = this.#services.clock.setTimer(LIMITS.typingShownMs, () => this.#stopShowing(message.from));
   }
 
-  /** A message of somebody came: they have finished typing it. */
+  /**
+   * A message of somebody came: they have finished typing it. And if it is their first to us we have become a contact, who may
+   * see what was hidden when we asked.
+   */
   heard(user: string): void {
+    this.#stopShowing(user);
     const watched = this.#watched.get(user);
-    if (watched?.presence.typing !== undefined) this.#learn(user, { ...watched.presence, typing: undefined });
+    const nowMs = this.#services.clock.monotonicMs();
+    if (!this.#isOpen || watched?.presence.state !== 'unknown') return;
+    if (nowMs - watched.askedAgainAtMs < LIMITS.presenceAskAgainMs) return;
+    watched.askedAgainAtMs = nowMs;
+    void this.#subscribe(user);
   }
 
   close(): void {
@@ -146,6 +156,11 @@ export class Presence {
     for (const feed of this.#starting) feed.end();
     for (const { feeds } of this.#watched.values()) for (const feed of feeds) feed.end();
     this.#watched.clear();
+  }
+
+  #stopShowing(user: string): void {
+    const watched = this.#watched.get(user);
+    if (watched?.presence.typing !== undefined) this.#learn(user, { ...watched.presence, typing: undefined });
   }
 
   #announce(): void {
@@ -159,7 +174,7 @@ export class Presence {
       return feed.push(watched.presence);
     }
     const presence = unknownPresence(user);
-    this.#watched.set(user, { feeds: new Set([feed]), presence, typingTimer: undefined });
+    this.#watched.set(user, { feeds: new Set([feed]), presence, typingTimer: undefined, askedAgainAtMs: -Infinity });
     if (this.#isOpen) void this.#subscribe(user);
     else feed.push(presence);
   }

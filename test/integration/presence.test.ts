@@ -27,11 +27,11 @@ t.test('two people see each other come, type and go', async (t) => {
   const alice = await newPerson(t, server, ALICE);
   const bob = await newPerson(t, server, BOB);
   const bobUser = await alice.client.resolve(BOB);
-  await bob.client.send(ALICE, 'so that alice is a contact of mine');
   const seen = watch(alice.client.presence(BOB));
   await until('the answer', WAIT_MS, () => seen.length === 1);
   t.match(seen[0], { user: bobUser, state: 'unknown', lastSeenAt: undefined });
   bob.client.setAvailable(true);
+  await bob.client.send(ALICE, 'so that alice is a contact of mine');
   await until('online', WAIT_MS, () => seen.at(-1)?.state === 'online');
   await bob.client.setTyping(ALICE, 'composing');
   await until('typing', WAIT_MS, () => seen.at(-1)?.typing === 'composing');
