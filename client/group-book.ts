@@ -259,23 +259,37 @@ export class GroupBook {
     const { order, bytes } = CHANGE.decode(stored);
     if (epoch > 1 && invited.roster.length === 0) return { kind: 'roster', epoch };
     const state = stateOfInvitation(group, invited, bytes, invited.roster);
-    transaction.delete(GROUP_KEYS.invited(group));
-    transaction.delete(GROUP_KEYS.change(group, epoch));
-    if ('code' in state) {
-      alarm(findings, group, state.code, inviter);
-      return NONE;
-    }
+    if ('code' in state) return this.#refuse(transaction, group, invited, state.code, findings);
     const { members } = state.roster;
     if (!members.has(inviter) || !members.has(this.#services.self.user)) {
-      alarm(findings, group, 'CLI_GROUP_ROSTER', inviter);
-      return NONE;
+      return this.#refuse(transaction, group, invited, 'CLI_GROUP_UNLAWFUL', findings);
     }
+    transaction.delete(GROUP_KEYS.invited(group));
+    transaction.delete(GROUP_KEYS.change(group, epoch));
     const record = { state, infoKey, inviter, linkSecret: new Uint8Array(0), lastOrder: order, readOrder: order };
     await this.#enter(transaction, record, order, findings);
     this.#noteInvites(transaction, decodeGroupChange(bytes) as SignedGroupChange);
     const isOurs = inviter === this.#services.self.user;
     if (!isOurs) findings.events.push({ type: 'group-joined', group: nameOfGroup(group), inviter });
     findings.due.add(group);
+    return NONE;
+  }
+
+  /** A wrong roster is asked for again at the next login; of anything else the inviter has to send a new invitation. */
+  #refuse(
+    transaction: Transaction,
+    group: string,
+    invited: InvitedRecord,
+    code: ErrorCode,
+    findings: GroupFindings,
+  ): Obstacle {
+    alarm(findings, group, code, invited.inviter);
+    if (code === 'CLI_GROUP_ROSTER') {
+      transaction.put(GROUP_KEYS.invited(group), INVITED.encode({ ...invited, roster: new Uint8Array(0) }));
+    } else {
+      transaction.delete(GROUP_KEYS.invited(group));
+      transaction.delete(GROUP_KEYS.change(group, invited.epoch));
+    }
     return NONE;
   }
 

@@ -276,8 +276,10 @@ export class GroupConversation {
       const lastSealed = [...this.#entries.values()].findLast(({ epoch }) => epoch > 0)?.id ?? this.#lane.sentId;
       this.#step({ type: 'prepared', preparedId: lastSealed });
     } catch (error) {
-      const event: LaneEvent = { type: 'unprepared', code: codeOf(error), retry: isPassing(error) };
-      this.#stepLocked(event, isCurrent);
+      const code = codeOf(error);
+      // A change that the server does not hand out yet may come a moment later.
+      const retry = isPassing(error) || code === 'CLI_GROUP_GAP' || code === 'CLI_GROUP_BUSY';
+      this.#stepLocked({ type: 'unprepared', code, retry }, isCurrent);
     }
   }
 

@@ -106,6 +106,11 @@ export const LIMITS = {
   groupUnreadCountMax: 200,
   /** Attempts at a change that others are ahead of, and at getting what is missing, in a row. */
   groupTryCountMax: 5,
+  /**
+   * Refusals of one group in a row because of its epoch, and failures to get the changes since, before its messages are given up:
+   * about two minutes with a server that has the changes and does not hand them out.
+   */
+  groupRenewalCountMax: 12,
   /** How long a message to a group waits for the keys that go before it; who has none by then heals. */
   groupHandOutMs: 5_000,
   /** A message whose chain has not come is asked for after this time: the chain may be on its way. */

@@ -49,6 +49,11 @@ t.test('what is not encrypted is prepared first, once', async (t) => {
   t.same(run(step.lane, { type: 'prepared', preparedId: 2 }).actions, [{ type: 'transmit', firstId: 1, lastId: 2 }]);
 });
 
+t.test('a preparation that a lost connection has cut off is asked for again on the next one', async (t) => {
+  const step = run(openLane(FRESH), ONLINE, queued(2, 0), OFFLINE, ONLINE);
+  t.same(step.actions, [{ type: 'prepare', devices: undefined }]);
+});
+
 t.test('the flight is bounded, and each acknowledgement lets as many follow', async (t) => {
   const max = LIMITS.flightCountMax;
   const full = run(openLane(FRESH), ONLINE, queued(max + 10));

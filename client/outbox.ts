@@ -120,7 +120,8 @@ export function stepLane(lane: Lane, event: LaneEvent): LaneStep {
     case 'online':
       return advance({ ...lane, cursor: lane.sentId + 1, hold: { type: 'none' }, strikes: 0 });
     case 'offline':
-      return { lane: { ...lane, hold: { type: 'offline' } }, actions: [{ type: 'clear-timer' }] };
+      // Whatever is being prepared belonged to the connection: the next one asks for it anew.
+      return { lane: { ...lane, hold: { type: 'offline' }, preparing: false }, actions: [{ type: 'clear-timer' }] };
     case 'queued':
       return advance({ ...lane, nextId: event.lastId + 1, preparedId: Math.max(lane.preparedId, event.preparedId) });
     case 'prepared':
@@ -208,9 +209,13 @@ function judge(lane: Lane, event: LaneEvent & { readonly type: 'refused' }): Ver
   if (event.code === 'APP_OUT_OF_ORDER') {
     return again ? { type: 'pause', delay: pauseRange(lane.strikes, undefined) } : { type: 'resend' };
   }
-  // Of a group: its members are others than the message was encrypted for.
-  if (event.code === 'APP_DEVICES_CHANGED' || event.code === 'APP_GROUP_EPOCH') {
+  if (event.code === 'APP_DEVICES_CHANGED') {
     if (lane.strikes >= LIMITS.renewalCountMax) return { type: 'fail', code: 'CLI_DEVICES_UNSETTLED' };
+    return { type: 'renew', devices: event.devices };
+  }
+  // Of a group: its members are others than the message was encrypted for.
+  if (event.code === 'APP_GROUP_EPOCH') {
+    if (lane.strikes >= LIMITS.groupRenewalCountMax) return { type: 'fail', code: 'CLI_GROUP_BUSY' };
     return { type: 'renew', devices: event.devices };
   }
   if (event.retryAfterMs !== undefined || RETRYABLE.has(event.code)) {

@@ -90,6 +90,11 @@ export class FakeGroups {
     this.#append(group, state, bytes);
   }
 
+  /** A lie: puts an entry into inboxes that no group has accepted. */
+  put(users: Iterable<string>, entry: GroupEntry): void {
+    this.#hooks.deliver(users, entry, undefined);
+  }
+
   #append(id: string, state: GroupState, bytes: Uint8Array): FakeGroup {
     const former = this.#groups.get(id);
     const fresh = { order: 0, changes: [], accepted: new Map(), delivered: new Map() };
