@@ -50,12 +50,14 @@ async function start(bounds: Partial<AdmissionBounds> = {}, seed = 1): Promise<F
   test.node.spawn(spy('test/presence', toPresence), undefined, { name: 'presence' });
   const inbox = { name: 'inbox', worker: 0 };
   const accounts = { name: 'accounts', worker: 0 };
+  const groups = { name: 'groups', worker: 0 };
   const media = { name: 'media', worker: 0 };
   const presence = { name: 'presence', worker: 0 };
   const quotas = { name: 'quotas', worker: 0 };
   const relations = { name: 'relations', worker: 0 };
   const routes = {
     inboxOf: () => inbox,
+    groupsOf: () => groups,
     accountsOf: () => accounts,
     accountsOfPhone: () => accounts,
     mediaOf: () => media,

@@ -14,7 +14,10 @@ import {
   gapStanza,
   groupChangeStanza,
   groupDeliveryStanza,
+  groupAckStanza,
   groupErrorStanza,
+  groupPrunedStanza,
+  groupReceiptsStanza,
   incomingTypingStanza,
   iqErrorStanza,
   iqResultStanza,
@@ -31,7 +34,6 @@ import {
   successStanza,
   type AuthMessage,
   type ClientMessage,
-  type GroupReadReceiptMessage,
   type IqGetMessage,
   type IqSetMessage,
   type Limit,
@@ -42,12 +44,13 @@ import {
   type ResumeMessage,
   type Stanza,
 } from '../protocol/wire/index.ts';
-import { isDown, isExit, type Behavior, type Context } from '../runtime/index.ts';
+import { formatPid, isDown, isExit, type Behavior, type Context, type Pid } from '../runtime/index.ts';
 import type { Admission, Deferral } from './admission.ts';
 import type { Challenge } from './auth.ts';
 import { isDeviceRequest, routeOfDevices } from './connection-devices.ts';
 import { decideLogin, decideResume, refuseInPhase, type LoginDecision, type Phase } from './connection-state.ts';
 import { describe, type AppCode, type Refusal } from './errors.ts';
+import type { GroupsMessage } from './group-messages.ts';
 import { LIMITS } from './limits.ts';
 import type { SocketHandle } from './listener.ts';
 import { refuseSubscription, takeSignal } from './connection-presence.ts';
@@ -104,6 +107,10 @@ export interface ConnectionState {
   features: number;
   /** Below which stock of pre-keys the client wants to be told of it; 0 and 0 until it asks. */
   lowWater: LowWater;
+  /** Of messages to groups; made with the first. */
+  groupMessages: TokenBucket | undefined;
+  /** Actors that own groups to which this connection has sent, and that it watches. */
+  groupOwners: Set<string> | undefined;
   /** Refusals for rate since the last accepted message. */
   rateRefusals: number;
   /** By recipient, the last message that an inbox has not answered yet. */
@@ -113,6 +120,7 @@ export interface ConnectionState {
 }
 
 const MESSAGE_RULE = { perSecond: LIMITS.messagesPerSecondMax, burst: LIMITS.messagesBurstMax };
+const GROUP_MESSAGE_RULE = { perSecond: LIMITS.groupMessagesPerSecondMax, burst: LIMITS.groupMessagesBurstMax };
 const REQUEST_RULE = { perSecond: LIMITS.requestsPerSecondMax, burst: LIMITS.requestsBurstMax };
 /** What a later client may add means nothing here. */
 const KNOWN_FEATURES: number = Object.values(FEATURES).reduce((sum, bit) => sum | bit, 0);
@@ -136,6 +144,7 @@ export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMes
       ...{ socket, routes, tickets, admission, phase, messages, requests },
       ...{ pings: undefined, pingRefusals: 0, signals: undefined, subscriptions: undefined },
       ...{ features: 0, lowWater: NO_NOTICES, rateRefusals: 0, unanswered: new Map(), receipts: new Map() },
+      ...{ groupMessages: undefined, groupOwners: undefined },
     };
   },
 
@@ -156,6 +165,14 @@ export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMes
       case 'refused':
         state.socket.write(refusalStanza(message.to, message.id, message.refusal));
         return noteAnswer(message.to, message.id, state);
+      case 'group-sent':
+        return state.socket.write(groupAckStanza(message));
+      case 'group-refused':
+        return refuseOfGroup(message.group, message.id, message.refusal, state);
+      case 'group-receipts':
+        return state.socket.write(groupReceiptsStanza(message));
+      case 'group-owner':
+        return watchOwner(message.owner, state, ctx);
       case 'drained':
         return state.socket.write(offlineStanza());
       case 'answer':
@@ -214,8 +231,13 @@ function take(message: ClientMessage, state: ConnectionState, ctx: Context): voi
     case 'message':
       return submit(message, state, ctx);
     case 'group-message':
-    case 'group-read':
-      return takeOfGroup(message, state);
+      return submitToGroup(message, state, ctx);
+    case 'group-read': {
+      // In a member's inbox a group stands as a sender of its own, without a device.
+      const { user } = liveSelf(state);
+      const sender = { user: message.group, device: 0 };
+      return toInbox(user, { kind: 'mark-read', user, sender, id: message.order }, state, ctx);
+    }
     case 'inbox-ack':
       return acknowledge(message.seq, state, ctx);
     case 'receipt': {
@@ -249,6 +271,18 @@ function understandsGaps(state: ConnectionState): boolean {
   return (state.features & FEATURES.stagedInbox) !== 0;
 }
 
+function understandsGroups(state: ConnectionState): boolean {
+  return (state.features & FEATURES.groups) !== 0;
+}
+
+function watchOwner(owner: Pid, state: ConnectionState, ctx: Context): void {
+  state.groupOwners ??= new Set();
+  const name = formatPid(owner);
+  if (state.groupOwners.has(name)) return;
+  state.groupOwners.add(name);
+  ctx.monitor(owner);
+}
+
 /** The phase rules let these messages through only when the connection is live. */
 function livePhase(state: ConnectionState): Extract<Phase, { name: 'live' }> {
   if (state.phase.name !== 'live') throw new Error(`expected phase live, got ${state.phase.name}`);
@@ -280,6 +314,28 @@ function refuseForRate(message: OutgoingMessage, waitMs: number, state: Connecti
   if (++state.rateRefusals > LIMITS.rateRefusalsMax) return closeWith('APP_RATE_LIMITED', state, ctx);
   const refusal = { code: 'APP_RATE_LIMITED', retryAfter: Math.ceil(waitMs / 1000) } as const;
   state.socket.write(refusalStanza(message.to, message.id, refusal));
+}
+
+/** One of these becomes up to a thousand deliveries, so they have a bound of their own. */
+function submitToGroup(message: OutgoingGroupMessage, state: ConnectionState, ctx: Context): void {
+  const { self, key } = livePhase(state);
+  const now = ctx.clock.monotonicMs();
+  state.groupMessages ??= fullBucket(GROUP_MESSAGE_RULE, now);
+  const { group, id, epoch, ciphertext } = message;
+  const waitMs = takeToken(state.groupMessages, GROUP_MESSAGE_RULE, now);
+  if (waitMs > 0) {
+    if (++state.rateRefusals > LIMITS.rateRefusalsMax) return closeWith('APP_RATE_LIMITED', state, ctx);
+    return refuseOfGroup(group, id, { code: 'APP_RATE_LIMITED', retryAfter: Math.ceil(waitMs / 1000) }, state);
+  }
+  state.rateRefusals = 0;
+  const sender = { connection: ctx.self, sender: self, senderKey: key };
+  const submission: GroupsMessage = { kind: 'group-submit', ...sender, group, id, epoch, ciphertext };
+  if (ctx.cast(state.routes.groupsOf(group), submission) === 'ok') return;
+  refuseOfGroup(group, id, { code: 'APP_OVERLOADED', retryAfter: 1 }, state);
+}
+
+function refuseOfGroup(group: string, id: number, refusal: Refusal, state: ConnectionState): void {
+  state.socket.write(groupErrorStanza({ group, id, text: describe(refusal.code).text, ...refusal }));
 }
 
 function toInbox(user: string, message: InboxMessage, state: ConnectionState, ctx: Context): void {
@@ -350,8 +406,8 @@ function enter(
 ): void {
   const { user, device } = phase.self;
   const target = state.routes.inboxOf(user);
-  const staged = understandsGaps(state);
-  if (ctx.cast(target, { kind: 'attach', ...phase.self, connection: ctx.self, staged }) !== 'ok') {
+  const known = { staged: understandsGaps(state), groups: understandsGroups(state) };
+  if (ctx.cast(target, { kind: 'attach', ...phase.self, connection: ctx.self, ...known }) !== 'ok') {
     return closeWith('APP_OVERLOADED', state, ctx);
   }
   state.phase = phase;
@@ -382,17 +438,17 @@ function takeRequest(message: IqGetMessage | IqSetMessage, state: ConnectionStat
   refuseRequest(message.id, { code: 'APP_OVERLOADED', retryAfter: 1 }, state);
 }
 
-/** A message to a group: none is here yet. */
-function takeOfGroup(message: OutgoingGroupMessage | GroupReadReceiptMessage, state: ConnectionState): void {
-  if (message.kind === 'group-read') return;
-  const { code, text } = { code: 'APP_UNKNOWN_GROUP' as const, text: describe('APP_UNKNOWN_GROUP').text };
-  state.socket.write(groupErrorStanza({ group: message.group, id: message.id, code, text }));
-}
-
 type AnyRequest = (IqGetMessage | IqSetMessage)['request'];
 type RoutedRequest = Exclude<AnyRequest, NotifyRequest>;
 type Question =
-  AccountsMessage | InboxMessage | LinksMessage | MediaMessage | PresenceMessage | QuotasMessage | RelationsMessage;
+  | AccountsMessage
+  | InboxMessage
+  | LinksMessage
+  | MediaMessage
+  | PresenceMessage
+  | QuotasMessage
+  | RelationsMessage
+  | GroupsMessage;
 
 /** Who answers a request, and the question put to it. */
 function route(
@@ -434,10 +490,22 @@ function route(
       const query = { kind: 'query-conversation', ...origin, sender: self, senderKey: key, to: request.to } as const;
       return [routes.inboxOf(request.to), { ...query, withGaps: understandsGaps(state) }];
     }
-    case 'group':
-    case 'group-marks':
-    case 'group-change':
-      return undefined;
+    case 'group': {
+      const { group, after, gate } = request;
+      const { self } = livePhase(state);
+      return [routes.groupsOf(group), { kind: 'group-query', ...origin, self, group, after, gate }];
+    }
+    case 'group-marks': {
+      const { group, after } = request;
+      return [
+        routes.groupsOf(group),
+        { kind: 'group-marks-query', ...origin, self: livePhase(state).self, group, after },
+      ];
+    }
+    case 'group-change': {
+      const { group, change } = request;
+      return [routes.groupsOf(group), { kind: 'group-change', ...origin, self: livePhase(state).self, group, change }];
+    }
     case 'media-ticket': {
       const { user } = liveSelf(state);
       return [routes.mediaOf(user), { kind: 'grant-ticket', ...origin, user, bytes: request.bytes }];
@@ -521,28 +589,31 @@ function writeDeliveries(
 ): void {
   for (const entry of entries) {
     const { sender, senderDevice, id, seq, ts, type, ciphertext } = entry;
-    if (type === 'group') writeOfGroup(entry, state);
+    if (type === 'group') writeOfGroup(entry, after, state);
     else if (type === 'pruned') writeNotice(entry, state);
     else
       state.socket.write(deliveryStanza({ from: sender, device: senderDevice, id, seq, ts, type, ciphertext, after }));
   }
 }
 
-/** What a group has for this device: the body that the inbox put to the entry. */
-function writeOfGroup({ body, seq }: InboxEntry, state: ConnectionState): void {
-  if (body === undefined) return;
+/** What a group has for this device: the body that the inbox put to the entry. The inbox acknowledges it for a client without groups. */
+function writeOfGroup({ body, seq }: InboxEntry, after: number | undefined, state: ConnectionState): void {
+  if (body === undefined || !understandsGroups(state)) return;
   const { group, order, ts, sender: from, senderDevice: device, id, bytes } = body;
   const stanza =
     body.kind === 'change'
-      ? groupChangeStanza({ group, order, ts, seq, change: bytes })
-      : groupDeliveryStanza({ group, from, device, id, order, ts, seq, ciphertext: bytes });
+      ? groupChangeStanza({ group, order, ts, seq, change: bytes, after })
+      : groupDeliveryStanza({ group, from, device, id, order, ts, seq, ciphertext: bytes, after });
   state.socket.write(stanza);
 }
 
 /** To a client that knows no gaps the inbox hands notices too, and acknowledges them itself. */
 function writeNotice({ sender, senderDevice, id, seq, ts, ciphertext }: InboxEntry, state: ConnectionState): void {
   if (!understandsGaps(state)) return;
-  state.socket.write(prunedStanza({ from: sender, device: senderDevice, seq, ts, ...decodeNotice(id, ciphertext) }));
+  const gap = decodeNotice(id, ciphertext);
+  const isOfGroup = senderDevice === 0;
+  if (isOfGroup) state.socket.write(groupPrunedStanza({ group: sender, seq, ts, ...gap }));
+  else state.socket.write(prunedStanza({ from: sender, device: senderDevice, seq, ts, ...gap }));
 }
 
 function refusalStanza(to: string, id: number, refusal: Refusal): Stanza {

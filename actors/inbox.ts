@@ -17,6 +17,22 @@
 import { formatPid, isDown, NO_REPLY, samePid, type Behavior, type Context, type Pid } from '../runtime/index.ts';
 import { emptyCatchUp, givePlace, isWaiting, nextPlaces, takePlace, type CatchUp } from './catch-up.ts';
 import type { Refusal } from './errors.ts';
+import {
+  confirmations,
+  findMarks,
+  isOfGroup,
+  MarkSheet,
+  planFanOut,
+  release,
+  releaseInbox,
+  settleBodies,
+  withBodies,
+  withdraw,
+  writeBodies,
+  type GroupPart,
+  type KnownBodies,
+} from './group-entries.ts';
+import type { FanOut, FindMarks, GroupsMessage } from './group-messages.ts';
 import { LIMITS } from './limits.ts';
 import {
   applyLosses,
@@ -65,6 +81,7 @@ import {
   markAfter,
   notePushedAhead,
   notePushed,
+  pushedBytes,
   loadDevice,
   reconsiderStandings,
   senderKeyOf,
@@ -72,6 +89,7 @@ import {
   type Conversation,
   type Device,
   type Online,
+  type Pushed,
   type Recipient,
   type Recipients,
 } from './recipients.ts';
@@ -91,6 +109,8 @@ export interface InboxArgs {
   readonly queuedBytesMax: number;
   /** The inbox actor that owns a user's partition. */
   readonly inboxOf: (user: string) => RemoteName;
+  /** The actor that owns a group. */
+  readonly groupsOf: (group: string) => RemoteName;
   /** Starts a commit and casts its outcome to `self` as a `committed` message. */
   readonly commit: (self: Pid, write: (batch: StoreBatch) => void) => void;
 }
@@ -102,7 +122,7 @@ interface MoveFresh {
   readonly device: number;
 }
 
-type Queued = Submit | Acknowledge | ForgetDevice | MarkRead | MoveFresh | LossItem;
+type Queued = Submit | Acknowledge | ForgetDevice | MarkRead | MoveFresh | FanOut | LossItem;
 
 /** Entries of one device that the commit under way adds, each with its conversation. The first ones may be fresh. */
 export interface Push {
@@ -113,6 +133,8 @@ export interface Push {
   /** Arrivals of the fresh entries, which stand before the waiting ones. */
   readonly arrivals: number[];
   bytes: number;
+  /** Of the entries with the bodies that they stand for: what they add to the window. */
+  pushedBytes: number;
 }
 
 /** An acknowledgement that a commit carries out. */
@@ -169,6 +191,8 @@ export interface Commit {
   /** Read marks that came before or with the acknowledgements of this commit, so that they are capped after these. */
   readonly reads: MarkRead[];
   bytes: number;
+  /** What it changes of groups, if anything. */
+  groups: GroupPart | undefined;
 }
 
 /** An acknowledgement that is due. */
@@ -182,6 +206,7 @@ interface Sent {
 export interface InboxState {
   readonly args: InboxArgs;
   readonly recipients: Recipients;
+  readonly bodies: KnownBodies;
   queue: Queued[];
   commit: Commit | undefined;
   queuedBytes: number;
@@ -221,6 +246,7 @@ export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', 
     return {
       args,
       recipients: new Map(),
+      bodies: new Map(),
       queue: [],
       commit: undefined,
       queuedBytes: args.store.queuedBytes(),
@@ -244,6 +270,7 @@ export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', 
       case 'acknowledge':
       case 'forget-device':
       case 'mark-read':
+      case 'fan-out':
         return enqueue(message, state, ctx);
       case 'committed':
         return settle(message.result, state, ctx);
@@ -261,6 +288,8 @@ export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', 
         return tellDevice(message, state, ctx);
       case 'query-conversation':
         return queryConversation(message, state, ctx);
+      case 'find-marks':
+        return answerMarks(message, state, ctx);
     }
   },
 
@@ -330,6 +359,7 @@ function startCommit(state: InboxState, ctx: Ctx): void {
   while (state.queue.length > 0) {
     const commit = planCommit(state, ctx);
     if (isEmpty(commit)) {
+      confirmFanOuts(commit, state, ctx);
       relayReads(commit, state, ctx);
       continue;
     }
@@ -345,11 +375,16 @@ function planCommit(state: InboxState, ctx: Ctx): Commit {
   const commit = emptyCommit(stamp(state, ctx), Math.min(queuedBytesMax, store.queuedBytesMax));
   const { queue } = state;
   let taken = 0;
-  while (taken < queue.length && taken < LIMITS.commitOperationsMax && commit.bytes < LIMITS.commitBytesMax) {
+  while (taken < queue.length && taken < operationsMax(commit) && commit.bytes < LIMITS.commitBytesMax) {
     planItem(queue[taken++]!, commit, state, ctx);
   }
   state.queue = taken === queue.length ? [] : queue.slice(taken);
   return commit;
+}
+
+/** What a fan-out adds counts as well. */
+function operationsMax({ groups }: Commit): number {
+  return groups === undefined ? LIMITS.commitOperationsMax : LIMITS.commitOperationsMax - groups.entryCount;
 }
 
 function planItem(item: Queued, commit: Commit, state: InboxState, ctx: Ctx): void {
@@ -357,6 +392,7 @@ function planItem(item: Queued, commit: Commit, state: InboxState, ctx: Ctx): vo
   else if (item.kind === 'acknowledge') planAcknowledge(item, commit, state);
   else if (item.kind === 'mark-read') commit.reads.push(item);
   else if (item.kind === 'move-fresh') planMove(item, commit, state);
+  else if (item.kind === 'fan-out') planForGroup(item, commit, state);
   else if (item.kind !== 'forget-device') planLoss(item, commit, state, ctx);
   else planForget(item, commit, state, ctx);
 }
@@ -384,6 +420,7 @@ function emptyCommit(ts: number, bytesMax: number): Commit {
     forgottenArrivals: [],
     reads: [],
     bytes: 0,
+    groups: undefined,
   };
 }
 
@@ -526,7 +563,7 @@ export function addEntry(
   const push = pushOf(commit, recipient, device);
   const { length } = push.entries;
   const bytes = entryBytes(entry);
-  if (push.arrivals.length === length && isCaughtUp(device, length, push.bytes))
+  if (push.arrivals.length === length && isCaughtUp(device, length, push.pushedBytes))
     push.arrivals.push(state.nextArrival++);
   else if (entry.type !== 'pruned') {
     touch(commit.touched, conversation, recipient);
@@ -534,15 +571,26 @@ export function addEntry(
   }
   commit.bytes += bytes;
   push.bytes += bytes;
+  push.pushedBytes += pushedBytes(entry);
   push.entries.push(entry);
   push.conversations.push(conversation);
   if (device.bytes + push.bytes > LIMITS.inboxBytesMax) requestPrune(recipient, device, state);
 }
 
+/** A message or change of a group, for its members here. */
+function planForGroup(item: FanOut, commit: Commit, state: InboxState): void {
+  const countOf = (device: Device): number => device.count + (commit.pushes.get(device)?.entries.length ?? 0);
+  planFanOut(item, commit, {
+    ...{ store: state.args.store, recipients: state.recipients, queuedBytes: state.queuedBytes },
+    hasRoomFor: (device) => countOf(device) < LIMITS.inboxCountMax,
+    add: (entry, recipient, device, conversation) => addEntry(entry, recipient, device, conversation, commit, state),
+  });
+}
+
 function pushOf(commit: Commit, recipient: Recipient, device: Device): Push {
   let push = commit.pushes.get(device);
   if (push === undefined) {
-    push = { recipient, device, entries: [], conversations: [], arrivals: [], bytes: 0 };
+    push = { recipient, device, entries: [], conversations: [], arrivals: [], bytes: 0, pushedBytes: 0 };
     commit.pushes.set(device, push);
   }
   return push;
@@ -582,7 +630,9 @@ function planForget(message: ForgetDevice, commit: Commit, state: InboxState, ct
     dropOnline(device, device.online, state, ctx);
   }
   // What this commit was to add for the device must not outlive the removal of its inbox.
-  for (const entry of commit.pushes.get(device)?.entries ?? []) commit.bytes -= entryBytes(entry);
+  const planned = commit.pushes.get(device)?.entries ?? [];
+  for (const entry of planned) commit.bytes -= entryBytes(entry);
+  withdraw(commit, planned);
   forgetRuns(recipient, device, commit, state);
   for (const { arrival } of device.fresh) commit.forgottenArrivals.push(arrival);
   commit.pushes.delete(device);
@@ -625,7 +675,11 @@ function writeCommit(commit: Commit, state: InboxState, batch: StoreBatch): void
     batch.protection.putRequest(owner, stranger, request);
   }
   for (const arrival of commit.forgottenArrivals) forgetFresh(arrival, commit, state, batch);
-  for (const { user, device } of commit.forgotten) commit.bytes -= batch.forgetInbox(user, device);
+  for (const { user, device } of commit.forgotten) {
+    releaseInbox(commit, user, device, state.args.store);
+    commit.bytes -= batch.forgetInbox(user, device);
+  }
+  writeBodies(commit, state.bodies, state.args.store, batch);
   batch.putQueuedBytes(Math.max(0, state.queuedBytes + commit.bytes));
 }
 
@@ -653,6 +707,7 @@ function writeMove(device: Device, { recipient }: Move, commit: Commit, state: I
 function forgetFresh(arrival: number, commit: Commit, state: InboxState, batch: StoreBatch): void {
   const entry = state.args.store.fresh(arrival);
   if (entry !== undefined) commit.bytes -= entryBytes(entry);
+  if (entry?.type === 'group') release(commit, entry.sender, entry.id);
   batch.removeFresh(arrival);
 }
 
@@ -668,6 +723,7 @@ function writeAcknowledged(device: Device, planned: Acknowledged, commit: Commit
       }
     } else batch.removeFresh(arrival);
     planned.bytes += bytes;
+    if (id > 0 && isOfGroup(conversation)) release(commit, conversation.sender.user, id);
     noteDelivered(commit, conversation, recipient, id);
   }
   commit.bytes -= planned.bytes;
@@ -711,6 +767,7 @@ function applyCommit(commit: Commit, state: InboxState, ctx: Ctx): void {
   state.commits++;
   state.committedMessages += commit.submits.length;
   for (const [conversation, { recipient }] of commit.accepted) {
+    if (isOfGroup(conversation)) continue;
     state.sent.push({ conversation, to: recipient.user, id: conversation.accepted, ts: commit.ts });
   }
   for (const [device, move] of commit.moves) applyMove(device, move, state, ctx);
@@ -719,7 +776,7 @@ function applyCommit(commit: Commit, state: InboxState, ctx: Ctx): void {
   applyLosses(commit, state, ctx);
   for (const [conversation, { recipient, id }] of commit.delivered) {
     conversation.delivered = Math.max(conversation.delivered, id);
-    if (isUnasked(conversation.standing)) continue;
+    if (isOfGroup(conversation) || isUnasked(conversation.standing)) continue;
     sendReceipt(
       conversation,
       { kind: 'receipt', type: 'delivered', from: recipient.user, id, ts: commit.ts },
@@ -727,6 +784,7 @@ function applyCommit(commit: Commit, state: InboxState, ctx: Ctx): void {
       ctx,
     );
   }
+  if (commit.groups !== undefined) settleGroups(commit, commit.groups, state, ctx);
   relayReads(commit, state, ctx);
 }
 
@@ -787,12 +845,16 @@ function noteProgress(online: Online, count: number): void {
   online.windowMax = LIMITS.windowCountMax;
 }
 
-/** To a client that knows no notices they are as good as stored: one at the front of its window would stay there. */
+/** To a client that knows no notices, or no groups, they are as good as stored: one at the front of its window would stay there. */
 function acknowledgeNotice(recipient: Recipient, device: Device, online: Online, state: InboxState, ctx: Ctx): void {
   const first = online.window[0];
-  if (online.staged || first === undefined || first.id !== 0) return;
+  if (first === undefined || understands(online, first)) return;
   const { connection } = online;
   enqueue({ kind: 'acknowledge', connection, user: recipient.user, device: device.id, seq: first.seq }, state, ctx);
+}
+
+function understands({ staged, groups }: Online, { id, conversation }: Pushed): boolean {
+  return id === 0 ? staged : groups || !isOfGroup(conversation);
 }
 
 /** The fresh entries wait now; whoever came back meanwhile gets them from there. */
@@ -882,7 +944,8 @@ function pumpAhead(recipient: Recipient, device: Device, online: Online, state: 
   const ahead = aheadOf(online);
   if (ahead === undefined) return true;
   while (ahead.pages.length > 0 && hasRoom(online)) {
-    const entries = readPage(ahead.pages.shift()!, recipient, device, online, store);
+    const page = readPage(ahead.pages.shift()!, recipient, device, online, store);
+    const entries = withBodies(page, state.bodies, store);
     for (const entry of entries) notePushedAhead(online, ahead, entry, conversationOf(entry, recipient, state));
     if (entries.length > 0) deliver(online, entries, ctx, online.cursor);
   }
@@ -918,7 +981,9 @@ function nextFresh(device: Device, online: Online, state: InboxState): Page | un
   const fresh = device.fresh.find(({ seq }) => seq > online.cursor);
   if (fresh === undefined || fresh.seq !== online.cursor + 1) return undefined;
   const entry = state.args.store.fresh(fresh.arrival);
-  if (entry !== undefined) return { entries: [entry], arrival: fresh.arrival };
+  if (entry !== undefined) {
+    return { entries: withBodies([entry], state.bodies, state.args.store), arrival: fresh.arrival };
+  }
   online.cursor = fresh.seq;
   return { entries: [], arrival: 0 };
 }
@@ -929,10 +994,21 @@ function nextWaiting(recipient: Recipient, device: Device, online: Online, state
   const through = fresh === undefined ? device.head : fresh.seq - 1;
   const count = online.windowMax - online.window.length;
   const bytes = LIMITS.windowBytesMax - online.windowBytes;
-  const read = state.args.store.entries(recipient.user, device.id, online.cursor, through, count, bytes);
-  const entries = withoutThoseAhead(read, online);
+  const { store } = state.args;
+  const read = store.entries(recipient.user, device.id, online.cursor, through, count, bytes);
+  const entries = fitting(withBodies(withoutThoseAhead(read, online), state.bodies, store), bytes);
   if (entries.length === 0) online.cursor = read.at(-1)?.seq ?? through;
   return { entries, arrival: 0 };
+}
+
+/** As many as fit with the bodies that they stand for, and one at least. */
+function fitting(entries: readonly InboxEntry[], bytesMax: number): readonly InboxEntry[] {
+  let bytes = 0;
+  for (let index = 0; index < entries.length; index++) {
+    bytes += pushedBytes(entries[index]!);
+    if (bytes > bytesMax && index > 0) return entries.slice(0, index);
+  }
+  return entries;
 }
 
 function withoutThoseAhead(entries: readonly InboxEntry[], online: Online): readonly InboxEntry[] {
@@ -950,7 +1026,7 @@ function deliver(online: Online, entries: readonly InboxEntry[], ctx: Ctx, after
   let start = 0;
   let bytes = 0;
   for (let index = 0; index < entries.length; index++) {
-    const size = entryBytes(entries[index]!);
+    const size = pushedBytes(entries[index]!);
     if (bytes + size > LIMITS.pushBytesMax && index > start) {
       tell(online.connection, delivery(entries.slice(start, index), after), ctx);
       start = index;
@@ -991,7 +1067,7 @@ function attach(message: Attach, state: InboxState, ctx: Ctx): void {
 }
 
 /** A device that got messages on several connections and acknowledged none gets them one at a time, in their turn. */
-function goOnline(device: Device, { connection, staged }: Attach, ctx: Ctx): Online {
+function goOnline(device: Device, { connection, staged, groups = false }: Attach, ctx: Ctx): Online {
   const isStuck = device.fruitless >= LIMITS.fruitlessCountMax;
   const online: Online = {
     connection,
@@ -1002,6 +1078,7 @@ function goOnline(device: Device, { connection, staged }: Attach, ctx: Ctx): Onl
     windowMax: isStuck ? 1 : LIMITS.windowCountMax,
     drained: false,
     staged,
+    groups,
     ahead: staged && !isStuck ? 'due' : undefined,
     progressed: false,
   };
@@ -1071,6 +1148,8 @@ function tellGaps(conversation: Conversation, { from, ts }: Receipt, state: Inbo
 /** Says something about a conversation to its sender: a receipt, or that messages are lost. */
 export function tellSender(conversation: Conversation, word: Receipt | GapTold, state: InboxState, ctx: Ctx): void {
   const { connection, sender } = conversation;
+  // A group has many senders: each member sees for himself where the row of places has a hole.
+  if (isOfGroup(conversation)) return;
   if (connection !== undefined && ctx.cast(connection, word) !== 'noproc') return;
   conversation.connection = undefined;
   const relay = { kind: 'relay-receipt', to: sender.user, device: sender.device, receipt: word } as const;
@@ -1106,9 +1185,42 @@ function markRead(message: MarkRead, state: InboxState, ctx: Ctx): void {
   const sender: SenderAddress = { user, device, creation };
   const conversation = findConversation(recipient, store, sender, senderKeyOf(sender));
   const id = Math.min(message.id, conversation.delivered);
-  if (id === 0 || conversation.standing !== 'open') return;
+  if (id === 0) return;
+  if (isOfGroup(conversation)) {
+    const marks = [{ user: message.user, order: id }];
+    return tellOwner({ kind: 'marks-reached', type: 'read', group: user, marks }, state, ctx);
+  }
+  if (conversation.standing !== 'open') return;
   const receipt: Receipt = { kind: 'receipt', type: 'read', from: message.user, id, ts: stamp(state, ctx) };
   ctx.cast(inboxOf(user), { kind: 'relay-receipt', to: user, device, receipt });
+}
+
+// --- groups -----------------------------------------------------------------------------------------------------
+
+/** Tells the owners of groups what became true of them on this shard. */
+function settleGroups(commit: Commit, part: GroupPart, state: InboxState, ctx: Ctx): void {
+  settleBodies(part, state.bodies);
+  const sheet = new MarkSheet();
+  for (const [conversation, { recipient, id }] of commit.delivered) {
+    if (isOfGroup(conversation)) sheet.add(conversation.sender.user, recipient.user, id);
+  }
+  for (const reached of sheet.reached('delivered')) tellOwner(reached, state, ctx);
+  confirmFanOuts(commit, state, ctx);
+}
+
+function confirmFanOuts({ groups }: Commit, state: InboxState, ctx: Ctx): void {
+  if (groups === undefined) return;
+  for (const confirmation of confirmations(groups)) tellOwner(confirmation, state, ctx);
+}
+
+/** What is lost here comes again: fan-outs are repeated until they are confirmed, marks are cumulative. */
+function tellOwner(message: Extract<GroupsMessage, { group: string }>, state: InboxState, ctx: Ctx): void {
+  ctx.cast(state.args.groupsOf(message.group), message);
+}
+
+function answerMarks({ group, ticket, members }: FindMarks, state: InboxState, ctx: Ctx): void {
+  const marks = findMarks(group, members, state.recipients, state.args.store);
+  ctx.cast(state.args.groupsOf(group), { kind: 'marks-found', ticket, marks } satisfies GroupsMessage);
 }
 
 function queryConversation(message: QueryConversation, state: InboxState, ctx: Ctx): void {

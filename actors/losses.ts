@@ -13,6 +13,7 @@
  */
 
 import type { Context } from '../runtime/index.ts';
+import { release } from './group-entries.ts';
 import { addEntry, conversationOf, enqueue, pump, tellSender, type Commit, type InboxState } from './inbox.ts';
 import { LIMITS } from './limits.ts';
 import {
@@ -283,6 +284,7 @@ export function writeLosses(commit: Commit, batch: StoreBatch): void {
     if (arrival === 0) batch.removeEntry(recipient.user, device.id, entry.seq);
     else batch.removeFresh(arrival);
     commit.bytes -= entryBytes(entry);
+    if (entry.type === 'group') release(commit, entry.sender, entry.id);
     // Entries may go from the end of an inbox: their positions stay given out.
     if (!commit.acknowledged.has(device)) {
       batch.putAcknowledged(recipient.user, device.id, device.acknowledged, device.assigned);

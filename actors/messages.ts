@@ -5,6 +5,9 @@
  *   connection ──AccountsMessage─▶ accounts (one for each shard) ──ConnectionMessage──▶ connection
  *   connection ──PresenceMessage─▶ presence (one for each shard) ──ConnectionMessage──▶ connection
  *
+ *
+ * Groups have a page of their own, `group-messages.ts`.
+ *
  * No message waits for an answer inside a handler: an answer is a message of its own, so that an actor never stands
  * still for another and any of them may be replaced in between.
  */
@@ -27,6 +30,7 @@ import type {
 } from '../protocol/wire/index.ts';
 import type { Pid } from '../runtime/index.ts';
 import type { Refusal } from './errors.ts';
+import type { FanOut, FindMarks, GroupConnectionMessage } from './group-messages.ts';
 import type { RemoteName } from './routes.ts';
 import type { DeviceRecord, InboxEntry, SenderAddress } from './store/inbox-store.ts';
 import type { LossCode } from './store/loss.ts';
@@ -63,12 +67,15 @@ export interface Attach {
   readonly connection: Pid;
   /** The client understands messages ahead of their turn, and gaps. */
   readonly staged: boolean;
+  /** Whether the client knows groups: to one that does not, their entries are as good as stored. */
+  readonly groups?: boolean;
 }
 
 /** A device has read the conversation from `sender` up to `id`. Checked and relayed, never stored. */
 export interface MarkRead {
   readonly kind: 'mark-read';
   readonly user: string;
+  /** A group stands here as itself, with device 0, and its place as the id. */
   readonly sender: { readonly user: string; readonly device: number };
   readonly id: number;
 }
@@ -140,7 +147,9 @@ export type InboxMessage =
   | Reconsider
   | TellDevice
   | ReloadDevices
-  | InboxCommitted;
+  | InboxCommitted
+  | FanOut
+  | FindMarks;
 
 export interface Receipt {
   readonly kind: 'receipt';
@@ -325,6 +334,7 @@ export type ConnectionMessage =
   | { readonly kind: 'deliver'; readonly entries: readonly InboxEntry[]; readonly after?: number }
   | GapTold
   | { readonly kind: 'drained' }
+  | GroupConnectionMessage
   | Receipt
   | {
       readonly kind: 'device-found';

@@ -43,7 +43,10 @@ export interface Pushed {
   readonly conversation: Conversation;
   /** 0 for a notice. */
   readonly id: number;
+  /** As counted in the store. */
   readonly bytes: number;
+  /** As counted in the window: with the body of an entry of a group. */
+  readonly pushedBytes: number;
   /** Where it stands in the fresh tier; 0 for a waiting entry. */
   readonly arrival: number;
 }
@@ -88,6 +91,8 @@ export interface Online {
   drained: boolean;
   /** Whether the client takes messages ahead of their turn, and notices. */
   readonly staged: boolean;
+  /** Whether its client knows groups. */
+  readonly groups: boolean;
   /** Until the first push nobody has looked; `undefined` when nothing comes ahead, or no longer. */
   ahead: Ahead | 'due' | undefined;
   /** Whether anything was acknowledged on this connection. */
@@ -258,9 +263,14 @@ export function senderKeyOf(sender: SenderAddress): string {
   return `${sender.user}.${sender.device}.${sender.creation}`;
 }
 
-/** What an entry counts against the bounds of window and store. */
+/** What an entry counts against the bound of the store. */
 export function entryBytes(entry: InboxEntry): number {
   return entry.ciphertext.length + ENTRY_OVERHEAD_BYTES;
+}
+
+/** What an entry counts on its way to a device: the body of a group's is stored once for all, and sent to each. */
+export function pushedBytes(entry: InboxEntry): number {
+  return entryBytes(entry) + (entry.body === undefined ? 0 : entry.body.bytes.length);
 }
 
 export function hasRoom(online: Online): boolean {
@@ -282,10 +292,10 @@ export function notePushedAhead(online: Online, ahead: Ahead, entry: InboxEntry,
 }
 
 function enterWindow(online: Online, entry: InboxEntry, conversation: Conversation, arrival: number): void {
-  const bytes = entryBytes(entry);
+  const size = pushedBytes(entry);
   const id = entry.type === 'pruned' ? 0 : entry.id;
-  online.window.push({ seq: entry.seq, conversation, id, bytes, arrival });
-  online.windowBytes += bytes;
+  online.window.push({ seq: entry.seq, conversation, id, bytes: entryBytes(entry), pushedBytes: size, arrival });
+  online.windowBytes += size;
   conversation.pushed++;
 }
 
@@ -320,9 +330,9 @@ export function markAfter(online: Online, count: number): number {
 
 /** Takes the first `count` entries out of the window. */
 export function dropAcknowledged(online: Online, count: number): void {
-  for (const { bytes, conversation } of online.window.splice(0, count)) {
-    online.windowBytes -= bytes;
-    conversation.pushed--;
+  for (const pushed of online.window.splice(0, count)) {
+    online.windowBytes -= pushed.pushedBytes;
+    pushed.conversation.pushed--;
   }
   const ahead = aheadOf(online);
   if (ahead === undefined) return;

@@ -22,6 +22,7 @@ export interface Routes {
   quotasOf(user: string): RemoteName;
   relationsOf(user: string): RemoteName;
   linksOf(link: string): RemoteName;
+  groupsOf(group: string): RemoteName;
 }
 
 export function inboxName(shard: number): string {
@@ -46,6 +47,10 @@ export const LINKS_NAME = 'links';
 /** The keeper of quotas of a worker. */
 export const QUOTAS_NAME = 'quotas';
 
+export function groupsName(shard: number): string {
+  return `groups.${shard}`;
+}
+
 /** The keeper of media of a worker. */
 export const MEDIA_NAME = 'media';
 
@@ -55,12 +60,14 @@ export function createRoutes(store: StoreInfo, workerCount: number): Routes {
   const accounts = targets(accountsName, store.shards, workerCount);
   const presences = targets(presenceName, store.shards, workerCount);
   const relations = targets(relationsName, store.shards, workerCount);
+  const groups = targets(groupsName, store.shards, workerCount);
   return {
     inboxOf: (user) => inboxes[partitionOf(user)]!,
     accountsOf: (user) => accounts[partitionOf(user)]!,
     accountsOfPhone: (phone) => accounts[partitionOfPhone(store.secret, phone)]!,
     presenceOf: (user) => presences[partitionOf(user)]!,
     linksOf: (link) => ({ name: LINKS_NAME, worker: inboxes[partitionOf(link)]!.worker }),
+    groupsOf: (group) => groups[partitionOf(group)]!,
     // One keeper for each worker: the one that owns the user's shard.
     mediaOf: (user) => ({ name: MEDIA_NAME, worker: inboxes[partitionOf(user)]!.worker }),
     quotasOf: (user) => ({ name: QUOTAS_NAME, worker: inboxes[partitionOf(user)]!.worker }),

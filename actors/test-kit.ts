@@ -75,6 +75,7 @@ export async function startInbox(users: readonly string[], options: Partial<Inbo
     load: { queuedCount: 0 },
     queuedBytesMax: 1_000_000,
     inboxOf: () => ({ name: 'inbox.0', worker: 0 }),
+    groupsOf: () => ({ name: 'groups.0', worker: 0 }),
     commit: (self, write) => {
       void store.commit(write).then((result) => test.node.cast(self, { kind: 'committed', result }));
     },

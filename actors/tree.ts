@@ -3,10 +3,11 @@
  *
  *   worker (one_for_one)
  *   ├─ inbox.0        accepts, keeps and pushes the messages of shard 0       inbox.ts
+ *   ├─ groups.0       the groups of shard 0: changes, order, who gets what      groups.ts
  *   ├─ accounts.0     numbers, devices and pre-keys of shard 0                accounts.ts
  *   ├─ presence.0     who is there, and typing, of shard 0                    presence.ts
  *   ├─ relations.0    whom an account accepts and blocks, reports; of shard 0 relations.ts
- *   ├─ inbox.1 …      the four of each shard that this worker owns
+ *   ├─ inbox.1 …      the five of each shard that this worker owns
  *   ├─ links          devices that wait to be linked                          links.ts
  *   ├─ media          upload tickets, and the sweep of what has expired           media/keeper.ts
  *   ├─ quotas         what an account may do in a day                             quotas.ts
@@ -22,6 +23,7 @@ import { childSpec, dynamicSupervisorSpec, type ChildSpec, type SupervisorOption
 import type { Admission } from './admission.ts';
 import { accounts, type AccountsArgs } from './accounts.ts';
 import { connection } from './connection.ts';
+import { groups, type GroupsArgs } from './groups.ts';
 import { inbox, type InboxArgs } from './inbox.ts';
 import { LIMITS } from './limits.ts';
 import { links } from './links.ts';
@@ -32,6 +34,7 @@ import { relations, type RelationsArgs } from './relations.ts';
 import type { ResumeTickets } from './resume-ticket.ts';
 import {
   accountsName,
+  groupsName,
   inboxName,
   LINKS_NAME,
   MEDIA_NAME,
@@ -50,6 +53,7 @@ export interface ShardParts {
   readonly accounts: AccountsArgs;
   readonly relations: RelationsArgs;
   readonly presence: PresenceArgs;
+  readonly groups: GroupsArgs;
 }
 
 /** What every connection of a worker has in common. */
@@ -86,10 +90,12 @@ function shardChildren({
   accounts: accountsArgs,
   presence: presenceArgs,
   relations: relationsArgs,
+  groups: groupsArgs,
 }: ShardParts): ChildSpec[] {
   const options = (name: string): object => ({ name, mailboxMax: LIMITS.shardMailboxMax });
   return [
     childSpec(inboxName(shard), inbox, inboxArgs, { options: options(inboxName(shard)) }),
+    childSpec(groupsName(shard), groups, groupsArgs, { options: options(groupsName(shard)) }),
     childSpec(accountsName(shard), accounts, accountsArgs, { options: options(accountsName(shard)) }),
     childSpec(presenceName(shard), presence, presenceArgs, {
       options: { name: presenceName(shard), mailboxMax: LIMITS.presenceMailboxMax },

@@ -11,6 +11,7 @@ import type { NodeConfig } from './config.ts';
 import { isStartupError, StartupError } from './errors.ts';
 import { isHeapHigh } from './heap-watch.ts';
 import type { InboxStatistics } from './inbox.ts';
+import type { GroupsMessage } from './group-messages.ts';
 import { LIMITS } from './limits.ts';
 import { Listener } from './listener.ts';
 import { loopBusyMs } from './loop-use.ts';
@@ -193,7 +194,7 @@ function shardParts(
 ): ShardParts {
   const { inboxOf, presenceOf, linksOf } = routes;
   const load = { queuedCount: 0 };
-  type ShardMessage = InboxMessage | AccountsMessage | PresenceMessage;
+  type ShardMessage = InboxMessage | AccountsMessage | PresenceMessage | GroupsMessage;
   const tell = (self: Pid, message: ShardMessage): void => void node.cast(self, message);
   return {
     shard,
@@ -201,6 +202,7 @@ function shardParts(
       store,
       load,
       inboxOf,
+      groupsOf: routes.groupsOf,
       queuedBytesMax: Math.floor(config.storeBytes / info.shards),
       commit: (self, write) => {
         void store.commit(write).then((result) => tell(self, { kind: 'committed', result }), ignore);
@@ -225,6 +227,14 @@ function shardParts(
       sendCode: (self, ticket, phone, code) => {
         const done = (ok: boolean) => (): void => tell(self, { kind: 'code-sent', ticket, ok });
         verifier.send(phone, code).then(done(true), done(false));
+      },
+    },
+    groups: {
+      store,
+      inboxOf,
+      queuedBytesMax: Math.floor(config.storeBytes / info.shards),
+      commit: (self, write) => {
+        void store.commit(write).then((result) => tell(self, { kind: 'committed', result }), ignore);
       },
     },
     presence: {

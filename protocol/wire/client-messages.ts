@@ -44,6 +44,8 @@ export const FEATURES = {
   stagedInbox: 1,
   /** A `<ticket>` within `<success>`. */
   resumeTickets: 2,
+  /** Messages and changes of groups. */
+  groups: 4,
 } as const;
 
 /** Login by the ticket of an earlier one. */

@@ -15,6 +15,9 @@ export const LOGIN_KEY_BYTES: 32 = 32;
 export const SIGNATURE_BYTES: 64 = 64;
 export const PUBLIC_KEY_BYTES: 33 = 33;
 
+/** Bytes of the gate of an invite link. */
+export const GATE_BYTES: 32 = 32;
+
 /** Bytes of a media ticket, which only the server can read. */
 export const MEDIA_TICKET_BYTES: 64 = 64;
 
@@ -48,6 +51,7 @@ export const FORM = {
   groupEnvelopeType: '"sender-key"',
   groupContent: 'a roster and changes, or nothing',
   change: 'at least one byte',
+  gate: '32 bytes or nothing',
   true: '"true" or nothing',
   receiptType: '"delivered" or "read"',
   readReceipt: '"read"',

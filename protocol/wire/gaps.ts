@@ -76,7 +76,8 @@ export function parsePruned(stanza: Stanza): PrunedMessage | WireError {
   return isWireError(gap) ? gap : { kind: 'pruned', from, device, ...gap, seq, ts };
 }
 
-function parseGap(stanza: Stanza, tag: string): Gap | WireError {
+/** Reads what every gap says. */
+export function parseGap(stanza: Stanza, tag: string): Gap | WireError {
   const until = attribute(stanza, 'until');
   if (!isCounter(until)) return badField(tag, 'until', 'counter');
   const since = attribute(stanza, 'since');

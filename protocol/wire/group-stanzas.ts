@@ -7,8 +7,9 @@
  */
 
 import { isDeviceId, isUserId } from './address.ts';
-import type { WireError } from './errors.ts';
-import { badField, badStanza, isCount, isCounter } from './fields.ts';
+import { isWireError, type WireError } from './errors.ts';
+import { badField, badStanza, contentOf, GATE_BYTES, isCount, isCounter } from './fields.ts';
+import { parseGap, type Gap } from './gaps.ts';
 import { LIMITS } from './limits.ts';
 import { attribute, bytesOf, childrenOf, type AttributeValue, type Stanza } from './stanza.ts';
 
@@ -58,6 +59,8 @@ export interface IncomingGroupMessage {
   /** Position in this device's inbox. */
   readonly seq: number;
   readonly ciphertext: Uint8Array;
+  /** For one ahead of its turn: the position up to which the inbox has been gone through in order. */
+  readonly after?: number | undefined;
 }
 
 /** A change of a group, for this device; it stands in the inbox as a message does, and is acknowledged as one. */
@@ -69,6 +72,16 @@ export interface IncomingGroupChange {
   readonly seq: number;
   /** As its author signed it. */
   readonly change: Uint8Array;
+  /** As of a message. */
+  readonly after?: number | undefined;
+}
+
+/** What stood in a group from one place to another is gone for this device. Acknowledged by its position, like a message. */
+export interface GroupPrunedMessage extends Gap {
+  readonly kind: 'group-pruned';
+  readonly group: string;
+  readonly seq: number;
+  readonly ts: number;
 }
 
 /** How far a member has come. */
@@ -109,6 +122,8 @@ export interface GroupRequest {
   readonly group: string;
   /** Changes with a greater epoch; without it, the roster. */
   readonly after?: number | undefined;
+  /** 32 bytes: the gate of an invite link, for somebody who is no member yet. */
+  readonly gate?: Uint8Array | undefined;
 }
 
 /** Request of a get: how far have the members received the group? A page, in order of their ids. */
@@ -166,23 +181,30 @@ export function groupAckStanza({ group, id, order, ts }: Omit<GroupAckMessage, '
   return { tag: 'ack', attrs: ['group', group, 'id', id, 'order', order, 'ts', ts], content: undefined };
 }
 
-/** `<message group from device id order ts seq> <enc type="sender-key"> ciphertext </enc> </message>` */
+/** `<message group from device id order ts seq [after]> <enc type="sender-key"> ciphertext </enc> </message>` */
 export function groupDeliveryStanza(message: Omit<IncomingGroupMessage, 'kind'>): Stanza {
-  const { group, from, device, id, order, ts, seq, ciphertext } = message;
-  return {
-    tag: 'message',
-    attrs: ['group', group, 'from', from, 'device', device, 'id', id, 'order', order, 'ts', ts, 'seq', seq],
-    content: [envelope(ciphertext)],
-  };
+  const { group, from, device, id, order, ts, seq, ciphertext, after } = message;
+  const attrs = ['group', group, 'from', from, 'device', device, 'id', id, 'order', order, 'ts', ts, 'seq', seq];
+  if (after !== undefined) attrs.push('after', after);
+  return { tag: 'message', attrs, content: [envelope(ciphertext)] };
 }
 
 function envelope(ciphertext: Uint8Array): Stanza {
   return { tag: 'enc', attrs: ['type', SENDER_KEY], content: ciphertext };
 }
 
-/** `<group-change group order ts seq> change </group-change>` */
-export function groupChangeStanza({ group, order, ts, seq, change }: Omit<IncomingGroupChange, 'kind'>): Stanza {
-  return { tag: 'group-change', attrs: ['group', group, 'order', order, 'ts', ts, 'seq', seq], content: change };
+/** `<group-change group order ts seq [after]> change </group-change>` */
+export function groupChangeStanza({ group, order, ts, seq, change, after }: Omit<IncomingGroupChange, 'kind'>): Stanza {
+  const attrs = ['group', group, 'order', order, 'ts', ts, 'seq', seq];
+  if (after !== undefined) attrs.push('after', after);
+  return { tag: 'group-change', attrs, content: change };
+}
+
+/** `<pruned group since until seq ts code/>` */
+export function groupPrunedStanza(message: Omit<GroupPrunedMessage, 'kind'>): Stanza {
+  const { group, since, until, seq, ts, code } = message;
+  const attrs = ['group', group, 'since', since, 'until', until, 'seq', seq, 'ts', ts, 'code', code];
+  return { tag: 'pruned', attrs, content: undefined };
 }
 
 /** `<receipt type group ts> <member user order/> … </receipt>` */
@@ -204,11 +226,11 @@ export function groupErrorStanza(message: Omit<GroupErrorMessage, 'kind'>): Stan
   return { tag: 'error', attrs, content: undefined };
 }
 
-/** `<group group [after]/>` */
-export function groupRequestStanza({ group, after }: Omit<GroupRequest, 'kind'>): Stanza {
+/** `<group group [after]> [gate] </group>` */
+export function groupRequestStanza({ group, after, gate }: Omit<GroupRequest, 'kind'>): Stanza {
   const attrs: AttributeValue[] = ['group', group];
   if (after !== undefined) attrs.push('after', after);
-  return { tag: 'group', attrs, content: undefined };
+  return { tag: 'group', attrs, content: gate };
 }
 
 /** `<receipts group [after]/>` */
@@ -285,7 +307,10 @@ export function parseGroupRequest(stanza: Stanza): GroupRequest | WireError {
   const group = attribute(stanza, 'group');
   if (!isUserId(group)) return badField('group', 'group', 'group');
   const after = attribute(stanza, 'after');
-  return after === undefined || isCount(after) ? { kind: 'group', group, after } : badField('group', 'after', 'count');
+  if (after !== undefined && !isCount(after)) return badField('group', 'after', 'count');
+  const gate = stanza.content === undefined ? undefined : contentOf(stanza, GATE_BYTES);
+  if (gate === undefined && stanza.content !== undefined) return badField('group', 'content', 'gate');
+  return { kind: 'group', group, after, gate };
 }
 
 export function parseGroupMarksRequest(stanza: Stanza): GroupMarksRequest | WireError {
@@ -330,8 +355,8 @@ export function parseGroupDelivery(stanza: Stanza): IncomingGroupMessage | WireE
   if ('code' in place) return place;
   const ciphertext = ciphertextIn(stanza);
   if (!(ciphertext instanceof Uint8Array)) return ciphertext;
-  const { group, order, ts, seq } = place;
-  return { kind: 'group-message', group, from, device, id, order, ts, seq, ciphertext };
+  const { group, order, ts, seq, after } = place;
+  return { kind: 'group-message', group, from, device, id, order, ts, seq, ciphertext, after };
 }
 
 export function parseGroupChange(stanza: Stanza): IncomingGroupChange | WireError {
@@ -339,8 +364,8 @@ export function parseGroupChange(stanza: Stanza): IncomingGroupChange | WireErro
   if ('code' in place) return place;
   const change = someBytes(stanza);
   if (change === undefined) return badField('group-change', 'content', 'change');
-  const { group, order, ts, seq } = place;
-  return { kind: 'group-change', group, order, ts, seq, change };
+  const { group, order, ts, seq, after } = place;
+  return { kind: 'group-change', group, order, ts, seq, change, after };
 }
 
 interface Place {
@@ -348,6 +373,7 @@ interface Place {
   readonly order: number;
   readonly ts: number;
   readonly seq: number;
+  readonly after: number | undefined;
 }
 
 /** Where an inbox entry of a group stands, in the group and in the inbox. */
@@ -359,7 +385,20 @@ function parsePlace(stanza: Stanza, tag: string): Place | WireError {
   const ts = attribute(stanza, 'ts');
   if (!isCount(ts)) return badField(tag, 'ts', 'count');
   const seq = attribute(stanza, 'seq');
-  return isCounter(seq) ? { group, order, ts, seq } : badField(tag, 'seq', 'counter');
+  if (!isCounter(seq)) return badField(tag, 'seq', 'counter');
+  const after = attribute(stanza, 'after');
+  return after === undefined || isCount(after) ? { group, order, ts, seq, after } : badField(tag, 'after', 'count');
+}
+
+export function parseGroupPruned(stanza: Stanza): GroupPrunedMessage | WireError {
+  const group = attribute(stanza, 'group');
+  if (!isUserId(group)) return badField('pruned', 'group', 'group');
+  const seq = attribute(stanza, 'seq');
+  if (!isCounter(seq)) return badField('pruned', 'seq', 'counter');
+  const ts = attribute(stanza, 'ts');
+  if (!isCount(ts)) return badField('pruned', 'ts', 'count');
+  const gap = parseGap(stanza, 'pruned');
+  return isWireError(gap) ? gap : { kind: 'group-pruned', group, ...gap, seq, ts };
 }
 
 export function parseGroupReceipts(stanza: Stanza): GroupReceiptsMessage | WireError {

@@ -45,7 +45,7 @@ tap.test('a server message comes back from its stanza', (t) => {
     }),
     { numRuns: 1_000 },
   );
-  t.equal(kinds.size, 22, 'every kind was met');
+  t.equal(kinds.size, 23, 'every kind was met');
   t.end();
 });
 
@@ -127,6 +127,7 @@ const clientSamples: readonly ClientMessage[] = [
   { kind: 'group-message', group: user, id: 41, epoch: 3, ciphertext },
   { kind: 'group-read', group: user, order: 5 },
   { kind: 'iq-get', id: 7, request: { kind: 'group', group: user, after: 3 } },
+  { kind: 'iq-get', id: 7, request: { kind: 'group', group: user, gate: new Uint8Array(32) } },
   { kind: 'iq-get', id: 7, request: { kind: 'group-marks', group: user, after: user } },
   { kind: 'iq-set', id: 7, request: { kind: 'group-change', group: user, change: ciphertext } },
   { kind: 'iq-get', id: 7, request: { kind: 'bundle', user, withList: true } },
@@ -207,7 +208,8 @@ const serverSamples: readonly ServerMessage[] = [
   { kind: 'iq-result', id: 7, answer: { kind: 'group-marks', group: user, marks: [], more: false } },
   { kind: 'group-ack', group: user, id: 41, order: 9, ts: 5 },
   { kind: 'group-message', group: user, from: user, device: 1, id: 41, order: 9, ts: 5, seq: 977, ciphertext },
-  { kind: 'group-change', group: user, order: 9, ts: 5, seq: 977, change: ciphertext },
+  { kind: 'group-change', group: user, order: 9, ts: 5, seq: 977, change: ciphertext, after: 900 },
+  { kind: 'group-pruned', group: user, since: 18, until: 19, seq: 978, ts: 5, code: 'APP_PRUNED' },
   { kind: 'group-receipts', type: 'delivered', group: user, ts: 5, marks: [{ user, order: 4 }] },
   { kind: 'group-error', group: user, id: 41, code: 'APP_GROUP_EPOCH', text: '', retryAfter: 5, expected: 3, epoch: 4 },
   { kind: 'presence', from: user, state: 'unavailable', lastSeen: 60_000 },

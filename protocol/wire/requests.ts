@@ -341,6 +341,7 @@ function deviceStanza(device: DeviceBundle): Stanza {
 
 /** Reads the element of an `<iq type="get">`. */
 export function parseGetRequest(stanza: Stanza): GetRequest | WireError {
+  if (stanza.tag === 'group') return groups.parseGroupRequest(stanza);
   if (stanza.content !== undefined) return badStanza('iq', 'a request without content');
   switch (stanza.tag) {
     case 'contact': {
@@ -369,8 +370,6 @@ export function parseGetRequest(stanza: Stanza): GetRequest | WireError {
       return devices.parseLinkRequest(stanza);
     case 'devices':
       return devices.parseDevicesRequest(stanza);
-    case 'group':
-      return groups.parseGroupRequest(stanza);
     case 'presence':
       return presence.parsePresenceRequest(stanza);
     case 'privacy':

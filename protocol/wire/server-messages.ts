@@ -183,6 +183,7 @@ export type ServerMessage =
   | groups.GroupAckMessage
   | groups.IncomingGroupMessage
   | groups.IncomingGroupChange
+  | groups.GroupPrunedMessage
   | groups.GroupReceiptsMessage
   | groups.GroupErrorMessage
   | PresenceMessage
@@ -316,6 +317,8 @@ export function serverStanza(message: ServerMessage): Stanza {
       return groups.groupDeliveryStanza(message);
     case 'group-change':
       return groups.groupChangeStanza(message);
+    case 'group-pruned':
+      return groups.groupPrunedStanza(message);
     case 'group-receipts':
       return groups.groupReceiptsStanza(message);
     case 'group-error':
@@ -352,7 +355,7 @@ export function parseServerMessage(stanza: Stanza): ServerMessage | WireError {
     case 'gap':
       return parseGapMessage(stanza);
     case 'pruned':
-      return parsePruned(stanza);
+      return groups.isOfGroup(stanza) ? groups.parseGroupPruned(stanza) : parsePruned(stanza);
     case 'error':
       return parseError(stanza);
     case 'presence':

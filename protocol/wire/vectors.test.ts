@@ -87,6 +87,7 @@ t.test('every kind of message of both sides has a vector', (t) => {
     'group-change',
     'group-error',
     'group-message',
+    'group-pruned',
     'group-receipts',
     'iq-error',
     'iq-result',

@@ -207,7 +207,10 @@ const getRequest: fc.Arbitrary<GetRequest> = fc.oneof(
   record({ kind: fc.constant('prekey-count' as const) }),
   record({ kind: fc.constant('receipts' as const), to: user }),
   record({ kind: fc.constant('media-ticket' as const), bytes: counter }),
-  record({ kind: fc.constant('group' as const), group: user, after: optional(count) }),
+  record({
+    ...{ kind: fc.constant('group' as const), group: user },
+    ...{ after: optional(count), gate: optional(bytesOfLength(32)) },
+  }),
   record({ kind: fc.constant('group-marks' as const), group: user, after: optional(user) }),
   record({ kind: fc.constant('presence' as const), user }),
   record({ kind: fc.constant('privacy' as const) }),
@@ -405,11 +408,15 @@ export const arbitraryServerMessage: fc.Arbitrary<ServerMessage> = fc.oneof(
   record({ kind: fc.constant('group-ack' as const), group: user, id: counter, order: counter, ts: count }),
   record({
     ...{ kind: fc.constant('group-message' as const), group: user, from: user, device, id: counter },
-    ...{ order: counter, ts: count, seq: counter, ciphertext },
+    ...{ order: counter, ts: count, seq: counter, ciphertext, after: optional(count) },
   }),
   record({
     ...{ kind: fc.constant('group-change' as const), group: user, order: counter, ts: count, seq: counter },
-    change: ciphertext,
+    ...{ change: ciphertext, after: optional(count) },
+  }),
+  record({
+    ...{ kind: fc.constant('group-pruned' as const), group: user, seq: counter, ts: count },
+    ...{ since: fc.constant(3), until: fc.integer({ min: 3, max: 99 }), code: errorCode },
   }),
   record({
     ...{ kind: fc.constant('group-receipts' as const), type: fc.constantFrom('delivered' as const, 'read' as const) },
