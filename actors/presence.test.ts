@@ -363,11 +363,11 @@ t.test('a shard that is behind drops typing, refuses questions and puts changes 
   t.strictSame(bob.take(), []);
   await fixture.tell(lookUp(bob, BOB, ALICE));
   t.match(bob.take(), [{ kind: 'answer-refused', refusal: { code: 'APP_OVERLOADED', retryAfter: 5 } }]);
-  t.match(await fixture.statistics(), { shed: 2, notices: 0, typings: 0, present: 1 });
+  t.match(await fixture.statistics(), { shed: 3, notices: 0, typings: 0, present: 1 });
   await fixture.test.advance(LIMITS.presenceSaveMs + 1_000, 1_000);
   t.match(
     fixture.test.logged.filter(({ event }) => event === 'presence_shed'),
-    [{ level: 'warn', fields: { count: 2 } }],
+    [{ level: 'warn', fields: { count: 3 } }],
     'once, and no user in it',
   );
   t.equal(fixture.store.seenMinute(ALICE), undefined, 'nor does it write');

@@ -297,7 +297,8 @@ function forgetVisitor(name: string, state: PresenceState, ctx: Ctx): void {
 /** Tells the watchers now, if they have heard nothing for a while, or later, together with what else happens until then. */
 function noteChange(person: Person, state: PresenceState, ctx: Ctx): void {
   if (person.watchers.size === 0) return;
-  if (!isPaused(person, ctx) && !isShedding(state, ctx) && tellWatchers(person, state, ctx)) return;
+  if (isShedding(state, ctx)) noteShed(state, ctx);
+  else if (!isPaused(person, ctx) && tellWatchers(person, state, ctx)) return;
   state.due.add(person.user);
   armTick(state, ctx);
 }
