@@ -7,7 +7,7 @@ import { Tally } from '../generator/measured-run.ts';
 import { EchoLoad } from '../generator/echo-load.ts';
 import type { Line } from '../generator/pair-load.ts';
 import { ClientFrameWriter } from '../generator/websocket.ts';
-import { measureEcho, measureLmdb } from './ceilings.ts';
+import { measureEcho, measureLmdb, measureRelay } from './ceilings.ts';
 
 const never = new AbortController().signal;
 const MOMENT = { warmUpMs: 20, windowMs: 100 };
@@ -17,6 +17,12 @@ t.test('bare uWebSockets.js echoes through the generator', async (t) => {
   const { messagesPerSecond, generatorCoresMax } = await measureEcho(plan, never);
   t.ok(messagesPerSecond > 0);
   t.ok(generatorCoresMax > 0);
+});
+
+t.test('a bare relay carries full cycles at the rate that is asked', async (t) => {
+  const plan = { generators: 2, pairs: 5, messageBytes: 100, ratePerSecond: 2_000, ...MOMENT };
+  const { p50Ms, p99Ms } = await measureRelay(plan, never);
+  t.ok(p50Ms! > 0 && p50Ms! <= p99Ms!, `${p50Ms} ms, ${p99Ms} ms`);
 });
 
 t.test('bare LMDB puts, flushes and removes', async (t) => {

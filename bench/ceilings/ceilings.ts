@@ -31,6 +31,21 @@ export interface EchoCeilingResult {
   readonly generatorCoresMax: number;
 }
 
+export interface RelayCeilingPlan {
+  readonly generators: number;
+  readonly pairs: number;
+  readonly ratePerSecond: number;
+  readonly messageBytes: number;
+  readonly warmUpMs: number;
+  readonly windowMs: number;
+}
+
+export interface RelayCeilingResult {
+  /** From the intended time to the arrival at the recipient. */
+  readonly p50Ms: number | undefined;
+  readonly p99Ms: number | undefined;
+}
+
 export interface LmdbCeilingPlan {
   /** Records in a flush. */
   readonly batchCount: number;
@@ -68,6 +83,22 @@ export async function measureEcho(plan: EchoCeilingPlan, signal: AbortSignal): P
   }
 }
 
+/** One-to-one messages through a bare relay, one thread, at a fixed rate, through the generator of the workload. */
+export async function measureRelay(plan: RelayCeilingPlan, signal: AbortSignal): Promise<RelayCeilingResult> {
+  const server = startCeiling('relay-server');
+  const load = new LoadProcesses(plan.generators, signal);
+  try {
+    const { url } = await server.answer<{ readonly url: string }>(LIMITS.serverStartMsMax, signal);
+    await load.openRelay(url, plan.pairs, plan.messageBytes);
+    const shape = { kind: 'open', ratePerSecond: plan.ratePerSecond } as const;
+    const { warmUpMs, windowMs } = plan;
+    const { delivery } = await load.run({ shape, warmUpMs, windowMs, drainMsMax: LIMITS.drainMsMax });
+    return { p50Ms: delivery.percentileMs(50), p99Ms: delivery.percentileMs(99) };
+  } finally {
+    await Promise.all([load.stop(), server.stop()]);
+  }
+}
+
 /** Puts, flushes and removals in bare LMDB. */
 export async function measureLmdb(plan: LmdbCeilingPlan, signal: AbortSignal): Promise<LmdbCeilingResult> {
   // Made and removed here, because the other process may be ended at any moment.
@@ -97,7 +128,7 @@ interface CeilingProcess {
   stop(): Promise<void>;
 }
 
-function startCeiling(name: 'echo-server' | 'lmdb-store' | 'stream-server'): CeilingProcess {
+function startCeiling(name: 'echo-server' | 'relay-server' | 'lmdb-store' | 'stream-server'): CeilingProcess {
   const entry = fileURLToPath(new URL(`./${name}.js`, import.meta.url));
   const process: ChildProcess = fork(entry, [], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'], execArgv: [] });
   const child = new Child(process, `the ceiling ${name}`, 'BENCH_CHILD');

@@ -37,6 +37,13 @@ export type GeneratorCommand =
       readonly connections: number;
       readonly messageBytes: number;
     }
+  | {
+      readonly kind: 'open-relay';
+      readonly url: string;
+      /** Numbers of the pairs; of no other generator. */
+      readonly pairs: readonly number[];
+      readonly ciphertextBytes: number;
+    }
   | { readonly kind: 'run'; readonly plan: RunPlan }
   /** Registers and logs in clients that take part in storms. */
   | {

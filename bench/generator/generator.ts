@@ -16,6 +16,9 @@ import { OpeningSpeaker, type Account } from './opening.ts';
 import { PairLoad, type PairEnds } from './pair-load.ts';
 import { StormLoad } from './storm-load.ts';
 
+/** User ids of the bare relay, which knows no accounts: 15 digits. */
+const RELAY_USER_FIRST = 100_000_000_000_000;
+
 interface OpenedAccount {
   readonly account: Account;
   readonly line: Connection;
@@ -58,6 +61,9 @@ export class Generator {
         return this.#tell({ kind: 'opened' });
       case 'open-echo':
         this.#load = await this.#openEcho(command);
+        return this.#tell({ kind: 'opened' });
+      case 'open-relay':
+        this.#load = new PairLoad(await this.#openRelay(command), this.#clock);
         return this.#tell({ kind: 'opened' });
       case 'run':
         return this.#run(command.plan);
@@ -120,13 +126,32 @@ export class Generator {
   }
 
   async #openEcho(command: Extract<GeneratorCommand, { kind: 'open-echo' }>): Promise<EchoLoad> {
-    const url = new URL(command.url);
-    const open = (): Promise<Connection> =>
-      new Promise((resolve, reject) => {
-        const connection = this.#connect(url, new UpgradeSpeaker(() => resolve(connection), reject));
-      });
+    const open = (): Promise<Connection> => this.#upgrade(new URL(command.url));
     const lines = await mapWithBound(new Array(command.connections).fill(0), LIMITS.openingParallelMax, open);
     return new EchoLoad(lines, opaqueBytes(command.messageBytes));
+  }
+
+  async #openRelay(command: Extract<GeneratorCommand, { kind: 'open-relay' }>): Promise<PairEnds[]> {
+    const open = async (user: string, peer: string): Promise<OpenedAccount> => {
+      const line = await this.#upgrade(new URL(`?user=${user}&peer=${peer}`, command.url));
+      return { account: { phone: '', user, device: 1 }, line };
+    };
+    const openPair = async (number: number): Promise<PairEnds> => {
+      const [sender, recipient] = [RELAY_USER_FIRST + 2 * number, RELAY_USER_FIRST + 2 * number + 1].map(String);
+      return {
+        sender: await open(sender!, recipient!),
+        recipient: await open(recipient!, sender!),
+        ciphertext: opaqueBytes(command.ciphertextBytes),
+      };
+    };
+    return mapWithBound(command.pairs, LIMITS.openingParallelMax, openPair);
+  }
+
+  /** A connection that is open as far as WebSocket is concerned. */
+  #upgrade(url: URL): Promise<Connection> {
+    return new Promise((resolve, reject) => {
+      const connection = this.#connect(url, new UpgradeSpeaker(() => resolve(connection), reject));
+    });
   }
 }
 
@@ -146,7 +171,7 @@ class UpgradeSpeaker implements Speaker {
   }
 
   hear(): void {
-    throw new BenchError('BENCH_UNEXPECTED', 'an echo server speaks first');
+    throw new BenchError('BENCH_UNEXPECTED', 'a server without a login speaks first');
   }
 }
 

@@ -124,6 +124,16 @@ export class LoadProcesses {
     await this.#openAll(() => ({ kind: 'open-echo', url, connections: share, messageBytes }));
   }
 
+  /** Opens the connections of the relay ceiling. Both ends of a pair stay in one process. */
+  async openRelay(url: string, pairs: number, ciphertextBytes: number): Promise<void> {
+    const { length: count } = this.#generators;
+    const numbers = Array.from({ length: pairs }, (_, index) => index);
+    await this.#openAll((_, index) => {
+      const share = numbers.filter((number) => number % count === index);
+      return { kind: 'open-relay', url, pairs: share, ciphertextBytes };
+    });
+  }
+
   async #openAll(command: (generator: GeneratorProcess, index: number) => GeneratorCommand): Promise<void> {
     const requests = this.#generators.map((generator, index) => generator.request(command(generator, index), 'opened'));
     const late = (): Error =>

@@ -7,12 +7,12 @@
  *   saturation   closed loop, 20 in flight for each pair      accepted_per_s, delivered_per_s
  *   half load    open loop at half of that                    p50_ms, p99_ms, receipt_…, messages_per_flush
  *   single       closed loop, 1 in flight for each pair       delivered_1_per_s, p99_1_ms
- *   ceilings     the server is down                           bare_echo, bare_lmdb
+ *   ceilings     the server is down                           bare_echo, bare_relay at the rate of half load, bare_lmdb
  *
  * Every message is checked for exactly once, in order and unharmed; one violation voids the run.
  */
 
-import { measureEcho, measureLmdb } from '../ceilings/ceilings.ts';
+import { measureEcho, measureLmdb, measureRelay, type RelayCeilingResult } from '../ceilings/ceilings.ts';
 import { BenchError, isBenchError } from '../errors.ts';
 import type { PairPhones } from '../generator/control.ts';
 import { within } from '../harness/clock.ts';
@@ -81,6 +81,14 @@ export function createMessagesWorkload(settings: MessagesSettings = {}): Workloa
   };
 }
 
+/** What the ceilings take over from the server's phases. */
+interface Found {
+  /** Messages in a commit at saturation. */
+  readonly batchCount: number;
+  /** The rate of half load. */
+  readonly ratePerSecond: number;
+}
+
 class MessagesRun {
   readonly #context: Context;
   readonly #settings: MessagesSettings;
@@ -91,12 +99,11 @@ class MessagesRun {
   }
 
   async run(): Promise<void> {
-    const batchCount = await this.#measureServer();
-    if (this.#settings.withCeilings !== false) await this.#measureCeilings(batchCount);
+    const found = await this.#measureServer();
+    if (this.#settings.withCeilings !== false) await this.#measureCeilings(found);
   }
 
-  /** Returns how many messages a commit held at saturation. */
-  async #measureServer(): Promise<number> {
+  async #measureServer(): Promise<Found> {
     const { options, signal, recorder, keepData } = this.#context;
     const load = new LoadProcesses(options.generators, signal);
     const server = new ServerProcess({
@@ -128,7 +135,7 @@ class MessagesRun {
     return serverScript === undefined ? { flags } : { flags, script: serverScript };
   }
 
-  async #measurePhases(server: ServerProcess, load: LoadProcesses): Promise<number> {
+  async #measurePhases(server: ServerProcess, load: LoadProcesses): Promise<Found> {
     const { options, progress, recorder } = this.#context;
     progress('starting the server');
     const url = await server.started();
@@ -142,7 +149,8 @@ class MessagesRun {
     recordHalfLoad(recorder, half.result, half.window);
     const single = await this.#phase('one in flight', this.#closedPlan(1, SHORT_WINDOW_SHARE), load, server);
     recordSingle(recorder, single.result);
-    return Math.max(1, Math.round(saturated.window.messagesPerFlush ?? options['in-flight']));
+    const batchCount = Math.max(1, Math.round(saturated.window.messagesPerFlush ?? options['in-flight']));
+    return { batchCount, ratePerSecond };
   }
 
   async #phase(
@@ -171,17 +179,21 @@ class MessagesRun {
     return { warmUpMs: options['warm-up'] * secondMs, windowMs: options.seconds * secondMs * share, drainMsMax };
   }
 
-  async #measureCeilings(batchCount: number): Promise<void> {
+  async #measureCeilings({ batchCount, ratePerSecond }: Found): Promise<void> {
     const { options, recorder, progress, signal } = this.#context;
     const { warmUpMs, windowMs } = this.#times(SHORT_WINDOW_SHARE);
     const times = { warmUpMs: Math.min(warmUpMs, 2000), windowMs };
     progress('ceiling: bare echo');
     const size = { connections: options.pairs * 2, inFlight: options['in-flight'], messageBytes: options.bytes };
     const echo = await measureEcho({ generators: options.generators, ...size, ...times }, signal);
+    progress('ceiling: bare relay');
+    const { generators, pairs, bytes: messageBytes } = options;
+    const relay = await measureRelay({ generators, pairs, messageBytes, ratePerSecond, ...times }, signal);
     progress('ceiling: bare LMDB');
     const valueBytes = ENTRY_HEADER_BYTES + options.bytes;
     const lmdb = await measureLmdb({ batchCount, valueBytes, recipients: options.pairs, ...times }, signal);
     recordCeilings(recorder, echo.messagesPerSecond, lmdb.putsPerSecond);
+    recordRelay(recorder, relay);
     noteBusyGenerator(recorder, 'the bare echo', echo.generatorCoresMax);
   }
 }
@@ -233,6 +245,12 @@ function recordCeilings(recorder: Recorder, echo: number, lmdb: number): void {
     recorder.peer(metric, 'bare_echo', echo);
     recorder.peer(metric, 'bare_lmdb', lmdb);
   }
+}
+
+/** Latencies of the same rate over bare sockets: what of ours is the machine's. */
+function recordRelay(recorder: Recorder, { p50Ms, p99Ms }: RelayCeilingResult): void {
+  recorder.peer('p50_ms', 'bare_relay', p50Ms);
+  recorder.peer('p99_ms', 'bare_relay', p99Ms);
 }
 
 function noteBusyGenerator(recorder: Recorder, phase: string, coresMax: number): void {
