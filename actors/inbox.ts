@@ -193,6 +193,8 @@ export interface Commit {
   bytes: number;
   /** What it changes of groups, if anything. */
   groups: GroupPart | undefined;
+  /** Entries that it removes because they were acknowledged. */
+  removals: number;
 }
 
 /** An acknowledgement that is due. */
@@ -375,7 +377,7 @@ function planCommit(state: InboxState, ctx: Ctx): Commit {
   const commit = emptyCommit(stamp(state, ctx), Math.min(queuedBytesMax, store.queuedBytesMax));
   const { queue } = state;
   let taken = 0;
-  while (taken < queue.length && taken < operationsMax(commit) && commit.bytes < LIMITS.commitBytesMax) {
+  while (taken < queue.length && taken < operationsMax(commit) && hasRoomFor(commit)) {
     planItem(queue[taken++]!, commit, state, ctx);
   }
   state.queue = taken === queue.length ? [] : queue.slice(taken);
@@ -385,6 +387,11 @@ function planCommit(state: InboxState, ctx: Ctx): Commit {
 /** What a fan-out adds counts as well. */
 function operationsMax({ groups }: Commit): number {
   return groups === undefined ? LIMITS.commitOperationsMax : LIMITS.commitOperationsMax - groups.entryCount;
+}
+
+/** A commit that removes a few windows takes as long as one that adds a few thousand messages. */
+function hasRoomFor({ bytes, removals }: Commit): boolean {
+  return bytes < LIMITS.commitBytesMax && removals < LIMITS.commitRemovalsMax;
 }
 
 function planItem(item: Queued, commit: Commit, state: InboxState, ctx: Ctx): void {
@@ -421,6 +428,7 @@ function emptyCommit(ts: number, bytesMax: number): Commit {
     reads: [],
     bytes: 0,
     groups: undefined,
+    removals: 0,
   };
 }
 
@@ -606,6 +614,7 @@ function planAcknowledge(message: Acknowledge, commit: Commit, state: InboxState
   const count = countAcknowledged(online, message.seq);
   if (count === 0) return;
   const planned = commit.acknowledged.get(device);
+  commit.removals += Math.max(0, count - (planned?.count ?? 0));
   if (planned === undefined) commit.acknowledged.set(device, { recipient, online, count, mark: 0, bytes: 0 });
   else planned.count = Math.max(planned.count, count);
 }

@@ -75,6 +75,8 @@ export const LIMITS = {
   commitOperationsMax: 4_096,
   /** Ciphertext in one commit: far below the free space at which a failed commit counts as a full disk. */
   commitBytesMax: 8_388_608,
+  /** Acknowledged entries that one commit removes, give or take a window: while it is written, others are pushed the next. */
+  commitRemovalsMax: 8_192,
   /** Operations that wait for the next commit. Beyond it, submissions are refused with APP_OVERLOADED. */
   commitQueueMax: 32_768,
   /** Pushed and unacknowledged messages of one device, by count and by bytes. */

@@ -63,6 +63,15 @@ export const LIMITS = {
   /** Interval of the pacing timer. Timers of Node are no finer; what it adds counts as latency, against us. */
   paceTickMs: 1,
 
+  /** Filling or draining all backlogs: a million messages take 10 s here. */
+  fillMsMax: 120_000,
+
+  /** Messages that one filling connection has under way: a hundred of them stay below the bound of a shard's queue. */
+  fillFlightMax: 100,
+
+  /** Messages a second of one filling connection: the bound of actors/limits.ts, and a little room for two clocks. */
+  fillPerSecondMax: 1_900,
+
   /** Above this share of one core a single-threaded generator is itself the limit, and the report says so. */
   generatorCoreShareMax: 0.9,
 

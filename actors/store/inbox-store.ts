@@ -247,3 +247,9 @@ export function extendRuns(
   const extended = { device, ...ends, count: run.count + 1, bytes: run.bytes + bytes };
   return runs.map((each) => (each === run ? extended : each));
 }
+
+/** Whether an entry is a message of `sender`, and no notice about messages of theirs. */
+export function isMessageOf({ user, device, creation }: SenderAddress, entry: InboxEntry): boolean {
+  const { sender, senderDevice, senderCreation, type } = entry;
+  return sender === user && senderDevice === device && senderCreation === creation && type !== 'pruned';
+}

@@ -53,9 +53,20 @@ function writeUser(target: Buffer, user: string, offset: number): void {
   target.writeUInt32BE(id - high * UINT32, offset + 4);
 }
 
+/** The last user id that was read: neighbours in an inbox often have one sender, and making the text costs most. */
+let lastUser = 0;
+let lastText = '000000000000000';
+
 function readUser(source: Buffer, offset: number): string {
-  const id = source.readUInt32BE(offset) * UINT32 + source.readUInt32BE(offset + 4);
-  return String(id).padStart(15, '0');
+  return userText(source.readUInt32BE(offset) * UINT32 + source.readUInt32BE(offset + 4));
+}
+
+/** A user id of digits. */
+export function userText(user: number): string {
+  if (user === lastUser) return lastText;
+  lastUser = user;
+  lastText = String(user).padStart(15, '0');
+  return lastText;
 }
 
 /** Key of one device's records: recipient ‖ device. */
@@ -258,8 +269,18 @@ function writeEntry(target: Buffer, offset: number, entry: InboxEntry): void {
   target.set(entry.ciphertext, offset + ENTRY_HEADER_BYTES);
 }
 
-/** Reads an entry; the ciphertext is a copy. Throws on a version that this code does not know: the store is newer than we are. */
-export function decodeEntry(seq: number, value: Buffer): InboxEntry {
+/** Copies bytes, so that they can be kept. */
+type CopyBytes = (source: Buffer, start: number, end: number) => Uint8Array;
+
+const copyApart: CopyBytes = (source, start, end) => new Uint8Array(source.subarray(start, end));
+
+/**
+ * Reads an entry. Throws on a version that this code does not know: the store is newer than we are.
+ *
+ * @param value - Borrowed.
+ * @param copy - How the ciphertext is copied out of it.
+ */
+export function decodeEntry(seq: number, value: Buffer, copy: CopyBytes = copyApart): InboxEntry {
   if (value[0] !== ENTRY_VERSION)
     throw new RangeError(`inbox entry has version ${value[0]}, expected ${ENTRY_VERSION}`);
   return {
@@ -270,7 +291,7 @@ export function decodeEntry(seq: number, value: Buffer): InboxEntry {
     id: value.readUIntBE(15, 6),
     ts: value.readUIntBE(21, 6),
     type: typeOf(value[1]!),
-    ciphertext: new Uint8Array(value.subarray(ENTRY_HEADER_BYTES)),
+    ciphertext: copy(value, ENTRY_HEADER_BYTES, value.length),
   };
 }
 
@@ -278,25 +299,6 @@ function typeOf(byte: number): EntryType {
   if (byte === TYPE_BYTES.ratchet) return 'ratchet';
   if (byte === TYPE_BYTES.prekey) return 'prekey';
   return byte === TYPE_BYTES.group ? 'group' : 'pruned';
-}
-
-/** When an encoded entry was accepted. */
-export function tsOfEntry(value: Buffer): number {
-  return value.readUIntBE(21, 6);
-}
-
-/** Whether an encoded entry is a message of `sender`: `match` is what `senderMatch` made of it. */
-export function isFrom(match: Buffer, value: Buffer): boolean {
-  return value[1] !== TYPE_BYTES.pruned && value.compare(match, 0, match.length, 2, 2 + match.length) === 0;
-}
-
-/** Sender, device and creation as they stand in an encoded entry. */
-export function senderMatch({ user, device, creation }: SenderAddress): Buffer {
-  const match = Buffer.allocUnsafe(13);
-  writeUser(match, user, 0);
-  match[8] = device;
-  match.writeUInt32BE(creation, 9);
-  return match;
 }
 
 /** The inbox that an entry's key belongs to. */

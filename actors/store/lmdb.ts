@@ -18,7 +18,8 @@ import type { PrivacySettings } from '../../protocol/wire/index.ts';
 import { decode, encode } from '../../runtime/codec.ts';
 import { DiskReserve } from './disk-reserve.ts';
 import { GroupTables } from './group-tables.ts';
-import { ENTRY_OVERHEAD_BYTES, extendRuns } from './inbox-store.ts';
+import { inboxEntries, inboxKeys, keyOf, placed, userOf } from './inbox-codec.ts';
+import { ENTRY_OVERHEAD_BYTES, extendRuns, isMessageOf } from './inbox-store.ts';
 import type {
   AccountRecord,
   CommitResult,
@@ -67,7 +68,7 @@ export function openLmdbStore(options: LmdbOptions): InboxStore {
 class LmdbStore implements InboxStore {
   readonly #options: LmdbOptions;
   readonly #root: RootDatabase;
-  readonly #inbox: Table;
+  readonly #inbox: Database<InboxEntry, Buffer>;
   readonly #fresh: Table;
   readonly #acknowledged: Table;
   readonly #conversation: Table;
@@ -91,7 +92,9 @@ class LmdbStore implements InboxStore {
     const tuning = { overlappingSync: false, eventTurnBatching: false, batchStartThreshold: BATCH_START_COUNT };
     this.#root = open({ path: options.directory, maxDbs: 64, noSubdir: false, ...tuning, ...BINARY });
     const table = (name: string): Table => this.#root.openDB<Buffer, Buffer>({ name, ...BINARY });
-    this.#inbox = table('inbox');
+    // `keyEncoder` and `encoder` are missing from lmdb's types of a database's options.
+    const inbox = { name: 'inbox', encoder: inboxEntries, keyEncoder: inboxKeys };
+    this.#inbox = this.#root.openDB<InboxEntry, Buffer>(inbox);
     this.#fresh = table('fresh');
     this.#acknowledged = table('acknowledged');
     this.#conversation = table('conversation');
@@ -122,7 +125,7 @@ class LmdbStore implements InboxStore {
       this.#root.transactionSync(() => {
         for (const { key, value } of page) {
           const { key: inboxKey, entry } = layout.splitFresh(value);
-          void this.#inbox.put(Buffer.from(inboxKey), Buffer.from(entry));
+          void this.#inbox.put(Buffer.from(inboxKey), layout.decodeEntry(layout.seqOfEntryKey(inboxKey), entry));
           this.#noteWaiting(inboxKey, entry);
           void this.#fresh.remove(key);
         }
@@ -165,13 +168,13 @@ class LmdbStore implements InboxStore {
     return {
       groups: this.groups.batch,
       putEntry: (user, device, entry) => {
-        this.#put(this.#inbox, layout.entryKey(user, device, entry.seq), layout.encodeEntry(entry));
+        this.#inbox.put(layout.entryKey(user, device, entry.seq), entry)?.catch?.(disregard);
       },
       putFresh: (arrival, user, device, entry) => {
         this.#put(this.#fresh, layout.encodeUint48(arrival), layout.encodeFresh(user, device, entry));
       },
       removeFresh: (arrival) => this.#remove(this.#fresh, layout.encodeUint48(arrival)),
-      removeEntry: (user, device, seq) => this.#remove(this.#inbox, layout.entryKey(user, device, seq)),
+      removeEntry: (user, device, seq) => this.#removeEntry(user, device, seq),
       putAcknowledged: (user, device, seq, last) => {
         this.#put(this.#acknowledged, layout.deviceKey(user, device), layout.encodeMarks(seq, last));
       },
@@ -223,13 +226,17 @@ class LmdbStore implements InboxStore {
     table.remove(key)?.catch?.(disregard);
   }
 
+  #removeEntry(user: string, device: number, seq: number): void {
+    this.#inbox.remove(layout.entryKey(user, device, seq))?.catch?.(disregard);
+  }
+
   #removeEntries(user: string, device: number): number {
     const start = layout.entryKey(user, device, 0);
     const end = layout.entryKey(user, device, 2 ** 48 - 1);
     let bytes = 0;
     for (const { key, value } of this.#inbox.getRange({ start, end, snapshot: false })) {
-      bytes += layout.ciphertextBytes(value) + ENTRY_OVERHEAD_BYTES;
-      this.#remove(this.#inbox, Buffer.from(key));
+      bytes += value.ciphertext.length + ENTRY_OVERHEAD_BYTES;
+      this.#removeEntry(user, device, keyOf(key).seq);
     }
     return bytes;
   }
@@ -254,7 +261,7 @@ class LmdbStore implements InboxStore {
     const end = layout.entryKey(user, device, through + 1);
     let bytes = 0;
     for (const { key, value } of this.#inbox.getRange({ start, end, limit: countMax, snapshot: false })) {
-      const entry = layout.decodeEntry(layout.seqOfEntryKey(key), value);
+      const entry = placed(value, keyOf(key));
       bytes += entry.ciphertext.length;
       if (bytes > bytesMax && entries.length > 0) break;
       entries.push(entry);
@@ -275,15 +282,14 @@ class LmdbStore implements InboxStore {
     }: { readonly looksMax: number; readonly countMax: number; readonly bytesMax: number },
   ): InboxEntry[] {
     const found: InboxEntry[] = [];
-    const match = layout.senderMatch(sender);
     const start = layout.entryKey(user, device, after + 1);
     const end = layout.entryKey(user, device, through + 1);
     let bytes = 0;
     for (const { key, value } of this.#inbox.getRange({ start, end, limit: looksMax, snapshot: false })) {
-      if (!layout.isFrom(match, value)) continue;
-      bytes += layout.ciphertextBytes(value);
+      if (!isMessageOf(sender, value)) continue;
+      bytes += value.ciphertext.length;
       if (found.length === countMax || (bytes > bytesMax && found.length > 0)) break;
-      found.push(layout.decodeEntry(layout.seqOfEntryKey(key), value));
+      found.push(placed(value, keyOf(key)));
     }
     return found;
   }
@@ -306,8 +312,9 @@ class LmdbStore implements InboxStore {
     while (heads.length < countMax) {
       const [head] = this.#inbox.getRange({ start, limit: 1, snapshot: false });
       if (head === undefined) break;
-      const { user, device } = layout.inboxOfEntryKey(head.key);
-      heads.push({ user, device, ts: layout.tsOfEntry(head.value) });
+      const key = keyOf(head.key);
+      const [user, device] = [userOf(key), key.device];
+      heads.push({ user, device, ts: head.value.ts });
       start = layout.entryKey(user, device + 1, 0);
     }
     return heads;
@@ -328,7 +335,7 @@ class LmdbStore implements InboxStore {
     // Entries may have gone from the end too, pruned or acknowledged ahead of their turn: their positions stay given out.
     const { last } = this.#marks(user, device);
     for (const key of this.#inbox.getKeys({ start, end, reverse: true, limit: 1, snapshot: false })) {
-      return Math.max(last, layout.seqOfEntryKey(key));
+      return Math.max(last, keyOf(key).seq);
     }
     return last;
   }

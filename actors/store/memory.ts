@@ -5,7 +5,7 @@
  */
 
 import type { PrivacySettings } from '../../protocol/wire/index.ts';
-import { ENTRY_OVERHEAD_BYTES } from './inbox-store.ts';
+import { ENTRY_OVERHEAD_BYTES, isMessageOf } from './inbox-store.ts';
 import { MemoryGroups } from './memory-groups.ts';
 import type {
   AccountRecord,
@@ -183,10 +183,8 @@ export class MemoryStore implements InboxStore {
     const found: InboxEntry[] = [];
     let bytes = 0;
     for (const entry of this.entries(user, device, after, through, looksMax, Infinity)) {
-      const { sender: from, senderDevice, senderCreation, type, ciphertext } = entry;
-      if (type === 'pruned' || from !== sender.user) continue;
-      if (senderDevice !== sender.device || senderCreation !== sender.creation) continue;
-      bytes += ciphertext.length;
+      if (!isMessageOf(sender, entry)) continue;
+      bytes += entry.ciphertext.length;
       if (found.length === countMax || (bytes > bytesMax && found.length > 0)) break;
       found.push(entry);
     }

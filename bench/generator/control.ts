@@ -12,6 +12,7 @@
  */
 
 import type { BenchCode } from '../errors.ts';
+import type { DrainResult } from './backlog-load.ts';
 import type { RunPlan, RunResult, WindowEdge } from './measured-run.ts';
 import type { StormPlan, StormResult } from './storm-load.ts';
 
@@ -19,6 +20,20 @@ import type { StormPlan, StormResult } from './storm-load.ts';
 export interface PairPhones {
   readonly sender: string;
   readonly recipient: string;
+}
+
+/** The phone numbers of `offline`: devices that go away, and those who write to them. */
+export interface BacklogPhones {
+  readonly devices: readonly string[];
+  readonly senders: readonly string[];
+}
+
+/** What waits for each device. */
+export interface BacklogShape {
+  readonly conversations: number;
+  /** Of each conversation. */
+  readonly messages: number;
+  readonly ciphertextBytes: number;
 }
 
 export type GeneratorCommand =
@@ -54,13 +69,23 @@ export type GeneratorCommand =
       readonly sources: readonly string[];
     }
   /** Cuts all clients and lets them come back; answered by `storm-over` when all are back, or it takes too long. */
-  | { readonly kind: 'storm'; readonly plan: StormPlan };
+  | { readonly kind: 'storm'; readonly plan: StormPlan }
+  | {
+      readonly kind: 'open-backlogs';
+      readonly url: string;
+      readonly phones: BacklogPhones;
+      readonly shape: BacklogShape;
+    }
+  | { readonly kind: 'fill' }
+  | { readonly kind: 'drain' };
 
 export type GeneratorEvent =
   | { readonly kind: 'opened' }
   | { readonly kind: WindowEdge }
   | { readonly kind: 'result'; readonly result: RunResult }
   | { readonly kind: 'storm-over'; readonly result: StormResult }
+  | { readonly kind: 'filled'; readonly messages: number; readonly fillMs: number }
+  | { readonly kind: 'drained'; readonly result: DrainResult }
   | { readonly kind: 'failed'; readonly code: BenchCode; readonly detail: string };
 
 /** The subprotocol that generators offer. */

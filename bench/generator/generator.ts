@@ -7,7 +7,8 @@ import { FEATURES } from '../../protocol/wire/index.ts';
 import { BenchError, isBenchError } from '../errors.ts';
 import type { Clock } from '../harness/clock.ts';
 import { LIMITS } from '../limits.ts';
-import { opaqueBytes } from './account-keys.ts';
+import { makeAccountKeys, opaqueBytes, type AccountKeys } from './account-keys.ts';
+import { BacklogLoad } from './backlog-load.ts';
 import { Connection, createReadBuffer, Outbox, type Speaker } from './connection.ts';
 import { SUBPROTOCOL, type GeneratorCommand, type GeneratorEvent, type PairPhones } from './control.ts';
 import { EchoLoad } from './echo-load.ts';
@@ -24,6 +25,23 @@ interface OpenedAccount {
   readonly line: Connection;
 }
 
+/** What is special about a registration. */
+interface Registration {
+  readonly features?: number;
+  /** Keys that are needed again. */
+  readonly keys?: AccountKeys;
+  /** The address to connect from. */
+  readonly source?: string | undefined;
+}
+
+/** The load of `offline`, and where its devices come back to. */
+interface Backlogs {
+  readonly url: URL;
+  readonly load: BacklogLoad;
+}
+
+type OpenBacklogs = Extract<GeneratorCommand, { kind: 'open-backlogs' }>;
+
 export class Generator {
   readonly #clock: Clock;
   readonly #tell: (event: GeneratorEvent) => void;
@@ -34,6 +52,7 @@ export class Generator {
   readonly #registering: Map<string, OpeningSpeaker> = new Map();
   #load: Subject | undefined = undefined;
   #storm: StormLoad | undefined = undefined;
+  #backlogs: Backlogs | undefined = undefined;
 
   /** @param tell - Takes what the parent is to know. */
   constructor(clock: Clock, tell: (event: GeneratorEvent) => void) {
@@ -73,6 +92,13 @@ export class Generator {
       case 'storm':
         if (this.#storm === undefined) throw new TypeError('a storm needs open clients');
         return this.#tell({ kind: 'storm-over', result: await this.#storm.run(command.plan) });
+      case 'open-backlogs':
+        this.#backlogs = await this.#openBacklogs(command);
+        return this.#tell({ kind: 'opened' });
+      case 'fill':
+        return this.#fill(this.#requireBacklogs());
+      case 'drain':
+        return this.#drain(this.#requireBacklogs());
     }
   }
 
@@ -80,6 +106,38 @@ export class Generator {
     if (this.#load === undefined) throw new TypeError('a run needs open connections');
     const result = await measureRun(plan, this.#load, this.#clock, (kind) => this.#tell({ kind }));
     this.#tell({ kind: 'result', result });
+  }
+
+  async #openBacklogs({ url: text, phones, shape }: OpenBacklogs): Promise<Backlogs> {
+    const url = new URL(text);
+    const senders = await mapWithBound(phones.senders, LIMITS.openingParallelMax, (phone) =>
+      this.#register(url, phone),
+    );
+    const devices = await mapWithBound(phones.devices, LIMITS.openingParallelMax, async (phone) => {
+      const keys = makeAccountKeys();
+      const { account, line } = await this.#register(url, phone, { keys });
+      line.close();
+      return { account, keys };
+    });
+    const { ciphertextBytes, ...rest } = shape;
+    const ciphertext = opaqueBytes(ciphertextBytes);
+    return { url, load: new BacklogLoad(senders, devices, { ...rest, ciphertext }, this.#clock) };
+  }
+
+  #requireBacklogs(): Backlogs {
+    if (this.#backlogs === undefined) throw new TypeError('there are no backlogs');
+    return this.#backlogs;
+  }
+
+  async #fill({ load }: Backlogs): Promise<void> {
+    const beganMs = this.#clock.nowMs();
+    await load.fill();
+    this.#tell({ kind: 'filled', messages: load.messages, fillMs: this.#clock.nowMs() - beganMs });
+  }
+
+  async #drain({ url, load }: Backlogs): Promise<void> {
+    const result = await load.drain((speaker) => this.#connect(url, speaker));
+    this.#tell({ kind: 'drained', result });
   }
 
   async #openPairs(command: Extract<GeneratorCommand, { kind: 'open-pairs' }>): Promise<PairEnds[]> {
@@ -99,20 +157,20 @@ export class Generator {
   }: Extract<GeneratorCommand, { kind: 'open-clients' }>): Promise<StormLoad> {
     const url = new URL(text);
     const open = (phone: string, index: number): Promise<OpenedAccount> =>
-      this.#register(url, phone, FEATURES.resumeTickets, sources[index % sources.length]);
+      this.#register(url, phone, { features: FEATURES.resumeTickets, source: sources[index % sources.length] });
     const accounts = await mapWithBound(phones, LIMITS.stormOpeningParallelMax, open);
     const line = { url, subprotocol: SUBPROTOCOL, outbox: this.#outbox, readBuffer: this.#readBuffer };
     return new StormLoad(accounts, sources, line, this.#clock);
   }
 
-  #register(url: URL, phone: string, features: number = 0, source?: string): Promise<OpenedAccount> {
+  #register(url: URL, phone: string, { features = 0, keys, source }: Registration = {}): Promise<OpenedAccount> {
     return new Promise((resolve, reject) => {
       const done = (outcome: Account | Error): void => {
         this.#registering.delete(phone);
         if (outcome instanceof Error) reject(outcome);
         else resolve({ account: outcome, line: connection });
       };
-      const speaker = new OpeningSpeaker(phone, () => connection.wake(), done, features);
+      const speaker = new OpeningSpeaker(phone, () => connection.wake(), done, features, keys);
       this.#registering.set(phone, speaker);
       const connection = this.#connect(url, speaker, source);
     });

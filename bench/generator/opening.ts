@@ -140,11 +140,18 @@ export class OpeningSpeaker implements Speaker {
   readonly #frames: FrameWriter = new FrameWriter();
 
   /**
+   * @param keys - Those of the account; made anew if missing.
    * @param wake - Asks for a turn to speak.
    * @param done - Called once, with the account or what went wrong.
    */
-  constructor(phone: string, wake: () => void, done: (outcome: Account | Error) => void, features: number = 0) {
-    this.#opening = new Opening(phone, makeAccountKeys(), features);
+  constructor(
+    phone: string,
+    wake: () => void,
+    done: (outcome: Account | Error) => void,
+    features: number = 0,
+    keys: AccountKeys = makeAccountKeys(),
+  ) {
+    this.#opening = new Opening(phone, keys, features);
     this.#wake = wake;
     this.#done = done;
   }

@@ -8,7 +8,13 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { BenchError } from '../errors.ts';
-import type { GeneratorCommand, GeneratorEvent, PairPhones } from '../generator/control.ts';
+import type {
+  BacklogPhones,
+  BacklogShape,
+  GeneratorCommand,
+  GeneratorEvent,
+  PairPhones,
+} from '../generator/control.ts';
 import type { LoadShape, RunResult } from '../generator/measured-run.ts';
 import type { StormPlan, StormResult } from '../generator/storm-load.ts';
 import { LIMITS } from '../limits.ts';
@@ -31,6 +37,17 @@ export interface LoadResult {
   readonly cpuCoresMax: number;
   /** 99th percentile of the lateness of the event loop, of the generator where it is worst. */
   readonly loopLagMs: number;
+}
+
+/** What a drain measured in all generators together. */
+export interface DrainedLoad {
+  readonly messages: number;
+  readonly drainMs: number;
+  readonly receiptsMs: number;
+  readonly first: LatencyHistogram;
+  readonly last: LatencyHistogram;
+  readonly cpuCores: number;
+  readonly cpuCoresMax: number;
 }
 
 /** Called at the ends of a phase's window. */
@@ -132,6 +149,44 @@ export class LoadProcesses {
       const share = numbers.filter((number) => number % count === index);
       return { kind: 'open-relay', url, pairs: share, ciphertextBytes };
     });
+  }
+
+  /** Registers all accounts of `offline`; its devices then go away. Senders and their devices stay in one process. */
+  async openBacklogs(url: string, phones: BacklogPhones, shape: BacklogShape): Promise<void> {
+    const { length: count } = this.#generators;
+    const share = (all: readonly string[], index: number): string[] => all.filter((_, at) => at % count === index);
+    await this.#openAll((generator, index) => {
+      const own = { devices: share(phones.devices, index), senders: share(phones.senders, index) };
+      for (const phone of [...own.devices, ...own.senders]) this.#ownerOfPhone.set(phone, generator);
+      return { kind: 'open-backlogs', url, phones: own, shape };
+    });
+  }
+
+  /** Sends all that is to wait. */
+  async fillBacklogs(): Promise<{ readonly messages: number; readonly fillMs: number }> {
+    const late = (): Error => new BenchError('BENCH_CHILD', `not filled after ${LIMITS.fillMsMax} ms`);
+    const requests = this.#generators.map((generator) => generator.request({ kind: 'fill' }, 'filled'));
+    const filled = await within(Promise.all(requests), LIMITS.fillMsMax, late, this.#signal);
+    const messages = filled.reduce((sum, each) => sum + each.messages, 0);
+    return { messages, fillMs: Math.max(...filled.map((each) => each.fillMs)) };
+  }
+
+  /** Brings all devices back. The slowest generator decides. */
+  async drainBacklogs(): Promise<DrainedLoad> {
+    const totalMs = LIMITS.fillMsMax + 2 * LIMITS.drainMsMax;
+    const late = (): Error => new BenchError('BENCH_CHILD', `not drained after ${totalMs} ms`);
+    const requests = this.#generators.map((generator) => generator.request({ kind: 'drain' }, 'drained'));
+    const results = (await within(Promise.all(requests), totalMs, late, this.#signal)).map(({ result }) => result);
+    const cores = results.map(({ cpuMs, drainMs, receiptsMs }) => cpuMs / (drainMs + receiptsMs));
+    return {
+      messages: results.reduce((sum, { messages }) => sum + messages, 0),
+      drainMs: Math.max(...results.map(({ drainMs }) => drainMs)),
+      receiptsMs: Math.max(...results.map(({ receiptsMs }) => receiptsMs)),
+      first: mergeHistograms(results.map(({ first }) => first)),
+      last: mergeHistograms(results.map(({ last }) => last)),
+      cpuCores: cores.reduce((total, each) => total + each, 0),
+      cpuCoresMax: Math.max(...cores),
+    };
   }
 
   async #openAll(command: (generator: GeneratorProcess, index: number) => GeneratorCommand): Promise<void> {

@@ -35,6 +35,8 @@ export interface ServerOptions {
 export interface ServerStatistics {
   readonly commits: number;
   readonly committedMessages: number;
+  /** Bytes of undelivered messages; undefined from a server that does not say. */
+  readonly queuedBytes?: number | undefined;
 }
 
 interface LogLine {
@@ -74,8 +76,11 @@ export class ServerProcess {
   async statistics(): Promise<ServerStatistics> {
     const line = this.#next('statistics', LIMITS.statisticsMsMax);
     this.#process.kill('SIGUSR2');
-    const { commits, committedMessages } = await line;
-    if (typeof commits === 'number' && typeof committedMessages === 'number') return { commits, committedMessages };
+    const { commits, committedMessages, queuedBytes: queued } = await line;
+    const queuedBytes = typeof queued === 'number' ? queued : undefined;
+    if (typeof commits === 'number' && typeof committedMessages === 'number') {
+      return { commits, committedMessages, queuedBytes };
+    }
     throw new BenchError('BENCH_SERVER', 'its event "statistics" lacks "commits" or "committedMessages"');
   }
 

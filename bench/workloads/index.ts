@@ -4,11 +4,13 @@ import type { Workload } from '../harness/registry.ts';
 import { createActorsWorkload } from './actors.ts';
 import { createMediaWorkload } from './media.ts';
 import { createMessagesWorkload } from './messages.ts';
+import { createOfflineWorkload } from './offline.ts';
 import { createSignalWorkload } from './signal.ts';
 import { createStormWorkload } from './storm.ts';
 
 export const WORKLOADS: readonly Workload[] = [
   createMessagesWorkload(),
+  createOfflineWorkload(),
   createActorsWorkload(),
   createSignalWorkload(),
   createMediaWorkload(),
