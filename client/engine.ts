@@ -116,7 +116,7 @@ export class Engine {
       ...{ self, identityKeyPair: account.local.identityKeyPair, directory: this.directory },
       ...{ conversation, transmit, emit, changed, fail: complain },
       report: (draft) => void this.#report(draft),
-      sharesReading: () => this.readReceipts.audience !== 'nobody',
+      receipts: () => this.readReceipts,
     });
   }
 

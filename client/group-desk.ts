@@ -10,7 +10,6 @@
  * It makes no decision of its own. Read next: `group-book.ts`.
  */
 
-import { groupReadStanza } from '../protocol/wire/index.ts';
 import type { GroupReceiptsMessage, ServerMessage, Stanza } from '../protocol/wire/index.ts';
 import type { KeyPair } from '../protocol/signal/index.ts';
 import type { Conversation } from './conversation.ts';
@@ -34,6 +33,7 @@ import { userOfKey } from './layout.ts';
 import { GROUPS_LOCK } from './locks.ts';
 import type { Locks } from './locks.ts';
 import { scan } from './renewal.ts';
+import type { ReadReceipts } from './read-receipts.ts';
 import type { Requests } from './requests.ts';
 import type { Sessions } from './sessions.ts';
 
@@ -55,8 +55,8 @@ export interface GroupDeskServices {
   readonly changed: (changes: readonly ChangedMessage[]) => void;
   readonly report: (draft: IntakeDraft) => void;
   readonly fail: (error: unknown) => void;
-  /** Whether others are told what is read here, and what they say is shown. */
-  readonly sharesReading: () => boolean;
+  /** What others are told of what is read here, and whether what they say of that is shown. */
+  readonly receipts: () => Pick<ReadReceipts, 'isSharedInGroups' | 'oweGroup' | 'payLater'>;
 }
 
 /** What the server says of groups beside what stands in the inbox. */
@@ -199,8 +199,8 @@ export class GroupDesk {
   }
 
   async #receiveMarks({ group, type, marks }: Pick<GroupReceiptsMessage, 'group' | 'type' | 'marks'>): Promise<void> {
-    const { journal, locks, emit, sharesReading } = this.#services;
-    const shown = type === 'read' && !sharesReading() ? 'delivered' : type;
+    const { journal, locks, emit, receipts } = this.#services;
+    const shown = type === 'read' && !receipts().isSharedInGroups ? 'delivered' : type;
     await locks.run([GROUPS_LOCK], async () => {
       const transaction = journal.begin();
       const moved = await this.#book.receive(transaction, group, shown, marks);
@@ -227,16 +227,16 @@ export class GroupDesk {
 
   /** Marks what was received up to a place as read: one place for all authors. @param order - Or beyond: all of it. */
   async markRead(group: string, order: number): Promise<void> {
-    const { journal, locks, transmit, sharesReading } = this.#services;
-    const read = await locks.run([GROUPS_LOCK], async () => {
+    const { journal, locks, receipts } = this.#services;
+    await locks.run([GROUPS_LOCK], async () => {
       const transaction = journal.begin();
       const record = await this.#book.load(transaction, group);
       const readOrder = Math.min(order, record?.lastOrder ?? 0);
-      if (record === undefined || readOrder <= record.readOrder) return 0;
+      if (record === undefined || readOrder <= record.readOrder) return;
       transaction.put(GROUP_KEYS.group(group), GROUP.encode({ ...record, readOrder }));
+      receipts().oweGroup(transaction, group, readOrder);
       await journal.commit(transaction, 'eventual');
-      return readOrder;
     });
-    if (read > 0 && this.#isOpen && sharesReading()) transmit(groupReadStanza({ group, order: read }));
+    receipts().payLater();
   }
 }

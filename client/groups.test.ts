@@ -67,6 +67,40 @@ t.test('states of each member, on the handle and in the history', async (t) => {
   t.same(await texts(dave, name), ['welcome']);
 });
 
+t.test(
+  'what was read in a group without a connection is told by the next run; who tells nothing is told nothing',
+  async (t) => {
+    const { world, alice, bob, carol, name } = await groupWorld();
+    const message = await alice.client.send(name, 'hello');
+    await world.settle();
+    const states = (): string[] =>
+      message.members.map(({ user, state }) => `${user === bob.user ? 'bob' : 'carol'} ${state}`).sort();
+    t.same(states(), ['bob delivered', 'carol delivered']);
+    world.server.isDown = true;
+    world.server.dropAll(bob.user);
+    await world.settle();
+    await bob.client.markRead(name);
+    await bob.client.close();
+    world.server.isDown = false;
+    await bob.start();
+    await bob.client.connect();
+    await world.settle();
+    t.same(states(), ['bob read', 'carol delivered']);
+    const told = (): number => world.server.log.filter(({ message: { kind } }) => kind === 'group-read').length;
+    t.equal(told(), 1);
+    await carol.client.setReadReceipts('nobody');
+    await carol.client.markRead(name);
+    await world.settle();
+    t.equal(told(), 1);
+    const own = await carol.client.send(name, 'seen by all');
+    await world.settle();
+    await alice.client.markRead(name);
+    await bob.client.markRead(name);
+    await world.settle();
+    t.equal(own.state, 'delivered');
+  },
+);
+
 t.test('who is removed reads nothing that follows, with the whole disk and every ciphertext', async (t) => {
   const { world, alice, bob, carol, name } = await groupWorld();
   await alice.client.send(name, 'before');

@@ -13,6 +13,7 @@
  *   intake                         inbox position of the last stored message     with each stored group
  *   heard/<user>/<device>          last message id stored from this device       with each stored message
  *   read-debt/<user>/<device>      message id up to which a read receipt is owed with the mark; gone when it is sent
+ *   read-debt/group/<group>        place up to which one is owed to a group      the same
  *   read-receipts                  with whom they are exchanged                  when chosen
  *   history/<user>/<ordinal>       a message, either direction                   send, receipt of a message
  *   fresh/<ordinal>                user id: stored, not yet consumed             receipt; gone when consumed
@@ -65,6 +66,7 @@ export const KEYS = {
   heard: (user: string, device: number): string => `heard/${user}/${device}`,
   heardOf: (user: string): string => `heard/${user}/`,
   readDebt: (user: string, device: number): string => `read-debt/${user}/${device}`,
+  groupReadDebt: (group: string): string => `read-debt/group/${group}`,
   readDebts: 'read-debt/',
   readReceipts: 'read-receipts',
   historyOf: (user: string): string => `history/${user}/`,

@@ -4,13 +4,13 @@
  *   markRead ─▶ noted: heard.readId, and a debt ─▶ connection live? ─▶ <receipt type="read" to device id/>, debt gone
  *
  * A debt outlives a restart. It is paid once the inbox has been drained, since the server passes on only what it knows to be
- * delivered, and our acknowledgements go before. Receipts are cumulative, so a device is owed one at a time. Who tells nobody
+ * delivered, and our acknowledgements go before. Receipts are cumulative, so a device is owed one at a time, and a group one. Who tells nobody
  * what he reads is shown by nobody's receipts that they read: `isShared` says for whom either holds.
  */
 
 import type { Audience, Stanza } from '../protocol/wire/index.ts';
-import { readReceiptStanza } from '../protocol/wire/index.ts';
-import type { Journal } from './journal.ts';
+import { groupReadStanza, readReceiptStanza } from '../protocol/wire/index.ts';
+import type { Journal, Transaction } from './journal.ts';
 import { HEARD, KEYS, NUMBER, numberOfKey, TEXT, userOfKey } from './layout.ts';
 import type { Locks } from './locks.ts';
 import { scan } from './renewal.ts';
@@ -31,6 +31,12 @@ export interface ReadMark {
   readonly id: number;
 }
 
+/** A receipt that is owed: to the user behind a device, or to a group. */
+interface Debt {
+  readonly user: string | undefined;
+  readonly stanza: Stanza;
+}
+
 /** With whom read receipts are exchanged, where nothing was chosen. */
 const DEFAULT_AUDIENCE: Audience = 'everyone';
 
@@ -38,7 +44,7 @@ const DEFAULT_AUDIENCE: Audience = 'everyone';
 export class ReadReceipts {
   readonly #services: ReadReceiptServices;
   /** By the key of their record. */
-  readonly #debts = new Map<string, ReadMark>();
+  readonly #debts = new Map<string, Debt>();
   #audience: Audience = DEFAULT_AUDIENCE;
   #isLive = false;
   #isPaying = false;
@@ -53,7 +59,7 @@ export class ReadReceipts {
     const chosen = await services.journal.get(KEYS.readReceipts);
     if (chosen !== undefined) receipts.#audience = TEXT.decode(chosen) as Audience;
     for await (const { key, value } of scan(services.journal, KEYS.readDebts)) {
-      receipts.#debts.set(key, { user: userOfKey(key), device: numberOfKey(key), id: NUMBER.decode(value) });
+      receipts.#debts.set(key, debtOf(key, NUMBER.decode(value)));
     }
     return receipts;
   }
@@ -68,7 +74,7 @@ export class ReadReceipts {
     const transaction = journal.begin();
     transaction.put(KEYS.readReceipts, TEXT.encode(audience));
     for (const [key, { user }] of this.#debts) {
-      if (isShared(audience, user, this.#services)) continue;
+      if (user === undefined ? audience !== 'nobody' : isShared(audience, user, this.#services)) continue;
       this.#debts.delete(key);
       transaction.delete(key);
     }
@@ -81,10 +87,15 @@ export class ReadReceipts {
     return isShared(this.#audience, user, this.#services);
   }
 
+  /** The same of groups, which have one answer for all their members: contacts are not told apart in them. */
+  get isSharedInGroups(): boolean {
+    return this.#audience !== 'nobody';
+  }
+
   /** The inbox is drained: what is owed may be told. */
   live(): void {
     this.#isLive = true;
-    this.#payLater();
+    this.payLater();
   }
 
   shut(): void {
@@ -104,7 +115,7 @@ export class ReadReceipts {
       if (this.isShared(user)) this.#owe(mark, (key) => transaction.put(key, NUMBER.encode(id)));
       await journal.commit(transaction, 'eventual');
     });
-    this.#payLater();
+    this.payLater();
   }
 
   /** The same of everything received from a user. */
@@ -115,14 +126,22 @@ export class ReadReceipts {
     }
   }
 
+  /** Notes that a group has been read up to a place. The caller commits, then asks for `payLater`. */
+  oweGroup(transaction: Transaction, group: string, order: number): void {
+    if (!this.isSharedInGroups) return;
+    const key = KEYS.groupReadDebt(group);
+    this.#debts.set(key, debtOf(key, order));
+    transaction.put(key, NUMBER.encode(order));
+  }
+
   #owe(mark: ReadMark, put: (key: string) => void): void {
     const key = KEYS.readDebt(mark.user, mark.device);
-    this.#debts.set(key, mark);
+    this.#debts.set(key, debtOf(key, mark.id));
     put(key);
   }
 
-  /** Receipts of one turn become one. */
-  #payLater(): void {
+  /** Tells what is owed at the end of this turn, if the inbox is drained: receipts of one turn become one. */
+  payLater(): void {
     if (!this.#isLive || this.#isPaying || this.#debts.size === 0) return;
     this.#isPaying = true;
     queueMicrotask(() => {
@@ -134,14 +153,22 @@ export class ReadReceipts {
   #pay(): void {
     const { journal, transmit } = this.#services;
     const transaction = journal.begin();
-    for (const [key, { user, device, id }] of this.#debts) {
-      transmit(readReceiptStanza({ to: user, device, id }));
+    for (const [key, { stanza }] of this.#debts) {
+      transmit(stanza);
       transaction.delete(key);
     }
     this.#debts.clear();
     // A debt that a crash brings back is paid twice, which is harmless; a store that fails has stopped the client already.
     journal.commit(transaction, 'eventual').catch(() => undefined);
   }
+}
+
+/** What a record of a debt means: `read-debt/<user>/<device>`, or `read-debt/group/<group>`. */
+function debtOf(key: string, upTo: number): Debt {
+  const [user, last] = [userOfKey(key), key.slice(key.lastIndexOf('/') + 1)];
+  if (key === KEYS.groupReadDebt(last))
+    return { user: undefined, stanza: groupReadStanza({ group: last, order: upTo }) };
+  return { user, stanza: readReceiptStanza({ to: user, device: Number(last), id: upTo }) };
 }
 
 function isShared(audience: Audience, user: string, { isContact }: ReadReceiptServices): boolean {
