@@ -142,6 +142,11 @@ export class Admission {
     return undefined;
   }
 
+  /** Seconds after which a client is to come back whose connection the server closes: each another time. */
+  comeBack(): number {
+    return 1 + this.#services.integer(LIMITS.comeBackSecondsSpan);
+  }
+
   /** A login has succeeded. */
   finished(): void {
     this.#finished += 1;

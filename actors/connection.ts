@@ -114,9 +114,9 @@ export interface ConnectionState {
   /** Refusals for rate since the last accepted message. */
   rateRefusals: number;
   /** By recipient, the last message that an inbox has not answered yet. */
-  readonly unanswered: Map<string, number>;
+  unanswered: Map<string, number> | undefined;
   /** Receipts that wait for such an answer, by type and recipient; a later one replaces an earlier one. */
-  readonly receipts: Map<string, Receipt>;
+  receipts: Map<string, Receipt> | undefined;
 }
 
 const MESSAGE_RULE = { perSecond: LIMITS.messagesPerSecondMax, burst: LIMITS.messagesBurstMax };
@@ -140,11 +140,13 @@ export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMes
     const messages = fullBucket(MESSAGE_RULE, now);
     const requests = fullBucket(REQUEST_RULE, now);
     const phase: Phase = { name: 'greeted', challenge, ticketRefused: false };
+    // One literal, and what few need is made when it is needed: this runs for everybody at once when a network comes back.
+    // prettier-ignore
     return {
-      ...{ socket, routes, tickets, admission, phase, messages, requests },
-      ...{ pings: undefined, pingRefusals: 0, signals: undefined, subscriptions: undefined },
-      ...{ features: 0, lowWater: NO_NOTICES, rateRefusals: 0, unanswered: new Map(), receipts: new Map() },
-      ...{ groupMessages: undefined, groupOwners: undefined },
+      socket, routes, tickets, admission, phase, messages, requests,
+      pings: undefined, pingRefusals: 0, signals: undefined, subscriptions: undefined,
+      features: 0, lowWater: NO_NOTICES, rateRefusals: 0, unanswered: undefined, receipts: undefined,
+      groupMessages: undefined, groupOwners: undefined,
     };
   },
 
@@ -207,10 +209,10 @@ export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMes
     else if (isExit(info)) closeWith('APP_OVERLOADED', state, ctx);
   },
 
-  terminate(reason, state, ctx) {
+  terminate(reason, state) {
     if (state.phase.name === 'closed') return;
     const code = reason === 'shutdown' ? 'APP_DRAINING' : 'APP_RESTARTING';
-    sayComeBack(code, 1 + ctx.random.integer(LIMITS.comeBackSecondsSpan), state);
+    sayComeBack(code, state.admission.comeBack(), state);
     state.socket.close(4503, code);
   },
 };
@@ -306,7 +308,7 @@ function submit(message: OutgoingMessage, state: ConnectionState, ctx: Context):
   const { to, id, envelopes } = message;
   const target = state.routes.inboxOf(to);
   const submission = { kind: 'submit', connection: ctx.self, sender: self, senderKey: key, to, id, envelopes } as const;
-  if (ctx.cast(target, submission satisfies InboxMessage) === 'ok') return void state.unanswered.set(to, id);
+  if (ctx.cast(target, submission satisfies InboxMessage) === 'ok') return noteUnanswered(to, id, state);
   state.socket.write(refusalStanza(to, id, { code: 'APP_OVERLOADED', retryAfter: 1 }));
 }
 
@@ -569,14 +571,23 @@ function writePreKeysLow({ preKeys, kemPreKeys }: LowWater, { lowWater, socket }
  * to a socket costs more than all else that a receipt takes. A client that waits for nothing gets it at once.
  */
 function writeReceipt(receipt: Receipt, state: ConnectionState): void {
-  if (state.unanswered.size === 0) return state.socket.write(receiptStanza(receipt));
+  if (state.unanswered === undefined || state.unanswered.size === 0) {
+    return state.socket.write(receiptStanza(receipt));
+  }
+  state.receipts ??= new Map();
   state.receipts.set(`${receipt.type} ${receipt.from}`, receipt);
+}
+
+function noteUnanswered(to: string, id: number, state: ConnectionState): void {
+  state.unanswered ??= new Map();
+  state.unanswered.set(to, id);
 }
 
 /** Answers are cumulative, and refusals come one by one: either way the last id decides. */
 function noteAnswer(to: string, id: number, state: ConnectionState): void {
-  if ((state.unanswered.get(to) ?? Infinity) <= id) state.unanswered.delete(to);
-  if (state.receipts.size === 0) return;
+  const { unanswered } = state;
+  if (unanswered !== undefined && (unanswered.get(to) ?? Infinity) <= id) unanswered.delete(to);
+  if (state.receipts === undefined || state.receipts.size === 0) return;
   for (const receipt of state.receipts.values()) state.socket.write(receiptStanza(receipt));
   state.receipts.clear();
 }
@@ -632,7 +643,7 @@ function refuseRequest(id: number, refusal: Refusal, state: ConnectionState): vo
 function closeWith(code: AppCode, state: ConnectionState, ctx: Context): void {
   const { closeCode = 4400, text } = describe(code);
   if (closeCode === 4401) state.socket.write(failureStanza({ code, text }));
-  if (closeCode === 4503) sayComeBack(code, 1 + ctx.random.integer(LIMITS.comeBackSecondsSpan), state);
+  if (closeCode === 4503) sayComeBack(code, state.admission.comeBack(), state);
   close(closeCode, code, state, ctx);
 }
 

@@ -69,6 +69,8 @@ export const LIMITS = {
   rateRefusalsMax: 1_000,
   /** Mailbox of a connection actor: a push window, its receipts and the frames of one read of the socket. */
   connectionMailboxMax: 4_096,
+  /** Connections that may be opened before the supervisor of connections has its turn: more than admission lets in at once. */
+  openingMailboxMax: 131_072,
   /** Mailbox of an inbox or accounts actor: what all connections of a node may have under way to one shard. */
   shardMailboxMax: 65_536,
   /** Operations in one commit: bounds the time of a commit and so the latency of the next. */
@@ -282,6 +284,8 @@ function assertRelations(): void {
   if (LIMITS.ciphertextBytesMax >= LIMITS.messageBytesMax) broken.push('ciphertext fits a message');
   if (LIMITS.windowBytesMax * 2 > LIMITS.backpressureBytesMax) broken.push('window fits the socket buffer twice');
   if (LIMITS.loginsPerSecondMin > LIMITS.loginsPerSecondStart) broken.push('the first rate is within its bounds');
+  const openingsMax = LIMITS.loginsPerSecondMax * LIMITS.loginQueueSeconds;
+  if (openingsMax > LIMITS.openingMailboxMax) broken.push('who is admitted at once is started');
   if (LIMITS.signatureTokens >= LIMITS.loginsPerSecondMin) broken.push('a signature fits the slowest rate');
   if (LIMITS.resumeTicketRenewMs >= LIMITS.resumeTicketAgeMs) broken.push('a new ticket is not renewed at once');
   if (LIMITS.windowCountMax >= LIMITS.connectionMailboxMax) broken.push('window fits the mailbox');

@@ -13,7 +13,14 @@
 
 import { createRequire } from 'node:module';
 import type { TemplatedApp, WebSocket as UwsWebSocket } from 'uWebSockets.js';
-import { decodeMessage, FrameWriter, isWireError, streamStanza, type Stanza } from '../protocol/wire/index.ts';
+import {
+  decodeMessage,
+  failureStanza,
+  FrameWriter,
+  isWireError,
+  streamStanza,
+  type Stanza,
+} from '../protocol/wire/index.ts';
 import type { Clock, Logger, Pid, SendResult } from '../runtime/index.ts';
 import type { Admission, Deferral } from './admission.ts';
 import type { Challenge } from './auth.ts';
@@ -52,7 +59,7 @@ export interface ListenerOptions {
   /** Draws the nonce of a connection: 32 bytes, owned. */
   readonly drawNonce: () => Uint8Array;
   /** Starts an actor for a new socket, whose client has been sent the challenge. It calls `attach`. */
-  readonly onOpen: (socket: SocketHandle, challenge: Challenge) => void;
+  readonly onOpen: (socket: SocketHandle, challenge: Challenge) => SendResult;
   /** Binds what is served over HTTP beside the socket. */
   readonly bindHttp: (app: HttpApp) => void;
   /** Casts into the runtime from outside an actor. */
@@ -230,7 +237,7 @@ export class Listener {
     socket.ws = ws;
     this.#writer.append(streamStanza({ ts: Math.floor(clock.nowMs()), nonce: challenge.nonce }));
     this.#send(socket);
-    onOpen(socket, challenge);
+    if (onOpen(socket, challenge) !== 'ok') refuse(socket, 'APP_OVERLOADED');
   }
 
   #message(socket: Socket, message: ArrayBuffer, isBinary: boolean): void {
@@ -265,6 +272,11 @@ export class Listener {
     const result = this.#options.cast(socket.pid, message);
     if (result === 'noproc') refuse(socket, 'APP_RESTARTING');
     else if (result !== 'ok') refuse(socket, 'APP_OVERLOADED');
+  }
+
+  /** @internal */
+  comeBack(): number {
+    return this.#options.admission.comeBack();
   }
 
   /** @internal */
@@ -336,6 +348,9 @@ function putOff(response: import('uWebSockets.js').HttpResponse, { code, retryAf
   });
 }
 
+/** Who may come back is told when: no client is ever alone in such a case. */
 function refuse(socket: Socket, code: AppCode): void {
-  socket.close(describe(code).closeCode ?? 4400, code);
+  const { closeCode = 4400, text } = describe(code);
+  if (closeCode === 4503) socket.write(failureStanza({ code, text, retryAfter: socket.listener.comeBack() }));
+  socket.close(closeCode, code);
 }

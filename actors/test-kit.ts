@@ -106,11 +106,12 @@ export function openAdmission(
   { clock }: { readonly clock: Pick<Clock, 'monotonicMs'> },
   bounds: Partial<AdmissionBounds> = {},
 ): Admission {
+  let integer = 0;
   const services = {
     monotonicMs: () => clock.monotonicMs(),
     busyMs: () => 0,
     isMemoryLow: () => false,
-    integer: () => 0,
+    integer: (bound: number) => integer++ % bound,
   };
   const unbound = { connections: Infinity, addressConnections: Infinity };
   return new Admission(services, { ...unbound, addressConnects: Infinity, addressRegistrations: Infinity, ...bounds });

@@ -130,5 +130,6 @@ function connectionsSpec(args: ConnectionParts): ChildSpec {
       shutdown: 1_000,
     },
     childrenMax: LIMITS.connectionCountMax,
+    mailboxMax: LIMITS.openingMailboxMax,
   });
 }

@@ -285,9 +285,7 @@ function createListener(
     admission,
     behindProxy: config.proxy,
     drawNonce: nonceSource((length) => systemRandom.bytes(length)),
-    onOpen: (socket, challenge) => {
-      if (castStartChild(node, CONNECTIONS, { socket, challenge }) !== 'ok') socket.close(4503, 'APP_OVERLOADED');
-    },
+    onOpen: (socket, challenge) => castStartChild(node, CONNECTIONS, { socket, challenge }),
     bindHttp: (app) => http.bind(app),
     cast: (pid, message) => node.cast(pid, message),
   });

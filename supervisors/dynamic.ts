@@ -65,6 +65,8 @@ export interface DynamicSupervisorOptions extends DynamicSupervisorFlags {
   /** For reports; also registered unless `register` is false. */
   readonly name: string;
   readonly register?: boolean;
+  /** Starts that may wait: how many children may be asked for in one turn. Default: as for every actor. */
+  readonly mailboxMax?: number;
 }
 
 /** As `SupervisorDefinition`, for a dynamic supervisor: a later version changes the specification of coming starts. */
@@ -108,8 +110,16 @@ export function dynamicSupervisorSpec(
   options: DynamicSupervisorOptions,
   rest: Omit<ChildSpec, 'id' | 'start'> = {},
 ): ChildSpec {
-  const start = { behavior: dynamicSupervisor, args: options, options: registration(options) };
+  const start = {
+    behavior: dynamicSupervisor,
+    args: options,
+    options: { ...registration(options), ...mailbox(options) },
+  };
   return { type: 'supervisor', ...rest, id: options.name, start };
+}
+
+function mailbox({ mailboxMax }: DynamicSupervisorOptions): { readonly mailboxMax?: number } {
+  return mailboxMax === undefined ? {} : { mailboxMax };
 }
 
 /**

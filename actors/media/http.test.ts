@@ -35,7 +35,7 @@ async function serve(test: Test, reserveBytes = 0): Promise<Fixture> {
   const listener = new Listener({
     ...{ host: '127.0.0.1', port, log: SILENT, clock: systemClock, admission: openAdmission({ clock: systemClock }) },
     ...{ behindProxy: false, drawNonce: () => systemRandom.bytes(32) },
-    onOpen: () => undefined,
+    onOpen: () => 'ok',
     bindHttp: (app) => http.bind(app),
     cast: () => 'noproc',
   });

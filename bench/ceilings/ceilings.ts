@@ -99,6 +99,23 @@ export async function measureRelay(plan: RelayCeilingPlan, signal: AbortSignal):
   }
 }
 
+/** Storms against bare uWebSockets.js: connections, upgrades and one message there and back, no login. */
+export async function measureBareStorms<Outcome>(
+  plan: { readonly generators: number; readonly clients: number; readonly sources: readonly string[] },
+  signal: AbortSignal,
+  measure: (load: LoadProcesses) => Promise<Outcome>,
+): Promise<Outcome> {
+  const server = startCeiling('echo-server');
+  const load = new LoadProcesses(plan.generators, signal);
+  try {
+    const { url } = await server.answer<{ readonly url: string }>(LIMITS.serverStartMsMax, signal);
+    await load.openBareClients(url, plan.clients, plan.sources);
+    return await measure(load);
+  } finally {
+    await Promise.all([load.stop(), server.stop()]);
+  }
+}
+
 /** Puts, flushes and removals in bare LMDB. */
 export async function measureLmdb(plan: LmdbCeilingPlan, signal: AbortSignal): Promise<LmdbCeilingResult> {
   // Made and removed here, because the other process may be ended at any moment.

@@ -98,8 +98,8 @@ export class Connection implements FrameTaker {
     const local = source === undefined ? {} : { localAddress: source };
     this.#socket = connect({ host: url.hostname, port: Number(url.port), noDelay: true, onread, ...local });
     this.#socket.on('connect', () => this.#socket.write(upgradeRequest(url, subprotocol, key)));
-    this.#socket.on('error', (error) => this.#end(new BenchError('BENCH_CONNECT', error.message, { cause: error })));
-    this.#socket.on('close', () => this.#end(new BenchError('BENCH_CONNECT', 'the server closed the connection')));
+    this.#socket.on('error', (error) => this.#lost(error.message, error));
+    this.#socket.on('close', () => this.#lost('the server closed the connection'));
   }
 
   /** Asks for a turn to speak. Any number of calls in a turn of the event loop lead to one write. */
@@ -186,6 +186,11 @@ export class Connection implements FrameTaker {
       const { code, reason } = parseClose(payload);
       throw new BenchError('BENCH_CONNECT', `the server closed with ${code} ${reason}`.trim());
     }
+  }
+
+  /** An error is dear to make, and most connections are ended by us. */
+  #lost(detail: string, cause?: Error): void {
+    if (!this.#isEnded) this.#end(new BenchError('BENCH_CONNECT', detail, { cause }));
   }
 
   #end(error: Error): void {

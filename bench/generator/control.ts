@@ -68,6 +68,13 @@ export type GeneratorCommand =
       /** Addresses to connect from, in turn. */
       readonly sources: readonly string[];
     }
+  /** Connects clients to an echo server: what a storm is without us. */
+  | {
+      readonly kind: 'open-bare-clients';
+      readonly url: string;
+      readonly count: number;
+      readonly sources: readonly string[];
+    }
   /** Cuts all clients and lets them come back; answered by `storm-over` when all are back, or it takes too long. */
   | { readonly kind: 'storm'; readonly plan: StormPlan }
   | {

@@ -89,6 +89,9 @@ export class Generator {
       case 'open-clients':
         this.#storm = await this.#openClients(command);
         return this.#tell({ kind: 'opened' });
+      case 'open-bare-clients':
+        this.#storm = await this.#openBareClients(command);
+        return this.#tell({ kind: 'opened' });
       case 'storm':
         if (this.#storm === undefined) throw new TypeError('a storm needs open clients');
         return this.#tell({ kind: 'storm-over', result: await this.#storm.run(command.plan) });
@@ -205,10 +208,21 @@ export class Generator {
     return mapWithBound(command.pairs, LIMITS.openingParallelMax, openPair);
   }
 
+  async #openBareClients(command: Extract<GeneratorCommand, { kind: 'open-bare-clients' }>): Promise<StormLoad> {
+    const { sources } = command;
+    const url = new URL(command.url);
+    const places = new Array<undefined>(command.count).fill(undefined);
+    const clients = await mapWithBound(places, LIMITS.stormOpeningParallelMax, async (_place, index) => {
+      return { account: undefined, line: await this.#upgrade(url, sources[index % sources.length]) };
+    });
+    const line = { url, subprotocol: SUBPROTOCOL, outbox: this.#outbox, readBuffer: this.#readBuffer };
+    return new StormLoad(clients, sources, line, this.#clock);
+  }
+
   /** A connection that is open as far as WebSocket is concerned. */
-  #upgrade(url: URL): Promise<Connection> {
+  #upgrade(url: URL, source?: string): Promise<Connection> {
     return new Promise((resolve, reject) => {
-      const connection = this.#connect(url, new UpgradeSpeaker(() => resolve(connection), reject));
+      const connection = this.#connect(url, new UpgradeSpeaker(() => resolve(connection), reject), source);
     });
   }
 }

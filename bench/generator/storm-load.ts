@@ -6,7 +6,7 @@
  *                    ▲                        │
  *                    └── told when to come ───┘   (503 at the upgrade, or <failure retry-after>)
  *
- * A login counts from the dialling that led to it, until `<success>`; a return from the cut. A connection that ends without a word
+ * A login counts from the dialling that led to it, until `<success>`; a return from when the last connection was cut. A connection that ends without a word
  * on when to come back is counted as dropped. Read next: `connection.ts`.
  */
 
@@ -25,7 +25,7 @@ import { BenchError } from '../errors.ts';
 import type { Cancel, Clock } from '../harness/clock.ts';
 import { LatencyHistogram, type EncodedHistogram } from '../harness/histogram.ts';
 import { LIMITS } from '../limits.ts';
-import { drawInteger, resumeProof } from './account-keys.ts';
+import { drawInteger, opaqueBytes, resumeProof } from './account-keys.ts';
 import { Connection, type ConnectOptions, type Speaker } from './connection.ts';
 import type { Account } from './opening.ts';
 import { OPCODE, type ClientFrameWriter } from './websocket.ts';
@@ -45,25 +45,32 @@ export interface StormResult {
   readonly toldToWait: number;
   /** Connections that ended without a word on when to come back. */
   readonly dropped: number;
+  /** Why the last of them ended. */
+  readonly lastDrop: string | undefined;
   readonly cpuMs: number;
   readonly durationMs: number;
 }
 
 type Line = Omit<ConnectOptions, 'speaker' | 'source'>;
 
+/** A client that takes part. */
 export interface StormAccount {
-  readonly account: Account;
+  /** `undefined` at an echo server: then one message there and back takes the place of a login. */
+  readonly account: Account | undefined;
   readonly line: Connection;
 }
+
+/** As long as a login by ticket. */
+const BARE_MESSAGE: Uint8Array = opaqueBytes(80);
 
 /** One writer serves all clients: it is filled and emptied within one call. */
 const frames: FrameWriter = new FrameWriter();
 
 class StormClient implements Speaker {
   readonly #load: StormLoad;
-  readonly #account: Account;
+  readonly #account: Account | undefined;
   readonly #source: string | undefined;
-  #ticket: ResumeTicket;
+  #ticket: ResumeTicket | undefined;
   #line: Connection;
   #proof: Uint8Array | undefined = undefined;
   #dialledMs = 0;
@@ -72,19 +79,23 @@ class StormClient implements Speaker {
   isLive = true;
 
   constructor(load: StormLoad, { account, line }: StormAccount, source: string | undefined) {
-    if (account.ticket === undefined) throw new BenchError('BENCH_UNEXPECTED', 'a login without the ticket asked for');
+    if (account !== undefined && account.ticket === undefined)
+      throw new BenchError('BENCH_UNEXPECTED', 'a login without the ticket asked for');
     this.#load = load;
     this.#account = account;
-    this.#ticket = account.ticket;
+    this.#ticket = account?.ticket;
     this.#source = source;
     this.#line = line;
     line.speaker = this;
   }
 
-  /** Loses the connection, and plans to come back. */
   cut(): void {
     this.#line.cut();
     this.isLive = false;
+  }
+
+  /** Plans to come back. */
+  leave(): void {
     this.#attempt = 0;
     this.#wait(0);
   }
@@ -106,7 +117,8 @@ class StormClient implements Speaker {
   }
 
   speak(writer: ClientFrameWriter): boolean {
-    if (this.#proof === undefined) return false;
+    if (this.#account === undefined) return this.#speakBarely(writer);
+    if (this.#proof === undefined || this.#ticket === undefined) return false;
     const { user, device } = this.#account;
     frames.append(resumeStanza({ user, device, ticket: this.#ticket.token, proof: this.#proof }));
     writer.frame(OPCODE.binary, frames.bytes());
@@ -115,7 +127,18 @@ class StormClient implements Speaker {
     return false;
   }
 
+  #speakBarely(writer: ClientFrameWriter): false {
+    writer.frame(OPCODE.binary, BARE_MESSAGE);
+    return false;
+  }
+
+  #live(): void {
+    this.isLive = true;
+    this.#load.noteLive(this.#dialledMs);
+  }
+
   hear(bytes: Uint8Array, start: number, end: number): void {
+    if (this.#account === undefined) return this.#live();
     const stanzas = decodeMessage(bytes.subarray(start, end));
     if (isWireError(stanzas)) throw new BenchError('BENCH_UNEXPECTED', stanzas.message);
     for (const stanza of stanzas) {
@@ -128,12 +151,11 @@ class StormClient implements Speaker {
   #take(message: ServerMessage): void {
     switch (message.kind) {
       case 'stream':
-        this.#proof = resumeProof(this.#ticket.secret, message.nonce);
+        this.#proof = this.#ticket && resumeProof(this.#ticket.secret, message.nonce);
         return this.#line.wake();
       case 'success':
         if (message.ticket !== undefined) this.#ticket = { ...message.ticket, secret: message.ticket.secret.slice() };
-        this.isLive = true;
-        return this.#load.noteLive(this.#dialledMs);
+        return this.#live();
       case 'failure':
         return this.#refused(message);
       case 'offline':
@@ -154,14 +176,14 @@ class StormClient implements Speaker {
   }
 
   #comeBack(retryAfterSeconds: number | undefined): void {
-    if (retryAfterSeconds === undefined) this.#load.noteDropped();
+    if (retryAfterSeconds === undefined) this.#load.noteDropped('a refusal without a time');
     else this.#load.noteToldToWait();
     this.#wait((retryAfterSeconds ?? 0) * 1000);
   }
 
   ended(error: Error): void {
     if (this.isLive) return this.#load.fail(error);
-    this.#load.noteDropped();
+    this.#load.noteDropped(error.message);
     this.#wait(LIMITS.stormRedialMs);
   }
 }
@@ -183,6 +205,7 @@ export class StormLoad {
   #missing = 0;
   #toldToWait = 0;
   #dropped = 0;
+  #lastDrop: string | undefined = undefined;
   #over: (error?: Error) => void = () => undefined;
 
   constructor(accounts: readonly StormAccount[], sources: readonly string[], line: Line, clock: Clock) {
@@ -201,7 +224,6 @@ export class StormLoad {
     this.#back.reset();
     [this.#toldToWait, this.#dropped, this.#missing] = [0, 0, this.#clients.length];
     const before = process.cpuUsage();
-    this.#cutMs = this.clock.nowMs();
     await this.#untilAllAreBack(stormMsMax);
     const { user, system } = process.cpuUsage(before);
     return {
@@ -210,6 +232,7 @@ export class StormLoad {
       back: this.#back.encode(),
       toldToWait: this.#toldToWait,
       dropped: this.#dropped,
+      lastDrop: this.#lastDrop,
       cpuMs: (user + system) / 1000,
       durationMs: this.clock.nowMs() - this.#cutMs,
     };
@@ -226,6 +249,9 @@ export class StormLoad {
         else reject(error);
       };
       for (const client of this.#clients) client.cut();
+      // Cutting costs this process what no client would have to do, so time begins when it is done.
+      this.#cutMs = this.clock.nowMs();
+      for (const client of this.#clients) client.leave();
     });
   }
 
@@ -248,8 +274,9 @@ export class StormLoad {
   }
 
   /** @internal */
-  noteDropped(): void {
+  noteDropped(why: string): void {
     this.#dropped += 1;
+    this.#lastDrop = why;
   }
 
   /** @internal */

@@ -228,6 +228,16 @@ export class LoadProcesses {
     });
   }
 
+  /** Connects `count` clients for storms to an echo server. */
+  async openBareClients(url: string, count: number, sources: readonly string[]): Promise<void> {
+    const { length } = this.#generators;
+    await this.#openAll((_generator, index) => {
+      const share = Math.floor((count + index) / length);
+      const own = sources.filter((_source, at) => at % length === index);
+      return { kind: 'open-bare-clients', url, count: share, sources: own };
+    });
+  }
+
   /** Cuts every client and waits until all are back. */
   async storm(plan: StormPlan): Promise<StormResult[]> {
     const runs = this.#generators.map(async (generator) => {

@@ -9,13 +9,16 @@
  *   told_to_wait        refusals that said when to come back
  *   dropped             connections that ended without such a word: should be none
  *
+ * Ceiling: the same storms against bare uWebSockets.js, where an upgrade and one message there and back are all.
+ *
  * The median of the storms is reported. A client that is not back at the end voids the run.
  */
 
+import { measureBareStorms } from '../ceilings/ceilings.ts';
 import { BenchError, isBenchError } from '../errors.ts';
 import type { StormResult } from '../generator/storm-load.ts';
 import { systemClock, within } from '../harness/clock.ts';
-import { mergeHistograms } from '../harness/histogram.ts';
+import { mergeHistograms, type LatencyHistogram } from '../harness/histogram.ts';
 import { LoadProcesses } from '../harness/load-process.ts';
 import type { Workload, WorkloadContext, WorkloadOption } from '../harness/registry.ts';
 import type { Recorder } from '../harness/report.ts';
@@ -40,12 +43,15 @@ const PHONE_PREFIX = '+49152';
 const PHONE_DIGITS = 8;
 /** The share of clients whose return is waited for: the last ones are those that were told to wait. */
 const BACK_PERCENT = 95;
+/** The ceiling varies less. */
+const BARE_STORMS = 3;
 
 /** What tests change. */
 export interface StormSettings {
   readonly serverScript?: string;
   readonly serverFlags?: readonly string[];
   readonly stormMsMax?: number;
+  readonly withCeiling?: boolean;
 }
 
 /** One storm, of all generators together. */
@@ -56,6 +62,7 @@ interface Storm {
   readonly allBackMs: number;
   readonly toldToWait: number;
   readonly dropped: number;
+  readonly lastDrop: string | undefined;
   readonly serverCores: number;
   readonly generatorCores: number;
   readonly otherCores: number;
@@ -85,6 +92,29 @@ class StormRun {
   }
 
   async run(): Promise<void> {
+    await this.#measureServer();
+    if (this.#settings.withCeiling !== false) await this.#measureCeiling();
+  }
+
+  /** The same storms with nothing but sockets and upgrades at the other end. */
+  async #measureCeiling(): Promise<void> {
+    const { options, progress, recorder, signal } = this.#context;
+    progress('ceiling: bare uWebSockets.js');
+    const plan = { ...options, sources: sourcesOf(options.sources) };
+    const rates = await measureBareStorms(plan, signal, async (load) => {
+      const storms: number[] = [];
+      for (let index = 0; index < BARE_STORMS; index += 1) {
+        await pause(LIMITS.stormPauseMs);
+        const results = await load.storm({ stormMsMax: LIMITS.stormMsMax });
+        storms.push(reconnectsPerSecond(mergeHistograms(results.map(({ back }) => back))));
+      }
+      return storms;
+    });
+    recorder.metric('bare_reconnects_per_s', medianOf(rates), 'op/s');
+    recorder.peer('reconnects_per_s', 'bare_upgrade', medianOf(rates));
+  }
+
+  async #measureServer(): Promise<void> {
     const { options, signal, recorder, keepData } = this.#context;
     const load = new LoadProcesses(options.generators, signal);
     const onCode = (...code: [string, string]): void => load.takeCode(...code);
@@ -151,12 +181,17 @@ function sumUp(results: readonly StormResult[], serverCores: number, machineCore
   const generatorCores = sum((result) => result.cpuMs) / elapsedMs;
   const [loginP50Ms, loginP99Ms] = [login.percentileMs(50)!, login.percentileMs(99)!];
   return {
-    reconnectsPerSecond: (clients * (BACK_PERCENT / 100) * 1000) / back.percentileMs(BACK_PERCENT)!,
+    reconnectsPerSecond: reconnectsPerSecond(back),
     ...{ loginP50Ms, loginP99Ms, allBackMs: back.maxMs()! },
     toldToWait: sum((result) => result.toldToWait),
     dropped: sum((result) => result.dropped),
+    lastDrop: results.find((result) => result.lastDrop !== undefined)?.lastDrop,
     ...{ serverCores, generatorCores, otherCores: machineCores - serverCores - generatorCores },
   };
+}
+
+function reconnectsPerSecond(back: LatencyHistogram): number {
+  return (back.count * (BACK_PERCENT / 100) * 1000) / back.percentileMs(BACK_PERCENT)!;
 }
 
 function record(recorder: Recorder, storms: readonly Storm[]): void {
@@ -197,6 +232,8 @@ function record(recorder: Recorder, storms: readonly Storm[]): void {
     median((storm) => storm.generatorCores),
     'cores',
   );
+  const drop = storms.find((storm) => storm.lastDrop !== undefined);
+  if (drop !== undefined) recorder.note(`a connection was dropped: ${drop.lastDrop}`);
   const others = median((storm) => storm.otherCores);
   if (others > LIMITS.otherCoresMax) {
     recorder.note(
