@@ -4,11 +4,12 @@
  */
 
 import { fork, type ChildProcess } from 'node:child_process';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
+import { MemoryWatch } from '../../bench/harness/memory-watch.ts';
 import { SECRET, type Command, type Report } from './media-person.fixture.ts';
 import { ServerProcess, temporaryDirectory } from './server-process.ts';
 
@@ -110,28 +111,6 @@ class RemotePerson {
   }
 }
 
-/** The most memory that a process takes from here on, less what it has now. */
-class MemoryWatch {
-  readonly #pid: number;
-  readonly #before: number;
-
-  constructor(pid: number) {
-    this.#pid = pid;
-    // Has the kernel forget the peak of the past; see proc(5).
-    writeFileSync(`/proc/${pid}/clear_refs`, '5');
-    this.#before = this.#read('VmRSS');
-  }
-
-  extraBytes(): number {
-    return this.#read('VmHWM') - this.#before;
-  }
-
-  #read(field: string): number {
-    const line = new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${this.#pid}/status`, 'utf8'));
-    return Number(line![1]) * 1024;
-  }
-}
-
 interface Sent {
   readonly sha256: string;
   readonly bytes: number;
@@ -161,7 +140,7 @@ function filesBelow(directory: string): string[] {
 t.test('a memory watch sees memory that is taken: the control', { skip: process.platform !== 'linux' }, async (t) => {
   const watch = new MemoryWatch(process.pid);
   t.ok(Buffer.alloc(EXTRA_BYTES_MAX + MIB, 1).length > 0);
-  t.ok(watch.extraBytes() > EXTRA_BYTES_MAX, `${watch.extraBytes()} bytes`);
+  t.ok(watch.extraBytes()! > EXTRA_BYTES_MAX, `${watch.extraBytes()} bytes`);
 });
 
 t.test(
@@ -186,7 +165,7 @@ t.test(
     t.equal(relay.cuts, CUTS, 'cuts while it came down');
 
     for (const [name, watch] of watched) {
-      const extra = watch.extraBytes();
+      const extra = watch.extraBytes()!;
       t.ok(extra < EXTRA_BYTES_MAX, `${name} took ${(extra / MIB).toFixed(1)} MiB more`);
     }
     const files = filesBelow(directory).map((path) => readFileSync(path));
