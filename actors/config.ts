@@ -29,6 +29,8 @@ export interface NodeConfig {
   /** Whether a proxy before the node names its client in X-Forwarded-For. */
   readonly proxy: boolean;
   readonly verifier: 'log';
+  /** How silent devices are woken: `none`, `log`, or the path of a settings file. */
+  readonly push: string;
   readonly logFormat: LogFormat;
   readonly logLevel: LogLevel;
   /** Milliseconds without a turn after which a worker counts as stuck and the process ends; 0 never. */
@@ -100,6 +102,11 @@ const SETTINGS = {
     choices: ['log'],
     help: 'how verification codes are sent; log prints them',
   },
+  push: {
+    kind: 'text',
+    default: 'none',
+    help: 'how silent devices are woken: none, log, or a file with settings for Web Push, APNs and FCM (docs/internals/push.md)',
+  },
   'log-format': {
     kind: 'choice',
     default: 'text',
@@ -156,6 +163,7 @@ export function readConfig(
     addressRegistrations: Number(text('address-registrations')),
     proxy: text('proxy') === 'yes',
     verifier: 'log',
+    push: text('push'),
     logFormat: text('log-format') as LogFormat,
     logLevel: text('log-level') as LogLevel,
     stuckMs: Number(text('stuck-ms')),

@@ -65,6 +65,7 @@ async function start(bounds: Partial<AdmissionBounds> = {}): Promise<Fixture> {
     quotasOf: () => quotas,
     relationsOf: () => relations,
     linksOf: () => ({ name: 'links', worker: 0 }),
+    wakeupsOf: () => relations,
   };
   const challenge = { nonce: new Uint8Array(randomBytes(32)), issuedAtMs: test.clock.monotonicMs() };
   socket.write(streamStanza({ ts: 1, nonce: challenge.nonce }));

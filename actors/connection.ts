@@ -64,6 +64,7 @@ import type {
   QuotasMessage,
   Receipt,
   RelationsMessage,
+  WakeupsMessage,
 } from './messages.ts';
 import { routeProtection } from './protection-routes.ts';
 import type { AccountAction } from './quotas.ts';
@@ -450,7 +451,8 @@ type Question =
   | PresenceMessage
   | QuotasMessage
   | RelationsMessage
-  | GroupsMessage;
+  | GroupsMessage
+  | WakeupsMessage;
 
 /** Who answers a request, and the question put to it. */
 function route(

@@ -90,7 +90,7 @@ export class GroupFixture {
   startInboxes(): void {
     for (const [shard, store] of this.stores.entries()) {
       const args = {
-        ...{ store, load: { queuedCount: 0 }, queuedBytesMax: 100_000_000 },
+        ...{ store, load: { queuedCount: 0 }, wakeups: undefined, queuedBytesMax: 100_000_000 },
         inboxOf: (user: string) => ({ name: `inbox.${this.shardOf(user)}`, worker: 0 }),
         groupsOf: () => ({ name: 'groups.0', worker: 0 }),
         commit: (self: Pid, write: Parameters<MemoryStore['commit']>[0]) => {

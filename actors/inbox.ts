@@ -98,6 +98,7 @@ import { planAhead, readPage } from './staged-drain.ts';
 import type { CommitResult, InboxEntry, InboxStore, SenderAddress, StoreBatch } from './store/inbox-store.ts';
 import { addToRun, dropRun, recordOf, restore, runOf, takeFromRun, touch, type Touched } from './waiting-runs.ts';
 import type { StrangerRequest } from './store/protection-store.ts';
+import { LOOK_FOR_SILENCE, lookForSilence, noteAwake, noteSilent } from './silence.ts';
 import { countFirstContact, isBlocked, isUnasked, nextRequest } from './strangers.ts';
 
 /** What the shell gives an inbox. */
@@ -111,6 +112,8 @@ export interface InboxArgs {
   readonly inboxOf: (user: string) => RemoteName;
   /** The actor that owns a group. */
   readonly groupsOf: (group: string) => RemoteName;
+  /** Who is told of silent devices; absent where the node wakes nobody. */
+  readonly wakeups: RemoteName | undefined;
   /** Starts a commit and casts its outcome to `self` as a `committed` message. */
   readonly commit: (self: Pid, write: (batch: StoreBatch) => void) => void;
 }
@@ -222,6 +225,8 @@ export interface InboxState {
   looksAgain: boolean;
   lastTs: number;
   readonly sweep: Sweep;
+  /** The present round over the connected devices; see `silence.ts`. */
+  silenceRound: IterableIterator<{ readonly user: string; readonly device: number }> | undefined;
   /** Conversations that senders begin here. */
   readonly firstContacts: Buckets;
   /** Next place in the fresh tier. */
@@ -245,6 +250,7 @@ export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', 
 
   init(args, ctx) {
     ctx.sendAfter(LIMITS.expirySliceMs, SWEEP);
+    if (args.wakeups !== undefined) ctx.sendAfter(LIMITS.silenceLookMs, LOOK_FOR_SILENCE);
     return {
       args,
       recipients: new Map(),
@@ -258,6 +264,7 @@ export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', 
       looksAgain: false,
       lastTs: 0,
       sweep: newSweep(),
+      silenceRound: undefined,
       firstContacts: new Map(),
       nextArrival: 1,
       sent: [],
@@ -304,6 +311,7 @@ export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', 
     else if (info === TRY_AGAIN) ctx.requestTurnEnd();
     else if (info === SWEEP) sweepExpired(state, ctx);
     else if (info === NEXT_PLACES) goOnCatchingUp(state, ctx);
+    else if (info === LOOK_FOR_SILENCE) lookForSilence(state, ctx);
   },
 
   handleTurnEnd(state, ctx) {
@@ -823,7 +831,10 @@ function applyPush(push: Push, state: InboxState, ctx: Ctx): void {
     device.fresh.push({ seq: entries[index]!.seq, arrival: arrivals[index]! });
   }
   const { online } = device;
-  if (online === undefined) return moveLater(recipient, device, state, ctx);
+  if (online === undefined) {
+    noteSilent(recipient, device, ctx.clock.monotonicMs(), state, ctx);
+    return moveLater(recipient, device, state, ctx);
+  }
   if (!caughtUp || arrivals.length === 0) return pump(recipient, device, online, state, ctx);
   for (let index = 0; index < arrivals.length; index++) {
     notePushed(online, entries[index]!, conversations[index]!, arrivals[index]!);
@@ -838,6 +849,7 @@ function applyAcknowledged(device: Device, acknowledged: Acknowledged, state: In
   device.count = Math.max(0, device.count - count);
   device.bytes = Math.max(0, device.bytes - bytes);
   device.fruitless = 0;
+  if (device.silentAtMs !== -Infinity) noteAwake(recipient, device, state, ctx);
   dropFresh(device, mark);
   const { online } = device;
   if (online === undefined) return;
@@ -1065,6 +1077,7 @@ function attach(message: Attach, state: InboxState, ctx: Ctx): void {
     dropOnline(device, device.online, state, ctx);
   }
   const online = goOnline(device, message, ctx);
+  noteAwake(recipient, device, state, ctx);
   state.attached.set(formatPid(message.connection), { user: message.user, device: message.device });
   tell(message.connection, { kind: 'attached', inbox: ctx.self }, ctx);
   if (device.fruitless >= LIMITS.undeliverableCountMax) setAside(recipient, device, state, ctx);
@@ -1090,6 +1103,8 @@ function goOnline(device: Device, { connection, staged, groups = false }: Attach
     groups,
     ahead: staged && !isStuck ? 'due' : undefined,
     progressed: false,
+    headSeq: 0,
+    headSinceMs: 0,
   };
   device.online = online;
   return online;
@@ -1137,6 +1152,7 @@ function detach(connection: Pid, state: InboxState, ctx: Ctx): void {
   const device = recipient && findDevice(recipient, owner!.device);
   if (recipient === undefined || device?.online === undefined || !samePid(device.online.connection, connection)) return;
   releaseOnline(device, device.online, state);
+  if (device.count > 0) noteSilent(recipient, device, ctx.clock.monotonicMs(), state, ctx);
   moveLater(recipient, device, state, ctx);
 }
 

@@ -275,6 +275,34 @@ export const LIMITS = {
   reportCountMax: 100_000,
   /** A device that asked for notices is told of its stock of pre-keys only below this: the first keys taken are no news. */
   preKeyNoticeCountMax: 100,
+  /** A device that has acknowledged nothing for this long while something waits is woken; and a wake-up is tried again after it. */
+  wakeAfterMs: 60_000,
+  /** A device that stays silent is woken again by something new after this long: a push may have been lost. */
+  wakeAgainMs: 86_400_000,
+  /** Tries of one wake-up, and the longest pause that a push service may ask for between two. */
+  wakeTriesMax: 5,
+  wakePauseMsMax: 3_600_000,
+  /** Wake-ups of one shard that are under way at push services; each is a request of some kilobytes. */
+  wakeUpsUnderWayMax: 64,
+  /** Silent devices that a shard has in mind, and woken ones: 150 bytes each. Beyond it they are woken by a later message. */
+  silentDevicesMax: 200_000,
+  /** Connected devices looked at for silence in one look, and the pause between two: 80,000 within twenty seconds. */
+  silenceLookCountMax: 4_096,
+  silenceLookMs: 1_000,
+  /** How long a push service keeps a wake-up for a device that it cannot reach: as long as messages wait here. */
+  wakeTtlSeconds: 2_419_200,
+  /** A request to a push service without an answer for this long has failed. */
+  pushTimeoutMs: 10_000,
+  /** Bytes read of an answer of a push service; the reason stands at its beginning. */
+  pushAnswerBytesMax: 4_096,
+  /** Push services for which a token is kept. */
+  pushOriginsMax: 256,
+  /** Age of a VAPID token: it is good for twice as long, and at most a day is allowed. */
+  vapidAgeMsMax: 21_600_000,
+  /** Age of a token for APNs, which takes those from 20 to 60 minutes. */
+  apnsTokenAgeMs: 2_400_000,
+  /** An access token for FCM is renewed so long before its end. */
+  accessTokenMarginMs: 300_000,
   /** How long a call between actors may take before the caller gives up. */
   callTimeoutMs: 5_000,
 } as const;
@@ -303,6 +331,7 @@ function assertRelations(): void {
   if (LIMITS.mediaBytesMax > LIMITS.mediaDayBytesMax) broken.push('the largest medium fits the quota of a day');
   if (LIMITS.mediaPartBytes < 5_242_880) broken.push('a part is as large as S3 asks for');
   if (LIMITS.objectStoreSocketsMax < LIMITS.mediaTransferCountMax) broken.push('each transfer has its connection');
+  if (LIMITS.vapidAgeMsMax * 2 >= 86_400_000) broken.push('a VAPID token ends within a day');
   if (LIMITS.oneTimeKeysBurstMax > LIMITS.preKeyCountMax) broken.push('strangers cannot take all that a device holds');
   if (LIMITS.mediaTicketAgeMs > LIMITS.uploadAgeMsMax) broken.push('a ticket ends before its upload');
   if (LIMITS.linkAgeMsMax > LIMITS.loginMsMax) broken.push('a link outlives no connection that waits for it');

@@ -22,6 +22,7 @@ import type {
   PresenceMessage as PresenceNotice,
   PresenceState,
   PrivacySettings,
+  PushTarget,
   RelationState,
   Stanza,
   StrangersPolicy,
@@ -31,7 +32,9 @@ import type {
 import type { Pid } from '../runtime/index.ts';
 import type { Refusal } from './errors.ts';
 import type { FanOut, FindMarks, GroupConnectionMessage } from './group-messages.ts';
+import type { PushOutcome } from './push/provider.ts';
 import type { RemoteName } from './routes.ts';
+import type { PushRegistration } from './store/protection-store.ts';
 import type { DeviceRecord, InboxEntry, SenderAddress } from './store/inbox-store.ts';
 import type { LossCode } from './store/loss.ts';
 
@@ -297,6 +300,24 @@ export type RelationsMessage =
       readonly evidence: Uint8Array | undefined;
     })
   | { readonly kind: 'committed'; readonly result: 'ok' | 'full' };
+
+/** What wakes the silent devices of a shard; see `wakeups.ts`. */
+export type WakeupsMessage =
+  /** Something waits for the device, which has acknowledged nothing since `sinceMs`, monotonic. */
+  | { readonly kind: 'silent'; readonly user: string; readonly device: number; readonly sinceMs: number }
+  /** It is there again. */
+  | { readonly kind: 'awake'; readonly user: string; readonly device: number }
+  | {
+      readonly kind: 'woken';
+      readonly user: string;
+      readonly device: number;
+      readonly outcome: PushOutcome;
+      /** Where the wake-up went. */
+      readonly registration: PushRegistration;
+    }
+  | (AccountRequest & { readonly kind: 'show-push'; readonly device: number })
+  | (AccountRequest & { readonly kind: 'set-push'; readonly device: number; readonly target: PushTarget })
+  | { readonly kind: 'committed'; readonly ticket: number; readonly result: 'ok' | 'full' };
 
 /** What the keeper of quotas of a worker is told; see `quotas.ts`. */
 export type QuotasMessage =

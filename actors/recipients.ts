@@ -97,6 +97,9 @@ export interface Online {
   ahead: Ahead | 'due' | undefined;
   /** Whether anything was acknowledged on this connection. */
   progressed: boolean;
+  /** The head of the window when somebody last looked, and since when it stands there; see `silence.ts`. */
+  headSeq: number;
+  headSinceMs: number;
 }
 
 export interface Device {
@@ -122,6 +125,8 @@ export interface Device {
   stuckSeq: number;
   /** While a commit moves or removes entries, nothing is read for this device. */
   moving: boolean;
+  /** When it was told to be silent, monotonic; -Infinity while it is not. */
+  silentAtMs: number;
 }
 
 export interface Recipient {
@@ -171,7 +176,7 @@ export function loadDevice(store: InboxStore, user: string, id: number): Device 
   const acknowledged = store.acknowledged(user, id);
   return {
     ...{ id, creation: undefined, assigned: last, head: last, acknowledged, online: undefined, fresh: [] },
-    ...{ count: 0, bytes: 0, pruning: false, fruitless: 0, stuckSeq: 0, moving: false },
+    ...{ count: 0, bytes: 0, pruning: false, fruitless: 0, stuckSeq: 0, moving: false, silentAtMs: -Infinity },
   };
 }
 

@@ -23,6 +23,7 @@ export interface Routes {
   relationsOf(user: string): RemoteName;
   linksOf(link: string): RemoteName;
   groupsOf(group: string): RemoteName;
+  wakeupsOf(user: string): RemoteName;
 }
 
 export function inboxName(shard: number): string {
@@ -44,6 +45,10 @@ export function relationsName(shard: number): string {
 /** The keeper of pending links of a worker. */
 export const LINKS_NAME = 'links';
 
+export function wakeupsName(shard: number): string {
+  return `wakeups.${shard}`;
+}
+
 /** The keeper of quotas of a worker. */
 export const QUOTAS_NAME = 'quotas';
 
@@ -59,6 +64,7 @@ export function createRoutes(store: StoreInfo, workerCount: number): Routes {
   const inboxes = targets(inboxName, store.shards, workerCount);
   const accounts = targets(accountsName, store.shards, workerCount);
   const presences = targets(presenceName, store.shards, workerCount);
+  const wakeups = targets(wakeupsName, store.shards, workerCount);
   const relations = targets(relationsName, store.shards, workerCount);
   const groups = targets(groupsName, store.shards, workerCount);
   return {
@@ -71,6 +77,7 @@ export function createRoutes(store: StoreInfo, workerCount: number): Routes {
     // One keeper for each worker: the one that owns the user's shard.
     mediaOf: (user) => ({ name: MEDIA_NAME, worker: inboxes[partitionOf(user)]!.worker }),
     quotasOf: (user) => ({ name: QUOTAS_NAME, worker: inboxes[partitionOf(user)]!.worker }),
+    wakeupsOf: (user) => wakeups[partitionOf(user)]!,
     relationsOf: (user) => relations[partitionOf(user)]!,
   };
 }

@@ -73,6 +73,7 @@ export async function startInbox(users: readonly string[], options: Partial<Inbo
   const args: InboxArgs = {
     store,
     load: { queuedCount: 0 },
+    wakeups: undefined,
     queuedBytesMax: 1_000_000,
     inboxOf: () => ({ name: 'inbox.0', worker: 0 }),
     groupsOf: () => ({ name: 'groups.0', worker: 0 }),

@@ -7,7 +7,8 @@
  *   ├─ accounts.0     numbers, devices and pre-keys of shard 0                accounts.ts
  *   ├─ presence.0     who is there, and typing, of shard 0                    presence.ts
  *   ├─ relations.0    whom an account accepts and blocks, reports; of shard 0 relations.ts
- *   ├─ inbox.1 …      the five of each shard that this worker owns
+ *   ├─ wakeups.0      wakes the silent devices of shard 0                     wakeups.ts
+ *   ├─ inbox.1 …      the same of each shard that this worker owns
  *   ├─ links          devices that wait to be linked                          links.ts
  *   ├─ media          upload tickets, and the sweep of what has expired           media/keeper.ts
  *   ├─ quotas         what an account may do in a day                             quotas.ts
@@ -41,8 +42,10 @@ import {
   presenceName,
   QUOTAS_NAME,
   relationsName,
+  wakeupsName,
   type Routes,
 } from './routes.ts';
+import { wakeups, type WakeupsArgs } from './wakeups.ts';
 
 /** The dynamic supervisor of a worker's connections, by registered name. */
 export const CONNECTIONS = 'connections';
@@ -52,6 +55,7 @@ export interface ShardParts {
   readonly inbox: InboxArgs;
   readonly accounts: AccountsArgs;
   readonly relations: RelationsArgs;
+  readonly wakeups: WakeupsArgs;
   readonly presence: PresenceArgs;
   readonly groups: GroupsArgs;
 }
@@ -91,6 +95,7 @@ function shardChildren({
   presence: presenceArgs,
   relations: relationsArgs,
   groups: groupsArgs,
+  wakeups: wakeupsArgs,
 }: ShardParts): ChildSpec[] {
   const options = (name: string): object => ({ name, mailboxMax: LIMITS.shardMailboxMax });
   return [
@@ -101,6 +106,7 @@ function shardChildren({
       options: { name: presenceName(shard), mailboxMax: LIMITS.presenceMailboxMax },
     }),
     childSpec(relationsName(shard), relations, relationsArgs, { options: options(relationsName(shard)) }),
+    childSpec(wakeupsName(shard), wakeups, wakeupsArgs, { options: options(wakeupsName(shard)) }),
   ];
 }
 

@@ -24,11 +24,12 @@ import { QuotaFile } from './media/quota-file.ts';
 import { isFailure } from './media/s3-client.ts';
 import { openS3Store } from './media/s3-store.ts';
 import { ticketKey } from './media/ticket.ts';
-import type { AccountsMessage, InboxMessage, MediaMessage, PresenceMessage } from './messages.ts';
+import type { AccountsMessage, InboxMessage, MediaMessage, PresenceMessage, WakeupsMessage } from './messages.ts';
 import { shardsOfWorker } from './partition.ts';
 import type { PresenceStatistics } from './presence.ts';
 import { ResumeTickets } from './resume-ticket.ts';
-import { createRoutes, inboxName, presenceName, type Routes } from './routes.ts';
+import { openPush, type Push } from './push/settings.ts';
+import { createRoutes, inboxName, presenceName, type Routes, wakeupsName } from './routes.ts';
 import {
   mediaDirectory,
   partitionOfPhone,
@@ -39,6 +40,7 @@ import {
 import type { InboxStore } from './store/inbox-store.ts';
 import { openLmdbStore } from './store/lmdb.ts';
 import { CONNECTIONS, workerTree, type ShardParts } from './tree.ts';
+import type { WakeupsArgs } from './wakeups.ts';
 import { createLogVerifier, type Verifier } from './verifier.ts';
 
 /** What a worker is told by the main thread. Plain data. */
@@ -89,7 +91,9 @@ export async function startServing(
   const shards = shardsOfWorker(node.worker, store.shards, config.workers);
   const stores = shards.map((shard) => openShard(store, shard, onFatal));
   const verifier = createLogVerifier(node.log);
-  const parts = shards.map((shard, index) => shardParts(shard, stores[index]!, node, assignment, routes, verifier));
+  const push = openPush(config.push, { secret: store.secret, clock: node.clock, log: node.log });
+  const outside = { verifier, push };
+  const parts = shards.map((shard, index) => shardParts(shard, stores[index]!, node, assignment, routes, outside));
   const media = await openMedia(node, store, config.media);
   const http = new MediaHttp({
     store: media,
@@ -114,7 +118,10 @@ export async function startServing(
       });
     },
     statistics: () => collect(node, shards, admission),
-    stop: () => stop(node, listener, () => Promise.all([http.settled(), quotas.settled()]), stores),
+    async stop() {
+      await stop(node, listener, () => Promise.all([http.settled(), quotas.settled()]), stores);
+      push.close();
+    },
   };
 }
 
@@ -190,7 +197,7 @@ function shardParts(
   node: RuntimeNode,
   { config, store: info }: WorkerAssignment,
   routes: Routes,
-  verifier: Verifier,
+  { verifier, push }: { readonly verifier: Verifier; readonly push: Push },
 ): ShardParts {
   const { inboxOf, presenceOf, linksOf } = routes;
   const load = { queuedCount: 0 };
@@ -203,11 +210,13 @@ function shardParts(
       load,
       inboxOf,
       groupsOf: routes.groupsOf,
+      wakeups: push.providers.size > 0 ? { name: wakeupsName(shard), worker: node.worker } : undefined,
       queuedBytesMax: Math.floor(config.storeBytes / info.shards),
       commit: (self, write) => {
         void store.commit(write).then((result) => tell(self, { kind: 'committed', result }), ignore);
       },
     },
+    wakeups: wakeupsArgs(store, node, push),
     relations: {
       store,
       inboxOf,
@@ -245,6 +254,25 @@ function shardParts(
       },
       commitLast: (write) => store.commit(write),
       isBusy: () => load.queuedCount > LIMITS.presenceShedQueueCount,
+    },
+  };
+}
+
+function wakeupsArgs(store: InboxStore, node: RuntimeNode, { providers, vapidPublicKey }: Push): WakeupsArgs {
+  const tell = (self: Pid, message: WakeupsMessage): void => void node.cast(self, message);
+  return {
+    store,
+    vapidPublicKey,
+    accepts: (registration) => providers.get(registration.platform)?.accepts(registration) ?? false,
+    wake: (self, address, registration) => {
+      const sent = providers.get(registration.platform)?.wake(registration);
+      const refused = { kind: 'failed', reason: 'no provider' } as const;
+      void (sent ?? Promise.resolve(refused)).then((outcome) =>
+        tell(self, { kind: 'woken', ...address, outcome, registration }),
+      );
+    },
+    commit: (self, ticket, write) => {
+      void store.commit(write).then((result) => tell(self, { kind: 'committed', ticket, result }), ignore);
     },
   };
 }
