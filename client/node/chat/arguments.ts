@@ -37,7 +37,7 @@ End-to-end-encrypted chat in the terminal. Registers the number on its first run
   --restore FILE  begins with a backup: an empty store gets its identity, contacts and messages
   --help          this text
 
-While it runs: /to NUMBER, /history, /who, /help, /quit; to the last message received /reply TEXT, /react EMOJI, /view;
+While it runs: /to NUMBER, /group, /history, /who, /help, /quit; to the last message received /reply TEXT, /react EMOJI, /view;
 to your last one /edit TEXT, /delete; /timer 8h or off; /send FILE, /save; /backup FILE. A message shows \u2713 when the server has it,
 \u2713\u2713 when the other side has it, and a coloured \u2713\u2713 when it has been read.
 With input from a pipe each line is sent as a message, and the end of input ends the chat.

@@ -56,7 +56,9 @@ export async function chatInteractively(options: InteractiveOptions): Promise<nu
     isDrawDue = true;
     queueMicrotask(() => {
       isDrawDue = false;
-      attendance.show(session.model.peer?.user);
+      const { peer } = session.model;
+      // Who of a group is there is not asked.
+      attendance.show(peer?.members === undefined ? peer?.user : undefined);
       const model = { ...session.model, presence: attendance.presence };
       terminal.draw(renderScreen(model, { rows: terminal.rows, columns: terminal.columns, colour }));
     });

@@ -9,11 +9,13 @@ import type { ErrorCode, PeerPresence } from '../../index.ts';
 import { EMPTY_EDITOR } from './editor.ts';
 import type { Editor } from './editor.ts';
 
-/** Somebody to write to. */
+/** Somebody to write to, or a group. */
 export interface Peer {
   readonly user: string;
-  /** The number, or the user id where the number is not known. */
+  /** The number, or the user id where the number is not known; the title of a group. */
   readonly name: string;
+  /** Of a group: what its members are called, by user id. */
+  readonly members?: Readonly<Record<string, string>>;
 }
 
 /** One entry of the transcript. */
@@ -139,8 +141,13 @@ export function lastOf(model: ChatModel, type: 'received' | 'sent'): (ChatItem &
 export function itemOf(peer: Peer, item: HistoryItem): ChatItem {
   const text = describeMessage(item);
   const { id, number, sentAt: atMs, state = 'queued' } = item;
-  if (item.direction === 'in') return { type: 'received', id, name: peer.name, text, atMs };
+  if (item.direction === 'in') return { type: 'received', id, name: authorName(peer, item.from ?? ''), text, atMs };
   return { type: 'sent', id, number, text, atMs, state };
+}
+
+/** What whoever wrote a message is called in a conversation. */
+export function authorName(peer: Peer, from: string): string {
+  return peer.members === undefined ? peer.name : (peer.members[from] ?? from);
 }
 
 /** What a message says, and what has been done to it. */

@@ -18,10 +18,12 @@ import { writeBackupFile } from '../backup-file.ts';
 import { safeFileName, saveFile, uploadFile } from '../media-file.ts';
 import { systemRandom } from '../system.ts';
 import { NUMBER_FORM, tidyPhone } from './arguments.ts';
+import { GROUP_HELP, GroupCommands, peerOfGroup, titleOf } from './group-commands.ts';
 import {
   addItem,
   addNotice,
   applyProgress,
+  authorName,
   countUnread,
   describeBody,
   describeMessage,
@@ -45,7 +47,7 @@ export interface SessionListener {
 }
 
 const COMMANDS =
-  'Commands: /to NUMBER, /history, /who, /help, /quit. To the last message received: /reply TEXT, /react EMOJI, ' +
+  'Commands: /to NUMBER, /group, /history, /who, /help, /quit. To the last message received: /reply TEXT, /react EMOJI, ' +
   '/view. To your last one: /edit TEXT, /delete. /timer 8h or off. /safety compares keys. /send FILE, /save [FILE], /backup FILE. ' +
   '/privacy and /receipts with everyone, contacts or nobody. Anything else is sent.';
 
@@ -59,6 +61,7 @@ export class ChatSession {
   readonly #now: () => number;
   readonly #stopListening: () => void;
   #model: ChatModel;
+  readonly #groups: GroupCommands;
   #draftCount = 0;
   #isOver = false;
 
@@ -68,6 +71,12 @@ export class ChatSession {
     this.#now = now;
     this.#listener = listener;
     this.#model = { ...initialModel(client.account!.phone), connection: client.state };
+    this.#groups = new GroupCommands({
+      client,
+      openGroup: () => (this.#model.peer?.members === undefined ? undefined : this.#model.peer),
+      open: async (group) => this.#openPeer(await peerOfGroup(client, group)),
+      notice: (text, tone) => this.#notice(text, tone),
+    });
     this.#stopListening = client.onEvent((event) => this.#onEvent(event));
   }
 
@@ -128,12 +137,15 @@ export class ChatSession {
         return this.#acceptIdentity();
       case '/to':
         return this.#open(rest.join(''));
+      case '/group':
+        return this.#groups.run(words).catch((error: unknown) => this.#report(error));
       case '/history':
         return this.#showHistory();
       case '/who':
         return this.#showWho();
       case '/help':
-        return this.#notice(COMMANDS);
+        this.#notice(COMMANDS);
+        return this.#notice(`Groups: ${GROUP_HELP}`);
       case '/quit':
         return this.quit();
       default:
@@ -174,6 +186,8 @@ export class ChatSession {
   async #compareSafety(digits: string): Promise<void> {
     const { peer } = this.#model;
     if (peer === undefined) return this.#notice('No conversation is open. Choose with /to NUMBER.', 'warning');
+    if (peer.members !== undefined)
+      return this.#notice('Keys are compared with one person: /to NUMBER first.', 'warning');
     if (digits !== '') {
       const agrees = await this.#client.confirmSafetyNumber(peer.user, digits);
       if (agrees) return this.#notice(`The numbers are the same: ${peer.name} is verified.`);
@@ -328,14 +342,18 @@ export class ChatSession {
     if (phone === this.#model.phone) return this.#report(new ClientError('CLI_PEER_SELF'));
     try {
       if (this.#client.state !== 'live') this.#notice(`Looking up ${phone} as soon as there is a connection.`);
-      const user = await this.#client.resolve(phone);
-      const history = await this.#client.history(user);
-      this.#change(openPeer(this.#model, { user, name: phone }, history));
-      if (history.length === 0) this.#notice(`Messages with ${phone} are end-to-end encrypted. Say hello.`);
-      await this.#client.markRead(user);
+      await this.#openPeer({ user: await this.#client.resolve(phone), name: phone });
     } catch (error) {
       this.#report(error);
     }
+  }
+
+  async #openPeer(peer: Peer): Promise<void> {
+    const history = await this.#client.history(peer.user);
+    this.#change(openPeer(this.#model, peer, history));
+    const where = peer.members === undefined ? `with ${peer.name}` : `in ${peer.name}`;
+    if (history.length === 0) this.#notice(`Messages ${where} are end-to-end encrypted. Say hello.`);
+    await this.#client.markRead(peer.user);
   }
 
   async #showHistory(): Promise<void> {
@@ -348,9 +366,10 @@ export class ChatSession {
 
   async #showWho(): Promise<void> {
     const { peer, phone } = this.#model;
-    const verified = peer !== undefined && (await this.#client.peer(peer.user)).verified;
+    const verified = peer !== undefined && peer.members === undefined && (await this.#client.peer(peer.user)).verified;
     this.#notice(`You are ${phone}, device ${this.#client.account!.device}.`);
     if (peer === undefined) return this.#notice('No conversation is open.');
+    if (peer.members !== undefined) return this.#notice(`You write in ${peer.name}. /group members lists them.`);
     this.#notice(
       `You write to ${peer.name} (${verified ? 'number confirmed by the server' : 'number not confirmed'}).`,
     );
@@ -366,14 +385,47 @@ export class ChatSession {
 
   /** Shows a message if its conversation is open, and then it counts as read; counts it otherwise. */
   async #show(message: ReceivedMessage): Promise<void> {
-    const peer = peerOf(message);
-    if (message.from !== this.#model.peer?.user) {
-      return this.#change(countUnread(this.#model, peer.name));
+    const { peer } = this.#model;
+    if ((message.group ?? message.from) !== peer?.user) {
+      return this.#change(countUnread(this.#model, await this.#nameOf(message)));
     }
     const isShown = this.#model.items.some((item) => item.type === 'received' && item.id === message.id);
-    const entry = { type: 'received', id: message.id, name: this.#model.peer.name, atMs: message.sentAt } as const;
+    const entry = {
+      type: 'received',
+      id: message.id,
+      name: authorName(peer, message.from),
+      atMs: message.sentAt,
+    } as const;
     if (!isShown) this.#change(addItem(this.#model, { ...entry, text: describeMessage(message) }));
     await message.markRead();
+  }
+
+  async #nameOf({ group, from, phone }: ReceivedMessage): Promise<string> {
+    if (group === undefined) return phone ?? from;
+    return titleOf(await this.#client.groups.get(group));
+  }
+
+  /** Says what happened to a group; the open one gets its new title and names. */
+  async #showGroupNews(event: ClientEvent): Promise<void> {
+    try {
+      const line = await this.#groups.describe(event);
+      if (line !== undefined) this.#notice(line, event.type === 'group-alarm' ? 'warning' : 'info');
+      const { peer } = this.#model;
+      if (event.type !== 'group-changed' || event.group !== peer?.user) return;
+      const renewed = await peerOfGroup(this.#client, await this.#client.groups.get(event.group));
+      if (this.#model.peer?.user === renewed.user) this.#change({ ...this.#model, peer: renewed });
+    } catch (error) {
+      this.#report(error);
+    }
+  }
+
+  /** Members have come further: the marks of the open group as the store has them. */
+  async #showGroupProgress(group: string): Promise<void> {
+    const { peer } = this.#model;
+    if (peer?.user !== group) return;
+    for (const item of await this.#client.history(group)) {
+      if (item.direction === 'out') this.#change(replaceItem(this.#model, item.id, itemOf(peer, item)));
+    }
   }
 
   #onEvent(event: ClientEvent): void {
@@ -395,6 +447,12 @@ export class ChatSession {
       case 'progress':
         if (event.user === this.#model.peer?.user) this.#change(applyProgress(this.#model, event));
         return;
+      case 'group-joined':
+      case 'group-changed':
+      case 'group-alarm':
+        return void this.#showGroupNews(event);
+      case 'group-progress':
+        return void this.#showGroupProgress(event.group).catch((error: unknown) => this.#report(error));
       case 'refused':
         if (event.user === this.#model.peer?.user) this.#change(refuseFrom(this.#model, event.firstId));
         return this.#notice(describeCode(event.code), 'warning');
@@ -431,10 +489,6 @@ export class ChatSession {
 
 function isAudience(text: string): text is Audience {
   return text === 'everyone' || text === 'contacts' || text === 'nobody';
-}
-
-function peerOf({ from, phone }: ReceivedMessage): Peer {
-  return { user: from, name: phone ?? from };
 }
 
 const describeLevel: Readonly<Record<PeerSafety['level'], string>> = {

@@ -1,0 +1,177 @@
+/**
+ * `/group …` in the chat: words to calls of the SDK, and news of groups to lines. It knows the model only through what it is given.
+ */
+
+import { ClientError } from '../../index.ts';
+import type { Client, ClientEvent, GroupInfo } from '../../index.ts';
+import { tidyPhone } from './arguments.ts';
+import type { Peer } from './model.ts';
+
+/** What the commands need of their session. */
+export interface GroupDeskHooks {
+  readonly client: Client;
+  /** The group that is open, if one is. */
+  openGroup(): Peer | undefined;
+  open(group: GroupInfo): Promise<void>;
+  notice(text: string, tone?: 'info' | 'warning'): void;
+}
+
+export const GROUP_HELP: string =
+  '/group create TITLE NUMBER…, /group TITLE opens one, /group lists them; in an open one: /group add NUMBER…, /group remove NUMBER…, ' +
+  '/group admin NUMBER, /group members, /group title TEXT, /group link, /group leave [NUMBER of the next admin]; /group join LINK';
+
+/** Carries the commands out. */
+export class GroupCommands {
+  readonly #hooks: GroupDeskHooks;
+
+  constructor(hooks: GroupDeskHooks) {
+    this.#hooks = hooks;
+  }
+
+  /** @param words - What follows `/group`. @throws {ClientError} What the SDK refuses. */
+  async run(words: string): Promise<void> {
+    const { client } = this.#hooks;
+    const [verb = '', ...rest] = words.split(/\s+/);
+    const text = words.slice(verb.length).trim();
+    switch (verb) {
+      case '':
+        return this.#list();
+      case 'create':
+        return this.#create(rest);
+      case 'join':
+        await client.groups.join(text);
+        return this.#hooks.notice('Asked to be let in; whoever made the link has to be online for that.');
+      case 'add':
+        return this.#inOpen((name) => client.groups.add(name, numbersIn(rest)));
+      case 'remove':
+        return this.#inOpen((name) => client.groups.remove(name, numbersIn(rest)));
+      case 'admin':
+        return this.#inOpen((name) => client.groups.setRole(name, numbersIn(rest)[0] ?? '', 'admin'));
+      case 'title':
+        return this.#inOpen((name) => client.groups.setTitle(name, text));
+      case 'leave':
+        return this.#inOpen((name) => client.groups.leave(name, numbersIn(rest)[0]));
+      case 'link':
+        return this.#inOpen(async (name) => this.#hooks.notice(await client.groups.inviteLink(name)));
+      case 'members':
+        return this.#inOpen(async (name) => this.#showMembers(await client.groups.get(name)));
+      default:
+        return this.#openByTitle(words);
+    }
+  }
+
+  /** A line about what happened to a group; undefined for what needs none. */
+  async describe(event: ClientEvent): Promise<string | undefined> {
+    const { client } = this.#hooks;
+    if (event.type !== 'group-joined' && event.type !== 'group-changed' && event.type !== 'group-alarm')
+      return undefined;
+    const group = await client.groups.get(event.group).catch(() => undefined);
+    const title = group === undefined ? event.group : titleOf(group);
+    const nameOf = (user: string): Promise<string> => nameOfUser(client, user);
+    switch (event.type) {
+      case 'group-joined':
+        return `${await nameOf(event.inviter)} added you to ${title}. /group ${title} opens it.`;
+      case 'group-changed': {
+        const done = await Promise.all(event.actions.map((action) => describeAction(action, nameOf)));
+        return `${title}: ${await nameOf(event.author)} ${done.join(', ')}.`;
+      }
+      case 'group-alarm':
+        return `${title}: what the server says of this group does not hold (${event.code}). It is not believed.`;
+    }
+  }
+
+  async #inOpen(work: (name: string) => Promise<unknown>): Promise<void> {
+    const peer = this.#hooks.openGroup();
+    if (peer === undefined) return this.#hooks.notice(`No group is open. ${GROUP_HELP}`, 'warning');
+    await work(peer.user);
+  }
+
+  async #list(): Promise<void> {
+    const groups = await this.#hooks.client.groups.list();
+    if (groups.length === 0) return this.#hooks.notice(`You are in no group. ${GROUP_HELP}`);
+    for (const group of groups) {
+      const standing = group.role === undefined ? 'no longer a member' : `${group.members.length} members`;
+      this.#hooks.notice(`${titleOf(group)}: ${standing}`);
+    }
+  }
+
+  async #create(words: readonly string[]): Promise<void> {
+    const first = words.findIndex((word) => word.startsWith('+'));
+    const title = words.slice(0, first === -1 ? words.length : first).join(' ');
+    if (title === '') return this.#hooks.notice('/group create expected a title and numbers', 'warning');
+    const people = first === -1 ? [] : numbersIn(words.slice(first));
+    await this.#hooks.open(await this.#hooks.client.groups.create(title, people));
+  }
+
+  async #openByTitle(words: string): Promise<void> {
+    const groups = await this.#hooks.client.groups.list();
+    const found = groups.filter(
+      (group) => group.name === words || titleOf(group).toLowerCase() === words.toLowerCase(),
+    );
+    if (found.length === 1) return this.#hooks.open(found[0]!);
+    if (found.length === 0) return this.#hooks.notice(`There is no group ${words}. ${GROUP_HELP}`, 'warning');
+    this.#hooks.notice(`Several groups are called so: ${found.map(({ name }) => name).join(', ')}`, 'warning');
+  }
+
+  #showMembers(group: GroupInfo): void {
+    const self = this.#hooks.client.account!.user;
+    for (const { user, phone, role } of group.members) {
+      const name = user === self ? 'you' : (phone ?? user);
+      this.#hooks.notice(`  ${name}${role === 'admin' ? ', admin' : ''}`);
+    }
+  }
+}
+
+/** A group as somebody to write to. */
+export async function peerOfGroup(client: Client, group: GroupInfo): Promise<Peer> {
+  const members: Record<string, string> = {};
+  for (const { user } of group.members) members[user] = await nameOfUser(client, user);
+  return { user: group.name, name: titleOf(group), members };
+}
+
+/** What people call a group; its id where it has no title. */
+export function titleOf({ title, name }: GroupInfo): string {
+  return title === '' ? name : title;
+}
+
+/** A number, if one is known. */
+export async function nameOfUser(client: Client, user: string): Promise<string> {
+  if (user === client.account?.user) return 'you';
+  const { phone } = await client.peer(user);
+  return phone === '' ? user : phone;
+}
+
+function numbersIn(words: readonly string[]): string[] {
+  const numbers = words.map(tidyPhone).filter((word) => word !== '');
+  if (numbers.some((number) => !number.startsWith('+'))) throw new ClientError('CLI_PHONE_INVALID');
+  return numbers;
+}
+
+type Action = (ClientEvent & { readonly type: 'group-changed' })['actions'][number];
+
+async function describeAction(action: Action, nameOf: (user: string) => Promise<string>): Promise<string> {
+  switch (action.kind) {
+    case 'create':
+      return 'made the group';
+    case 'add':
+      return `added ${await nameOf(action.user)}`;
+    case 'remove':
+      return `removed ${await nameOf(action.user)}`;
+    case 'leave':
+      return 'left';
+    case 'join':
+      return 'came in by the link';
+    case 'role':
+      return `made ${await nameOf(action.user)} ${action.role === 'admin' ? 'an admin' : 'a member'}`;
+    case 'info':
+      return 'changed the title';
+    case 'link':
+      return 'let out an invitation link';
+    case 'unlink':
+      return 'closed the invitation link';
+    case 'policy':
+      return action.mode === 'pairwise'
+        ? 'has messages encrypted for each device'
+        : 'has messages encrypted once for all';
+  }
+}
