@@ -61,7 +61,7 @@ export interface EngineServices {
 }
 
 /** What this client tells the server that it understands, as a sum of `FEATURES`. */
-const UNDERSTOOD: number = FEATURES.resumeTickets;
+const UNDERSTOOD: number = FEATURES.resumeTickets | FEATURES.groups;
 
 /** The working parts of one account. */
 export class Engine {

@@ -221,6 +221,11 @@ export const CLIENT_CODES = {
       'Only admins change a group; whoever is a member cannot be added; the last admin cannot go without naming another.',
     advice: 'Look at the roster; ask an admin.',
   },
+  CLI_GROUP_MODE: {
+    meaning: 'This group encrypts each message for each device, which this release reads and does not write.',
+    cause: 'An admin with another client has chosen so.',
+    advice: 'Ask an admin to choose one encryption for all.',
+  },
   CLI_GROUP_BUSY: {
     meaning: 'Others changed the group at the same time, again and again.',
     cause: 'Many changes at one time, or a server that shows an epoch without its changes.',

@@ -287,6 +287,7 @@ export class GroupConversation {
     const { journal, book } = this.#services;
     const transaction = journal.begin();
     const record = requireMember(await book.load(transaction, this.#group), book);
+    if (record.state.roster.mode === 'pairwise') throw new ClientError('CLI_GROUP_MODE');
     const waiting = [...this.#entries.values()].filter(({ epoch }) => isRenewal || epoch === 0);
     const sealed: Entry[] = [];
     for (const entry of waiting) sealed.push(await this.#seal(transaction, record, entry));

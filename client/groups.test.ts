@@ -1,9 +1,14 @@
 /** Groups end to end: clients with disks on a faithful server in memory. Lying servers: `group-attacks.test.ts`. */
 
 import t from 'tap';
-import { readGroupHeader } from '../protocol/signal/index.ts';
+import { readGroupHeader, xeddsaSign } from '../protocol/signal/index.ts';
 import type { GroupHeader } from '../protocol/signal/index.ts';
+import { draftGroupChange, encodeGroupChange, groupChangeStatement } from '../protocol/wire/index.ts';
+import type { GroupAction, GroupChange } from '../protocol/wire/index.ts';
+import { loadAccount } from './account.ts';
 import { GROUP_KEYS, UNREAD } from './group-layout.ts';
+import { sha512 } from './group-verifier.ts';
+import { Journal } from './journal.ts';
 import { canRead, CAROL, DAVE, groupWorld, roster, texts } from './testing/group-world.ts';
 import { ALICE, BOB, World } from './testing/world.ts';
 
@@ -397,4 +402,21 @@ t.test('rotation by number: after 1,000 messages of a chain comes another', asyn
   t.equal((await texts(bob, name)).length, 256, 'as many as a page of the history has');
   t.notOk((await texts(bob, name)).includes('SIG_NO_SENDER_KEY'));
   t.equal(world.server.groups.get(group).order, 1 + 1 + count);
+});
+
+t.test('a group that encrypts for each device is read and not written to', async (t) => {
+  const { world, alice, bob, name, group } = await groupWorld();
+  const { local, user, device } = (await loadAccount(new Journal(await alice.disk.copy().open(), () => {})))!;
+  const actions: GroupAction[] = [{ kind: 'policy', mode: 'pairwise' }];
+  const intent = { group, author: user, device, time: world.clock.nowMs(), actions };
+  const statement = groupChangeStatement(
+    draftGroupChange(world.server.groups.get(group).state, intent, sha512) as GroupChange,
+  );
+  const random = (length: number): Uint8Array => world.random.bytes(length);
+  const signature = xeddsaSign(local.identityKeyPair.privateKey, statement, random);
+  t.match(world.server.groups.change(user, device, group, encodeGroupChange(statement, signature)), { epoch: 2 });
+  await world.settle();
+  t.equal((await bob.client.groups.get(name)).mode, 'pairwise');
+  await t.rejects(bob.client.send(name, 'hello'), { code: 'CLI_GROUP_MODE' });
+  t.equal(world.server.groups.messages.length, 0);
 });

@@ -68,6 +68,7 @@ export interface GroupInfo {
   readonly title: string;
   /** How many changes there have been. */
   readonly epoch: number;
+  /** How its messages are encrypted. This release reads `pairwise` groups and does not write to them. */
   readonly mode: GroupMode;
   /** Ourselves among them while we are a member. */
   readonly members: readonly GroupMember[];
@@ -110,7 +111,7 @@ export class Groups {
    * @throws {ClientError} CLI_PEER_UNKNOWN; CLI_TEXT_TOO_LONG; CLI_GROUP_REFUSED, where somebody stands there twice or there are too
    * many; the server's codes.
    */
-  async create(title: string, people: readonly string[], mode: GroupMode = 'sender-keys'): Promise<GroupInfo> {
+  async create(title: string, people: readonly string[]): Promise<GroupInfo> {
     const { random, self } = this.#services;
     const users = await this.#resolve(people);
     const infoKey = random.bytes(GROUP_SECRET_BYTES);
@@ -118,7 +119,6 @@ export class Groups {
     const actions: GroupAction[] = [{ kind: 'create' }];
     for (const user of users) actions.push({ kind: 'add', user, role: 'member' });
     actions.push({ kind: 'info', info: await sealInfo(title, infoKey, random) });
-    if (mode === 'pairwise') actions.push({ kind: 'policy', mode });
     const { change, bytes } = this.#draft(undefined, group, actions);
     const head = hashOfChange(change, sha512);
     await this.#putInvited(group, { inviter: self.user, epoch: 1, head, key: infoKey, roster: new Uint8Array(0) });
@@ -156,11 +156,6 @@ export class Groups {
     const { infoKey } = await this.#record(name);
     const info = await sealInfo(title, infoKey, this.#services.random);
     return this.#change(name, () => [{ kind: 'info', info }]);
-  }
-
-  /** Has the group's messages encrypted once for all, or for each device. */
-  setMode(name: string, mode: GroupMode): Promise<GroupInfo> {
-    return this.#change(name, () => [{ kind: 'policy', mode }]);
   }
 
   /**

@@ -221,6 +221,9 @@ for (const fixture of FIXTURES) {
     t.strictSame(reopened.conversation(BOB, SENDER), { accepted: 41, delivered: 40 });
     t.strictSame(reopened.conversation(BOB, later), { accepted: 1, delivered: 0 });
     t.equal(reopened.latestCreation(BOB, ALICE, 3), 8);
+    const group = { user: '700000000000001', device: 0, creation: 0 };
+    await reopened.commit((batch) => batch.putConversation(BOB, group, { accepted: 2, delivered: 2 }));
+    t.equal(reopened.latestCreation(BOB, group.user, 0), 0, 'a group stands in an inbox with creation 0');
   });
 
   t.test(`${fixture.name}: decisions, requests, reports and push registrations outlive a restart`, async (t) => {

@@ -351,7 +351,8 @@ class LmdbStore implements InboxStore {
     for (const key of this.#conversation.getKeys({ start, end, reverse: true, limit: 1, snapshot: false })) {
       return layout.creationOfConversationKey(key);
     }
-    return undefined;
+    // The end of a range is not in it: creation 0, with which a group stands in its members' inboxes.
+    return this.#conversation.doesExist(end) ? 0 : undefined;
   }
 
   hasWritten(sender: string, recipient: string): boolean {
