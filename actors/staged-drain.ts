@@ -27,6 +27,8 @@ export function planAhead(recipient: Recipient, device: Device, store: InboxStor
 export function pagesOf(conversations: readonly WaitingConversation[], device: Device): AheadPage[] {
   const pages: AheadPage[] = [];
   for (const { sender, record } of conversations) {
+    // Entries of a group come in their turn: their stanzas cannot say otherwise.
+    if (sender.device === 0) continue;
     const run = record.waiting?.find((each) => each.device === device.id);
     if (run !== undefined && run.first <= device.head) pages.push({ sender, first: run.first, last: run.last });
   }

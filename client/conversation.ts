@@ -11,7 +11,7 @@
  */
 
 import { encodedLength, LIMITS as WIRE_LIMITS, messageStanza } from '../protocol/wire/index.ts';
-import type { BundleAnswer, DeviceBundle, ErrorMessage, Stanza } from '../protocol/wire/index.ts';
+import type { BundleAnswer, DeviceBundle, ErrorMessage, Gap, Stanza } from '../protocol/wire/index.ts';
 import type { PreKeyBundle } from '../protocol/signal/index.ts';
 import { drawDelayMs } from './backoff.ts';
 import { asProtocolCode } from './close-reason.ts';
@@ -101,6 +101,8 @@ export class Conversation {
   /** Number of the present preparation; what an older one brings is stale. */
   #preparation = 0;
   #watchers: MarkWatcher[] = [];
+  /** What the server has told of lost messages in this run; the history keeps it. */
+  readonly #gaps: Gap[] = [];
 
   /** @throws {ClientError} CLI_STORE_CORRUPT when the outbox has a gap. */
   constructor(services: ConversationServices, user: string, stored: StoredConversation) {
@@ -191,6 +193,36 @@ export class Conversation {
   received(kind: 'delivered' | 'read', id: number): void {
     if (id < this.#lane.nextId) this.#step({ type: 'receipt', kind, id });
     else this.#stepLocked({ type: 'receipt', kind, id });
+  }
+
+  /** The server has given up messages of ours. What it tells once more is known already. */
+  lost(gaps: readonly Gap[]): void {
+    for (const gap of gaps) {
+      const isKnown = this.#gaps.some(({ since, until }) => since <= gap.since && gap.until <= until);
+      if (isKnown || gap.since > this.#lane.sentId) continue;
+      this.#gaps.push(gap);
+      this.#locked(() => this.#noteLost(gap)).catch(alreadyReported);
+    }
+  }
+
+  /** The history says of each of them why it was not delivered. */
+  async #noteLost({ since, until, code }: Gap): Promise<void> {
+    const { journal, history, emit, self } = this.#services;
+    const transaction = journal.begin();
+    for (let id = Math.max(since, until - LIMITS.lostNotedCountMax); id <= until; id += 1) {
+      const name = await transaction.get(KEYS.name(this.user, 'me', self.device, id));
+      const ordinal = name && NUMBER.decode(name);
+      const record = ordinal === undefined ? undefined : await history.get(this.user, ordinal);
+      if (record === undefined || record.failure !== undefined) continue;
+      history.put(transaction, this.user, ordinal!, { ...record, failure: code as ErrorCode });
+    }
+    await journal.commit(transaction);
+    emit({ type: 'lost', user: this.user, firstId: since, lastId: until, code: code as ErrorCode });
+  }
+
+  /** For the handles: whether the server has given up a message. */
+  isLost(id: number): boolean {
+    return this.#gaps.some(({ since, until }) => since <= id && id <= until);
   }
 
   /** @param isCurrent - False once the connection that the refusal came from is gone. */

@@ -30,11 +30,12 @@ import type { IntakeReport } from './inbox.ts';
 import type { Journal } from './journal.ts';
 import { KeyStock } from './key-stock.ts';
 import type { HeldKeys } from './key-stock.ts';
-import { HEAD, KEYS, MARKS, NUMBER, OUTBOX, userOfKey } from './layout.ts';
+import { HEAD, KEYS, MARKS, NUMBER, NUMBERS, OUTBOX, userOfKey } from './layout.ts';
 import type { HistoryRecord, MarksRecord, OutboxRecord } from './layout.ts';
 import { Locks } from './locks.ts';
 import { loginStatement } from './login-key.ts';
 import type { ReceivedMessage } from './messages.ts';
+import { Positions } from './positions.ts';
 import { Presence } from './presence.ts';
 import { ReadReceipts } from './read-receipts.ts';
 import { scan } from './renewal.ts';
@@ -61,7 +62,7 @@ export interface EngineServices {
 }
 
 /** What this client tells the server that it understands, as a sum of `FEATURES`. */
-const UNDERSTOOD: number = FEATURES.resumeTickets | FEATURES.groups;
+const UNDERSTOOD: number = FEATURES.stagedInbox | FEATURES.resumeTickets | FEATURES.groups;
 
 /** The working parts of one account. */
 export class Engine {
@@ -189,6 +190,7 @@ export class Engine {
   opened(held: HeldKeys | undefined): void {
     this.#isOpen = true;
     this.#connectionCount += 1;
+    this.#inbox.opened();
     for (const conversation of this.#conversations.values()) conversation.online();
     void this.#askReceipts(this.#connectionCount);
     void this.#inBackground(() => this.desk.opened());
@@ -219,7 +221,10 @@ export class Engine {
       case 'message':
       case 'group-message':
       case 'group-change':
+      case 'pruned':
         return this.#inbox.push(message);
+      case 'gap':
+        return this.#conversations.get(message.to)?.lost([message]);
       case 'group-ack':
       case 'group-error':
       case 'group-receipts':
@@ -299,7 +304,7 @@ export class Engine {
   async #loadInbox(): Promise<void> {
     const { journal, history, clock, transmit, abort } = this.#services;
     const { sessions, locks } = this.#conversationServices;
-    const position = await journal.get(KEYS.intake);
+    const [through, ahead] = [await journal.get(KEYS.intake), await journal.get(KEYS.intakeAhead)];
     this.#inbox = new Inbox(
       {
         journal,
@@ -316,7 +321,7 @@ export class Engine {
         overflow: () => abort('CLI_INTAKE_FULL', false),
         fail: (code) => abort(code, true),
       },
-      position === undefined ? 0 : NUMBER.decode(position),
+      new Positions(through === undefined ? 0 : NUMBER.decode(through), ahead && NUMBERS.decode(ahead)),
     );
   }
 
@@ -335,6 +340,9 @@ export class Engine {
     const { emit, wakeReader } = this.#services;
     wakeReader();
     for (const notice of report.notices) emit({ type: 'identity-changed', ...notice });
+    for (const { from, device, since, until, code } of report.pruned) {
+      emit({ type: 'pruned', user: from, device, firstId: since, lastId: until, code: code as ErrorCode });
+    }
     for (const { user, record } of report.stored) {
       if (groupOfName(user) !== undefined) continue;
       this.presence.heard(user);
@@ -383,10 +391,11 @@ export class Engine {
       for (const conversation of [...this.#conversations.values()]) {
         if (!conversation.isAwaitingDelivery) continue;
         const request = { kind: 'receipts', to: conversation.user } as const;
-        const { to, sent, delivered } = await this.#services.requests.askPatiently(request, 'receipts');
+        const { to, sent, delivered, gaps = [] } = await this.#services.requests.askPatiently(request, 'receipts');
         if (to !== conversation.user) throw new ClientError('CLI_PROTOCOL');
         if (connection !== this.#connectionCount) return;
         if (sent > 0) conversation.acknowledged(sent);
+        conversation.lost(gaps);
         if (delivered > 0) conversation.received('delivered', delivered);
       }
     });

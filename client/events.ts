@@ -42,6 +42,23 @@ export type ClientEvent =
   | ({ readonly type: 'presence' } & PeerPresence)
   /** Messages of a conversation from this number on were refused for good. */
   | { readonly type: 'refused'; readonly user: string; readonly firstId: number; readonly code: ErrorCode }
+  /** Messages of ours were given up by the server: no device of the peer gets them. `code` says why: APP_EXPIRED … */
+  | {
+      readonly type: 'lost';
+      readonly user: string;
+      readonly firstId: number;
+      readonly lastId: number;
+      readonly code: ErrorCode;
+    }
+  /** Messages of a peer's device to this one were given up by the server; `code` says why. */
+  | {
+      readonly type: 'pruned';
+      readonly user: string;
+      readonly device: number;
+      readonly firstId: number;
+      readonly lastId: number;
+      readonly code: ErrorCode;
+    }
   /** A peer's device has another identity key than before; sessions with it are new. Safety numbers with the peer change. */
   | {
       readonly type: 'identity-changed';

@@ -4,6 +4,7 @@
  */
 
 import t from 'tap';
+import { Positions } from './positions.ts';
 import type { IncomingMessage } from '../protocol/wire/index.ts';
 import { encodeContent } from './content.ts';
 import { Healer } from './healer.ts';
@@ -244,7 +245,7 @@ t.test('what is sent once more and is of a later version is shown as such, and n
         overflow: () => t.fail('overflow'),
         fail: (code: string) => t.fail(code),
       } as unknown as InboxServices,
-      0,
+      new Positions(0),
     );
     for (const id of [1, 2]) {
       const message = {

@@ -11,7 +11,12 @@
  * what comes fills the placeholder.
  */
 
-import type { IncomingGroupChange, IncomingGroupMessage, IncomingMessage } from '../protocol/wire/index.ts';
+import type {
+  IncomingGroupChange,
+  IncomingGroupMessage,
+  IncomingMessage,
+  PrunedMessage,
+} from '../protocol/wire/index.ts';
 import { decodeContent, envelopeOf } from './content.ts';
 import type { ContentHeader, OutgoingContent } from './content.ts';
 import type { ResentBody } from './content-body.ts';
@@ -28,10 +33,11 @@ import type { RetryRequest } from './healer.ts';
 import type { ChangedMessage, History } from './history.ts';
 import type { IdentityNotice } from './identities.ts';
 import type { Journal, Transaction } from './journal.ts';
-import { HEARD, HISTORY, isStoredContent, KEYS, NUMBER, RETRY, TEXT, UNTOUCHED } from './layout.ts';
+import { HEARD, HISTORY, isStoredContent, KEYS, NUMBER, NUMBERS, RETRY, TEXT, UNTOUCHED } from './layout.ts';
 import type { HeardRecord, HistoryBody, HistoryRecord } from './layout.ts';
 import type { Directory } from './directory.ts';
 import { LIMITS } from './limits.ts';
+import { Positions, PushOrder } from './positions.ts';
 import { GROUPS_LOCK } from './locks.ts';
 import type { Locks } from './locks.ts';
 import type { Opened, Sessions } from './sessions.ts';
@@ -59,10 +65,12 @@ export interface IntakeReport {
   /** Numbers that were claimed and are worth looking up. */
   readonly claims: readonly { readonly user: string; readonly phone: string }[];
   readonly groups: GroupNews;
+  /** Messages to us that are lost. */
+  readonly pruned: readonly PrunedMessage[];
 }
 
 /** What stands in an inbox. */
-export type InboxEntry = IncomingMessage | IncomingGroupMessage | IncomingGroupChange;
+export type InboxEntry = IncomingMessage | IncomingGroupMessage | IncomingGroupChange | PrunedMessage;
 
 /** What receiving needs of its client. */
 export interface InboxServices {
@@ -76,7 +84,7 @@ export interface InboxServices {
   readonly directory: Directory;
   readonly groups: GroupIntake;
   readonly clock: Clock;
-  /** Everything up to `seq` is durable: acknowledge it. */
+  /** Everything that was pushed up to `seq` is durable: acknowledge it. */
   readonly acknowledge: (seq: number) => void;
   readonly report: (report: IntakeReport) => void;
   /** More arrives than is stored; the connection must go. */
@@ -100,13 +108,14 @@ export interface IntakeDraft {
   readonly downgrades: { readonly user: string; readonly device: number }[];
   readonly retries: RetryRequest[];
   readonly groups: GroupNews;
+  readonly pruned: PrunedMessage[];
   consumedPreKeyCount: number;
   consumedKemPreKeyCount: number;
 }
 
 /** An empty report. */
 export function beginIntake(): IntakeDraft {
-  const lists = { stored: [], changed: [], notices: [], claims: [], downgrades: [], retries: [] };
+  const lists = { stored: [], changed: [], notices: [], claims: [], downgrades: [], retries: [], pruned: [] };
   return { ...lists, groups: noGroupNews(), consumedPreKeyCount: 0, consumedKemPreKeyCount: 0 };
 }
 
@@ -115,29 +124,38 @@ const NEVER_HEARD: HeardRecord = Object.freeze({ lastId: 0, readId: 0 });
 /** The receiving half of one device. */
 export class Inbox {
   readonly #services: InboxServices;
-  /** Position of the last message that is durable here. */
-  #position: number;
+  /** What is durable here. */
+  #positions: Positions;
+  readonly #order: PushOrder = new PushOrder();
+  readonly #queued: Set<number> = new Set();
   #queue: InboxEntry[] = [];
   #isStoring = false;
   #isClosed = false;
   #isAckDue = false;
 
-  /** @param position - As stored; 0 for a new device. */
-  constructor(services: InboxServices, position: number) {
+  /** @param positions - As stored. */
+  constructor(services: InboxServices, positions: Positions) {
     this.#services = services;
-    this.#position = position;
+    this.#positions = positions;
+  }
+
+  /** A connection has been opened: the server pushes everything that it holds. */
+  opened(): void {
+    this.#order.reset();
   }
 
   /** Takes a message from the connection. @param message - Owned by the inbox from now on. */
   push(message: InboxEntry): void {
     if (this.#isClosed) return;
-    if (message.seq <= this.#position) return this.#acknowledgeSoon();
+    this.#order.push(message);
+    if (this.#positions.has(message.seq)) return this.#acknowledgeSoon();
     // Queued by the connection before this one.
-    if (message.seq <= (this.#queue.at(-1)?.seq ?? 0)) return;
+    if (this.#queued.has(message.seq)) return;
     // What is queued is kept and stored, also without the connection: were it thrown away, a backlog larger than the
     // queue would be sent again and again and never get any shorter.
     if (this.#queue.length >= LIMITS.intakeQueueCountMax) return this.#services.overflow();
     this.#queue.push(message);
+    this.#queued.add(message.seq);
     if (!this.#isStoring) void this.#storeQueued();
   }
 
@@ -153,8 +171,13 @@ export class Inbox {
     this.#isAckDue = true;
     queueMicrotask(() => {
       this.#isAckDue = false;
-      this.#services.acknowledge(this.#position);
+      this.#acknowledge();
     });
+  }
+
+  #acknowledge(): void {
+    const seq = this.#order.acknowledge(this.#positions);
+    if (seq !== undefined) this.#services.acknowledge(seq);
   }
 
   async #storeQueued(): Promise<void> {
@@ -166,17 +189,19 @@ export class Inbox {
     } catch (error) {
       // What is not acknowledged stays with the server.
       this.#queue = [];
+      this.#queued.clear();
       this.#services.fail(codeOf(error));
     }
     this.#isStoring = false;
   }
 
   async #storeGroup(group: readonly InboxEntry[]): Promise<void> {
-    const { locks, acknowledge, report } = this.#services;
+    const { locks, report } = this.#services;
     // Whatever comes may be about a group, and shows it only when it is open.
     const users = group.flatMap((entry) => (entry.kind === 'message' ? [entry.from] : []));
     report(await locks.run([...users, GROUPS_LOCK], () => this.#store(group)));
-    acknowledge(this.#position);
+    for (const { seq } of group) this.#queued.delete(seq);
+    this.#acknowledge();
   }
 
   async #store(group: readonly InboxEntry[]): Promise<IntakeReport> {
@@ -184,15 +209,17 @@ export class Inbox {
     const firstOrdinal = await history.takeOrdinals(group.length);
     const transaction = journal.begin();
     const draft = beginIntake();
-    let position = this.#position;
+    let positions = this.#positions;
     for (const [index, message] of group.entries()) {
-      if (message.seq <= position) continue;
-      position = message.seq;
+      if (positions.has(message.seq)) continue;
+      positions = positions.note(message);
       await this.#takeEntry(transaction, message, firstOrdinal + index, draft);
     }
-    transaction.put(KEYS.intake, NUMBER.encode(position));
+    transaction.put(KEYS.intake, NUMBER.encode(positions.through));
+    const hasAhead = positions.ahead.size > 0 || this.#positions.ahead.size > 0;
+    if (hasAhead) transaction.put(KEYS.intakeAhead, NUMBERS.encode([...positions.ahead]));
     await journal.commit(transaction);
-    this.#position = position;
+    this.#positions = positions;
     return draft;
   }
 
@@ -205,6 +232,9 @@ export class Inbox {
         return groups.takeMessage(transaction, entry, ordinal, draft);
       case 'group-change':
         return groups.takeChange(transaction, entry, draft.groups);
+      case 'pruned':
+        draft.pruned.push(entry);
+        return Promise.resolve();
     }
   }
 

@@ -11,6 +11,8 @@
  *   marks/<user>                   sent, delivered, read watermarks              with acknowledgements and receipts
  *   outbox/<user>/<id>             a message not yet acknowledged                send; gone with its acknowledgement
  *   intake                         inbox position of the last stored message     with each stored group
+ *   intake-ahead                   positions beyond it that came ahead of their   with a group that has any
+ *                                  turn
  *   heard/<user>/<device>          last message id stored from this device       with each stored message
  *   read-debt/<user>/<device>      message id up to which a read receipt is owed with the mark; gone when it is sent
  *   read-debt/group/<group>        place up to which one is owed to a group      the same
@@ -55,6 +57,7 @@ export const KEYS = {
   ticket: 'ticket',
   ordinal: 'ordinal',
   intake: 'intake',
+  intakeAhead: 'intake-ahead',
   phone: (phone: string): string => `phone/${phone}`,
   peer: (user: string): string => `peer/${user}`,
   head: (user: string): string => `head/${user}`,
@@ -268,6 +271,12 @@ export const TICKET: RecordCodec<TicketRecord> = codec(
 export const NUMBER: RecordCodec<number> = codec(
   (writer, value) => writer.uint(value),
   (reader) => reader.uint(),
+);
+
+/** A list of unsigned integers. */
+export const NUMBERS: RecordCodec<readonly number[]> = codec(
+  (writer, values) => values.reduce((list, value) => list.uint(value), writer.uint(values.length)),
+  (reader) => Array.from({ length: reader.uint() }, () => reader.uint()),
 );
 
 export const TEXT: RecordCodec<string> = codec(

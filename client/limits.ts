@@ -52,6 +52,9 @@ export const LIMITS = {
   /** Messages received and not yet stored. Beyond it the connection is dropped: the server keeps what is not
    *  acknowledged and sends it again, which is the only flow control a browser's WebSocket leaves us. */
   intakeQueueCountMax: 4_096,
+
+  /** Messages of one gap that are marked as lost in the history: the last ones, which a person may look at. */
+  lostNotedCountMax: 1_000,
   /** Events waiting for a slow reader of `events()`; the oldest go first, and the reader is told how many. */
   eventQueueCountMax: 1_024,
 

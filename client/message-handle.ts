@@ -18,6 +18,8 @@ export type MarkWatcher = (marks: MarksRecord) => boolean;
 export interface MarkSource {
   readonly user: string;
   readonly marks: MarksRecord;
+  /** Whether the server has given up a message that it had acknowledged. */
+  isLost(id: number): boolean;
   /** Calls `watcher` now and at each change of the marks, until it returns true. */
   watch(watcher: MarkWatcher): void;
 }
@@ -65,7 +67,8 @@ export class MessageHandle implements SentMessage {
   }
 
   get state(): MessageState {
-    return this.#isRefused ? 'refused' : stateUnder(this.number, this.#conversation.marks);
+    if (this.#isRefused || this.#conversation.isLost(this.number)) return 'refused';
+    return stateUnder(this.number, this.#conversation.marks);
   }
 
   get delivered(): Promise<void> {
@@ -89,7 +92,7 @@ export class MessageHandle implements SentMessage {
   #reaching(isReached: (marks: MarksRecord) => boolean): Promise<void> {
     return new Promise((resolve) => {
       this.#conversation.watch((marks) => {
-        if (this.#isRefused) return true;
+        if (this.#isRefused || this.#conversation.isLost(this.number)) return true;
         if (isReached(marks)) resolve();
         return isReached(marks);
       });

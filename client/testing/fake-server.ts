@@ -605,6 +605,7 @@ export class FakeServer {
     const done = device.inbox.filter((entry) => entry.seq <= seq);
     device.inbox = device.inbox.filter((entry) => entry.seq > seq);
     for (const entry of done) {
+      if (entry.kind === 'pruned') continue;
       if (entry.kind !== 'message') {
         this.#acknowledgeGroup(device, entry);
         continue;
