@@ -25,6 +25,7 @@ import { BACKUP_LAYOUT, readBackup, writeBackup } from './backup-format.ts';
 import type { BackupManifest } from './backup-format.ts';
 import type { Clock, Random } from './environment.ts';
 import { ClientError } from './errors.ts';
+import { GROUP_KEYS } from './group-layout.ts';
 import { IDENTITY_KEYS } from './identities.ts';
 import type { Journal } from './journal.ts';
 import { HEAD, HISTORY, KEYS, MARKS, OUTBOX, userOfKey } from './layout.ts';
@@ -67,6 +68,9 @@ const BACKED_UP: readonly string[] = [
   KEYS.marksAll,
   KEYS.heads,
   KEYS.ordinal,
+  GROUP_KEYS.groups,
+  'group-head/',
+  'group-members/',
 ];
 
 /**

@@ -6,6 +6,7 @@
  * of others stay: a fresh start of ours is no reason to trust others blindly again.
  */
 
+import { GROUP_KEYS, GROUP_OUTBOX } from './group-layout.ts';
 import { IDENTITY_KEYS } from './identities.ts';
 import type { Journal, Transaction } from './journal.ts';
 import { KEYS, OUTBOX } from './layout.ts';
@@ -20,6 +21,14 @@ export async function retireDevice(journal: Journal, transaction: Transaction): 
   }
   for await (const { key, value } of scan(journal, KEYS.outboxes)) {
     transaction.put(key, OUTBOX.encode({ ...OUTBOX.decode(value), sealed: [] }));
+  }
+  // In groups we stay; our chain was the old device's.
+  for await (const { key } of scan(journal, GROUP_KEYS.sendings)) transaction.delete(key);
+  for await (const { key, value } of scan(journal, GROUP_KEYS.outboxes)) {
+    transaction.put(
+      key,
+      GROUP_OUTBOX.encode({ ...GROUP_OUTBOX.decode(value), epoch: 0, ciphertext: new Uint8Array(0) }),
+    );
   }
   // Receipts are told by device, of messages that the old one received; the new one has no part in them.
   for await (const { key } of scan(journal, KEYS.readDebts)) transaction.delete(key);
