@@ -10,6 +10,7 @@ import { GROUP_KEYS, UNREAD } from './group-layout.ts';
 import { sha512 } from './group-verifier.ts';
 import { Journal } from './journal.ts';
 import { canRead, CAROL, DAVE, groupWorld, roster, texts } from './testing/group-world.ts';
+import { CODE } from './testing/fake-server.ts';
 import { ALICE, BOB, World } from './testing/world.ts';
 
 t.test('a group is made, everybody is told, and reads', async (t) => {
@@ -419,4 +420,26 @@ t.test('a group that encrypts for each device is read and not written to', async
   t.equal((await bob.client.groups.get(name)).mode, 'pairwise');
   await t.rejects(bob.client.send(name, 'hello'), { code: 'CLI_GROUP_MODE' });
   t.equal(world.server.groups.messages.length, 0);
+});
+
+t.test('a number registered anew on its store stays in the group, with another chain', async (t) => {
+  const { world, alice, carol, name } = await groupWorld();
+  await carol.client.send(name, 'one');
+  await alice.client.send(name, 'two');
+  await world.settle();
+  const waiting = carol.client.enqueue(name, 'three');
+  await (
+    await waiting
+  ).sent;
+  await carol.client.requestCode(CAROL);
+  await carol.client.confirmCode(CAROL, CODE);
+  await carol.client.connect();
+  await carol.client.send(name, 'four');
+  await world.pass(20_000);
+  t.same(await texts(alice, name), ['one', 'three', 'four']);
+  await carol.client.send(ALICE, 'new keys');
+  await world.settle();
+  await alice.client.send(name, 'five');
+  await world.pass(60_000);
+  t.same(await texts(carol, name), ['two', 'five']);
 });
