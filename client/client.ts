@@ -46,6 +46,7 @@ import { Reader } from './reader.ts';
 import { askBeforeLogin, codeRequest } from './registration.ts';
 import { retireDevice } from './renewal.ts';
 import { Requests } from './requests.ts';
+import type { Protection } from './protection.ts';
 import type { PeerSafety } from './safety.ts';
 import type { Store, StoreSource } from './store.ts';
 import type { Transport } from './transport.ts';
@@ -148,6 +149,11 @@ export class Client {
     if (this.#engine === undefined) return undefined;
     const { phone, user, device } = this.#engine.account;
     return { phone, user, device };
+  }
+
+  /** Blocks, strangers, reports, quotas and push. @throws {ClientError} CLI_NOT_REGISTERED; CLI_CLOSED. */
+  get protection(): Protection {
+    return this.#requireEngine().protection;
   }
 
   /** The groups of this account. @throws {ClientError} CLI_NOT_REGISTERED; CLI_CLOSED. */

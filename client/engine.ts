@@ -36,6 +36,7 @@ import { Locks } from './locks.ts';
 import { loginStatement } from './login-key.ts';
 import type { ReceivedMessage } from './messages.ts';
 import { Positions } from './positions.ts';
+import { Protection } from './protection.ts';
 import { Presence } from './presence.ts';
 import { ReadReceipts } from './read-receipts.ts';
 import { scan } from './renewal.ts';
@@ -69,6 +70,7 @@ export class Engine {
   readonly directory: Directory;
   readonly composer: Composer;
   readonly safety: Safety;
+  readonly protection: Protection;
   readonly desk: GroupDesk;
   readonly presence: Presence;
   readReceipts!: ReadReceipts;
@@ -97,6 +99,7 @@ export class Engine {
     this.#services = services;
     this.#stock = new KeyStock({ journal, requests, clock, random, emit }, account);
     this.directory = new Directory(journal, requests);
+    this.protection = new Protection({ requests, directory: this.directory, history });
     this.presence = new Presence({ requests, clock, random, transmit, emit });
     const { publicKey: identityKey } = account.local.identityKeyPair;
     this.safety = new Safety({ journal, locks, identities, self: { user: account.user, identityKey }, emit });
@@ -240,6 +243,8 @@ export class Engine {
       case 'presence':
       case 'typing':
         return this.presence.receive(message);
+      case 'prekeys-low':
+        return this.#stock.low({ oneTime: message.preKeys, kem: message.kemPreKeys });
       case 'iq-result':
       case 'iq-error':
         return this.#services.requests.receive(message);

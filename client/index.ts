@@ -54,6 +54,8 @@ export type {
   SentMessage,
 } from './messages.ts';
 export type { PeerPresence } from './presence-feed.ts';
+export { Protection } from './protection.ts';
+export type { Limit, PushInfo, PushTarget, Relation, StrangersPolicy } from './protection.ts';
 export type { PeerSafety } from './safety.ts';
 export type { Durability, Store, StoreChange, StoreEntry, StoreRange, StoreSource } from './store.ts';
 export type { Transport, TransportListener, TransportSocket } from './transport.ts';

@@ -48,6 +48,8 @@ export class KeyStock {
   #held: HeldKeys = { oneTime: LIMITS.preKeyCountMax, kem: LIMITS.kemPreKeyCountMax };
   /** The timer of a question to the server. */
   #question: unknown;
+  /** The timer of the next look at the age of the signed pre-key. */
+  #rotation: unknown;
   /** Whether the question is due. */
   #isUnsure = false;
   #isOpen = false;
@@ -68,12 +70,21 @@ export class KeyStock {
     else this.#told(held);
     this.#isOpen = true;
     void this.#tend();
+    void this.#subscribe();
+    this.#waitForRotation();
   }
 
   /** The connection is gone. */
   shut(): void {
     this.#isOpen = false;
     this.#services.clock.clearTimer(this.#question);
+    this.#services.clock.clearTimer(this.#rotation);
+  }
+
+  /** The server says that others have used up keys of ours. */
+  low(held: HeldKeys): void {
+    this.#told(held);
+    void this.#tend();
   }
 
   /** Messages came that used up keys of ours, or none. */
@@ -83,16 +94,41 @@ export class KeyStock {
     void this.#tend();
   }
 
+  /** Asks to be told when others use the keys up. Without it the next login tells. */
+  async #subscribe(): Promise<void> {
+    if (this.#held.kem === undefined) return;
+    const { preKeyCountMin: preKeys, kemPreKeyCountMin: kemPreKeys } = LIMITS;
+    try {
+      await this.#services.requests.ask({ kind: 'notify', preKeys, kemPreKeys }, 'notify');
+    } catch (error) {
+      this.#complain(error);
+    }
+  }
+
+  /** A connection may last longer than a signed pre-key should: looked at once a day. */
+  #waitForRotation(): void {
+    const { clock } = this.#services;
+    clock.clearTimer(this.#rotation);
+    this.#rotation = clock.setTimer(LIMITS.rotationLookMs, () => {
+      void this.#tend();
+      this.#waitForRotation();
+    });
+  }
+
   async #tend(): Promise<void> {
     if (this.#isTending) return;
     this.#isTending = true;
     try {
       for (let isDone = false; this.#isOpen && !isDone;) isDone = !(await this.#tendOnce());
     } catch (error) {
-      const isSilent = isPassing(error) || ClientError.is(error, 'CLI_CLOSED');
-      if (!isSilent) this.#services.emit({ type: 'trouble', code: codeOf(error) });
+      this.#complain(error);
     }
     this.#isTending = false;
+  }
+
+  #complain(error: unknown): void {
+    const isSilent = isPassing(error) || ClientError.is(error, 'CLI_CLOSED');
+    if (!isSilent) this.#services.emit({ type: 'trouble', code: codeOf(error) });
   }
 
   /** Does what is most urgent. @returns Whether there was anything to do. */

@@ -75,6 +75,8 @@ export const LIMITS = {
   kemPreKeyUploadCountMax: 8,
   /** Age at which the signed and the last-resort pre-key are replaced: a week bounds what either one's theft gives away. */
   signedPreKeyAgeMsMax: 604_800_000,
+  /** How often a client that stays connected looks at the age of its signed pre-key. */
+  rotationLookMs: 86_400_000,
   /** Signed pre-keys kept with their last-resort keys, the present one among them: offers of five weeks ago are readable. */
   signedPreKeyCountMax: 5,
   /** What the offer of a new session adds to a message: ids, keys, and a KEM ciphertext of 1,568 bytes. */

@@ -176,6 +176,12 @@ export class FakeServer {
     return this.#devices.get(user)?.signed.id;
   }
 
+  /** Says how many pre-keys of a user are left, as after a stranger's request. */
+  noticePreKeys(user: string): void {
+    const device = this.#devices.get(user)!;
+    device.peer?.say({ kind: 'prekeys-low', preKeys: device.oneTime.length, kemPreKeys: device.kem.length });
+  }
+
   /** Takes one-time pre-keys away, as requests of strangers do. */
   consumePreKeys(user: string, count: number): void {
     const device = this.#devices.get(user)!;
