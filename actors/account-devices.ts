@@ -36,8 +36,12 @@ export function decideRegistration(previous: AccountRecord): AccountRecord {
   const device = nextDeviceId({ ...previous, devices: [] });
   const formerList = previous.list ?? previous.formerList;
   return {
-    ...{ ...previous, devices: [device], creations: previous.creations + 1 },
-    ...{ primary: device, list: undefined, formerList },
+    ...previous,
+    devices: [device],
+    creations: previous.creations + 1,
+    primary: device,
+    list: undefined,
+    formerList,
   };
 }
 

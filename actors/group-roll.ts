@@ -142,8 +142,11 @@ export function findSender(group: Group, store: GroupStore, address: SenderAddre
   const record = store.sender(group.id, address);
   const accepted = record?.accepted ?? 0;
   const sender: GroupSender = {
-    ...{ address, accepted, order: record?.order ?? 0 },
-    ...{ flushed: accepted, known: record !== undefined },
+    address,
+    accepted,
+    order: record?.order ?? 0,
+    flushed: accepted,
+    known: record !== undefined,
   };
   group.senders.set(key, sender);
   return sender;

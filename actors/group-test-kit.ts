@@ -90,7 +90,10 @@ export class GroupFixture {
   startInboxes(): void {
     for (const [shard, store] of this.stores.entries()) {
       const args = {
-        ...{ store, load: { queuedCount: 0 }, wakeups: undefined, queuedBytesMax: 100_000_000 },
+        store,
+        load: { queuedCount: 0 },
+        wakeups: undefined,
+        queuedBytesMax: 100_000_000,
         inboxOf: (user: string) => ({ name: `inbox.${this.shardOf(user)}`, worker: 0 }),
         groupsOf: () => ({ name: 'groups.0', worker: 0 }),
         commit: (self: Pid, write: Parameters<MemoryStore['commit']>[0]) => {
@@ -124,7 +127,8 @@ export class GroupFixture {
   startOwner(): void {
     const [store] = this.stores;
     const args = {
-      ...{ store, queuedBytesMax: 100_000_000 },
+      store,
+      queuedBytesMax: 100_000_000,
       inboxOf: (user: string) => ({ name: `lossy.${this.shardOf(user)}`, worker: 0 }),
       commit: (self: Pid, write: Parameters<MemoryStore['commit']>[0]) => {
         void store.commit(write).then((result) => this.test.node.cast(self, { kind: 'committed', result }));
@@ -216,8 +220,13 @@ export class GroupFixture {
   async send(author: number, id: number, text: string, epoch?: number, settle = true): Promise<void> {
     const sender = { user: userOf(author), device: 1, creation: 1 };
     this.tellOwner({
-      ...{ kind: 'group-submit', connection: this.connectionOf(author).pid, sender },
-      ...{ senderKey: `${userOf(author)}.1.1`, group: this.group, id, epoch: epoch ?? this.state!.roster.epoch },
+      kind: 'group-submit',
+      connection: this.connectionOf(author).pid,
+      sender,
+      senderKey: `${userOf(author)}.1.1`,
+      group: this.group,
+      id,
+      epoch: epoch ?? this.state!.roster.epoch,
       ciphertext: new TextEncoder().encode(text),
     });
     if (settle) await this.test.settle();

@@ -315,8 +315,11 @@ function acceptMessage(item: GroupSubmit, group: Group, sender: GroupSender, com
     kind: 'message',
     group: group.id,
     order: ++group.order,
-    ...{ sender: user, senderDevice: device, senderCreation: creation },
-    ...{ id: item.id, ts: commit.ts },
+    sender: user,
+    senderDevice: device,
+    senderCreation: creation,
+    id: item.id,
+    ts: commit.ts,
     // A copy: the bytes lie in a slab with many others, and this body may be remembered for long.
     bytes: item.ciphertext.slice(),
   };
@@ -396,8 +399,11 @@ function acceptChange(
     kind: 'change',
     group: group.id,
     order: ++group.order,
-    ...{ sender: user, senderDevice: device, senderCreation: creation },
-    ...{ id: 0, ts: commit.ts },
+    sender: user,
+    senderDevice: device,
+    senderCreation: creation,
+    id: 0,
+    ts: commit.ts,
     bytes: item.change.slice(),
   };
   commit.accepted.push({ kind: 'change', group, item, body, change, state: next, before: group.state });
@@ -658,8 +664,12 @@ function answerQuery(query: GroupQuery, state: GroupsState, ctx: Ctx): void {
   const changes = after === undefined ? [] : changesAfter(group.id, after, state);
   const isWhole = after !== undefined && (after >= roster.epoch || changes.length > 0);
   const answerTo: GroupAnswer = {
-    ...{ kind: 'group', group: group.id, epoch: roster.epoch, order: state.args.store.groups.order(group.id) },
-    ...{ roster: isWhole ? undefined : encodeRoster(roster), changes },
+    kind: 'group',
+    group: group.id,
+    epoch: roster.epoch,
+    order: state.args.store.groups.order(group.id),
+    roster: isWhole ? undefined : encodeRoster(roster),
+    changes,
   };
   tell(query.connection, { kind: 'answer', iq: query.iq, answer: answerTo }, ctx);
 }

@@ -597,7 +597,9 @@ export function addEntry(
 function planForGroup(item: FanOut, commit: Commit, state: InboxState): void {
   const countOf = (device: Device): number => device.count + (commit.pushes.get(device)?.entries.length ?? 0);
   planFanOut(item, commit, {
-    ...{ store: state.args.store, recipients: state.recipients, queuedBytes: state.queuedBytes },
+    store: state.args.store,
+    recipients: state.recipients,
+    queuedBytes: state.queuedBytes,
     hasRoomFor: (device) => countOf(device) < LIMITS.inboxCountMax,
     add: (entry, recipient, device, conversation) => addEntry(entry, recipient, device, conversation, commit, state),
   });

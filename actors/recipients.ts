@@ -175,8 +175,20 @@ export function loadDevice(store: InboxStore, user: string, id: number): Device 
   const last = store.lastSeq(user, id);
   const acknowledged = store.acknowledged(user, id);
   return {
-    ...{ id, creation: undefined, assigned: last, head: last, acknowledged, online: undefined, fresh: [] },
-    ...{ count: 0, bytes: 0, pruning: false, fruitless: 0, stuckSeq: 0, moving: false, silentAtMs: -Infinity },
+    id,
+    creation: undefined,
+    assigned: last,
+    head: last,
+    acknowledged,
+    online: undefined,
+    fresh: [],
+    count: 0,
+    bytes: 0,
+    pruning: false,
+    fruitless: 0,
+    stuckSeq: 0,
+    moving: false,
+    silentAtMs: -Infinity,
   };
 }
 

@@ -62,7 +62,10 @@ export interface ChildCounts {
 /** How children with ids are kept. */
 export const KEEPER: Keeper<NamedState, Child> = Object.freeze({
   situation: ({ strategy, autoShutdown, limits, window, children }: NamedState) => ({
-    ...{ strategy, autoShutdown, limits, window },
+    strategy,
+    autoShutdown,
+    limits,
+    window,
     children: { [Symbol.iterator]: () => children.byId.values() },
     significantCount: children.significantCount,
   }),

@@ -237,7 +237,10 @@ interface DynamicChild extends Child {
 
 const KEEPER: Keeper<DynamicState, DynamicChild> = Object.freeze({
   situation: ({ autoShutdown, limits, window, running, restarting, spec }: DynamicState) => ({
-    ...{ strategy: 'simple_one_for_one', autoShutdown, limits, window },
+    strategy: 'simple_one_for_one',
+    autoShutdown,
+    limits,
+    window,
     // Nobody's end concerns anybody else here.
     children: [],
     significantCount: spec.significant ? running.size + restarting.size : 0,
@@ -339,7 +342,10 @@ function mergeArgs(args: unknown, extra: unknown): unknown {
 
 function list({ running, restarting, spec }: DynamicState): ChildInfo[] {
   const infoOf = (pid: ChildInfo['pid']): ChildInfo => ({
-    ...{ id: spec.id, pid, type: spec.type, behavior: spec.start.behavior.name },
+    id: spec.id,
+    pid,
+    type: spec.type,
+    behavior: spec.start.behavior.name,
   });
   return [...Array.from(running.keys(), infoOf), ...Array.from(restarting.keys(), () => infoOf('restarting'))];
 }

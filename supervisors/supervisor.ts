@@ -94,9 +94,16 @@ export function defineSupervisor<Args>(definition: SupervisorDefinition<Args>): 
       const flags = completeFlags(definition, args, ctx.worker);
       const children = namedChildren(flags.specs);
       const state: NamedState<Args> = {
-        ...{ args, worker: ctx.worker, name: flags.name, strategy: flags.strategy, children },
-        ...{ limits: flags.limits, autoShutdown: flags.autoShutdown, reportTo: flags.reportTo },
-        ...{ window: EMPTY_WINDOW, changeRefused: undefined },
+        args,
+        worker: ctx.worker,
+        name: flags.name,
+        strategy: flags.strategy,
+        children,
+        limits: flags.limits,
+        autoShutdown: flags.autoShutdown,
+        reportTo: flags.reportTo,
+        window: EMPTY_WINDOW,
+        changeRefused: undefined,
       };
       return startFrom(0, flags.specs, state, ctx);
     },

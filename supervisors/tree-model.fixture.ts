@@ -235,7 +235,11 @@ export class TreeModel {
 
   #familyOf(node: SupervisorNode, above: Family['above']): Family {
     const places = node.children.map((child): Place => ({
-      ...{ node: child, state: 'down', life: 0, dead: false, family: undefined },
+      node: child,
+      state: 'down',
+      life: 0,
+      dead: false,
+      family: undefined,
     }));
     return { node, above, places, restarts: [], ended: false };
   }

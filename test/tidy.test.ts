@@ -70,6 +70,23 @@ t.test('clock and randomness are injected: nobody else takes them from the platf
   t.match('const now = Date.now();', AMBIENT, 'the check finds what it looks for');
 });
 
+const SPREAD_LITERAL = /\.\.\.\{/;
+
+t.test(
+  'what the server makes is one literal: each object put together from several has a hidden class of its own',
+  async (t) => {
+    const found = SOURCES.filter(({ path, text }) => {
+      const isServer = /^(runtime|supervisors|actors|protocol\/wire)\//.test(path);
+      return isServer && !isTest(path) && !/test-kit|fixture|\/testing\//.test(path) && SPREAD_LITERAL.test(text);
+    });
+    t.strictSame(
+      found.map(({ path }) => path),
+      [],
+    );
+    t.match('return { ...{ a: 1 }, ...{ b: 2 } };', SPREAD_LITERAL, 'the check finds what it looks for');
+  },
+);
+
 t.test('no source is skipped, narrowed to itself, or left unfinished', async (t) => {
   const marks = /\.(only|todo)\(|@ts-ignore|\bTODO\b|\bFIXME\b|not implemented/;
   const found = SOURCES.filter(({ path, text }) => path !== 'test/tidy.test.ts' && marks.test(text)).map(

@@ -10,7 +10,10 @@ import type { PushRequest, PushResponse, PushTransport } from './provider.ts';
 /** Over HTTP/1.1; web push services and FCM speak it. */
 export const fetchTransport: PushTransport = async ({ method, url, headers, body }) => {
   const response = await fetch(url, {
-    ...{ method, headers, body: new Uint8Array(body), redirect: 'manual' },
+    method,
+    headers,
+    body: new Uint8Array(body),
+    redirect: 'manual',
     signal: AbortSignal.timeout(LIMITS.pushTimeoutMs),
   });
   const text = await readBounded(response);

@@ -75,7 +75,11 @@ function openWeb(part: Part, { secret, clock }: PushEnvironment): PushProvider {
   const isList = Array.isArray(hosts) && hosts.every((host) => typeof host === 'string' && /^[\w.:-]+$/.test(host));
   if (!isList) throw wrong('"web.hosts" expected a list of host names');
   return createWebPush({
-    ...{ key: vapidKey(secret), subject, hosts: hosts as string[], transport: fetchTransport, clock },
+    key: vapidKey(secret),
+    subject,
+    hosts: hosts as string[],
+    transport: fetchTransport,
+    clock,
     randomBytes: (length) => new Uint8Array(randomBytes(length)),
   });
 }
@@ -88,7 +92,8 @@ function openApns(part: Part, directory: string, http2: Http2Transport, { clock 
     teamId: text(part, 'apns', 'teamId', /^\w+$/),
     keyId: text(part, 'apns', 'keyId', /^\w+$/),
     key: readKey(readText(resolve(directory, text(part, 'apns', 'keyFile', /./))), 'ec', '"apns.keyFile"'),
-    ...{ transport: http2.send, clock },
+    transport: http2.send,
+    clock,
   });
 }
 
@@ -101,7 +106,8 @@ function openFcm(part: Part, directory: string, { clock }: PushEnvironment): Pus
     key: readKey(text(account, 'service account', 'private_key', /./), 'rsa', '"private_key"'),
     tokenUrl: text(account, 'service account', 'token_uri', /^https:\/\/\S+$/),
     origin: 'https://fcm.googleapis.com',
-    ...{ transport: fetchTransport, clock },
+    transport: fetchTransport,
+    clock,
   });
 }
 

@@ -212,7 +212,8 @@ function pushStanza(target: PushTarget): Stanza {
       return { tag: 'push', attrs, content: undefined };
     case 'web':
       return {
-        ...{ tag: 'push', attrs },
+        tag: 'push',
+        attrs,
         content: [empty('web', ['url', target.url]), bytes('key', target.key), bytes('token', target.secret)],
       };
     default:
