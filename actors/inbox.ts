@@ -1199,7 +1199,14 @@ function relayReceipt(message: RelayReceipt, state: InboxState, ctx: Ctx): void 
 
 /** Tells senders what was read, once the acknowledgements that came before are settled. */
 function relayReads(commit: Commit, state: InboxState, ctx: Ctx): void {
-  for (const message of commit.reads) markRead(message, state, ctx);
+  if (commit.reads.length === 0) return;
+  // A read mark covers all smaller ones: of each conversation the largest goes.
+  const largest = new Map<string, MarkRead>();
+  for (const message of commit.reads) {
+    const name = `${message.user}<${message.sender.user}.${message.sender.device}`;
+    if (message.id > (largest.get(name)?.id ?? 0)) largest.set(name, message);
+  }
+  for (const message of largest.values()) markRead(message, state, ctx);
 }
 
 /** Only what was delivered can be read, and only a conversation that exists is answered: strangers learn nothing. */

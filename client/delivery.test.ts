@@ -54,6 +54,37 @@ t.test('an inbox entry that is sent again is dropped and acknowledged again', as
   t.equal(acks.length, 2, 'once after the login, once for the repetition');
 });
 
+t.test(
+  'messages that the server gave up: both sides are told, and none of them ever counts as delivered',
+  async (t) => {
+    const world = new World();
+    const [alice, bob] = await world.pair();
+    world.server.closeWith(bob.user, 4409, 'APP_REPLACED');
+  await world.settle();
+    await enqueueAll(alice, BOB, texts(3));
+    await world.settle();
+    const [first, second] = [await alice.client.enqueue(BOB, 'lost too'), await alice.client.enqueue(BOB, 'kept')];
+    await world.settle();
+    let isDelivered = false;
+    void first.delivered.then(() => (isDelivered = true));
+    world.server.giveUp(alice.user, bob.user, 1, first.number, 'APP_EXPIRED');
+    await bob.client.connect();
+    await world.pass(1_000);
+    t.same(await bob.texts(ALICE), ['kept']);
+    t.match(alice.eventsOf('lost'), [{ user: bob.user, firstId: 1, lastId: first.number, code: 'APP_EXPIRED' }]);
+    t.match(bob.eventsOf('pruned'), [{ user: alice.user, device: 1, firstId: 1, lastId: first.number }]);
+    await second.delivered;
+    t.equal(first.state, 'refused');
+    t.notOk(isDelivered);
+    const items = await alice.client.history(BOB);
+    t.strictSame(
+      items.map(({ state, failure }) => [state, failure]),
+      [...Array(4).fill(['refused', 'APP_EXPIRED']), ['delivered', undefined]],
+    );
+    t.equal(world.server.inboxCount(bob.user), 0, 'the notice was acknowledged');
+  },
+);
+
 t.test('a burst is stored by few writes and acknowledged by few stanzas', async (t) => {
   const world = new World();
   const [alice, bob] = await world.pair();

@@ -8,7 +8,10 @@ import type { ErrorCode } from './errors.ts';
 import type { GroupName } from './group-layout.ts';
 import type { Reaction } from './layout.ts';
 
-/** How far an outgoing message has come. Each state implies the ones before it. */
+/**
+ * How far an outgoing message has come. Each state implies the ones before it; `refused` is instead of them: by the server at once, or
+ * given up later, as after thirty days (`HistoryItem.failure` has the code).
+ */
 export type MessageState = 'queued' | 'sent' | 'delivered' | 'read' | 'refused';
 
 /** How far a message to a group has come with one member. */

@@ -195,6 +195,18 @@ export class FakeServer {
     this.#conversations.set(conversationKey(device, to), { accepted, delivered: accepted });
   }
 
+  /** Gives up messages of a conversation, as after thirty days: tells the sender, and puts a notice into the recipient's inbox. */
+  giveUp(from: string, to: string, since: number, until: number, code: string): void {
+    const [sender, device] = [this.#devices.get(from)!, this.#devices.get(to)!];
+    const isGone = (entry: InboxEntry): boolean => entry.kind === 'message' && entry.from === from && entry.id <= until;
+    device.inbox = device.inbox.filter((entry) => !isGone(entry));
+    const [ts, seq] = [this.#clock.nowMs(), (device.seq += 1)];
+    const notice = { kind: 'pruned', from, device: sender.id, since, until, seq, ts, code } as const;
+    device.inbox.push(notice);
+    device.peer?.say(notice);
+    sender.peer?.say({ kind: 'gap', to, since, until, ts, code });
+  }
+
   /** Puts bytes into a user's inbox as if `from` had sent them. */
   inject(to: string, from: string, message: Pick<IncomingMessage, 'id' | 'type' | 'ciphertext' | 'device'>): void {
     this.#deliver(this.#devices.get(to)!, from, message);
