@@ -23,7 +23,7 @@ import { KEYS } from './layout.ts';
 import { LIMITS } from './limits.ts';
 import { LoginKey } from './login-key.ts';
 import { RecordReader, RecordWriter } from './record.ts';
-import type { PreKeyUploadRequest } from '../protocol/wire/index.ts';
+import type { DeviceKeys, PreKeyUploadRequest } from '../protocol/wire/index.ts';
 import type { Request } from './requests.ts';
 import { decodeKeyPair, encodeKeyPair, KEM_PREKEY, SIGNAL_KEYS, SIGNED_PREKEY } from './sessions.ts';
 
@@ -79,11 +79,12 @@ export function makeKeys(random: Random, madeAtMs: number, restored?: Account): 
 
 /** The registration request that publishes the public halves. */
 export function confirmRequest(phone: string, code: string, keys: FreshKeys): Request {
-  const { loginKey, local, signed, lastResort, oneTime } = keys;
+  return { kind: 'confirm', phone, code, ...deviceKeys(keys) };
+}
+
+/** The public halves of a new device's keys. */
+export function deviceKeys({ loginKey, local, signed, lastResort, oneTime }: FreshKeys): DeviceKeys {
   return {
-    kind: 'confirm',
-    phone,
-    code,
     registration: local.registrationId,
     login: loginKey.publicKey,
     identity: local.identityKeyPair.publicKey,

@@ -13,7 +13,7 @@ import type { ByteStream, SafetyComparison } from '../protocol/signal/index.ts';
 import { isPhone, LIMITS as WIRE_LIMITS } from '../protocol/wire/index.ts';
 import type { Audience, PrivacySettings, TypingState } from '../protocol/wire/index.ts';
 import { confirmRequest, loadAccount, loadRestored, makeKeys, putAccount } from './account.ts';
-import type { Account } from './account.ts';
+import type { Account, FreshKeys } from './account.ts';
 import { makeBackup } from './backup.ts';
 import type { BackupOptions } from './backup.ts';
 import type { Composer } from './composer.ts';
@@ -34,13 +34,16 @@ import type { HistoryRange } from './history.ts';
 import { cautiousIdentityPolicy } from './identities.ts';
 import type { IdentityPolicy } from './identities.ts';
 import { Journal } from './journal.ts';
-import { KEYS } from './layout.ts';
+import { KEYS, PEER, TEXT } from './layout.ts';
 import type { PeerRecord } from './layout.ts';
+import { beginLink } from './linking.ts';
+import type { PendingLink, Provision } from './linking.ts';
 import { LIMITS } from './limits.ts';
 import { Media } from './media.ts';
 import type { MediaSource, MediaTransferOptions, UploadOptions } from './media.ts';
 import type { Fetch } from './media-http.ts';
 import type { HistoryItem, MessageBody, OutgoingMessage, ReceivedMessage, SentMessage } from './messages.ts';
+import type { OwnDevice } from './own-devices.ts';
 import type { PeerPresence } from './presence-feed.ts';
 import { Reader } from './reader.ts';
 import { askBeforeLogin, codeRequest } from './registration.ts';
@@ -74,6 +77,12 @@ export interface AccountInfo {
   readonly phone: string;
   readonly user: string;
   readonly device: number;
+}
+
+/** A linking that waits for its approval. */
+export interface Linking extends Pick<PendingLink, 'code' | 'expires' | 'cancel'> {
+  /** The account that this device now belongs to. */
+  readonly linked: Promise<AccountInfo>;
 }
 
 interface Waiter {
@@ -200,9 +209,78 @@ export class Client {
     if (this.#engine !== undefined) await retireDevice(this.#journal, transaction);
     putAccount(transaction, phone, answer.user, answer.device, keys);
     transaction.delete(KEYS.restored);
+    transaction.delete(KEYS.devices(answer.user));
     await this.#journal.commit(transaction);
     await this.#loadEngine();
     return this.account!;
+  }
+
+  /**
+   * Asks to be linked to an account whose primary device is at hand: shows a code, and waits until it is approved there.
+   *
+   * ```ts
+   * const { code, linked } = await client.beginLinking('Kitchen laptop');
+   * showAsQr(code);
+   * await linked; // the primary has called approveLink(code)
+   * await client.connect();
+   * ```
+   *
+   * @param name - What the person who approves is shown, at most `LIMITS.linkNameBytesMax` bytes.
+   * @returns The code, how many seconds it is good for, and `linked`, which rejects with CLI_LINK_EXPIRED, CLI_LINK_REFUSED.
+   * @throws {ClientError} CLI_ACCOUNT_EXISTS where the store has an account; CLI_UNREACHABLE; CLI_TIMEOUT; APP_OVERLOADED.
+   */
+  async beginLinking(name = ''): Promise<Linking> {
+    this.#assertOpen();
+    const isTaken = this.#engine !== undefined || (await loadRestored(this.#journal)) !== undefined;
+    if (isTaken) throw new ClientError('CLI_ACCOUNT_EXISTS');
+    const { code, expires, provisioned, cancel } = await beginLink(this.#options, name);
+    const linked = provisioned.then(({ provision, keys }) => this.#adoptProvision(provision, keys));
+    linked.catch(() => undefined);
+    return { code, expires, linked, cancel };
+  }
+
+  async #adoptProvision(provision: Provision, keys: FreshKeys): Promise<AccountInfo> {
+    this.#assertOpen();
+    const { phone, user, device, list, contacts } = provision;
+    const transaction = this.#journal.begin();
+    putAccount(transaction, phone, user, device, keys);
+    transaction.put(KEYS.devices(user), list);
+    for (const { user: contact, ...peer } of contacts) {
+      transaction.put(KEYS.peer(contact), PEER.encode(peer));
+      if (peer.verified) transaction.put(KEYS.phone(peer.phone), TEXT.encode(contact));
+    }
+    await this.#journal.commit(transaction);
+    await this.#loadEngine();
+    return this.account!;
+  }
+
+  /**
+   * Links the device that shows `code`, which this primary device has scanned from its screen, to the account.
+   *
+   * @returns The id of the device. @throws {ClientError} CLI_LINK_CODE_INVALID; CLI_LINK_MISMATCH; CLI_NOT_PRIMARY;
+   * CLI_DISCONNECTED; APP_UNKNOWN_LINK where the code has expired; APP_TOO_MANY_DEVICES.
+   */
+  async approveLink(code: string): Promise<number> {
+    const engine = this.#requireEngine();
+    const device = await engine.ownDevices.approve(code);
+    await engine.devicesChanged();
+    return device;
+  }
+
+  /** The devices of the account, the primary one first. */
+  devices(): Promise<OwnDevice[]> {
+    return this.#requireEngine().ownDevices.list();
+  }
+
+  /**
+   * Removes a linked device: it is disconnected, gets nothing further, and keeps what it has.
+   *
+   * @throws {ClientError} CLI_NOT_PRIMARY; CLI_DEVICE_UNKNOWN; CLI_DISCONNECTED.
+   */
+  async unlinkDevice(device: number): Promise<void> {
+    const engine = this.#requireEngine();
+    await engine.ownDevices.unlink(device);
+    await engine.devicesChanged();
   }
 
   /**

@@ -15,6 +15,9 @@
  *   10 profile key        key, bytes
  *   11 retry              author's device, 1 byte · code, text · count, uint · that many message ids, uint
  *   12 resent             message id, uint · sentAt, uint · content, bytes: kind, 1 byte · flags, 1 byte · timer, uint · body
+ *   13 sent              to, user id as text · their phone number, text, empty while unverified · message id, uint · sentAt, uint · content, bytes, as in 12: a message of the same account
+ *   14 progress          to, text · sent, uint · delivered, uint · read, uint: message ids, of the sending device's messages to that user
+ *   15 seen              sender's user id, text · sender's device, 1 byte · message id, uint: read up to there
  *   20 group invitation   group, text · epoch, uint · head, bytes · info key, bytes · roster, bytes; none where it is too long
  *   21 group retry        group, text · author's device, 1 byte · code, text · count, uint · that many message ids, uint
  *   22 group resent       group, text · message id, uint · sentAt, uint · content, bytes, as in 12
@@ -79,6 +82,9 @@ export type ContentBody =
   | { readonly kind: 'receipt'; readonly state: ReceiptState; readonly targets: readonly MessageName[] }
   | SenderKeyBody
   | { readonly kind: 'profile-key'; readonly key: Uint8Array }
+  | SentBody
+  | ProgressBody
+  | SeenBody
   | RetryBody
   | ResentBody
   | GroupInviteBody
@@ -114,6 +120,36 @@ export interface GroupInviteBody extends GroupView {
   readonly key: Uint8Array;
   /** The roster at that epoch as the wire has it; empty where it fits no message, and where it is in the change itself. */
   readonly roster: Uint8Array;
+}
+
+/** To one's own other devices: this went out from here. */
+export interface SentBody {
+  readonly kind: 'sent';
+  /** User id. */
+  readonly to: string;
+  /** Their number, where the server has confirmed it; empty otherwise. */
+  readonly phone: string;
+  readonly number: number;
+  readonly sentAt: number;
+  /** What it said, as in `ResentBody`. */
+  readonly content: Uint8Array;
+}
+
+/** To one's own other devices: so far have the messages from here to that user come. */
+export interface ProgressBody {
+  readonly kind: 'progress';
+  readonly to: string;
+  readonly sentId: number;
+  readonly deliveredId: number;
+  readonly readId: number;
+}
+
+/** To one's own other devices: messages of that device have been read up to here. */
+export interface SeenBody {
+  readonly kind: 'seen';
+  readonly user: string;
+  readonly device: number;
+  readonly id: number;
 }
 
 /** These messages of yours could not be read: send them once more. */
@@ -232,6 +268,29 @@ const CODECS: { readonly [Kind in ContentKind]: BodyCodec<BodyOf<Kind>> } = {
     number: 12,
     write: (writer, { number, sentAt, content }) => void writer.uint(number).uint(sentAt).bytes(content),
     read: (reader) => ({ kind: 'resent', number: reader.uint(), sentAt: reader.uint(), content: reader.bytes() }),
+  },
+  sent: {
+    number: 13,
+    write: (writer, { to, phone, number, sentAt, content }) =>
+      void writer.text(to).text(phone).uint(number).uint(sentAt).bytes(content),
+    read: (reader) => ({
+      ...{ kind: 'sent', to: reader.text(), phone: reader.text(), number: reader.uint() },
+      ...{ sentAt: reader.uint(), content: reader.bytes() },
+    }),
+  },
+  progress: {
+    number: 14,
+    write: (writer, { to, sentId, deliveredId, readId }) =>
+      void writer.text(to).uint(sentId).uint(deliveredId).uint(readId),
+    read: (reader) => ({
+      ...{ kind: 'progress', to: reader.text(), sentId: reader.uint() },
+      ...{ deliveredId: reader.uint(), readId: reader.uint() },
+    }),
+  },
+  seen: {
+    number: 15,
+    write: (writer, { user, device, id }) => void writer.text(user).byte(device).uint(id),
+    read: (reader) => ({ kind: 'seen', user: reader.text(), device: reader.byte(), id: reader.uint() }),
   },
   'group-invite': { number: 20, write: writeInvite, read: readInvite },
   'group-retry': {

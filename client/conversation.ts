@@ -13,6 +13,7 @@
 import { encodedLength, LIMITS as WIRE_LIMITS, messageStanza } from '../protocol/wire/index.ts';
 import type { BundleAnswer, DeviceBundle, ErrorMessage, Gap, Stanza } from '../protocol/wire/index.ts';
 import type { PreKeyBundle } from '../protocol/signal/index.ts';
+import { areListed, isAwaitingDevices, judgeDevices } from './devices.ts';
 import { drawDelayMs } from './backoff.ts';
 import { asProtocolCode } from './close-reason.ts';
 import { encodeContent } from './content.ts';
@@ -38,6 +39,7 @@ import type { Lane, LaneAction, LaneEvent } from './outbox.ts';
 import { isPassing } from './requests.ts';
 import type { Requests } from './requests.ts';
 import type { Sessions } from './sessions.ts';
+import type { Sync } from './sync.ts';
 
 /** What a conversation needs of its client. */
 export interface ConversationServices {
@@ -50,6 +52,8 @@ export interface ConversationServices {
   readonly random: Random;
   /** Our own number, for the content, and our user and device, for the history. */
   readonly self: { readonly phone: string; readonly user: string; readonly device: number };
+  /** Notes what one's own other devices should know. */
+  readonly sync: Pick<Sync, 'noteSent' | 'noteMarks'>;
   readonly transmit: (stanza: Stanza) => void;
   readonly emit: (event: ClientEvent) => void;
   /** A stored message is not what it was, or is to be forgotten at some time. */
@@ -98,6 +102,8 @@ export class Conversation {
   /** Drafts that are on their way to the disk. */
   #journallingCount = 0;
   #timer: unknown;
+  /** What the application was told last of devices that are not believed; while there is anything, they are asked for again. */
+  #toldOfDevices = '';
   /** Number of the present preparation; what an older one brings is stale. */
   #preparation = 0;
   #watchers: MarkWatcher[] = [];
@@ -167,11 +173,11 @@ export class Conversation {
    */
   async meet(): Promise<void> {
     const { requests, journal } = this.#services;
-    const bundle = await requests.askUntilAnswered({ kind: 'bundle', user: this.user }, 'bundle');
+    const bundle = await requests.askUntilAnswered({ kind: 'bundle', user: this.user, withList: true }, 'bundle');
     if (bundle.user !== this.user) throw new ClientError('CLI_PROTOCOL');
     await this.#locked(async () => {
       const transaction = journal.begin();
-      const refusal = await this.#establish(transaction, bundle.devices);
+      const refusal = (await this.#judge(transaction, bundle)) ?? (await this.#establish(transaction, bundle.devices));
       if (refusal !== undefined) throw new ClientError(refusal.code);
       await journal.commit(transaction);
       if (this.#devices.length === 0) this.#devices = bundle.devices.map(({ id }) => id);
@@ -369,7 +375,7 @@ export class Conversation {
     const { sessions, self } = this.#services;
     const { body, isViewOnce } = content;
     transaction.delete(KEYS.kept(this.user, Math.max(0, id - LIMITS.keptCountMax)));
-    if (body.kind === 'delete' && body.target.author === self.user) {
+    if (body.kind === 'delete' && body.target.author === self.user && body.target.device === self.device) {
       transaction.delete(KEYS.kept(this.user, body.target.number));
     }
     // What is not kept must not leave a former message of this number there either.
@@ -392,7 +398,7 @@ export class Conversation {
         const outcome = await this.#sealWaiting(devices, bundle);
         const event: LaneEvent =
           'code' in outcome
-            ? { type: 'unprepared', code: outcome.code, retry: false }
+            ? { type: 'unprepared', code: outcome.code, retry: isAwaitingDevices(outcome.code) }
             : { type: 'prepared', ...outcome };
         await this.#stepDurably(event);
       });
@@ -405,8 +411,10 @@ export class Conversation {
   async #fetchBundle(devices: readonly number[]): Promise<BundleAnswer | undefined> {
     const { sessions, journal, requests } = this.#services;
     const known = await Promise.all(devices.map((device) => sessions.has(journal, this.user, device)));
-    if (devices.length > 0 && known.every(Boolean)) return undefined;
-    const bundle = await requests.ask({ kind: 'bundle', user: this.user }, 'bundle');
+    const isListed = await areListed(journal, this.user, devices);
+    const isSure = this.#toldOfDevices === '' && isListed;
+    if (devices.length > 0 && known.every(Boolean) && isSure) return undefined;
+    const bundle = await requests.ask({ kind: 'bundle', user: this.user, withList: true }, 'bundle');
     if (bundle.user !== this.user) throw new ClientError('CLI_PROTOCOL');
     return bundle;
   }
@@ -421,6 +429,8 @@ export class Conversation {
     for (const gone of this.#devices.filter((device) => !devices.includes(device))) {
       this.#services.sessions.forget(transaction, this.user, gone);
     }
+    const unbelieved = bundle && (await this.#judge(transaction, bundle));
+    if (unbelieved !== undefined) return unbelieved;
     const refusal = await this.#establish(transaction, bundle?.devices ?? []);
     if (refusal !== undefined) return refusal;
     const changed = renewed !== undefined || !sameList(devices, this.#devices);
@@ -437,6 +447,21 @@ export class Conversation {
     }
     await this.#commitSealed(transaction, devices, entries);
     return { preparedId: this.#lane.nextId - 1 };
+  }
+
+  /** Whether the devices are what their primary has signed; what is refused is told once a connection. */
+  async #judge(transaction: Transaction, bundle: BundleAnswer): Promise<{ readonly code: ErrorCode } | undefined> {
+    const { emit } = this.#services;
+    const verdict = await judgeDevices(transaction, this.user, bundle.devices, bundle.list);
+    if (!('code' in verdict)) {
+      this.#toldOfDevices = '';
+      return undefined;
+    }
+    const { code, device } = verdict;
+    const told = `${code} ${device}`;
+    if (told !== this.#toldOfDevices) emit({ type: 'devices-refused', user: this.user, device, code });
+    this.#toldOfDevices = told;
+    return { code };
   }
 
   async #establish(
@@ -507,7 +532,7 @@ export class Conversation {
       case 'acknowledge':
         return this.#settleThrough(action.sentId);
       case 'announce':
-        return this.#writeMarks(this.#services.journal.begin());
+        return this.#announce();
       case 'abandon':
         return this.#abandon(action.firstId, action.code);
     }
@@ -533,8 +558,15 @@ export class Conversation {
       if (id > sentId) break;
       this.#entries.delete(id);
       transaction.delete(KEYS.outbox(this.user, id));
+      this.#services.sync.noteSent(transaction, this.user, entry);
       entry.handle?.succeed();
     }
+    return this.#writeMarks(transaction);
+  }
+
+  #announce(): Promise<void> {
+    const transaction = this.#services.journal.begin();
+    this.#services.sync.noteMarks(transaction, this.user, this.#lane);
     return this.#writeMarks(transaction);
   }
 

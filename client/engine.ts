@@ -11,6 +11,7 @@ import type { Account } from './account.ts';
 import { Composer } from './composer.ts';
 import { Conversation, NEW_CONVERSATION } from './conversation.ts';
 import type { ConversationServices } from './conversation.ts';
+import { judgeDevices } from './devices.ts';
 import { Directory } from './directory.ts';
 import type { Clock, Random } from './environment.ts';
 import { ClientError, codeOf } from './errors.ts';
@@ -24,7 +25,7 @@ import { Healer } from './healer.ts';
 import { authorIn, bodyOf, idOfOrdinal, requireRecord, toItem, traitsOf } from './history.ts';
 import type { ChangedMessage, History, Marks } from './history.ts';
 import { Identities } from './identities.ts';
-import type { IdentityPolicy } from './identities.ts';
+import type { IdentityNotice, IdentityPolicy } from './identities.ts';
 import { Inbox } from './inbox.ts';
 import type { IntakeReport } from './inbox.ts';
 import type { Journal } from './journal.ts';
@@ -43,8 +44,10 @@ import { scan } from './renewal.ts';
 import { isPassing } from './requests.ts';
 import type { Requests } from './requests.ts';
 import { TicketHolder } from './resume-ticket.ts';
+import { OwnDevices } from './own-devices.ts';
 import { Safety } from './safety.ts';
 import { Sessions } from './sessions.ts';
+import { Sync } from './sync.ts';
 
 /** What an engine needs of its client. */
 export interface EngineServices {
@@ -74,6 +77,9 @@ export class Engine {
   readonly desk: GroupDesk;
   readonly presence: Presence;
   readReceipts!: ReadReceipts;
+  readonly ownDevices: OwnDevices;
+  readonly #sync: Sync;
+  readonly #identities: Identities;
   readonly #services: EngineServices;
   readonly #locks = new Locks();
   readonly #conversations = new Map<string, Conversation>();
@@ -92,6 +98,7 @@ export class Engine {
   private constructor(services: EngineServices, account: Account) {
     const { journal, history, requests, clock, random, policy, transmit, emit } = services;
     const identities = new Identities(policy, clock);
+    this.#identities = identities;
     const sessions = new Sessions(account.local, random, identities);
     const self = { phone: account.phone, user: account.user, device: account.device };
     const locks = this.#locks;
@@ -112,9 +119,18 @@ export class Engine {
     const fail = (error: unknown): void => emit({ type: 'trouble', code: codeOf(error) });
     this.#expiry = new Expiry({ journal, locks, history, clock, changed, fail });
     const common = { journal, locks, history, sessions, requests, clock, random };
-    this.#conversationServices = { ...common, self, transmit, emit, changed };
     const complain = (error: unknown): void => this.#complain(error);
-    this.#healer = new Healer({ journal, locks, sessions, clock, conversation, fail: complain });
+    this.ownDevices = new OwnDevices({ journal, locks, requests, random, account });
+    this.#sync = new Sync({
+      ...{ journal, locks, history, clock, self: account.user, emit, changed, fail: complain },
+      conversation: () => this.#conversationOf(account.user),
+    });
+    const tell = (event: ClientEvent): void => this.#tellOfConversation(event);
+    this.#conversationServices = {
+      ...{ ...common, self, sync: this.#sync, transmit, emit: tell, changed },
+    };
+    const conversationOf = (user: string): Conversation => this.#conversationOf(user);
+    this.#healer = new Healer({ journal, locks, sessions, clock, conversation: conversationOf, fail: complain });
     this.desk = new GroupDesk({
       ...common,
       ...{ self, identityKeyPair: account.local.identityKeyPair, directory: this.directory },
@@ -134,6 +150,7 @@ export class Engine {
     await engine.#loadConversations();
     await engine.desk.load();
     await engine.#loadInbox();
+    engine.#sync.isOn = await engine.ownDevices.hasOthers();
     await engine.#loadReadReceipts();
     engine.#tickets = await TicketHolder.load(services.journal, account);
     engine.#expiry.schedule();
@@ -148,13 +165,21 @@ export class Engine {
   /** Messages that the server has not acknowledged. */
   get waitingCount(): number {
     let count = this.desk.waitingCount;
-    for (const conversation of this.#conversations.values()) count += conversation.waitingCount;
+    for (const conversation of this.#conversations.values()) {
+      // What other devices of the account are told is nobody's message.
+      if (conversation.user !== this.account.user) count += conversation.waitingCount;
+    }
     return count;
   }
 
   /** The conversation with a user; made when first asked for. */
   conversation(user: string): Conversation {
     if (user === this.account.user) throw new ClientError('CLI_PEER_SELF');
+    return this.#conversationOf(user);
+  }
+
+  /** The same, also with one's own other devices. */
+  #conversationOf(user: string): Conversation {
     let conversation = this.#conversations.get(user);
     if (conversation === undefined) {
       conversation = new Conversation(this.#conversationServices, user, NEW_CONVERSATION);
@@ -197,9 +222,32 @@ export class Engine {
     for (const conversation of this.#conversations.values()) conversation.online();
     void this.#askReceipts(this.#connectionCount);
     void this.#inBackground(() => this.desk.opened());
+    void this.#inBackground(() => this.#tendDevices());
     this.presence.opened();
     this.#stock.opened(held);
     this.#healer.tend();
+  }
+
+  /** The account's list is at the server, and the other devices hear what they missed. */
+  async #tendDevices(): Promise<void> {
+    void this.#sync.absorb();
+    await this.ownDevices.publish();
+    await this.devicesChanged();
+  }
+
+  /** The set of the account's devices may be another. */
+  async devicesChanged(): Promise<void> {
+    this.#sync.isOn = await this.ownDevices.hasOthers();
+    this.#sync.pay();
+  }
+
+  /** Of the conversation with one's own devices the application hears only what it should act upon. */
+  #tellOfConversation(event: ClientEvent): void {
+    const isOwn = (event.type === 'progress' || event.type === 'refused') && event.user === this.account.user;
+    if (!isOwn) return this.#services.emit(event);
+    if (event.type === 'refused' && event.code !== 'APP_NO_OTHER_DEVICE') {
+      this.#services.emit({ type: 'trouble', code: event.code });
+    }
   }
 
   /** Everything that waited in the inbox has been received. */
@@ -333,7 +381,8 @@ export class Engine {
   async #loadReadReceipts(): Promise<void> {
     const { journal, transmit } = this.#services;
     const isContact = (user: string): boolean => this.#marksOf(user).sentId > 0;
-    this.readReceipts = await ReadReceipts.open({ journal, locks: this.#locks, transmit, isContact });
+    const noteSeen = this.#sync.noteSeen.bind(this.#sync);
+    this.readReceipts = await ReadReceipts.open({ journal, locks: this.#locks, transmit, isContact, noteSeen });
   }
 
   /** Somebody with whom read receipts are not exchanged is shown to have received what they say to have read. */
@@ -344,7 +393,7 @@ export class Engine {
   async #report(report: IntakeReport): Promise<void> {
     const { emit, wakeReader } = this.#services;
     wakeReader();
-    for (const notice of report.notices) emit({ type: 'identity-changed', ...notice });
+    for (const notice of report.notices) void this.#inBackground(() => this.#tellOfIdentity(notice));
     for (const { from, device, since, until, code } of report.pruned) {
       emit({ type: 'pruned', user: from, device, firstId: since, lastId: until, code: code as ErrorCode });
     }
@@ -361,6 +410,7 @@ export class Engine {
     this.#stock.used(report.consumedPreKeyCount, report.consumedKemPreKeyCount);
     if (report.stored.some(({ record }) => record.body.kind === 'undecryptable')) this.#healer.tend();
     for (const request of report.retries) void this.#inBackground(() => this.#healer.answer(request));
+    if (report.isSynced) void this.#sync.absorb();
     void this.#inBackground(() => this.desk.attend(report.groups));
     for (const claim of report.claims) void this.#check(claim.user, claim.phone);
     try {
@@ -370,6 +420,26 @@ export class Engine {
     } catch (error) {
       emit({ type: 'trouble', code: codeOf(error) });
     }
+  }
+
+  /** A new device of a user whose list we know is no news if the list that the server has now names it. */
+  async #tellOfIdentity({ unlisted, ...notice }: IdentityNotice): Promise<void> {
+    if (unlisted !== undefined && (await this.#vouch(notice.user, notice.device, unlisted))) return;
+    this.#services.emit({ type: 'identity-changed', ...notice });
+  }
+
+  /** Asks for the newest list of a user and whether it names that device; where it does not, trust in the user is shaken. */
+  async #vouch(user: string, device: number, identity: Uint8Array): Promise<boolean> {
+    const { requests, journal } = this.#services;
+    const answer = await requests.askUntilAnswered({ kind: 'devices', user }, 'devices').catch(() => undefined);
+    return this.#locks.run([user], async () => {
+      const transaction = journal.begin();
+      const verdict = await judgeDevices(transaction, user, [{ id: device, identity }], answer?.list);
+      const isListed = !('code' in verdict) && verdict.list !== undefined;
+      if (!isListed) await this.#identities.concede(transaction, user, identity);
+      await journal.commit(transaction);
+      return isListed;
+    });
   }
 
   #announce(changes: readonly ChangedMessage[]): void {

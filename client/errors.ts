@@ -266,6 +266,47 @@ export const CLIENT_CODES = {
     cause: 'A server that shows another list.',
     advice: 'The list is not accepted; ask who invited you.',
   },
+  CLI_DEVICE_UNLISTED: {
+    meaning: 'The server names a device that its owner has not signed for; nothing was encrypted for it.',
+    cause: 'A dishonest server, or one whose list is behind.',
+    advice:
+      'Nothing: the message waits, and goes when list and devices agree. If it lasts, ask the peer, and report it.',
+  },
+  CLI_DEVICES_UNSIGNED: {
+    meaning: 'The server names several devices of somebody, and no list that says whose they are.',
+    cause: 'A dishonest or broken server.',
+    advice: 'Nothing: the message waits. If it lasts, report it to the operator.',
+  },
+  CLI_DEVICE_UNKNOWN: {
+    meaning: 'The account has no such linked device.',
+    cause: 'A wrong number, the primary device itself, or one that was unlinked before.',
+    advice: 'Take the number from devices.',
+  },
+  CLI_NOT_PRIMARY: {
+    meaning: 'Only the primary device of an account links and unlinks.',
+    cause: 'A call on a linked device, or before the first login of the primary.',
+    advice: 'Do it on the device that registered the number.',
+  },
+  CLI_LINK_CODE_INVALID: {
+    meaning: 'This is no linking code.',
+    cause: 'A letter that was mistyped or left out, or the code of a later version.',
+    advice: 'Scan or type it again.',
+  },
+  CLI_LINK_MISMATCH: {
+    meaning: 'The device that waits at the server is not the one that shows the code; nothing was linked.',
+    cause: 'A dishonest server.',
+    advice: 'Begin anew on the new device; if it repeats itself, report it.',
+  },
+  CLI_LINK_EXPIRED: {
+    meaning: 'Nobody approved the code in time, or it was cancelled.',
+    cause: 'Five minutes went by.',
+    advice: 'Begin anew; the new device shows another code.',
+  },
+  CLI_LINK_REFUSED: {
+    meaning: 'What came to this device was not sealed by whoever scanned its code, or does not name it.',
+    cause: 'A dishonest server, or a broken client at the other end.',
+    advice: 'Begin anew.',
+  },
   CLI_INTERNAL: {
     meaning: 'The client found itself in a state that should not exist.',
     cause: 'A bug of this software.',

@@ -68,6 +68,29 @@ export type ClientEvent =
       /** The former identity had been compared. */
       readonly wasVerified: boolean;
     }
+  /**
+   * The server's word about the devices of a user is not borne out by what their primary device has signed: `code` says how, `device`
+   * which one. Messages to them wait, until it is or they are taken back by nobody: they are not encrypted for a device that its owner does not know.
+   */
+  | {
+      readonly type: 'devices-refused';
+      readonly user: string;
+      readonly device: number | undefined;
+      readonly code: ErrorCode;
+    }
+  /** A message that another device of this account has sent. */
+  | { readonly type: 'transcript'; readonly user: string; readonly item: HistoryItem }
+  /** How far the messages of another device of this account have come. */
+  | {
+      readonly type: 'twin-progress';
+      readonly user: string;
+      readonly device: number;
+      readonly sentId: number;
+      readonly deliveredId: number;
+      readonly readId: number;
+    }
+  /** Another device of this account has shown messages of a user's device up to `id`. */
+  | { readonly type: 'seen'; readonly user: string; readonly device: number; readonly id: number }
   /** The person at this end has compared safety numbers with a peer, or goes on without. */
   | { readonly type: 'identity-trust'; readonly user: string; readonly level: TrustLevel }
   /**

@@ -18,7 +18,7 @@ import { CHANGE, GROUP, GROUP_KEYS, INVITED, MEMBERS, nameOfGroup } from './grou
 import type { GroupRecord, InvitedRecord, MemberMark } from './group-layout.ts';
 import { judgeChange, sha512, stateOfInvitation } from './group-verifier.ts';
 import type { AcceptedChange } from './group-verifier.ts';
-import { isSameKey } from './identities.ts';
+import { isSameKey } from './public-keys.ts';
 import type { RecordSource, Transaction } from './journal.ts';
 import type { DeviceIdentity } from './layout.ts';
 import { LIMITS } from './limits.ts';

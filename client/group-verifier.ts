@@ -21,7 +21,7 @@ import {
 import type { GroupRefusalCode, GroupState, SignedGroupChange } from '../protocol/wire/index.ts';
 import { primitives } from '../protocol/signal/primitives.ts';
 import type { ErrorCode } from './errors.ts';
-import { isSameKey } from './identities.ts';
+import { isSameKey } from './public-keys.ts';
 import type { DeviceIdentity } from './layout.ts';
 
 /** A change that holds, and what follows from it. */

@@ -43,7 +43,7 @@ import { GROUP, GROUP_KEYS, groupOfName, INVITED, nameOfGroup } from './group-la
 import type { GroupName, GroupRecord, InvitedRecord } from './group-layout.ts';
 import { formatLink, GROUP_SECRET_BYTES, openInfo, parseLink, publicHalfOf, sealInfo } from './group-link.ts';
 import { sha512 } from './group-verifier.ts';
-import { isSameKey } from './identities.ts';
+import { isSameKey } from './public-keys.ts';
 import type { Journal } from './journal.ts';
 import { LIMITS } from './limits.ts';
 import { GROUPS_LOCK } from './locks.ts';

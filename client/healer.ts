@@ -20,7 +20,7 @@ import { encodeOutgoing } from './content.ts';
 import type { Conversation } from './conversation.ts';
 import type { Clock } from './environment.ts';
 import type { ErrorCode } from './errors.ts';
-import { isSameKey } from './identities.ts';
+import { isSameKey } from './public-keys.ts';
 import type { Journal } from './journal.ts';
 import { KEPT, KEYS, numberOfKey, RETRY, userOfKey } from './layout.ts';
 import type { KeptRecord, RetryRecord } from './layout.ts';

@@ -20,7 +20,7 @@ import { GROUP_KEYS, groupOfName } from './group-layout.ts';
 import type { MemberMark } from './group-layout.ts';
 import { memberStates, stateOfAll } from './group-progress.ts';
 import type { Journal, RecordSource, Transaction } from './journal.ts';
-import { HISTORY, isStoredContent, KEYS, NUMBER, numberOfKey } from './layout.ts';
+import { HISTORY, isStoredContent, KEYS, MARKS, NUMBER, numberOfKey } from './layout.ts';
 import type { HistoryBody, HistoryRecord, MarksRecord } from './layout.ts';
 import { LIMITS } from './limits.ts';
 import type { HistoryItem, MessageBody, MessageState, MessageTraits } from './messages.ts';
@@ -149,7 +149,18 @@ export class History {
       newestFirst: true,
       ...(before === undefined ? {} : { after: KEYS.history(user, ordinalOfId(before)) }),
     });
-    return entries.reverse().map(({ key, value }) => toItem(user, numberOfKey(key), HISTORY.decode(value), marks));
+    const items = entries.reverse().map(async ({ key, value }) => {
+      const record = HISTORY.decode(value);
+      return toItem(user, numberOfKey(key), record, await this.#marksOf(user, record, marks));
+    });
+    return Promise.all(items);
+  }
+
+  /** Messages that another device of this account has sent have marks of their own. */
+  async #marksOf(user: string, { direction, device }: HistoryRecord, marks: Marks): Promise<Marks> {
+    if (direction === 'in' || isOfGroup(marks)) return marks;
+    const stored = await this.#journal.get(KEYS.twinMarks(user, device));
+    return stored === undefined ? marks : MARKS.decode(stored);
   }
 
   async #reserve(): Promise<void> {

@@ -10,11 +10,13 @@
  */
 
 import { observeIdentity } from '../protocol/signal/index.ts';
-import type { IdentityTrust, TrustDirection, TrustLevel } from '../protocol/signal/index.ts';
+import type { IdentityTrust, ListedDevice, TrustDirection, TrustLevel } from '../protocol/signal/index.ts';
+import { readDevices } from './devices.ts';
 import type { Clock } from './environment.ts';
 import { ClientError } from './errors.ts';
 import type { RecordSource, Transaction } from './journal.ts';
 import type { DeviceIdentity } from './layout.ts';
+import { isSameKey as sameBytes } from './public-keys.ts';
 import { RecordReader, RecordWriter } from './record.ts';
 
 /** The keys of this file's records; all of them stay when the own device is registered anew. */
@@ -55,6 +57,8 @@ export interface IdentityNotice {
   readonly device: number;
   readonly accepted: boolean;
   readonly wasVerified: boolean;
+  /** The key of a device that the list known of its user does not name; whether the next one does is to be asked. */
+  readonly unlisted?: Uint8Array;
 }
 
 /** What is believed of the people that an account writes with. */
@@ -83,16 +87,41 @@ export class Identities {
     direction: TrustDirection,
   ): Promise<IdentityNotice | undefined> {
     const known = await readSeen(transaction, user);
-    if (known.some((entry) => entry.device === device && sameBytes(entry.key, current))) return undefined;
     const trust = await this.trust(transaction, user);
+    const devices = await readDevices(transaction, user);
+    const primaryKey = vouches(devices, device, current) ? devices![0]!.identityKey : undefined;
+    if (primaryKey !== undefined && isCovered(trust, devices!)) {
+      this.#adoptListed(transaction, user, known, { device, key: current }, trust, primaryKey);
+      return undefined;
+    }
+    const isSeen = known.some((entry) => entry.device === device && sameBytes(entry.key, current));
+    // Seen, and never vouched for: before anything is sent, trust has to follow.
+    if (isSeen && (direction === 'receive' || trust === undefined || sameBytes(trust.identityKey, current)))
+      return undefined;
     const wasVerified = trust !== undefined && trust.level !== 'unverified';
     const keys = known.map((entry) => entry.key);
     const change = { user, device, known: keys, current: current.slice(), direction, wasVerified };
     // The same key on another device: its owner restored a backup. Nobody else could.
     const isExpected = known.length === 0 || keys.some((key) => sameBytes(key, current));
     const accepted = isExpected || (await this.#consent(change));
-    if (accepted) this.#adopt(transaction, user, known, { device, key: current }, trust);
-    return isExpected ? undefined : { user, device, accepted, wasVerified };
+    // A device that no list names which we know may stand in the next one: trust stays where it is until that is known.
+    const mayBeListed = devices !== undefined || trust?.level === 'unverified';
+    const isOpen = direction === 'receive' && mayBeListed && accepted && !isExpected;
+    if (isOpen) this.#see(transaction, user, known, { device, key: current });
+    else if (accepted) this.#adopt(transaction, user, known, { device, key: current }, trust, primaryKey);
+    const notice = { user, device, accepted, wasVerified };
+    return isExpected ? undefined : isOpen ? { ...notice, unlisted: change.current } : notice;
+  }
+
+  /** The list does not name the device that wrote: it counts as a change of identity. */
+  async concede(transaction: Transaction, user: string, key: Uint8Array): Promise<void> {
+    const trust = await this.trust(transaction, user);
+    this.putTrust(transaction, user, observeIdentity(trust, key, this.#clock.nowMs()).trust);
+  }
+
+  #see(transaction: Transaction, user: string, known: readonly SeenIdentity[], seen: SeenIdentity): void {
+    const others = known.filter((entry) => entry.device !== seen.device);
+    transaction.put(IDENTITY_KEYS.seen(user), encodeSeen([...others, seen]));
   }
 
   /** Whether something may be encrypted for a user whose sessions stand: no, where trust is broken and the policy minds. */
@@ -130,10 +159,24 @@ export class Identities {
     known: readonly SeenIdentity[],
     seen: SeenIdentity,
     trust: IdentityTrust | undefined,
+    primaryKey: Uint8Array = seen.key,
   ): void {
-    const others = known.filter((entry) => entry.device !== seen.device);
-    transaction.put(IDENTITY_KEYS.seen(user), encodeSeen([...others, seen]));
-    this.putTrust(transaction, user, observeIdentity(trust, seen.key, this.#clock.nowMs()).trust);
+    this.#see(transaction, user, known, seen);
+    this.putTrust(transaction, user, observeIdentity(trust, primaryKey, this.#clock.nowMs()).trust);
+  }
+
+  /** A device that the trusted primary has signed for: nothing to ask and nothing to tell. Trust is in the primary's key. */
+  #adoptListed(
+    transaction: Transaction,
+    user: string,
+    known: readonly SeenIdentity[],
+    seen: SeenIdentity,
+    trust: IdentityTrust | undefined,
+    primaryKey: Uint8Array,
+  ): void {
+    const isSeen = known.some((entry) => entry.device === seen.device && sameBytes(entry.key, seen.key));
+    if (isSeen && trust !== undefined && sameBytes(trust.identityKey, primaryKey)) return;
+    this.#adopt(transaction, user, known, seen, trust, primaryKey);
   }
 
   /** Asks the policy; one that fails has not consented. */
@@ -144,6 +187,20 @@ export class Identities {
       return false;
     }
   }
+}
+
+/** Whether the list names that device with that key. */
+function vouches(devices: readonly ListedDevice[] | undefined, device: number, key: Uint8Array): boolean {
+  return devices?.some(({ id, identityKey }) => id === device && sameBytes(identityKey, key)) === true;
+}
+
+/**
+ * Whether the list is one of the person who is trusted: signed by the trusted key; or, before anybody has compared anything,
+ * naming it, since a linked device may have been met first.
+ */
+function isCovered(trust: IdentityTrust | undefined, devices: readonly ListedDevice[]): boolean {
+  if (trust === undefined || sameBytes(devices[0]!.identityKey, trust.identityKey)) return true;
+  return trust.level === 'unverified' && devices.some(({ identityKey }) => sameBytes(identityKey, trust.identityKey));
 }
 
 interface SeenIdentity {
@@ -185,13 +242,4 @@ function decodeTrust(bytes: Uint8Array): IdentityTrust {
   const whole = version === TRUST_VERSION && level !== undefined && identityKey.length === 33;
   if (!whole || reader.failed || reader.remainingBytes > 0) throw new ClientError('CLI_STORE_CORRUPT');
   return { identityKey, level, sinceMs };
-}
-
-/** Whether two public keys are one. Not constant time. */
-export function isSameKey(left: Uint8Array, right: Uint8Array): boolean {
-  return sameBytes(left, right);
-}
-
-function sameBytes(left: Uint8Array, right: Uint8Array): boolean {
-  return left.length === right.length && left.every((byte, index) => byte === right[index]);
 }

@@ -33,7 +33,7 @@ import type { RetryRequest } from './healer.ts';
 import type { ChangedMessage, History } from './history.ts';
 import type { IdentityNotice } from './identities.ts';
 import type { Journal, Transaction } from './journal.ts';
-import { HEARD, HISTORY, isStoredContent, KEYS, NUMBER, NUMBERS, RETRY, TEXT, UNTOUCHED } from './layout.ts';
+import { HEARD, HISTORY, isStoredContent, KEYS, NUMBER, NUMBERS, RETRY, SYNCED, TEXT, UNTOUCHED } from './layout.ts';
 import type { HeardRecord, HistoryBody, HistoryRecord } from './layout.ts';
 import type { Directory } from './directory.ts';
 import { LIMITS } from './limits.ts';
@@ -41,6 +41,7 @@ import { Positions, PushOrder } from './positions.ts';
 import { GROUPS_LOCK } from './locks.ts';
 import type { Locks } from './locks.ts';
 import type { Opened, Sessions } from './sessions.ts';
+import { isSyncBody } from './sync.ts';
 
 /** A message that was stored, before it is dressed for the application. */
 export interface StoredMessage {
@@ -67,6 +68,8 @@ export interface IntakeReport {
   readonly groups: GroupNews;
   /** Messages to us that are lost. */
   readonly pruned: readonly PrunedMessage[];
+  /** Other devices of the account have told something. */
+  readonly isSynced: boolean;
 }
 
 /** What stands in an inbox. */
@@ -111,12 +114,13 @@ export interface IntakeDraft {
   readonly pruned: PrunedMessage[];
   consumedPreKeyCount: number;
   consumedKemPreKeyCount: number;
+  isSynced: boolean;
 }
 
 /** An empty report. */
 export function beginIntake(): IntakeDraft {
   const lists = { stored: [], changed: [], notices: [], claims: [], downgrades: [], retries: [], pruned: [] };
-  return { ...lists, groups: noGroupNews(), consumedPreKeyCount: 0, consumedKemPreKeyCount: 0 };
+  return { ...lists, groups: noGroupNews(), consumedPreKeyCount: 0, consumedKemPreKeyCount: 0, isSynced: false };
 }
 
 const NEVER_HEARD: HeardRecord = Object.freeze({ lastId: 0, readId: 0 });
@@ -318,6 +322,10 @@ export class Inbox {
       if (body.device === ownDevice) draft.retries.push({ user: from, device, identityKey, numbers: body.numbers });
     } else if (body.kind === 'resent') {
       await this.#takeResent(transaction, message, body, identityKey, draft);
+    } else if (isSyncBody(body)) {
+      // From anybody else it means nothing.
+      if (from === self) transaction.put(KEYS.syncedAt(ordinal), SYNCED.encode({ device, body }));
+      draft.isSynced ||= from === self;
     } else if (isGroupBody(body)) {
       await this.#services.groups.takeBody(transaction, { user: from, device, sentAt }, body, ordinal, draft);
     }

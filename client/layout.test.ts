@@ -12,8 +12,10 @@ import {
   NUMBER,
   numberOfKey,
   OUTBOX,
+  OWED,
   PEER,
   RETRY,
+  SYNCED,
   TEXT,
   TICKET,
   UNTOUCHED,
@@ -26,6 +28,7 @@ const USER = '100000000000001';
 
 const SEALED = [{ device: 2, type: 'prekey', ciphertext: Uint8Array.of(0xaa) }];
 const TEXT_CONTENT = { body: { kind: 'text', text: 'x' }, timerSeconds: 0, isViewOnce: false };
+const SEEN = { kind: 'seen', user: '7', device: 2, id: 7 };
 const REFUSED = {
   ...UNTOUCHED,
   direction: 'out',
@@ -109,6 +112,8 @@ const FIXTURES: [string, RecordCodec<never>, unknown, string][] = [
     { ordinal: 7, code: 'SIG_X', tries: 1, askedAt: 300 },
     '0107' + '055349475f58' + '01' + 'ac02',
   ],
+  ['owed to other devices', OWED as never, SEEN, '01' + '0f0000' + '04' + '01370207'],
+  ['told by another device', SYNCED as never, { device: 3, body: SEEN }, '0103' + '0f0000' + '04' + '01370207'],
 ];
 
 /** As earlier releases wrote them. */

@@ -7,6 +7,11 @@
  *   ordinal                        first local number that was never given out   once a start
  *   phone/<number>                 user id                                       when looked up
  *   peer/<user>                    phone, verified or not                        when learned
+ *   devices/<user>                 device list last accepted, signed by its primary with what brings it
+ *   signed-list                    the list that this device has signed last      before it leaves
+ *   sync/…                         a content owed to one's own other devices     with what it tells about; gone when it is sent
+ *   synced/<ordinal>               one of theirs                                 with its intake; gone when it is done
+ *   twin-marks/<user>/<device>     as `marks`, of another own device             when it tells
  *   head/<user>                    next message id, the peer's devices           with each journalled send
  *   marks/<user>                   sent, delivered, read watermarks              with acknowledgements and receipts
  *   outbox/<user>/<id>             a message not yet acknowledged                send; gone with its acknowledgement
@@ -44,7 +49,7 @@
 
 import { readOutgoing, writeOutgoing } from './content.ts';
 import type { OutgoingContent } from './content.ts';
-import type { ContentBody } from './content-body.ts';
+import type { ContentBody, ProgressBody, SeenBody, SentBody } from './content-body.ts';
 import type { ErrorCode } from './errors.ts';
 import { ClientError } from './errors.ts';
 import { RecordReader, RecordWriter } from './record.ts';
@@ -60,6 +65,16 @@ export const KEYS = {
   intakeAhead: 'intake-ahead',
   phone: (phone: string): string => `phone/${phone}`,
   peer: (user: string): string => `peer/${user}`,
+  peers: 'peer/',
+  devices: (user: string): string => `devices/${user}`,
+  signedList: 'signed-list',
+  owed: 'sync/',
+  owedSent: (to: string, id: number): string => `sync/sent/${to}/${digits(id)}`,
+  owedMarks: (to: string): string => `sync/marks/${to}`,
+  owedSeen: (user: string, device: number): string => `sync/seen/${user}/${device}`,
+  synced: 'synced/',
+  syncedAt: (ordinal: number): string => `synced/${digits(ordinal)}`,
+  twinMarks: (to: string, device: number): string => `twin-marks/${to}/${device}`,
   head: (user: string): string => `head/${user}`,
   heads: 'head/',
   marks: (user: string): string => `marks/${user}`,
@@ -342,6 +357,31 @@ export const RETRY: RecordCodec<RetryRecord> = codec(
     askedAt: reader.uint(),
   }),
 );
+
+/** What another device of the account has told. */
+export interface SyncedRecord {
+  readonly device: number;
+  readonly body: SyncBody;
+}
+
+/** A content between devices of one account; its kind stands before it. */
+export const OWED: RecordCodec<SyncBody> = codec(
+  (writer, body) => writeOutgoing(writer, plainContent(body)),
+  (reader) => requireSync(requireOutgoing(reader).body),
+);
+
+export const SYNCED: RecordCodec<SyncedRecord> = codec(
+  (writer, { device, body }) => writeOutgoing(writer.byte(device), plainContent(body)),
+  (reader) => ({ device: reader.byte(), body: requireSync(requireOutgoing(reader).body) }),
+);
+
+type SyncBody = SentBody | ProgressBody | SeenBody;
+
+function requireSync(body: ContentBody): SyncBody {
+  if (body.kind !== 'sent' && body.kind !== 'progress' && body.kind !== 'seen')
+    throw new ClientError('CLI_STORE_CORRUPT');
+  return body;
+}
 
 /** A content without a timer that may be viewed more than once. */
 export function plainContent(body: ContentBody): OutgoingContent {

@@ -138,6 +138,13 @@ export const LIMITS = {
   /** The longest pause that a server may ask of a request that is repeated by itself; a longer one is the caller's to decide. */
   requestPauseMsMax: 120_000,
 
+  /** Bytes of the name that a new device gives itself in its code. */
+  linkNameBytesMax: 32,
+  /** Characters of a typed code: 160 at most, and as many blanks as people like. */
+  linkCodeLengthMax: 512,
+  /** Contacts that a new device starts with: 9 KB of the one stanza that brings them. Others are looked up when they are needed. */
+  linkContactCountMax: 200,
+
   /** Requests open at one time; more wait their turn. */
   requestCountMax: 8,
   /** A request without an answer for this long fails; the connection is probably half open. */

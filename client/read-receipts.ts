@@ -20,6 +20,8 @@ export interface ReadReceiptServices {
   readonly journal: Journal;
   readonly locks: Locks;
   readonly transmit: (stanza: Stanza) => void;
+  /** Notes for one's own other devices what was read. */
+  readonly noteSeen: (transaction: Transaction, mark: ReadMark) => void;
   /** Whether this device has written to a user. */
   readonly isContact: (user: string) => boolean;
 }
@@ -112,6 +114,7 @@ export class ReadReceipts {
       if (id <= heard.readId) return;
       const transaction = journal.begin();
       transaction.put(KEYS.heard(user, device), HEARD.encode({ ...heard, readId: id }));
+      this.#services.noteSeen(transaction, mark);
       if (this.isShared(user)) this.#owe(mark, (key) => transaction.put(key, NUMBER.encode(id)));
       await journal.commit(transaction, 'eventual');
     });

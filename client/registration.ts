@@ -6,7 +6,7 @@
  */
 
 import { eachStanza, FrameWriter, isWireError, parseServerMessage } from '../protocol/wire/index.ts';
-import type { Answer, RegisterRequest, ServerMessage } from '../protocol/wire/index.ts';
+import type { Answer, RegisterRequest, ServerMessage, Stanza } from '../protocol/wire/index.ts';
 import { judgeClose } from './close-reason.ts';
 import type { TransportClose } from './close-reason.ts';
 import type { Clock } from './environment.ts';
@@ -42,42 +42,58 @@ export async function askBeforeLogin(options: RegistrationOptions, request: Requ
   return outcome.answer;
 }
 
-function dial(
-  { url, transport, clock }: RegistrationOptions,
-  request: Request,
-  resolve: (outcome: Outcome) => void,
-): void {
+function dial(options: RegistrationOptions, request: Request, resolve: (outcome: Outcome) => void): void {
+  const { clock } = options;
   const timer = clock.setTimer(LIMITS.handshakeTimeoutMs, () => finish({ error: new ClientError('CLI_TIMEOUT') }));
-  const socket: TransportSocket = transport.dial(url, { onMessage: read, onClose: fail });
-
-  function read(bytes: Uint8Array): void {
-    const refusal = eachStanza(bytes, (stanza) => {
-      const message = parseServerMessage(stanza);
-      if (isWireError(message)) finish({ error: new ClientError('CLI_PROTOCOL') });
-      else receive(message);
-    });
-    if (refusal !== undefined) finish({ error: new ClientError('CLI_PROTOCOL') });
-  }
+  const conversation = converseBeforeLogin(options, { receive, fail: (error) => finish({ error }) });
 
   function receive(message: ServerMessage): void {
-    if (message.kind === 'stream') ask();
+    if (message.kind === 'stream') conversation.say(requestStanza(1, request));
     else if (message.kind === 'iq-result') finish({ answer: message.answer });
     else if (message.kind === 'iq-error') finish({ error: refusalOf(message) });
   }
 
-  function ask(): void {
-    const writer = new FrameWriter();
-    writer.append(requestStanza(1, request));
-    socket.send(writer.bytes());
-  }
-
-  function fail(close: TransportClose): void {
-    finish({ error: new ClientError(judgeClose(close).code) });
-  }
-
   function finish(outcome: Outcome): void {
     clock.clearTimer(timer);
-    socket.close();
+    conversation.close();
     resolve(outcome);
   }
+}
+
+/** A connection on which nobody logs in. */
+export interface EarlyConversation {
+  say(stanza: Stanza): void;
+  close(): void;
+}
+
+/** Dials, and hands on what the server says, beginning with its greeting; `fail` once the connection is of no more use. */
+export function converseBeforeLogin(
+  { url, transport }: Pick<RegistrationOptions, 'url' | 'transport'>,
+  {
+    receive,
+    fail,
+  }: { readonly receive: (message: ServerMessage) => void; readonly fail: (error: ClientError) => void },
+): EarlyConversation {
+  const socket: TransportSocket = transport.dial(url, {
+    onMessage: read,
+    onClose: (close: TransportClose) => fail(new ClientError(judgeClose(close).code)),
+  });
+
+  function read(bytes: Uint8Array): void {
+    const refusal = eachStanza(bytes, (stanza) => {
+      const message = parseServerMessage(stanza);
+      if (isWireError(message)) fail(new ClientError('CLI_PROTOCOL'));
+      else receive(message);
+    });
+    if (refusal !== undefined) fail(new ClientError('CLI_PROTOCOL'));
+  }
+
+  return {
+    say(stanza) {
+      const writer = new FrameWriter();
+      writer.append(stanza);
+      socket.send(writer.bytes());
+    },
+    close: () => socket.close(),
+  };
 }

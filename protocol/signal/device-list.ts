@@ -125,6 +125,12 @@ export function verifyDeviceList(
   return contradiction(account, before, decoded) ?? changeBetween(before, decoded);
 }
 
+/** Reads a list that was accepted before, without checking it again; undefined where the bytes are none. */
+export function readDeviceList(bytes: Uint8Array): DeviceList | undefined {
+  const decoded = decodeList(bytes);
+  return isSignalError(decoded) ? undefined : decoded.list;
+}
+
 function contradiction(account: string, before: Decoded, after: Decoded): SignalError | undefined {
   const steps = after.list.epoch - before.list.epoch;
   if (steps < 0) return signalError('SIG_LIST_ROLLED_BACK');

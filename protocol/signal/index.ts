@@ -37,6 +37,7 @@
  * `safety-number.ts`, `identity-trust.ts`, `device-list.ts`. What is claimed and what is not: `SECURITY.md`; bytes: `FORMAT.md`.
  */
 export {
+  readDeviceList,
   signDeviceList,
   verifyDeviceList,
   type AcceptedDeviceList,
@@ -125,6 +126,13 @@ export {
   toReadableStream,
   type ByteTransform,
 } from './media-streams.ts';
+export {
+  codeChecksum,
+  generateProvisioningKeyPair,
+  identityHash,
+  openProvisioning,
+  sealProvisioning,
+} from './provisioning.ts';
 export { type RandomBytes, type ScryptCost } from './primitives.ts';
 export { decodeSessionRecord, encodeSessionRecord } from './record-codec.ts';
 export {

@@ -38,7 +38,8 @@ End-to-end-encrypted chat in the terminal. Registers the number on its first run
   --help          this text
 
 While it runs: /to NUMBER, /group, /history, /who, /help, /quit; to the last message received /reply TEXT, /react EMOJI, /view;
-to your last one /edit TEXT, /delete; /timer 8h or off; /send FILE, /save; /backup FILE. A message shows \u2713 when the server has it,
+to your last one /edit TEXT, /delete; /timer 8h or off; /send FILE, /save; /backup FILE; /devices, /approve CODE,
+/unlink NUMBER. A message shows \u2713 when the server has it,
 \u2713\u2713 when the other side has it, and a coloured \u2713\u2713 when it has been read.
 With input from a pipe each line is sent as a message, and the end of input ends the chat.
 `;

@@ -28,15 +28,28 @@ export async function enrol(options: EnrolmentOptions): Promise<boolean> {
   try {
     await insist(options, () => client.requestCode(phone));
     print('A code of 6 digits is on its way. (A development server prints it in its log.)');
+    print('If this number is in use on another device of yours, /link joins it instead; registering would replace it.');
     for (let attempt = 0; attempt < ATTEMPT_COUNT_MAX; attempt += 1) {
       const code = (await ask('Code: '))?.replace(/\s/g, '');
       if (code === undefined) return false;
+      if (code === '/link') return await link(options);
       if (await confirm(options, code)) return true;
     }
   } catch (error) {
     print(describeCode(codeOf(error)));
   }
   return false;
+}
+
+/** Shows a code for the primary device, and waits until it is approved there. */
+async function link({ client, phone, print, signal }: EnrolmentOptions): Promise<boolean> {
+  const { code, expires, linked, cancel } = await client.beginLinking('terminal');
+  signal.addEventListener('abort', cancel);
+  print(`On the device that registered ${phone}, enter within ${expires / 60} minutes:`);
+  print(`/approve ${code}`);
+  const account = await linked;
+  print(`This is device ${account.device} of ${account.phone}. Its keys were made here and stay here.`);
+  return true;
 }
 
 async function confirm(options: EnrolmentOptions, code: string): Promise<boolean> {

@@ -4,7 +4,7 @@
  * Each change of the model is announced once; `interactive.ts` draws it, `piped.ts` prints what is new in it.
  */
 
-import { CLIENT_LIMITS, ClientError, codeOf, describeCode, generateBackupDigits } from '../../index.ts';
+import { CLIENT_LIMITS, ClientError, codeOf, decodeLinkCode, describeCode, generateBackupDigits } from '../../index.ts';
 import type {
   Audience,
   Client,
@@ -49,7 +49,7 @@ export interface SessionListener {
 const COMMANDS =
   'Commands: /to NUMBER, /group, /history, /who, /help, /quit. To the last message received: /reply TEXT, /react EMOJI, ' +
   '/view. To your last one: /edit TEXT, /delete. /timer 8h or off. /safety compares keys. /send FILE, /save [FILE], /backup FILE. ' +
-  '/privacy and /receipts with everyone, contacts or nobody. Anything else is sent.';
+  '/devices, /approve CODE, /unlink NUMBER. /privacy and /receipts with everyone, contacts or nobody. Anything else is sent.';
 
 /** Smaller files are there before anybody could read of their progress. */
 const PROGRESS_BYTES_MIN = 8_388_608;
@@ -133,6 +133,14 @@ export class ChatSession {
         return this.#choosePrivacy(words);
       case '/receipts':
         return this.#chooseReceipts(words);
+      case '/link':
+        return this.#notice('/link is for a new device, at the question for the code. Here: /approve CODE.', 'warning');
+      case '/approve':
+        return this.#approve(words);
+      case '/devices':
+        return this.#showDevices();
+      case '/unlink':
+        return this.#unlink(words);
       case '/accept':
         return this.#acceptIdentity();
       case '/to':
@@ -262,6 +270,43 @@ export class ChatSession {
     } catch (error) {
       this.#report(error);
     }
+  }
+
+  /** Links the device that shows `code`. */
+  async #approve(code: string): Promise<void> {
+    const scanned = decodeLinkCode(code);
+    if (scanned === undefined) return this.#report(new ClientError('CLI_LINK_CODE_INVALID'));
+    try {
+      const device = await this.#client.approveLink(code);
+      this.#notice(`Linked ${scanned.name === '' ? 'a device' : `"${scanned.name}"`} as device ${device}.`);
+    } catch (error) {
+      this.#report(error);
+    }
+  }
+
+  async #showDevices(): Promise<void> {
+    for (const { id, isPrimary, isThis } of await this.#client.devices()) {
+      this.#notice(`Device ${id}${isPrimary ? ', the primary one' : ''}${isThis ? ', this one' : ''}.`);
+    }
+  }
+
+  async #unlink(number: string): Promise<void> {
+    if (!/^[0-9]{1,3}$/.test(number))
+      return this.#notice('/unlink expected the number of a device, see /devices', 'warning');
+    try {
+      await this.#client.unlinkDevice(Number(number));
+      this.#notice(`Device ${number} is unlinked. It keeps what it has, and gets nothing further.`);
+    } catch (error) {
+      this.#report(error);
+    }
+  }
+
+  /** Shows the open chat as the store has it: another device has added to it. */
+  async #reload(user: string): Promise<void> {
+    const { peer } = this.#model;
+    if (peer?.user !== user) return;
+    const history = await this.#client.history(user);
+    if (this.#model.peer?.user === user) this.#change(openPeer(this.#model, peer, history));
   }
 
   async #backUp(path: string): Promise<void> {
@@ -453,6 +498,11 @@ export class ChatSession {
         return void this.#showGroupNews(event);
       case 'group-progress':
         return void this.#showGroupProgress(event.group).catch((error: unknown) => this.#report(error));
+      case 'transcript':
+      case 'twin-progress':
+        return void this.#reload(event.user).catch((error: unknown) => this.#report(error));
+      case 'devices-refused':
+        return this.#notice(describeCode(event.code), 'warning');
       case 'refused':
         if (event.user === this.#model.peer?.user) this.#change(refuseFrom(this.#model, event.firstId));
         return this.#notice(describeCode(event.code), 'warning');
