@@ -152,6 +152,30 @@ t.test('decisions outlive a kill of the node', async (t) => {
   sender.close();
 });
 
+t.test('push: registered for a device, kept over a restart, refused where it would not be sent', async (t) => {
+  const directory = temporaryDirectory(t);
+  const server = await ServerProcess.start(t, directory, ['--workers', '1', '--push', 'log']);
+  const { client, who } = await newClient(server, '+4915100000001');
+  const offered = await client.ask({ kind: 'push' });
+  if (typeof offered === 'string' || offered.kind !== 'push') throw new Error(String(offered));
+  t.equal(offered.platform, 'none');
+  t.equal(offered.key?.length, 65);
+  const target = { platform: 'fcm', token: 'the-token-of-a-device' } as const;
+  t.match(await client.ask({ kind: 'push-change', target }), { kind: 'push', platform: 'fcm' });
+  await server.stop();
+  const again = await ServerProcess.start(t, directory, ['--workers', '1']);
+  const back = await connectAs(again, who);
+  t.match(await back.ask({ kind: 'push' }), { platform: 'fcm', key: undefined }, 'kept, though this node wakes nobody');
+  t.equal(await back.ask({ kind: 'push-change', target }), 'APP_BAD_PUSH');
+  t.match(await back.ask({ kind: 'push-change', target: { platform: 'none' } }), { platform: 'none' });
+  back.close();
+  await again.stop();
+  const refused = ServerProcess.launch(t, ['--data', directory, '--port', '0', '--push', '/nowhere/push.json']);
+  t.equal(await refused.exited(), 2);
+  t.match(refused.errors, /^APP_CONFIG: "push" .* cannot be read: ENOENT/);
+  client.close();
+});
+
 /** The refusal of a request, with its time. */
 async function refusalOf(client: RawClient, request: { readonly kind: 'bundle'; readonly user: string }) {
   client.send({ kind: 'iq-get', id: 9_999, request });
