@@ -479,3 +479,34 @@ t.test('a ticket of a former registration under the same device id is told that 
   await fixture.tell({ ...attach, creation: 1 });
   t.match(probe.take(), [{ kind: 'attached' }, { kind: 'drained' }]);
 });
+
+t.test('devices that come back to full inboxes are read out so many at a time, each in the end', async (t) => {
+  const users = Array.from({ length: LIMITS.catchUpCountMax + 2 }, (_, index) => String(200_000_000_000_000 + index));
+  // Somebody else writes to each: beginning with many is bounded.
+  const friendOf = (user: string): string => `3${user.slice(1)}`;
+  const fixture = await startInbox(users);
+  const sender = spawnProbe(fixture.test);
+  for (const user of users) await fixture.tell(submission(sender.pid, friendOf(user), user, 1));
+  const probes: Probe[] = [];
+  for (const user of users) probes.push(await attach(fixture, user));
+  const served = (): number => probes.filter(({ received }) => received.some(({ kind }) => kind === 'deliver')).length;
+  const drained = (): number => probes.filter(({ received }) => received.some(({ kind }) => kind === 'drained')).length;
+  t.equal(served(), users.length);
+  t.equal(drained(), users.length, 'one message is read in one go, so every place is free again');
+  const slow = await startInbox(users, { queuedBytesMax: 1_000_000_000 });
+  for (const user of users) {
+    for (let id = 1; id <= LIMITS.windowCountMax + 1; id++)
+      slow.test.node.cast(slow.pid, submission(sender.pid, friendOf(user), user, id));
+    // Within the bound of the mailbox.
+    await slow.test.settle();
+  }
+  probes.length = 0;
+  for (const user of users) probes.push(await attach(slow, user));
+  t.equal(served(), LIMITS.catchUpCountMax, 'more than a window waits for each: two wait for a place');
+  const { pid: connection } = probes[0]!;
+  await slow.tell({ kind: 'acknowledge', user: users[0]!, device: 1, seq: LIMITS.windowCountMax, connection });
+  await slow.test.settle();
+  t.equal(served(), LIMITS.catchUpCountMax + 1, 'one has caught up');
+  await slow.test.advance(LIMITS.catchUpMsMax + 2 * LIMITS.catchUpLookMs, LIMITS.catchUpLookMs);
+  t.equal(served(), users.length, 'who does not get on keeps nobody waiting for good');
+});
