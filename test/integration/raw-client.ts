@@ -117,14 +117,18 @@ export class RawClient {
   }
 
   /** Logs in with the nonce of this connection. Resolves to `success`, or to the failure. */
-  async login(who: Registered): Promise<OfKind<'success'> | OfKind<'failure'>> {
+  async login(who: Registered, features?: number): Promise<OfKind<'success'> | OfKind<'failure'>> {
     const { nonce } = await this.next('stream');
-    return this.answerNonce(who, nonce);
+    return this.answerNonce(who, nonce, features);
   }
 
-  async answerNonce(who: Registered, nonce: Uint8Array): Promise<OfKind<'success'> | OfKind<'failure'>> {
+  async answerNonce(
+    who: Registered,
+    nonce: Uint8Array,
+    features?: number,
+  ): Promise<OfKind<'success'> | OfKind<'failure'>> {
     const { user, device } = who;
-    this.send({ kind: 'auth', user, device, signature: signLogin(who, nonce) });
+    this.send({ kind: 'auth', user, device, signature: signLogin(who, nonce), ...(features && { features }) });
     const success = this.next('success');
     const failure = this.next('failure');
     success.catch(() => undefined);

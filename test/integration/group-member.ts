@@ -1,0 +1,140 @@
+/**
+ * A member of a group, stanza by stanza: keeps what it got as a client would, acknowledges it, sends again what was not
+ * acknowledged, and comes back when the server does. Ciphertexts are texts: the server cannot tell.
+ */
+
+import { createHash, randomInt } from 'node:crypto';
+import {
+  applyGroupChange,
+  decodeGroupChange,
+  draftGroupChange,
+  encodeGroupChange,
+  FEATURES,
+  groupChangeStatement,
+  isGroupRefusal,
+  type GroupAction,
+  type GroupState,
+  type ServerMessage,
+} from '../../protocol/wire/index.ts';
+import { pause } from './people.ts';
+import { RawClient, type Registered } from './raw-client.ts';
+
+const TAKE_MS = 2;
+const RETRY_MS = 50;
+
+export function sha512(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(createHash('sha512').update(bytes).digest());
+}
+
+/** Something that came in the group: a message, or a change without author and text. */
+export interface Row {
+  readonly order: number;
+  readonly text: string;
+}
+
+/** A group and its changes, signed by nobody: whoever sends them keeps the state that they lead to. */
+export class GroupPlan {
+  readonly group: string = String(randomInt(2 ** 47)).padStart(15, '7');
+  state: GroupState | undefined = undefined;
+
+  /** The bytes of the next change. */
+  change(author: Registered, ...actions: GroupAction[]): Uint8Array {
+    const { user, device } = author;
+    const draft = draftGroupChange(this.state, { group: this.group, author: user, device, time: 0, actions }, sha512);
+    if (isGroupRefusal(draft)) throw new Error(draft.code);
+    const bytes = encodeGroupChange(groupChangeStatement(draft), new Uint8Array(64));
+    const change = decodeGroupChange(bytes);
+    const next = isGroupRefusal(change) ? change : applyGroupChange(this.state, change, sha512);
+    if (isGroupRefusal(next)) throw new Error(next.code);
+    this.state = next;
+    return bytes;
+  }
+
+  get epoch(): number {
+    return this.state!.roster.epoch;
+  }
+}
+
+export class Member {
+  readonly who: Registered;
+  readonly plan: GroupPlan;
+  readonly rows: Row[] = [];
+  /** Texts by message id. */
+  readonly sent: string[] = [];
+  readonly refusals: Extract<ServerMessage, { kind: 'group-error' }>[] = [];
+  /** Highest acknowledged id. */
+  acknowledged = 0;
+  client: RawClient | undefined = undefined;
+  #lastSeq = 0;
+  #running = true;
+
+  constructor(who: Registered, plan: GroupPlan) {
+    this.who = who;
+    this.plan = plan;
+  }
+
+  /** Connects to the server that `url` names at each try, and again when the connection is lost. */
+  async run(url: () => string): Promise<void> {
+    while (this.#running) {
+      const client = new RawClient(url());
+      client.socket.on('error', () => undefined);
+      await this.#live(client).catch(() => undefined);
+      client.close();
+      this.client = undefined;
+      await pause(RETRY_MS);
+    }
+  }
+
+  stop(): void {
+    this.#running = false;
+    this.client?.close();
+  }
+
+  async #live(client: RawClient): Promise<void> {
+    const answer = await client.login(this.who, FEATURES.groups);
+    if (answer.kind === 'failure') throw new Error(answer.code);
+    this.client = client;
+    let isClosed = false;
+    void client.closed.then(() => (isClosed = true));
+    for (let id = this.acknowledged + 1; id <= this.sent.length; id++) this.#send(id);
+    while (!isClosed) {
+      for (const message of client.inbox.splice(0)) this.#take(message, client);
+      await pause(TAKE_MS);
+    }
+  }
+
+  /** What was stored before is known by its position and acknowledged again. */
+  #take(message: ServerMessage, client: RawClient): void {
+    if (message.kind === 'group-message' || message.kind === 'group-change') {
+      if (message.seq > this.#lastSeq) this.rows.push(rowOf(message));
+      this.#lastSeq = Math.max(this.#lastSeq, message.seq);
+      client.send({ kind: 'inbox-ack', seq: this.#lastSeq });
+    } else if (message.kind === 'group-ack') this.acknowledged = Math.max(this.acknowledged, message.id);
+    else if (message.kind === 'group-error') this.refusals.push(message);
+  }
+
+  /** Sends a message; it goes again with each connection until it is acknowledged. */
+  say(text: string): void {
+    this.sent.push(text);
+    if (this.client !== undefined) this.#send(this.sent.length);
+  }
+
+  #send(id: number): void {
+    const { group, epoch } = this.plan;
+    const ciphertext = new TextEncoder().encode(this.sent[id - 1]!);
+    this.client?.send({ kind: 'group-message', group, id, epoch, ciphertext });
+  }
+
+  get unacknowledged(): number {
+    return this.sent.length - this.acknowledged;
+  }
+
+  texts(): string[] {
+    return this.rows.map(({ text }) => text);
+  }
+}
+
+function rowOf(message: Extract<ServerMessage, { kind: 'group-message' | 'group-change' }>): Row {
+  const text = message.kind === 'group-change' ? 'change' : new TextDecoder().decode(message.ciphertext);
+  return { order: message.order, text };
+}
