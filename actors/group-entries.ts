@@ -66,8 +66,12 @@ export interface GroupCommit {
   groups: GroupPart | undefined;
 }
 
+/** By group, the last place that this life of an inbox has planned. */
+export type GroupPlaces = Map<string, number>;
+
 /** What planning needs of the inbox around it. */
 export interface FanOutShard {
+  readonly places: GroupPlaces;
   readonly store: InboxStore;
   readonly recipients: Recipients;
   readonly queuedBytes: number;
@@ -92,13 +96,18 @@ function partOf(commit: GroupCommit): GroupPart {
   return commit.groups;
 }
 
-/** Plans the entries of one message or change. Where the shard has no room it plans nothing, and the owner comes again. */
+/**
+ * Plans the entries of one message or change. Where the one before it is missing, or the shard has no room, it plans nothing,
+ * and the owner comes again.
+ */
 export function planFanOut(item: FanOut, commit: GroupCommit, shard: FanOutShard): void {
-  const { body, recipients } = item;
+  const { body, recipients, after } = item;
+  if (after > (shard.places.get(body.group) ?? 0)) return;
   const bytes = bodyBytes(body) + recipients.length * ENTRY_OVERHEAD_BYTES;
   if (shard.queuedBytes + commit.bytes + bytes > commit.bytesMax) return;
   const part = partOf(commit);
   part.fanOuts.push(item);
+  notePlace(body, shard.places);
   const address = groupAddress(body.group);
   const key = senderKeyOf(address);
   let count = 0;
@@ -110,6 +119,21 @@ export function planFanOut(item: FanOut, commit: GroupCommit, shard: FanOutShard
   part.added.set(placeName(body.group, body.order), { body, count });
   part.entryCount += count;
   commit.bytes += bodyBytes(body);
+}
+
+function notePlace({ group, order }: GroupBody, places: GroupPlaces): void {
+  const before = places.get(group) ?? 0;
+  places.delete(group);
+  places.set(group, Math.max(before, order));
+  for (const oldest of places.keys()) {
+    if (places.size <= LIMITS.groupPlacesMax) return;
+    places.delete(oldest);
+  }
+}
+
+/** Nothing of the commit was written: the owner begins again with what is not confirmed. */
+export function undoFanOuts({ groups }: GroupCommit, places: GroupPlaces): void {
+  for (const { body } of groups?.fanOuts ?? []) places.delete(body.group);
 }
 
 /** Adds an entry for each device of a member; returns how many. A place that he has passed adds none. */

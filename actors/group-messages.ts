@@ -91,6 +91,11 @@ export interface FanOut {
   readonly body: GroupBody;
   /** User ids. */
   readonly recipients: readonly string[];
+  /**
+   * The place before it that this shard is to have and has not confirmed; 0 where it has confirmed all. A shard that lost that one
+   * must not take this one: what it takes later under a smaller place, it would hold for a repetition.
+   */
+  readonly after: number;
   /** Name of the inbox that it is for, told again in the confirmation. */
   readonly inbox: string;
 }

@@ -60,6 +60,7 @@ export interface Group {
   readonly senders: Map<string, GroupSender>;
   /** Members by shard; made from the roster when it is needed, undefined when the roster has changed. */
   targets: readonly Target[] | undefined;
+  /** By place, ascending. */
   readonly outgoing: Map<number, Outgoing>;
   /** Whether a change is being committed or is outgoing: what follows waits, so that all that is outgoing has one roster. */
   changing: boolean;
@@ -155,6 +156,16 @@ export function findSender(group: Group, store: GroupStore, address: SenderAddre
 /** Forgets how far the devices of `user` have come. */
 export function forgetSenders(group: Group, user: string): void {
   for (const [key, { address }] of group.senders) if (address.user === user) group.senders.delete(key);
+}
+
+/** The place before `order` that is outgoing to this inbox as well; 0 where there is none. */
+export function placeBefore({ outgoing }: Group, order: number, inbox: string): number {
+  let before = 0;
+  for (const { body, targets } of outgoing.values()) {
+    if (body.order >= order) return before;
+    if (targets.has(inbox)) before = body.order;
+  }
+  return before;
 }
 
 /** Members by shard. */

@@ -207,6 +207,35 @@ t.test('what a shard did not get is sent again until it has it, and comes once',
   t.strictSame(fixture.stores[0].groups.outgoing(), []);
 });
 
+t.test('a shard that lost one message takes none after it, until it has it', async (t) => {
+  const fixture = await four();
+  let lost = 0;
+  fixture.loses = ({ recipients }) => recipients.includes(userOf(2)) && lost++ === 0;
+  for (let id = 1; id <= 3; id++) await fixture.send(1, id, `m${id}`);
+  t.strictSame(received(fixture.connectionOf(2).received), ['1:change'], 'the later ones came and were not taken');
+  await fixture.test.advance(2 * LIMITS.groupRetryMs, LIMITS.groupRetryMs);
+  t.strictSame(received(fixture.connectionOf(2).received), ['1:change', '2:m1', '3:m2', '4:m3']);
+  fixture.loses = () => true;
+  for (let id = 4; id <= 6; id++) await fixture.send(1, id, `m${id}`);
+  await fixture.restartInboxes();
+  await fixture.attach(2);
+  fixture.loses = () => false;
+  await fixture.send(1, 7, 'm7');
+  t.strictSame(received(fixture.connectionOf(2).take()), ['1:change', '2:m1', '3:m2', '4:m3'], 'nor after its restart');
+  await fixture.test.advance(2 * LIMITS.groupRetryMs, LIMITS.groupRetryMs);
+  t.strictSame(received(fixture.connectionOf(2).take()), ['5:m4', '6:m5', '7:m6', '8:m7']);
+});
+
+t.test('a shard whose disk is full takes it later, in order', async (t) => {
+  const fixture = await four();
+  fixture.stores[1].failNextCommits(1);
+  for (let id = 1; id <= 3; id++) await fixture.send(1, id, `m${id}`);
+  await fixture.test.advance(5 * LIMITS.groupRetryMs, LIMITS.groupRetryMs);
+  for (const number of [2, 4]) {
+    t.strictSame(received(fixture.connectionOf(number).received), ['1:change', '2:m1', '3:m2', '4:m3']);
+  }
+});
+
 t.test('a change waits for what is outgoing, and what comes after it waits for the change', async (t) => {
   const fixture = await four();
   fixture.loses = ({ recipients }) => recipients.includes(userOf(2));

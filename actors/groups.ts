@@ -50,6 +50,7 @@ import {
   memberPage,
   recordOf,
   sha512,
+  placeBefore,
   targetsOf,
   watch,
   type Group,
@@ -507,14 +508,15 @@ function sendOut(group: Group, body: GroupBody, targets: readonly Target[], stat
   group.outgoing.set(body.order, outgoing);
   state.busy.add(group);
   if (outgoing.targets.size === 0) return finish(group, outgoing, state, ctx);
-  castOut(outgoing, ctx);
+  castOut(group, outgoing, ctx);
   armRetry(state, ctx);
 }
 
 /** One message between actors for each shard. Whatever becomes of it, it is sent again until it is confirmed. */
-function castOut({ body, targets }: Outgoing, ctx: Ctx): void {
+function castOut(group: Group, { body, targets }: Outgoing, ctx: Ctx): void {
   for (const { inbox, recipients } of targets.values()) {
-    ctx.cast(inbox, { kind: 'fan-out', body, recipients, inbox: inbox.name } satisfies FanOut as InboxMessage);
+    const after = placeBefore(group, body.order, inbox.name);
+    ctx.cast(inbox, { kind: 'fan-out', body, recipients, after, inbox: inbox.name } satisfies FanOut as InboxMessage);
   }
 }
 
@@ -557,7 +559,7 @@ function retry(state: GroupsState, ctx: Ctx): void {
     for (const outgoing of group.outgoing.values()) {
       if (now - outgoing.sentAtMs < LIMITS.groupRetryMs / 2) continue;
       outgoing.sentAtMs = now;
-      castOut(outgoing, ctx);
+      castOut(group, outgoing, ctx);
     }
   }
   startCommit(state, ctx, 1);

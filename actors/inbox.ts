@@ -29,7 +29,9 @@ import {
   withBodies,
   withdraw,
   writeBodies,
+  undoFanOuts,
   type GroupPart,
+  type GroupPlaces,
   type KnownBodies,
 } from './group-entries.ts';
 import type { FanOut, FindMarks, GroupsMessage } from './group-messages.ts';
@@ -212,6 +214,7 @@ export interface InboxState {
   readonly args: InboxArgs;
   readonly recipients: Recipients;
   readonly bodies: KnownBodies;
+  readonly places: GroupPlaces;
   queue: Queued[];
   commit: Commit | undefined;
   queuedBytes: number;
@@ -255,6 +258,7 @@ export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', 
       args,
       recipients: new Map(),
       bodies: new Map(),
+      places: new Map(),
       queue: [],
       commit: undefined,
       queuedBytes: args.store.queuedBytes(),
@@ -600,6 +604,8 @@ function planForGroup(item: FanOut, commit: Commit, state: InboxState): void {
     store: state.args.store,
     recipients: state.recipients,
     queuedBytes: state.queuedBytes,
+    ...{ store: state.args.store, recipients: state.recipients, queuedBytes: state.queuedBytes },
+    places: state.places,
     hasRoomFor: (device) => countOf(device) < LIMITS.inboxCountMax,
     add: (entry, recipient, device, conversation) => addEntry(entry, recipient, device, conversation, commit, state),
   });
@@ -906,6 +912,7 @@ function undoCommit(commit: Commit, state: InboxState, ctx: Ctx): void {
   }
   for (const { device } of commit.pushes.values()) device.assigned = device.head;
   restore(commit.touched);
+  undoFanOuts(commit, state.places);
   for (const message of commit.submits) refuse(message, storeFull(), ctx);
   const deletions: Queued[] = [...commit.forgotten, ...commit.reads];
   for (const [device, { recipient, online, count }] of commit.acknowledged) {

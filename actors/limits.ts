@@ -161,6 +161,8 @@ export const LIMITS = {
   groupRetryMs: 1_000,
   /** Groups kept in memory by one shard; those with work under way stay. */
   groupCacheMax: 2_000,
+  /** Groups of which a shard remembers the last place that it took; one that it forgot is sent again from where it confirmed. */
+  groupPlacesMax: 20_000,
   /** Bodies of groups that a shard remembers, so that pushing and counting needs no read. */
   groupBodiesCacheMax: 1_024,
   /** Connections that are told how far members of a group have come; the one that asked longest ago makes room. */

@@ -129,6 +129,15 @@ export class Member {
     return this.sent.length - this.acknowledged;
   }
 
+  /** For a run that goes wrong. */
+  describe(): string {
+    const orders = new Set(this.rows.map(({ order }) => order));
+    const last = this.rows.at(-1)?.order ?? 0;
+    const holes = Array.from({ length: last }, (_, index) => index + 1).filter((order) => !orders.has(order));
+    const counts = `${this.sent.length} sent, ${this.acknowledged} acknowledged, ${this.rows.length} received`;
+    return `${counts}, the last at ${last}, not at ${holes.join(' ')}; connected: ${this.client !== undefined}`;
+  }
+
   texts(): string[] {
     return this.rows.map(({ text }) => text);
   }

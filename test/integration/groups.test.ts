@@ -31,7 +31,8 @@ async function newGroup(
 /** Sends a change over a connection that does nothing else; it replaces another one of the device. */
 async function change(server: ServerProcess, plan: GroupPlan, author: Registered, bytes: Uint8Array): Promise<unknown> {
   const client = new RawClient(server.url);
-  await client.login(author);
+  // As a client that knows groups, and acknowledges none: its entries wait for the one that does.
+  await client.login(author, FEATURES.groups);
   const answer = await client.ask({ kind: 'group-change', group: plan.group, change: bytes });
   client.close();
   return answer;
@@ -132,7 +133,12 @@ t.test(`killed ${KILLS} times under load: exactly once, in one order`, { timeout
   await until('all is acknowledged', 20_000, () => members.every(({ unacknowledged }) => unacknowledged === 0));
   const total = members.reduce((sum, { sent }) => sum + sent.length, 0);
   const due = (member: Member): number => 1 + total - member.sent.length;
-  await until('all has arrived', 20_000, () => members.every((member) => member.rows.length >= due(member)));
+  await until('all has arrived', 20_000, () => members.every((member) => member.rows.length >= due(member))).catch(
+    (error: unknown) => {
+      for (const member of members) t.comment(member.describe());
+      throw error;
+    },
+  );
   await pause(300);
   const textAt = new Map<number, string>();
   for (const [index, member] of members.entries()) {
