@@ -215,13 +215,14 @@ t.test('a shard that lost one message takes none after it, until it has it', asy
   t.strictSame(received(fixture.connectionOf(2).received), ['1:change'], 'the later ones came and were not taken');
   await fixture.test.advance(2 * LIMITS.groupRetryMs, LIMITS.groupRetryMs);
   t.strictSame(received(fixture.connectionOf(2).received), ['1:change', '2:m1', '3:m2', '4:m3']);
+  await fixture.acknowledge(2, 4);
   fixture.loses = () => true;
   for (let id = 4; id <= 6; id++) await fixture.send(1, id, `m${id}`);
   await fixture.restartInboxes();
   await fixture.attach(2);
   fixture.loses = () => false;
   await fixture.send(1, 7, 'm7');
-  t.strictSame(received(fixture.connectionOf(2).take()), ['1:change', '2:m1', '3:m2', '4:m3'], 'nor after its restart');
+  t.strictSame(received(fixture.connectionOf(2).take()), [], 'nor after its restart');
   await fixture.test.advance(2 * LIMITS.groupRetryMs, LIMITS.groupRetryMs);
   t.strictSame(received(fixture.connectionOf(2).take()), ['5:m4', '6:m5', '7:m6', '8:m7']);
 });
