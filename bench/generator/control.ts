@@ -60,6 +60,14 @@ export type GeneratorCommand =
       readonly ciphertextBytes: number;
     }
   | { readonly kind: 'run'; readonly plan: RunPlan }
+  /** Registers and logs in the members of a group, and creates it. */
+  | {
+      readonly kind: 'open-group';
+      readonly url: string;
+      readonly phones: readonly string[];
+      readonly writers: number;
+      readonly ciphertextBytes: number;
+    }
   /** Registers and logs in clients that take part in storms. */
   | {
       readonly kind: 'open-clients';

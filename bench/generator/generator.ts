@@ -14,6 +14,7 @@ import { SUBPROTOCOL, type GeneratorCommand, type GeneratorEvent, type PairPhone
 import { EchoLoad } from './echo-load.ts';
 import { measureRun, type RunPlan, type Subject } from './measured-run.ts';
 import { OpeningSpeaker, type Account } from './opening.ts';
+import { GroupLoad } from './group-load.ts';
 import { PairLoad, type PairEnds } from './pair-load.ts';
 import { StormLoad } from './storm-load.ts';
 
@@ -41,6 +42,9 @@ interface Backlogs {
 }
 
 type OpenBacklogs = Extract<GeneratorCommand, { kind: 'open-backlogs' }>;
+
+/** The store is new, so any id is free. */
+const BENCH_GROUP = '700000000000007';
 
 export class Generator {
   readonly #clock: Clock;
@@ -86,6 +90,9 @@ export class Generator {
         return this.#tell({ kind: 'opened' });
       case 'run':
         return this.#run(command.plan);
+      case 'open-group':
+        this.#load = await this.#openGroup(command);
+        return this.#tell({ kind: 'opened' });
       case 'open-clients':
         this.#storm = await this.#openClients(command);
         return this.#tell({ kind: 'opened' });
@@ -164,6 +171,16 @@ export class Generator {
     const accounts = await mapWithBound(phones, LIMITS.stormOpeningParallelMax, open);
     const line = { url, subprotocol: SUBPROTOCOL, outbox: this.#outbox, readBuffer: this.#readBuffer };
     return new StormLoad(accounts, sources, line, this.#clock);
+  }
+
+  async #openGroup(command: Extract<GeneratorCommand, { kind: 'open-group' }>): Promise<GroupLoad> {
+    const url = new URL(command.url);
+    const open = (phone: string): Promise<OpenedAccount> => this.#register(url, phone, { features: FEATURES.groups });
+    const members = await mapWithBound(command.phones, LIMITS.stormOpeningParallelMax, open);
+    const { writers: writerCount, ciphertextBytes } = command;
+    const load = new GroupLoad({ members, writerCount, group: BENCH_GROUP, ciphertextBytes }, this.#clock);
+    await Promise.race([load.created, load.failed]);
+    return load;
   }
 
   #register(url: URL, phone: string, { features = 0, keys, source }: Registration = {}): Promise<OpenedAccount> {

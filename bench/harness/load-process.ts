@@ -238,6 +238,13 @@ export class LoadProcesses {
     });
   }
 
+  /** Registers and logs in the members of a group in the first process, and creates the group. */
+  async openGroup(url: string, phones: readonly string[], writers: number, ciphertextBytes: number): Promise<void> {
+    const [generator] = this.#generators;
+    for (const phone of phones) this.#ownerOfPhone.set(phone, generator!);
+    await this.#openAll(() => ({ kind: 'open-group', url, phones, writers, ciphertextBytes }));
+  }
+
   /** Cuts every client and waits until all are back. */
   async storm(plan: StormPlan): Promise<StormResult[]> {
     const runs = this.#generators.map(async (generator) => {

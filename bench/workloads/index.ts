@@ -3,6 +3,7 @@
 import type { Workload } from '../harness/registry.ts';
 import { createActorsWorkload } from './actors.ts';
 import { createMediaWorkload } from './media.ts';
+import { createGroupsWorkload } from './groups.ts';
 import { createMessagesWorkload } from './messages.ts';
 import { createOfflineWorkload } from './offline.ts';
 import { createSignalWorkload } from './signal.ts';
@@ -13,6 +14,7 @@ export const WORKLOADS: readonly Workload[] = [
   createOfflineWorkload(),
   createActorsWorkload(),
   createSignalWorkload(),
+  createGroupsWorkload(),
   createMediaWorkload(),
   createStormWorkload(),
 ];
