@@ -604,7 +604,6 @@ function planForGroup(item: FanOut, commit: Commit, state: InboxState): void {
     store: state.args.store,
     recipients: state.recipients,
     queuedBytes: state.queuedBytes,
-    ...{ store: state.args.store, recipients: state.recipients, queuedBytes: state.queuedBytes },
     places: state.places,
     hasRoomFor: (device) => countOf(device) < LIMITS.inboxCountMax,
     add: (entry, recipient, device, conversation) => addEntry(entry, recipient, device, conversation, commit, state),
