@@ -264,6 +264,7 @@ export class Client {
     const engine = this.#requireEngine();
     const device = await engine.ownDevices.approve(code);
     await engine.devicesChanged();
+    await engine.desk.twinsChanged();
     return device;
   }
 
@@ -281,6 +282,7 @@ export class Client {
     const engine = this.#requireEngine();
     await engine.ownDevices.unlink(device);
     await engine.devicesChanged();
+    await engine.desk.twinsChanged();
   }
 
   /**

@@ -60,7 +60,7 @@ t.test(
     const world = new World();
     const [alice, bob] = await world.pair();
     world.server.closeWith(bob.user, 4409, 'APP_REPLACED');
-  await world.settle();
+    await world.settle();
     await enqueueAll(alice, BOB, texts(3));
     await world.settle();
     const [first, second] = [await alice.client.enqueue(BOB, 'lost too'), await alice.client.enqueue(BOB, 'kept')];

@@ -134,7 +134,8 @@ export class Engine {
     this.desk = new GroupDesk({
       ...common,
       ...{ self, identityKeyPair: account.local.identityKeyPair, directory: this.directory },
-      ...{ conversation, transmit, emit, changed, fail: complain },
+      ...{ conversation: conversationOf, transmit, emit, changed, fail: complain },
+      hasTwins: () => this.#sync.isOn,
       report: (draft) => void this.#report(draft),
       receipts: () => this.readReceipts,
     });
@@ -435,7 +436,9 @@ export class Engine {
     return this.#locks.run([user], async () => {
       const transaction = journal.begin();
       const verdict = await judgeDevices(transaction, user, [{ id: device, identity }], answer?.list);
-      const isListed = !('code' in verdict) && verdict.list !== undefined;
+      // A number registered anew has a list of its own, signed by whoever did that: it says nothing about the person who is trusted.
+      const list = 'code' in verdict ? undefined : verdict.list;
+      const isListed = list !== undefined && (await this.#identities.covers(transaction, user, list));
       if (!isListed) await this.#identities.concede(transaction, user, identity);
       await journal.commit(transaction);
       return isListed;

@@ -221,7 +221,18 @@ export class GroupBook {
   #noteInvites(transaction: Transaction, { group, author, device, actions }: SignedGroupChange): void {
     const { self } = this.#services;
     if (author !== self.user || device !== self.device) return;
-    for (const user of addedBy(actions)) transaction.put(GROUP_KEYS.invite(group, user), new Uint8Array(0));
+    for (const user of addedBy(actions)) this.#oweInvite(transaction, group, user);
+    // Our own other devices are members by our name; what a new one lacks, `inviteTwins` brings.
+    if (actions.some(({ kind }) => kind === 'create')) this.#oweInvite(transaction, group, self.user);
+  }
+
+  #oweInvite(transaction: Transaction, group: string, user: string): void {
+    transaction.put(GROUP_KEYS.invite(group, user), new Uint8Array(0));
+  }
+
+  /** Owes our own other devices an invitation to a group. */
+  inviteTwins(transaction: Transaction, group: string): void {
+    this.#oweInvite(transaction, group, this.#services.self.user);
   }
 
   /** Makes `record` the group's present state. */

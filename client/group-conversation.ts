@@ -66,6 +66,8 @@ export interface GroupConversationServices {
   readonly catchUp: (group: string, epoch: number) => Promise<ErrorCode | undefined>;
   /** Sends the hand-outs that are due; resolves when the server has them, or they have taken too long. */
   readonly handOut: (group: string) => Promise<void>;
+  /** Whether this account has other devices, which read and write in its groups as well. */
+  readonly hasTwins: () => boolean;
 }
 
 /** An unacknowledged message. */
@@ -323,7 +325,7 @@ export class GroupConversation {
   async #devicesOf(transaction: Transaction, users: Iterable<string>): Promise<Set<string>> {
     const names = new Set<string>();
     for (const user of users) {
-      if (user === this.#services.self.user) continue;
+      if (user === this.#services.self.user && !this.#services.hasTwins()) continue;
       const bytes = await transaction.get(GROUP_KEYS.generation(user));
       names.add(`${user}.${bytes === undefined ? 0 : GENERATION.decode(bytes).count}`);
     }

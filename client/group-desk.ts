@@ -22,7 +22,7 @@ import type { GroupConversationServices } from './group-conversation.ts';
 import { GroupIntake } from './group-intake.ts';
 import type { GroupNews } from './group-intake.ts';
 import { GroupKeeper } from './group-keeper.ts';
-import { GROUP, GROUP_KEYS, GROUP_LANE, GROUP_OUTBOX, nameOfGroup } from './group-layout.ts';
+import { GROUP, GROUP_KEYS, GROUP_LANE, GROUP_OUTBOX, nameOfGroup, renewGeneration } from './group-layout.ts';
 import type { GroupLaneRecord, GroupOutboxRecord, MemberMark } from './group-layout.ts';
 import { GroupProgress } from './group-progress.ts';
 import { Groups } from './groups.ts';
@@ -55,6 +55,8 @@ export interface GroupDeskServices {
   readonly changed: (changes: readonly ChangedMessage[]) => void;
   readonly report: (draft: IntakeDraft) => void;
   readonly fail: (error: unknown) => void;
+  /** Whether this account has other devices. */
+  readonly hasTwins: () => boolean;
   /** What others are told of what is read here, and whether what they say of that is shown. */
   readonly receipts: () => Pick<ReadReceipts, 'isSharedInGroups' | 'oweGroup' | 'payLater'>;
 }
@@ -124,6 +126,21 @@ export class GroupDesk {
     let count = 0;
     for (const conversation of this.#conversations.values()) count += conversation.waitingCount;
     return count;
+  }
+
+  /** This account has another device, which hears of every group and gets our chains, or one less, whose chains end. */
+  async twinsChanged(): Promise<void> {
+    const { journal, locks, self, clock } = this.#services;
+    const groups: string[] = [];
+    for await (const { key } of scan(journal, GROUP_KEYS.groups)) groups.push(userOfKey(key));
+    if (groups.length === 0) return;
+    await locks.run([GROUPS_LOCK], async () => {
+      const transaction = journal.begin();
+      for (const group of groups) this.#book.inviteTwins(transaction, group);
+      await renewGeneration(transaction, self.user, clock.nowMs());
+      await journal.commit(transaction);
+    });
+    for (const group of groups) this.#keeper.tend(group);
   }
 
   /** The conversation in a group; made when first asked for. @param group - 15 digits. */

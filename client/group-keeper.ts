@@ -33,6 +33,8 @@ import type { Requests } from './requests.ts';
 /** What looking after groups needs of its client. */
 export interface GroupKeeperServices {
   readonly self: { readonly user: string; readonly device: number };
+  /** Whether this account has other devices. */
+  readonly hasTwins: () => boolean;
   readonly journal: Journal;
   readonly locks: Locks;
   readonly book: GroupBook;
@@ -263,7 +265,7 @@ export class GroupKeeper {
 
   /** Queues the hand-outs of our chain, and waits until the server has them; not longer than `LIMITS.groupHandOutMs`. */
   async handOut(group: string): Promise<void> {
-    const { journal, book, clock } = this.#services;
+    const { journal, book, clock, self, hasTwins } = this.#services;
     const record = await book.load(journal, group);
     const entries = [];
     for await (const entry of scan(journal, GROUP_KEYS.handOutsOf(group))) entries.push(entry);
@@ -272,7 +274,7 @@ export class GroupKeeper {
     const handed = entries.map(async ({ key, value }) => {
       const user = key.split('/')[2]!;
       // Who has left since must not get it; the next message is under another chain.
-      const isMember = record.state.roster.members.has(user);
+      const isMember = record.state.roster.members.has(user) && (user !== self.user || hasTwins());
       const body = { kind: 'sender-key', group, distribution: value, view } as const;
       const message = isMember
         ? await this.#services.conversation(user).enqueue({ body, isViewOnce: false })
@@ -350,7 +352,7 @@ export class GroupKeeper {
   }
 
   async #say(user: string, body: ContentBody): Promise<void> {
-    if (user === this.#services.self.user) return;
+    if (user === this.#services.self.user && !this.#services.hasTwins()) return;
     await this.#services.conversation(user).enqueue({ body, isViewOnce: false });
   }
 

@@ -97,9 +97,12 @@ export class History {
     // Between two people nobody else can be meant; in a group everybody can.
     const isGroup = groupOfName(user) !== undefined;
     if (!isGroup && name.author !== user && name.author !== self) return undefined;
-    const direction = name.author === self ? 'out' : 'in';
     const { author, device, number } = name;
-    const index = await source.get(nameKey(user, { direction, device, number, author: isGroup ? author : '' }));
+    const indexOf = (direction: 'in' | 'out'): Promise<Uint8Array | undefined> =>
+      source.get(nameKey(user, { direction, device, number, author: isGroup ? author : '' }));
+    // What another device of ours sent to a group came in, as from any member.
+    const own = author === self ? await indexOf('out') : undefined;
+    const index = own ?? (author !== self || isGroup ? await indexOf('in') : undefined);
     if (index === undefined) return undefined;
     const ordinal = NUMBER.decode(index);
     const bytes = await source.get(KEYS.history(user, ordinal));

@@ -113,6 +113,11 @@ export class Identities {
     return isExpected ? undefined : isOpen ? { ...notice, unlisted: change.current } : notice;
   }
 
+  /** Whether a list is one of the person who is trusted, as far as anybody is. */
+  async covers(source: RecordSource, user: string, devices: readonly ListedDevice[]): Promise<boolean> {
+    return isCovered(await this.trust(source, user), devices);
+  }
+
   /** The list does not name the device that wrote: it counts as a change of identity. */
   async concede(transaction: Transaction, user: string, key: Uint8Array): Promise<void> {
     const trust = await this.trust(transaction, user);

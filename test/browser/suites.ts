@@ -14,6 +14,7 @@ const NODE_ONLY: Readonly<Record<string, string>> = {
   'protocol/signal/session-transcripts.test.ts':
     'replays on the native provider; session-transcripts-noble is its browser form',
   'protocol/signal/sender-keys.test.ts': 'replays on the native provider; sender-keys-noble is its browser form',
+  'protocol/signal/provisioning-node.test.ts': 'makes an envelope with Node’s crypto',
   'protocol/signal/catalogue.test.ts': 'reads the sources of its folder',
   'protocol/signal/keys.test.ts': 'prints keys with Node’s inspect',
   'protocol/wire/tokens.test.ts': 'reads the sources of its folder',
