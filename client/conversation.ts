@@ -470,7 +470,12 @@ export class Conversation {
   ): Promise<{ readonly code: ErrorCode } | undefined> {
     const { sessions, emit } = this.#services;
     for (const bundle of bundles) {
-      if (await sessions.has(transaction, this.user, bundle.id)) continue;
+      if (await sessions.has(transaction, this.user, bundle.id)) {
+        const notice = await sessions.judge(transaction, this.user, bundle.id, bundle.identity);
+        if (notice !== undefined) emit({ type: 'identity-changed', ...notice });
+        if (notice?.accepted === false) return { code: 'CLI_IDENTITY_REFUSED' };
+        continue;
+      }
       const outcome = await sessions.establish(transaction, this.user, toSignalBundle(bundle));
       if (outcome.notice !== undefined) emit({ type: 'identity-changed', ...outcome.notice });
       if ('code' in outcome) {

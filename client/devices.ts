@@ -58,6 +58,7 @@ export function isAwaitingDevices(code: ErrorCode): boolean {
  * Judges the devices that the server names, and remembers the list where it is new.
  *
  * @param bytes - The list that came with them, if any; borrowed.
+ * @param mayBeAnew - Whether another primary may have signed it, as after the number was registered anew: not so for one's own account.
  * @returns CLI_DEVICE_UNLISTED; CLI_DEVICES_UNSIGNED; SIG_BAD_SIGNATURE, SIG_LIST_ROLLED_BACK, SIG_LIST_FORKED and the other codes of
  *   `verifyDeviceList`.
  */
@@ -66,10 +67,11 @@ export async function judgeDevices(
   user: string,
   named: readonly NamedDevice[],
   bytes: Uint8Array | undefined,
+  mayBeAnew = true,
 ): Promise<DevicesVerdict> {
   const known = await transaction.get(KEYS.devices(user));
-  if (bytes === undefined) return judgeUnsigned(transaction, user, named, known);
-  const accepted = verify(bytes, user, named, known);
+  if (bytes === undefined) return judgeUnsigned(named, known);
+  const accepted = verify(bytes, user, named, known, mayBeAnew);
   if (isSignalError(accepted)) return { code: accepted.code, device: undefined };
   const { devices } = accepted.list;
   const stranger = named.find((device) => !isListed(devices, device));
@@ -79,17 +81,12 @@ export async function judgeDevices(
 }
 
 /** Without a list: what is known holds; a single new device is a number registered anew, which `identities.ts` judges. */
-async function judgeUnsigned(
-  transaction: Transaction,
-  user: string,
-  named: readonly NamedDevice[],
-  known: Uint8Array | undefined,
-): Promise<DevicesVerdict> {
+function judgeUnsigned(named: readonly NamedDevice[], known: Uint8Array | undefined): DevicesVerdict {
   const devices = known && deviceListOf(known);
   const stranger = devices && named.find((device) => !isListed(devices, device));
   if (devices !== undefined && stranger === undefined) return { list: devices };
   if (named.length > 1) return { code: 'CLI_DEVICES_UNSIGNED', device: stranger?.id };
-  if (known !== undefined) transaction.delete(KEYS.devices(user));
+  // The list that is known stays: forgotten, an older one would pass for the first.
   return { list: undefined };
 }
 
@@ -102,14 +99,21 @@ function verify(
   user: string,
   named: readonly NamedDevice[],
   known: Uint8Array | undefined,
+  mayBeAnew: boolean,
 ): AcceptedDeviceList | SignalError {
-  const primary = (known && deviceListOf(known))?.[0];
+  const former = (known && deviceListOf(known)) ?? [];
+  const primary = former[0];
   const claimed = deviceListOf(bytes)?.[0]?.identityKey;
   if (primary !== undefined) {
     const accepted = verifyDeviceList(bytes, user, primary.identityKey, known);
     const isSame = claimed !== undefined && isSameKey(claimed, primary.identityKey);
     const isAnew = !isSame && named.some(({ identity }) => claimed !== undefined && isSameKey(identity, claimed));
-    if (!isAnew) return accepted;
+    if (!isAnew || !mayBeAnew) return accepted;
+    // A new primary cannot have the keys of the former devices: a list that names one makes others believe that it does.
+    const claims = (deviceListOf(bytes) ?? []).some((device) =>
+      former.some((each) => isSameKey(each.identityKey, device.identityKey)),
+    );
+    if (claims) return { code: 'SIG_LIST_FORKED', message: 'a list of another primary names devices of this one' };
   }
   return claimed === undefined
     ? { code: 'SIG_MALFORMED', message: 'no device list' }

@@ -33,6 +33,7 @@ import { KeyStock } from './key-stock.ts';
 import type { HeldKeys } from './key-stock.ts';
 import { HEAD, KEYS, MARKS, NUMBER, NUMBERS, OUTBOX, userOfKey } from './layout.ts';
 import type { HistoryRecord, MarksRecord, OutboxRecord } from './layout.ts';
+import { LIMITS } from './limits.ts';
 import { Locks } from './locks.ts';
 import { loginStatement } from './login-key.ts';
 import type { ReceivedMessage } from './messages.ts';
@@ -97,7 +98,7 @@ export class Engine {
 
   private constructor(services: EngineServices, account: Account) {
     const { journal, history, requests, clock, random, policy, transmit, emit } = services;
-    const identities = new Identities(policy, clock);
+    const identities = new Identities(policy, clock, account.user);
     this.#identities = identities;
     const sessions = new Sessions(account.local, random, identities);
     const self = { phone: account.phone, user: account.user, device: account.device };
@@ -425,17 +426,33 @@ export class Engine {
 
   /** A new device of a user whose list we know is no news if the list that the server has now names it. */
   async #tellOfIdentity({ unlisted, ...notice }: IdentityNotice): Promise<void> {
-    if (unlisted !== undefined && (await this.#vouch(notice.user, notice.device, unlisted))) return;
+    if (unlisted !== undefined && (await this.#vouch(notice.user, notice.device, unlisted))) {
+      if (notice.user === this.account.user) await this.#sync.absorb();
+      return;
+    }
     this.#services.emit({ type: 'identity-changed', ...notice });
   }
 
   /** Asks for the newest list of a user and whether it names that device; where it does not, trust in the user is shaken. */
   async #vouch(user: string, device: number, identity: Uint8Array): Promise<boolean> {
-    const { requests, journal } = this.#services;
-    const answer = await requests.askUntilAnswered({ kind: 'devices', user }, 'devices').catch(() => undefined);
+    const { requests, journal, clock, account } = { ...this.#services, account: this.account };
+    const asked = requests.askUntilAnswered({ kind: 'devices', user }, 'devices').catch(() => undefined);
+    // A server that does not answer does not keep the application from being told.
+    let timer: unknown;
+    const late = new Promise<undefined>(
+      (resolve) => (timer = clock.setTimer(LIMITS.vouchMs, () => resolve(undefined))),
+    );
+    const answer = await Promise.race([asked, late]);
+    clock.clearTimer(timer);
     return this.#locks.run([user], async () => {
       const transaction = journal.begin();
-      const verdict = await judgeDevices(transaction, user, [{ id: device, identity }], answer?.list);
+      const verdict = await judgeDevices(
+        transaction,
+        user,
+        [{ id: device, identity }],
+        answer?.list,
+        user !== account.user,
+      );
       // A number registered anew has a list of its own, signed by whoever did that: it says nothing about the person who is trusted.
       const list = 'code' in verdict ? undefined : verdict.list;
       const isListed = list !== undefined && (await this.#identities.covers(transaction, user, list));

@@ -195,7 +195,7 @@ export class GroupBook {
   async #keysOf(source: RecordSource, user: string): Promise<readonly DeviceIdentity[]> {
     const { self, identities } = this.#services;
     const known = await identities(source, user);
-    return user === self.user ? [...known, { device: self.device, identityKey: self.identityKey }] : known;
+    return user === self.user ? [{ device: self.device, identityKey: self.identityKey }, ...known] : known;
   }
 
   async #accept(

@@ -212,7 +212,9 @@ export class GroupIntake {
   ): Promise<void> {
     const stored = await transaction.get(GROUP_KEYS.unread(group, from, device, number));
     const plaintext = envelopeOf({ id: number, sentAt }, content);
-    if (stored === undefined || plaintext === undefined) return;
+    const state = await this.#services.book.load(transaction, group);
+    const isMember = state !== undefined && this.#services.book.isIn(state) && state.state.roster.members.has(from);
+    if (stored === undefined || plaintext === undefined || !isMember) return;
     const record = UNREAD.decode(stored);
     const place = { group, from, device, id: number, order: record.order };
     transaction.delete(unreadKey(place));

@@ -65,8 +65,11 @@ export interface IdentityNotice {
 export class Identities {
   readonly #policy: IdentityPolicy;
   readonly #clock: Clock;
+  readonly #self: string;
 
-  constructor(policy: IdentityPolicy, clock: Clock) {
+  /** @param self - Our own user id: of our own devices, none is believed on first use. */
+  constructor(policy: IdentityPolicy, clock: Clock, self: string) {
+    this.#self = self;
     this.#policy = policy;
     this.#clock = clock;
   }
@@ -95,14 +98,14 @@ export class Identities {
       return undefined;
     }
     const isSeen = known.some((entry) => entry.device === device && sameBytes(entry.key, current));
-    // Seen, and never vouched for: before anything is sent, trust has to follow.
-    if (isSeen && (direction === 'receive' || trust === undefined || sameBytes(trust.identityKey, current)))
-      return undefined;
+    // Seen, and never vouched for: it is asked about until trust has followed, whatever became of the last time.
+    if (isSeen && (trust === undefined || sameBytes(trust.identityKey, current))) return undefined;
     const wasVerified = trust !== undefined && trust.level !== 'unverified';
     const keys = known.map((entry) => entry.key);
     const change = { user, device, known: keys, current: current.slice(), direction, wasVerified };
-    // The same key on another device: its owner restored a backup. Nobody else could.
-    const isExpected = known.length === 0 || keys.some((key) => sameBytes(key, current));
+    // The trusted key on another device: its owner restored a backup. Nobody else could.
+    const isFirst = known.length === 0 && user !== this.#self;
+    const isExpected = isFirst || (trust !== undefined && sameBytes(trust.identityKey, current));
     const accepted = isExpected || (await this.#consent(change));
     // A device that no list names which we know may stand in the next one: trust stays where it is until that is known.
     const mayBeListed = devices !== undefined || trust?.level === 'unverified';
@@ -199,13 +202,9 @@ function vouches(devices: readonly ListedDevice[] | undefined, device: number, k
   return devices?.some(({ id, identityKey }) => id === device && sameBytes(identityKey, key)) === true;
 }
 
-/**
- * Whether the list is one of the person who is trusted: signed by the trusted key; or, before anybody has compared anything,
- * naming it, since a linked device may have been met first.
- */
+/** Whether the list is one of the person who is trusted: signed by the trusted key. To name it is easy: listed devices do not countersign. */
 function isCovered(trust: IdentityTrust | undefined, devices: readonly ListedDevice[]): boolean {
-  if (trust === undefined || sameBytes(devices[0]!.identityKey, trust.identityKey)) return true;
-  return trust.level === 'unverified' && devices.some(({ identityKey }) => sameBytes(identityKey, trust.identityKey));
+  return trust === undefined || sameBytes(devices[0]!.identityKey, trust.identityKey);
 }
 
 interface SeenIdentity {

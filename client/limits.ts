@@ -40,6 +40,8 @@ export const LIMITS = {
   /** Messages sent in one conversation and not yet acknowledged. 16 hides a round trip of 50 ms at 300 messages/s, and
    *  keeps the echo of one refusal (each later message comes back out of order) below the server's patience. */
   flightCountMax: 16,
+  /** How long the server may take to show the list that names a new device, before it counts as one that no list names. */
+  vouchMs: 30_000,
   /** Entries waiting in the outbox over all conversations: about 10 MB of memory at common sizes. */
   outboxCountMax: 10_000,
   /** Drafts journalled by one store write. Larger groups save no more flushes worth having. */

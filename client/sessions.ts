@@ -164,6 +164,16 @@ export class Sessions {
     return { plaintext: step.plaintext, notice, ...consumed, isRenewalDue, identityKey: step.remoteIdentityKey };
   }
 
+  /** Judges a device that something is about to be sent to in a session that stands: it may have been begun from its side. */
+  judge(
+    transaction: Transaction,
+    user: string,
+    device: number,
+    identityKey: Uint8Array,
+  ): Promise<IdentityNotice | undefined> {
+    return this.#identities.judge(transaction, user, device, identityKey, 'send');
+  }
+
   /** Stops sending in every session with a device; the next message begins one. */
   async close(transaction: Transaction, user: string, device: number): Promise<void> {
     const record = await this.#load(transaction, user, device);
