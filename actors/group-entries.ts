@@ -116,9 +116,11 @@ export function planFanOut(item: FanOut, commit: GroupCommit, shard: FanOutShard
     if (recipient !== undefined) count += addForMember(body, recipient, address, key, commit, shard);
   }
   if (count === 0) return;
-  part.added.set(placeName(body.group, body.order), { body, count });
+  // A fan-out that comes again adds to what the first one has put there.
+  const held = shard.store.groups.bodyCount(body.group, body.order);
+  part.added.set(placeName(body.group, body.order), { body, count: held + count });
   part.entryCount += count;
-  commit.bytes += bodyBytes(body);
+  if (held === 0) commit.bytes += bodyBytes(body);
 }
 
 function notePlace({ group, order }: GroupBody, places: GroupPlaces): void {
@@ -219,7 +221,10 @@ export function writeBodies(commit: GroupCommit, bodies: KnownBodies, store: Inb
     else commit.bytes -= bodyBytes(body);
   }
   for (const { group, order, count } of commit.groups.released.values()) {
-    const left = (bodies.get(placeName(group, order))?.count ?? store.groups.bodyCount(group, order)) - count;
+    const name = placeName(group, order);
+    const present =
+      commit.groups.added.get(name)?.count ?? bodies.get(name)?.count ?? store.groups.bodyCount(group, order);
+    const left = present - count;
     if (left > 0) batch.groups.putBodyCount(group, order, left);
     else removeBody(group, order, commit, bodies, store, batch);
   }
