@@ -8,11 +8,12 @@
 
 import { createRequire } from 'node:module';
 import type { Logger } from '../runtime/index.ts';
+import type { LogLevel } from './log-levels.ts';
 
 const pino = createRequire(import.meta.url)('pino') as typeof import('pino').default;
 
 export type LogFormat = 'text' | 'json';
-export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
+export type { LogLevel } from './log-levels.ts';
 
 export interface LoggerOptions {
   readonly format: LogFormat;

@@ -5,7 +5,8 @@
  */
 
 import type { Logger } from '../runtime/index.ts';
-import { describeConfig, readConfig, type NodeConfig } from './config.ts';
+import { readConfig, type NodeConfig } from './config.ts';
+import { describeConfig } from './config-report.ts';
 import { isStartupError } from './errors.ts';
 import { createLogger } from './logger.ts';
 import { claimPort } from './port.ts';

@@ -30,6 +30,7 @@ import type { PresenceStatistics } from './presence.ts';
 import { ResumeTickets } from './resume-ticket.ts';
 import { openPush, type Push } from './push/settings.ts';
 import { createRoutes, inboxName, presenceName, type Routes, wakeupsName } from './routes.ts';
+import { withSecretFiles } from './secret-files.ts';
 import {
   mediaDirectory,
   partitionOfPhone,
@@ -144,7 +145,7 @@ async function openMedia(node: RuntimeNode, store: StoreInfo, address: MediaAddr
 
 async function openObjectStore(node: RuntimeNode, address: S3Address, directory: string): Promise<MediaStore> {
   const { clock, log } = node;
-  const credentials = readCredentials(process.env);
+  const credentials = readCredentials(withSecretFiles(process.env));
   if ('problem' in credentials) throw new StartupError('APP_CONFIG', `"media" ${credentials.problem}.`);
   const opened = await openS3Store({ address, credentials, directory, clock, random: systemRandom, log });
   if (!isFailure(opened)) return opened;

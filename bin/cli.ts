@@ -15,6 +15,10 @@ const VERBS: Readonly<Record<string, Verb>> = {
     summary: 'start a node',
     run: async (argv) => (await import('../actors/main.ts')).runStart(argv),
   },
+  config: {
+    summary: 'show and check settings: blindbeam config check',
+    run: async (argv) => (await import('../actors/config-command.ts')).runConfig(argv),
+  },
   chat: {
     summary: 'chat in the terminal: blindbeam chat --as +4915100000001',
     run: async (argv) => (await import('../client/node/chat/main.ts')).runChat(argv),

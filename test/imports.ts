@@ -26,7 +26,7 @@ export const RULES: readonly Rule[] = [
   {
     layer: 'actors',
     layers: ['runtime', 'supervisors', 'protocol/wire'],
-    packages: [ANY_NODE, 'uWebSockets.js', 'lmdb', 'pino'],
+    packages: [ANY_NODE, 'uWebSockets.js', 'lmdb', 'pino', 'zod', 'yaml'],
   },
   {
     layer: 'client/node',
@@ -46,6 +46,8 @@ export const SINGLE_IMPORTERS: Readonly<Record<string, string>> = {
   lmdb: 'actors/store/lmdb.ts',
   msgpackr: 'runtime/codec.ts',
   pino: 'actors/logger.ts',
+  zod: 'actors/config-schema.ts',
+  yaml: 'actors/config-file.ts',
   ws: 'client/node/ws-transport.ts',
   'classic-level': 'client/node/disk-store.ts',
   '@noble/*': 'protocol/signal/primitives.ts',

@@ -107,6 +107,7 @@ const DOCUMENTS = [
   'docs/message-path.md',
   'docs/glossary.md',
   'docs/protocol.md',
+  'docs/settings.md',
   'docs/scenario.md',
   'protocol/wire/FORMAT.md',
   'protocol/signal/MEDIA.md',
