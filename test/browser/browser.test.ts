@@ -11,7 +11,7 @@ import type { Browser } from 'playwright-core';
 import t from 'tap';
 import { bundle } from './bundle.ts';
 import { findChromium, startChromium } from './chromium.ts';
-import { countAssertions, countInNode } from './node-count.ts';
+import { countAssertions, countInNode, isWhole } from './node-count.ts';
 import type { Counts } from './node-count.ts';
 import { servePages } from './page-server.ts';
 import type { TestReport } from './shims/tap.ts';
@@ -47,6 +47,17 @@ t.test('assertions are counted as tap writes them', async (t) => {
       ['one # two', 2],
     ],
   );
+});
+
+t.test('a kept run counts only if it came to its end and nothing failed', async (t) => {
+  t.equal(isWhole('ok 1 - inside\n1..1\n# time=3ms\n'), true);
+  t.equal(
+    isWhole('# Subtest: cut off\n    ok 1 - inside\n    1..1\n'),
+    false,
+    'the plan of a subtest is not that of the file',
+  );
+  t.equal(isWhole('    not ok 1 - inside\nnot ok 1 - outside\n1..1\n'), false);
+  t.equal(isWhole('1..0 # SKIP\n'), false);
 });
 
 const executablePath = findChromium();

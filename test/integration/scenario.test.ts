@@ -176,6 +176,8 @@ t.test('three people, two devices each, one group', { timeout: 240_000 }, async 
   await alice.tablet.do('react', bob.user, await find(alice.tablet, bob.user, 'With pleasure'), '👍');
   await bob.phone.do('send', alice.user, 'At ten?');
   await find(alice.phone, bob.user, 'At ten?');
+  // Likewise: a chat shows what one's other device sent where it became known, and the order below is to be the same everywhere.
+  await find(bob.tablet, alice.user, 'At ten?');
   await bob.phone.do('edit', alice.user, await find(bob.phone, alice.user, 'At ten?'), 'At nine?');
   await alice.phone.do('send', bob.user, 'Yes, but do not tell Carol yet');
   await find(bob.tablet, alice.user, 'Yes, but do not tell Carol yet');
