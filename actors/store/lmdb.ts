@@ -37,6 +37,8 @@ import type {
 import * as layout from './layout.ts';
 import { protectionBatch, ProtectionReader, protectionTables, type ProtectionTables } from './protection-layout.ts';
 import type { ProtectionStore } from './protection-store.ts';
+import { RawTables, TABLE_NAMES, tableNumber } from './raw-tables.ts';
+import type { WriteSet } from './write-set.ts';
 
 // The CommonJS build: lmdb's ES module build loads its native addon a second time in a worker thread.
 const { open } = createRequire(import.meta.url)('lmdb') as typeof import('lmdb');
@@ -48,6 +50,7 @@ const BATCH_START_COUNT = 1_000_000;
 const START_KEY = Buffer.from('start');
 const NOTHING = Buffer.alloc(0);
 const QUEUED_BYTES_KEY = Buffer.from('queued-bytes');
+const INBOX = tableNumber('inbox');
 const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const;
 
 type Table = Database<Buffer, Buffer>;
@@ -59,13 +62,26 @@ export interface LmdbOptions {
   readonly onFatal: (error: unknown) => void;
 }
 
+/** Where the commits of a shard go that has copies elsewhere: into its log first, and then to the disk. */
+export interface CommitLog {
+  /** Runs `collect` at once with the write set that goes out next; resolves when that is in the log and flushed here. */
+  commit(collect: (writes: WriteSet) => void): Promise<CommitResult>;
+}
+
+/** A store that other nodes may have copies of. */
+export interface ReplicaStore extends InboxStore {
+  readonly raw: RawTables;
+  /** From now on commits go through `log`; without one, straight to the disk. */
+  logCommits(log: CommitLog | undefined): void;
+}
+
 /** Opens the shard. Throws what lmdb throws; the caller turns it into APP_STORE_UNREADABLE. */
-export function openLmdbStore(options: LmdbOptions): InboxStore {
+export function openLmdbStore(options: LmdbOptions): ReplicaStore {
   mkdirSync(options.directory, { recursive: true });
   return new LmdbStore(options);
 }
 
-class LmdbStore implements InboxStore {
+class LmdbStore implements ReplicaStore {
   readonly #options: LmdbOptions;
   readonly #root: RootDatabase;
   readonly #inbox: Database<InboxEntry, Buffer>;
@@ -85,13 +101,22 @@ class LmdbStore implements InboxStore {
   readonly protection: ProtectionStore;
   readonly #batch: StoreBatch;
   readonly #reserve: DiskReserve;
+  readonly raw: RawTables;
+  readonly #numbers = new Map<object, number>();
+  #log: CommitLog | undefined = undefined;
+  /** While a commit is collected for the log. */
+  #writes: WriteSet | undefined = undefined;
 
   constructor(options: LmdbOptions) {
     this.#options = options;
     // `batchStartThreshold` is missing from lmdb's types.
     const tuning = { overlappingSync: false, eventTurnBatching: false, batchStartThreshold: BATCH_START_COUNT };
     this.#root = open({ path: options.directory, maxDbs: 64, noSubdir: false, ...tuning, ...BINARY });
-    const table = (name: string): Table => this.#root.openDB<Buffer, Buffer>({ name, ...BINARY });
+    const table = (name: string): Table => {
+      const opened = this.#root.openDB<Buffer, Buffer>({ name, ...BINARY });
+      this.#numbers.set(opened, tableNumber(name));
+      return opened;
+    };
     // `keyEncoder` and `encoder` are missing from lmdb's types of a database's options.
     const inbox = { name: 'inbox', encoder: inboxEntries, keyEncoder: inboxKeys };
     this.#inbox = this.#root.openDB<InboxEntry, Buffer>(inbox);
@@ -114,6 +139,13 @@ class LmdbStore implements InboxStore {
     this.protection = new ProtectionReader(this.#protection);
     this.#batch = this.#makeBatch();
     this.#reserve = new DiskReserve(options.directory);
+    const byName = new Map(Array.from(this.#numbers, ([opened, number]) => [number, opened as Table]));
+    const raw = TABLE_NAMES.map((name, number) => byName.get(number) ?? table(name));
+    this.raw = new RawTables(raw, {
+      put: (...write) => this.#put(...write),
+      remove: (...removal) => this.#remove(...removal),
+      commit: (write) => this.#commitHere(write),
+    });
     this.#settleFresh();
   }
 
@@ -148,9 +180,31 @@ class LmdbStore implements InboxStore {
     return this.#reserve.bytesMax(this.queuedBytes());
   }
 
-  async commit(write: (batch: StoreBatch) => void): Promise<CommitResult> {
+  logCommits(log: CommitLog | undefined): void {
+    this.#log = log;
+  }
+
+  commit(write: (batch: StoreBatch) => void): Promise<CommitResult> {
+    if (this.#log === undefined) return this.#commitHere(() => write(this.#batch));
+    return this.#log.commit((writes) => this.#collect(writes, write));
+  }
+
+  #collect(writes: WriteSet, write: (batch: StoreBatch) => void): void {
+    const { length } = writes;
+    this.#writes = writes;
     try {
-      const committed = this.#root.batch(() => write(this.#batch));
+      write(this.#batch);
+    } catch (error) {
+      writes.truncate(length);
+      throw error;
+    } finally {
+      this.#writes = undefined;
+    }
+  }
+
+  async #commitHere(write: () => void): Promise<CommitResult> {
+    try {
+      const committed = this.#root.batch(write);
       // lmdb would start its writer in the next round of the event loop, after the sockets; a further operation starts it now.
       this.#put(this.#meta, START_KEY, NOTHING);
       await committed;
@@ -168,7 +222,9 @@ class LmdbStore implements InboxStore {
     return {
       groups: this.groups.batch,
       putEntry: (user, device, entry) => {
-        this.#inbox.put(layout.entryKey(user, device, entry.seq), entry)?.catch?.(disregard);
+        const key = layout.entryKey(user, device, entry.seq);
+        if (this.#writes === undefined) this.#inbox.put(key, entry)?.catch?.(disregard);
+        else this.#writes.put(INBOX, key, layout.encodeEntry(entry));
       },
       putFresh: (arrival, user, device, entry) => {
         this.#put(this.#fresh, layout.encodeUint48(arrival), layout.encodeFresh(user, device, entry));
@@ -219,15 +275,19 @@ class LmdbStore implements InboxStore {
   // Inside a batch the promise of the batch speaks for every operation; the ones of the operations would only be
   // rejected a second time.
   #put(table: Table, key: Buffer, value: Buffer): void {
+    if (this.#writes !== undefined) return this.#writes.put(this.#numbers.get(table)!, key, value);
     table.put(key, value)?.catch?.(disregard);
   }
 
   #remove(table: Table, key: Buffer): void {
+    if (this.#writes !== undefined) return this.#writes.remove(this.#numbers.get(table)!, key);
     table.remove(key)?.catch?.(disregard);
   }
 
   #removeEntry(user: string, device: number, seq: number): void {
-    this.#inbox.remove(layout.entryKey(user, device, seq))?.catch?.(disregard);
+    const key = layout.entryKey(user, device, seq);
+    if (this.#writes === undefined) this.#inbox.remove(key)?.catch?.(disregard);
+    else this.#writes.remove(INBOX, key);
   }
 
   #removeEntries(user: string, device: number): number {
