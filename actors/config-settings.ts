@@ -164,6 +164,11 @@ export const SETTINGS = {
     max: 3_600_000,
     help: 'a worker that takes no turn for so many milliseconds is named in the log and the process ends; 0 never',
   },
+  'admin-socket': {
+    kind: 'text',
+    default: 'admin.sock',
+    help: 'Unix socket for operators, from the store directory or absolute; who may open the file may do everything; none for no socket',
+  },
   'unsafe-verifier': {
     kind: 'choice',
     default: 'no',

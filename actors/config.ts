@@ -53,6 +53,8 @@ export interface NodeConfig {
   /** Connections that a stopping node sends away in a second, and for how long; then all that are left. */
   readonly drainRate: number;
   readonly drainMs: number;
+  /** Socket for operators, absolute or from the store directory; `none` for none. */
+  readonly adminSocket: string;
   /** Milliseconds without a turn after which a worker counts as stuck and the process ends; 0 never. */
   readonly stuckMs: number;
 }
@@ -96,6 +98,7 @@ export function configOf({ values, provenance }: Settings, environment: Environm
     logModules: parseLevels(text('log-levels')) ?? {},
     drainRate: number('drain-rate'),
     drainMs: number('drain-ms'),
+    adminSocket: text('admin-socket'),
     stuckMs: number('stuck-ms'),
   };
 }

@@ -158,6 +158,8 @@ export const STARTUP_ERRORS = {
   APP_STORE_HELD: 'Another process holds the store directory: stop it or choose another with --data.',
   APP_STORE_UNREADABLE: 'The store directory cannot be opened: the message says why.',
   APP_MEDIA_STORE: 'The object store of --media does not take us: the message says why, by the code of the store.',
+  APP_ADMIN_SOCKET:
+    'The socket for operators cannot be served: the message says why; choose another with --admin-socket.',
   APP_STORE_FAILED: 'The disk failed to take a commit; the process ends so that nothing unflushed is trusted.',
 } as const;
 

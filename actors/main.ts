@@ -4,7 +4,9 @@
  * `runStart` is the verb `blindbeam start`. What serves is in `worker.ts`; the tree of it in `tree.ts`.
  */
 
-import type { Logger } from '../runtime/index.ts';
+import { readFileSync } from 'node:fs';
+import { systemClock, type Logger } from '../runtime/index.ts';
+import { openAdmin } from './admin/open.ts';
 import { readConfig, type NodeConfig } from './config.ts';
 import { describeConfig } from './config-report.ts';
 import { isStartupError } from './errors.ts';
@@ -92,15 +94,20 @@ function stopSignal(): Promise<string> {
  * @throws {StartupError} (as rejection) APP_PORT_BUSY; APP_STORE_HELD; APP_STORE_UNREADABLE; APP_MEDIA_STORE; APP_CONFIG.
  */
 export async function startNode(config: NodeConfig, log: Logger): Promise<RunningNode> {
+  const startedAtMs = systemClock.nowMs();
   const store = await openStoreDirectory(config.data, config.workers);
   try {
     const port = await claimPort(config.host, config.port);
     const { directory, shards, secret } = store;
+    const url = `ws://${config.host}:${port}/ws`;
     const workers = await Workers.start({ config, store: { directory, shards, secret }, port }, log);
+    const facts = { name: workers.node.name, url, data: directory, startedAtMs, version: packageVersion() };
+    const admin = await openAdmin({ workers, facts, socket: config.adminSocket, log });
     return {
-      url: `ws://${config.host}:${port}/ws`,
+      url,
       statistics: () => workers.statistics(),
       async stop() {
+        await admin.close();
         await workers.stop();
         await store.release();
       },
@@ -109,4 +116,9 @@ export async function startNode(config: NodeConfig, log: Logger): Promise<Runnin
     await store.release();
     throw error;
   }
+}
+
+function packageVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { readonly version: string }).version;
 }

@@ -12,15 +12,14 @@
  */
 
 import { createHmac, randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer, type Server } from 'node:net';
-import { join, relative, resolve } from 'node:path';
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import type { Server } from 'node:net';
+import { join, resolve } from 'node:path';
 import { StartupError } from './errors.ts';
 import { PARTITION_COUNT } from './partition.ts';
+import { fitSocketPath, listenUnix, SOCKET_PATH_BYTES_MAX } from './unix-socket.ts';
 
 const STORE_VERSION = 1;
-/** A socket's path must fit `sockaddr_un`, 108 bytes on Linux with the closing zero. */
-const SOCKET_PATH_BYTES_MAX = 103;
 
 export interface StoreInfo {
   readonly directory: string;
@@ -102,15 +101,13 @@ function unreadable(directory: string, cause: unknown): StartupError {
 
 // --- holding the directory --------------------------------------------------------------------------------------
 
-/** Listening is holding. A socket file that nobody answers is left over from a process that was killed. */
+/** Listening is holding. */
 async function hold(directory: string): Promise<Server> {
   const path = socketPath(directory);
-  for (let attempt = 0; attempt < 2; attempt++) {
-    const server = await listen(path, directory);
-    if (server !== undefined) return server;
-    if (await answers(path)) break;
-    rmSync(path, { force: true });
-  }
+  const server = await listenUnix(path, (socket) => void socket.destroy()).catch((error: Error) => {
+    throw unreadable(directory, error);
+  });
+  if (server !== 'held') return server;
   throw new StartupError(
     'APP_STORE_HELD',
     `${directory} is held by another process; stop it or choose another with --data`,
@@ -118,34 +115,9 @@ async function hold(directory: string): Promise<Server> {
 }
 
 function socketPath(directory: string): string {
-  const path = join(directory, 'holder.sock');
-  if (Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX) return path;
-  const near = relative(process.cwd(), path);
-  if (Buffer.byteLength(near) <= SOCKET_PATH_BYTES_MAX) return near;
+  const path = fitSocketPath(join(directory, 'holder.sock'));
+  if (path !== undefined) return path;
   throw unreadable(directory, new Error(`its path has more than ${SOCKET_PATH_BYTES_MAX - 12} bytes`));
-}
-
-function listen(path: string, directory: string): Promise<Server | undefined> {
-  return new Promise((accept, reject) => {
-    const server = createServer((socket) => socket.destroy());
-    server.unref();
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EADDRINUSE') accept(undefined);
-      else reject(unreadable(directory, error));
-    });
-    server.listen(path, () => accept(server));
-  });
-}
-
-function answers(path: string): Promise<boolean> {
-  return new Promise((accept) => {
-    const socket = connect(path);
-    socket.once('connect', () => {
-      socket.destroy();
-      accept(true);
-    });
-    socket.once('error', () => accept(false));
-  });
 }
 
 function release(holder: Server): Promise<void> {

@@ -11,6 +11,7 @@
  *   ├─ inbox.1 …      the same of each shard that this worker owns
  *   ├─ links          devices that wait to be linked                          links.ts
  *   ├─ media          upload tickets, and the sweep of what has expired           media/keeper.ts
+ *   ├─ admin          what operators ask of this worker                       admin/agent.ts
  *   ├─ quotas         what an account may do in a day                             quotas.ts
  *   └─ connections (dynamic)
  *      └─ one temporary actor for each socket of this worker                 connection.ts
@@ -22,6 +23,7 @@
 
 import { childSpec, dynamicSupervisorSpec, type ChildSpec, type SupervisorOptions } from '../supervisors/index.ts';
 import type { Admission } from './admission.ts';
+import { agent, AGENT_NAME, type AgentArgs } from './admin/agent.ts';
 import { accounts, type AccountsArgs } from './accounts.ts';
 import { connection } from './connection.ts';
 import { groups, type GroupsArgs } from './groups.ts';
@@ -72,6 +74,7 @@ export function workerTree(
   shards: readonly ShardParts[],
   media: KeeperArgs,
   connections: ConnectionParts,
+  admin: AgentArgs,
 ): SupervisorOptions {
   return {
     name: 'worker',
@@ -83,6 +86,7 @@ export function workerTree(
       linksSpec(connections.routes),
       mediaSpec(media),
       quotasSpec(),
+      childSpec(AGENT_NAME, agent, admin, { options: { name: AGENT_NAME } }),
       connectionsSpec(connections),
     ],
   };

@@ -6,6 +6,7 @@
 import { systemRandom, type Pid, type RuntimeNode } from '../runtime/index.ts';
 import { castStartChild, startSupervisor } from '../supervisors/index.ts';
 import { Admission } from './admission.ts';
+import { workerFigures } from './admin/status.ts';
 import { nonceSource } from './auth.ts';
 import type { NodeConfig } from './config.ts';
 import { isStartupError, StartupError } from './errors.ts';
@@ -106,7 +107,9 @@ export async function startServing(
   const keeper = keeperArgs(node, store, routes, media, quotas);
   const admission = createAdmission(node, config);
   const connections = { routes, tickets: new ResumeTickets(store.secret), admission };
-  const started = await startSupervisor(node, workerTree(parts, keeper, connections));
+  const statistics = (): Promise<WorkerStatistics> => collect(node, shards, admission);
+  const questions = { figures: () => workerFigures(node, statistics) };
+  const started = await startSupervisor(node, workerTree(parts, keeper, connections, { questions }));
   if ('error' in started)
     throw new StartupError('APP_STORE_UNREADABLE', `the tree did not start: ${JSON.stringify(started.error)}`);
   let listener: Listener | undefined;
@@ -118,7 +121,7 @@ export async function startServing(
         throw new StartupError('APP_PORT_BUSY', error.message);
       });
     },
-    statistics: () => collect(node, shards, admission),
+    statistics,
     async stop() {
       await stop(node, listener, () => Promise.all([http.settled(), quotas.settled()]), stores);
       push.close();

@@ -10,6 +10,7 @@ import {
   systemLoop,
   systemRandom,
   type Logger,
+  type RuntimeNode,
   type WorkerPool,
 } from '../runtime/index.ts';
 import { StartupError } from './errors.ts';
@@ -22,20 +23,25 @@ const STOP_MS = 5_000;
 export class Workers {
   readonly #log: Logger;
   readonly #waiting = new Map<number, (statistics: WorkerStatistics) => void>();
+  /** The main thread's own, through which it calls actors of the workers. */
+  readonly node: RuntimeNode;
   #pool: WorkerPool | undefined;
   #refuseStart: (error: StartupError) => void = () => undefined;
   #allListening: () => void = () => undefined;
   #listening = 0;
   #nextTicket = 1;
 
-  private constructor(log: Logger) {
+  private constructor(node: RuntimeNode, log: Logger) {
+    this.node = node;
     this.#log = log;
+  }
+
+  get workerCount(): number {
+    return this.#pool!.count;
   }
 
   /** @throws {StartupError} (as rejection) what a worker refused to start with. */
   static async start(assignment: WorkerAssignment, log: Logger): Promise<Workers> {
-    const workers = new Workers(log);
-    const refused = new Promise<never>((_, reject) => (workers.#refuseStart = reject));
     const node = createNode({
       name: 'blindbeam',
       worker: 0,
@@ -44,6 +50,8 @@ export class Workers {
       loop: systemLoop,
       log,
     });
+    const workers = new Workers(node, log);
+    const refused = new Promise<never>((_, reject) => (workers.#refuseStart = reject));
     const started = startWorkers({
       node,
       count: assignment.config.workers,

@@ -5,12 +5,14 @@
  * Exit codes: 0 done, 1 failed, 2 wrong usage.
  */
 
+import { OPERATOR_GROUPS } from './operator/groups.ts';
+
 interface Verb {
   readonly summary: string;
   run(argv: readonly string[]): Promise<number>;
 }
 
-const VERBS: Readonly<Record<string, Verb>> = {
+const OWN_VERBS: Readonly<Record<string, Verb>> = {
   start: {
     summary: 'start a node',
     run: async (argv) => (await import('../actors/main.ts')).runStart(argv),
@@ -28,6 +30,13 @@ const VERBS: Readonly<Record<string, Verb>> = {
     run: async (argv) => (await import('../bench/run.ts')).runBench(argv),
   },
 };
+
+const operators = Object.entries(OPERATOR_GROUPS).map(([group, summary]): [string, Verb] => [
+  group,
+  { summary, run: async (argv) => (await import('./operator/commands.ts')).runOperator(group, argv) },
+]);
+
+const VERBS: Readonly<Record<string, Verb>> = { ...OWN_VERBS, ...Object.fromEntries(operators) };
 
 /** Runs the command line `argv`, without the program's name. Resolves to the exit code. */
 export async function main(argv: readonly string[]): Promise<number> {

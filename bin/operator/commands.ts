@@ -1,0 +1,29 @@
+/**
+ * The commands for operators. A verb of the node (`actors/admin/`) that people are to use from a shell has its line here.
+ */
+
+import { STATUS } from '../../actors/admin/status.ts';
+import { runCommand, type OperatorCommand } from './command.ts';
+import { printStatus } from './print-status.ts';
+
+export const OPERATOR_COMMANDS: readonly OperatorCommand[] = [{ spec: STATUS, print: printStatus }];
+
+/** Runs `blindbeam <group> …`, where `argv` begins after the group. Resolves to the exit code. */
+export async function runOperator(group: string, argv: readonly string[]): Promise<number> {
+  const single = OPERATOR_COMMANDS.find(({ spec }) => spec.name === group);
+  if (single !== undefined) return runCommand(single, argv);
+  const [word, ...rest] = argv;
+  const command = OPERATOR_COMMANDS.find(({ spec }) => spec.name === `${group}.${word}`);
+  if (command !== undefined) return runCommand(command, rest);
+  const wantsHelp = word === undefined || word === '--help' || word === '-h';
+  if (wantsHelp) process.stdout.write(groupUsage(group));
+  else process.stderr.write(`blindbeam: there is no "${group} ${word}".\n\n${groupUsage(group)}`);
+  return wantsHelp && word !== undefined ? 0 : 2;
+}
+
+function groupUsage(group: string): string {
+  const lines = OPERATOR_COMMANDS.filter(({ spec }) => spec.name.startsWith(`${group}.`)).map(
+    ({ spec }) => `  ${spec.name.slice(group.length + 1).padEnd(10)} ${spec.summary}`,
+  );
+  return `Usage: blindbeam ${group} <what> [options]\n\n${lines.join('\n')}\n\nblindbeam ${group} <what> --help tells more.\n`;
+}

@@ -1,0 +1,8 @@
+/**
+ * First words of the commands for operators, for the list of verbs; `commands.ts` is loaded when one is called, and a test
+ * compares the two.
+ */
+
+export const OPERATOR_GROUPS: Readonly<Record<string, string>> = {
+  status: 'how the node is: workers, connections, messages, memory',
+};
