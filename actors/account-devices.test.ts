@@ -11,7 +11,7 @@ import { links } from './links.ts';
 import type { Submit } from './messages.ts';
 import type { AccountRecord } from './store/inbox-store.ts';
 import { MemoryStore } from './store/memory.ts';
-import { spawnProbe, type Probe } from './test-kit.ts';
+import { committerOf, spawnProbe, type Probe } from './test-kit.ts';
 
 const PHONE = '+4915100000001';
 const LIST = Uint8Array.of(1, 2, 3);
@@ -42,9 +42,7 @@ class Shard {
       accounts,
       {
         ...{ store, inboxOf: named('inbox.0'), linksOf: named('links'), partitionOfPhone: () => 1 },
-        commit: (self, ticket, write) => {
-          void store.commit(write).then((result) => test.node.cast(self, { kind: 'committed', ticket, result }));
-        },
+        committer: committerOf(store, test),
         sendCode: (self, ticket, _phone, code) => {
           shard.#code = code;
           test.node.cast(self, { kind: 'code-sent', ticket, ok: true });
@@ -57,9 +55,7 @@ class Shard {
       inbox,
       {
         ...{ store, inboxOf: named('inbox.0'), load: { queuedCount: 0 }, queuedBytesMax: 1_000_000 },
-        commit: (self: never, write: never) => {
-          void store.commit(write).then((result) => test.node.cast(self, { kind: 'committed', result } as never));
-        },
+        committer: committerOf(store, test),
       } as never,
       { name: 'inbox.0' },
     );

@@ -7,7 +7,7 @@ import { LIMITS } from './limits.ts';
 import type { AccountsMessage, InboxMessage } from './messages.ts';
 import { partitionOf } from './partition.ts';
 import { MemoryStore } from './store/memory.ts';
-import { spawnProbe, type Probe } from './test-kit.ts';
+import { committerOf, spawnProbe, type Probe } from './test-kit.ts';
 
 const PHONE = '+4915100000001';
 
@@ -39,9 +39,7 @@ async function start(options: { readonly carrierWorks?: boolean } = {}): Promise
     inboxOf: () => ({ name: 'inbox.0', worker: 0 }),
     linksOf: () => ({ name: 'links', worker: 0 }),
     partitionOfPhone: (phone) => Number(phone.slice(-2)),
-    commit: (self, ticket, write) => {
-      void store.commit(write).then((result) => test.node.cast(self, { kind: 'committed', ticket, result }));
-    },
+    committer: committerOf(store, test),
     sendCode: (self, ticket, _phone, code) => {
       codes.push(code);
       test.node.cast(self, { kind: 'code-sent', ticket, ok: options.carrierWorks ?? true });

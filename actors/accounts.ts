@@ -20,6 +20,7 @@ import type {
 } from '../protocol/wire/index.ts';
 import type { Behavior, Context, Pid } from '../runtime/index.ts';
 import { decideBundle, newBundleLimits, type BundleLimits } from './bundle-limits.ts';
+import { onceClaimed, type Committer } from './committer.ts';
 import type { AppCode } from './errors.ts';
 import {
   decideLink,
@@ -51,8 +52,8 @@ export interface AccountsArgs {
   readonly linksOf: (link: string) => RemoteName;
   /** The partition of a phone number, keyed with the installation's secret. */
   readonly partitionOfPhone: (phone: string) => number;
-  /** Starts a commit and casts its outcome to `self` as a `committed` message with `ticket`. */
-  readonly commit: (self: Pid, ticket: number, write: (batch: StoreBatch) => void) => void;
+  /** Its commits, whose outcomes come back as `committed`. */
+  readonly committer: Committer;
   /** Sends a code and casts the outcome to `self` as a `code-sent` message with `ticket`. */
   readonly sendCode: (self: Pid, ticket: number, phone: string, code: string) => void;
 }
@@ -100,14 +101,14 @@ export const accounts: Behavior<AccountsState, AccountsArgs, AccountsMessage> = 
   name: 'actors/accounts',
 
   init(args) {
-    return {
+    return onceClaimed(args.committer, () => ({
       args,
       codes: new Map(),
       continuations: new Map(),
       taken: new Set(),
       bundleLimits: newBundleLimits(),
       nextTicket: 1,
-    };
+    }));
   },
 
   handleCast(message, state, ctx) {
@@ -202,11 +203,16 @@ function register(to: Destination, request: ConfirmRequest, state: AccountsState
     answer: { kind: 'account', user: account.user, device },
     forget: previous.devices.map((old) => ({ kind: 'forget-device', user: account.user, device: old })),
   };
-  state.args.commit(ctx.self, suspend(state, continuation), (batch) => {
-    for (const old of previous.devices) batch.removeDevice(account.user, old);
-    batch.putAccount(account);
-    putDevice(batch, account, device, request);
-  });
+  const ticket = suspend(state, continuation);
+  state.args.committer.commit(
+    ctx.self,
+    (batch) => {
+      for (const old of previous.devices) batch.removeDevice(account.user, old);
+      batch.putAccount(account);
+      putDevice(batch, account, device, request);
+    },
+    ticket,
+  );
 }
 
 /** Writes a new device, whose creation is the account's latest, with its pre-keys. */
@@ -310,10 +316,15 @@ function changeDevices(
     ...after,
     answer: devicesAnswer(account, user),
   };
-  state.args.commit(ctx.self, suspend(state, continuation), (batch) => {
-    batch.putAccount(account);
-    write(batch, account);
-  });
+  const ticket = suspend(state, continuation);
+  state.args.committer.commit(
+    ctx.self,
+    (batch) => {
+      batch.putAccount(account);
+      write(batch, account);
+    },
+    ticket,
+  );
   return true;
 }
 
@@ -368,9 +379,13 @@ function takeBundle(message: Request<'take-bundle'>, state: AccountsState, ctx: 
     taken: { user, devices: account.devices },
     release: taken.map(({ name }) => name),
   });
-  state.args.commit(ctx.self, ticket, (batch) => {
-    for (const { remove } of taken) remove(batch);
-  });
+  state.args.committer.commit(
+    ctx.self,
+    (batch) => {
+      for (const { remove } of taken) remove(batch);
+    },
+    ticket,
+  );
 }
 
 /** @param mayTake - Whether one-time keys are handed out; without, what serves when there are none. */
@@ -442,12 +457,16 @@ function addPreKeys(message: Request<'add-prekeys'>, state: AccountsState, ctx: 
   if (isFull) return refuse(message, 'APP_PREKEYS_FULL', ctx);
   const answer = { kind: 'prekeys', count, kem: kemCount } as const;
   const ticket = suspend(state, { ...destination(message), ...changing(state, user), answer });
-  state.args.commit(ctx.self, ticket, (batch) => {
-    const { signed: signedPreKey = record.signedPreKey, lastResort = record.lastResort } = request;
-    if (request.signed ?? request.lastResort) batch.putDevice(user, device, { ...record, signedPreKey, lastResort });
-    for (const preKey of oneTime) batch.putPreKey(user, device, preKey);
-    for (const preKey of kem) batch.putKemPreKey(user, device, preKey);
-  });
+  state.args.committer.commit(
+    ctx.self,
+    (batch) => {
+      const { signed: signedPreKey = record.signedPreKey, lastResort = record.lastResort } = request;
+      if (request.signed ?? request.lastResort) batch.putDevice(user, device, { ...record, signedPreKey, lastResort });
+      for (const preKey of oneTime) batch.putPreKey(user, device, preKey);
+      for (const preKey of kem) batch.putKemPreKey(user, device, preKey);
+    },
+    ticket,
+  );
 }
 
 function countPreKeys(state: AccountsState, user: string, device: number): PreKeysAnswer {

@@ -7,6 +7,7 @@
 
 import type { GroupMark } from '../protocol/wire/index.ts';
 import type { Pid } from '../runtime/index.ts';
+import type { Committed } from './committer.ts';
 import type { Refusal } from './errors.ts';
 import type { GroupBody } from './store/group-store.ts';
 import type { SenderAddress } from './store/inbox-store.ts';
@@ -76,14 +77,7 @@ export interface MarksFound {
 }
 
 export type GroupsMessage =
-  | GroupSubmit
-  | GroupChangeSubmit
-  | GroupQuery
-  | GroupMarksQuery
-  | FannedOut
-  | MarksReached
-  | MarksFound
-  | { readonly kind: 'committed'; readonly result: 'ok' | 'full' };
+  GroupSubmit | GroupChangeSubmit | GroupQuery | GroupMarksQuery | FannedOut | MarksReached | MarksFound | Committed;
 
 /** A message or change for all members of a shard: one message between actors, one stored body, however many they are. */
 export interface FanOut {

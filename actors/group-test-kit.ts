@@ -21,7 +21,7 @@ import { groups } from './groups.ts';
 import { inbox } from './inbox.ts';
 import type { ConnectionMessage, InboxMessage } from './messages.ts';
 import { MemoryStore } from './store/memory.ts';
-import { DEVICE, spawnProbe, type Probe } from './test-kit.ts';
+import { DEVICE, committerOf, spawnProbe, type Probe } from './test-kit.ts';
 
 export const GROUP = '700000000000001';
 
@@ -96,9 +96,7 @@ export class GroupFixture {
         queuedBytesMax: 100_000_000,
         inboxOf: (user: string) => ({ name: `inbox.${this.shardOf(user)}`, worker: 0 }),
         groupsOf: () => ({ name: 'groups.0', worker: 0 }),
-        commit: (self: Pid, write: Parameters<MemoryStore['commit']>[0]) => {
-          void store.commit(write).then((result) => this.test.node.cast(self, { kind: 'committed', result }));
-        },
+        committer: committerOf(store, this.test),
       };
       this.inboxes.push(this.test.node.spawn(inbox, args, { name: `inbox.${shard}` }));
     }
@@ -130,9 +128,7 @@ export class GroupFixture {
       store,
       queuedBytesMax: 100_000_000,
       inboxOf: (user: string) => ({ name: `lossy.${this.shardOf(user)}`, worker: 0 }),
-      commit: (self: Pid, write: Parameters<MemoryStore['commit']>[0]) => {
-        void store.commit(write).then((result) => this.test.node.cast(self, { kind: 'committed', result }));
-      },
+      committer: committerOf(store, this.test),
     };
     this.owner = this.test.node.spawn(groups, args, { name: 'groups.0' });
   }

@@ -29,6 +29,7 @@ import {
   LIMITS as WIRE,
 } from '../protocol/wire/index.ts';
 import { formatPid, type Behavior, type Context, type Pid } from '../runtime/index.ts';
+import { onceClaimed, type Committer } from './committer.ts';
 import type { AppCode, Refusal } from './errors.ts';
 import type {
   FannedOut,
@@ -73,8 +74,8 @@ export interface GroupsArgs {
   readonly queuedBytesMax: number;
   /** The inbox actor that owns a user's partition. */
   readonly inboxOf: (user: string) => RemoteName;
-  /** Starts a commit and casts its outcome to `self` as a `committed` message. */
-  readonly commit: (self: Pid, write: (batch: StoreBatch) => void) => void;
+  /** Its commits, whose outcomes come back as `committed`. */
+  readonly committer: Committer;
 }
 
 /** A message that the commit under way accepts. */
@@ -156,24 +157,7 @@ export const groups: Behavior<GroupsState, GroupsArgs, GroupsMessage> = {
   name: 'actors/groups',
 
   init(args, ctx) {
-    const state: GroupsState = {
-      args,
-      roll: new Map(),
-      queue: [],
-      commit: undefined,
-      finished: [],
-      busy: new Set(),
-      marked: new Set(),
-      fullUntilMs: 0,
-      requests: new Map(),
-      nextTicket: 1,
-      creators: new Map(),
-      lastTs: 0,
-      isRetryArmed: false,
-      isReceiptArmed: false,
-    };
-    resumeOutgoing(state, ctx);
-    return state;
+    return onceClaimed(args.committer, () => begin(args, ctx));
   },
 
   handleCast(message, state, ctx) {
@@ -205,6 +189,28 @@ export const groups: Behavior<GroupsState, GroupsArgs, GroupsMessage> = {
     startCommit(state, ctx, FINISHED_COUNT);
   },
 };
+
+/** The first state of a life: what was accepted and had not arrived everywhere goes out again. */
+function begin(args: GroupsArgs, ctx: Ctx): GroupsState {
+  const state: GroupsState = {
+    args,
+    roll: new Map(),
+    queue: [],
+    commit: undefined,
+    finished: [],
+    busy: new Set(),
+    marked: new Set(),
+    fullUntilMs: 0,
+    requests: new Map(),
+    nextTicket: 1,
+    creators: new Map(),
+    lastTs: 0,
+    isRetryArmed: false,
+    isReceiptArmed: false,
+  };
+  resumeOutgoing(state, ctx);
+  return state;
+}
 
 function enqueue(item: GroupSubmit | GroupChangeSubmit, state: GroupsState, ctx: Ctx): void {
   const refusal = refuseEarly(item, state, ctx);
@@ -244,7 +250,7 @@ function startCommit(state: GroupsState, ctx: Ctx, finishedMin: number): void {
   if (commit.accepted.length === 0 && commit.finished.length < finishedMin) return;
   state.finished = [];
   state.commit = commit;
-  state.args.commit(ctx.self, (batch) => writeCommit(commit, batch));
+  state.args.committer.commit(ctx.self, (batch) => writeCommit(commit, batch));
 }
 
 /** Server time, made monotone: two messages of one group never carry times that contradict their order. */

@@ -51,23 +51,14 @@ t.test('a message to somebody online: acknowledged, pushed, deleted when acknowl
 });
 
 t.test('nothing is told before the commit is flushed', async (t) => {
-  let settle: () => void = () => undefined;
-  const flushed = new Promise<void>((resolve) => (settle = resolve));
-  const fixture = await startInbox([ALICE, BOB], {
-    commit: (self, write) => {
-      void fixture.store.commit(write).then(async (result) => {
-        await flushed;
-        fixture.test.node.cast(self, { kind: 'committed', result });
-      });
-    },
-  });
+  const fixture = await startInbox([ALICE, BOB]);
   const alice = spawnProbe(fixture.test);
   const bob = await attach(fixture);
   bob.take();
+  fixture.store.holdCommits();
   await fixture.tell(submission(alice.pid, ALICE, BOB, 1));
   t.strictSame([...alice.take(), ...bob.take()], []);
-  settle();
-  await flushed;
+  fixture.store.releaseCommits();
   await fixture.test.settle();
   t.strictSame(kinds(alice.take()), ['sent']);
   t.strictSame(pushed(bob.take()), ['1:1']);
@@ -311,28 +302,17 @@ t.test('what a device that goes away has not acknowledged waits for it in the wa
 });
 
 t.test('a device that comes back while its messages are moved gets each once, in order', async (t) => {
-  const settle: (() => void)[] = [];
-  let held = false;
-  const fixture: InboxFixture = await startInbox([ALICE, BOB], {
-    commit: (self, write) => {
-      void fixture.store.commit(write).then((result) => {
-        const done = (): void => void fixture.test.node.cast(self, { kind: 'committed', result });
-        if (held) settle.push(done);
-        else done();
-      });
-    },
-  });
+  const fixture = await startInbox([ALICE, BOB]);
   const alice = spawnProbe(fixture.test);
   const bob = await attach(fixture);
   for (let id = 1; id <= 3; id++) await fixture.tell(submission(alice.pid, ALICE, BOB, id));
-  held = true;
+  fixture.store.holdCommits();
   fixture.test.node.exit(bob.pid, 'kill');
   await fixture.test.settle();
   const again = await attach(fixture);
   await fixture.tell(submission(alice.pid, ALICE, BOB, 4));
   t.strictSame(pushed(again.take()), [], 'nothing is read while the move is under way');
-  held = false;
-  for (const done of settle.splice(0)) done();
+  fixture.store.releaseCommits();
   await fixture.test.settle();
   t.strictSame(pushed(again.take()), ['1:1', '2:2', '3:3', '4:4']);
   await fixture.tell(acknowledgement(bob, 4));
@@ -342,7 +322,47 @@ t.test('a device that comes back while its messages are moved gets each once, in
 });
 
 t.test(
-  'at random: devices come and go, senders resend, commits fail; each message once, in order, nothing left',
+  'a new life of an inbox gives no position twice: commits under way settle first, what was fresh waits',
+  async (t) => {
+    const fixture = await startInbox([ALICE, BOB]);
+    const alice = spawnProbe(fixture.test);
+    const bob = await attach(fixture);
+    for (let id = 1; id <= 3; id++) await fixture.tell(submission(alice.pid, ALICE, BOB, id));
+    t.equal(fixture.store.freshCount, 3);
+    fixture.store.holdCommits();
+    await fixture.tell(submission(alice.pid, ALICE, BOB, 4));
+    await fixture.restart();
+    await fixture.tell(submission(alice.pid, ALICE, BOB, 5));
+    const again = await attach(fixture);
+    t.strictSame(again.take(), [], 'nobody is served before the former commit has settled');
+    alice.take();
+    fixture.store.releaseCommits();
+    await fixture.test.settle();
+    t.strictSame(pushed(again.take()), ['1:1', '2:2', '3:3', '4:4', '5:5']);
+    t.match(alice.take(), [{ kind: 'sent', id: 5 }], 'it was accepted in its order');
+    t.equal(fixture.store.countEntries(BOB, 1, 9), 4, 'what was fresh waits');
+    for (let id = 6; id <= 9; id++) await fixture.tell(submission(alice.pid, ALICE, BOB, id));
+    await fixture.tell(acknowledgement(again, 9));
+    t.equal(stored(fixture), 0);
+    t.equal(fixture.store.queuedBytes(), 0);
+    t.strictSame(pushed(bob.take()), ['1:1', '2:2', '3:3']);
+  },
+);
+
+t.test('an inbox that finds no room to move what is fresh does not start, and its next life does', async (t) => {
+  const fixture = await startInbox([ALICE, BOB]);
+  const alice = spawnProbe(fixture.test);
+  await attach(fixture);
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 1));
+  fixture.store.failNextCommits(1);
+  await fixture.restart();
+  t.equal(fixture.test.node.whereis('inbox.0'), undefined);
+  await fixture.restart();
+  t.strictSame(pushed((await attach(fixture)).take()), ['1:1']);
+});
+
+t.test(
+  'at random: devices come and go, the inbox is restarted, senders resend, commits fail; each message once, in order, nothing left',
   async (t) => {
     for (let seed = 1; seed <= 300; seed++) await t.resolves(wander(seed), `seed ${seed}`);
   },
@@ -365,6 +385,13 @@ async function wander(seed: number): Promise<void> {
         seen = Math.max(seen, id);
       }
     }
+  };
+  /** Its connections end with it; who wrote hears no answer and writes again. A refused claim is one more restart. */
+  const restart = async (): Promise<void> => {
+    if (bob !== undefined) fixture.test.node.exit(bob.pid, 'kill');
+    look();
+    bob = undefined;
+    await fixture.restart();
   };
   /** Sends again from the first id that was not acknowledged. */
   const accepted = (): number => Math.max(0, ...alice.received.flatMap((m) => (m.kind === 'sent' ? [m.id] : [])));
@@ -392,13 +419,20 @@ async function wander(seed: number): Promise<void> {
       bob = undefined;
     } else if (dice < 85) {
       fixture.store.failNextCommits(1);
+    } else if (dice < 87) {
+      fixture.store.holdCommits();
+    } else if (dice < 90) {
+      await restart();
     } else {
+      fixture.store.releaseCommits();
       await fixture.test.advance(random.integer(LIMITS.storeFullPauseMs * 2));
     }
   }
   fixture.store.failNextCommits(0);
+  fixture.store.releaseCommits();
   await fixture.test.advance(10_000, 500);
   look();
+  if (fixture.test.node.whereis('inbox.0') === undefined) await fixture.restart();
   bob = await attach(fixture);
   for (let id = accepted() + 1; id <= sent; id++) await fixture.tell(submission(alice.pid, ALICE, BOB, id));
   look();

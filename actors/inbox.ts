@@ -16,6 +16,8 @@
 
 import { formatPid, isDown, NO_REPLY, samePid, type Behavior, type Context, type Pid } from '../runtime/index.ts';
 import { emptyCatchUp, givePlace, isWaiting, nextPlaces, takePlace, type CatchUp } from './catch-up.ts';
+import { claimInbox } from './claim-inbox.ts';
+import type { Committer } from './committer.ts';
 import type { Refusal } from './errors.ts';
 import {
   confirmations,
@@ -116,8 +118,8 @@ export interface InboxArgs {
   readonly groupsOf: (group: string) => RemoteName;
   /** Who is told of silent devices; absent where the node wakes nobody. */
   readonly wakeups: RemoteName | undefined;
-  /** Starts a commit and casts its outcome to `self` as a `committed` message. */
-  readonly commit: (self: Pid, write: (batch: StoreBatch) => void) => void;
+  /** Its commits, whose outcomes come back as `committed`. */
+  readonly committer: Committer;
 }
 
 /** A device has gone: what it has in the fresh tier is to wait for it. */
@@ -252,29 +254,8 @@ export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', 
   name: 'actors/inbox',
 
   init(args, ctx) {
-    ctx.sendAfter(LIMITS.expirySliceMs, SWEEP);
-    if (args.wakeups !== undefined) ctx.sendAfter(LIMITS.silenceLookMs, LOOK_FOR_SILENCE);
-    return {
-      args,
-      recipients: new Map(),
-      bodies: new Map(),
-      places: new Map(),
-      queue: [],
-      commit: undefined,
-      queuedBytes: args.store.queuedBytes(),
-      fullUntilMs: 0,
-      attached: new Map(),
-      catchUp: emptyCatchUp(),
-      looksAgain: false,
-      lastTs: 0,
-      sweep: newSweep(),
-      silenceRound: undefined,
-      firstContacts: new Map(),
-      nextArrival: 1,
-      sent: [],
-      commits: 0,
-      committedMessages: 0,
-    };
+    const claimed = claimInbox(args.store, args.committer);
+    return claimed === undefined ? begin(args, ctx) : claimed.then(() => begin(args, ctx));
   },
 
   handleCast(message, state, ctx) {
@@ -325,6 +306,33 @@ export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', 
     state.args.load.queuedCount = state.queue.length;
   },
 };
+
+/** The first state of a life, once the store says everything. */
+function begin(args: InboxArgs, ctx: Ctx): InboxState {
+  ctx.sendAfter(LIMITS.expirySliceMs, SWEEP);
+  if (args.wakeups !== undefined) ctx.sendAfter(LIMITS.silenceLookMs, LOOK_FOR_SILENCE);
+  return {
+    args,
+    recipients: new Map(),
+    bodies: new Map(),
+    places: new Map(),
+    queue: [],
+    commit: undefined,
+    queuedBytes: args.store.queuedBytes(),
+    fullUntilMs: 0,
+    attached: new Map(),
+    catchUp: emptyCatchUp(),
+    looksAgain: false,
+    lastTs: 0,
+    sweep: newSweep(),
+    silenceRound: undefined,
+    firstContacts: new Map(),
+    nextArrival: 1,
+    sent: [],
+    commits: 0,
+    committedMessages: 0,
+  };
+}
 
 /** Figures of one shard since it started. */
 export interface InboxStatistics {
@@ -378,7 +386,7 @@ function startCommit(state: InboxState, ctx: Ctx): void {
       continue;
     }
     state.commit = commit;
-    state.args.commit(ctx.self, (batch) => writeCommit(commit, state, batch));
+    state.args.committer.commit(ctx.self, (batch) => writeCommit(commit, state, batch));
     return;
   }
 }

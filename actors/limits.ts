@@ -79,6 +79,8 @@ export const LIMITS = {
   commitBytesMax: 8_388_608,
   /** Acknowledged entries that one commit removes, give or take a window: while it is written, others are pushed the next. */
   commitRemovalsMax: 8_192,
+  /** Fresh entries of a former life that one commit moves when an inbox takes its store over. */
+  settleCountMax: 4_096,
   /** Operations that wait for the next commit. Beyond it, submissions are refused with APP_OVERLOADED. */
   commitQueueMax: 32_768,
   /** Pushed and unacknowledged messages of one device, by count and by bytes. */

@@ -30,6 +30,7 @@ import type {
   DeviceKeys,
 } from '../protocol/wire/index.ts';
 import type { Pid } from '../runtime/index.ts';
+import type { Committed } from './committer.ts';
 import type { Refusal } from './errors.ts';
 import type { FanOut, FindMarks, GroupConnectionMessage } from './group-messages.ts';
 import type { PushOutcome } from './push/provider.ts';
@@ -134,11 +135,6 @@ export interface ReloadDevices {
   readonly user: string;
 }
 
-export interface InboxCommitted {
-  readonly kind: 'committed';
-  readonly result: 'ok' | 'full';
-}
-
 export type InboxMessage =
   | Submit
   | Acknowledge
@@ -150,7 +146,7 @@ export type InboxMessage =
   | Reconsider
   | TellDevice
   | ReloadDevices
-  | InboxCommitted
+  | Committed
   | FanOut
   | FindMarks;
 
@@ -249,7 +245,7 @@ export type AccountsMessage =
   | (AccountsRequest & { readonly kind: 'count-prekeys'; readonly user: string; readonly device: number })
   | { readonly kind: 'find-device'; readonly connection: Pid; readonly user: string; readonly device: number }
   | { readonly kind: 'code-sent'; readonly ticket: number; readonly ok: boolean }
-  | { readonly kind: 'committed'; readonly ticket: number; readonly result: 'ok' | 'full' };
+  | Committed;
 
 /** A question about the presence of `owner`. `keep`: and a subscription. */
 interface PresenceQuestion {
@@ -280,7 +276,7 @@ export type PresenceMessage =
       readonly user: string;
       readonly settings: PrivacySettings;
     }
-  | { readonly kind: 'committed'; readonly ticket: number; readonly result: 'ok' | 'full' };
+  | Committed;
 interface AccountRequest extends AccountsRequest {
   /** The account that asks. */
   readonly user: string;
@@ -299,7 +295,7 @@ export type RelationsMessage =
       readonly id: number;
       readonly evidence: Uint8Array | undefined;
     })
-  | { readonly kind: 'committed'; readonly result: 'ok' | 'full' };
+  | Committed;
 
 /** What wakes the silent devices of a shard; see `wakeups.ts`. */
 export type WakeupsMessage =
@@ -317,7 +313,7 @@ export type WakeupsMessage =
     }
   | (AccountRequest & { readonly kind: 'show-push'; readonly device: number })
   | (AccountRequest & { readonly kind: 'set-push'; readonly device: number; readonly target: PushTarget })
-  | { readonly kind: 'committed'; readonly ticket: number; readonly result: 'ok' | 'full' };
+  | Committed;
 
 /** What the keeper of quotas of a worker is told; see `quotas.ts`. */
 export type QuotasMessage =

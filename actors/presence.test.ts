@@ -6,7 +6,7 @@ import type { ConnectionMessage, PresenceMessage } from './messages.ts';
 import { LIMITS } from './limits.ts';
 import { presence, type PresenceArgs, type PresenceStatistics } from './presence.ts';
 import { maySee } from './presence-people.ts';
-import { ALICE, BOB, spawnProbe, type Probe } from './test-kit.ts';
+import { ALICE, BOB, committerOf, spawnProbe, type Probe } from './test-kit.ts';
 import { MemoryStore } from './store/memory.ts';
 import type { Decision } from './store/protection-store.ts';
 
@@ -49,10 +49,7 @@ async function start(contacts: readonly (readonly [sender: string, recipient: st
   const args: PresenceArgs = {
     store,
     presenceOf: () => ({ name: 'presence', worker: 0 }),
-    commit: (self, ticket, write) => {
-      void store.commit(write).then((result) => test.node.cast(self, { kind: 'committed', ticket, result }));
-    },
-    commitLast: (write) => store.commit(write),
+    committer: committerOf(store, test),
     isBusy: () => fixture.isBusy,
   };
   const startOnce = async (): Promise<Pid> => {

@@ -18,6 +18,7 @@
 import type { PresenceMessage as PresenceNotice, PrivacySettings } from '../protocol/wire/index.ts';
 import { formatPid, isDown, NO_REPLY, type Behavior, type Context, type Pid } from '../runtime/index.ts';
 import type { AppCode } from './errors.ts';
+import { onceClaimed, type Committer } from './committer.ts';
 import { LIMITS } from './limits.ts';
 import type { ConnectionMessage, PresenceMessage } from './messages.ts';
 import {
@@ -41,10 +42,8 @@ import type { CommitResult, InboxStore, StoreBatch } from './store/inbox-store.t
 export interface PresenceArgs {
   readonly store: InboxStore;
   readonly presenceOf: (user: string) => RemoteName;
-  /** Starts a commit and casts its outcome to `self` as a `committed` message with `ticket`. */
-  readonly commit: (self: Pid, ticket: number, write: (batch: StoreBatch) => void) => void;
-  /** The same for an actor that is about to end. */
-  readonly commitLast: (write: (batch: StoreBatch) => void) => Promise<CommitResult>;
+  /** Its commits, whose outcomes come back as `committed`. */
+  readonly committer: Committer;
   /** Whether the messages of this shard are behind: then nothing here is worth doing. */
   readonly isBusy: () => boolean;
 }
@@ -107,23 +106,7 @@ export const presence: Behavior<PresenceState, PresenceArgs, PresenceMessage, 's
   init(args, ctx) {
     // So that `terminate` runs when the worker is stopped in order.
     ctx.trapExit(true);
-    const now = ctx.clock.monotonicMs();
-    return {
-      args,
-      people: new Map(),
-      visitors: new Map(),
-      present: new Map(),
-      unsaved: new Map(),
-      saving: undefined,
-      due: new Set(),
-      changes: new Map(),
-      nextTicket: MINUTES_TICKET + 1,
-      budget: fullBucket(BUDGET_RULE, now),
-      isTicking: false,
-      savedAtMs: now,
-      unreportedShed: 0,
-      counts: { notices: 0, typings: 0, shed: 0 },
-    };
+    return onceClaimed(args.committer, () => begin(args, ctx));
   },
 
   handleCast(message, state, ctx) {
@@ -164,10 +147,30 @@ export const presence: Behavior<PresenceState, PresenceArgs, PresenceMessage, 's
     for (const user of state.present.keys()) state.unsaved.set(user, minute);
     while (state.unsaved.size > 0) {
       const minutes = takeUnsaved(state);
-      if ((await state.args.commitLast((batch) => writeMinutes(minutes, batch))) !== 'ok') return;
+      if ((await state.args.committer.run((batch) => writeMinutes(minutes, batch))) !== 'ok') return;
     }
   },
 };
+
+function begin(args: PresenceArgs, ctx: Context): PresenceState {
+  const now = ctx.clock.monotonicMs();
+  return {
+    args,
+    people: new Map(),
+    visitors: new Map(),
+    present: new Map(),
+    unsaved: new Map(),
+    saving: undefined,
+    due: new Set(),
+    changes: new Map(),
+    nextTicket: MINUTES_TICKET + 1,
+    budget: fullBucket(BUDGET_RULE, now),
+    isTicking: false,
+    savedAtMs: now,
+    unreportedShed: 0,
+    counts: { notices: 0, typings: 0, shed: 0 },
+  };
+}
 
 function statistics(state: PresenceState): PresenceStatistics {
   let subscriptions = 0;
@@ -392,7 +395,7 @@ function changePrivacy(message: Message<'change-privacy'>, state: PresenceState,
   if (state.changes.size >= LIMITS.presenceChangesMax) return refuseShed(message, state, ctx);
   const ticket = state.nextTicket++;
   state.changes.set(ticket, { connection, iq, user, settings });
-  state.args.commit(ctx.self, ticket, (batch) => batch.putPrivacy(user, settings));
+  state.args.committer.commit(ctx.self, (batch) => batch.putPrivacy(user, settings), ticket);
 }
 
 function settle({ ticket, result }: Message<'committed'>, state: PresenceState, ctx: Ctx): void {
@@ -447,7 +450,7 @@ function saveMinutes(state: PresenceState, ctx: Ctx): void {
   if (state.saving !== undefined || state.unsaved.size === 0 || isShedding(state, ctx)) return;
   const minutes = takeUnsaved(state);
   state.saving = minutes;
-  state.args.commit(ctx.self, MINUTES_TICKET, (batch) => writeMinutes(minutes, batch));
+  state.args.committer.commit(ctx.self, (batch) => writeMinutes(minutes, batch), MINUTES_TICKET);
 }
 
 /** People who stay are written from time to time, a few at a time, so that a crash does not take them back to their coming. */

@@ -112,7 +112,7 @@ export interface Device {
   head: number;
   acknowledged: number;
   online: Online | undefined;
-  /** What this device has in the fresh tier, by position. All of it is known here: a store is opened without any. */
+  /** What this device has in the fresh tier, by position. All of it is known here: a life of the inbox begins without any. */
   fresh: Fresh[];
   /** Undelivered entries and their bytes, without the commit under way. */
   count: number;

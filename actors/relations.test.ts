@@ -1,10 +1,18 @@
 import t from 'tap';
 import type { Answer } from '../protocol/wire/index.ts';
-import type { Pid } from '../runtime/index.ts';
 import { LIMITS } from './limits.ts';
 import type { ConnectionMessage, RelationsMessage } from './messages.ts';
 import { relations } from './relations.ts';
-import { ALICE, BOB, spawnProbe, startInbox, submission, type InboxFixture, type Probe } from './test-kit.ts';
+import {
+  ALICE,
+  BOB,
+  committerOf,
+  spawnProbe,
+  startInbox,
+  submission,
+  type InboxFixture,
+  type Probe,
+} from './test-kit.ts';
 
 const CAROL = '100000000000003';
 
@@ -26,9 +34,7 @@ async function start(): Promise<Fixture> {
     store,
     inboxOf: () => ({ name: 'inbox.0', worker: 0 }),
     presenceOf: () => ({ name: 'presence.0', worker: 0 }),
-    commit: (self: Pid, write: Parameters<typeof store.commit>[0]) => {
-      void store.commit(write).then((result) => test.node.cast(self, { kind: 'committed', result }));
-    },
+    committer: committerOf(store, test),
   };
   const pid = test.node.spawn(relations, args);
   const client = spawnProbe(test);

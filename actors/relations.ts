@@ -10,6 +10,7 @@
 import type { Answer, Relation } from '../protocol/wire/index.ts';
 import type { Behavior, Context, Pid } from '../runtime/index.ts';
 import type { AppCode } from './errors.ts';
+import { onceClaimed, type Committer } from './committer.ts';
 import { LIMITS } from './limits.ts';
 import type { ConnectionMessage, InboxMessage, PresenceMessage, RelationsMessage } from './messages.ts';
 import type { RemoteName } from './routes.ts';
@@ -20,8 +21,8 @@ export interface RelationsArgs {
   readonly store: InboxStore;
   readonly inboxOf: (user: string) => RemoteName;
   readonly presenceOf: (user: string) => RemoteName;
-  /** Starts a commit and casts its outcome to `self` as a `committed` message. */
-  readonly commit: (self: Pid, write: (batch: StoreBatch) => void) => void;
+  /** Its commits, whose outcomes come back as `committed`. */
+  readonly committer: Committer;
 }
 
 type Request<K extends RelationsMessage['kind']> = Extract<RelationsMessage, { kind: K }>;
@@ -48,7 +49,7 @@ export const relations: Behavior<RelationsState, RelationsArgs, RelationsMessage
   name: 'actors/relations',
 
   init(args) {
-    return { args, queue: [], plan: undefined };
+    return onceClaimed(args.committer, () => ({ args, queue: [], plan: undefined }));
   },
 
   handleCast(message, state, ctx) {
@@ -96,7 +97,7 @@ function startNext(state: RelationsState, ctx: Ctx): void {
     if (typeof plan === 'string') refuse(state.queue.shift()!, plan, ctx);
     else {
       state.plan = plan;
-      state.args.commit(ctx.self, plan.write);
+      state.args.committer.commit(ctx.self, plan.write);
     }
   }
 }

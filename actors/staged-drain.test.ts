@@ -131,26 +131,15 @@ t.test('an acknowledgement of a connection that was replaced says nothing', asyn
 });
 
 t.test('what a former connection acknowledged is not read while it is being removed', async (t) => {
-  const settle: (() => void)[] = [];
-  let held = false;
-  const fixture: InboxFixture = await startInbox(EVERYBODY, {
-    commit: (self, write) => {
-      void fixture.store.commit(write).then((result) => {
-        const done = (): void => void fixture.test.node.cast(self, { kind: 'committed', result });
-        if (held) settle.push(done);
-        else done();
-      });
-    },
-  });
+  const fixture = await startInbox(EVERYBODY);
   await fill(fixture, [ALICE, CAROL]);
   const first = await attach(fixture);
   const order = pushed(first.take());
-  held = true;
+  fixture.store.holdCommits();
   await fixture.tell(acknowledgement(first, order[19]!.seq));
   const second = await attach(fixture);
   t.strictSame(pushed(second.take()), []);
-  held = false;
-  for (const done of settle.splice(0)) done();
+  fixture.store.releaseCommits();
   await fixture.test.settle();
   const rest = pushed(second.take());
   t.equal(rest.length, 40);

@@ -6,10 +6,11 @@ import { isWireError, parseServerMessage, type ServerMessage, type Stanza } from
 import type { Behavior, Clock, Pid } from '../runtime/index.ts';
 import { createTestNode, type TestNode } from '../runtime/testing/test-node.ts';
 import { Admission, type AdmissionBounds } from './admission.ts';
+import { Committer } from './committer.ts';
 import { inbox, type InboxArgs } from './inbox.ts';
 import type { SocketHandle } from './listener.ts';
 import type { ConnectionMessage, InboxMessage, Submit } from './messages.ts';
-import type { DeviceRecord, SenderAddress } from './store/inbox-store.ts';
+import type { DeviceRecord, InboxStore, SenderAddress } from './store/inbox-store.ts';
 import { MemoryStore } from './store/memory.ts';
 
 export const ALICE = '100000000000001';
@@ -53,11 +54,19 @@ export const DEVICE: DeviceRecord = {
   signedPreKey: { id: 1, key: new Uint8Array(33), signature: new Uint8Array(64) },
 };
 
+/** The commits of an actor that reads `store`. */
+export function committerOf(store: InboxStore, { node }: TestNode): Committer {
+  return new Committer(store, (self, message) => void node.cast(self, message));
+}
+
 export interface InboxFixture {
   readonly test: TestNode;
   readonly store: MemoryStore;
+  /** Of its present life. */
   readonly pid: Pid<InboxMessage>;
   tell(message: InboxMessage): Promise<void>;
+  /** Ends the inbox as a crash would, and starts another over the same opening of the store. */
+  restart(): Promise<void>;
 }
 
 /** Starts an inbox whose store knows `users`, each with device 1. */
@@ -77,19 +86,25 @@ export async function startInbox(users: readonly string[], options: Partial<Inbo
     queuedBytesMax: 1_000_000,
     inboxOf: () => ({ name: 'inbox.0', worker: 0 }),
     groupsOf: () => ({ name: 'groups.0', worker: 0 }),
-    commit: (self, write) => {
-      void store.commit(write).then((result) => test.node.cast(self, { kind: 'committed', result }));
-    },
+    committer: committerOf(store, test),
     ...options,
   };
-  const pid = test.node.spawn(inbox, args, { name: 'inbox.0' });
+  let pid = test.node.spawn(inbox, args, { name: 'inbox.0' });
   await test.settle();
   return {
     test,
     store,
-    pid,
+    get pid() {
+      return pid;
+    },
     async tell(message) {
       test.node.cast(pid, message);
+      await test.settle();
+    },
+    async restart() {
+      test.node.exit(pid, 'kill');
+      await test.settle();
+      pid = test.node.spawn(inbox, args, { name: 'inbox.0' });
       await test.settle();
     },
   };

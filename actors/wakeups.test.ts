@@ -4,7 +4,16 @@ import type { Pid } from '../runtime/index.ts';
 import { LIMITS } from './limits.ts';
 import type { WakeupsMessage } from './messages.ts';
 import type { PushOutcome } from './push/provider.ts';
-import { ALICE, BOB, spawnProbe, startInbox, submission, type InboxFixture, type Probe } from './test-kit.ts';
+import {
+  ALICE,
+  BOB,
+  committerOf,
+  spawnProbe,
+  startInbox,
+  submission,
+  type InboxFixture,
+  type Probe,
+} from './test-kit.ts';
 import { wakeups } from './wakeups.ts';
 
 interface Fixture extends InboxFixture {
@@ -47,9 +56,7 @@ async function start(users: readonly string[] = [ALICE, BOB]): Promise<Fixture> 
         registrations.set(user, registration);
         if (fixture.outcome !== undefined) tell(user, fixture.outcome);
       },
-      commit: (self, ticket, write) => {
-        void store.commit(write).then((result) => test.node.cast(self, { kind: 'committed', ticket, result }));
-      },
+      committer: committerOf(store, test),
     },
     { name: 'wakeups.0' },
   );

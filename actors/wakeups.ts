@@ -15,6 +15,7 @@
 
 import type { Answer, PushTarget } from '../protocol/wire/index.ts';
 import type { Behavior, Context, Pid } from '../runtime/index.ts';
+import { onceClaimed, type Committer } from './committer.ts';
 import { LIMITS } from './limits.ts';
 import type { ConnectionMessage, WakeupsMessage } from './messages.ts';
 import type { PushOutcome } from './push/provider.ts';
@@ -29,8 +30,8 @@ export interface WakeupsArgs {
   readonly accepts: (registration: PushRegistration) => boolean;
   /** Sends one wake-up and casts its outcome to `self` as `woken`. */
   readonly wake: (self: Pid, address: DeviceAddress, registration: PushRegistration) => void;
-  /** Starts a commit and casts its outcome to `self` as `committed` with `ticket`. */
-  readonly commit: (self: Pid, ticket: number, write: (batch: StoreBatch) => void) => void;
+  /** Its commits, whose outcomes come back as `committed`. */
+  readonly committer: Committer;
 }
 
 export interface DeviceAddress {
@@ -76,7 +77,7 @@ export const wakeups: Behavior<WakeupsState, WakeupsArgs, WakeupsMessage> = {
 
   init(args) {
     const maps = { waiting: new Map(), sending: new Map(), woken: new Map(), changes: new Map() };
-    return { args, ...maps, nextTicket: 1, isTimed: false };
+    return onceClaimed(args.committer, () => ({ args, ...maps, nextTicket: 1, isTimed: false }));
   },
 
   handleCast(message, state, ctx) {
@@ -249,7 +250,7 @@ function setPush(message: Request<'set-push'>, state: WakeupsState, ctx: Ctx): v
 function commit(state: WakeupsState, change: Change | undefined, write: (batch: StoreBatch) => void, ctx: Ctx): void {
   const ticket = state.nextTicket++;
   state.changes.set(ticket, change);
-  state.args.commit(ctx.self, ticket, write);
+  state.args.committer.commit(ctx.self, write, ticket);
 }
 
 function settleChange(ticket: number, result: CommitResult, state: WakeupsState, ctx: Ctx): void {

@@ -8,11 +8,11 @@ import { castStartChild, startSupervisor } from '../supervisors/index.ts';
 import { Admission } from './admission.ts';
 import { workerFigures } from './admin/status.ts';
 import { nonceSource } from './auth.ts';
+import { Committer } from './committer.ts';
 import type { NodeConfig } from './config.ts';
 import { isStartupError, StartupError } from './errors.ts';
 import { isHeapHigh } from './heap-watch.ts';
 import type { InboxStatistics } from './inbox.ts';
-import type { GroupsMessage } from './group-messages.ts';
 import { LIMITS } from './limits.ts';
 import { Listener } from './listener.ts';
 import { loopBusyMs } from './loop-use.ts';
@@ -25,7 +25,7 @@ import { QuotaFile } from './media/quota-file.ts';
 import { isFailure } from './media/s3-client.ts';
 import { openS3Store } from './media/s3-store.ts';
 import { ticketKey } from './media/ticket.ts';
-import type { AccountsMessage, InboxMessage, MediaMessage, PresenceMessage, WakeupsMessage } from './messages.ts';
+import type { MediaMessage, WakeupsMessage } from './messages.ts';
 import { shardsOfWorker } from './partition.ts';
 import type { PresenceStatistics } from './presence.ts';
 import { ResumeTickets } from './resume-ticket.ts';
@@ -205,8 +205,8 @@ function shardParts(
 ): ShardParts {
   const { inboxOf, presenceOf, linksOf } = routes;
   const load = { queuedCount: 0 };
-  type ShardMessage = InboxMessage | AccountsMessage | PresenceMessage | GroupsMessage;
-  const tell = (self: Pid, message: ShardMessage): void => void node.cast(self, message);
+  // One for each actor: what its former life has under way is of no concern to the others.
+  const committer = (): Committer => new Committer(store, (self, message) => void node.cast(self, message));
   return {
     shard,
     inbox: {
@@ -216,29 +216,23 @@ function shardParts(
       groupsOf: routes.groupsOf,
       wakeups: push.providers.size > 0 ? { name: wakeupsName(shard), worker: node.worker } : undefined,
       queuedBytesMax: Math.floor(config.storeBytes / info.shards),
-      commit: (self, write) => {
-        void store.commit(write).then((result) => tell(self, { kind: 'committed', result }), ignore);
-      },
+      committer: committer(),
     },
-    wakeups: wakeupsArgs(store, node, push),
+    wakeups: wakeupsArgs(store, committer(), node, push),
     relations: {
       store,
       inboxOf,
       presenceOf,
-      commit: (self, write) => {
-        void store.commit(write).then((result) => tell(self, { kind: 'committed', result }), ignore);
-      },
+      committer: committer(),
     },
     accounts: {
       store,
       inboxOf,
       linksOf,
       partitionOfPhone: (phone) => partitionOfPhone(info.secret, phone),
-      commit: (self, ticket, write) => {
-        void store.commit(write).then((result) => tell(self, { kind: 'committed', ticket, result }), ignore);
-      },
+      committer: committer(),
       sendCode: (self, ticket, phone, code) => {
-        const done = (ok: boolean) => (): void => tell(self, { kind: 'code-sent', ticket, ok });
+        const done = (ok: boolean) => (): void => void node.cast(self, { kind: 'code-sent', ticket, ok });
         verifier.send(phone, code).then(done(true), done(false));
       },
     },
@@ -246,23 +240,23 @@ function shardParts(
       store,
       inboxOf,
       queuedBytesMax: Math.floor(config.storeBytes / info.shards),
-      commit: (self, write) => {
-        void store.commit(write).then((result) => tell(self, { kind: 'committed', result }), ignore);
-      },
+      committer: committer(),
     },
     presence: {
       store,
       presenceOf,
-      commit: (self, ticket, write) => {
-        void store.commit(write).then((result) => tell(self, { kind: 'committed', ticket, result }), ignore);
-      },
-      commitLast: (write) => store.commit(write),
+      committer: committer(),
       isBusy: () => load.queuedCount > LIMITS.presenceShedQueueCount,
     },
   };
 }
 
-function wakeupsArgs(store: InboxStore, node: RuntimeNode, { providers, vapidPublicKey }: Push): WakeupsArgs {
+function wakeupsArgs(
+  store: InboxStore,
+  committer: Committer,
+  node: RuntimeNode,
+  { providers, vapidPublicKey }: Push,
+): WakeupsArgs {
   const tell = (self: Pid, message: WakeupsMessage): void => void node.cast(self, message);
   return {
     store,
@@ -275,14 +269,9 @@ function wakeupsArgs(store: InboxStore, node: RuntimeNode, { providers, vapidPub
         tell(self, { kind: 'woken', ...address, outcome, registration }),
       );
     },
-    commit: (self, ticket, write) => {
-      void store.commit(write).then((result) => tell(self, { kind: 'committed', ticket, result }), ignore);
-    },
+    committer,
   };
 }
-
-/** A commit that failed for good has been reported through `onFatal`, which ends the process. */
-function ignore(): void {}
 
 /** The bounds of the node, shared by its workers: the kernel spreads connections over them evenly. */
 function createAdmission(node: RuntimeNode, config: NodeConfig): Admission {

@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { DeviceRecord, InboxEntry, InboxStore, SenderAddress } from './inbox-store.ts';
+import { claimInbox } from '../claim-inbox.ts';
+import { Committer } from '../committer.ts';
 import { decodeMarks, encodeMarks } from './layout.ts';
 import { openLmdbStore } from './lmdb.ts';
 import { decodeNotice, encodeNotice, lossCodeOf } from './loss.ts';
@@ -394,32 +396,39 @@ for (const fixture of FIXTURES) {
     t.strictSame(reopened.privacy(BOB), chosen);
     t.equal(reopened.privacy(ALICE), undefined);
   });
-}
 
-t.test('lmdb: what is fresh when a store is closed is waiting when it is opened again', async (t) => {
-  const { store, reopen } = FIXTURES[1]!.open(t);
-  await store.commit((batch) => {
-    batch.putFresh(1, BOB, 1, entry(5));
-    batch.putFresh(2, ALICE, 2, entry(9));
-    batch.putFresh(3, BOB, 1, entry(6));
-    batch.putEntry(BOB, 1, entry(4));
-    batch.putConversation(BOB, SENDER, { accepted: 6, delivered: 3 });
-  });
-  t.equal(store.fresh(2)?.seq, 9);
-  t.strictSame([...store.fresh(3)!.ciphertext], [...entry(6).ciphertext]);
-  await store.commit((batch) => batch.removeFresh(1));
-  t.equal(store.fresh(1), undefined);
-  const reopened = await reopen();
-  t.equal(reopened.fresh(2), undefined);
-  const waiting = reopened.entries(BOB, 1, 0, 99, 99, 9_999);
-  t.strictSame(
-    waiting.map((each) => each.seq),
-    [4, 6],
+  t.test(
+    `${fixture.name}: fresh entries outlive the opening, and are waiting when the store is taken over`,
+    async (t) => {
+      const { store, reopen } = fixture.open(t);
+      await store.commit((batch) => {
+        batch.putFresh(1, BOB, 1, entry(5));
+        batch.putFresh(2, ALICE, 2, entry(9));
+        batch.putFresh(3, BOB, 1, entry(6));
+        batch.putEntry(BOB, 1, entry(4));
+        batch.putConversation(BOB, SENDER, { accepted: 6, delivered: 3 });
+      });
+      t.equal(store.fresh(2)?.seq, 9);
+      t.strictSame([...store.fresh(3)!.ciphertext], [...entry(6).ciphertext]);
+      await store.commit((batch) => batch.removeFresh(1));
+      t.equal(store.fresh(1), undefined);
+      const reopened = await reopen();
+      t.match(reopened.freshEntries(1), [{ arrival: 2, user: ALICE, device: 2, entry: { seq: 9 } }]);
+      await claimInbox(reopened, new Committer(reopened, () => undefined));
+      t.strictSame(reopened.freshEntries(9), []);
+      const waiting = reopened.entries(BOB, 1, 0, 99, 99, 9_999);
+      t.strictSame(
+        waiting.map((each) => each.seq),
+        [4, 6],
+      );
+      t.strictSame([...waiting[1]!.ciphertext], [...entry(6).ciphertext]);
+      t.equal(reopened.lastSeq(ALICE, 2), 9);
+      t.strictSame(reopened.conversation(BOB, SENDER)?.waiting, [
+        { device: 1, first: 6, last: 6, count: 1, bytes: 74 },
+      ]);
+    },
   );
-  t.strictSame([...waiting[1]!.ciphertext], [...entry(6).ciphertext]);
-  t.equal(reopened.lastSeq(ALICE, 2), 9);
-  t.strictSame(reopened.conversation(BOB, SENDER)?.waiting, [{ device: 1, first: 6, last: 6, count: 1, bytes: 74 }]);
-});
+}
 
 t.test('a mark of an early store, six bytes, is read', async (t) => {
   const early = Buffer.from('000000000029', 'hex');

@@ -11,8 +11,8 @@
  *
  * An entry stands in one of two tiers. *Fresh*: in the order of arrival, for devices that will get it at once and most
  * likely acknowledge it soon; neighbours on disk are neighbours in time, so a commit touches few pages however many
- * devices it serves. *Waiting*: by device and position, for devices that are away. Opening a store moves everything that
- * is fresh to waiting: who was online is not known any more.
+ * devices it serves. *Waiting*: by device and position, for devices that are away. Whoever takes a
+ * store over moves everything that is fresh to waiting (`../claim-inbox.ts`): who was online is not known any more.
  *
  * The store knows no sockets and no actors. Bytes that it returns are owned by the caller; bytes given to a batch
  * must not change until the commit has resolved. Layout on disk: `layout.ts`. Implementations: `lmdb.ts`, `memory.ts`.
@@ -67,6 +67,14 @@ export interface WaitingRun {
   readonly count: number;
   /** As counted against the bounds: ciphertext and overhead. */
   readonly bytes: number;
+}
+
+/** An entry of the fresh tier, with the inbox that it is of. */
+export interface FreshEntry {
+  readonly arrival: number;
+  readonly user: string;
+  readonly device: number;
+  readonly entry: InboxEntry;
 }
 
 /** A conversation of which something waits. */
@@ -144,7 +152,7 @@ export type CommitResult = 'ok' | 'full';
 export interface StoreBatch {
   readonly groups: GroupBatch;
   putEntry(user: string, device: number, entry: InboxEntry): void;
-  /** Adds an entry to the fresh tier. `arrival` was never used since the store was opened, and grows. */
+  /** Adds an entry to the fresh tier. `arrival` grows from one to the next for as long as anything is fresh. */
   putFresh(arrival: number, user: string, device: number, entry: InboxEntry): void;
   removeFresh(arrival: number): void;
   removeEntry(user: string, device: number, seq: number): void;
@@ -180,6 +188,8 @@ export interface InboxStore {
   commit(write: (batch: StoreBatch) => void): Promise<CommitResult>;
   /** A fresh entry. */
   fresh(arrival: number): InboxEntry | undefined;
+  /** The first fresh entries in the order of arrival, at most `countMax`. */
+  freshEntries(countMax: number): FreshEntry[];
   /** Waiting entries with `after < seq <= through`, ascending, until `countMax` or `bytesMax` of ciphertext is reached; at least one if there is one. */
   entries(
     user: string,

@@ -19,12 +19,13 @@ import { decode, encode } from '../../runtime/codec.ts';
 import { DiskReserve } from './disk-reserve.ts';
 import { GroupTables } from './group-tables.ts';
 import { inboxEntries, inboxKeys, keyOf, placed, userOf } from './inbox-codec.ts';
-import { ENTRY_OVERHEAD_BYTES, extendRuns, isMessageOf } from './inbox-store.ts';
+import { ENTRY_OVERHEAD_BYTES, isMessageOf } from './inbox-store.ts';
 import type {
   AccountRecord,
   CommitResult,
   ConversationRecord,
   DeviceRecord,
+  FreshEntry,
   InboxEntry,
   InboxHead,
   InboxStore,
@@ -43,8 +44,6 @@ import type { WriteSet } from './write-set.ts';
 // The CommonJS build: lmdb's ES module build loads its native addon a second time in a worker thread.
 const { open } = createRequire(import.meta.url)('lmdb') as typeof import('lmdb');
 
-/** Entries moved in one transaction when a store is opened. */
-const SETTLE_COUNT = 4_096;
 /** The writer starts on a batch when it is whole: on a part of one it would wait for each next instruction. */
 const BATCH_START_COUNT = 1_000_000;
 const START_KEY = Buffer.from('start');
@@ -146,34 +145,6 @@ class LmdbStore implements ReplicaStore {
       remove: (...removal) => this.#remove(...removal),
       commit: (write) => this.#commitHere(write),
     });
-    this.#settleFresh();
-  }
-
-  /** Moves to the inboxes what a former run left in the fresh tier. A synchronous commit is flushed, since nothing overlaps. */
-  #settleFresh(): void {
-    for (;;) {
-      const page = [...this.#fresh.getRange({ limit: SETTLE_COUNT, snapshot: false })];
-      if (page.length === 0) return;
-      this.#root.transactionSync(() => {
-        for (const { key, value } of page) {
-          const { key: inboxKey, entry } = layout.splitFresh(value);
-          void this.#inbox.put(Buffer.from(inboxKey), layout.decodeEntry(layout.seqOfEntryKey(inboxKey), entry));
-          this.#noteWaiting(inboxKey, entry);
-          void this.#fresh.remove(key);
-        }
-      });
-    }
-  }
-
-  /** Enters a settled entry in the run of its conversation. */
-  #noteWaiting(inboxKey: Buffer, entry: Buffer): void {
-    const key = layout.conversationKeyOfEntry(inboxKey, entry);
-    const value = this.#conversation.get(key);
-    if (value === undefined) return;
-    const record = layout.decodeConversation(value);
-    const added = { seq: layout.seqOfEntryKey(inboxKey), bytes: layout.ciphertextBytes(entry) + ENTRY_OVERHEAD_BYTES };
-    const waiting = extendRuns(record.waiting ?? [], layout.inboxOfEntryKey(inboxKey).device, added);
-    void this.#conversation.put(key, layout.encodeConversation({ ...record, waiting }));
   }
 
   get queuedBytesMax(): number {
@@ -306,6 +277,16 @@ class LmdbStore implements ReplicaStore {
     if (value === undefined) return undefined;
     const { key, entry } = layout.splitFresh(value);
     return layout.decodeEntry(layout.seqOfEntryKey(key), entry);
+  }
+
+  freshEntries(countMax: number): FreshEntry[] {
+    const range = this.#fresh.getRange({ limit: countMax, snapshot: false });
+    return Array.from(range, ({ key, value }) => {
+      const { key: inboxKey, entry } = layout.splitFresh(value);
+      const { user, device } = layout.inboxOfEntryKey(inboxKey);
+      const seq = layout.seqOfEntryKey(inboxKey);
+      return { arrival: layout.decodeUint48(key), user, device, entry: layout.decodeEntry(seq, entry) };
+    });
   }
 
   entries(

@@ -1,7 +1,8 @@
 /**
  * The store of one shard in memory, for unit tests and simulation: same contract, same layout of values, no disk.
  *
- * `failNextCommits` makes commits end as `'full'`, so that tests reach the paths that a full disk takes.
+ * `failNextCommits` makes commits end as `'full'`, so that tests reach the paths that a full disk takes; `holdCommits` keeps them
+ * under way, so that tests reach what happens meanwhile.
  */
 
 import type { PrivacySettings } from '../../protocol/wire/index.ts';
@@ -12,6 +13,7 @@ import type {
   CommitResult,
   ConversationRecord,
   DeviceRecord,
+  FreshEntry,
   InboxEntry,
   InboxHead,
   InboxStore,
@@ -30,7 +32,7 @@ export class MemoryStore implements InboxStore {
   readonly queuedBytesMax: number = Infinity;
   readonly groups: MemoryGroups = new MemoryGroups();
   readonly #entries = new Map<string, InboxEntry[]>();
-  readonly #fresh = new Map<number, InboxEntry>();
+  readonly #fresh = new Map<number, FreshEntry>();
   readonly #marks = new Map<string, { readonly acknowledged: number; readonly last: number }>();
   readonly #conversations = new Map<string, ConversationRecord>();
   readonly #accounts = new Map<string, AccountRecord>();
@@ -42,11 +44,24 @@ export class MemoryStore implements InboxStore {
   readonly #privacy = new Map<string, PrivacySettings>();
   #queuedBytes = 0;
   #failures = 0;
+  #held: { readonly promise: Promise<void>; readonly release: () => void } | undefined = undefined;
   #commits = 0;
 
   /** The next `count` commits are refused as full. */
   failNextCommits(count: number): void {
     this.#failures = count;
+  }
+
+  /** From now on commits stay under way until `releaseCommits`; then they take effect in the order of their beginning. */
+  holdCommits(): void {
+    let release = (): void => undefined;
+    const promise = new Promise<void>((resolve) => (release = resolve));
+    this.#held ??= { promise, release };
+  }
+
+  releaseCommits(): void {
+    this.#held?.release();
+    this.#held = undefined;
   }
 
   /** Commits that took effect. */
@@ -59,7 +74,7 @@ export class MemoryStore implements InboxStore {
     write(this.#collect(writes));
     const refused = this.#failures > 0;
     if (refused) this.#failures--;
-    await Promise.resolve();
+    await (this.#held?.promise ?? Promise.resolve());
     if (refused) return 'full';
     for (const apply of writes) apply();
     this.#commits++;
@@ -73,9 +88,9 @@ export class MemoryStore implements InboxStore {
         const copy = { ...entry, ciphertext: entry.ciphertext.slice() };
         writes.push(() => insert(this.#list(this.#entries, address(user, device)), copy, (each) => each.seq));
       },
-      putFresh: (arrival, _user, _device, entry) => {
+      putFresh: (arrival, user, device, entry) => {
         const copy = { ...entry, ciphertext: entry.ciphertext.slice() };
-        writes.push(() => this.#fresh.set(arrival, copy));
+        writes.push(() => this.#fresh.set(arrival, { arrival, user, device, entry: copy }));
       },
       removeFresh: (arrival) => writes.push(() => this.#fresh.delete(arrival)),
       removeEntry: (user, device, seq) => {
@@ -146,7 +161,11 @@ export class MemoryStore implements InboxStore {
   }
 
   fresh(arrival: number): InboxEntry | undefined {
-    return this.#fresh.get(arrival);
+    return this.#fresh.get(arrival)?.entry;
+  }
+
+  freshEntries(countMax: number): FreshEntry[] {
+    return [...this.#fresh.values()].sort((left, right) => left.arrival - right.arrival).slice(0, countMax);
   }
 
   entries(

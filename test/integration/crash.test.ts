@@ -1,15 +1,12 @@
 import { randomInt } from 'node:crypto';
 import t, { type Test } from 'tap';
 import { claimPort } from '../../actors/port.ts';
-import { findFaults, type Transcript } from './delivery-check.ts';
-import { newPerson, pause, until, type Person } from './people.ts';
+import { findFaults } from './delivery-check.ts';
+import { newPerson, pause, type Person } from './people.ts';
 import { ServerProcess, temporaryDirectory } from './server-process.ts';
+import { untilComplete, Writer } from './writer.ts';
 
 const KILLS = 20;
-/** Messages of one writer that are not acknowledged yet. More would measure how long a node takes to start. */
-const UNDER_WAY_MAX = 100;
-/** Without a single arrival for so long, what is missing counts as lost. */
-const STALL_MS = 30_000;
 const FLAGS = ['--workers', '2'];
 
 // Twenty starts of a node take a minute on a quiet machine, more on a busy one.
@@ -26,67 +23,6 @@ t.test('the check sees what it looks for', async (t) => {
   t.match(faults(['b', 'a']), ['"a" came after "b"']);
   t.match(faults(['a', 'b', 'x']), ['"x" was never sent']);
 });
-
-/** Somebody who keeps writing to somebody, with a few messages under way at a time. */
-class Writer {
-  readonly sent: string[] = [];
-  readonly acknowledged = new Set<string>();
-  readonly from: Person;
-  readonly to: Person;
-  #writing = true;
-  readonly #done: Promise<void>;
-
-  constructor(from: Person, to: Person) {
-    this.from = from;
-    this.to = to;
-    this.#done = this.#write();
-  }
-
-  async #write(): Promise<void> {
-    const acknowledgements: Promise<void>[] = [];
-    while (this.#writing) {
-      while (this.sent.length - this.acknowledged.size >= UNDER_WAY_MAX) await pause(5);
-      const text = `${this.from.phone}>${this.to.phone} ${this.sent.length + 1}`;
-      this.sent.push(text);
-      const message = await this.from.client.enqueue(this.to.phone, text);
-      acknowledgements.push(message.sent.then(() => void this.acknowledged.add(text)));
-      await pause(randomInt(8));
-    }
-    await Promise.all(acknowledgements);
-  }
-
-  /** Stops writing and resolves when everything written is acknowledged. */
-  finish(): Promise<void> {
-    this.#writing = false;
-    return this.#done;
-  }
-
-  /** What is known of this conversation, for a run that goes wrong. */
-  describe(): string {
-    const { sent, acknowledged, received } = this.transcript();
-    const counts = `${sent.length} sent, ${acknowledged.size} acknowledged, ${received.length} received`;
-    return `${this.from.phone} to ${this.to.phone}: ${counts}, the last of them "${received.at(-1)}"`;
-  }
-
-  transcript(): Transcript {
-    const prefix = `${this.from.phone}>`;
-    const received = this.to.received.map((message) => message.text).filter((text) => text.startsWith(prefix));
-    return { sent: this.sent, acknowledged: this.acknowledged, received };
-  }
-}
-
-/** Waits until everything written has arrived, as long as something does. */
-async function untilComplete(t: Test, writers: readonly Writer[]): Promise<void> {
-  const missing = (): number =>
-    writers.reduce((sum, writer) => sum + writer.sent.length - writer.transcript().received.length, 0);
-  for (let left = missing(); left > 0;) {
-    const before = left;
-    await until('another message to arrive', STALL_MS, () => (left = missing()) < before).catch((error: unknown) => {
-      for (const writer of writers) t.comment(writer.describe());
-      throw error;
-    });
-  }
-}
 
 async function killAndRestart(t: Test, server: ServerProcess, directory: string, port: number): Promise<ServerProcess> {
   await pause(randomInt(50, 500));

@@ -41,7 +41,7 @@ export interface Person {
  */
 export async function newPerson(
   t: Test,
-  server: ServerProcess,
+  server: Pick<ServerProcess, 'url' | 'code'>,
   phone: string,
   store?: StoreSource,
   waitMsMax?: number,
