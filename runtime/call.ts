@@ -18,7 +18,7 @@ import type { Pid } from './pid.ts';
 import type { Process } from './process.ts';
 import type { Ref } from './ref.ts';
 import { demonitor, dropMonitor, enterMonitor } from './relations.ts';
-import { deliver, deliverAlways, locate, type Location, remoteName } from './routing.ts';
+import { deliver, deliverAlways, locate, type Location, placeOf, remoteName } from './routing.ts';
 import type { SystemRequest } from './sys.ts';
 import { Timer } from './timers.ts';
 import { PACKET } from './transport.ts';
@@ -104,10 +104,10 @@ export function reply(kernel: Kernel, from: From, value: unknown): SendResult {
   const { ref } = from;
   const found = ref instanceof Monitor ? ref : kernel.expectedBy(ref);
   if (found !== undefined) return answer(found, value);
-  if (from.pid.node !== kernel.name) return 'noconnection';
-  if (from.pid.worker === kernel.worker) return 'noproc';
-  if (kernel.transport?.reaches(from.pid.worker) !== true) return 'noconnection';
-  return kernel.transport.reply(from.pid.worker, ref, value);
+  if (kernel.isHere(from.pid)) return 'noproc';
+  const place = placeOf(kernel, from.pid);
+  if (place === undefined || kernel.transport?.reaches(place) !== true) return 'noconnection';
+  return kernel.transport.reply(place, ref, value);
 }
 
 /** Settles the wait behind a monitor with a reply. */

@@ -23,9 +23,12 @@ import type { Ref } from './ref.ts';
  */
 export type SendResult = 'ok' | 'full' | 'noproc' | 'noconnection' | 'unencodable' | 'too_large';
 
-/** Whom to send to: a pid, a name on this worker, or a name on another worker of this node (OTP's `{Name, Node}`). */
+/**
+ * Whom to send to: a pid, a name on this worker, or a name on another worker (OTP's `{Name, Node}`), of this node or of
+ * `node`.
+ */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
-export type Target<M = any> = Pid<M> | string | { name: string; worker: number };
+export type Target<M = any> = Pid<M> | string | { name: string; worker: number; node?: string };
 
 /** What `call` may ask of a target: a pid knows, a name does not. */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any

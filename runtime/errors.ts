@@ -86,6 +86,11 @@ export const RT_ERRORS: Readonly<Record<RuntimeErrorCode, { meaning: string; cau
       cause: 'A torn or foreign record.',
       action: 'Treat the record as corrupt.',
     },
+    RT_BUS: {
+      meaning: 'The servers between nodes refuse this one.',
+      cause: 'Wrong credentials or certificates, or a file of them that cannot be read.',
+      action: 'Compare the settings of the cluster with those of the NATS servers.',
+    },
     RT_WORKER_START: {
       meaning: 'A worker thread failed before it said that it was ready.',
       cause: 'Its entry threw, exited, or took longer than LIMITS.workerStartMsMax.',
@@ -109,6 +114,7 @@ export type RuntimeErrorCode =
   | 'RT_NODE_STOPPED'
   | 'RT_ENCODE'
   | 'RT_DECODE'
+  | 'RT_BUS'
   | 'RT_WORKER_START';
 
 const BRAND: symbol = Symbol.for('blindbeam.runtime-error');

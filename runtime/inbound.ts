@@ -14,7 +14,7 @@ import { formatPid, Pid } from './pid.ts';
 import type { Process } from './process.ts';
 import { formatRef, Ref } from './ref.ts';
 import { dropMonitor, forgetLink, pairOf, reportDown, signalExit } from './relations.ts';
-import { deliver } from './routing.ts';
+import { deliver, signalTo } from './routing.ts';
 import { type IncomingPacket, PACKET, type Packet } from './transport.ts';
 
 // A flooded mailbox drops very many messages; every so many get one line in the log.
@@ -73,14 +73,14 @@ function receiveCall(kernel: Kernel, to: Pid | string, request: unknown, from: F
   // If there is none, the monitor that travelled before this call has already been answered.
   if (process === undefined) return;
   const result = deliver(kernel, process, KIND.call, new CallEnvelope(from, request));
-  if (result !== 'ok') kernel.transport!.signal(from.pid.worker, [PACKET.refused, from.ref, result]);
+  if (result !== 'ok') signalTo(kernel, from.pid, [PACKET.refused, from.ref, result]);
 }
 
 function receiveSystem(kernel: Kernel, to: Pid | string, request: unknown, from: From): void {
   const process = find(kernel, to);
   if (process === undefined) return;
   const result = deliverSystem(kernel, process, new CallEnvelope(from, request));
-  if (result !== 'ok') kernel.transport!.signal(from.pid.worker, [PACKET.refused, from.ref, result]);
+  if (result !== 'ok') signalTo(kernel, from.pid, [PACKET.refused, from.ref, result]);
 }
 
 function receiveReply(kernel: Kernel, ref: Ref, value: unknown): void {
@@ -95,7 +95,7 @@ function receiveExit(kernel: Kernel, [, to, from, reason, byLink]: Extract<Packe
 
 function receiveLink(kernel: Kernel, to: Pid, from: Pid): void {
   const process = kernel.processes.get(to);
-  if (process === undefined) return kernel.transport!.signal(from.worker, [PACKET.exit, from, to, 'noproc', true]);
+  if (process === undefined) return signalTo(kernel, from, [PACKET.exit, from, to, 'noproc', true]);
   // Sent before our unlink arrived there, which ends that side too.
   if (kernel.unlinking.has(pairOf(process, from))) return;
   const key = formatPid(from);
@@ -105,7 +105,7 @@ function receiveLink(kernel: Kernel, to: Pid, from: Pid): void {
 function receiveUnlink(kernel: Kernel, to: Pid, from: Pid, id: number): void {
   const process = kernel.processes.get(to);
   if (process !== undefined) forgetLink(kernel, process, from);
-  kernel.transport!.signal(from.worker, [PACKET.unlinked, from, to, id]);
+  signalTo(kernel, from, [PACKET.unlinked, from, to, id]);
 }
 
 /** Whether or not `to` still lives. */
@@ -118,7 +118,7 @@ function receiveMonitor(kernel: Kernel, to: Pid | string, ref: Ref, watcher: Pid
   const process = find(kernel, to);
   if (process === undefined) {
     const pid = typeof to === 'string' ? kernel.self : to;
-    return kernel.transport!.signal(watcher.worker, [PACKET.down, ref, pid, 'noproc']);
+    return signalTo(kernel, watcher, [PACKET.down, ref, pid, 'noproc']);
   }
   const made = new Monitor(ref, null, watcher, process, null);
   attachMonitor(made);
@@ -164,7 +164,7 @@ const FORMS: Readonly<Record<number, readonly Check[]>> = Object.freeze({
   [PACKET.down]: [isRef, isPid, isReason],
 });
 
-// The writer is this code on another thread; what it cannot have written would otherwise fail much later, in an actor.
+// The writer is this code on another thread or node; what it cannot have written would otherwise fail much later, in an actor.
 function checkPacket(packet: readonly [kind: number, ...elements: unknown[]]): Packet {
   const form = FORMS[packet[0]];
   const fits = form !== undefined && form.length === packet.length - 1;

@@ -35,7 +35,7 @@ export class Monitor extends Ref {
   active: boolean = true;
   /** Whether a `Down` that waits in the mailbox is still to be handled. */
   wanted: boolean = true;
-  /** Its target on another worker, which must be told when the monitor is taken back; null if the target lives here. */
+  /** The place and name of its target on another worker, which must be told when the monitor is taken back; null if the target lives here. */
   abroad: { readonly worker: number; readonly to: Pid | string } | null = null;
   previousWatched: Monitor | null = null;
   nextWatched: Monitor | null = null;

@@ -20,6 +20,7 @@ import { dropOldest, kindOf, push } from './mailbox.ts';
 import { Monitor } from './monitors.ts';
 import { annexOf, type Process } from './process.ts';
 import { endByForce } from './relations.ts';
+import { signalTo } from './routing.ts';
 import { PACKET } from './transport.ts';
 
 /** Carries out the policy of `process` on a message that its mailbox did not take. */
@@ -58,7 +59,7 @@ function loseNewest(kind: Kind): SendResult {
 function refuseCall(kernel: Kernel, { from }: CallEnvelope): void {
   const found = from.ref instanceof Monitor ? from.ref : kernel.expectedBy(from.ref);
   if (found !== undefined) found.waiter?.onRefused('full');
-  else kernel.transport?.signal(from.pid.worker, [PACKET.refused, from.ref, 'full']);
+  else signalTo(kernel, from.pid, [PACKET.refused, from.ref, 'full']);
 }
 
 /** Once: until the actor gets to its end, further messages are refused and nothing else. */

@@ -10,7 +10,7 @@ import { attachMonitor, detachMonitor, downOf, Monitor, type Waiter } from './mo
 import { formatPid, type Pid, samePid } from './pid.ts';
 import { FLAG, Process } from './process.ts';
 import { formatRef, type Ref } from './ref.ts';
-import { deliverAlways, locate, type Location, remoteName } from './routing.ts';
+import { deliverAlways, locate, type Location, remoteName, signalTo } from './routing.ts';
 import type { ExitSignal } from './signals.ts';
 import { PACKET } from './transport.ts';
 
@@ -117,7 +117,7 @@ export function reportDown(kernel: Kernel, found: Monitor, pid: Pid, reason: Exi
   const { watcher, waiter } = found;
   if (!dropMonitor(kernel, found)) return;
   if (waiter !== null) return waiter.onDown(reason);
-  if (watcher === null) return kernel.transport?.signal(found.watcherPid.worker, [PACKET.down, found, pid, reason]);
+  if (watcher === null) return signalTo(kernel, found.watcherPid, [PACKET.down, found, pid, reason]);
   found.wanted = true;
   deliverAlways(kernel, watcher, KIND.down, downOf(found, pid, reason));
 }

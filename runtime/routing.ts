@@ -11,8 +11,9 @@ import { offer, push } from './mailbox.ts';
 import { overflow } from './overflow.ts';
 import { Pid } from './pid.ts';
 import { FLAG, Process } from './process.ts';
+import type { Packet } from './transport.ts';
 
-/** What `locate` finds: an actor of this worker, the number of another worker, or why neither. */
+/** What `locate` finds: an actor of this worker, the place of another worker, or why neither. */
 export type Location = Process | number | 'noproc' | 'noconnection';
 
 // An actor in one of these states is not put into the run queue for a message.
@@ -35,10 +36,11 @@ function locateOther(kernel: Kernel, to: Target): Location {
   if (to instanceof Pid) {
     const process = kernel.processes.get(to);
     if (process !== undefined) return process;
-    if (to.node !== kernel.name) return 'noconnection';
+    if (to.node !== kernel.name) return locateFar(kernel, to.node, to.worker);
     return locateWorker(kernel, to.worker);
   }
   checkAddress(to);
+  if (to.node !== undefined && to.node !== kernel.name) return locateFar(kernel, to.node, to.worker);
   if (to.worker === kernel.worker) return kernel.registry.whereis(to.name) ?? 'noproc';
   return locateWorker(kernel, to.worker);
 }
@@ -97,8 +99,23 @@ function locateWorker(kernel: Kernel, worker: number): Location {
   return kernel.transport?.reaches(worker) === true ? worker : 'noconnection';
 }
 
-function checkAddress(to: { name: string; worker: number }): void {
+function locateFar(kernel: Kernel, node: string, worker: number): Location {
+  return kernel.transport?.placeOf(node, worker) ?? 'noconnection';
+}
+
+/** The place of the worker that `pid` lives on; `undefined` if its node is not joined to this one. */
+export function placeOf(kernel: Kernel, { node, worker }: Pid): number | undefined {
+  return node === kernel.name ? worker : kernel.transport?.placeOf(node, worker);
+}
+
+/** Sends a packet that must arrive to the worker of `pid`, which is not this one. */
+export function signalTo(kernel: Kernel, pid: Pid, packet: Packet): void {
+  const place = placeOf(kernel, pid);
+  if (place !== undefined) kernel.transport?.signal(place, packet);
+}
+
+function checkAddress(to: { name: string; worker: number; node?: string }): void {
   if (typeof to?.name !== 'string' || !Number.isInteger(to.worker)) {
-    throw new TypeError('"to" expected a Pid, a name, or { name, worker }');
+    throw new TypeError('"to" expected a Pid, a name, or { name, worker, node? }');
   }
 }

@@ -1,8 +1,12 @@
 /**
- * The seam between an actor's worker and the other threads: which packets travel, and what carries them.
+ * The seam between an actor's worker and all others: which packets travel, and what carries them.
  *
  * `routing.ts` and its friends make packets, `inbound.ts` takes them in; a transport only moves them, in order for each
- * pair of workers. The one there is uses rings of shared memory (`worker/transport.ts`).
+ * pair of workers. Between the threads of a node it uses rings of shared memory (`worker/transport.ts`), between nodes a
+ * bus (`cluster/transport.ts`).
+ *
+ * A worker is named by its *place*: for one of this node its number, for one of another node a number that the transport
+ * gave to this life of it. So what is far away is one integer to everybody but the transport.
  */
 
 import type { From, SendResult } from './envelope.ts';
@@ -61,8 +65,10 @@ export type Packet =
   | readonly [type: typeof PACKET.down, ref: Ref, pid: Pid, reason: ExitReason];
 
 export interface Transport {
-  /** Whether `worker` is joined to this one. */
+  /** Whether the worker at a place is joined to this one. */
   reaches(worker: number): boolean;
+  /** The place of a worker of another node; `undefined` if it is not joined to this one. */
+  placeOf(node: string, worker: number): number | undefined;
   /** Sends an info message or a cast: as `send`, without a packet in between, because there are so many. */
   message(
     worker: number,
@@ -96,4 +102,12 @@ export interface IncomingPacket {
   last(): unknown;
   /** All elements that are left. */
   rest(): unknown[];
+}
+
+/** The packet with a reason that can travel in place of one that cannot. */
+export function withoutReason(packet: Packet): Packet {
+  const reason = { error: { name: 'RuntimeError', code: 'RT_ENCODE', message: 'the exit reason cannot be encoded' } };
+  if (packet[0] === PACKET.down) return [packet[0], packet[1], packet[2], reason];
+  if (packet[0] === PACKET.exit) return [packet[0], packet[1], packet[2], reason, packet[4]];
+  return packet;
 }

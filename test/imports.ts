@@ -45,6 +45,7 @@ export const SINGLE_IMPORTERS: Readonly<Record<string, string>> = {
   'uWebSockets.js': 'actors/listener.ts',
   lmdb: 'actors/store/lmdb.ts',
   msgpackr: 'runtime/codec.ts',
+  nats: 'runtime/cluster/nats-bus.ts',
   pino: 'actors/logger.ts',
   zod: 'actors/config-schema.ts',
   yaml: 'actors/config-file.ts',

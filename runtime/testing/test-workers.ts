@@ -85,6 +85,7 @@ export class SimNetwork {
     };
     return {
       reaches,
+      placeOf: () => undefined,
       send,
       reply,
       message: (to, kind, target, message) => send(to, [kind, target, message] as Packet),

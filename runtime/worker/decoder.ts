@@ -1,5 +1,5 @@
 /**
- * Reads packets from one other thread; the counterpart of `encoder.ts`, with the shapes that thread has told.
+ * Reads packets from one other thread, here or on another node; the counterpart of `encoder.ts`, with the shapes that thread has told.
  *
  * The bytes come from our own encoder, and still nothing that stands in them may hurt: a length beyond the packet, an
  * unknown tag or shape, or nesting without end is refused as RT_DECODE, and so is a packet that is not used up exactly.
@@ -20,6 +20,7 @@ const FLOAT_BYTES: Uint8Array = new Uint8Array(FLOAT.buffer);
 
 export class Decoder implements ValueSource {
   readonly #nodeName: string;
+  readonly #ownName: string;
   readonly #strings: StringCache = new StringCache();
   readonly #copies: ByteSlab = new ByteSlab();
   readonly #shapes: Shape[] = [new Shape([])];
@@ -30,8 +31,13 @@ export class Decoder implements ValueSource {
   #slot: number = 0;
   #creation: number = 0;
 
-  constructor(nodeName: string) {
+  /**
+   * @param nodeName - The node of the writer.
+   * @param ownName - The node of this thread, if it is another.
+   */
+  constructor(nodeName: string, ownName: string = nodeName) {
     this.#nodeName = nodeName;
+    this.#ownName = ownName;
   }
 
   /**
@@ -53,7 +59,8 @@ export class Decoder implements ValueSource {
    * rest. Not every message costs a Pid.
    */
   address(): string | null {
-    if (this.#bytes[this.#at] !== TAG.pid) return this.value() as string;
+    const tag = this.#bytes[this.#at]!;
+    if (tag !== TAG.pid && tag !== TAG.peerPid) return this.value() as string;
     this.#at += 2;
     this.#slot = this.#uint32();
     this.#creation = this.#uint32();
@@ -126,6 +133,10 @@ export class Decoder implements ValueSource {
         return new Pid(this.#nodeName, this.#byte(), this.#uint32(), this.#uint32());
       case TAG.ref:
         return new Ref(this.#nodeName, this.#byte(), this.#uint32(), this.#float());
+      case TAG.peerPid:
+        return new Pid(this.#ownName, this.#byte(), this.#uint32(), this.#uint32());
+      case TAG.peerRef:
+        return new Ref(this.#ownName, this.#byte(), this.#uint32(), this.#float());
       case TAG.latin1:
         return this.#text('latin1');
       case TAG.utf16:

@@ -1,5 +1,5 @@
 /**
- * Writes packets for one other thread, straight into the buffer in which they wait for the ring.
+ * Writes packets for one other thread, here or on another node, straight into the buffer in which they wait for the ring.
  *
  * Plain data is written here, everything else by `codec.ts` as a value inside; what a packet may hold is the same. The
  * first try of a packet may only measure: with too little room it counts bytes on and writes none, and with an object
@@ -26,6 +26,7 @@ const OBJECT: object = Object.prototype;
 
 export class Encoder {
   readonly #nodeName: string;
+  readonly #peerName: string;
   readonly #bytesMax: number;
   readonly #tree: ShapeTree;
   #bytes: Buffer = Buffer.alloc(0);
@@ -35,11 +36,13 @@ export class Encoder {
   #defined: ShapeNode[] = [];
 
   /**
-   * @param nodeName - The node of both threads; pids of it are written short.
+   * @param nodeName - The node of the writer; pids of it are written short.
    * @param bytesMax - Bytes of the largest packet.
+   * @param peerName - The node of the reader, if it is another; pids of that one are written short too.
    */
-  constructor(nodeName: string, bytesMax: number) {
+  constructor(nodeName: string, bytesMax: number, peerName: string = nodeName) {
     this.#nodeName = nodeName;
+    this.#peerName = peerName;
     this.#bytesMax = bytesMax;
     this.#tree = new ShapeTree(bytesMax);
   }
@@ -234,8 +237,8 @@ export class Encoder {
 
   #pid(pid: Pid): void {
     const { node, worker, slot, creation } = pid;
-    if (node !== this.#nodeName || worker > 0xff) return this.#foreign(pid);
-    this.#byte(TAG.pid);
+    if (worker > 0xff || (node !== this.#nodeName && node !== this.#peerName)) return this.#foreign(pid);
+    this.#byte(node === this.#nodeName ? TAG.pid : TAG.peerPid);
     this.#byte(worker);
     this.#uint32(slot);
     this.#uint32(creation);
@@ -243,8 +246,8 @@ export class Encoder {
 
   #ref(ref: Ref): void {
     const { node, worker, creation, id } = ref;
-    if (node !== this.#nodeName || worker > 0xff) return this.#foreign(ref);
-    this.#byte(TAG.ref);
+    if (worker > 0xff || (node !== this.#nodeName && node !== this.#peerName)) return this.#foreign(ref);
+    this.#byte(node === this.#nodeName ? TAG.ref : TAG.peerRef);
     this.#byte(worker);
     this.#uint32(creation);
     this.#floatBytes(id);

@@ -1,20 +1,31 @@
 /**
- * What waits on its sender's side for one ring: packets in order, in one growing buffer that they are written into.
+ * What waits on its sender's side for one ring or channel: packets in order, in one growing buffer that they are written
+ * into.
  */
 
-import { PACKET_HEADER_BYTES, type RingWriter } from './ring.ts';
+import { PACKET_HEADER_BYTES } from './ring.ts';
 
 const FIRST_BYTES = 4_096;
 // A buffer that a burst made larger than this is let go when it has drained.
 const KEPT_BYTES = 256 * 1_024;
 
+/** Where packets go from an outbox: a ring, or a channel to another node. */
+export interface PacketWriter {
+  /** Bytes that it takes now. */
+  freeBytes(): number;
+  /** Takes whole packets. `bytes` is borrowed. */
+  write(bytes: Uint8Array): void;
+  /** Asks to be told when there is room. */
+  waitForRoom(): void;
+}
+
 export class Outbox {
-  readonly #writer: RingWriter;
+  readonly #writer: PacketWriter;
   #bytes: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES);
   #start: number = 0;
   #end: number = 0;
 
-  constructor(writer: RingWriter) {
+  constructor(writer: PacketWriter) {
     this.#writer = writer;
   }
 

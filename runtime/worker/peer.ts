@@ -3,20 +3,16 @@
  * both sides have agreed on. Made anew, all of it, for each life of that thread.
  */
 
-import type { SendResult } from '../envelope.ts';
-import type { Pid } from '../pid.ts';
 import { LIMITS } from '../limits.ts';
-import type { Packet, PACKET } from '../transport.ts';
 import { Decoder } from './decoder.ts';
-import { Encoder, TooLarge } from './encoder.ts';
+import { Encoder } from './encoder.ts';
+import { Lane } from './lane.ts';
 import { Outbox } from './outbox.ts';
 import { PACKET_HEADER_BYTES, RingReader, RingWriter } from './ring.ts';
 
-export class Peer {
-  readonly outbox: Outbox;
+export class Peer extends Lane {
   readonly reader: RingReader;
   readonly decoder: Decoder;
-  readonly #encoder: Encoder;
 
   /**
    * @param nodeName - Of both threads.
@@ -26,67 +22,8 @@ export class Peer {
   constructor(nodeName: string, outgoing: SharedArrayBuffer, incoming: SharedArrayBuffer) {
     const writer = new RingWriter(outgoing);
     const bytesMax = Math.min(LIMITS.workerPacketBytesMax, writer.capacityBytes - PACKET_HEADER_BYTES);
-    this.outbox = new Outbox(writer);
+    super(new Outbox(writer), new Encoder(nodeName, bytesMax));
     this.reader = new RingReader(incoming);
-    this.#encoder = new Encoder(nodeName, bytesMax);
     this.decoder = new Decoder(nodeName);
   }
-
-  /** Appends a message to the outbox. */
-  appendMessage(kind: typeof PACKET.info | typeof PACKET.cast, to: Pid | string, message: unknown): SendResult {
-    const { outbox } = this;
-    if (outbox.pendingBytes >= LIMITS.workerOverflowBytesMax) return 'full';
-    try {
-      for (;;) {
-        const end = this.#encoder.message(outbox.bytes, outbox.at, kind, to, message);
-        if (this.#written(end)) return 'ok';
-      }
-    } catch (thrown) {
-      return refusalOf(thrown);
-    }
-  }
-
-  /**
-   * Appends any packet to the outbox.
-   *
-   * @param bounded - Whether it is refused, as `full`, when the outbox is at its bound.
-   */
-  append(packet: Packet, bounded: boolean): SendResult {
-    const { outbox } = this;
-    if (bounded && outbox.pendingBytes >= LIMITS.workerOverflowBytesMax) return 'full';
-    try {
-      for (;;) {
-        const end = this.#encoder.packet(outbox.bytes, outbox.at, packet);
-        if (this.#written(end)) return 'ok';
-      }
-    } catch (thrown) {
-      return refusalOf(thrown);
-    }
-  }
-
-  /** Takes what the encoder wrote up to `end`, or makes what it lacked, and says that it must write again. */
-  #written(end: number): boolean {
-    const { outbox } = this;
-    const shapes = this.#encoder.takeDefined();
-    if (shapes === null && end <= outbox.bytes.length) {
-      outbox.commit(end);
-      return true;
-    }
-    const length = end - outbox.at;
-    for (const shape of shapes ?? []) this.#define((bytes, at) => this.#encoder.definition(bytes, at, shape));
-    outbox.reserve(length);
-    return false;
-  }
-
-  #define(write: (bytes: Buffer, at: number) => number): void {
-    const { outbox } = this;
-    const end = write(outbox.bytes, outbox.at);
-    if (end <= outbox.bytes.length) return outbox.commit(end);
-    outbox.reserve(end - outbox.at);
-    outbox.commit(write(outbox.bytes, outbox.at));
-  }
-}
-
-function refusalOf(thrown: unknown): SendResult {
-  return thrown instanceof TooLarge ? 'too_large' : 'unencodable';
 }

@@ -14,7 +14,7 @@ import { LIMITS } from '../limits.ts';
 import { loseWorker } from '../noconnection.ts';
 import type { Pid } from '../pid.ts';
 import type { Ref } from '../ref.ts';
-import { PACKET, type Packet, type Transport } from '../transport.ts';
+import { PACKET, type Packet, type Transport, withoutReason } from '../transport.ts';
 import { DEFINE_SHAPE } from './format.ts';
 import { Bells, type Membership, type RingPair } from './mesh.ts';
 import { Peer } from './peer.ts';
@@ -68,6 +68,11 @@ export class RingTransport implements Transport {
 
   reaches(worker: number): boolean {
     return this.#peers[worker] != null;
+  }
+
+  /** Other nodes are out of its reach; see `cluster/transport.ts`. */
+  placeOf(): undefined {
+    return undefined;
   }
 
   message(
@@ -163,12 +168,4 @@ export class RingTransport implements Transport {
       this.#bells.sleep();
     }
   }
-}
-
-/** The packet with a reason that can travel in place of one that cannot. */
-function withoutReason(packet: Packet): Packet {
-  const reason = { error: { name: 'RuntimeError', code: 'RT_ENCODE', message: 'the exit reason cannot be encoded' } };
-  if (packet[0] === PACKET.down) return [packet[0], packet[1], packet[2], reason];
-  if (packet[0] === PACKET.exit) return [packet[0], packet[1], packet[2], reason, packet[4]];
-  return packet;
 }

@@ -1,0 +1,157 @@
+/**
+ * Who is alive: OTP's `net_kernel` between nodes. Every node says on one subject that it lives, and a node that has been
+ * silent for LIMITS.silenceMsMax is down.
+ *
+ * Runs once for each node, on its main thread, which tells the workers. Each node decides for itself: two nodes may
+ * disagree for a while about a third, and nothing here may be used to decide who owns what. Of two processes that claim
+ * one name the later started has it, and the other is told to end (`onSuperseded`).
+ */
+
+import type { Clock, Logger } from '../contracts.ts';
+import { type Bus, subjects } from './bus.ts';
+import { type Beat, type Member, readBeat, VERSIONS, type VersionRange, writeGreeting } from './greeting.ts';
+import { LIMITS } from './limits.ts';
+
+/** A node came, said something new of itself, or is gone. */
+export type MemberEvent =
+  | { readonly type: 'up'; readonly member: Member }
+  | { readonly type: 'changed'; readonly member: Member }
+  | {
+      readonly type: 'down';
+      readonly node: string;
+      readonly life: number;
+      readonly reason: 'silence' | 'left' | 'replaced';
+    };
+
+export interface MembershipOptions {
+  readonly cluster: string;
+  readonly node: string;
+  readonly life: number;
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly onEvent: (event: MemberEvent) => void;
+  /** A later life of this name is there: this process must serve nobody any more. */
+  readonly onSuperseded: () => void;
+  /** Default: those of this code. */
+  readonly versions?: VersionRange;
+}
+
+interface Heard {
+  member: Member;
+  atMs: number;
+}
+
+export class Membership {
+  readonly #options: MembershipOptions;
+  readonly #heard: Map<string, Heard> = new Map();
+  readonly #unsubscribe: () => void;
+  #workers: readonly number[] = [];
+  #info: Readonly<Record<string, unknown>> = {};
+  #timer: unknown;
+
+  /** Listens from now on; says nothing before `announce`. */
+  constructor(options: MembershipOptions) {
+    this.#options = options;
+    this.#unsubscribe = options.bus.subscribe(subjects.beat(options.cluster), (bytes) => this.#receive(bytes));
+    this.#arm();
+  }
+
+  /** The other nodes that live, as this one sees it. */
+  members(): readonly Member[] {
+    return [...this.#heard.values()].map(({ member }) => member);
+  }
+
+  /** Says from now on that this node lives, with these workers; and now, if that is new. */
+  announce(workers: readonly number[], info: Readonly<Record<string, unknown>>): void {
+    this.#workers = workers;
+    this.#info = info;
+    this.#beat(false);
+  }
+
+  /** Says that this node leaves, so that nobody waits for its silence. */
+  leave(): void {
+    this.#options.clock.clearTimer(this.#timer);
+    this.#unsubscribe();
+    this.#beat(true);
+  }
+
+  #beat(leaving: boolean): void {
+    const { cluster, node, life, bus, versions = VERSIONS } = this.#options;
+    if (this.#workers.length === 0) return;
+    const beat: Beat = { kind: 'beat', node, life, versions, workers: this.#workers, info: this.#info, leaving };
+    bus.publish(subjects.beat(cluster), writeGreeting(beat));
+  }
+
+  #receive(bytes: Uint8Array): void {
+    const beat = readBeat(bytes);
+    if (beat === undefined) return;
+    if (beat.node === this.#options.node) return this.#hearOwnName(beat);
+    const events = decideBeat(this.#heard.get(beat.node)?.member, beat, this.#heard.size);
+    if (events === undefined) return;
+    const { leaving, node, life, versions, workers, info } = beat;
+    if (leaving) this.#heard.delete(node);
+    else this.#heard.set(node, { member: { node, life, versions, workers, info }, atMs: this.#nowMs() });
+    for (const event of events) this.#emit(event);
+  }
+
+  #hearOwnName({ life }: Beat): void {
+    if (life > this.#options.life) this.#options.onSuperseded();
+  }
+
+  #tick(): void {
+    this.#beat(false);
+    const nowMs = this.#nowMs();
+    for (const [node, { member, atMs }] of this.#heard) {
+      if (nowMs - atMs < LIMITS.silenceMsMax) continue;
+      this.#heard.delete(node);
+      this.#emit({ type: 'down', node, life: member.life, reason: 'silence' });
+    }
+  }
+
+  #emit(event: MemberEvent): void {
+    const { log, onEvent } = this.#options;
+    if (event.type === 'up') log.info('node_up', { node: event.member.node, life: event.member.life });
+    else if (event.type === 'down') log.warn('node_down', { node: event.node, life: event.life, reason: event.reason });
+    onEvent(event);
+  }
+
+  #nowMs(): number {
+    return this.#options.clock.monotonicMs();
+  }
+
+  #arm(): void {
+    this.#timer = this.#options.clock.setTimer(LIMITS.beatMs, () => {
+      this.#arm();
+      this.#tick();
+    });
+  }
+}
+
+/**
+ * What a sign of life means to a node that knew `known` under that name. Pure.
+ *
+ * @returns The events, in order; `undefined` if it is to be forgotten: of an earlier life, or of one node too many.
+ */
+export function decideBeat(
+  known: Member | undefined,
+  beat: Beat,
+  countNow: number,
+): readonly MemberEvent[] | undefined {
+  const { node, life, versions, workers, info, leaving } = beat;
+  const member: Member = { node, life, versions, workers, info };
+  if (known === undefined) {
+    return leaving || countNow >= LIMITS.nodeCountMax - 1 ? undefined : [{ type: 'up', member }];
+  }
+  if (life < known.life) return undefined;
+  if (life > known.life) {
+    const replaced: MemberEvent = { type: 'down', node, life: known.life, reason: 'replaced' };
+    return leaving ? [replaced] : [replaced, { type: 'up', member }];
+  }
+  if (leaving) return [{ type: 'down', node, life, reason: 'left' }];
+  return isSame(known, member) ? [] : [{ type: 'changed', member }];
+}
+
+function isSame(a: Member, b: Member): boolean {
+  return JSON.stringify([a.versions, a.workers, a.info]) === JSON.stringify([b.versions, b.workers, b.info]);
+}

@@ -1,0 +1,103 @@
+import { setTimeout as delay } from 'node:timers/promises';
+
+import t from 'tap';
+
+import type { Behavior } from '../behavior.ts';
+import { isDown } from '../envelope.ts';
+import { createNode, type RuntimeNode } from '../node.ts';
+import { systemClock, systemLoop, systemRandom } from '../system-adapters.ts';
+import { hasNatsServer, type NatsServers, startNatsServers } from '../testing/nats-servers.ts';
+import { createMemoryLog } from '../testing/test-node.ts';
+import { type ClusterHead, headCluster } from './join.ts';
+import { openNatsBus } from './nats-bus.ts';
+
+const SKIP = hasNatsServer() ? {} : { skip: 'nats-server is not installed' };
+
+interface Member {
+  readonly node: RuntimeNode;
+  readonly head: ClusterHead;
+  stop(): Promise<void>;
+}
+
+async function start(name: string, { urls }: Pick<NatsServers, 'urls'>): Promise<Member> {
+  const log = createMemoryLog([]);
+  const node = createNode({ name, clock: systemClock, random: systemRandom, loop: systemLoop, log });
+  const bus = await openNatsBus({ servers: urls }, name, log);
+  const seat = { cluster: 'test', life: systemClock.nowMs() };
+  const head = headCluster(node, { ...seat, life: Math.floor(seat.life) }, bus, ignore, ignore);
+  head.membership.announce([0], {});
+  return {
+    node,
+    head,
+    async stop() {
+      await node.stop();
+      await head.close();
+    },
+  };
+}
+
+function ignore(): void {}
+
+const collector: Behavior<{ heard: unknown[] }, unknown[], unknown, 'count', number> = {
+  name: 'collector',
+  init: (heard) => ({ heard }),
+  handleCast: (message, { heard }) => void heard.push(message),
+  handleCall: (_request, _from, { heard }) => heard.length,
+};
+
+const watcher: Behavior<unknown[], unknown[], { watch: string }> = {
+  name: 'watcher',
+  init: (heard) => heard,
+  handleCast: ({ watch }, _heard, ctx) => void ctx.monitor({ name: 'collector', worker: 0, node: watch } as never),
+  handleInfo: (info, heard) => void (isDown(info) && heard.push(info.reason)),
+};
+
+async function until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  for (let waited = 0; waited < 10_000; waited += 20) {
+    if (await holds()) return;
+    await delay(20);
+  }
+  throw new Error(`not within 10 s: ${what}`);
+}
+
+t.test('three servers, two nodes: a server that is killed is a pause and no loss', SKIP, async (t) => {
+  const servers = await startNatsServers(3);
+  t.teardown(() => servers.stop());
+  // Each node knows the server that is killed first, so both are on it.
+  const a = await start('a', servers);
+  const b = await start('b', servers);
+  t.teardown(() => Promise.all([a.stop(), b.stop()]));
+  const heard: unknown[] = [];
+  const downs: unknown[] = [];
+  b.node.spawn(collector, heard, { name: 'collector' });
+  const eye = a.node.spawn(watcher, downs);
+  const target = { name: 'collector', worker: 0, node: 'b' };
+  await until(() => a.node.cast(target, 0) === 'ok', 'b is reached');
+  a.node.cast(eye, { watch: 'b' });
+  let sent = 0;
+  const end = systemClock.monotonicMs() + 3_000;
+  let killed = false;
+  while (systemClock.monotonicMs() < end) {
+    for (let count = 0; count < 10; count += 1) if (a.node.cast(target, sent + 1) === 'ok') sent += 1;
+    if (!killed && sent > 500) {
+      killed = true;
+      servers.servers[0]!.signal('SIGKILL');
+    }
+    await delay(5);
+  }
+  t.ok(killed);
+  await until(() => heard.length > sent, `${sent} messages arrive`);
+  t.strictSame(
+    heard,
+    Array.from({ length: sent + 1 }, (_, index) => index),
+  );
+  t.strictSame(downs, []);
+  t.equal(await a.node.call(target, 'count', 2_000), sent + 1);
+});
+
+t.test('a server that refuses us is an error with a code', SKIP, async (t) => {
+  const servers = await startNatsServers(1);
+  t.teardown(() => servers.stop());
+  const log = createMemoryLog([]);
+  await t.rejects(openNatsBus({ servers: servers.urls, credentials: '/does/not/exist' }, 'x', log), { code: 'RT_BUS' });
+});
