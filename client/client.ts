@@ -264,7 +264,6 @@ export class Client {
     const engine = this.#requireEngine();
     const device = await engine.ownDevices.approve(code);
     await engine.devicesChanged();
-    await engine.desk.twinsChanged();
     return device;
   }
 
@@ -282,7 +281,6 @@ export class Client {
     const engine = this.#requireEngine();
     await engine.ownDevices.unlink(device);
     await engine.devicesChanged();
-    await engine.desk.twinsChanged();
   }
 
   /**

@@ -409,9 +409,10 @@ export class Conversation {
   }
 
   async #fetchBundle(devices: readonly number[]): Promise<BundleAnswer | undefined> {
-    const { sessions, journal, requests } = this.#services;
+    const { sessions, journal, requests, self } = this.#services;
     const known = await Promise.all(devices.map((device) => sessions.has(journal, this.user, device)));
-    const isListed = await areListed(journal, this.user, devices);
+    const own = this.user === self.user ? self.device : undefined;
+    const isListed = await areListed(journal, this.user, devices, own);
     const isSure = this.#toldOfDevices === '' && isListed;
     if (devices.length > 0 && known.every(Boolean) && isSure) return undefined;
     const bundle = await requests.ask({ kind: 'bundle', user: this.user, withList: true }, 'bundle');

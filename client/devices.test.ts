@@ -11,23 +11,6 @@ import { SeededRandom } from './testing/seeded-random.ts';
 import { ALICE, BOB, World } from './testing/world.ts';
 import type { Person } from './testing/world.ts';
 
-/** One more device of somebody, linked and live. */
-async function link(world: World, primary: Person): Promise<Person> {
-  const second = world.person(primary.phone);
-  const client = await second.start();
-  const { code, linked } = await client.beginLinking('laptop');
-  await primary.client.approveLink(code);
-  await linked;
-  await client.connect();
-  await quiet(world);
-  return second;
-}
-
-/** Lets everything happen that is under way. */
-async function quiet(world: World): Promise<void> {
-  for (let round = 0; round < 20; round += 1) await world.pass(1);
-}
-
 /** Texts of a chat in order, own ones with an arrow. */
 async function chat(person: Person, peer: string): Promise<string[]> {
   const items = await person.client.history(peer, { limit: 256 });
@@ -45,8 +28,8 @@ t.test('a device is linked with a code, knows its account and contacts, and both
   const world = new World();
   const [alice, bob] = await world.pair();
   await alice.client.send(BOB, 'hello');
-  await quiet(world);
-  const laptop = await link(world, alice);
+  await world.quiet();
+  const laptop = await world.link(alice);
   t.match(laptop.client.account, { phone: ALICE, user: alice.user });
   t.not(laptop.client.account!.device, alice.client.account!.device);
   const [primary, second] = [alice.client.account!.device, laptop.client.account!.device];
@@ -67,16 +50,16 @@ t.test('everything arrives on each device once and in order, and nobody is asked
   const world = new World();
   const [alice, bob] = await world.pair();
   await alice.client.send(BOB, 'before');
-  await quiet(world);
-  const [aliceTwo, bobTwo] = [await link(world, alice), await link(world, bob)];
+  await world.quiet();
+  const [aliceTwo, bobTwo] = [await world.link(alice), await world.link(bob)];
   await bob.client.send(ALICE, 'b1');
-  await quiet(world);
+  await world.quiet();
   await bobTwo.client.send(ALICE, 'b2');
-  await quiet(world);
+  await world.quiet();
   await aliceTwo.client.send(BOB, 'a2');
-  await quiet(world);
+  await world.quiet();
   await alice.client.send(BOB, 'a1');
-  await quiet(world);
+  await world.quiet();
   const atAlice = ['b1', 'b2', '→a2', '→a1'];
   t.same(await chat(alice, BOB), ['→before', ...atAlice]);
   t.same(await chat(aliceTwo, BOB), atAlice);
@@ -96,15 +79,15 @@ t.test('everything arrives on each device once and in order, and nobody is asked
 t.test('states and reading come right on both devices of the sender and of the recipient', async (t) => {
   const world = new World();
   const [alice, bob] = await world.pair();
-  const aliceTwo = await link(world, alice);
-  const bobTwo = await link(world, bob);
+  const aliceTwo = await world.link(alice);
+  const bobTwo = await world.link(bob);
   await alice.client.send(BOB, 'one');
-  await quiet(world);
+  await world.quiet();
   t.same(await states(alice, BOB), ['delivered']);
   t.same(await states(aliceTwo, BOB), ['delivered']);
   const [received] = await bobTwo.take(1);
   await received!.markRead();
-  await quiet(world);
+  await world.quiet();
   t.same(await states(alice, BOB), ['read']);
   t.same(await states(aliceTwo, BOB), ['read']);
   t.match(bob.eventsOf('seen'), [{ user: alice.user, device: alice.client.account!.device, id: 1 }]);
@@ -114,16 +97,16 @@ t.test('states and reading come right on both devices of the sender and of the r
 t.test('reactions, edits, deletions and timers reach all four', async (t) => {
   const world = new World();
   const [alice, bob] = await world.pair();
-  const aliceTwo = await link(world, alice);
-  const bobTwo = await link(world, bob);
+  const aliceTwo = await world.link(alice);
+  const bobTwo = await world.link(bob);
   await alice.client.send(BOB, 'mistake');
   await alice.client.send(BOB, 'secret');
-  await quiet(world);
+  await world.quiet();
   const idOf = async (person: Person, peer: string, text: string): Promise<string> =>
     (await person.client.history(peer)).find((item) => item.text === text)!.id;
   await aliceTwo.client.edit(BOB, await idOf(aliceTwo, BOB, 'mistake'), 'mended');
   await bobTwo.client.react(ALICE, await idOf(bobTwo, ALICE, 'secret'), '!');
-  await quiet(world);
+  await world.quiet();
   for (const [person, peer] of [
     [alice, BOB],
     [aliceTwo, BOB],
@@ -136,9 +119,9 @@ t.test('reactions, edits, deletions and timers reach all four', async (t) => {
   }
   await aliceTwo.client.deleteForEveryone(BOB, await idOf(aliceTwo, BOB, 'secret'));
   await aliceTwo.client.setTimer(BOB, 60);
-  await quiet(world);
+  await world.quiet();
   await alice.client.send(BOB, 'fleeting');
-  await quiet(world);
+  await world.quiet();
   for (const [person, peer] of [
     [alice, BOB],
     [aliceTwo, BOB],
@@ -157,21 +140,21 @@ t.test('reactions, edits, deletions and timers reach all four', async (t) => {
 t.test('a device that was away catches up, and one that is unlinked gets nothing further', async (t) => {
   const world = new World();
   const [alice, bob] = await world.pair();
-  const laptop = await link(world, alice);
+  const laptop = await world.link(alice);
   await laptop.client.close();
   await bob.client.send(ALICE, 'while away');
   await alice.client.send(BOB, 'and from here');
-  await quiet(world);
+  await world.quiet();
   await laptop.start();
   await laptop.client.connect();
-  await quiet(world);
+  await world.quiet();
   t.same(await chat(laptop, BOB), ['while away', '→and from here']);
   await alice.client.unlinkDevice(laptop.client.account!.device);
-  await quiet(world);
+  await world.quiet();
   t.match(laptop.eventsOf('stopped'), [{ code: 'APP_UNREGISTERED' }]);
   await bob.client.send(ALICE, 'after');
   await alice.client.send(BOB, 'me too');
-  await quiet(world);
+  await world.quiet();
   t.same(await chat(laptop, BOB), ['while away', '→and from here']);
   t.same((await chat(alice, BOB)).at(-1), '→me too');
   t.equal((await alice.client.devices()).length, 1);
@@ -183,10 +166,10 @@ t.test(
     const world = new World();
     const [alice, bob] = await world.pair();
     await alice.client.send(BOB, 'hello');
-    await quiet(world);
+    await world.quiet();
     const spy = world.server.addSilently(bob.user, world.server.keysOf(alice.user, alice.client.account!.device));
     const waiting = await alice.client.enqueue(BOB, 'not for spies');
-    await quiet(world);
+    await world.quiet();
     t.equal(waiting.state, 'queued');
     t.match(alice.eventsOf('devices-refused'), [{ user: bob.user, device: spy, code: 'CLI_DEVICE_UNLISTED' }]);
     await world.pass(300_000);
@@ -201,17 +184,17 @@ t.test(
 t.test('a server that hides the list, or shows an old one, adds nobody either', async (t) => {
   const world = new World();
   const [alice, bob] = await world.pair();
-  await quiet(world);
+  await world.quiet();
   const former = world.server.replaceList(bob.user, undefined)!;
   world.server.replaceList(bob.user, former);
-  const tablet = await link(world, bob);
+  const tablet = await world.link(bob);
   await alice.client.send(BOB, 'to both');
-  await quiet(world);
+  await world.quiet();
   t.same(await chat(tablet, ALICE), ['to both']);
   world.server.addSilently(bob.user, world.server.keysOf(alice.user, alice.client.account!.device));
   world.server.replaceList(bob.user, undefined);
   const hidden = await alice.client.enqueue(BOB, 'x');
-  await quiet(world);
+  await world.quiet();
   t.match(alice.eventsOf('devices-refused').at(-1), { code: 'CLI_DEVICES_UNSIGNED' });
   world.server.replaceList(bob.user, former);
   await world.pass(300_000);
@@ -222,10 +205,10 @@ t.test('a server that hides the list, or shows an old one, adds nobody either', 
 t.test('an account of an earlier release, which has no list, is one device and works as before', async (t) => {
   const world = new World();
   const [alice, bob] = await world.pair();
-  await quiet(world);
+  await world.quiet();
   world.server.replaceList(bob.user, undefined);
   await alice.client.send(BOB, 'hello');
-  await quiet(world);
+  await world.quiet();
   t.same(await bob.texts(ALICE), ['hello']);
 });
 

@@ -130,11 +130,22 @@ export async function readDevices(source: RecordSource, user: string): Promise<r
   return bytes && deviceListOf(bytes);
 }
 
-/** Whether every one of `devices` may get messages without asking for the list again. */
-export async function areListed(source: RecordSource, user: string, devices: readonly number[]): Promise<boolean> {
+/**
+ * Whether `devices` are those of the list that is known of a user: no other, for they get nothing unlisted, and none less, since then the
+ * list is older than what the server said, and still vouches for a device that is gone.
+ *
+ * @param own - Our own device, where the account is ours: it is listed, and gets nothing from itself.
+ */
+export async function areListed(
+  source: RecordSource,
+  user: string,
+  devices: readonly number[],
+  own?: number,
+): Promise<boolean> {
   const list = await readDevices(source, user);
   if (list === undefined) return devices.length <= 1;
-  return devices.every((device) => list.some(({ id }) => id === device));
+  const others = list.filter(({ id }) => id !== own);
+  return others.length === devices.length && others.every(({ id }) => devices.includes(id));
 }
 
 /** The devices of a list that was accepted before; damaged, it is as good as none. */

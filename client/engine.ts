@@ -121,7 +121,11 @@ export class Engine {
     this.#expiry = new Expiry({ journal, locks, history, clock, changed, fail });
     const common = { journal, locks, history, sessions, requests, clock, random };
     const complain = (error: unknown): void => this.#complain(error);
-    this.ownDevices = new OwnDevices({ journal, locks, requests, random, account });
+    this.ownDevices = new OwnDevices({
+      ...{ journal, locks, requests, random, account },
+      noteTwins: (transaction) => this.desk.noteTwins(transaction),
+      twinsChanged: () => void this.#inBackground(() => this.#twinsChanged()),
+    });
     this.#sync = new Sync({
       ...{ journal, locks, history, clock, self: account.user, emit, changed, fail: complain },
       conversation: () => this.#conversationOf(account.user),
@@ -223,11 +227,24 @@ export class Engine {
     this.#inbox.opened();
     for (const conversation of this.#conversations.values()) conversation.online();
     void this.#askReceipts(this.#connectionCount);
-    void this.#inBackground(() => this.desk.opened());
-    void this.#inBackground(() => this.#tendDevices());
+    void this.#openGroups(this.#connectionCount);
     this.presence.opened();
     this.#stock.opened(held);
     this.#healer.tend();
+  }
+
+  /**
+   * The account's devices first, then its groups: where the answer to an unlinking was lost, the device that is gone would get, with
+   * the server's help, what is encrypted before that is known.
+   */
+  async #openGroups(connection: number): Promise<void> {
+    await this.#inBackground(() => this.#tendDevices());
+    if (connection === this.#connectionCount) await this.#inBackground(() => this.desk.opened());
+  }
+
+  async #twinsChanged(): Promise<void> {
+    await this.devicesChanged();
+    await this.desk.twinsChanged();
   }
 
   /** The account's list is at the server, and the other devices hear what they missed. */

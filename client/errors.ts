@@ -251,6 +251,12 @@ export const CLIENT_CODES = {
     cause: 'A server that shows members different groups, or an admin whose key is used twice.',
     advice: 'Compare the members with somebody in person; the change that does not follow is not accepted.',
   },
+  CLI_GROUP_DEVICE_GONE: {
+    meaning: 'A change of the group was made with a device that its owner does not list, and nobody stands behind it.',
+    cause: 'The device was unlinked since, or its key is used without its owner.',
+    advice:
+      'Nothing: the author and an admin are asked. Nothing is sent to the group until one of them says that it holds.',
+  },
   CLI_GROUP_FORGED: {
     meaning: 'A change of the group is not signed by the one who is said to have made it.',
     cause: 'Most likely the server tried to change the group.',

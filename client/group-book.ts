@@ -3,25 +3,31 @@
  * does not hold is told and left aside.
  *
  *   invitation ─┐
- *   change ─────┴─▶ begin ─▶ advance, as long as the next change is there and its author's key is known
+ *   change ─────┴─▶ begin ─▶ advance, as long as the next change is there and its author's device is on the newest list
+ *
+ * A change of a device that has been unlinked since holds if somebody who could have made it stands behind it: its author, or who was an
+ * admin then, by a later change that builds on it or by saying that the group is there. So a key that was taken out of an account
+ * changes no group, and who was away misses nothing that it did before.
  *
  * Works inside a transaction of the caller's, who holds the lock of the groups: a change becomes durable with the inbox position that it
  * came with. It asks nobody: what is missing (a key, a change, a roster) is named in the findings, and `group-keeper.ts` gets it.
  */
 
 import type { GroupAction, GroupState, SignedGroupChange } from '../protocol/wire/index.ts';
-import { decodeGroupChange, hashOfChange, isGroupRefusal } from '../protocol/wire/index.ts';
+import { decodeGroupChange, hashOfChange, isGroupRefusal, isUserId } from '../protocol/wire/index.ts';
 import type { GroupInviteBody, GroupView } from './content-body.ts';
 import type { ErrorCode } from './errors.ts';
 import type { ClientEvent } from './events.ts';
-import { CHANGE, GROUP, GROUP_KEYS, INVITED, MEMBERS, nameOfGroup } from './group-layout.ts';
-import type { GroupRecord, InvitedRecord, MemberMark } from './group-layout.ts';
+import { CHANGE, GROUP, GROUP_KEYS, INVITED, MEMBERS, nameOfGroup, VIEW } from './group-layout.ts';
+import type { GroupRecord, InvitedRecord, MemberMark, ViewRecord } from './group-layout.ts';
 import { judgeChange, sha512, stateOfInvitation } from './group-verifier.ts';
-import type { AcceptedChange } from './group-verifier.ts';
+import type { AcceptedChange, StrangersChange } from './group-verifier.ts';
 import { isSameKey } from './public-keys.ts';
-import type { RecordSource, Transaction } from './journal.ts';
+import type { Journal, RecordSource, Transaction } from './journal.ts';
 import type { DeviceIdentity } from './layout.ts';
+import { numberOfKey } from './layout.ts';
 import { LIMITS } from './limits.ts';
+import { scan } from './renewal.ts';
 
 /** What looking at groups has shown, beside what was written. */
 export interface GroupFindings {
@@ -32,7 +38,8 @@ export interface GroupFindings {
 
 /** What stands in the way of the next change, if anything does. */
 export type Obstacle =
-  | { readonly kind: 'stranger'; readonly user: string; readonly device: number }
+  /** A device made the change of `epoch` that the list known of its user does not name, and nobody stands behind it. */
+  | { readonly kind: 'stranger'; readonly user: string; readonly device: number; readonly epoch: number }
   /** The change that made `epoch` is missing. */
   | { readonly kind: 'change'; readonly epoch: number }
   | { readonly kind: 'roster'; readonly epoch: number }
@@ -41,8 +48,15 @@ export type Obstacle =
 /** What the book needs of its client. */
 export interface BookServices {
   readonly self: { readonly user: string; readonly device: number; readonly identityKey: Uint8Array };
-  /** The keys that are believed of a user's devices. */
-  readonly identities: (source: RecordSource, user: string) => Promise<DeviceIdentity[]>;
+  /** The devices whose signature counts for a user now. */
+  readonly signers: (source: RecordSource, user: string) => Promise<DeviceIdentity[]>;
+  readonly journal: Journal;
+}
+
+/** A member's word for where a group is, and whether a device said it that counts. */
+interface MemberView extends ViewRecord {
+  readonly key: string;
+  readonly user: string;
 }
 
 const NONE: Obstacle = Object.freeze({ kind: 'none' });
@@ -111,30 +125,63 @@ export class GroupBook {
   }
 
   /** Takes note of an invitation. One into a group that we are in says only how the inviter sees it. */
-  async invite(transaction: Transaction, from: string, body: GroupInviteBody, findings: GroupFindings): Promise<void> {
+  async invite(
+    transaction: Transaction,
+    from: { readonly user: string; readonly device: number },
+    body: GroupInviteBody,
+    findings: GroupFindings,
+  ): Promise<void> {
     const { group, epoch, head, key, roster } = body;
     const record = await this.load(transaction, group);
     findings.due.add(group);
     if (record !== undefined && this.isIn(record)) return this.noteView(transaction, group, from, body, findings);
     if (record !== undefined && epoch <= record.state.roster.epoch) return;
-    transaction.put(GROUP_KEYS.invited(group), INVITED.encode({ inviter: from, epoch, head, key, roster }));
+    transaction.put(GROUP_KEYS.invited(group), INVITED.encode({ inviter: from.user, epoch, head, key, roster }));
   }
 
   /** Compares how a member sees the group with how we do; what we have not come to is kept until then. */
   async noteView(
     transaction: Transaction,
     group: string,
-    user: string,
-    view: GroupView,
+    { user, device }: { readonly user: string; readonly device: number },
+    { epoch, head }: GroupView,
     findings: GroupFindings,
   ): Promise<void> {
     const record = await this.load(transaction, group);
     if (record === undefined || !record.state.roster.members.has(user)) return;
-    const { epoch } = record.state.roster;
-    if (view.epoch <= epoch) return this.#compare(transaction, group, record, view, user, findings);
-    if (view.epoch > epoch + LIMITS.groupChangesAheadMax) return;
-    transaction.put(GROUP_KEYS.view(group, view.epoch), view.head);
+    const known = record.state.roster.epoch;
+    if (epoch <= known) return this.#compare(transaction, group, record, { epoch, head }, user, findings);
+    if (epoch > known + LIMITS.groupChangesAheadMax) return;
+    transaction.put(GROUP_KEYS.view(group, user), VIEW.encode({ device, epoch, head }));
     findings.due.add(group);
+  }
+
+  /** What members say of a group beyond where we are, as far as it is in the store. */
+  async #views(group: string): Promise<MemberView[]> {
+    const views: MemberView[] = [];
+    for await (const { key, value } of scan(this.#services.journal, GROUP_KEYS.viewsOf(group))) {
+      const user = key.slice(key.lastIndexOf('/') + 1);
+      // An earlier release kept one for each epoch, and not who had said it.
+      if (isUserId(user)) views.push({ key, user, ...VIEW.decode(value) });
+    }
+    return views;
+  }
+
+  /**
+   * The newest epoch that a change here or a member speaks of, where we are not there: what is between is being withheld from us, or
+   * on its way, and nothing is encrypted before it has come.
+   *
+   * @returns 0 where nothing speaks of a newer one than ours, and where we are not a member.
+   */
+  async newestEpoch(group: string): Promise<number> {
+    const { journal } = this.#services;
+    const record = await this.load(journal, group);
+    if (record === undefined || !this.isIn(record)) return 0;
+    const { members, epoch } = record.state.roster;
+    const [change] = await journal.list({ prefix: GROUP_KEYS.changesOf(group), limit: 1, newestFirst: true });
+    const views = (await this.#views(group)).filter(({ user }) => members.has(user));
+    const newest = Math.max(change === undefined ? 0 : numberOfKey(change.key), ...views.map((view) => view.epoch));
+    return newest > epoch ? newest : 0;
   }
 
   async #compare(
@@ -164,7 +211,21 @@ export class GroupBook {
       const record = await this.load(transaction, group);
       if (record === undefined) return NONE;
       const step = await this.#step(transaction, group, record, findings);
-      if (step !== undefined) return step;
+      if (step === undefined) continue;
+      await this.#settleViews(transaction, group, findings);
+      return step;
+    }
+  }
+
+  /** Holds what members have said against what we have come to. */
+  async #settleViews(transaction: Transaction, group: string, findings: GroupFindings): Promise<void> {
+    const record = await this.load(transaction, group);
+    if (record === undefined) return;
+    const { epoch, members } = record.state.roster;
+    for (const { key, user, ...view } of await this.#views(group)) {
+      const isPassed = view.epoch <= epoch;
+      if (isPassed) await this.#compare(transaction, group, record, view, user, findings);
+      if (isPassed || !members.has(user)) transaction.delete(key);
     }
   }
 
@@ -182,27 +243,64 @@ export class GroupBook {
     const { order, bytes } = CHANGE.decode(stored);
     const change = decodeGroupChange(bytes);
     const author = isGroupRefusal(change) ? '' : change.author;
-    const identities = await this.#keysOf(transaction, author);
-    const verdict = judgeChange(record.state, bytes, () => identities);
-    if (verdict.kind === 'stranger') return verdict;
+    const verdict = judgeChange(record.state, bytes, await this.#signersOf(transaction, author));
+    if (verdict.kind === 'stranger' && !(await this.#isBacked(transaction, group, record.state, verdict))) {
+      return { kind: 'stranger', user: author, device: verdict.change.device, epoch };
+    }
     transaction.delete(key);
-    if (verdict.kind === 'accepted') await this.#accept(transaction, group, record, verdict, order, findings);
-    else alarm(findings, group, verdict.code);
-    return verdict.kind === 'accepted' ? undefined : NONE;
+    if (verdict.kind === 'refused') {
+      alarm(findings, group, verdict.code);
+      return NONE;
+    }
+    await this.#accept(transaction, group, record, verdict, order, findings);
+    return undefined;
   }
 
   /** Our own key is the one that we have; what the server says of us does not matter. */
-  async #keysOf(source: RecordSource, user: string): Promise<readonly DeviceIdentity[]> {
-    const { self, identities } = this.#services;
-    const known = await identities(source, user);
+  async #signersOf(source: RecordSource, user: string): Promise<readonly DeviceIdentity[]> {
+    const { self, signers } = this.#services;
+    const known = await signers(source, user);
     return user === self.user ? [{ device: self.device, identityKey: self.identityKey }, ...known] : known;
+  }
+
+  /**
+   * Whether somebody who could have made a change himself stands behind it. The hash covers all of the change and of what was before
+   * it, so whoever names it, or builds on it, has judged it; an invitation is believed for the same reason.
+   */
+  async #isBacked(
+    transaction: Transaction,
+    group: string,
+    before: GroupState,
+    { change, state }: StrangersChange,
+  ): Promise<boolean> {
+    const { members } = before.roster;
+    const counts = (user: string): boolean => user === change.author || members.get(user) === 'admin';
+    const views = (await this.#views(group)).filter(({ user }) => counts(user));
+    for (let at = state; ;) {
+      const { epoch } = at.roster;
+      for (const view of views) {
+        const isMeant = view.epoch === epoch && isSameKey(view.head, at.head);
+        if (isMeant && (await this.#isListed(transaction, view))) return true;
+      }
+      const stored = await transaction.get(GROUP_KEYS.change(group, epoch + 1));
+      const next = stored && decodeGroupChange(CHANGE.decode(stored).bytes);
+      if (next === undefined || isGroupRefusal(next)) return false;
+      const verdict = judgeChange(at, CHANGE.decode(stored!).bytes, await this.#signersOf(transaction, next.author));
+      if (verdict.kind === 'refused') return false;
+      if (verdict.kind === 'accepted' && counts(next.author)) return true;
+      at = verdict.state;
+    }
+  }
+
+  async #isListed(source: RecordSource, { user, device }: { user: string; device: number }): Promise<boolean> {
+    return (await this.#signersOf(source, user)).some((signer) => signer.device === device);
   }
 
   async #accept(
     transaction: Transaction,
     group: string,
     record: GroupRecord,
-    { state, change }: AcceptedChange,
+    { state, change }: Pick<AcceptedChange, 'state' | 'change'>,
     order: number,
     findings: GroupFindings,
   ): Promise<void> {
@@ -210,7 +308,7 @@ export class GroupBook {
     const isOurLink =
       link !== undefined && record.state.roster.link !== undefined && isSameKey(link.key, record.state.roster.link.key);
     const linkSecret = isOurLink ? record.linkSecret : new Uint8Array(0);
-    await this.#enter(transaction, { ...record, state, linkSecret }, order, findings);
+    await this.#enter(transaction, { ...record, state, linkSecret }, order);
     this.#noteInvites(transaction, change);
     const { epoch, author, actions } = change;
     findings.events.push({ type: 'group-changed', group: nameOfGroup(group), epoch, author, actions });
@@ -236,17 +334,13 @@ export class GroupBook {
   }
 
   /** Makes `record` the group's present state. */
-  async #enter(transaction: Transaction, record: GroupRecord, order: number, findings: GroupFindings): Promise<void> {
+  async #enter(transaction: Transaction, record: GroupRecord, order: number): Promise<void> {
     const { roster, head } = record.state;
     const { group, epoch } = roster;
     transaction.put(GROUP_KEYS.group(group), GROUP.encode(record));
     transaction.put(GROUP_KEYS.head(group, epoch), head);
     transaction.delete(GROUP_KEYS.head(group, Math.max(0, epoch - LIMITS.groupHeadsMax)));
     await this.#putMarks(transaction, record.state, order);
-    const viewed = await transaction.get(GROUP_KEYS.view(group, epoch));
-    if (viewed === undefined) return;
-    transaction.delete(GROUP_KEYS.view(group, epoch));
-    if (!isSameKey(viewed, head)) alarm(findings, group, 'CLI_GROUP_FORKED');
   }
 
   async #putMarks(transaction: Transaction, { roster }: GroupState, order: number): Promise<void> {
@@ -278,7 +372,7 @@ export class GroupBook {
     transaction.delete(GROUP_KEYS.invited(group));
     transaction.delete(GROUP_KEYS.change(group, epoch));
     const record = { state, infoKey, inviter, linkSecret: new Uint8Array(0), lastOrder: order, readOrder: order };
-    await this.#enter(transaction, record, order, findings);
+    await this.#enter(transaction, record, order);
     this.#noteInvites(transaction, decodeGroupChange(bytes) as SignedGroupChange);
     const isOurs = inviter === this.#services.self.user;
     if (!isOurs) findings.events.push({ type: 'group-joined', group: nameOfGroup(group), inviter });

@@ -265,10 +265,15 @@ export class GroupConversation {
   async #prepare(isRenewal: boolean): Promise<void> {
     const preparation = (this.#preparation += 1);
     const isCurrent = (): boolean => preparation === this.#preparation;
-    const { catchUp, handOut } = this.#services;
+    const { catchUp, handOut, book } = this.#services;
     try {
-      const obstacle = isRenewal ? await catchUp(this.#group, this.#askedEpoch) : undefined;
-      if (obstacle !== undefined) throw new ClientError(obstacle);
+      // Somebody whom a change has removed that we lack must not get what follows it.
+      const newest = await book.newestEpoch(this.#group);
+      const isBehind = isRenewal || newest > 0;
+      const asked = isRenewal ? this.#askedEpoch : 0;
+      const obstacle = isBehind ? await catchUp(this.#group, Math.max(asked, newest)) : undefined;
+      // Of a message that the server has not refused it is only known that something is between; an alarm has told what.
+      if (obstacle !== undefined) throw new ClientError(isRenewal ? obstacle : 'CLI_GROUP_GAP');
       await this.#locked(async () => {
         if (isCurrent()) await this.#sealWaiting(isRenewal);
       });
@@ -279,8 +284,7 @@ export class GroupConversation {
       this.#step({ type: 'prepared', preparedId: lastSealed });
     } catch (error) {
       const code = codeOf(error);
-      // A change that the server does not hand out yet may come a moment later.
-      const retry = isPassing(error) || code === 'CLI_GROUP_GAP' || code === 'CLI_GROUP_BUSY';
+      const retry = isPassing(error) || MENDING.has(code);
       this.#stepLocked({ type: 'unprepared', code, retry }, isCurrent);
     }
   }
@@ -456,6 +460,13 @@ export class GroupConversation {
 }
 
 const POLICY: GroupPolicy = defaultGroupPolicy;
+
+/** A change that the server does not hand out yet, or that nobody stands behind yet, may be there a moment later. */
+const MENDING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'CLI_GROUP_GAP',
+  'CLI_GROUP_BUSY',
+  'CLI_GROUP_DEVICE_GONE',
+]);
 
 /** Sessions come later: a hand-out is journalled with the message, and sent like any message between two people. */
 const PLANNING = {

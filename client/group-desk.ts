@@ -28,7 +28,7 @@ import { GroupProgress } from './group-progress.ts';
 import { Groups } from './groups.ts';
 import type { ChangedMessage, History } from './history.ts';
 import type { IntakeDraft } from './inbox.ts';
-import type { Journal } from './journal.ts';
+import type { Journal, Transaction } from './journal.ts';
 import { userOfKey } from './layout.ts';
 import { GROUPS_LOCK } from './locks.ts';
 import type { Locks } from './locks.ts';
@@ -84,12 +84,13 @@ export class GroupDesk {
   #connectionCount = 0;
 
   constructor(services: GroupDeskServices) {
-    const { self, identityKeyPair, sessions } = services;
+    const { self, identityKeyPair, sessions, journal } = services;
     this.#services = services;
     const { publicKey: identityKey } = identityKeyPair;
     const book = new GroupBook({
       self: { ...self, identityKey },
-      identities: (source, user) => sessions.identities(source, user),
+      signers: (source, user) => sessions.signers(source, user),
+      journal,
     });
     this.#book = book;
     this.intake = new GroupIntake({ ...services, self: self.user, ownDevice: self.device, book });
@@ -128,19 +129,19 @@ export class GroupDesk {
     return count;
   }
 
-  /** This account has another device, which hears of every group and gets our chains, or one less, whose chains end. */
+  /**
+   * This account has another device, which hears of every group and gets our chains, or one less, whose chains end: with the list that
+   * says so, under the lock of the groups. What it owes is paid by `twinsChanged`, or at the next login.
+   */
+  async noteTwins(transaction: Transaction): Promise<void> {
+    const { journal, self, clock } = this.#services;
+    for await (const { key } of scan(journal, GROUP_KEYS.groups)) this.#book.inviteTwins(transaction, userOfKey(key));
+    await renewGeneration(transaction, self.user, clock.nowMs());
+  }
+
+  /** Pays what `noteTwins` owes. */
   async twinsChanged(): Promise<void> {
-    const { journal, locks, self, clock } = this.#services;
-    const groups: string[] = [];
-    for await (const { key } of scan(journal, GROUP_KEYS.groups)) groups.push(userOfKey(key));
-    if (groups.length === 0) return;
-    await locks.run([GROUPS_LOCK], async () => {
-      const transaction = journal.begin();
-      for (const group of groups) this.#book.inviteTwins(transaction, group);
-      await renewGeneration(transaction, self.user, clock.nowMs());
-      await journal.commit(transaction);
-    });
-    for (const group of groups) this.#keeper.tend(group);
+    for await (const { key } of scan(this.#services.journal, GROUP_KEYS.groups)) this.#keeper.tend(userOfKey(key));
   }
 
   /** The conversation in a group; made when first asked for. @param group - 15 digits. */

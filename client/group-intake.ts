@@ -135,10 +135,13 @@ export class GroupIntake {
       case 'sender-key':
         return this.#takeSenderKey(transaction, from.user, from.device, body, groups);
       case 'group-invite':
-        await book.invite(transaction, from.user, body, groups);
+        await book.invite(transaction, from, body, groups);
         return void (await book.advance(transaction, group, groups));
       case 'group-retry':
-        if (body.device === ownDevice) groups.retries.push({ group, user: from.user, numbers: body.numbers });
+        // Without a number it asks where the group is, which each of our devices can tell.
+        if (body.device === ownDevice || body.numbers.length === 0) {
+          groups.retries.push({ group, user: from.user, numbers: body.numbers });
+        }
         return;
       case 'group-knock':
         return void groups.knocks.push({ group, user: from.user, secret: body.secret });
@@ -199,7 +202,7 @@ export class GroupIntake {
     const stored = await transaction.get(key);
     const accepted = acceptDistribution(stored && GROUP_KEY.decode(stored), distribution);
     if (!isSignalError(accepted)) transaction.put(key, GROUP_KEY.encode(accepted.record));
-    if (view !== undefined) await this.#services.book.noteView(transaction, group, user, view, news);
+    if (view !== undefined) await this.#services.book.noteView(transaction, group, { user, device }, view, news);
     news.due.add(group);
   }
 

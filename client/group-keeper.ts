@@ -18,7 +18,7 @@ import type { Clock } from './environment.ts';
 import type { ErrorCode } from './errors.ts';
 import type { GroupBook, Obstacle } from './group-book.ts';
 import type { GroupIntake, GroupKnock, GroupNews, GroupRetryRequest } from './group-intake.ts';
-import { GENERATION, GROUP_KEPT, GROUP_KEYS, GROUP_SENDING, INVITED, UNREAD } from './group-layout.ts';
+import { GENERATION, GROUP_KEPT, GROUP_KEYS, GROUP_SENDING, INVITED, nameOfGroup, UNREAD } from './group-layout.ts';
 import type { GroupRecord, UnreadRecord } from './group-layout.ts';
 import { beginIntake } from './inbox.ts';
 import type { IntakeDraft } from './inbox.ts';
@@ -61,6 +61,9 @@ export class GroupKeeper {
   readonly #services: GroupKeeperServices;
   readonly #running = new Map<string, Promise<void>>();
   readonly #again = new Set<string>();
+  /** Alarms that were given in this run, and changes of unlinked devices about which others were asked. */
+  readonly #told = new Set<string>();
+  readonly #asked = new Set<string>();
   #timer: unknown;
   #isClosed = false;
 
@@ -74,6 +77,7 @@ export class GroupKeeper {
     const due = new Set<string>();
     for (const prefix of [
       GROUP_KEYS.changes,
+      GROUP_KEYS.views,
       GROUP_KEYS.invites,
       GROUP_KEYS.handOuts,
       GROUP_KEYS.unreadAll,
@@ -103,7 +107,7 @@ export class GroupKeeper {
   }
 
   async #run(group: string): Promise<void> {
-    await this.catchUp(group, 0);
+    await this.#chase(group);
     await this.#openUnread(group);
     await this.#invite(group);
     await this.handOut(group);
@@ -112,6 +116,24 @@ export class GroupKeeper {
 
   // What is missing
 
+  /** Goes on to the newest epoch that anything speaks of: that nothing leads there from here is told once. */
+  async #chase(group: string): Promise<void> {
+    await this.catchUp(group, 0);
+    const epoch = await this.#services.book.newestEpoch(group);
+    const obstacle = epoch === 0 ? undefined : await this.catchUp(group, epoch);
+    // Busy: what the server hands out does not lead on either.
+    if (obstacle === 'CLI_GROUP_GAP' || obstacle === 'CLI_GROUP_BUSY') this.#alarmOnce(group, epoch, 'CLI_GROUP_GAP');
+  }
+
+  #alarmOnce(group: string, epoch: number, code: ErrorCode, user?: string): void {
+    const told = `${group} ${epoch} ${code}`;
+    if (this.#told.has(told)) return;
+    this.#told.add(told);
+    const draft = beginIntake();
+    draft.groups.events.push({ type: 'group-alarm', group: nameOfGroup(group), code, user });
+    this.#services.report(draft);
+  }
+
   /**
    * Goes on to an epoch, or as far as what is here leads if that is 0: asks for the keys of strangers and for changes.
    *
@@ -119,14 +141,37 @@ export class GroupKeeper {
    */
   async catchUp(group: string, epoch: number): Promise<ErrorCode | undefined> {
     const { book, journal } = this.#services;
+    let metEpoch = 0;
     for (let tries = 0; tries < LIMITS.groupTryCountMax; tries += 1) {
       const { obstacle, alarm } = await this.#advance(group);
       const known = (await book.load(journal, group))?.state.roster.epoch ?? 0;
       if (obstacle.kind === 'none' && known >= epoch) return undefined;
       if (alarm !== undefined) return alarm;
+      if (obstacle.kind === 'stranger' && obstacle.epoch === metEpoch) return this.#askBackers(group, obstacle);
+      if (obstacle.kind === 'stranger') metEpoch = obstacle.epoch;
       if (!(await this.#overcome(group, known, obstacle))) return 'CLI_GROUP_GAP';
     }
     return 'CLI_GROUP_BUSY';
+  }
+
+  /**
+   * Its author's newest list does not name the device that made a change: it was unlinked since, or the server has its key. The author and
+   * an admin are asked where the group is; the word of either decides. Once in a run.
+   */
+  async #askBackers(group: string, { user, epoch }: Obstacle & { readonly kind: 'stranger' }): Promise<ErrorCode> {
+    const { book, journal, self } = this.#services;
+    const asked = `${group} ${epoch}`;
+    const record = await book.load(journal, group);
+    if (record === undefined || this.#asked.has(asked)) return 'CLI_GROUP_DEVICE_GONE';
+    this.#asked.add(asked);
+    this.#alarmOnce(group, epoch, 'CLI_GROUP_DEVICE_GONE', user);
+    const { members } = record.state.roster;
+    const [admin] = [...members].flatMap(([each, role]) => (role === 'admin' && each !== self.user ? [each] : []));
+    const body = { kind: 'group-retry', group, device: 0, code: 'CLI_GROUP_DEVICE_GONE', numbers: [] } as const;
+    for (const backer of new Set([user, admin])) {
+      if (backer !== undefined && members.has(backer)) await this.#say(backer, body);
+    }
+    return 'CLI_GROUP_DEVICE_GONE';
   }
 
   /** @returns What stands in the way, and what was told about the group on the way. */
@@ -142,9 +187,12 @@ export class GroupKeeper {
   /** Gets what stands in the way. @returns False where the server has nothing that leads on. */
   async #overcome(group: string, known: number, obstacle: Obstacle): Promise<boolean> {
     switch (obstacle.kind) {
-      case 'stranger':
-        await this.#services.conversation(obstacle.user).meet();
+      case 'stranger': {
+        const { self, hasTwins, conversation } = this.#services;
+        // Of our own devices, while there is one, the list is ours.
+        if (obstacle.user !== self.user || hasTwins()) await conversation(obstacle.user).meet();
         return true;
+      }
       case 'change':
         return this.#fetchChanges(group, obstacle.epoch - 1);
       case 'roster':

@@ -5,7 +5,7 @@
  *   key                                    record                                        written
  *   group/<group>                          roster, head, info key, how we came in        with each change that is accepted
  *   group-head/<group>/<epoch>             hash of the change that made the epoch        with it; the newest are kept
- *   group-view/<group>/<epoch>             what a member says it is                      before we are there ourselves
+ *   group-view/<group>/<user>              where a member says that the group is        before we are there ourselves
  *   group-change/<group>/<epoch>           a change that came, with its place            receipt; gone when it is judged
  *   group-invited/<group>                  an invitation whose roster is awaited         receipt; gone when it is used
  *   group-members/<group>                  how far each member has come                  with receipts and changes
@@ -65,7 +65,9 @@ export const GROUP_KEYS = {
   group: (group: string): string => `group/${group}`,
   groups: 'group/',
   head: (group: string, epoch: number): string => `group-head/${group}/${digits(epoch)}`,
-  view: (group: string, epoch: number): string => `group-view/${group}/${digits(epoch)}`,
+  view: (group: string, user: string): string => `group-view/${group}/${user}`,
+  viewsOf: (group: string): string => `group-view/${group}/`,
+  views: 'group-view/',
   change: (group: string, epoch: number): string => `group-change/${group}/${digits(epoch)}`,
   changesOf: (group: string): string => `group-change/${group}/`,
   changes: 'group-change/',
@@ -124,6 +126,14 @@ export interface ChangeRecord {
   /** Of one that was asked for, the newest place in the group then: its own is not after it. */
   readonly order: number;
   readonly bytes: Uint8Array;
+}
+
+/** Where a member says that a group is. */
+export interface ViewRecord {
+  /** The device that said it. */
+  readonly device: number;
+  readonly epoch: number;
+  readonly head: Uint8Array;
 }
 
 /** How far a member has come, by places in the group. */
@@ -219,6 +229,11 @@ export const INVITED: RecordCodec<InvitedRecord> = codec(
 export const CHANGE: RecordCodec<ChangeRecord> = codec(
   (writer, { order, bytes }) => writer.uint(order).bytes(bytes),
   (reader) => ({ order: reader.uint(), bytes: reader.bytes() }),
+);
+
+export const VIEW: RecordCodec<ViewRecord> = codec(
+  (writer, { device, epoch, head }) => writer.byte(device).uint(epoch).bytes(head),
+  (reader) => ({ device: reader.byte(), epoch: reader.uint(), head: reader.bytes() }),
 );
 
 export const MEMBERS: RecordCodec<readonly MemberMark[]> = codec(

@@ -1,7 +1,7 @@
 /**
  * What a member makes of a group change: the rules that the server applies as well, and the signatures that only members look at. Pure.
  *
- *   change ─▶ decodes? ─▶ follows what we know? ─▶ signed by the author's device? ─▶ proof of who joins? ─▶ next state
+ *   change ─▶ decodes? ─▶ follows what we know? ─▶ proof of who joins? ─▶ signed by the author's device? ─▶ next state
  *
  * So a server can hold a change back, and nothing else: one that it makes up has no signature, one that it leaves out is missed by its
  * hash, one that it puts elsewhere has the wrong epoch, and another roster has another hash. Whose key is believed:
@@ -31,11 +31,17 @@ export interface AcceptedChange {
   readonly state: GroupState;
 }
 
-/** What became of a change. `stranger`: the key of the author's device is not known yet; nothing is decided. */
-export type ChangeVerdict =
-  | AcceptedChange
-  | { readonly kind: 'stranger'; readonly user: string; readonly device: number }
-  | { readonly kind: 'refused'; readonly code: ErrorCode };
+/**
+ * A change that is lawful, of a device that its author's newest list does not name: linked since, or unlinked since. Nothing is decided.
+ */
+export interface StrangersChange {
+  readonly kind: 'stranger';
+  readonly change: SignedGroupChange;
+  readonly state: GroupState;
+}
+
+/** What became of a change. */
+export type ChangeVerdict = AcceptedChange | StrangersChange | { readonly kind: 'refused'; readonly code: ErrorCode };
 
 /** The server's view of a refusal as ours: what it accepts and we do not is its fault, or a fork. */
 const CODES: Readonly<Record<GroupRefusalCode, ErrorCode>> = {
@@ -66,22 +72,22 @@ export function codeOfRefusal(code: GroupRefusalCode): ErrorCode {
  *
  * @param state - What we know of the group; undefined for the change that creates it.
  * @param bytes - As it came; borrowed.
- * @param identities - The keys that are believed of the author's devices.
+ * @param signers - The devices whose signature counts for the author.
  */
 export function judgeChange(
   state: GroupState | undefined,
   bytes: Uint8Array,
-  identities: (user: string) => readonly DeviceIdentity[],
+  signers: readonly DeviceIdentity[],
 ): ChangeVerdict {
   const change = decodeGroupChange(bytes);
   if (isGroupRefusal(change)) return refused(CODES[change.code]);
   const next = applyGroupChange(state, change, sha512);
   if (isGroupRefusal(next)) return refused(CODES[next.code]);
-  const signer = identities(change.author).find(({ device }) => device === change.device);
-  if (signer === undefined) return { kind: 'stranger', user: change.author, device: change.device };
+  if (state !== undefined && !provesEntry(state, change)) return refused('CLI_GROUP_FORGED');
+  const signer = signers.find(({ device }) => device === change.device);
+  if (signer === undefined) return { kind: 'stranger', change, state: next };
   const isSigned = xeddsaVerify(signer.identityKey, change.statement, change.signature);
-  const isProven = state === undefined || provesEntry(state, change);
-  return isSigned && isProven ? { kind: 'accepted', change, state: next } : refused('CLI_GROUP_FORGED');
+  return isSigned ? { kind: 'accepted', change, state: next } : refused('CLI_GROUP_FORGED');
 }
 
 function refused(code: ErrorCode): ChangeVerdict {

@@ -156,6 +156,20 @@ export class Identities {
     return (await readSeen(source, user)).map(({ device, key }) => ({ device, identityKey: key }));
   }
 
+  /**
+   * The devices whose signature counts for a user now: those of the newest list, where it is one of the person who is trusted; of an
+   * account without lists, the one with the trusted key. A device that was unlinked is not among them, whatever was seen of it.
+   */
+  async signers(source: RecordSource, user: string): Promise<DeviceIdentity[]> {
+    const trust = await this.trust(source, user);
+    const listed = await readDevices(source, user);
+    if (listed !== undefined && isCovered(trust, listed)) {
+      return listed.map(({ id, identityKey }) => ({ device: id, identityKey }));
+    }
+    const seen = await this.devices(source, user);
+    return seen.filter(({ identityKey }) => trust !== undefined && sameBytes(identityKey, trust.identityKey));
+  }
+
   /** Stores what people have found out about each other. */
   putTrust(transaction: Transaction, user: string, trust: IdentityTrust): void {
     transaction.put(IDENTITY_KEYS.trust(user), encodeTrust(trust));

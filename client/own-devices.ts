@@ -8,19 +8,26 @@
  * that the server remembers.
  */
 
-import { identityHash, isSignalError, signDeviceList, verifyDeviceList } from '../protocol/signal/index.ts';
+import {
+  identityHash,
+  isSignalError,
+  readDeviceList,
+  signDeviceList,
+  verifyDeviceList,
+} from '../protocol/signal/index.ts';
 import type { ListedDevice } from '../protocol/signal/index.ts';
 import type { DevicesAnswer } from '../protocol/wire/index.ts';
 import type { Account } from './account.ts';
 import { readDevices } from './devices.ts';
 import type { Random } from './environment.ts';
 import { ClientError } from './errors.ts';
-import type { Journal } from './journal.ts';
+import type { Journal, Transaction } from './journal.ts';
 import { KEYS, PEER, userOfKey } from './layout.ts';
 import { linkContext, sealProvision } from './linking.ts';
 import type { KnownContact } from './linking.ts';
 import { decodeLinkCode } from './linking-code.ts';
 import { LIMITS } from './limits.ts';
+import { GROUPS_LOCK } from './locks.ts';
 import type { Locks } from './locks.ts';
 import { isSameKey } from './public-keys.ts';
 import { scan } from './renewal.ts';
@@ -39,6 +46,13 @@ export interface OwnDevicesServices {
   readonly requests: Requests;
   readonly random: Random;
   readonly account: Account;
+  /**
+   * Notes, with the list that says so, that the account has other devices than before; under the lock of the groups. So it is noted
+   * however the list came to be adopted, also where the answer to the change was lost.
+   */
+  readonly noteTwins: (transaction: Transaction) => Promise<void>;
+  /** It is noted. */
+  readonly twinsChanged: () => void;
 }
 
 /** Keeps the set of the own account's devices. */
@@ -159,10 +173,16 @@ export class OwnDevices {
   }
 
   async #adopt(list: Uint8Array): Promise<void> {
-    const { journal, account } = this.#services;
-    const transaction = journal.begin();
-    transaction.put(KEYS.devices(account.user), list);
-    await journal.commit(transaction);
+    const { journal, locks, account, noteTwins, twinsChanged } = this.#services;
+    const former = await readDevices(journal, account.user);
+    const isOther = former !== undefined && !haveSameDevices(former, readDeviceList(list)!.devices);
+    await locks.run([GROUPS_LOCK], async () => {
+      const transaction = journal.begin();
+      transaction.put(KEYS.devices(account.user), list);
+      if (isOther) await noteTwins(transaction);
+      await journal.commit(transaction);
+    });
+    if (isOther) twinsChanged();
   }
 
   async #contacts(): Promise<KnownContact[]> {
@@ -178,4 +198,10 @@ export class OwnDevices {
     // A lock of its own: network is waited for, and messages to one's own devices go on meanwhile.
     return this.#services.locks.run(['own devices'], work);
   }
+}
+
+function haveSameDevices(left: readonly ListedDevice[], right: readonly ListedDevice[]): boolean {
+  const isThere = ({ id, identityKey }: ListedDevice): boolean =>
+    right.some((other) => other.id === id && isSameKey(other.identityKey, identityKey));
+  return left.length === right.length && left.every(isThere);
 }

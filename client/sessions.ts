@@ -180,9 +180,14 @@ export class Sessions {
     if (record !== undefined) this.#save(transaction, user, device, closeSession(record));
   }
 
-  /** The identity keys that are believed of a user's devices. */
+  /** The identity keys that were ever believed of a user's devices. */
   identities(source: RecordSource, user: string): Promise<DeviceIdentity[]> {
     return this.#identities.devices(source, user);
+  }
+
+  /** The devices whose signature counts for a user now: see `Identities.signers`. */
+  signers(source: RecordSource, user: string): Promise<DeviceIdentity[]> {
+    return this.#identities.signers(source, user);
   }
 
   /** Drops what is remembered of a device that its user no longer has; its identity stays known. */

@@ -3,7 +3,8 @@
  * server that lies on demand.
  *
  * Faithful where a client could tell: one row of places for messages and changes, epochs, ids without gaps, who gets what from when on,
- * marks by places, pages. Lies: `slip` (a change that nobody signed), `withhold` (changes that are not told), `rosterLie`.
+ * marks by places, pages. Lies: `slip` (a change that nobody signed), `withhold` and `withholdFrom` (changes that are not told),
+ * `rosterLie`.
  */
 
 import { applyGroupChange, decodeGroupChange, encodeRoster, isGroupRefusal } from '../../protocol/wire/index.ts';
@@ -54,6 +55,8 @@ export class FakeGroups {
   readonly #groups = new Map<string, FakeGroup>();
   /** Changes are accepted and told to nobody. */
   withhold = false;
+  /** Changes are not told to these users, nor handed out to them. */
+  readonly withholdFrom: Set<string> = new Set();
   /** Shown in place of every roster. */
   rosterLie: Uint8Array | undefined;
   /** Every message that was accepted, for who wants to read what does not concern them. */
@@ -112,6 +115,7 @@ export class FakeGroups {
       ts: this.#hooks.now(),
       change: bytes,
     } as const;
+    for (const user of this.withholdFrom) users.delete(user);
     if (!this.withhold) this.#hooks.deliver(users, entry, undefined);
     return group;
   }
@@ -124,7 +128,8 @@ export class FakeGroups {
     const head = { kind: 'group', group: id, epoch: group.state.roster.epoch, order: group.order } as const;
     const isKept = after !== undefined && (group.changes[0]?.epoch ?? 1) <= after + 1;
     if (!isKept) return { ...head, roster: this.rosterLie ?? encodeRoster(group.state.roster), changes: [] };
-    const changes = this.withhold ? [] : group.changes.filter(({ epoch }) => epoch > after);
+    const changes =
+      this.withhold || this.withholdFrom.has(user) ? [] : group.changes.filter(({ epoch }) => epoch > after);
     return { ...head, changes: changes.map(({ bytes }) => bytes) };
   }
 

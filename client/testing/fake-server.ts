@@ -596,9 +596,8 @@ export class FakeServer {
   }
 
   #deliverToAll(users: Iterable<string>, entry: GroupEntry, except: string | undefined): void {
-    for (const user of users) {
-      const device = this.#devices.get(user);
-      if (device === undefined || `${user}:${device.id}` === except) continue;
+    for (const device of [...users].flatMap((user) => this.#all(user))) {
+      if (`${device.user}:${device.id}` === except) continue;
       const placed: InboxEntry = { ...entry, seq: (device.seq += 1) };
       device.inbox.push(placed);
       device.peer?.say(placed);

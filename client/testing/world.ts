@@ -144,6 +144,23 @@ export class World {
     return [alice, bob];
   }
 
+  /** One more device of somebody, linked and live. */
+  async link(primary: Person): Promise<Person> {
+    const second = this.person(primary.phone);
+    const client = await second.start();
+    const { code, linked } = await client.beginLinking('laptop');
+    await primary.client.approveLink(code);
+    await linked;
+    await client.connect();
+    await this.quiet();
+    return second;
+  }
+
+  /** Lets everything happen that is under way. */
+  async quiet(): Promise<void> {
+    for (let round = 0; round < 20; round += 1) await this.pass(1);
+  }
+
   /** Lets time pass. */
   async pass(ms: number): Promise<void> {
     await this.clock.advance(ms);
