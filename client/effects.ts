@@ -93,6 +93,12 @@ function erase(target: HistoryRecord): HistoryRecord | EffectRefusal {
   return { ...target, body: { kind: 'deleted' }, reactions: [], editedAt: undefined };
 }
 
+/** What was viewed on one device of ours is gone from the others. */
+export function forgetViewed(record: HistoryRecord): HistoryRecord {
+  const isGone = record.viewedAt !== undefined && record.direction === 'in';
+  return isGone ? { ...record, body: { kind: 'view-once' } } : record;
+}
+
 /** Only the other side can have viewed it. */
 function markViewed(
   target: HistoryRecord,

@@ -31,7 +31,7 @@ import type { IntakeReport } from './inbox.ts';
 import type { Journal } from './journal.ts';
 import { KeyStock } from './key-stock.ts';
 import type { HeldKeys } from './key-stock.ts';
-import { HEAD, KEYS, MARKS, NUMBER, NUMBERS, OUTBOX, userOfKey } from './layout.ts';
+import { HEAD, KEYS, MARKS, NUMBER, NUMBERS, OUTBOX, userOfKey, VOUCH } from './layout.ts';
 import type { HistoryRecord, MarksRecord, OutboxRecord } from './layout.ts';
 import { LIMITS } from './limits.ts';
 import { Locks } from './locks.ts';
@@ -95,6 +95,8 @@ export class Engine {
   #connectionCount = 0;
   /** Claimed numbers that were looked up in this run: once each, whatever comes. */
   readonly #checked = new Set<string>();
+  /** Devices whose list is being asked for, as `user/device`. */
+  readonly #vouching = new Set<string>();
 
   private constructor(services: EngineServices, account: Account) {
     const { journal, history, requests, clock, random, policy, transmit, emit } = services;
@@ -228,6 +230,7 @@ export class Engine {
     for (const conversation of this.#conversations.values()) conversation.online();
     void this.#askReceipts(this.#connectionCount);
     void this.#openGroups(this.#connectionCount);
+    void this.#inBackground(() => this.#resumeVouches());
     this.presence.opened();
     this.#stock.opened(held);
     this.#healer.tend();
@@ -291,6 +294,7 @@ export class Engine {
       case 'message':
       case 'group-message':
       case 'group-change':
+      case 'group-pruned':
       case 'pruned':
         return this.#inbox.push(message);
       case 'gap':
@@ -443,11 +447,28 @@ export class Engine {
 
   /** A new device of a user whose list we know is no news if the list that the server has now names it. */
   async #tellOfIdentity({ unlisted, ...notice }: IdentityNotice): Promise<void> {
-    if (unlisted !== undefined && (await this.#vouch(notice.user, notice.device, unlisted))) {
-      if (notice.user === this.account.user) await this.#sync.absorb();
-      return;
+    const device = `${notice.user}/${notice.device}`;
+    if (unlisted !== undefined && this.#vouching.has(device)) return;
+    this.#vouching.add(device);
+    try {
+      if (unlisted !== undefined && (await this.#vouch(notice.user, notice.device, unlisted))) {
+        if (notice.user === this.account.user) await this.#sync.absorb();
+        return;
+      }
+      this.#services.emit({ type: 'identity-changed', ...notice });
+    } finally {
+      this.#vouching.delete(device);
     }
-    this.#services.emit({ type: 'identity-changed', ...notice });
+  }
+
+  /** Devices of which an earlier run did not find out whether a list names them. */
+  async #resumeVouches(): Promise<void> {
+    for await (const { key, value } of scan(this.#services.journal, KEYS.vouches)) {
+      const [, user, device] = key.split('/') as [string, string, string];
+      const { identityKey, wasVerified } = VOUCH.decode(value);
+      const notice = { user, device: Number(device), accepted: true, wasVerified, unlisted: identityKey };
+      void this.#inBackground(() => this.#tellOfIdentity(notice));
+    }
   }
 
   /** Asks for the newest list of a user and whether it names that device; where it does not, trust in the user is shaken. */
@@ -474,6 +495,7 @@ export class Engine {
       const list = 'code' in verdict ? undefined : verdict.list;
       const isListed = list !== undefined && (await this.#identities.covers(transaction, user, list));
       if (!isListed) await this.#identities.concede(transaction, user, identity);
+      transaction.delete(KEYS.vouch(user, device));
       await journal.commit(transaction);
       return isListed;
     });

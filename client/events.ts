@@ -59,6 +59,14 @@ export type ClientEvent =
       readonly lastId: number;
       readonly code: ErrorCode;
     }
+  /** What stood in a group from one place to another is lost for this device; `code` says why. Changes of the group are asked for. */
+  | {
+      readonly type: 'group-pruned';
+      readonly group: GroupName;
+      readonly firstOrder: number;
+      readonly lastOrder: number;
+      readonly code: ErrorCode;
+    }
   /** A peer's device has another identity key than before; sessions with it are new. Safety numbers with the peer change. */
   | {
       readonly type: 'identity-changed';

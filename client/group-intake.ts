@@ -7,7 +7,7 @@
  */
 
 import { acceptDistribution, decryptFromGroup, isSignalError } from '../protocol/signal/index.ts';
-import type { IncomingGroupChange, IncomingGroupMessage } from '../protocol/wire/index.ts';
+import type { GroupPrunedMessage, IncomingGroupChange, IncomingGroupMessage } from '../protocol/wire/index.ts';
 import { decodeContent, envelopeOf } from './content.ts';
 import type { Content, UnsupportedContent } from './content.ts';
 import type { ContentBody, GroupResentBody, InGroupBody, SenderKeyBody } from './content-body.ts';
@@ -95,6 +95,20 @@ export class GroupIntake {
     await book.advance(transaction, group, news);
   }
 
+  /** What stood in a group from one place to another is gone for this device; changes among it can still be asked for. */
+  async takePruned(
+    transaction: Transaction,
+    { group, since, until, code }: GroupPrunedMessage,
+    news: GroupNews,
+  ): Promise<void> {
+    const record = await this.#services.book.notePlace(transaction, group, until);
+    const [name, lastOrder] = [nameOfGroup(group), until];
+    news.events.push({ type: 'group-pruned', group: name, firstOrder: since, lastOrder, code: code as ErrorCode });
+    if (record === undefined) return;
+    transaction.put(GROUP_KEYS.behind(group), new Uint8Array(0));
+    news.due.add(group);
+  }
+
   /** Takes a message. @param ordinal - Its place in our history, if it gets one. */
   async takeMessage(
     transaction: Transaction,
@@ -111,7 +125,7 @@ export class GroupIntake {
     if (typeof outcome !== 'string') return this.#takeContent(transaction, message, ordinal, outcome, draft);
     if (outcome === 'SIG_DUPLICATE') return;
     // What may come from a member-to-be, or into a group to which we are just being invited, waits unseen.
-    if (isMember) this.#putPlaceholder(transaction, message, ordinal, outcome, message.ts, draft);
+    if (isMember) await this.#putPlaceholder(transaction, message, ordinal, outcome, message.ts, draft);
     const isKept = outcome === 'SIG_NO_SENDER_KEY' || !isMember;
     if (isKept || isHealable(outcome)) {
       const ciphertext = isKept ? message.ciphertext : new Uint8Array(0);
@@ -174,7 +188,7 @@ export class GroupIntake {
     draft: IntakeDraft,
   ): Promise<void> {
     if (record.code !== 'CLI_GROUP_UNKNOWN') return;
-    this.#putPlaceholder(transaction, place, record.ordinal, code, this.#services.clock.nowMs(), draft);
+    await this.#putPlaceholder(transaction, place, record.ordinal, code, this.#services.clock.nowMs(), draft);
     if (code === 'SIG_NO_SENDER_KEY') transaction.put(unreadKey(place), UNREAD.encode({ ...record, code }));
   }
 
@@ -287,7 +301,7 @@ export class GroupIntake {
     }
     if (content.kind === 'content') return this.#apply(transaction, place, ordinal, content, draft);
     const sentAt = inside?.sentAt ?? this.#services.clock.nowMs();
-    this.#put(transaction, place, ordinal, { body: { kind: 'unsupported', content: plaintext }, sentAt }, draft);
+    await this.#put(transaction, place, ordinal, { body: { kind: 'unsupported', content: plaintext }, sentAt }, draft);
   }
 
   /** Stores a message, or does what it says to another one. Other contents have no meaning in a group. */
@@ -306,7 +320,7 @@ export class GroupIntake {
     } else if (isStoredContent(body)) {
       if (body.kind === 'timer') transaction.put(KEYS.timer(name), NUMBER.encode(body.seconds));
       const expiresAt = expiryOf(clock.nowMs(), timerSeconds);
-      this.#put(transaction, place, ordinal, { body, sentAt, isViewOnce, expiresAt }, draft);
+      await this.#put(transaction, place, ordinal, { body, sentAt, isViewOnce, expiresAt }, draft);
     }
     if (await directory.claim(transaction, from, phone)) draft.claims.push({ user: from, phone });
   }
@@ -318,22 +332,21 @@ export class GroupIntake {
     code: ErrorCode,
     sentAt: number,
     draft: IntakeDraft,
-  ): void {
-    this.#put(transaction, place, ordinal, { body: { kind: 'undecryptable', code }, sentAt }, draft);
+  ): Promise<void> {
+    return this.#put(transaction, place, ordinal, { body: { kind: 'undecryptable', code }, sentAt }, draft);
   }
 
-  #put(
+  async #put(
     transaction: Transaction,
     { group, from, device, id, order }: Place,
     ordinal: number,
     what: { readonly body: HistoryBody; readonly sentAt: number } & Partial<HistoryRecord>,
     draft: IntakeDraft,
-  ): void {
-    const { history, clock } = this.#services;
+  ): Promise<void> {
+    const { history, clock, self } = this.#services;
     const name = nameOfGroup(group);
     const head = { direction: 'in', number: id, device, author: from, order, storedAt: clock.nowMs() } as const;
-    const record: HistoryRecord = { ...UNTOUCHED, ...head, ...what };
-    history.put(transaction, name, ordinal, record);
+    const record = await history.add(transaction, name, self, ordinal, { ...UNTOUCHED, ...head, ...what });
     transaction.put(KEYS.fresh(ordinal), TEXT.encode(name));
     draft.stored.push({ user: name, ordinal, record });
   }

@@ -78,6 +78,7 @@ export class GroupKeeper {
     for (const prefix of [
       GROUP_KEYS.changes,
       GROUP_KEYS.views,
+      GROUP_KEYS.behindAll,
       GROUP_KEYS.invites,
       GROUP_KEYS.handOuts,
       GROUP_KEYS.unreadAll,
@@ -119,10 +120,21 @@ export class GroupKeeper {
   /** Goes on to the newest epoch that anything speaks of: that nothing leads there from here is told once. */
   async #chase(group: string): Promise<void> {
     await this.catchUp(group, 0);
+    await this.#lookBehind(group);
     const epoch = await this.#services.book.newestEpoch(group);
     const obstacle = epoch === 0 ? undefined : await this.catchUp(group, epoch);
     // Busy: what the server hands out does not lead on either.
     if (obstacle === 'CLI_GROUP_GAP' || obstacle === 'CLI_GROUP_BUSY') this.#alarmOnce(group, epoch, 'CLI_GROUP_GAP');
+  }
+
+  /** Entries of the group were lost on their way to us: whether changes were among them, the server has to be asked. */
+  async #lookBehind(group: string): Promise<void> {
+    const { book, journal } = this.#services;
+    if ((await journal.get(GROUP_KEYS.behind(group))) === undefined) return;
+    const record = await book.load(journal, group);
+    if (record !== undefined && book.isIn(record)) await this.#fetchChanges(group, record.state.roster.epoch);
+    await this.#forget(GROUP_KEYS.behind(group));
+    await this.catchUp(group, 0);
   }
 
   #alarmOnce(group: string, epoch: number, code: ErrorCode, user?: string): void {

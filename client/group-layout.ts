@@ -7,6 +7,8 @@
  *   group-head/<group>/<epoch>             hash of the change that made the epoch        with it; the newest are kept
  *   group-view/<group>/<user>              where a member says that the group is        before we are there ourselves
  *   group-change/<group>/<epoch>           a change that came, with its place            receipt; gone when it is judged
+ *   group-behind/<group>                   nothing: entries are lost, changes perhaps    with the notice; gone when they are
+ *                                          among them                                    asked for
  *   group-invited/<group>                  an invitation whose roster is awaited         receipt; gone when it is used
  *   group-members/<group>                  how far each member has come                  with receipts and changes
  *   group-lane/<group>                     next message id, and the last one sent        with each journalled send
@@ -71,6 +73,8 @@ export const GROUP_KEYS = {
   change: (group: string, epoch: number): string => `group-change/${group}/${digits(epoch)}`,
   changesOf: (group: string): string => `group-change/${group}/`,
   changes: 'group-change/',
+  behind: (group: string): string => `group-behind/${group}`,
+  behindAll: 'group-behind/',
   invited: (group: string): string => `group-invited/${group}`,
   invitedAll: 'group-invited/',
   members: (group: string): string => `group-members/${group}`,

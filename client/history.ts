@@ -7,20 +7,24 @@
  * The state of an outgoing message is not stored with it: it follows from the conversation's watermarks, so that a
  * receipt for a thousand messages is one small write.
  *
+ * What is done to a message may come before it: another device of ours reacts to what a third one sent, and its copy is still on the way.
+ * It waits, a bounded number of it, and is done when the message comes.
+ *
  * Others name a message by author, device, number and time (`MessageName`); an index leads from there to the ordinal. What
  * an edit, a deletion or a reaction may do is `effects.ts`'s; when a message is forgotten is `expiry.ts`'s.
  */
 
 import { decodeContent } from './content.ts';
 import type { MessageName } from './content-body.ts';
-import { applyEffect, targetsOf } from './effects.ts';
+import { applyEffect, forgetViewed, targetsOf } from './effects.ts';
 import type { Effect } from './effects.ts';
 import { ClientError } from './errors.ts';
 import { GROUP_KEYS, groupOfName } from './group-layout.ts';
 import type { MemberMark } from './group-layout.ts';
 import { memberStates, stateOfAll } from './group-progress.ts';
 import type { Journal, RecordSource, Transaction } from './journal.ts';
-import { HISTORY, isStoredContent, KEYS, MARKS, NUMBER, numberOfKey } from './layout.ts';
+import { isUserId } from '../protocol/wire/index.ts';
+import { HISTORY, isStoredContent, KEYS, MARKS, NUMBER, numberOfKey, WAITING } from './layout.ts';
 import type { HistoryBody, HistoryRecord, MarksRecord } from './layout.ts';
 import { LIMITS } from './limits.ts';
 import type { HistoryItem, MessageBody, MessageState, MessageTraits } from './messages.ts';
@@ -73,6 +77,59 @@ export class History {
     }
   }
 
+  /**
+   * Adds a message that has just come, as `put`, and does to it what came before it did.
+   *
+   * @param self - Our user id.
+   * @returns The message as it is now.
+   */
+  async add(
+    transaction: Transaction,
+    user: string,
+    self: string,
+    ordinal: number,
+    record: HistoryRecord,
+  ): Promise<HistoryRecord> {
+    const now = record.body.kind === 'undecryptable' ? record : await this.#settle(transaction, user, self, record);
+    this.put(transaction, user, ordinal, now);
+    return now;
+  }
+
+  async #settle(transaction: Transaction, user: string, self: string, record: HistoryRecord): Promise<HistoryRecord> {
+    const author = record.direction === 'out' ? self : authorIn(user, record.author);
+    const { device, number, sentAt } = record;
+    const key = KEYS.waiting(user, author, device, number);
+    const stored = await transaction.get(key);
+    if (stored === undefined) return record;
+    transaction.delete(key);
+    let now = record;
+    for (const effect of WAITING.decode(stored).effects) {
+      const isMeant = targetsOf(effect.body).some((name) => name.number === number && name.sentAt === sentAt);
+      const next = isMeant ? applyEffect(now, author, effect) : 'nothing-to-do';
+      if (typeof next !== 'string') now = next;
+    }
+    return forgetViewed(now);
+  }
+
+  /** Keeps an effect until the message comes that it is about. */
+  async #wait(transaction: Transaction, user: string, name: MessageName, effect: Effect): Promise<void> {
+    const key = KEYS.waiting(user, name.author, name.device, name.number);
+    const stored = await transaction.get(key);
+    if (stored === undefined) await this.#makeRoom(transaction, user);
+    const { since, effects } = stored === undefined ? { since: this.#next, effects: [] } : WAITING.decode(stored);
+    const kept = [...effects, effect].slice(-LIMITS.waitingEffectCountMax);
+    transaction.put(key, WAITING.encode({ since, effects: kept }));
+  }
+
+  async #makeRoom(transaction: Transaction, user: string): Promise<void> {
+    const max = LIMITS.waitingMessageCountMax;
+    const waiting = await this.#journal.list({ prefix: KEYS.waitingIn(user), limit: LIMITS.scanCountMax });
+    if (waiting.length < max) return;
+    const byAge = waiting.map(({ key, value }) => ({ key, since: WAITING.decode(value).since }));
+    byAge.sort((left, right) => left.since - right.since);
+    for (const { key } of byAge.slice(0, waiting.length - max + 1)) transaction.delete(key);
+  }
+
   /** Forgets a message within a transaction. */
   async remove(transaction: Transaction, user: string, ordinal: number, record: HistoryRecord): Promise<void> {
     transaction.delete(KEYS.history(user, ordinal));
@@ -111,8 +168,8 @@ export class History {
   }
 
   /**
-   * Applies an effect to the messages that it is about, within a transaction. One whose message is not here, or that is not
-   * allowed, changes nothing: the message may be forgotten, or its author may not follow the rules.
+   * Applies an effect to the messages that it is about, within a transaction. One whose message is not here waits for it; one that is
+   * not allowed changes nothing: its author may not follow the rules.
    *
    * @returns What changed.
    */
@@ -120,13 +177,26 @@ export class History {
     const changed: ChangedMessage[] = [];
     for (const name of targetsOf(effect.body)) {
       const found = await this.find(transaction, user, self, name);
-      if (found === undefined) continue;
+      if (found === undefined) {
+        if (await this.#isAwaitable(transaction, user, self, name)) await this.#wait(transaction, user, name, effect);
+        continue;
+      }
       const record = applyEffect(found.record, name.author, effect);
       if (typeof record === 'string') continue;
       this.put(transaction, user, found.ordinal, record);
       changed.push({ user, ordinal: found.ordinal, record });
     }
     return changed;
+  }
+
+  /** Whether a message may still come that is not here: not one in the place of which another one is. */
+  async #isAwaitable(source: RecordSource, user: string, self: string, name: MessageName): Promise<boolean> {
+    const { author, device, number } = name;
+    const isGroup = groupOfName(user) !== undefined;
+    if (isGroup ? !isUserId(author) : author !== user && author !== self) return false;
+    const direction = author === self && !isGroup ? 'out' : 'in';
+    const index = nameKey(user, { direction, device, number, author: isGroup ? author : '' });
+    return (await source.get(index)) === undefined;
   }
 
   /** Reads one message, if it is there. */
@@ -261,6 +331,7 @@ export function toItem(peer: string, ordinal: number, record: HistoryRecord, mar
     direction,
     peer,
     from: isOurs ? undefined : authorIn(peer, record.author),
+    device: record.device,
     members,
     state: isOurs ? state : undefined,
     failure,

@@ -15,6 +15,7 @@ import { readDevices } from './devices.ts';
 import type { Clock } from './environment.ts';
 import { ClientError } from './errors.ts';
 import type { RecordSource, Transaction } from './journal.ts';
+import { KEYS, VOUCH } from './layout.ts';
 import type { DeviceIdentity } from './layout.ts';
 import { isSameKey as sameBytes } from './public-keys.ts';
 import { RecordReader, RecordWriter } from './record.ts';
@@ -99,7 +100,8 @@ export class Identities {
     }
     const isSeen = known.some((entry) => entry.device === device && sameBytes(entry.key, current));
     // Seen, and never vouched for: it is asked about until trust has followed, whatever became of the last time.
-    if (isSeen && (trust === undefined || sameBytes(trust.identityKey, current))) return undefined;
+    const isTrusted = trust === undefined ? user !== this.#self : sameBytes(trust.identityKey, current);
+    if (isSeen && isTrusted) return undefined;
     const wasVerified = trust !== undefined && trust.level !== 'unverified';
     const keys = known.map((entry) => entry.key);
     const change = { user, device, known: keys, current: current.slice(), direction, wasVerified };
@@ -110,7 +112,7 @@ export class Identities {
     // A device that no list names which we know may stand in the next one: trust stays where it is until that is known.
     const mayBeListed = devices !== undefined || trust?.level === 'unverified';
     const isOpen = direction === 'receive' && mayBeListed && accepted && !isExpected;
-    if (isOpen) this.#see(transaction, user, known, { device, key: current });
+    if (isOpen) this.#await(transaction, user, known, { device, key: current }, wasVerified);
     else if (accepted) this.#adopt(transaction, user, known, { device, key: current }, trust, primaryKey);
     const notice = { user, device, accepted, wasVerified };
     return isExpected ? undefined : isOpen ? { ...notice, unlisted: change.current } : notice;
@@ -125,6 +127,18 @@ export class Identities {
   async concede(transaction: Transaction, user: string, key: Uint8Array): Promise<void> {
     const trust = await this.trust(transaction, user);
     this.putTrust(transaction, user, observeIdentity(trust, key, this.#clock.nowMs()).trust);
+  }
+
+  /** Noted with what the device said: the question of who it is outlives this run. */
+  #await(
+    transaction: Transaction,
+    user: string,
+    known: readonly SeenIdentity[],
+    seen: SeenIdentity,
+    wasVerified: boolean,
+  ): void {
+    this.#see(transaction, user, known, seen);
+    transaction.put(KEYS.vouch(user, seen.device), VOUCH.encode({ identityKey: seen.key, wasVerified }));
   }
 
   #see(transaction: Transaction, user: string, known: readonly SeenIdentity[], seen: SeenIdentity): void {
@@ -147,7 +161,8 @@ export class Identities {
   async trust(source: RecordSource, user: string): Promise<IdentityTrust | undefined> {
     const stored = await source.get(IDENTITY_KEYS.trust(user));
     if (stored !== undefined) return decodeTrust(stored);
-    const latest = (await readSeen(source, user)).at(-1);
+    // Of our own devices, what was seen says nothing: the list that we were given when we were linked does.
+    const latest = user === this.#self ? undefined : (await readSeen(source, user)).at(-1);
     return latest && { identityKey: latest.key, level: 'unverified', sinceMs: 0 };
   }
 

@@ -15,6 +15,7 @@ import type {
   IncomingGroupChange,
   IncomingGroupMessage,
   IncomingMessage,
+  GroupPrunedMessage,
   PrunedMessage,
 } from '../protocol/wire/index.ts';
 import { decodeContent, envelopeOf } from './content.ts';
@@ -73,7 +74,8 @@ export interface IntakeReport {
 }
 
 /** What stands in an inbox. */
-export type InboxEntry = IncomingMessage | IncomingGroupMessage | IncomingGroupChange | PrunedMessage;
+export type InboxEntry =
+  IncomingMessage | IncomingGroupMessage | IncomingGroupChange | PrunedMessage | GroupPrunedMessage;
 
 /** What receiving needs of its client. */
 export interface InboxServices {
@@ -236,6 +238,8 @@ export class Inbox {
         return groups.takeMessage(transaction, entry, ordinal, draft);
       case 'group-change':
         return groups.takeChange(transaction, entry, draft.groups);
+      case 'group-pruned':
+        return groups.takePruned(transaction, entry, draft.groups);
       case 'pruned':
         draft.pruned.push(entry);
         return Promise.resolve();
@@ -254,7 +258,7 @@ export class Inbox {
     if ('code' in opened) {
       if (opened.code === 'SIG_DOWNGRADE') draft.downgrades.push({ user: from, device });
       const isRepeated = opened.code === 'SIG_DUPLICATE' && message.id <= heard.lastId;
-      if (!isRepeated) this.#putPlaceholder(transaction, message, ordinal, opened.code, draft);
+      if (!isRepeated) await this.#putPlaceholder(transaction, message, ordinal, opened.code, draft);
       // The number is the server's word: what was heard under it is not asked for again, to be shown twice.
       if (isHealable(opened.code) && message.id > heard.lastId) noteUnread(transaction, message, ordinal, opened.code);
       return;
@@ -293,7 +297,7 @@ export class Inbox {
       await this.#takeContent(transaction, message, ordinal, { ...content, identityKey }, draft);
     } else {
       const body: HistoryBody = { kind: 'unsupported', content: plaintext };
-      this.#put(transaction, message, ordinal, { body, sentAt: inside?.sentAt ?? message.ts }, draft);
+      await this.#put(transaction, message, ordinal, { body, sentAt: inside?.sentAt ?? message.ts }, draft);
     }
     if (inside === undefined) return;
     const isNews = await this.#services.directory.claim(transaction, from, inside.phone);
@@ -315,7 +319,7 @@ export class Inbox {
     } else if (isStoredContent(body)) {
       if (body.kind === 'timer') transaction.put(KEYS.timer(from), NUMBER.encode(body.seconds));
       const expiresAt = expiryOf(clock.nowMs(), timerSeconds);
-      this.#put(transaction, message, ordinal, { body, sentAt, isViewOnce, expiresAt }, draft);
+      await this.#put(transaction, message, ordinal, { body, sentAt, isViewOnce, expiresAt }, draft);
     } else if (body.kind === 'profile-key') {
       transaction.put(KEYS.profile(from), body.key);
     } else if (body.kind === 'retry') {
@@ -357,7 +361,13 @@ export class Inbox {
     if (content.kind === 'content') {
       await this.#takeContent(transaction, original, ordinal, { ...content, identityKey }, draft);
     } else {
-      this.#put(transaction, original, ordinal, { body: { kind: 'unsupported', content: plaintext! }, sentAt }, draft);
+      await this.#put(
+        transaction,
+        original,
+        ordinal,
+        { body: { kind: 'unsupported', content: plaintext! }, sentAt },
+        draft,
+      );
     }
     const filled = draft.stored[storedCount];
     draft.changed.push({ user: from, ordinal, record: filled?.record });
@@ -369,21 +379,26 @@ export class Inbox {
     ordinal: number,
     code: ErrorCode,
     draft: IntakeDraft,
-  ): void {
-    this.#put(transaction, message, ordinal, { body: { kind: 'undecryptable', code }, sentAt: message.ts }, draft);
+  ): Promise<void> {
+    return this.#put(
+      transaction,
+      message,
+      ordinal,
+      { body: { kind: 'undecryptable', code }, sentAt: message.ts },
+      draft,
+    );
   }
 
-  #put(
+  async #put(
     transaction: Transaction,
     { from, device, id }: IncomingMessage,
     ordinal: number,
     what: Pick<HistoryRecord, 'body' | 'sentAt'> & Partial<HistoryRecord>,
     draft: IntakeDraft,
-  ): void {
-    const { history, clock } = this.#services;
+  ): Promise<void> {
+    const { history, clock, self } = this.#services;
     const head = { direction: 'in', number: id, device, storedAt: clock.nowMs() } as const;
-    const record: HistoryRecord = { ...UNTOUCHED, ...head, ...what };
-    history.put(transaction, from, ordinal, record);
+    const record = await history.add(transaction, from, self, ordinal, { ...UNTOUCHED, ...head, ...what });
     transaction.put(KEYS.fresh(ordinal), TEXT.encode(from));
     draft.stored.push({ user: from, ordinal, record });
   }

@@ -25,6 +25,8 @@
  *   history/<user>/<ordinal>       a message, either direction                   send, receipt of a message
  *   fresh/<ordinal>                user id: stored, not yet consumed             receipt; gone when consumed
  *   name/<user>/<author>/<d>/<id>  ordinal of the message that others mean by it with each message of the history
+ *   waiting/<user>/<author>/<d>/<id> what is to be done to a message that has not come   with what it came with; gone when the message comes
+ *   vouch/<user>/<device>          key of a device that no list names yet         with its first message; gone when the list was asked for
  *   expiry/<ms>/<user>/<ordinal>   nothing: when the message is to be forgotten  with each message that has a timer
  *   timer/<user>                   seconds that new messages are kept            when either side sets it
  *   profile/<user>                 profile key, 32 bytes                         when received
@@ -50,6 +52,7 @@
 import { readOutgoing, writeOutgoing } from './content.ts';
 import type { OutgoingContent } from './content.ts';
 import type { ContentBody, ProgressBody, SeenBody, SentBody } from './content-body.ts';
+import type { EffectBody } from './effects.ts';
 import type { ErrorCode } from './errors.ts';
 import { ClientError } from './errors.ts';
 import { RecordReader, RecordWriter } from './record.ts';
@@ -93,6 +96,11 @@ export const KEYS = {
   freshAll: 'fresh/',
   name: (user: string, author: string, device: number, number: number): string =>
     `name/${user}/${author}/${device}/${digits(number)}`,
+  waiting: (user: string, author: string, device: number, number: number): string =>
+    `waiting/${user}/${author}/${device}/${digits(number)}`,
+  waitingIn: (user: string): string => `waiting/${user}/`,
+  vouch: (user: string, device: number): string => `vouch/${user}/${device}`,
+  vouches: 'vouch/',
   expiry: (atMs: number, user: string, ordinal: number): string => `expiry/${digits(atMs)}/${user}/${digits(ordinal)}`,
   expiries: 'expiry/',
   kept: (user: string, id: number): string => `kept/${user}/${digits(id)}`,
@@ -356,6 +364,48 @@ export const RETRY: RecordCodec<RetryRecord> = codec(
     tries: reader.uint(),
     askedAt: reader.uint(),
   }),
+);
+
+/** What is to be done to a message that has not come yet. */
+export interface WaitingRecord {
+  /** A local number that was given out about when the first of them came. */
+  readonly since: number;
+  readonly effects: readonly WaitingEffect[];
+}
+
+/** As `Effect` of `effects.ts`. */
+export interface WaitingEffect {
+  readonly body: EffectBody;
+  readonly author: string;
+  readonly sentAt: number;
+}
+
+export const WAITING: RecordCodec<WaitingRecord> = codec(
+  (writer, { since, effects }) => {
+    writer.uint(since).uint(effects.length);
+    for (const { body, author, sentAt } of effects) {
+      writeOutgoing(writer.text(author).uint(sentAt), plainContent(body));
+    }
+  },
+  (reader) => ({
+    since: reader.uint(),
+    effects: readMany(reader, () => ({
+      ...{ author: reader.text(), sentAt: reader.uint() },
+      body: requireOutgoing(reader).body as EffectBody,
+    })),
+  }),
+);
+
+/** A device whose list is being asked for. */
+export interface VouchRecord {
+  /** 33 bytes. */
+  readonly identityKey: Uint8Array;
+  readonly wasVerified: boolean;
+}
+
+export const VOUCH: RecordCodec<VouchRecord> = codec(
+  (writer, { identityKey, wasVerified }) => writer.bytes(identityKey).byte(wasVerified ? 1 : 0),
+  (reader) => ({ identityKey: reader.bytes(), wasVerified: reader.byte() === 1 }),
 );
 
 /** What another device of the account has told. */

@@ -40,6 +40,10 @@ export const LIMITS = {
   /** Messages sent in one conversation and not yet acknowledged. 16 hides a round trip of 50 ms at 300 messages/s, and
    *  keeps the echo of one refusal (each later message comes back out of order) below the server's patience. */
   flightCountMax: 16,
+  /** Messages of one conversation that have not come and to which something is to be done; the longest waiting goes first. */
+  waitingMessageCountMax: 64,
+  /** What is to be done to one of them; the newest are kept. */
+  waitingEffectCountMax: 16,
   /** How long the server may take to show the list that names a new device, before it counts as one that no list names. */
   vouchMs: 30_000,
   /** Entries waiting in the outbox over all conversations: about 10 MB of memory at common sizes. */

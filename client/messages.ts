@@ -118,6 +118,8 @@ export type HistoryItem = MessageHead &
     readonly peer: string;
     /** User id of who wrote an incoming one. */
     readonly from: string | undefined;
+    /** The device that it was written on: of an outgoing one, one of this account's. */
+    readonly device: number;
     /** As in `SentMessage`. */
     readonly members: readonly MemberState[];
     /** Outgoing only. */

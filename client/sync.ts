@@ -18,7 +18,7 @@ import type { OutgoingContent } from './content.ts';
 import type { ContentBody } from './content-body.ts';
 import { readDevices } from './devices.ts';
 import type { Conversation } from './conversation.ts';
-import { isEffect } from './effects.ts';
+import { forgetViewed, isEffect } from './effects.ts';
 import type { Clock } from './environment.ts';
 import type { ClientEvent } from './events.ts';
 import { expiryOf } from './expiry.ts';
@@ -222,21 +222,18 @@ export class Sync {
       ...{ ...UNTOUCHED, direction: 'out', number, device, sentAt, storedAt, isViewOnce },
       ...{ body: isViewOnce ? { kind: 'view-once' } : body, expiresAt: expiryOf(storedAt, timerSeconds) },
     };
-    history.put(transaction, to, ordinal, record);
+    const now = await history.add(transaction, to, self, ordinal, record);
     const marks = await this.#raise(transaction, to, device, { sentId: number, deliveredId: 0, readId: 0 });
     return () => {
-      this.#services.emit({ type: 'transcript', user: to, item: toItem(to, ordinal, record, marks) });
-      if (record.expiresAt !== undefined) changed([{ user: to, ordinal, record }]);
+      this.#services.emit({ type: 'transcript', user: to, item: toItem(to, ordinal, now, marks) });
+      if (now.expiresAt !== undefined) changed([{ user: to, ordinal, record: now }]);
     };
   }
 
-  /** What was viewed on one device is gone from the others. */
-  #forgetViewed(transaction: Transaction, change: ChangedMessage): ChangedMessage {
-    const { user, ordinal, record } = change;
-    if (record?.viewedAt === undefined || record.direction !== 'in') return change;
-    const gone: HistoryRecord = { ...record, body: { kind: 'view-once' } };
-    this.#services.history.put(transaction, user, ordinal, gone);
-    return { user, ordinal, record: gone };
+  #forgetViewed(transaction: Transaction, { user, ordinal, record }: ChangedMessage): ChangedMessage {
+    const now = record && forgetViewed(record);
+    if (now !== undefined && now !== record) this.#services.history.put(transaction, user, ordinal, now);
+    return { user, ordinal, record: now };
   }
 
   async #takeProgress(

@@ -107,6 +107,8 @@ export class FakeServer {
   readonly groups: FakeGroups;
   /** What accounts have decided about each other. */
   readonly protection: FakeProtection = new FakeProtection();
+  /** Kinds of requests that are left without an answer. */
+  readonly silentOn: Set<string> = new Set();
   /** Every stanza that took effect, with the user that sent it. */
   readonly log: { readonly user: string; readonly message: ClientMessage }[] = [];
 
@@ -207,9 +209,25 @@ export class FakeServer {
     sender.peer?.say({ kind: 'gap', to, since, until, ts, code });
   }
 
+  /** Loses what a user's device has not got of a group, as after thirty days, and puts a notice in its place. */
+  loseOfGroup(user: string, group: string, code: string): void {
+    const device = this.#devices.get(user)!;
+    const isOfGroup = (entry: InboxEntry): boolean => 'group' in entry && entry.group === group;
+    const orders = device.inbox.filter(isOfGroup).map((entry) => ('order' in entry ? entry.order : 0));
+    device.inbox = device.inbox.filter((entry) => !isOfGroup(entry));
+    const [ts, seq] = [this.#clock.nowMs(), (device.seq += 1)];
+    const notice = { kind: 'group-pruned', group, since: Math.min(...orders), until: Math.max(...orders) } as const;
+    device.inbox.push({ ...notice, seq, ts, code });
+  }
+
   /** Puts bytes into a user's inbox as if `from` had sent them. */
-  inject(to: string, from: string, message: Pick<IncomingMessage, 'id' | 'type' | 'ciphertext' | 'device'>): void {
-    this.#deliver(this.#devices.get(to)!, from, message);
+  inject(
+    to: string,
+    from: string,
+    message: Pick<IncomingMessage, 'id' | 'type' | 'ciphertext' | 'device'>,
+    device?: number,
+  ): void {
+    this.#deliver(device === undefined ? this.#devices.get(to)! : this.#find(to, device)!, from, message);
   }
 
   /** Sends all that waits for a user once more, as after a lost acknowledgement. */
@@ -366,6 +384,7 @@ export class FakeServer {
     id: number,
     request: (ClientMessage & { kind: 'iq-get' | 'iq-set' })['request'],
   ): void {
+    if (this.silentOn.has(request.kind)) return;
     const answer = this.#answerTo(connection, request);
     if (typeof answer === 'string') connection.say({ kind: 'iq-error', id, code: answer, text: '' });
     else connection.say({ kind: 'iq-result', id, answer });
@@ -622,7 +641,7 @@ export class FakeServer {
     const done = device.inbox.filter((entry) => entry.seq <= seq);
     device.inbox = device.inbox.filter((entry) => entry.seq > seq);
     for (const entry of done) {
-      if (entry.kind === 'pruned') continue;
+      if (entry.kind === 'pruned' || entry.kind === 'group-pruned') continue;
       if (entry.kind !== 'message') {
         this.#acknowledgeGroup(device, entry);
         continue;

@@ -33,6 +33,8 @@ export type ChatItem =
       readonly id: string;
       /** Message id within the conversation; undefined until it is in the outbox. */
       readonly number: number | undefined;
+      /** Which device of ours wrote it; undefined for this one's drafts. Each counts its messages apart. */
+      readonly device?: number | undefined;
       readonly text: string;
       readonly atMs: number;
       readonly state: MessageState;
@@ -92,9 +94,11 @@ export function openPeer(model: ChatModel, peer: Peer, history: readonly History
   return { ...model, peer, unread, items: history.map((item) => itemOf(peer, item)) };
 }
 
-/** Moves the marks of our messages: only forward, as receipts do. */
-export function applyProgress(model: ChatModel, progress: Progress): ChatModel {
-  return { ...model, items: model.items.map((item) => (item.type === 'sent' ? advance(item, progress) : item)) };
+/** Moves the marks of our messages, of those that `device` wrote: only forward, as receipts do. */
+export function applyProgress(model: ChatModel, progress: Progress, device: number): ChatModel {
+  const isMeant = (item: ChatItem): item is ChatItem & { readonly type: 'sent' } =>
+    item.type === 'sent' && (item.device ?? device) === device;
+  return { ...model, items: model.items.map((item) => (isMeant(item) ? advance(item, progress) : item)) };
 }
 
 /** Fills in what became of a draft, by its temporary id. */
@@ -109,10 +113,11 @@ export function settleDraft(
   return { ...model, items };
 }
 
-/** Marks messages from `firstId` on as refused. */
-export function refuseFrom(model: ChatModel, firstId: number): ChatModel {
+/** Marks messages of `device` from `firstId` on as refused. */
+export function refuseFrom(model: ChatModel, firstId: number, device: number): ChatModel {
   const items = model.items.map((item) => {
-    const isRefused = item.type === 'sent' && item.state === 'queued' && (item.number ?? 0) >= firstId;
+    const isTheirs = item.type === 'sent' && (item.device ?? device) === device;
+    const isRefused = isTheirs && item.state === 'queued' && (item.number ?? 0) >= firstId;
     return isRefused ? { ...item, state: 'refused' as const } : item;
   });
   return { ...model, items };
@@ -140,9 +145,9 @@ export function lastOf(model: ChatModel, type: 'received' | 'sent'): (ChatItem &
 /** A stored message as an entry. */
 export function itemOf(peer: Peer, item: HistoryItem): ChatItem {
   const text = describeMessage(item);
-  const { id, number, sentAt: atMs, state = 'queued' } = item;
+  const { id, number, device, sentAt: atMs, state = 'queued' } = item;
   if (item.direction === 'in') return { type: 'received', id, name: authorName(peer, item.from ?? ''), text, atMs };
-  return { type: 'sent', id, number, text, atMs, state };
+  return { type: 'sent', id, number, device, text, atMs, state };
 }
 
 /** What whoever wrote a message is called in a conversation. */

@@ -24,8 +24,20 @@ const AT = 1_700_000_000_000;
 const TIME = formatTime(AT);
 const PEER = { user: '100000000000001', name: '+4915100000002' };
 
-function sent(number: number | undefined, state: (ChatItem & { type: 'sent' })['state'] = 'queued'): ChatItem {
-  return { type: 'sent', id: `draft ${number}`, number, text: `m${number}`, atMs: AT, state };
+function sent(
+  number: number | undefined,
+  state: (ChatItem & { type: 'sent' })['state'] = 'queued',
+  device?: number,
+): ChatItem {
+  return {
+    type: 'sent',
+    id: `draft ${number} ${device ?? ''}`.trimEnd(),
+    number,
+    device,
+    text: `m${number}`,
+    atMs: AT,
+    state,
+  };
 }
 
 function talking(...items: ChatItem[]): ChatModel {
@@ -76,7 +88,7 @@ t.test('each state has its mark; colour tells read from delivered', async (t) =>
 t.test('a receipt rewrites the one line of its message', async (t) => {
   const model = talking(sent(1, 'sent'), sent(2, 'sent'), sent(3, 'sent'));
   const before = renderScreen(model, COLOUR).lines;
-  const after = renderScreen(applyProgress(model, { sentId: 3, deliveredId: 1, readId: 1 }), COLOUR).lines;
+  const after = renderScreen(applyProgress(model, { sentId: 3, deliveredId: 1, readId: 1 }, 1), COLOUR).lines;
   t.same(
     before.flatMap((line, row) => (line === after[row] ? [] : [row])),
     [3],
@@ -84,21 +96,25 @@ t.test('a receipt rewrites the one line of its message', async (t) => {
 });
 
 t.test('progress moves forward only, and a refused message stays refused', async (t) => {
-  const refused = refuseFrom(talking(sent(1, 'sent'), sent(2), sent(3)), 3);
-  const model = applyProgress(applyProgress(refused, { sentId: 2, deliveredId: 2, readId: 1 }), {
-    sentId: 3,
-    deliveredId: 3,
-    readId: 1,
-  });
+  const refused = refuseFrom(talking(sent(1, 'sent'), sent(2), sent(3)), 3, 1);
+  const halfway = applyProgress(refused, { sentId: 2, deliveredId: 2, readId: 1 }, 1);
+  const model = applyProgress(halfway, { sentId: 3, deliveredId: 3, readId: 1 }, 1);
   t.same(
     model.items.map((item) => item.type === 'sent' && item.state),
     ['read', 'delivered', 'refused'],
   );
 });
 
+t.test('progress and refusals are of one device: the others count their messages apart', async (t) => {
+  const model = talking(sent(1, 'queued', 1), sent(1, 'queued', 2));
+  const states = ({ items }: ChatModel): unknown[] => items.map((item) => item.type === 'sent' && item.state);
+  t.same(states(applyProgress(model, { sentId: 1, deliveredId: 1, readId: 1 }, 1)), ['read', 'queued']);
+  t.same(states(refuseFrom(model, 1, 2)), ['queued', 'refused']);
+});
+
 t.test('a draft becomes the message that it was journalled as', async (t) => {
   const model = settleDraft(talking(sent(undefined)), 'draft undefined', { id: '77', number: 5, state: 'queued' });
-  t.match(applyProgress(model, { sentId: 5, deliveredId: 0, readId: 0 }).items, [{ id: '77', state: 'sent' }]);
+  t.match(applyProgress(model, { sentId: 5, deliveredId: 0, readId: 0 }, 1).items, [{ id: '77', state: 'sent' }]);
 });
 
 t.test('messages of others are counted until their conversation is opened', async (t) => {

@@ -80,6 +80,10 @@ export class ChatSession {
     this.#stopListening = client.onEvent((event) => this.#onEvent(event));
   }
 
+  get #device(): number {
+    return this.#client.account!.device;
+  }
+
   get model(): ChatModel {
     return this.#model;
   }
@@ -490,8 +494,11 @@ export class ChatSession {
       case 'changed':
         return this.#showChange(event);
       case 'progress':
-        if (event.user === this.#model.peer?.user) this.#change(applyProgress(this.#model, event));
+        if (event.user === this.#model.peer?.user) this.#change(applyProgress(this.#model, event, this.#device));
         return;
+      case 'pruned':
+      case 'group-pruned':
+        return this.#notice(`Messages to this device are lost: ${describeCode(event.code)}`, 'warning');
       case 'group-joined':
       case 'group-changed':
       case 'group-alarm':
@@ -504,7 +511,7 @@ export class ChatSession {
       case 'devices-refused':
         return this.#notice(describeCode(event.code), 'warning');
       case 'refused':
-        if (event.user === this.#model.peer?.user) this.#change(refuseFrom(this.#model, event.firstId));
+        if (event.user === this.#model.peer?.user) this.#change(refuseFrom(this.#model, event.firstId, this.#device));
         return this.#notice(describeCode(event.code), 'warning');
       case 'identity-changed':
         return this.#notice(describeIdentityChange(this.#model.peer, event), 'warning');
