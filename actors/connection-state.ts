@@ -3,11 +3,13 @@
  *
  *      ┌──────────────────── ticket fits ────────────────────────────┐
  *      │                                                             ▼
- *   greeted ──auth──▶ authenticating ──device found, signature fits──▶ live
- *      │                    │                                           │
- *      └────────── refused, timed out, closed, replaced ────────────────┴──▶ closed
+ *   greeted ──auth──▶ authenticating ──device found, signature fits──▶ attaching ──attached──▶ live
+ *      │                    │                                           │                     │
+ *      └────────── refused, timed out, closed, replaced ────────────────┴─────────────────────┴──▶ closed
  *
- * A ticket that does not fit leaves the connection greeted, once: then only a signature is taken.
+ * A ticket that does not fit leaves the connection greeted, once: then only a signature is taken. One that fits may be of a device that
+ * has been removed since: only its inbox knows. So nobody is logged in, nor told so, before the inbox has taken the connection; a
+ * client waits for `<success>`, and what comes earlier is a violation.
  * `connection.ts` carries the decisions out and owns everything else.
  */
 
@@ -25,6 +27,13 @@ export type Phase =
       readonly challenge: Challenge;
       readonly claim: LoginClaim;
       /** Whether the client takes a ticket. */
+      readonly wantsTicket: boolean;
+    }
+  | {
+      readonly name: 'attaching';
+      readonly self: SenderAddress;
+      /** `user.device.creation`. */
+      readonly key: string;
       readonly wantsTicket: boolean;
     }
   | { readonly name: 'live'; readonly self: SenderAddress; readonly key: string }
@@ -47,12 +56,11 @@ function refuseWhenLive(message: ClientMessage): AppCode | undefined {
   return message.kind === 'iq-set' && BEFORE_LOGIN.has(message.request.kind) ? 'APP_PROTOCOL' : undefined;
 }
 
-type Live = Extract<Phase, { name: 'live' }>;
+type Attaching = Extract<Phase, { name: 'attaching' }>;
 
-/** What became of a login. */
+/** What became of a login. `admitted`: who it says it is; whether the device still is one, its inbox says. */
 export type LoginDecision =
-  | { readonly kind: 'live'; readonly phase: Live; readonly wantsTicket: boolean }
-  | { readonly kind: 'refused'; readonly code: AppCode };
+  { readonly kind: 'admitted'; readonly phase: Attaching } | { readonly kind: 'refused'; readonly code: AppCode };
 
 /** What became of a login by ticket. `greeted`: refused, and the connection waits for a signature. */
 export type ResumeDecision =
@@ -69,11 +77,11 @@ export function decideResume(
   if (resumed === 'APP_BAD_TICKET') return { kind: 'greeted', phase: { ...phase, ticketRefused: true } };
   if (typeof resumed === 'string') return { kind: 'refused', code: resumed };
   const wantsTicket = resumed.expiresAtMs - now.wallMs <= LIMITS.resumeTicketRenewMs;
-  return { kind: 'live', phase: livePhase(claim.user, claim.device, resumed.creation), wantsTicket };
+  return { kind: 'admitted', phase: attaching(claim.user, claim.device, resumed.creation, wantsTicket) };
 }
 
-function livePhase(user: string, device: number, creation: number): Live {
-  return { name: 'live', self: { user, device, creation }, key: `${user}.${device}.${creation}` };
+function attaching(user: string, device: number, creation: number, wantsTicket: boolean): Attaching {
+  return { name: 'attaching', self: { user, device, creation }, key: `${user}.${device}.${creation}`, wantsTicket };
 }
 
 /** Decides a login once the accounts actor has answered. */
@@ -85,5 +93,5 @@ export function decideLogin(
   const code = refuseLogin(phase.claim, record, phase.challenge, nowMs);
   if (code !== undefined || record === undefined) return { kind: 'refused', code: code ?? 'APP_UNKNOWN_DEVICE' };
   const { user, device } = phase.claim;
-  return { kind: 'live', phase: livePhase(user, device, record.creation), wantsTicket: phase.wantsTicket };
+  return { kind: 'admitted', phase: attaching(user, device, record.creation, phase.wantsTicket) };
 }

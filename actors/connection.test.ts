@@ -1,6 +1,7 @@
 import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import t from 'tap';
 import { clientStanza, FEATURES, streamStanza, type ClientMessage } from '../protocol/wire/index.ts';
+import type { Context } from '../runtime/index.ts';
 import { createTestNode, type TestNode } from '../runtime/testing/test-node.ts';
 import { loginBytes } from './auth.ts';
 import type { Admission, AdmissionBounds } from './admission.ts';
@@ -28,6 +29,9 @@ interface Fixture {
   readonly admission: Admission;
   readonly toPresence: PresenceMessage[];
   say(...messages: ClientMessage[]): Promise<void>;
+  /** Whether the inbox takes connections that ask it to. */
+  attaches: boolean;
+  tell(message: ConnectionMessage): Promise<void>;
   /** Logs in by signature. */
   login(features?: number): Promise<void>;
 }
@@ -45,7 +49,18 @@ async function start(bounds: Partial<AdmissionBounds> = {}): Promise<Fixture> {
     init: () => null,
     handleCast: (message: M) => void seen.push(message),
   });
-  test.node.spawn(spy('test/inbox', toInbox), undefined, { name: 'inbox' });
+  const takesConnections = {
+    name: 'test/inbox',
+    init: () => null,
+    handleCast: (message: InboxMessage, _state: null, ctx: Context) => {
+      toInbox.push(message);
+      const isTaken = message.kind === 'attach' && fixture.attaches;
+      if (isTaken) ctx.cast(message.connection, { kind: 'attached', inbox: ctx.self } satisfies ConnectionMessage);
+    },
+  };
+  test.node.spawn(takesConnections, undefined, { name: 'inbox' });
+  test.node.spawn(takesConnections, undefined, { name: 'inbox-of-bob' });
+  test.node.spawn(spy('test/groups', []), undefined, { name: 'groups' });
   test.node.spawn(spy('test/accounts', toAccounts), undefined, { name: 'accounts' });
   test.node.spawn(spy('test/presence', toPresence), undefined, { name: 'presence' });
   const inbox = { name: 'inbox', worker: 0 };
@@ -56,7 +71,7 @@ async function start(bounds: Partial<AdmissionBounds> = {}): Promise<Fixture> {
   const quotas = { name: 'quotas', worker: 0 };
   const relations = { name: 'relations', worker: 0 };
   const routes = {
-    inboxOf: () => inbox,
+    inboxOf: (user: string) => (user === BOB ? { name: 'inbox-of-bob', worker: 0 } : inbox),
     groupsOf: () => groups,
     accountsOf: () => accounts,
     accountsOfPhone: () => accounts,
@@ -79,6 +94,11 @@ async function start(bounds: Partial<AdmissionBounds> = {}): Promise<Fixture> {
     toAccounts,
     admission,
     toPresence,
+    attaches: true,
+    async tell(message) {
+      test.node.cast(socket.pid!, message);
+      await test.settle();
+    },
     async say(...messages) {
       test.node.cast(socket.pid!, { kind: 'frames', stanzas: messages.map(clientStanza) });
       await test.settle();
@@ -214,10 +234,7 @@ t.test(
   async (t) => {
     const fixture = await start();
     await fixture.login();
-    const tell = async (message: ConnectionMessage): Promise<void> => {
-      fixture.test.node.cast(fixture.socket.pid!, message);
-      await fixture.test.settle();
-    };
+    const { tell } = fixture;
     const receipt = (id: number) => ({ kind: 'receipt', type: 'delivered', from: BOB, id, ts: 1 }) as const;
     await tell(receipt(1));
     t.match(fixture.socket.last('receipt'), { id: 1 }, 'at once');
@@ -306,10 +323,7 @@ t.test('a connection subscribes to as many people as its bound allows', async (t
 t.test('the end of the inbox that pushes here asks the client to come again', async (t) => {
   const fixture = await start();
   await fixture.login();
-  const inbox = fixture.test.node.whereis('inbox')!;
-  fixture.test.node.cast(fixture.socket.pid!, { kind: 'attached', inbox });
-  await fixture.test.settle();
-  fixture.test.node.exit(inbox, 'kill');
+  fixture.test.node.exit(fixture.test.node.whereis('inbox')!, 'kill');
   await fixture.test.settle();
   t.same(fixture.socket.closed, { code: 4503, reason: 'APP_RESTARTING' });
 });
@@ -323,10 +337,133 @@ t.test('an actor whose socket has closed ends and leaves nothing', async (t) => 
   t.equal(fixture.test.node.info().timerCount, 0);
 });
 
+t.test('nobody is logged in before the inbox has taken the connection', async (t) => {
+  const fixture = await start();
+  fixture.attaches = false;
+  await fixture.login();
+  t.equal(fixture.socket.last('success'), undefined);
+  const inbox = fixture.test.node.whereis('inbox')!;
+  await fixture.say({ kind: 'ping', id: 1 });
+  t.equal(fixture.socket.closed, undefined);
+  await fixture.tell({ kind: 'attached', inbox });
+  t.match(fixture.socket.last('success'), { user: ALICE, device: 1, preKeys: 42, kemPreKeys: 7 });
+  await fixture.say(MESSAGE);
+  t.match(fixture.toInbox.at(-1), { kind: 'submit', to: BOB, id: 1 });
+});
+
+t.test('a removed device with a ticket that still fits gets nothing through, however early it speaks', async (t) => {
+  const fixture = await start();
+  const owner = { user: ALICE, device: 1, creation: 3 };
+  const ticket = new ResumeTickets('11'.repeat(32)).seal(owner, fixture.test.clock.nowMs());
+  fixture.attaches = false;
+  await fixture.say(resumeWith(ticket, fixture.socket.last('stream')!.nonce), MESSAGE);
+  t.same(fixture.socket.closed, { code: 4400, reason: 'APP_PROTOCOL' });
+  t.match(fixture.toInbox, [{ kind: 'attach', creation: 3 }]);
+  t.equal(fixture.toInbox.length, 1);
+  const patient = await start();
+  patient.attaches = false;
+  await patient.say(resumeWith(ticket, patient.socket.last('stream')!.nonce));
+  await patient.tell({ kind: 'unregistered' });
+  t.same(patient.socket.closed, { code: 4410, reason: 'APP_UNREGISTERED' });
+  t.equal(patient.socket.last('success'), undefined);
+});
+
+t.test('a connection that its inbox does not take ends', async (t) => {
+  const fixture = await start();
+  fixture.attaches = false;
+  await fixture.login();
+  await fixture.test.advance(LIMITS.answerLookMs + 1);
+  t.same(fixture.socket.closed, { code: 4503, reason: 'APP_OVERLOADED' });
+});
+
+t.test('a push that is missing ends the connection, so that no acknowledgement covers it', async (t) => {
+  const entry = { sender: BOB, senderDevice: 1, senderCreation: 1, id: 1, ts: 1, type: 'ratchet' } as const;
+  const push = (number: number): ConnectionMessage => ({
+    kind: 'deliver',
+    push: number,
+    entries: [{ ...entry, seq: number, ciphertext: new Uint8Array(3) }],
+  });
+  const fixture = await start();
+  await fixture.login();
+  await fixture.tell(push(1));
+  await fixture.tell(push(2));
+  t.match(fixture.socket.last('message'), { seq: 2 });
+  await fixture.tell(push(4));
+  t.same(fixture.socket.closed, { code: 4503, reason: 'APP_OVERLOADED' });
+  t.match(fixture.socket.last('message'), { seq: 2 }, 'what came after it is not written');
+  const other = await start();
+  await other.login();
+  await other.tell(push(1));
+  await other.tell({ kind: 'drained', push: 3 });
+  t.same(other.socket.closed, { code: 4503, reason: 'APP_OVERLOADED' }, 'the end of the queue is a push as well');
+});
+
+t.test('a message that is not answered from one look to the next ends the connection; answers keep it', async (t) => {
+  const fixture = await start();
+  await fixture.login();
+  await fixture.say(MESSAGE);
+  await fixture.test.advance(LIMITS.answerLookMs + 1);
+  await fixture.tell({ kind: 'sent', to: BOB, id: 1, ts: 1 });
+  await fixture.say({ ...MESSAGE, id: 2 });
+  await fixture.test.advance(LIMITS.answerLookMs + 1);
+  t.equal(fixture.socket.closed, undefined, 'the one of the look before was answered');
+  await fixture.test.advance(LIMITS.answerLookMs + 1);
+  t.same(fixture.socket.closed, { code: 4503, reason: 'APP_OVERLOADED' });
+  const member = await start();
+  await member.login();
+  const group = '700000000000001';
+  await member.say({ kind: 'group-message', group, id: 1, epoch: 1, ciphertext: new Uint8Array(3) });
+  await member.test.advance(LIMITS.answerLookMs + 1);
+  await member.tell({ kind: 'group-sent', group, id: 1, order: 1, ts: 1 });
+  await member.test.advance(3 * LIMITS.answerLookMs, LIMITS.answerLookMs);
+  t.equal(member.socket.closed, undefined);
+  await member.say({ kind: 'group-message', group, id: 2, epoch: 1, ciphertext: new Uint8Array(3) });
+  await member.test.advance(3 * LIMITS.answerLookMs, LIMITS.answerLookMs / 2);
+  t.same(member.socket.closed, { code: 4503, reason: 'APP_OVERLOADED' });
+});
+
+t.test('an acknowledgement is said twice, the second time at the look, and then no more', async (t) => {
+  const fixture = await start();
+  await fixture.login();
+  await fixture.say({ kind: 'inbox-ack', seq: 4 }, { kind: 'inbox-ack', seq: 7 });
+  const acknowledged = (): number[] =>
+    fixture.toInbox.flatMap((message) => (message.kind === 'acknowledge' ? [message.seq] : []));
+  t.strictSame(acknowledged(), [4, 7]);
+  await fixture.test.advance(3 * LIMITS.answerLookMs, LIMITS.answerLookMs);
+  t.strictSame(acknowledged(), [4, 7, 7]);
+  t.equal(fixture.socket.closed, undefined);
+});
+
+t.test('acknowledgements and read marks beyond their rate wait or are lost; a flood ends the connection', async (t) => {
+  const fixture = await start();
+  await fixture.login();
+  const read: ClientMessage = { kind: 'receipt', type: 'read', to: BOB, device: 1, id: 1 };
+  const marks = (count: number): ClientMessage[] => Array.from({ length: count }, () => read);
+  await fixture.say(...marks(LIMITS.marksBurstMax), { kind: 'inbox-ack', seq: 9 });
+  t.match(fixture.toInbox.at(-1), { kind: 'mark-read' }, 'the acknowledgement waits');
+  await fixture.test.advance(LIMITS.answerLookMs + 1);
+  t.match(fixture.toInbox.at(-1), { kind: 'acknowledge', seq: 9 });
+  t.equal(fixture.socket.closed, undefined);
+  const { length } = fixture.toInbox;
+  await fixture.say(...marks(LIMITS.marksBurstMax + LIMITS.rateRefusalsMax + 1));
+  t.same(fixture.socket.closed, { code: 4429, reason: 'APP_RATE_LIMITED' });
+  t.equal(fixture.toInbox.length - length, LIMITS.marksBurstMax);
+});
+
+t.test('a connection whose mailbox had no room ends, whatever was lost', async (t) => {
+  const fixture = await start();
+  await fixture.login();
+  for (let notice = 0; notice <= 10_000; notice++) {
+    fixture.test.node.cast(fixture.socket.pid!, { kind: 'typing', from: BOB, state: 'paused' });
+  }
+  await fixture.test.settle();
+  t.same(fixture.socket.closed, { code: 4503, reason: 'APP_OVERLOADED' });
+});
+
 t.test('while a shard is overloaded, its messages and requests are refused with a pause', async (t) => {
   const fixture = await start();
   await fixture.login();
-  fixture.test.node.exit(fixture.test.node.whereis('inbox')!, 'kill');
+  fixture.test.node.exit(fixture.test.node.whereis('inbox-of-bob')!, 'kill');
   fixture.test.node.exit(fixture.test.node.whereis('accounts')!, 'kill');
   await fixture.test.settle();
   await fixture.say(MESSAGE, { kind: 'iq-get', id: 8, request: { kind: 'prekey-count' } });

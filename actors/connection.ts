@@ -44,11 +44,20 @@ import {
   type ResumeMessage,
   type Stanza,
 } from '../protocol/wire/index.ts';
-import { formatPid, isDown, isExit, type Behavior, type Context, type Pid } from '../runtime/index.ts';
+import {
+  formatPid,
+  isDown,
+  isExit,
+  MAILBOX_OVERFLOW,
+  type Behavior,
+  type Context,
+  type Pid,
+} from '../runtime/index.ts';
 import type { Admission, Deferral } from './admission.ts';
 import type { Challenge } from './auth.ts';
 import { isDeviceRequest, routeOfDevices } from './connection-devices.ts';
-import { decideLogin, decideResume, refuseInPhase, type LoginDecision, type Phase } from './connection-state.ts';
+import { look, noPending, noteAnswer, noteGroupAnswer, type Pending } from './connection-pending.ts';
+import { decideLogin, decideResume, refuseInPhase, type Phase } from './connection-state.ts';
 import { describe, type AppCode, type Refusal } from './errors.ts';
 import type { GroupsMessage } from './group-messages.ts';
 import { LIMITS } from './limits.ts';
@@ -59,6 +68,7 @@ import type {
   ConnectionMessage,
   InboxMessage,
   LinksMessage,
+  MarkRead,
   MediaMessage,
   PresenceMessage,
   QuotasMessage,
@@ -114,10 +124,14 @@ export interface ConnectionState {
   groupOwners: Set<string> | undefined;
   /** Refusals for rate since the last accepted message. */
   rateRefusals: number;
-  /** By recipient, the last message that an inbox has not answered yet. */
-  unanswered: Map<string, number> | undefined;
-  /** Receipts that wait for such an answer, by type and recipient; a later one replaces an earlier one. */
-  receipts: Map<string, Receipt> | undefined;
+  /** What is not answered yet; made with the first. */
+  pending: Pending | undefined;
+  /** Of acknowledgements and read marks; made with the first. */
+  marks: TokenBucket | undefined;
+  /** What the login tells of the pre-keys that are left. */
+  held: HeldKeys;
+  /** Pushes of the inbox that came so far. */
+  pushes: number;
 }
 
 const MESSAGE_RULE = { perSecond: LIMITS.messagesPerSecondMax, burst: LIMITS.messagesBurstMax };
@@ -126,11 +140,17 @@ const REQUEST_RULE = { perSecond: LIMITS.requestsPerSecondMax, burst: LIMITS.req
 /** What a later client may add means nothing here. */
 const KNOWN_FEATURES: number = Object.values(FEATURES).reduce((sum, bit) => sum | bit, 0);
 const PING_RULE = { perSecond: LIMITS.pingsPerSecondMax, burst: LIMITS.pingsBurstMax };
+const MARK_RULE = { perSecond: LIMITS.marksPerSecondMax, burst: LIMITS.marksBurstMax };
 const LOGIN_TIMEOUT = 'login-timeout';
+/** Notes to itself: an answer may be overdue; the inbox has not taken this connection yet. */
+const LOOK = 'look-for-answers';
+const ATTACH_TIMEOUT = 'attach-timeout';
 const NO_NOTICES: LowWater = { preKeys: 0, kemPreKeys: 0 };
+const NOTHING_HELD: HeldKeys = {};
 
 export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMessage> = {
   name: 'actors/connection',
+  hearsOverflow: true,
 
   init({ socket, challenge, routes, tickets, admission }, ctx) {
     // So that `terminate` tells the client why, when the supervisor or an overloaded inbox ends this actor.
@@ -146,7 +166,7 @@ export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMes
     return {
       socket, routes, tickets, admission, phase, messages, requests,
       pings: undefined, pingRefusals: 0, signals: undefined, subscriptions: undefined,
-      features: 0, lowWater: NO_NOTICES, rateRefusals: 0, unanswered: undefined, receipts: undefined,
+      features: 0, lowWater: NO_NOTICES, rateRefusals: 0, pending: undefined, marks: undefined, held: NOTHING_HELD, pushes: 0,
       groupMessages: undefined, groupOwners: undefined,
     };
   },
@@ -157,27 +177,31 @@ export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMes
         for (const stanza of message.stanzas) takeStanza(stanza, state, ctx);
         return;
       case 'deliver':
-        return writeDeliveries(message, state);
+        if (isNextPush(message.push, state, ctx)) writeDeliveries(message, state);
+        return;
       case 'gap':
         return understandsGaps(state) ? state.socket.write(gapStanza(message)) : undefined;
       case 'sent':
         state.socket.write(ackStanza(message));
-        return noteAnswer(message.to, message.id, state);
+        return answered(message.to, message.id, state);
       case 'receipt':
         return writeReceipt(message, state);
       case 'refused':
         state.socket.write(refusalStanza(message.to, message.id, message.refusal));
-        return noteAnswer(message.to, message.id, state);
+        return answered(message.to, message.id, state);
       case 'group-sent':
+        if (state.pending !== undefined) noteGroupAnswer(state.pending, message.group, message.id);
         return state.socket.write(groupAckStanza(message));
       case 'group-refused':
+        if (state.pending !== undefined) noteGroupAnswer(state.pending, message.group, message.id);
         return refuseOfGroup(message.group, message.id, message.refusal, state);
       case 'group-receipts':
         return state.socket.write(groupReceiptsStanza(message));
       case 'group-owner':
         return watchOwner(message.owner, state, ctx);
       case 'drained':
-        return state.socket.write(offlineStanza());
+        if (isNextPush(message.push, state, ctx)) state.socket.write(offlineStanza());
+        return;
       case 'answer':
         return state.socket.write(iqResultStanza({ id: message.iq, answer: message.answer }));
       case 'answer-refused':
@@ -191,7 +215,7 @@ export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMes
       case 'device-found':
         return finishLogin(message, state, ctx);
       case 'attached':
-        return void ctx.monitor(message.inbox);
+        return goLive(message.inbox, state, ctx);
       case 'linked':
         return state.socket.write(linkedStanza(message));
       case 'replaced':
@@ -204,7 +228,11 @@ export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMes
   },
 
   handleInfo(info, state, ctx) {
-    if (info === LOGIN_TIMEOUT && state.phase.name !== 'live') closeWith('APP_LOGIN_TIMEOUT', state, ctx);
+    if (info === LOOK) lookForAnswers(state, ctx);
+    else if (info === ATTACH_TIMEOUT) endUnattached(state, ctx);
+    else if (info === LOGIN_TIMEOUT && state.phase.name !== 'live') closeWith('APP_LOGIN_TIMEOUT', state, ctx);
+    // Something for its client was lost, whatever it was.
+    else if (info === MAILBOX_OVERFLOW) closeWith('APP_OVERLOADED', state, ctx);
     // The inbox that pushes to us is gone, and with it our place in it: the client comes back to its successor.
     else if (isDown(info)) closeWith('APP_RESTARTING', state, ctx);
     else if (isExit(info)) closeWith('APP_OVERLOADED', state, ctx);
@@ -239,14 +267,14 @@ function take(message: ClientMessage, state: ConnectionState, ctx: Context): voi
       // In a member's inbox a group stands as a sender of its own, without a device.
       const { user } = liveSelf(state);
       const sender = { user: message.group, device: 0 };
-      return toInbox(user, { kind: 'mark-read', user, sender, id: message.order }, state, ctx);
+      return markRead({ kind: 'mark-read', user, sender, id: message.order }, state, ctx);
     }
     case 'inbox-ack':
       return acknowledge(message.seq, state, ctx);
     case 'receipt': {
       const { user } = liveSelf(state);
-      const read = { kind: 'mark-read', user, sender: { user: message.to, device: message.device }, id: message.id };
-      return toInbox(user, read as InboxMessage, state, ctx);
+      const sender = { user: message.to, device: message.device };
+      return markRead({ kind: 'mark-read', user, sender, id: message.id }, state, ctx);
     }
     case 'ping':
       return answerPing(message, state, ctx);
@@ -265,9 +293,29 @@ function take(message: ClientMessage, state: ConnectionState, ctx: Context): voi
   }
 }
 
+/** Over the rate, and where the inbox cannot take it, it waits for the next look: the last one covers all before. */
 function acknowledge(seq: number, state: ConnectionState, ctx: Context): void {
+  pendingOf(state, ctx).acknowledged = seq;
+  if (takeMark(state, ctx)) sayAcknowledged(seq, state, ctx);
+}
+
+function sayAcknowledged(seq: number, state: ConnectionState, ctx: Context): void {
   const { user, device } = liveSelf(state);
-  toInbox(user, { kind: 'acknowledge', connection: ctx.self, user, device, seq }, state, ctx);
+  const message: InboxMessage = { kind: 'acknowledge', connection: ctx.self, user, device, seq };
+  ctx.cast(state.routes.inboxOf(user), message);
+}
+
+/** One that is lost is covered by the next. */
+function markRead(message: MarkRead, state: ConnectionState, ctx: Context): void {
+  if (takeMark(state, ctx)) ctx.cast(state.routes.inboxOf(message.user), message);
+}
+
+function takeMark(state: ConnectionState, ctx: Context): boolean {
+  const now = ctx.clock.monotonicMs();
+  state.marks ??= fullBucket(MARK_RULE, now);
+  if (takeToken(state.marks, MARK_RULE, now) === 0) return true;
+  if (++state.rateRefusals > LIMITS.rateRefusalsMax) closeWith('APP_RATE_LIMITED', state, ctx);
+  return false;
 }
 
 function understandsGaps(state: ConnectionState): boolean {
@@ -309,7 +357,8 @@ function submit(message: OutgoingMessage, state: ConnectionState, ctx: Context):
   const { to, id, envelopes } = message;
   const target = state.routes.inboxOf(to);
   const submission = { kind: 'submit', connection: ctx.self, sender: self, senderKey: key, to, id, envelopes } as const;
-  if (ctx.cast(target, submission satisfies InboxMessage) === 'ok') return noteUnanswered(to, id, state);
+  if (ctx.cast(target, submission satisfies InboxMessage) === 'ok')
+    return void pendingOf(state, ctx).messages.set(to, id);
   state.socket.write(refusalStanza(to, id, { code: 'APP_OVERLOADED', retryAfter: 1 }));
 }
 
@@ -333,17 +382,14 @@ function submitToGroup(message: OutgoingGroupMessage, state: ConnectionState, ct
   state.rateRefusals = 0;
   const sender = { connection: ctx.self, sender: self, senderKey: key };
   const submission: GroupsMessage = { kind: 'group-submit', ...sender, group, id, epoch, ciphertext };
-  if (ctx.cast(state.routes.groupsOf(group), submission) === 'ok') return;
+  if (ctx.cast(state.routes.groupsOf(group), submission) === 'ok') {
+    return void pendingOf(state, ctx).groupMessages.set(group, id);
+  }
   refuseOfGroup(group, id, { code: 'APP_OVERLOADED', retryAfter: 1 }, state);
 }
 
 function refuseOfGroup(group: string, id: number, refusal: Refusal, state: ConnectionState): void {
   state.socket.write(groupErrorStanza({ group, id, text: describe(refusal.code).text, ...refusal }));
-}
-
-function toInbox(user: string, message: InboxMessage, state: ConnectionState, ctx: Context): void {
-  // Lost acknowledgements are repeated by the client, and a lost read mark is covered by the next.
-  ctx.cast(state.routes.inboxOf(user), message);
 }
 
 /** A client that asks all the time gets no answer, and in the end no connection. */
@@ -383,7 +429,7 @@ function finishLogin(found: DeviceFound, state: ConnectionState, ctx: Context): 
   if (state.phase.name !== 'authenticating') return;
   const decision = decideLogin(state.phase, record, ctx.clock.monotonicMs());
   if (decision.kind === 'refused') return closeWith(decision.code, state, ctx);
-  enter(decision, { preKeys, kemPreKeys }, state, ctx);
+  enter(decision.phase, { preKeys, kemPreKeys }, state, ctx);
 }
 
 /** A login by ticket is decided here and now: nothing is looked up, and what is left of the pre-keys is not told. */
@@ -393,7 +439,7 @@ function resume(message: ResumeMessage, state: ConnectionState, ctx: Context): v
   const now = { monotonicMs: ctx.clock.monotonicMs(), wallMs: ctx.clock.nowMs() };
   const decision = decideResume(state.phase, message, state.tickets, now);
   if (decision.kind === 'refused') return closeWith(decision.code, state, ctx);
-  if (decision.kind === 'live') return enter(decision, {}, state, ctx);
+  if (decision.kind === 'admitted') return enter(decision.phase, NOTHING_HELD, state, ctx);
   state.phase = decision.phase;
   state.socket.write(failureStanza({ code: 'APP_BAD_TICKET', text: describe('APP_BAD_TICKET').text }));
 }
@@ -401,23 +447,39 @@ function resume(message: ResumeMessage, state: ConnectionState, ctx: Context): v
 /** What a login tells of the pre-keys that are left. */
 type HeldKeys = { readonly preKeys?: number; readonly kemPreKeys?: number };
 
+/** Asks the inbox of the device to take this connection. Until it has, nobody is logged in. */
 function enter(
-  { phase, wantsTicket }: Extract<LoginDecision, { kind: 'live' }>,
+  phase: Extract<Phase, { name: 'attaching' }>,
   held: HeldKeys,
   state: ConnectionState,
   ctx: Context,
 ): void {
-  const { user, device } = phase.self;
-  const target = state.routes.inboxOf(user);
+  const { user, device, creation } = phase.self;
   const known = { staged: understandsGaps(state), groups: understandsGroups(state) };
-  if (ctx.cast(target, { kind: 'attach', ...phase.self, connection: ctx.self, ...known }) !== 'ok') {
-    return closeWith('APP_OVERLOADED', state, ctx);
-  }
+  const attach: InboxMessage = { kind: 'attach', user, device, creation, connection: ctx.self, ...known };
+  if (ctx.cast(state.routes.inboxOf(user), attach) !== 'ok') return closeWith('APP_OVERLOADED', state, ctx);
   state.phase = phase;
+  state.held = held;
+  ctx.sendAfter(LIMITS.answerLookMs, ATTACH_TIMEOUT);
+}
+
+/** The inbox pushes to us from now on; should it end, we do. */
+function goLive(inbox: Pid, state: ConnectionState, ctx: Context): void {
+  if (state.phase.name !== 'attaching') return;
+  const { self, key, wantsTicket } = state.phase;
+  ctx.monitor(inbox);
+  state.phase = { name: 'live', self, key };
   state.admission.finished();
   const nowMs = Math.floor(ctx.clock.nowMs());
-  const ticket = wantsTicket ? state.tickets.seal(phase.self, nowMs) : undefined;
-  state.socket.write(successStanza({ user, device, ts: nowMs, ...held, ticket }));
+  const ticket = wantsTicket ? state.tickets.seal(self, nowMs) : undefined;
+  const { preKeys, kemPreKeys } = state.held;
+  state.held = NOTHING_HELD;
+  state.socket.write(successStanza({ user: self.user, device: self.device, ts: nowMs, preKeys, kemPreKeys, ticket }));
+}
+
+/** The question or its answer was lost, or the inbox ended before it took us. */
+function endUnattached(state: ConnectionState, ctx: Context): void {
+  if (state.phase.name === 'attaching') closeWith('APP_OVERLOADED', state, ctx);
 }
 
 // --- requests ---------------------------------------------------------------------------------------------------
@@ -573,28 +635,52 @@ function writePreKeysLow({ preKeys, kemPreKeys }: LowWater, { lowWater, socket }
  * to a socket costs more than all else that a receipt takes. A client that waits for nothing gets it at once.
  */
 function writeReceipt(receipt: Receipt, state: ConnectionState): void {
-  if (state.unanswered === undefined || state.unanswered.size === 0) {
-    return state.socket.write(receiptStanza(receipt));
-  }
-  state.receipts ??= new Map();
-  state.receipts.set(`${receipt.type} ${receipt.from}`, receipt);
-}
-
-function noteUnanswered(to: string, id: number, state: ConnectionState): void {
-  state.unanswered ??= new Map();
-  state.unanswered.set(to, id);
+  const { pending, socket } = state;
+  if (pending === undefined || pending.messages.size === 0) return socket.write(receiptStanza(receipt));
+  pending.receipts.set(`${receipt.type} ${receipt.from}`, receipt);
 }
 
 /** Answers are cumulative, and refusals come one by one: either way the last id decides. */
-function noteAnswer(to: string, id: number, state: ConnectionState): void {
-  const { unanswered } = state;
-  if (unanswered !== undefined && (unanswered.get(to) ?? Infinity) <= id) unanswered.delete(to);
-  if (state.receipts === undefined || state.receipts.size === 0) return;
-  for (const receipt of state.receipts.values()) state.socket.write(receiptStanza(receipt));
-  state.receipts.clear();
+function answered(to: string, id: number, { pending, socket }: ConnectionState): void {
+  if (pending === undefined) return;
+  noteAnswer(pending, to, id);
+  if (pending.receipts.size === 0) return;
+  for (const receipt of pending.receipts.values()) socket.write(receiptStanza(receipt));
+  pending.receipts.clear();
+}
+
+// --- what is overdue --------------------------------------------------------------------------------------------
+
+/** What is pending, with a look due: a client may wait for what comes into it now. */
+function pendingOf(state: ConnectionState, ctx: Context): Pending {
+  const pending = (state.pending ??= noPending());
+  if (pending.isTimed) return pending;
+  pending.isTimed = true;
+  ctx.sendAfter(LIMITS.answerLookMs, LOOK);
+  return pending;
+}
+
+function lookForAnswers(state: ConnectionState, ctx: Context): void {
+  const { pending } = state;
+  if (pending === undefined || state.phase.name !== 'live') return;
+  const seen = look(pending);
+  if (seen === 'overdue') return closeWith('APP_OVERLOADED', state, ctx);
+  if (seen.acknowledgeAgain > 0) sayAcknowledged(seen.acknowledgeAgain, state, ctx);
+  pending.isTimed = !seen.isIdle;
+  if (pending.isTimed) ctx.sendAfter(LIMITS.answerLookMs, LOOK);
 }
 
 // --- what the client is told ------------------------------------------------------------------------------------
+
+/** One that is missing was lost between the threads. The client finds it in its inbox when it comes back. */
+function isNextPush(push: number, state: ConnectionState, ctx: Context): boolean {
+  if (state.phase.name !== 'live' || push !== state.pushes + 1) {
+    closeWith('APP_OVERLOADED', state, ctx);
+    return false;
+  }
+  state.pushes = push;
+  return true;
+}
 
 function writeDeliveries(
   { entries, after }: Extract<ConnectionMessage, { kind: 'deliver' }>,

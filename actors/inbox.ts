@@ -355,10 +355,16 @@ export function enqueue(message: Queued, state: InboxState, ctx: Ctx): void {
   if (message.kind === 'submit') {
     const refusal = refuseEarly(message, state, ctx);
     if (refusal !== undefined) return refuse(message, refusal, ctx);
-  }
+  } else if (state.queue.length >= LIMITS.repeatedQueueMax && REPEATED.has(message.kind)) return;
   state.queue.push(message);
   ctx.requestTurnEnd();
 }
+
+/**
+ * What comes again if it is lost here: a connection says its last acknowledgement twice, a read mark is covered by the next, and
+ * the owner of a group repeats what is not confirmed. Everything else in the queue is bounded by what there is of devices.
+ */
+const REPEATED: ReadonlySet<Queued['kind']> = new Set(['acknowledge', 'mark-read', 'fan-out']);
 
 /** Refusals that need no look at the order of the conversation. */
 function refuseEarly(message: Submit, state: InboxState, ctx: Ctx): Refusal | undefined {
@@ -965,7 +971,7 @@ export function pump(recipient: Recipient, device: Device, online: Online, state
   online.drained = true;
   givePlace(state.catchUp, online);
   if (state.catchUp.waiting.size > 0) ctx.requestTurnEnd();
-  tell(online.connection, { kind: 'drained' }, ctx);
+  tell(online.connection, { kind: 'drained', push: ++online.pushes }, ctx);
 }
 
 /** What a former connection acknowledged is being removed: it is not to be read once more. */
@@ -1065,17 +1071,18 @@ function deliver(online: Online, entries: readonly InboxEntry[], ctx: Ctx, after
   for (let index = 0; index < entries.length; index++) {
     const size = pushedBytes(entries[index]!);
     if (bytes + size > LIMITS.pushBytesMax && index > start) {
-      tell(online.connection, delivery(entries.slice(start, index), after), ctx);
+      tell(online.connection, delivery(online, entries.slice(start, index), after), ctx);
       start = index;
       bytes = 0;
     }
     bytes += size;
   }
-  tell(online.connection, delivery(start === 0 ? entries : entries.slice(start), after), ctx);
+  tell(online.connection, delivery(online, start === 0 ? entries : entries.slice(start), after), ctx);
 }
 
-function delivery(entries: readonly InboxEntry[], after: number | undefined): ConnectionMessage {
-  return after === undefined ? { kind: 'deliver', entries } : { kind: 'deliver', entries, after };
+function delivery(online: Online, entries: readonly InboxEntry[], after: number | undefined): ConnectionMessage {
+  const push = ++online.pushes;
+  return after === undefined ? { kind: 'deliver', push, entries } : { kind: 'deliver', push, entries, after };
 }
 
 // --- connections ------------------------------------------------------------------------------------------------
@@ -1110,6 +1117,7 @@ function goOnline(device: Device, { connection, staged, groups = false }: Attach
   const online: Online = {
     connection,
     monitor: ctx.monitor(connection),
+    pushes: 0,
     cursor: device.acknowledged,
     window: [],
     windowBytes: 0,

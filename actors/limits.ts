@@ -62,6 +62,11 @@ export const LIMITS = {
   /** Sends of one connection. Far above a person and above a busy bridge; a flood is stopped here. */
   messagesPerSecondMax: 2_000,
   messagesBurstMax: 4_000,
+  /** Acknowledgements and read marks of one connection: as many as messages may come to it, each acknowledged alone. */
+  marksPerSecondMax: 4_000,
+  marksBurstMax: 8_000,
+  /** What a connection handed over is answered after a commit or two. What has waited from one look to the next ends the connection. */
+  answerLookMs: 15_000,
   /** Requests (iq) of one connection. */
   requestsPerSecondMax: 20,
   requestsBurstMax: 60,
@@ -83,6 +88,8 @@ export const LIMITS = {
   settleCountMax: 4_096,
   /** Operations that wait for the next commit. Beyond it, submissions are refused with APP_OVERLOADED. */
   commitQueueMax: 32_768,
+  /** And beyond this, what its sender says again: acknowledgements, read marks, messages of groups. */
+  repeatedQueueMax: 65_536,
   /** Pushed and unacknowledged messages of one device, by count and by bytes. */
   windowCountMax: 512,
   windowBytesMax: 262_144,

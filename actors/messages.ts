@@ -347,10 +347,19 @@ export type ConnectionMessage =
   | { readonly kind: 'socket-closed' }
   | { readonly kind: 'sent'; readonly to: string; readonly id: number; readonly ts: number }
   | { readonly kind: 'refused'; readonly to: string; readonly id: number; readonly refusal: Refusal }
-  /** `after` is set on entries that come ahead of their turn: the position up to which the inbox has been gone through. */
-  | { readonly kind: 'deliver'; readonly entries: readonly InboxEntry[]; readonly after?: number }
+  /**
+   * `push` counts what an inbox pushes on one attachment, from 1: a connection that misses one ends, for the next acknowledgement would
+   * cover what its client never got. `after` is set on entries that come ahead of their turn: the position up to which the
+   * inbox has been gone through.
+   */
+  | {
+      readonly kind: 'deliver';
+      readonly push: number;
+      readonly entries: readonly InboxEntry[];
+      readonly after?: number;
+    }
   | GapTold
-  | { readonly kind: 'drained' }
+  | { readonly kind: 'drained'; readonly push: number }
   | GroupConnectionMessage
   | Receipt
   | {

@@ -80,6 +80,8 @@ export interface Ahead {
 export interface Online {
   readonly connection: Pid;
   readonly monitor: Ref;
+  /** What was pushed on this connection so far: messages between actors, numbered from 1. */
+  pushes: number;
   /** Last position pushed on this connection. */
   cursor: number;
   /** Pushed and unacknowledged, in the order of pushing. */

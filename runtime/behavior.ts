@@ -29,6 +29,11 @@ export interface Behavior<State = unknown, Args = void, Cast = unknown, Request 
   readonly name: string;
   /** Integer, 0 if absent. A larger one in the slot triggers `codeChange`. */
   readonly version?: number;
+  /**
+   * Whether an actor is told that its mailbox had no room: once in its life, by the info message `MAILBOX_OVERFLOW`, behind what waits. A
+   * sender on another worker does not hear of it, so for an actor that must miss nothing this is the only way to know.
+   */
+  readonly hearsOverflow?: boolean;
   /** Makes the first state. Throwing, or `ctx.stop(reason)`, fails the start; nobody sees a half-started actor. */
   init(args: Args, ctx: Context): State | Promise<State>;
   handleCall?(

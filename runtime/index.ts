@@ -92,6 +92,7 @@ export {
 export { LIMITS } from './limits.ts';
 export { createNode, type NodeInfo, type NodeOptions, RuntimeNode } from './node.ts';
 export type { ProcessInfo } from './process-info.ts';
+export { MAILBOX_OVERFLOW } from './overflow.ts';
 export { comparePids, formatPid, parsePid, Pid, samePid } from './pid.ts';
 export { formatRef, Ref, sameRef } from './ref.ts';
 export { systemClock, systemLoop, systemRandom } from './system-adapters.ts';

@@ -3,6 +3,7 @@ import t from 'tap';
 
 import type { Behavior, Context, OverflowPolicy } from './behavior.ts';
 import { isDown } from './envelope.ts';
+import { MAILBOX_OVERFLOW } from './overflow.ts';
 import type { Pid } from './pid.ts';
 import { createTestNode, type TestNode } from './testing/test-node.ts';
 
@@ -62,6 +63,23 @@ t.test('an actor with the policy exit ends, though it traps exits, and says why'
   t.match(test.logged, [{ event: 'mailbox_overflow', fields: { behavior: 'hoarder', mailboxMax: 2 } }]);
   t.equal(test.logged.length, 1, 'once, however many messages came');
 });
+
+for (const overflow of ['refuse', 'drop_newest', 'drop_oldest'] as const) {
+  t.test(`an actor that hears of overflow is told once, behind what waits, with the policy ${overflow}`, async (t) => {
+    const test = createTestNode();
+    const heard: unknown[] = [];
+    const pid = test.node.spawn({ ...hoarder, hearsOverflow: true }, heard, { mailboxMax: 2, overflow });
+    await test.settle();
+    for (const message of [1, 2, 3, 4]) test.node.send(pid, message);
+    await test.settle();
+    t.equal(heard.filter((info) => info === MAILBOX_OVERFLOW).length, 1);
+    const numbers = heard.filter((info) => typeof info === 'number');
+    t.strictSame(numbers, overflow === 'drop_oldest' ? [3, 4] : [1, 2]);
+    for (const message of [5, 6, 7]) test.node.send(pid, message);
+    await test.settle();
+    t.equal(heard.filter((info) => info === MAILBOX_OVERFLOW).length, 1);
+  });
+}
 
 for (const overflow of ['drop_oldest', 'drop_newest'] as const) {
   t.test(`a request that ${overflow} loses fails its caller at once`, async (t) => {

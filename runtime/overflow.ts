@@ -6,7 +6,7 @@
  *   drop_oldest  the oldest waiting message is lost in its place, and the sender is told 'ok'
  *   exit         the sender gets it back, and the actor ends with RT_MAILBOX_OVERFLOW
  *
- * A caller whose request is lost hears RT_CALL_FULL at once, whatever the policy. What a mailbox must keep (a `Down`, a
+ * An actor whose behaviour says `hearsOverflow` is told as well, once. A caller whose request is lost hears RT_CALL_FULL at once, whatever the policy. What a mailbox must keep (a `Down`, a
  * trapped `Exit`, a timer's message) is never lost; if nothing else waits, drop_oldest loses the new message. Every loss
  * and every refusal is counted: `ProcessInfo.droppedCount`, `refusedCount`. Rarely run, so kept out of `routing.ts`.
  */
@@ -23,10 +23,14 @@ import { endByForce } from './relations.ts';
 import { signalTo } from './routing.ts';
 import { PACKET } from './transport.ts';
 
+/** What an actor gets whose behaviour says `hearsOverflow`. */
+export const MAILBOX_OVERFLOW = 'mailbox_overflow';
+
 /** Carries out the policy of `process` on a message that its mailbox did not take. */
 export function overflow(kernel: Kernel, process: Process, entry: number, payload: unknown): SendResult {
   const annex = annexOf(process);
   const { overflow: policy } = annex;
+  if (process.behavior.current.hearsOverflow === true && !annex.heardOverflow) tellOverflow(kernel, process);
   if (policy === 'refuse' || policy === 'exit') {
     annex.refusedCount += 1;
     kernel.refusedCount += 1;
@@ -40,6 +44,12 @@ export function overflow(kernel: Kernel, process: Process, entry: number, payloa
   push(process, entry, payload);
   if (kindOf(lost.entry) === KIND.call) refuseCall(kernel, lost.payload as CallEnvelope);
   return 'ok';
+}
+
+/** A full mailbox has messages, so its actor is scheduled already, or will be when it goes on. */
+function tellOverflow(kernel: Kernel, process: Process): void {
+  annexOf(process).heardOverflow = true;
+  push(process, kernel.scheduler.stamp() | KIND.notice, MAILBOX_OVERFLOW);
 }
 
 /** @throws {RangeError} if `policy` is none. */

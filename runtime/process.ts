@@ -126,6 +126,8 @@ export class Annex {
   name: string | null = null;
   /** What becomes of a message for which there is no room. */
   overflow: OverflowPolicy = 'refuse';
+  /** Whether its actor was told that there was no room. */
+  heardOverflow: boolean = false;
   /** Messages given back to their senders because there was no room. */
   refusedCount: number = 0;
   /** Messages lost because there was no room. */
