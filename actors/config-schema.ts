@@ -7,6 +7,7 @@
 
 import { z } from 'zod';
 import { LIMITS as RUNTIME_LIMITS } from '../runtime/index.ts';
+import { clusterProblems } from './cluster/config.ts';
 import { expectationOf, SETTING_NAMES, settingOf, type SettingName } from './config-settings.ts';
 import { LOG_LEVELS, parseLevels } from './log-levels.ts';
 import { readAddress } from './media/address.ts';
@@ -91,6 +92,7 @@ function relationsOf(values: SettingValues): SettingProblem[] {
     refuse(values['tls-key'] === '' ? 'tls-key' : 'tls-certificate', 'is needed: TLS takes a certificate and its key');
   const levels = parseLevels(String(values['log-levels']));
   if (levels === undefined) refuse('log-levels', `expected module=level, …, with a level of ${LOG_LEVELS.join(', ')}`);
+  for (const { name, problem } of clusterProblems(values)) refuse(name, problem);
   if (!isLoopback(String(values.host)) && values['unsafe-verifier'] !== 'yes') refuse('host', exposure(values.host));
   return problems;
 }

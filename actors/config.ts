@@ -5,6 +5,7 @@
  * line in a table with unit, bounds and default (`config-settings.ts`). `npx blindbeam config` shows and checks them.
  */
 
+import { clusterOf, type ClusterConfig } from './cluster/config.ts';
 import { readSettings, type Environment, type ReadFile, type Settings } from './config-sources.ts';
 import { StartupError } from './errors.ts';
 import { parseLevels, type LogLevel } from './log-levels.ts';
@@ -55,6 +56,8 @@ export interface NodeConfig {
   readonly drainMs: number;
   /** Socket for operators, absolute or from the store directory; `none` for none. */
   readonly adminSocket: string;
+  /** Absent: a node on its own. */
+  readonly cluster?: ClusterConfig;
   /** Milliseconds without a turn after which a worker counts as stuck and the process ends; 0 never. */
   readonly stuckMs: number;
 }
@@ -74,6 +77,7 @@ export function readConfig(argv: readonly string[], environment: Environment, re
 export function configOf({ values, provenance }: Settings, environment: Environment, readFile?: ReadFile): NodeConfig {
   const text = (name: keyof typeof values): string => String(values[name]);
   const number = (name: keyof typeof values): number => Number(values[name]);
+  const cluster = clusterOf(values);
   const tls = { certificate: text('tls-certificate'), key: text('tls-key') };
   return {
     host: text('host'),
@@ -88,6 +92,7 @@ export function configOf({ values, provenance }: Settings, environment: Environm
     addressRegistrations: number('address-registrations'),
     proxy: text('proxy') === 'yes',
     ...(tls.certificate === '' ? undefined : { tls }),
+    ...(cluster === undefined ? undefined : { cluster }),
     verifier: 'log',
     push: text('push'),
     metricsHost: text('metrics-host'),

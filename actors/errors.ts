@@ -157,6 +157,8 @@ export const STARTUP_ERRORS = {
   APP_PORT_BUSY: 'Another process listens on the port: stop it or choose another with --port.',
   APP_STORE_HELD: 'Another process holds the store directory: stop it or choose another with --data.',
   APP_STORE_UNREADABLE: 'The store directory cannot be opened: the message says why.',
+  APP_CLUSTER:
+    'The cluster does not take this node: the message says why. Compare its settings with those of the NATS servers.',
   APP_MEDIA_STORE: 'The object store of --media does not take us: the message says why, by the code of the store.',
   APP_ADMIN_SOCKET:
     'The socket for operators cannot be served: the message says why; choose another with --admin-socket.',

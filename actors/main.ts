@@ -91,16 +91,19 @@ function stopSignal(): Promise<string> {
 /**
  * Starts a node. What it took is given back if it cannot start.
  *
- * @throws {StartupError} (as rejection) APP_PORT_BUSY; APP_STORE_HELD; APP_STORE_UNREADABLE; APP_MEDIA_STORE; APP_CONFIG.
+ * @throws {StartupError} (as rejection) APP_PORT_BUSY; APP_STORE_HELD; APP_STORE_UNREADABLE; APP_MEDIA_STORE; APP_CLUSTER;
+ *   APP_CONFIG.
  */
 export async function startNode(config: NodeConfig, log: Logger): Promise<RunningNode> {
   const startedAtMs = systemClock.nowMs();
-  const store = await openStoreDirectory(config.data, config.workers);
+  const { cluster } = config;
+  const store = await openStoreDirectory(config.data, cluster?.shards ?? config.workers, cluster?.secret);
   try {
     const port = await claimPort(config.host, config.port);
     const { directory, shards, secret } = store;
     const url = `ws://${config.host}:${port}/ws`;
-    const workers = await Workers.start({ config, store: { directory, shards, secret }, port }, log);
+    const life = Math.floor(startedAtMs);
+    const workers = await Workers.start({ config, store: { directory, shards, secret }, port, life }, log);
     const facts = { name: workers.node.name, url, data: directory, startedAtMs, version: packageVersion() };
     const admin = await openAdmin({ workers, facts, socket: config.adminSocket, log });
     return {

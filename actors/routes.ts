@@ -1,16 +1,19 @@
 /**
- * Which actor is responsible for a user: the map from partitions to the inbox and accounts actors of this node.
+ * Which actor is responsible for a user: the map from partitions to the actors of a shard, on this node or, in a
+ * cluster, on another.
  *
  * Names, not pids: an actor that its supervisor restarted is found again without telling anybody.
  */
 
+import type { Seat } from './cluster/placement.ts';
 import { partitionOf, PARTITION_COUNT, shardOfPartition, workerOfShard } from './partition.ts';
 import { partitionOfPhone, type StoreInfo } from './store-directory.ts';
 
-/** An actor registered on a worker of this node (OTP's `{Name, Node}`). */
+/** An actor registered on a worker (OTP's `{Name, Node}`); without `node`, of this node. */
 export interface RemoteName {
   readonly name: string;
   readonly worker: number;
+  readonly node?: string;
 }
 
 export interface Routes {
@@ -59,32 +62,72 @@ export function groupsName(shard: number): string {
 /** The keeper of media of a worker. */
 export const MEDIA_NAME = 'media';
 
-/** Builds the map once; a look-up is one hash and one array access. */
+/** Builds the map of a node on its own, once; a look-up is one hash and one array access. */
 export function createRoutes(store: StoreInfo, workerCount: number): Routes {
-  const inboxes = targets(inboxName, store.shards, workerCount);
-  const accounts = targets(accountsName, store.shards, workerCount);
-  const presences = targets(presenceName, store.shards, workerCount);
-  const wakeups = targets(wakeupsName, store.shards, workerCount);
-  const relations = targets(relationsName, store.shards, workerCount);
-  const groups = targets(groupsName, store.shards, workerCount);
+  const row = Array.from({ length: store.shards }, (_, shard) => targetsOf(shard, workerOfShard(shard, workerCount)));
+  return routesOf(store, row);
+}
+
+/** Routes that change with who serves what. */
+export interface PlacedRoutes extends Routes {
+  /** From now on `shard` is served there; `undefined`: by nobody that is known, and sends to it say `noconnection`. */
+  place(shard: number, seat: Seat | undefined): void;
+}
+
+/** No node can have this name. */
+const NOWHERE: Seat = { node: '-', worker: 0 };
+
+/**
+ * Builds the map of a node in a cluster, with every shard nowhere.
+ *
+ * Whoever holds an address that it looked up holds one that follows its shard: `place` changes it in place.
+ */
+export function createClusterRoutes(store: StoreInfo): PlacedRoutes {
+  const row = Array.from({ length: store.shards }, (_, shard) => targetsOf(shard, NOWHERE.worker, NOWHERE.node));
   return {
-    inboxOf: (user) => inboxes[partitionOf(user)]!,
-    accountsOf: (user) => accounts[partitionOf(user)]!,
-    accountsOfPhone: (phone) => accounts[partitionOfPhone(store.secret, phone)]!,
-    presenceOf: (user) => presences[partitionOf(user)]!,
-    linksOf: (link) => ({ name: LINKS_NAME, worker: inboxes[partitionOf(link)]!.worker }),
-    groupsOf: (group) => groups[partitionOf(group)]!,
-    // One keeper for each worker: the one that owns the user's shard.
-    mediaOf: (user) => ({ name: MEDIA_NAME, worker: inboxes[partitionOf(user)]!.worker }),
-    quotasOf: (user) => ({ name: QUOTAS_NAME, worker: inboxes[partitionOf(user)]!.worker }),
-    wakeupsOf: (user) => wakeups[partitionOf(user)]!,
-    relationsOf: (user) => relations[partitionOf(user)]!,
+    ...routesOf(store, row),
+    place(shard, { node, worker } = NOWHERE) {
+      for (const address of Object.values(row[shard]!)) Object.assign(address, { node, worker });
+    },
   };
 }
 
-function targets(name: (shard: number) => string, shards: number, workerCount: number): RemoteName[] {
-  return Array.from({ length: PARTITION_COUNT }, (_, partition) => {
-    const shard = shardOfPartition(partition, shards);
-    return { name: name(shard), worker: workerOfShard(shard, workerCount) };
-  });
+/** Whom a shard's users are served by: one address for each kind of actor. */
+type Targets = Readonly<Record<'inbox' | 'accounts' | 'presence' | 'wakeups' | 'relations' | 'groups', RemoteName>>;
+
+function targetsOf(shard: number, worker: number, node?: string): Targets {
+  const address = (name: string): RemoteName => (node === undefined ? { name, worker } : { name, worker, node });
+  return {
+    inbox: address(inboxName(shard)),
+    accounts: address(accountsName(shard)),
+    presence: address(presenceName(shard)),
+    wakeups: address(wakeupsName(shard)),
+    relations: address(relationsName(shard)),
+    groups: address(groupsName(shard)),
+  };
+}
+
+function routesOf(store: StoreInfo, row: readonly Targets[]): Routes {
+  const targets = Array.from(
+    { length: PARTITION_COUNT },
+    (_, partition) => row[shardOfPartition(partition, store.shards)]!,
+  );
+  const of = (id: string): Targets => targets[partitionOf(id)]!;
+  // One keeper for each worker: the one that owns the shard.
+  const keeperOf = (name: string, id: string): RemoteName => {
+    const { worker, node } = of(id).inbox;
+    return node === undefined ? { name, worker } : { name, worker, node };
+  };
+  return {
+    inboxOf: (user) => of(user).inbox,
+    accountsOf: (user) => of(user).accounts,
+    accountsOfPhone: (phone) => targets[partitionOfPhone(store.secret, phone)]!.accounts,
+    presenceOf: (user) => of(user).presence,
+    linksOf: (link) => keeperOf(LINKS_NAME, link),
+    groupsOf: (group) => of(group).groups,
+    mediaOf: (user) => keeperOf(MEDIA_NAME, user),
+    quotasOf: (user) => keeperOf(QUOTAS_NAME, user),
+    wakeupsOf: (user) => of(user).wakeups,
+    relationsOf: (user) => of(user).relations,
+  };
 }

@@ -24,7 +24,7 @@ const STORE_VERSION = 1;
 export interface StoreInfo {
   readonly directory: string;
   readonly shards: number;
-  /** Hex. Keys the partition of phone numbers; never leaves the node. */
+  /** Hex. Keys the partition of phone numbers; never leaves the node. All nodes of a cluster are given the same. */
   readonly secret: string;
 }
 
@@ -37,9 +37,10 @@ export interface StoreDirectory extends StoreInfo {
  * Takes the directory for this process and reads what it is, or makes it.
  *
  * @param shards - For a new directory; an existing one keeps its own.
+ * @param secret - Of the installation, for a node of a cluster: a directory that has another belongs to another one.
  * @throws {StartupError} APP_STORE_HELD; APP_STORE_UNREADABLE.
  */
-export async function openStoreDirectory(path: string, shards: number): Promise<StoreDirectory> {
+export async function openStoreDirectory(path: string, shards: number, secret?: string): Promise<StoreDirectory> {
   const directory = resolve(path);
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -48,7 +49,7 @@ export async function openStoreDirectory(path: string, shards: number): Promise<
   }
   const holder = await hold(directory);
   try {
-    return { ...readInfo(directory, shards), release: () => release(holder) };
+    return { ...readInfo(directory, shards, secret), release: () => release(holder) };
   } catch (error) {
     await release(holder);
     throw error;
@@ -73,9 +74,11 @@ export function partitionOfPhone(secret: string, phone: string): number {
   return mac.readUInt16BE(0) & (PARTITION_COUNT - 1);
 }
 
-function readInfo(directory: string, shards: number): StoreInfo {
+function readInfo(directory: string, shards: number, given: string | undefined): StoreInfo {
   const path = join(directory, 'store.json');
-  if (!existsSync(path)) writeInfo(path, { version: STORE_VERSION, shards, secret: randomBytes(32).toString('hex') });
+  if (!existsSync(path)) {
+    writeInfo(path, { version: STORE_VERSION, shards, secret: given ?? randomBytes(32).toString('hex') });
+  }
   let info: { version?: unknown; shards?: unknown; secret?: unknown };
   try {
     info = JSON.parse(readFileSync(path, 'utf8')) as typeof info;
@@ -85,6 +88,9 @@ function readInfo(directory: string, shards: number): StoreInfo {
   const { version, shards: stored, secret } = info;
   if (version !== STORE_VERSION || !Number.isInteger(stored) || typeof secret !== 'string') {
     throw unreadable(directory, new Error(`store.json is not of version ${STORE_VERSION}`));
+  }
+  if (given !== undefined && (secret !== given || stored !== shards)) {
+    throw unreadable(directory, new Error('it belongs to another cluster: its secret or its number of shards differs'));
   }
   return { directory, shards: stored as number, secret };
 }

@@ -3,9 +3,14 @@
  */
 
 import type { StartupCode } from './errors.ts';
+import type { MemberEvent } from '../runtime/cluster/index.ts';
 import type { WorkerStatistics } from './worker.ts';
 
-export type ToWorker = { readonly kind: 'listen' } | { readonly kind: 'statistics'; readonly ticket: number };
+export type ToWorker =
+  | { readonly kind: 'listen' }
+  | { readonly kind: 'statistics'; readonly ticket: number }
+  /** What membership has found. */
+  | { readonly kind: 'member'; readonly event: MemberEvent };
 
 export type FromWorker =
   | { readonly kind: 'listening' }

@@ -46,6 +46,8 @@ async function receive(message: ToWorker, serving: Serving): Promise<void> {
     case 'listen':
       await serving.listen();
       return tell({ kind: 'listening' });
+    case 'member':
+      return serving.applyMember(message.event);
     case 'statistics':
       return tell({ kind: 'statistics', ticket: message.ticket, statistics: await serving.statistics() });
   }

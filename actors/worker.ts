@@ -30,7 +30,9 @@ import { shardsOfWorker } from './partition.ts';
 import type { PresenceStatistics } from './presence.ts';
 import { ResumeTickets } from './resume-ticket.ts';
 import { openPush, type Push } from './push/settings.ts';
-import { createRoutes, inboxName, presenceName, type Routes, wakeupsName } from './routes.ts';
+import type { MemberEvent } from '../runtime/cluster/index.ts';
+import { linkWorker, type WorkerLink } from './cluster/link.ts';
+import { createRoutes, inboxName, presenceName, type RemoteName, type Routes, wakeupsName } from './routes.ts';
 import { withSecretFiles } from './secret-files.ts';
 import {
   mediaDirectory,
@@ -51,6 +53,8 @@ export interface WorkerAssignment {
   readonly store: StoreInfo;
   /** The port that all workers share; never 0. */
   readonly port: number;
+  /** Which life of this node; see `ClusterSeat`. */
+  readonly life: number;
 }
 
 /** Sums over the shards of a worker. */
@@ -72,6 +76,8 @@ export interface Serving {
   /** Lets clients in. @throws {StartupError} (as rejection) APP_PORT_BUSY. */
   listen(): Promise<void>;
   statistics(): Promise<WorkerStatistics>;
+  /** Takes in what the main thread has heard of other nodes. */
+  applyMember(event: MemberEvent): void;
   /** Closes the sockets, stops the tree, closes the store: in this order, so that nothing is accepted in between. */
   stop(): Promise<void>;
 }
@@ -81,7 +87,7 @@ export interface Serving {
  * when every worker is this far: a client may need a shard of any of them.
  *
  * @param onFatal - The disk failed a commit: the process must end.
- * @throws {StartupError} (as rejection) APP_STORE_UNREADABLE; APP_MEDIA_STORE.
+ * @throws {StartupError} (as rejection) APP_STORE_UNREADABLE; APP_MEDIA_STORE; APP_CLUSTER.
  */
 export async function startServing(
   node: RuntimeNode,
@@ -89,8 +95,9 @@ export async function startServing(
   onFatal: (error: unknown) => void,
 ): Promise<Serving> {
   const { config, store } = assignment;
-  const routes = createRoutes(store, config.workers);
-  const shards = shardsOfWorker(node.worker, store.shards, config.workers);
+  const link = await linkToCluster(node, assignment);
+  const routes = link?.routes ?? createRoutes(store, config.workers);
+  const shards = link?.shards ?? shardsOfWorker(node.worker, store.shards, config.workers);
   const stores = shards.map((shard) => openShard(store, shard, onFatal));
   const verifier = createLogVerifier(node.log);
   const push = openPush(config.push, { secret: store.secret, clock: node.clock, log: node.log });
@@ -122,11 +129,22 @@ export async function startServing(
       });
     },
     statistics,
+    applyMember: (event) => link?.apply(event),
     async stop() {
       await stop(node, listener, () => Promise.all([http.settled(), quotas.settled()]), stores);
       push.close();
+      await link?.close();
     },
   };
+}
+
+async function linkToCluster(node: RuntimeNode, assignment: WorkerAssignment): Promise<WorkerLink | undefined> {
+  const { config, store, life } = assignment;
+  const { cluster } = config;
+  if (cluster === undefined) return undefined;
+  return linkWorker(node, cluster, { cluster: cluster.name, life }, store, config.workers).catch((error: Error) => {
+    throw new StartupError('APP_CLUSTER', error.message);
+  });
 }
 
 /** Every worker uses the whole of it; the first one, before anybody listens, mends what a killed process left. */
@@ -178,9 +196,13 @@ function keeperArgs(
     ticketKey: ticketKey(store.secret),
     sweep: node.worker <= 1 ? sweep : undefined,
     // Of the others the keepers of other workers know better.
-    loadQuotas: () => quotas.load().filter(({ user }) => routes.mediaOf(user).worker === node.worker),
+    loadQuotas: () => quotas.load().filter(({ user }) => isHere(routes.mediaOf(user), node)),
     saveQuotas: (saved) => quotas.save(saved),
   };
+}
+
+function isHere(address: RemoteName, node: RuntimeNode): boolean {
+  return address.worker === node.worker && (address.node ?? node.name) === node.name;
 }
 
 function openShard(store: StoreInfo, shard: number, onFatal: (error: unknown) => void): InboxStore {

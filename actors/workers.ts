@@ -13,6 +13,7 @@ import {
   type RuntimeNode,
   type WorkerPool,
 } from '../runtime/index.ts';
+import { type NodeHead, startHead } from './cluster/head.ts';
 import { StartupError } from './errors.ts';
 import type { FromWorker, ToWorker } from './worker-control.ts';
 import type { WorkerAssignment, WorkerStatistics } from './worker.ts';
@@ -26,6 +27,7 @@ export class Workers {
   /** The main thread's own, through which it calls actors of the workers. */
   readonly node: RuntimeNode;
   #pool: WorkerPool | undefined;
+  #head: NodeHead | undefined;
   #refuseStart: (error: StartupError) => void = () => undefined;
   #allListening: () => void = () => undefined;
   #listening = 0;
@@ -43,7 +45,7 @@ export class Workers {
   /** @throws {StartupError} (as rejection) what a worker refused to start with. */
   static async start(assignment: WorkerAssignment, log: Logger): Promise<Workers> {
     const node = createNode({
-      name: 'blindbeam',
+      name: assignment.config.cluster?.node ?? 'blindbeam',
       worker: 0,
       clock: systemClock,
       random: systemRandom,
@@ -64,8 +66,34 @@ export class Workers {
       onMessage: (_worker, message) => workers.#receive(message as FromWorker),
     });
     workers.#pool = await Promise.race([started, refused]);
+    await workers.#enterCluster(assignment, workers.#pool);
     await Promise.race([workers.#listen(workers.#pool), refused]);
     return workers;
+  }
+
+  /** Every worker can be reached: lets the other nodes know of this one, and the workers of the others. */
+  async #enterCluster({ config, life }: WorkerAssignment, pool: WorkerPool): Promise<void> {
+    const { cluster } = config;
+    if (cluster === undefined) return;
+    const each = (message: ToWorker): void => {
+      for (let worker = 1; worker <= pool.count; worker++) pool.post(worker, message);
+    };
+    const head = await startHead({
+      node: this.node,
+      config: cluster,
+      seat: { cluster: cluster.name, life },
+      workerCount: pool.count,
+      log: this.#log,
+      onEvent: (event) => each({ kind: 'member', event }),
+      onSuperseded: () => {
+        this.#log.error('node_superseded', { code: 'APP_CLUSTER', node: cluster.node });
+        endAtOnce();
+      },
+    }).catch((error: Error) => {
+      throw new StartupError('APP_CLUSTER', error.message);
+    });
+    head.announce({});
+    this.#head = head;
   }
 
   /** Every shard is open: lets clients in on all workers. */
@@ -118,8 +146,9 @@ export class Workers {
     });
   }
 
-  stop(): Promise<void> {
-    return this.#pool!.stop(STOP_MS);
+  async stop(): Promise<void> {
+    await this.#pool!.stop(STOP_MS);
+    await this.#head?.close();
   }
 }
 

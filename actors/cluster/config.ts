@@ -1,0 +1,69 @@
+/**
+ * The settings of a node's cluster as one value, and what must hold between them. A node without `nats` has no cluster.
+ */
+
+import { CLUSTER_LIMITS, isNodeName, type NatsAddress } from '../../runtime/cluster/index.ts';
+import type { SettingProblem, SettingValues } from '../config-schema.ts';
+
+/** Plain data: workers get it. */
+export interface ClusterConfig {
+  readonly name: string;
+  /** This node. */
+  readonly node: string;
+  /** The nodes that the shards are dealt out to. */
+  readonly nodes: readonly string[];
+  readonly shards: number;
+  /** Of the installation, hex. */
+  readonly secret: string;
+  readonly nats: NatsAddress;
+}
+
+export function clusterOf(values: SettingValues): ClusterConfig | undefined {
+  const text = (name: keyof SettingValues): string => String(values[name]);
+  const optional = (name: keyof SettingValues): string | undefined => (text(name) === '' ? undefined : text(name));
+  if (values.nats === '') return undefined;
+  return {
+    name: text('cluster'),
+    node: text('node'),
+    nodes: listOf(text('cluster-nodes')),
+    shards: Number(values['cluster-shards']),
+    secret: text('cluster-secret'),
+    nats: {
+      servers: listOf(text('nats')),
+      user: optional('nats-user'),
+      password: optional('nats-password'),
+      credentials: optional('nats-credentials'),
+      ca: optional('nats-ca'),
+      cert: optional('nats-certificate'),
+      key: optional('nats-key'),
+    },
+  };
+}
+
+export function clusterProblems(values: SettingValues): SettingProblem[] {
+  if (values.nats === '') return [];
+  const { nodeNameCharsMax, clusterNameCharsMax } = CLUSTER_LIMITS;
+  const problems: SettingProblem[] = [];
+  const isName = (name: string): boolean => isNodeName(name, nodeNameCharsMax);
+  const nodes = listOf(String(values['cluster-nodes']));
+  if (!listOf(String(values.nats)).every((server) => /^(nats|tls):\/\/[^\s/@]+$/.test(server)))
+    problems.push({ name: 'nats', problem: 'expected servers as in nats://host:4222,nats://other:4222' });
+  if (!isNodeName(values.cluster, clusterNameCharsMax))
+    problems.push({ name: 'cluster', problem: `expected a name of a-z, 0-9 and dashes, got "${values.cluster}"` });
+  if (!isName(String(values.node)))
+    problems.push({ name: 'node', problem: `expected a name of a-z, 0-9 and dashes, got "${values.node}"` });
+  if (nodes.length === 0 || !nodes.every(isName) || new Set(nodes).size !== nodes.length)
+    problems.push({ name: 'cluster-nodes', problem: 'expected the names of the nodes of the cluster, as in a,b,c' });
+  if (!/^[0-9a-f]{64}$/.test(String(values['cluster-secret'])))
+    problems.push({ name: 'cluster-secret', problem: 'expected 64 hexadecimal digits, the same on all nodes' });
+  if ((values['nats-certificate'] === '') !== (values['nats-key'] === ''))
+    problems.push({ name: 'nats-key', problem: 'is needed with nats-certificate, and the other way round' });
+  return problems;
+}
+
+function listOf(text: string): string[] {
+  return text
+    .split(',')
+    .map((each) => each.trim())
+    .filter((each) => each !== '');
+}

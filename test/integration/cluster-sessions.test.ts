@@ -1,0 +1,96 @@
+/**
+ * People on different nodes of a cluster: real nodes, real NATS, the SDK for what people see and raw clients for what they must not.
+ */
+
+import t from 'tap';
+import type { PeerPresence } from '../../client/index.ts';
+import { hasNatsServer } from '../../runtime/testing/nats-servers.ts';
+import { startTestCluster } from './cluster-process.ts';
+import { attend, newPerson, openClient, until } from './people.ts';
+import { connectAs, register } from './raw-client.ts';
+import type { ServerProcess } from './server-process.ts';
+
+const WAIT_MS = 10_000;
+const PHONES = ['+4915100000001', '+4915100000002', '+4915100000003', '+4915100000004'] as const;
+
+t.test('with two nodes', hasNatsServer() ? {} : { skip: 'nats-server is not installed' }, async (t) => {
+  const cluster = await startTestCluster(t, { nodes: ['a', 'b'], servers: 1 });
+  const [first, second] = cluster.nodes as [(typeof cluster.nodes)[0], (typeof cluster.nodes)[0]];
+
+  // Wherever their numbers belong, four people make every case: sender and recipient near and far from their shards.
+  const people = await Promise.all(PHONES.map((phone, index) => newPerson(t, index % 2 ? second : first, phone)));
+
+  t.test('everybody writes to everybody, in order and once, and the marks come back', async (t) => {
+    const done: Promise<unknown>[] = [];
+    for (const from of people) {
+      for (const to of people) {
+        if (from === to) continue;
+        for (let count = 1; count <= 5; count += 1) {
+          const message = await from.client.send(to.phone, `${from.phone} ${count}`);
+          if (count === 5) done.push(message.delivered);
+        }
+      }
+    }
+    await Promise.all(done);
+    for (const { received } of people) {
+      for (const { phone } of people) {
+        const texts = received.filter((message) => message.phone === phone).map(({ text }) => text);
+        const expected = texts.length === 0 ? [] : [1, 2, 3, 4, 5].map((count) => `${phone} ${count}`);
+        t.strictSame(texts, expected);
+      }
+      t.equal(received.length, 15);
+    }
+    const [alice, bob] = people as [(typeof people)[0], (typeof people)[0]];
+    const message = await alice.client.send(bob.phone, 'read this');
+    await until('it', WAIT_MS, () => bob.received.at(-1)?.text === 'read this');
+    await bob.received.at(-1)!.markRead();
+    await message.read;
+  });
+
+  t.test('they see each other come, type and go', async (t) => {
+    const [alice, bob] = people as [(typeof people)[0], (typeof people)[0]];
+    const seen: PeerPresence[] = [];
+    void (async () => {
+      for await (const presence of alice.client.presence(bob.phone)) seen.push(presence);
+    })();
+    await until('the answer', WAIT_MS, () => seen.length > 0);
+    bob.client.setAvailable(true);
+    await until('online', WAIT_MS, () => seen.at(-1)?.state === 'online');
+    await bob.client.setTyping(alice.phone, 'composing');
+    await until('typing', WAIT_MS, () => seen.at(-1)?.typing === 'composing');
+    bob.client.setAvailable(false);
+    await until('away', WAIT_MS, () => seen.at(-1)?.state === 'away');
+    t.pass();
+  });
+
+  t.test('what was written to somebody who is away waits, whichever node it comes back to', async (t) => {
+    const dora = await openClient(first.url);
+    t.teardown(() => dora.close());
+    await dora.requestCode('+4915100000009');
+    await dora.confirmCode('+4915100000009', await first.code('+4915100000009'));
+    for (const { client } of people) await client.send('+4915100000009', 'for later');
+    await dora.connect();
+    const { received } = attend('+4915100000009', dora);
+    await until('all four', WAIT_MS, () => received.length === 4);
+    t.pass();
+  });
+
+  t.test('the newest login of a device wins, on whichever node it is', async (t) => {
+    for (const phone of ['+4915100000005', '+4915100000006']) {
+      const who = await register(first as unknown as ServerProcess, phone);
+      const here = await connectAs(first as unknown as ServerProcess, who);
+      const there = await connectAs(second as unknown as ServerProcess, who);
+      t.same(await here.closed, { code: 4409, reason: 'APP_REPLACED' });
+      const back = await connectAs(first as unknown as ServerProcess, who);
+      t.same(await there.closed, { code: 4409, reason: 'APP_REPLACED' });
+      back.close();
+    }
+  });
+
+  t.test('a node that is killed is missed soon', async (t) => {
+    await second.process.kill();
+    const lost = await first.process.line(({ event, node }) => event === 'node_down' && node === 'b');
+    t.equal(lost['reason'], 'silence');
+    t.equal(await first.process.stop(), 0, 'and the other stops in order');
+  });
+});
