@@ -33,6 +33,7 @@ import {
   type AccountDecision,
 } from './account-devices.ts';
 import { LIMITS } from './limits.ts';
+import { add, gauge } from './metrics/meter.ts';
 import type {
   AccountsMessage,
   ConnectionMessage,
@@ -96,6 +97,9 @@ export interface AccountsState {
 
 type Ctx = Context;
 type Request<K extends AccountsMessage['kind']> = Extract<AccountsMessage, { kind: K }>;
+
+const WITH_ONE_TIME_KEY = gauge('blindbeam_key_bundles_total', { one_time: 'yes' });
+const WITHOUT_ONE_TIME_KEY = gauge('blindbeam_key_bundles_total', { one_time: 'no' });
 
 export const accounts: Behavior<AccountsState, AccountsArgs, AccountsMessage> = {
   name: 'actors/accounts',
@@ -395,6 +399,7 @@ function bundleDevice(state: AccountsState, user: string, id: number, mayTake: b
   const { registration, identityKey: identity, signedPreKey: signed } = record;
   const oneTime = mayTake ? firstFreePreKey(state, user, id) : undefined;
   const kem = mayTake ? firstFreeKem(state, user, id, record) : lastResortOf(record);
+  add(oneTime === undefined ? WITHOUT_ONE_TIME_KEY : WITH_ONE_TIME_KEY);
   return [{ id, registration, identity, signed, oneTime, kem }];
 }
 

@@ -59,7 +59,13 @@ t.test('what comes at once is admitted as far as it can be served soon, the rest
   const perSecond = new Map<number, number>();
   for (const { retryAfter } of refused) perSecond.set(retryAfter, (perSecond.get(retryAfter) ?? 0) + 1);
   for (const [second, count] of perSecond) t.ok(count <= LIMITS.loginsPerSecondStart, `${count} in second ${second}`);
-  t.same(world.admission.statistics(), { connections: QUEUE, loginsPerSecond: 6_000, deferred: refused.length });
+  t.match(world.admission.statistics(), {
+    connections: QUEUE,
+    live: 0,
+    isFull: false,
+    loginsPerSecond: 6_000,
+    deferred: refused.length,
+  });
 });
 
 t.test('nobody is told to wait for longer than a minute', async (t) => {
@@ -94,7 +100,8 @@ t.test('a rate that leaves the worker idle while clients wait goes up, within it
 t.test('a rate that is more than a busy worker finishes comes down to what it does', async (t) => {
   const world = new World();
   const finish = (perSecond: number): void => {
-    for (let done = 0; done < (perSecond * LIMITS.admissionIntervalMs) / 1000; done++) world.admission.finished();
+    for (let done = 0; done < (perSecond * LIMITS.admissionIntervalMs) / 1000; done++)
+      world.admission.finished();
   };
   for (let round = 0; round < 20; round++) {
     world.enter(QUEUE + 1);
@@ -176,4 +183,35 @@ t.test('addresses are remembered up to a bound; those with connections are not f
     if (index % 5_000 === 0) world.pass(1_000);
   }
   t.equal(world.enter(1, 'resident').length, 1, 'its one connection still counts');
+});
+
+t.test('while the node is drained nobody is let in, and each is told another time to come back', async (t) => {
+  const world = new World();
+  world.admission.isDraining = true;
+  const refused = world.enter(100);
+  t.equal(refused.length, 100);
+  t.ok(refused.every(({ code, retryAfter }) => code === 'APP_DRAINING' && retryAfter >= 1));
+  world.admission.isDraining = false;
+  t.strictSame(world.enter(1), []);
+});
+
+t.test('other bounds hold from now on, and who is in stays in', async (t) => {
+  const world = new World();
+  t.strictSame(world.enter(10), []);
+  const bounds = { connections: 5, addressConnections: Infinity, addressConnects: Infinity, addressRegistrations: 1 };
+  world.admission.rebound(bounds);
+  t.equal(world.enter(1).length, 1);
+  t.match(world.admission.statistics(), { connections: 10, isFull: true });
+  world.admission.rebound(Object.assign({}, bounds, { connections: 12 }));
+  t.equal(world.enter(5).length, 3);
+});
+
+t.test('a connection counts as live from its login to its end', async (t) => {
+  const world = new World();
+  world.enter(2);
+  world.admission.finished();
+  t.match(world.admission.statistics(), { connections: 2, live: 1 });
+  world.admission.ended();
+  world.admission.left('a');
+  t.match(world.admission.statistics(), { connections: 1, live: 0 });
 });

@@ -19,11 +19,12 @@
 
 import type { AppCode } from './errors.ts';
 import { LIMITS } from './limits.ts';
+import { add, Distribution, gauge, type Gauge } from './metrics/meter.ts';
 import { fullBucket, takeToken, type BucketRule, type TokenBucket } from './rate-limit.ts';
 
 /** A refusal, and the seconds after which to come back. */
 export interface Deferral {
-  readonly code: Extract<AppCode, 'APP_OVERLOADED' | 'APP_RATE_LIMITED'>;
+  readonly code: Extract<AppCode, 'APP_OVERLOADED' | 'APP_RATE_LIMITED' | 'APP_DRAINING'>;
   readonly retryAfter: number;
 }
 
@@ -61,22 +62,38 @@ interface Visitor {
 export interface AdmissionStatistics {
   /** Connections that are open now. */
   readonly connections: number;
+  /** Of these, the ones whose client has logged in. */
+  readonly live: number;
+  /** Whether nobody is let in, for want of memory or because there are as many connections as may be. */
+  readonly isFull: boolean;
   /** Logins by ticket that the worker takes in a second, as measured. */
   readonly loginsPerSecond: number;
   /** Connections and logins that were told to come back later, since the start. */
   readonly deferred: number;
 }
 
+const ACCEPTED = gauge('blindbeam_connections_accepted_total');
+const ADDRESS = gauge('blindbeam_limited_total', { limiter: 'address' });
+const LOGIN = gauge('blindbeam_limited_total', { limiter: 'login' });
+const REGISTRATION = gauge('blindbeam_limited_total', { limiter: 'registration' });
+const LOGINS = {
+  signature: gauge('blindbeam_logins_total', { method: 'signature' }),
+  ticket: gauge('blindbeam_logins_total', { method: 'ticket' }),
+};
+const LOGIN_DURATION = new Distribution('blindbeam_login_duration_seconds');
+
 export class Admission {
   readonly #services: AdmissionServices;
-  readonly #bounds: AdmissionBounds;
-  readonly #connectRule: BucketRule;
-  readonly #registrationRule: BucketRule;
+  #bounds: AdmissionBounds;
+  #connectRule: BucketRule;
+  #registrationRule: BucketRule;
   /** By address, the one that came longest ago first. */
   readonly #visitors: Map<string, Visitor> = new Map();
   readonly #tokens: TokenBucket;
   #rate: number = LIMITS.loginsPerSecondStart;
   #open = 0;
+  #live = 0;
+  #isDraining = false;
   /** Clients that were told to come back and have not had the time. */
   #promised = 0;
   #promisedAtMs: number;
@@ -91,9 +108,8 @@ export class Admission {
   constructor(services: AdmissionServices, bounds: AdmissionBounds) {
     this.#services = services;
     this.#bounds = bounds;
-    this.#connectRule = { perSecond: bounds.addressConnects, burst: bounds.addressConnects * BURST_SECONDS };
-    const perMinute = bounds.addressRegistrations;
-    this.#registrationRule = { perSecond: perMinute / 60, burst: perMinute * BURST_MINUTES };
+    this.#connectRule = connectRuleOf(bounds);
+    this.#registrationRule = registrationRuleOf(bounds);
     const nowMs = services.monotonicMs();
     this.#tokens = fullBucket(this.#loginRule(), nowMs);
     this.#promisedAtMs = nowMs;
@@ -102,7 +118,25 @@ export class Admission {
   }
 
   statistics(): AdmissionStatistics {
-    return { connections: this.#open, loginsPerSecond: Math.round(this.#rate), deferred: this.#deferred };
+    return {
+      connections: this.#open,
+      live: this.#live,
+      isFull: this.#open >= this.#bounds.connections || this.#isMemoryLow,
+      loginsPerSecond: Math.round(this.#rate),
+      deferred: this.#deferred,
+    };
+  }
+
+  /** Other bounds from now on. Who is in stays in. */
+  rebound(bounds: AdmissionBounds): void {
+    this.#bounds = bounds;
+    this.#connectRule = connectRuleOf(bounds);
+    this.#registrationRule = registrationRuleOf(bounds);
+  }
+
+  /** From now on nobody is let in, or as before. */
+  set isDraining(value: boolean) {
+    this.#isDraining = value;
   }
 
   /**
@@ -111,16 +145,18 @@ export class Admission {
    * @param address - As `client-address.ts` names it.
    */
   enter(address: string): Deferral | undefined {
+    if (this.#isDraining) return this.#turnAway();
     const nowMs = this.#services.monotonicMs();
     this.#look(nowMs);
     const visitor = this.#visitor(address, nowMs);
-    if (visitor.open >= this.#bounds.addressConnections) return this.#limit(LIMITS.addressFullRetrySeconds);
+    if (visitor.open >= this.#bounds.addressConnections) return this.#limit(ADDRESS, LIMITS.addressFullRetrySeconds);
     const waitMs = take(visitor.connects, this.#connectRule, nowMs);
-    if (waitMs > 0) return this.#limit(Math.ceil(waitMs / 1000));
+    if (waitMs > 0) return this.#limit(ADDRESS, Math.ceil(waitMs / 1000));
     if (this.#open >= this.#bounds.connections || this.#isMemoryLow) return this.#defer(nowMs, LIMITS.fullRetrySeconds);
     if (takeToken(this.#tokens, this.#loginRule(), nowMs) > 0) return this.#defer(nowMs, 0);
     visitor.open += 1;
     this.#open += 1;
+    add(ACCEPTED);
     return undefined;
   }
 
@@ -147,24 +183,43 @@ export class Admission {
     return 1 + this.#services.integer(LIMITS.comeBackSecondsSpan);
   }
 
-  /** A login has succeeded. */
+  /** A claim was found true. @param tookMs - Since the greeting. */
+  noteLogin(method: 'signature' | 'ticket', tookMs: number): void {
+    add(LOGINS[method]);
+    LOGIN_DURATION.note(tookMs / 1_000);
+  }
+
+  /** A login has succeeded. The connection counts as live until `ended`. */
   finished(): void {
     this.#finished += 1;
+    this.#live += 1;
+  }
+
+  /** A connection whose login had succeeded has ended. */
+  ended(): void {
+    this.#live -= 1;
   }
 
   /** Asks for a request before login, which may send a code to a phone or make an account. */
   register(address: string): Deferral | undefined {
     const nowMs = this.#services.monotonicMs();
     const waitMs = take(this.#visitor(address, nowMs).registrations, this.#registrationRule, nowMs);
-    return waitMs > 0 ? this.#limit(Math.ceil(waitMs / 1000)) : undefined;
+    return waitMs > 0 ? this.#limit(REGISTRATION, Math.ceil(waitMs / 1000)) : undefined;
   }
 
   #loginRule(): BucketRule {
     return { perSecond: this.#rate, burst: this.#rate * LIMITS.loginQueueSeconds };
   }
 
-  #limit(retryAfter: number): Deferral {
+  /** The node sends its clients away: each is to come back, here or elsewhere, at another time. */
+  #turnAway(): Deferral {
     this.#deferred += 1;
+    return { code: 'APP_DRAINING', retryAfter: this.comeBack() };
+  }
+
+  #limit(limiter: Gauge, retryAfter: number): Deferral {
+    this.#deferred += 1;
+    add(limiter);
     return { code: 'APP_RATE_LIMITED', retryAfter };
   }
 
@@ -172,6 +227,7 @@ export class Admission {
   #defer(nowMs: number, leastSeconds: number): Deferral {
     this.#deferred += 1;
     this.#refused += 1;
+    if (leastSeconds === 0) add(LOGIN);
     const served = ((nowMs - this.#promisedAtMs) * this.#rate) / 1000;
     this.#promised = Math.max(0, this.#promised - served) + 1;
     this.#promisedAtMs = nowMs;
@@ -222,6 +278,14 @@ export class Admission {
       if (++looks === FORGET_LOOKS) return;
     }
   }
+}
+
+function connectRuleOf({ addressConnects }: AdmissionBounds): BucketRule {
+  return { perSecond: addressConnects, burst: addressConnects * BURST_SECONDS };
+}
+
+function registrationRuleOf({ addressRegistrations: perMinute }: AdmissionBounds): BucketRule {
+  return { perSecond: perMinute / 60, burst: perMinute * BURST_MINUTES };
 }
 
 /** As `takeToken`, for a rule that may have no bound. */

@@ -34,13 +34,13 @@ export function onceClaimed<State>(committer: Committer, make: () => State): Sta
 }
 
 export class Committer {
-  readonly #store: InboxStore;
+  readonly #store: Pick<InboxStore, 'commit'>;
   readonly #tell: (self: Pid, message: Committed) => void;
   #underWay = 0;
   #waiting: (() => void)[] = [];
 
   /** @param tell - Casts to an actor; one that is gone gets nothing. */
-  constructor(store: InboxStore, tell: (self: Pid, message: Committed) => void) {
+  constructor(store: Pick<InboxStore, 'commit'>, tell: (self: Pid, message: Committed) => void) {
     this.#store = store;
     this.#tell = tell;
   }

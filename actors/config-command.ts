@@ -8,12 +8,13 @@ import { SETTING_NAMES } from './config-settings.ts';
 import { readSettings, type Environment, type Settings } from './config-sources.ts';
 import { isStartupError } from './errors.ts';
 
-const HELP = `Usage: blindbeam config check|env|default|doc [--json] [options of blindbeam start]
+const HELP = `Usage: blindbeam config check|env|default|doc|reload [--json] [options of blindbeam start]
 
   check    tells every setting with its value and where that is from; status 2 if one is wrong
   env      prints the settings as lines for the environment
   default  prints a configuration file with every setting at its default
   doc      prints docs/settings.md
+  reload   has a running node read its settings again (blindbeam config reload --help)
 `;
 
 /** Runs `blindbeam config`. Resolves to the exit code. */

@@ -61,6 +61,7 @@ import { decideLogin, decideResume, refuseInPhase, type Phase } from './connecti
 import { describe, type AppCode, type Refusal } from './errors.ts';
 import type { GroupsMessage } from './group-messages.ts';
 import { LIMITS } from './limits.ts';
+import { add, CounterByLabel, gauge } from './metrics/meter.ts';
 import type { SocketHandle } from './listener.ts';
 import { refuseSubscription, takeSignal } from './connection-presence.ts';
 import type {
@@ -145,6 +146,13 @@ const LOGIN_TIMEOUT = 'login-timeout';
 /** Notes to itself: an answer may be overdue; the inbox has not taken this connection yet. */
 const LOOK = 'look-for-answers';
 const ATTACH_TIMEOUT = 'attach-timeout';
+const REFUSALS = new CounterByLabel('blindbeam_refusals_total');
+const LIMITED = {
+  message: gauge('blindbeam_limited_total', { limiter: 'message' }),
+  groupMessage: gauge('blindbeam_limited_total', { limiter: 'group-message' }),
+  request: gauge('blindbeam_limited_total', { limiter: 'request' }),
+  ping: gauge('blindbeam_limited_total', { limiter: 'ping' }),
+};
 const NO_NOTICES: LowWater = { preKeys: 0, kemPreKeys: 0 };
 const NOTHING_HELD: HeldKeys = {};
 
@@ -222,6 +230,8 @@ export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMes
         return closeWith('APP_REPLACED', state, ctx);
       case 'unregistered':
         return closeWith('APP_UNREGISTERED', state, ctx);
+      case 'drain':
+        return closeWith('APP_DRAINING', state, ctx);
       case 'socket-closed':
         return end(state, ctx);
     }
@@ -240,7 +250,9 @@ export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMes
 
   terminate(reason, state) {
     if (state.phase.name === 'closed') return;
+    if (state.phase.name === 'live') state.admission.ended();
     const code = reason === 'shutdown' ? 'APP_DRAINING' : 'APP_RESTARTING';
+    REFUSALS.add(code);
     sayComeBack(code, state.admission.comeBack(), state);
     state.socket.close(4503, code);
   },
@@ -363,6 +375,7 @@ function submit(message: OutgoingMessage, state: ConnectionState, ctx: Context):
 }
 
 function refuseForRate(message: OutgoingMessage, waitMs: number, state: ConnectionState, ctx: Context): void {
+  add(LIMITED.message);
   if (++state.rateRefusals > LIMITS.rateRefusalsMax) return closeWith('APP_RATE_LIMITED', state, ctx);
   const refusal = { code: 'APP_RATE_LIMITED', retryAfter: Math.ceil(waitMs / 1000) } as const;
   state.socket.write(refusalStanza(message.to, message.id, refusal));
@@ -376,6 +389,7 @@ function submitToGroup(message: OutgoingGroupMessage, state: ConnectionState, ct
   const { group, id, epoch, ciphertext } = message;
   const waitMs = takeToken(state.groupMessages, GROUP_MESSAGE_RULE, now);
   if (waitMs > 0) {
+    add(LIMITED.groupMessage);
     if (++state.rateRefusals > LIMITS.rateRefusalsMax) return closeWith('APP_RATE_LIMITED', state, ctx);
     return refuseOfGroup(group, id, { code: 'APP_RATE_LIMITED', retryAfter: Math.ceil(waitMs / 1000) }, state);
   }
@@ -389,6 +403,7 @@ function submitToGroup(message: OutgoingGroupMessage, state: ConnectionState, ct
 }
 
 function refuseOfGroup(group: string, id: number, refusal: Refusal, state: ConnectionState): void {
+  REFUSALS.add(refusal.code);
   state.socket.write(groupErrorStanza({ group, id, text: describe(refusal.code).text, ...refusal }));
 }
 
@@ -400,6 +415,7 @@ function answerPing(message: PingMessage, state: ConnectionState, ctx: Context):
     state.pingRefusals = 0;
     return state.socket.write(pongStanza(message));
   }
+  add(LIMITED.ping);
   if (++state.pingRefusals > LIMITS.pingRefusalsMax) closeWith('APP_RATE_LIMITED', state, ctx);
 }
 
@@ -458,6 +474,11 @@ function enter(
   const known = { staged: understandsGaps(state), groups: understandsGroups(state) };
   const attach: InboxMessage = { kind: 'attach', user, device, creation, connection: ctx.self, ...known };
   if (ctx.cast(state.routes.inboxOf(user), attach) !== 'ok') return closeWith('APP_OVERLOADED', state, ctx);
+  const before = state.phase;
+  if ('challenge' in before) {
+    const tookMs = ctx.clock.monotonicMs() - before.challenge.issuedAtMs;
+    state.admission.noteLogin(before.name === 'greeted' ? 'ticket' : 'signature', tookMs);
+  }
   state.phase = phase;
   state.held = held;
   ctx.sendAfter(LIMITS.answerLookMs, ATTACH_TIMEOUT);
@@ -487,6 +508,7 @@ function endUnattached(state: ConnectionState, ctx: Context): void {
 function takeRequest(message: IqGetMessage | IqSetMessage, state: ConnectionState, ctx: Context): void {
   const waitMs = takeToken(state.requests, REQUEST_RULE, ctx.clock.monotonicMs());
   if (waitMs > 0) {
+    add(LIMITED.request);
     return refuseRequest(message.id, { code: 'APP_RATE_LIMITED', retryAfter: Math.ceil(waitMs / 1000) }, state);
   }
   const deferral = state.phase.name === 'live' ? undefined : state.admission.register(state.socket.address);
@@ -716,11 +738,13 @@ function writeNotice({ sender, senderDevice, id, seq, ts, ciphertext }: InboxEnt
 }
 
 function refusalStanza(to: string, id: number, refusal: Refusal): Stanza {
+  REFUSALS.add(refusal.code);
   return errorStanza({ to, id, text: describe(refusal.code).text, ...refusal });
 }
 
 function refuseRequest(id: number, refusal: Refusal, state: ConnectionState): void {
   const { code, retryAfter, epoch } = refusal;
+  REFUSALS.add(code);
   state.socket.write(iqErrorStanza({ id, code, text: describe(code).text, retryAfter, epoch }));
 }
 
@@ -730,6 +754,7 @@ function refuseRequest(id: number, refusal: Refusal, state: ConnectionState): vo
  */
 function closeWith(code: AppCode, state: ConnectionState, ctx: Context): void {
   const { closeCode = 4400, text } = describe(code);
+  REFUSALS.add(code);
   if (closeCode === 4401) state.socket.write(failureStanza({ code, text }));
   if (closeCode === 4503) sayComeBack(code, state.admission.comeBack(), state);
   close(closeCode, code, state, ctx);
@@ -737,6 +762,7 @@ function closeWith(code: AppCode, state: ConnectionState, ctx: Context): void {
 
 /** A login that is not admitted now. */
 function putOff({ code, retryAfter }: Deferral, state: ConnectionState, ctx: Context): void {
+  REFUSALS.add(code);
   sayComeBack(code, retryAfter, state);
   close(4503, code, state, ctx);
 }
@@ -751,6 +777,7 @@ function close(closeCode: number, reason: string, state: ConnectionState, ctx: C
 }
 
 function end(state: ConnectionState, ctx: Context): void {
+  if (state.phase.name === 'live') state.admission.ended();
   state.phase = { name: 'closed' };
   ctx.stop('normal');
 }

@@ -38,6 +38,7 @@ import {
 } from './group-entries.ts';
 import type { FanOut, FindMarks, GroupsMessage } from './group-messages.ts';
 import { LIMITS } from './limits.ts';
+import { Distribution } from './metrics/meter.ts';
 import {
   applyLosses,
   forgetLosses,
@@ -245,6 +246,7 @@ export interface InboxState {
 type Ctx = Context;
 
 /** A note to itself that the pause after a refused commit is over. */
+const COMMIT_MESSAGES = new Distribution('blindbeam_store_commit_messages');
 const TRY_AGAIN = 'try-again';
 
 /** And that somebody may have kept a place for too long. */
@@ -339,16 +341,31 @@ export interface InboxStatistics {
   readonly commits: number;
   readonly committedMessages: number;
   readonly queuedBytes: number;
+  /** Operations that wait for the next commit. */
+  readonly queuedCount: number;
   readonly online: number;
   /** Messages that were lost to a device, by reason. */
   readonly expiredMessages: number;
   readonly prunedMessages: number;
   readonly undeliverableMessages: number;
+  /** When the oldest entry came that the last round over the inboxes saw, in milliseconds of wall time; 0 for none. */
+  readonly oldestMs: number;
 }
 
 function statistics(state: InboxState): InboxStatistics {
-  const { commits, committedMessages, queuedBytes, attached, sweep } = state;
-  return { commits, committedMessages, queuedBytes, online: attached.size, ...sweep.lost };
+  const { commits, committedMessages, queuedBytes, queue, attached, sweep } = state;
+  const { lost, oldestMs } = sweep;
+  return {
+    commits,
+    committedMessages,
+    queuedBytes,
+    queuedCount: queue.length,
+    online: attached.size,
+    expiredMessages: lost.expiredMessages,
+    prunedMessages: lost.prunedMessages,
+    undeliverableMessages: lost.undeliverableMessages,
+    oldestMs,
+  };
 }
 
 export function enqueue(message: Queued, state: InboxState, ctx: Ctx): void {
@@ -804,6 +821,7 @@ function applyCommit(commit: Commit, state: InboxState, ctx: Ctx): void {
   state.queuedBytes = Math.max(0, state.queuedBytes + commit.bytes);
   state.commits++;
   state.committedMessages += commit.submits.length;
+  COMMIT_MESSAGES.note(commit.submits.length);
   for (const [conversation, { recipient }] of commit.accepted) {
     if (isOfGroup(conversation)) continue;
     state.sent.push({ conversation, to: recipient.user, id: conversation.accepted, ts: commit.ts });

@@ -23,6 +23,23 @@ export const LIMITS = {
   loginQueueSeconds: 1.5,
   /** Tokens for a signature beyond the one of its connection: Ed25519, two look-ups and a count cost as much as two logins by ticket. */
   signatureTokens: 2,
+  /** How often a worker looks at itself for its metrics, and every which look is the close one: 20 µs, and 100 µs once a second. */
+  observeMs: 100,
+  observeSlowEvery: 10,
+  /** A worker that has not looked at itself for so long does not count as alive: twice what `--stuck-ms` waits by default. */
+  heartbeatMsMax: 10_000,
+  /** Connections to the port of metrics, and the time for one request there. */
+  metricsConnectionsMax: 64,
+  metricsRequestMs: 5_000,
+  /** How often a drain sends some of its clients away. */
+  drainSliceMs: 20,
+  /** Lines of one event at warning or above that stand in the log at once, and then in a second; the rest are counted. */
+  logRepeatsBurst: 20,
+  logRepeatsPerSecond: 1,
+  /** Events whose repetition is remembered. */
+  logEventsMax: 1_000,
+  /** How often the files of the certificate are looked at. */
+  certificateLookMs: 5_000,
   /** How long admission watches before it corrects the rate. */
   admissionIntervalMs: 200,
   /** Pause asked at most of a client that is not admitted. A longer one would be wrong by the time it ends. */

@@ -25,10 +25,12 @@ import type { Clock, Logger, Pid, SendResult } from '../runtime/index.ts';
 import type { Admission, Deferral } from './admission.ts';
 import type { Challenge } from './auth.ts';
 import { clientAddress } from './client-address.ts';
+import type { TlsFiles } from './config.ts';
 import { describe, type AppCode } from './errors.ts';
 import { LIMITS } from './limits.ts';
 import type { HttpApp } from './media/exchange.ts';
 import type { ConnectionMessage } from './messages.ts';
+import { add, CounterByLabel, gauge } from './metrics/meter.ts';
 import { fullBucket, takeToken, type TokenBucket } from './rate-limit.ts';
 
 const uws = createRequire(import.meta.url)('uWebSockets.js') as typeof import('uWebSockets.js');
@@ -51,6 +53,8 @@ export interface SocketHandle {
 export interface ListenerOptions {
   readonly host: string;
   readonly port: number;
+  /** Certificate and key; absent where connections are not encrypted here. */
+  readonly tls: TlsFiles | undefined;
   readonly log: Logger;
   readonly clock: Pick<Clock, 'nowMs' | 'monotonicMs'>;
   readonly admission: Admission;
@@ -72,7 +76,10 @@ interface UserData {
 }
 
 type Ws = UwsWebSocket<UserData>;
+type ListenSocket = import('uWebSockets.js').us_listen_socket;
 
+const REFUSALS = new CounterByLabel('blindbeam_refusals_total');
+const LIMITED_PINGS = gauge('blindbeam_limited_total', { limiter: 'ping' });
 const PING_RULE = { perSecond: LIMITS.pingsPerSecondMax, burst: LIMITS.pingsBurstMax };
 
 /** Bytes of a slab that copies of messages share: a turn's worth under load, sixteen of the largest messages. */
@@ -146,22 +153,47 @@ export class Listener {
   readonly #options: ListenerOptions;
   readonly #writer = new FrameWriter();
   readonly #intake = new Intake();
-  readonly #app: TemplatedApp;
-  #listening: import('uWebSockets.js').us_listen_socket | undefined = undefined;
+  /** Those that listened once keep their sockets; the last one listens. */
+  readonly #apps: TemplatedApp[] = [];
+  #listening: ListenSocket | undefined = undefined;
   #dirty: Socket[] = [];
 
   constructor(options: ListenerOptions) {
     this.#options = options;
-    this.#app = this.#route(uws.App());
+    this.#apps.push(this.#makeApp(options.tls));
   }
 
   /** Listens; several workers share one port. Rejects when the port cannot be had. */
-  listen(): Promise<void> {
+  async listen(): Promise<void> {
+    this.#listening = await this.#listenWith(this.#apps.at(-1)!);
+  }
+
+  /**
+   * Takes another certificate: new connections are shaken hands with under it, those that are open stay as they are.
+   *
+   * The library reads files once, when an app is made. So another app listens on the same port, and then the one before stops
+   * listening; it keeps its sockets, and some kilobytes, until the end. A client that was in its queue just then dials again.
+   *
+   * Rejects when the files are not taken; then everything is as before.
+   */
+  async replaceCertificate(tls: TlsFiles): Promise<void> {
+    const app = this.#makeApp(tls);
+    const before = this.#listening;
+    this.#listening = await this.#listenWith(app);
+    this.#apps.push(app);
+    if (before !== undefined) uws.us_listen_socket_close(before);
+  }
+
+  #makeApp(tls: TlsFiles | undefined): TemplatedApp {
+    if (tls === undefined) return this.#route(uws.App());
+    return this.#route(uws.SSLApp({ cert_file_name: tls.certificate, key_file_name: tls.key }));
+  }
+
+  #listenWith(app: TemplatedApp): Promise<ListenSocket> {
     const { host, port } = this.#options;
     return new Promise((resolve, reject) => {
-      this.#app.listen(host, port, (socket) => {
-        this.#listening = socket || undefined;
-        if (socket) resolve();
+      app.listen(host, port, (socket) => {
+        if (socket) resolve(socket);
         else reject(new Error(`cannot listen on ${host}:${port}`));
       });
     });
@@ -176,7 +208,7 @@ export class Listener {
   /** Stops listening and closes every socket that is left. A thread must not end without it. */
   close(): void {
     this.#listening = undefined;
-    this.#app.close();
+    for (const app of this.#apps) app.close();
   }
 
   #route(app: TemplatedApp): TemplatedApp {
@@ -256,7 +288,12 @@ export class Listener {
     const nowMs = this.#options.clock.monotonicMs();
     socket.pings ??= fullBucket(PING_RULE, nowMs);
     if (takeToken(socket.pings, PING_RULE, nowMs) === 0) socket.pingRefusals = 0;
-    else if (++socket.pingRefusals > LIMITS.pingRefusalsMax) refuse(socket, 'APP_RATE_LIMITED');
+    else this.#refusePing(socket);
+  }
+
+  #refusePing(socket: Socket): void {
+    add(LIMITED_PINGS);
+    if (++socket.pingRefusals > LIMITS.pingRefusalsMax) refuse(socket, 'APP_RATE_LIMITED');
   }
 
   #closed(socket: Socket): void {
@@ -342,7 +379,8 @@ export class Listener {
 
 /** Tells a client before the upgrade when to come back, and lets go of its descriptor. */
 function putOff(response: import('uWebSockets.js').HttpResponse, { code, retryAfter }: Deferral): void {
-  const status = code === 'APP_OVERLOADED' ? '503 Service Unavailable' : '429 Too Many Requests';
+  REFUSALS.add(code);
+  const status = code === 'APP_RATE_LIMITED' ? '429 Too Many Requests' : '503 Service Unavailable';
   response.cork(() => {
     response.writeStatus(status).writeHeader('retry-after', String(retryAfter)).end(`${code}\n`, true);
   });
@@ -351,6 +389,7 @@ function putOff(response: import('uWebSockets.js').HttpResponse, { code, retryAf
 /** Who may come back is told when: no client is ever alone in such a case. */
 function refuse(socket: Socket, code: AppCode): void {
   const { closeCode = 4400, text } = describe(code);
+  REFUSALS.add(code);
   if (closeCode === 4503) socket.write(failureStanza({ code, text, retryAfter: socket.listener.comeBack() }));
   socket.close(closeCode, code);
 }

@@ -68,6 +68,9 @@ export interface Sweep {
   /** The inbox that was looked at last; `undefined` between rounds. */
   after: { readonly user: string; readonly device: number } | undefined;
   lost: LossCounts;
+  /** When the oldest entry came that the last whole round saw, and that this one has seen so far; 0 for none. */
+  oldestMs: number;
+  oldestSoFarMs: number;
 }
 
 /** A note to itself: the next slice of the sweep is due. */
@@ -90,7 +93,7 @@ export function noLosses(): Losses {
 }
 
 export function newSweep(): Sweep {
-  return { after: undefined, lost: noCounts() };
+  return { after: undefined, lost: noCounts(), oldestMs: 0, oldestSoFarMs: 0 };
 }
 
 // --- asking for it ----------------------------------------------------------------------------------------------
@@ -102,10 +105,15 @@ export function sweepExpired(state: InboxState, ctx: Ctx): void {
   const heads = args.store.inboxHeads(sweep.after, LIMITS.expiryLooksMax);
   const before = ctx.clock.nowMs() - LIMITS.messageAgeMsMax;
   for (const { user, device, ts } of heads) {
+    sweep.oldestSoFarMs = sweep.oldestSoFarMs === 0 ? ts : Math.min(sweep.oldestSoFarMs, ts);
     if (ts < before) enqueue({ kind: 'expire', user, device }, state, ctx);
   }
   const isRoundOver = heads.length < LIMITS.expiryLooksMax;
   sweep.after = isRoundOver ? undefined : heads.at(-1);
+  if (isRoundOver) {
+    sweep.oldestMs = sweep.oldestSoFarMs;
+    sweep.oldestSoFarMs = 0;
+  }
   ctx.sendAfter(isRoundOver ? LIMITS.expiryRoundMs : LIMITS.expirySliceMs, SWEEP);
 }
 

@@ -7,18 +7,29 @@
 import { readFileSync } from 'node:fs';
 import { systemClock, type Logger } from '../runtime/index.ts';
 import { openAdmin } from './admin/open.ts';
-import { readConfig, type NodeConfig } from './config.ts';
+import { runVerbs } from './admin/run-verbs.ts';
+import { configOf, type NodeConfig, type TlsFiles } from './config.ts';
 import { describeConfig } from './config-report.ts';
-import { isStartupError } from './errors.ts';
-import { createLogger } from './logger.ts';
+import { readSettings, type Environment, type Settings } from './config-sources.ts';
+import { isStartupError, StartupError } from './errors.ts';
+import { createLogger, type NodeLogger } from './logger.ts';
+import { exposeMetrics } from './metrics/exposition.ts';
+import { judgeLife } from './metrics/health.ts';
+import { openMetrics, type MetricsServer } from './metrics/http.ts';
+import { NodeControl } from './node-control.ts';
 import { claimPort } from './port.ts';
+import { ServiceManager } from './service-manager.ts';
 import { openStoreDirectory } from './store-directory.ts';
+import { checkPair, type CertificateInfo } from './tls.ts';
 import type { WorkerStatistics } from './worker.ts';
 import { endAtOnce, Workers } from './workers.ts';
 
 /** A running node. */
 export interface RunningNode {
   readonly url: string;
+  /** Where metrics and health checks are: `http://127.0.0.1:9464`. */
+  readonly metricsUrl: string;
+  readonly control: NodeControl;
   statistics(): Promise<WorkerStatistics>;
   stop(): Promise<void>;
 }
@@ -35,9 +46,9 @@ export async function runStart(argv: readonly string[]): Promise<number> {
     process.stdout.write(`${HELP}${describeConfig()}\n`);
     return 0;
   }
+  const readAgain = (): Settings => readSettings(argv, process.env);
   try {
-    const config = readConfig(argv, process.env);
-    return await runNode(config);
+    return await runNode(readAgain);
   } catch (error) {
     return reportFailure(error);
   }
@@ -50,32 +61,60 @@ function reportFailure(error: unknown): never {
   process.exit(error.code === 'APP_CONFIG' ? 2 : 1);
 }
 
-async function runNode(config: NodeConfig): Promise<number> {
+async function runNode(readAgain: () => Settings): Promise<number> {
+  const settings = readAgain();
+  const config = configOf(settings, process.env);
   const log = createLogger({
     format: config.logFormat,
     level: config.logLevel,
+    modules: config.logModules,
     worker: 0,
     write: (line) => void process.stdout.write(line),
   });
-  const node = await startNode(config, log);
+  for (const warning of settings.warnings) log.warn('setting_unknown', { warning });
+  const node = await startNode({ settings, config, environment: process.env, readAgain }, log);
   // Unheard, it would end the process by way of its threads, which uWebSockets.js aborts before the reason is told.
   process.on('uncaughtException', (error) => {
     log.error('main_crashed', { reason: error.stack ?? error.message });
     endAtOnce();
   });
-  announce(config, node.url, log);
+  announce(config, node, log);
+  const manager = new ServiceManager({
+    environment: process.env,
+    clock: systemClock,
+    log,
+    isAlive: () => judgeLife(node.control.view()).ok,
+  });
+  await manager.ready(`listening on ${node.url}`);
   process.on('SIGUSR2', () => void node.statistics().then((sums) => log.info('statistics', { ...sums })));
+  process.on('SIGHUP', () => void reload(node.control, log));
   const signal = await stopSignal();
   log.info('node_stopping', { signal });
+  await manager.stopping();
+  await node.control.drain(node.control.config.drainRate, node.control.config.drainMs);
   const statistics = await node.statistics();
   await node.stop();
   log.info('node_stopped', { ...statistics });
   return 0;
 }
 
-function announce(config: NodeConfig, url: string, log: Logger): void {
+async function reload(control: NodeControl, log: Logger): Promise<void> {
+  try {
+    await control.reload();
+  } catch (error) {
+    log.error('settings_refused', { reason: (error as Error).message });
+  }
+}
+
+function announce(config: NodeConfig, { url, metricsUrl }: RunningNode, log: Logger): void {
   const media = config.media.kind === 'disk' ? 'disk' : `s3://${config.media.bucket}`;
-  log.info('node_started', { url, data: config.data, media, workers: config.workers });
+  log.info('node_started', {
+    url,
+    data: config.data,
+    media,
+    workers: config.workers,
+    metrics: `${metricsUrl}/metrics`,
+  });
   if (config.logFormat === 'json') return;
   process.stdout.write(
     `\n  Blindbeam is listening on ${url}\n  Chat: npx blindbeam chat --as +4915100000001 --url ${url}\n\n`,
@@ -88,37 +127,72 @@ function stopSignal(): Promise<string> {
   });
 }
 
+/** What a node starts with. */
+export interface NodeStart {
+  readonly settings: Settings;
+  readonly config: NodeConfig;
+  readonly environment: Environment;
+  /** Reads the settings again, for a reload. */
+  readonly readAgain: () => Settings;
+}
+
 /**
  * Starts a node. What it took is given back if it cannot start.
  *
  * @throws {StartupError} (as rejection) APP_PORT_BUSY; APP_STORE_HELD; APP_STORE_UNREADABLE; APP_MEDIA_STORE; APP_CLUSTER;
  *   APP_CONFIG.
  */
-export async function startNode(config: NodeConfig, log: Logger): Promise<RunningNode> {
+export async function startNode(start: NodeStart, log: NodeLogger): Promise<RunningNode> {
+  const { config } = start;
   const startedAtMs = systemClock.nowMs();
   const { cluster } = config;
+  const certificate = config.tls === undefined ? undefined : readPair(config.tls, startedAtMs);
   const store = await openStoreDirectory(config.data, cluster?.shards ?? config.workers, cluster?.secret);
+  let control: NodeControl | undefined;
+  let metrics: MetricsServer | undefined;
   try {
     const port = await claimPort(config.host, config.port);
+    metrics = await openMetrics({
+      host: config.metricsHost,
+      port: config.metricsPort,
+      isPortGiven: config.isMetricsPortGiven,
+      render: () => control?.render() ?? exposeMetrics([]),
+      view: () => control?.view() ?? { phase: 'starting', nowMs: systemClock.nowMs(), threads: [] },
+    });
     const { directory, shards, secret } = store;
-    const url = `ws://${config.host}:${port}/ws`;
+    const url = `${config.tls === undefined ? 'ws' : 'wss'}://${config.host}:${port}/ws`;
     const life = Math.floor(startedAtMs);
     const workers = await Workers.start({ config, store: { directory, shards, secret }, port, life }, log);
+    const running = new NodeControl(Object.assign({ workers, log }, start), certificate);
+    control = running;
     const facts = { name: workers.node.name, url, data: directory, startedAtMs, version: packageVersion() };
-    const admin = await openAdmin({ workers, facts, socket: config.adminSocket, log });
+    const verbs = runVerbs(running);
+    const admin = await openAdmin({ workers, facts, socket: config.adminSocket, log, verbs });
+    const { url: metricsUrl } = metrics;
     return {
       url,
+      metricsUrl,
+      control: running,
       statistics: () => workers.statistics(),
       async stop() {
+        running.stop();
         await admin.close();
         await workers.stop();
+        await metrics?.close();
         await store.release();
       },
     };
   } catch (error) {
+    await metrics?.close();
     await store.release();
     throw error;
   }
+}
+
+function readPair(files: TlsFiles, nowMs: number): CertificateInfo {
+  const found = checkPair(files, nowMs);
+  if ('problem' in found) throw new StartupError('APP_CONFIG', `"tls-certificate": ${found.problem}.`);
+  return found;
 }
 
 function packageVersion(): string {

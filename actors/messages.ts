@@ -383,4 +383,6 @@ export type ConnectionMessage =
       readonly envelope: Uint8Array;
     }
   | { readonly kind: 'replaced' }
-  | { readonly kind: 'unregistered' };
+  | { readonly kind: 'unregistered' }
+  /** The node sends its clients away. */
+  | { readonly kind: 'drain' };

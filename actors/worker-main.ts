@@ -6,6 +6,7 @@ import { joinWorkers, systemClock } from '../runtime/index.ts';
 import { isStartupError } from './errors.ts';
 import { watchHeap } from './heap-watch.ts';
 import { createLogger } from './logger.ts';
+import { useMeterMemory } from './metrics/meter.ts';
 import type { FromWorker, ToWorker } from './worker-control.ts';
 import { startServing, type Serving, type WorkerAssignment } from './worker.ts';
 
@@ -14,8 +15,12 @@ Buffer.poolSize = 256 * 1024;
 
 const joined = joinWorkers({
   log: (worker, data) => {
-    const { logFormat: format, logLevel: level } = (data as WorkerAssignment).config;
-    return createLogger({ format, level, worker, write: (line) => void process.stdout.write(line) });
+    const { config, meters } = data as WorkerAssignment;
+    const memory = meters?.[worker];
+    // First of all: what is counted before goes nowhere.
+    if (memory !== undefined) useMeterMemory(memory);
+    const { logFormat: format, logLevel: level, logModules: modules } = config;
+    return createLogger({ format, level, modules, worker, write: (line) => void process.stdout.write(line) });
   },
 });
 const { node } = joined;

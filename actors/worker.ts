@@ -17,6 +17,7 @@ import { LIMITS } from './limits.ts';
 import { Listener } from './listener.ts';
 import { loopBusyMs } from './loop-use.ts';
 import { readCredentials, type MediaAddress, type S3Address } from './media/address.ts';
+import { moduleLogger } from './logger.ts';
 import { openDiskStore } from './media/disk-store.ts';
 import { MediaHttp } from './media/http.ts';
 import type { KeeperArgs } from './media/keeper.ts';
@@ -26,6 +27,9 @@ import { isFailure } from './media/s3-client.ts';
 import { openS3Store } from './media/s3-store.ts';
 import { ticketKey } from './media/ticket.ts';
 import type { MediaMessage, WakeupsMessage } from './messages.ts';
+import { timedCommits } from './metrics/commits.ts';
+import { observeWorker } from './metrics/observer.ts';
+import { gauge, add } from './metrics/meter.ts';
 import { shardsOfWorker } from './partition.ts';
 import type { PresenceStatistics } from './presence.ts';
 import { ResumeTickets } from './resume-ticket.ts';
@@ -45,6 +49,8 @@ import type { InboxStore } from './store/inbox-store.ts';
 import { openLmdbStore } from './store/lmdb.ts';
 import { CONNECTIONS, workerTree, type ShardParts } from './tree.ts';
 import type { WakeupsArgs } from './wakeups.ts';
+import { admissionBounds, storeBounds, type StoreBounds } from './worker-bounds.ts';
+import { runQuestions } from './run-questions.ts';
 import { createLogVerifier, type Verifier } from './verifier.ts';
 
 /** What a worker is told by the main thread. Plain data. */
@@ -55,6 +61,8 @@ export interface WorkerAssignment {
   readonly port: number;
   /** Which life of this node; see `ClusterSeat`. */
   readonly life: number;
+  /** Where each thread counts, by its number: 0 is the main thread. */
+  readonly meters?: readonly SharedArrayBuffer[];
 }
 
 /** Sums over the shards of a worker. */
@@ -100,26 +108,41 @@ export async function startServing(
   const shards = link?.shards ?? shardsOfWorker(node.worker, store.shards, config.workers);
   const stores = shards.map((shard) => openShard(store, shard, onFatal));
   const verifier = createLogVerifier(node.log);
-  const push = openPush(config.push, { secret: store.secret, clock: node.clock, log: node.log });
-  const outside = { verifier, push };
+  const push = openPush(config.push, { secret: store.secret, clock: node.clock, log: moduleLogger(node.log, 'push') });
+  const bounds = storeBounds(config, store);
+  const outside = { verifier, push, bounds };
   const parts = shards.map((shard, index) => shardParts(shard, stores[index]!, node, assignment, routes, outside));
   const media = await openMedia(node, store, config.media);
   const http = new MediaHttp({
     store: media,
     ticketKey: ticketKey(store.secret),
     nowMs: () => node.clock.nowMs(),
-    log: node.log,
+    log: moduleLogger(node.log, 'media'),
   });
-  const quotas = new QuotaFile({ directory: store.directory, worker: node.worker, log: node.log });
+  const quotas = new QuotaFile({
+    directory: store.directory,
+    worker: node.worker,
+    log: moduleLogger(node.log, 'media'),
+  });
   const keeper = keeperArgs(node, store, routes, media, quotas);
   const admission = createAdmission(node, config);
   const connections = { routes, tickets: new ResumeTickets(store.secret), admission };
   const statistics = (): Promise<WorkerStatistics> => collect(node, shards, admission);
-  const questions = { figures: () => workerFigures(node, statistics) };
+  let listener: Listener | undefined;
+  const questions = {
+    figures: () => workerFigures(node, statistics),
+    ...runQuestions({ node, admission, bounds, store, listener: () => listener }),
+  };
   const started = await startSupervisor(node, workerTree(parts, keeper, connections, { questions }));
   if ('error' in started)
     throw new StartupError('APP_STORE_UNREADABLE', `the tree did not start: ${JSON.stringify(started.error)}`);
-  let listener: Listener | undefined;
+  const stopObserving = observeWorker({
+    node,
+    shards,
+    admission,
+    queuedBytesMax: () => bounds.queuedBytesMax * shards.length,
+    isReadOnly: () => stores.some((each) => each.queuedBytesMax !== Infinity),
+  });
   return {
     async listen() {
       // Not earlier: uWebSockets.js ties its handles to the thread's event loop, which then cannot just end.
@@ -131,6 +154,7 @@ export async function startServing(
     statistics,
     applyMember: (event) => link?.apply(event),
     async stop() {
+      stopObserving();
       await stop(node, listener, () => Promise.all([http.settled(), quotas.settled()]), stores);
       push.close();
       await link?.close();
@@ -216,19 +240,27 @@ function openShard(store: StoreInfo, shard: number, onFatal: (error: unknown) =>
   }
 }
 
+/** What the shards of a worker have in common. */
+interface Outside {
+  readonly verifier: Verifier;
+  readonly push: Push;
+  readonly bounds: StoreBounds;
+}
+
 /** Binds the actors of a shard to its store: the promises of the world become messages here. */
 function shardParts(
   shard: number,
   store: InboxStore,
   node: RuntimeNode,
-  { config, store: info }: WorkerAssignment,
+  { store: info }: WorkerAssignment,
   routes: Routes,
-  { verifier, push }: { readonly verifier: Verifier; readonly push: Push },
+  { verifier, push, bounds }: Outside,
 ): ShardParts {
   const { inboxOf, presenceOf, linksOf } = routes;
   const load = { queuedCount: 0 };
   // One for each actor: what its former life has under way is of no concern to the others.
-  const committer = (): Committer => new Committer(store, (self, message) => void node.cast(self, message));
+  const timed = timedCommits(store, node.clock);
+  const committer = (): Committer => new Committer(timed, (self, message) => void node.cast(self, message));
   return {
     shard,
     inbox: {
@@ -237,7 +269,9 @@ function shardParts(
       inboxOf,
       groupsOf: routes.groupsOf,
       wakeups: push.providers.size > 0 ? { name: wakeupsName(shard), worker: node.worker } : undefined,
-      queuedBytesMax: Math.floor(config.storeBytes / info.shards),
+      get queuedBytesMax() {
+        return bounds.queuedBytesMax;
+      },
       committer: committer(),
     },
     wakeups: wakeupsArgs(store, committer(), node, push),
@@ -261,7 +295,9 @@ function shardParts(
     groups: {
       store,
       inboxOf,
-      queuedBytesMax: Math.floor(config.storeBytes / info.shards),
+      get queuedBytesMax() {
+        return bounds.queuedBytesMax;
+      },
       committer: committer(),
     },
     presence: {
@@ -287,17 +323,16 @@ function wakeupsArgs(
     wake: (self, address, registration) => {
       const sent = providers.get(registration.platform)?.wake(registration);
       const refused = { kind: 'failed', reason: 'no provider' } as const;
-      void (sent ?? Promise.resolve(refused)).then((outcome) =>
-        tell(self, { kind: 'woken', ...address, outcome, registration }),
-      );
+      void (sent ?? Promise.resolve(refused)).then((outcome) => {
+        add(gauge('blindbeam_wake_ups_total', { platform: registration.platform, outcome: outcome.kind }));
+        tell(self, { kind: 'woken', ...address, outcome, registration });
+      });
     },
     committer,
   };
 }
 
-/** The bounds of the node, shared by its workers: the kernel spreads connections over them evenly. */
 function createAdmission(node: RuntimeNode, config: NodeConfig): Admission {
-  const share = (bound: number): number => (bound === 0 ? Infinity : bound / config.workers);
   return new Admission(
     {
       monotonicMs: () => node.clock.monotonicMs(),
@@ -305,12 +340,7 @@ function createAdmission(node: RuntimeNode, config: NodeConfig): Admission {
       isMemoryLow: isHeapHigh,
       integer: (bound) => systemRandom.integer(bound),
     },
-    {
-      connections: Math.min(LIMITS.connectionCountMax, Math.ceil(share(config.connections))),
-      addressConnections: Math.ceil(share(config.addressConnections)),
-      addressConnects: share(config.addressConnects),
-      addressRegistrations: share(config.addressRegistrations),
-    },
+    admissionBounds(config),
   );
 }
 
@@ -323,7 +353,8 @@ function createListener(
   const listener = new Listener({
     host: config.host,
     port,
-    log: node.log,
+    tls: config.tls,
+    log: moduleLogger(node.log, 'listener'),
     clock: node.clock,
     admission,
     behindProxy: config.proxy,

@@ -15,6 +15,8 @@ import {
 } from '../runtime/index.ts';
 import { type NodeHead, startHead } from './cluster/head.ts';
 import { StartupError } from './errors.ts';
+import type { ThreadFigures } from './metrics/exposition.ts';
+import { METER_BYTES, useMeterMemory } from './metrics/meter.ts';
 import type { FromWorker, ToWorker } from './worker-control.ts';
 import type { WorkerAssignment, WorkerStatistics } from './worker.ts';
 
@@ -23,6 +25,7 @@ const STOP_MS = 5_000;
 
 export class Workers {
   readonly #log: Logger;
+  readonly #figures: readonly ThreadFigures[];
   readonly #waiting = new Map<number, (statistics: WorkerStatistics) => void>();
   /** The main thread's own, through which it calls actors of the workers. */
   readonly node: RuntimeNode;
@@ -33,8 +36,9 @@ export class Workers {
   #listening = 0;
   #nextTicket = 1;
 
-  private constructor(node: RuntimeNode, log: Logger) {
+  private constructor(node: RuntimeNode, meters: readonly SharedArrayBuffer[], log: Logger) {
     this.node = node;
+    this.#figures = meters.map((memory, worker) => ({ worker, values: new Float64Array(memory) }));
     this.#log = log;
   }
 
@@ -43,7 +47,10 @@ export class Workers {
   }
 
   /** @throws {StartupError} (as rejection) what a worker refused to start with. */
-  static async start(assignment: WorkerAssignment, log: Logger): Promise<Workers> {
+  static async start(given: Omit<WorkerAssignment, 'meters'>, log: Logger): Promise<Workers> {
+    const meters = Array.from({ length: given.config.workers + 1 }, () => new SharedArrayBuffer(METER_BYTES));
+    useMeterMemory(meters[0]!);
+    const assignment: WorkerAssignment = Object.assign({ meters }, given);
     const node = createNode({
       name: assignment.config.cluster?.node ?? 'blindbeam',
       worker: 0,
@@ -52,7 +59,7 @@ export class Workers {
       loop: systemLoop,
       log,
     });
-    const workers = new Workers(node, log);
+    const workers = new Workers(node, meters, log);
     const refused = new Promise<never>((_, reject) => (workers.#refuseStart = reject));
     const started = startWorkers({
       node,
@@ -121,6 +128,11 @@ export class Workers {
         this.#log.error('store_failed', { code: 'APP_STORE_FAILED', reason: message.reason });
         return endAtOnce();
     }
+  }
+
+  /** What each thread has counted, as it is now; the main thread first. */
+  figures(): readonly ThreadFigures[] {
+    return this.#figures;
   }
 
   /** Sums over all workers. */

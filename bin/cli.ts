@@ -19,7 +19,10 @@ const OWN_VERBS: Readonly<Record<string, Verb>> = {
   },
   config: {
     summary: 'show and check settings: blindbeam config check',
-    run: async (argv) => (await import('../actors/config-command.ts')).runConfig(argv),
+    run: async (argv) =>
+      argv[0] === 'reload'
+        ? (await import('./operator/commands.ts')).runOperator('config', argv)
+        : (await import('../actors/config-command.ts')).runConfig(argv),
   },
   chat: {
     summary: 'chat in the terminal: blindbeam chat --as +4915100000001',

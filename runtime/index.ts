@@ -90,6 +90,7 @@ export {
   isShutdownWithData,
 } from './exit-reason.ts';
 export { LIMITS } from './limits.ts';
+export type { TimedTurn } from './scheduler.ts';
 export { createNode, type NodeInfo, type NodeOptions, RuntimeNode } from './node.ts';
 export type { ProcessInfo } from './process-info.ts';
 export { MAILBOX_OVERFLOW } from './overflow.ts';

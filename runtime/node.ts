@@ -17,7 +17,7 @@ import { describeProcess, type ProcessInfo } from './process-info.ts';
 import { checkName } from './registry.ts';
 import { exit } from './relations.ts';
 import { deliverAlways, route } from './routing.ts';
-import type { RunQueue } from './scheduler.ts';
+import type { RunQueue, TimedTurn } from './scheduler.ts';
 import { spawn, startLink } from './spawn.ts';
 import type { SystemRequest } from './sys.ts';
 import type { Timer } from './timers.ts';
@@ -155,6 +155,14 @@ export class RuntimeNode {
    */
   onTurnEnd(callback: () => void): () => void {
     return this.kernel.scheduler.onTurnEnd(callback);
+  }
+
+  /**
+   * Calls `callback` after about one in 32 turns of actors with what it took: figures by behaviour for one addition each. One
+   * callback at a time. Must not throw. Returns its removal.
+   */
+  onTimedTurn(callback: (turn: TimedTurn) => void): () => void {
+    return this.kernel.scheduler.onTimedTurn(callback);
   }
 
   info(): NodeInfo {

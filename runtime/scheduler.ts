@@ -15,7 +15,7 @@
 
 import type { Clock, Loop } from './contracts.ts';
 import { LIMITS } from './limits.ts';
-import { ENTRY_KIND_BITS } from './mailbox.ts';
+import { ENTRY_KIND_BITS, mailboxCount } from './mailbox.ts';
 import { COUNT_CARRY, FLAG, type Process } from './process.ts';
 import { Ring } from './ring.ts';
 
@@ -37,6 +37,15 @@ export interface RunQueue {
   trim?(keptMax: number): void;
 }
 
+/** One turn of one actor, as it was measured. Reused: valid until the callback returns. */
+export interface TimedTurn {
+  behavior: string;
+  version: number;
+  durationMs: number;
+  /** Messages that waited when it began. */
+  waitingCount: number;
+}
+
 export class Scheduler {
   readonly #loop: Loop;
   readonly #clock: Clock;
@@ -45,6 +54,8 @@ export class Scheduler {
   readonly #turnStartHooks: Hooks = new Hooks();
   readonly #turnEndHooks: Hooks = new Hooks();
   readonly #idleHooks: Hooks = new Hooks();
+  #timedHook: ((turn: TimedTurn) => void) | null = null;
+  readonly #timed: TimedTurn = { behavior: '', version: 0, durationMs: 0, waitingCount: 0 };
   readonly #onDefer: () => void = () => this.#turn();
   readonly #onSoon: () => void = () => this.#resume();
   #turnEnds: Process[] = [];
@@ -155,6 +166,15 @@ export class Scheduler {
     return this.#idleHooks.add(hook);
   }
 
+  /**
+   * Calls `hook` after each turn of an actor that is timed: about one in 32, drawn so that each actor's turns have the same
+   * chance. One hook at a time. Must not throw. Returns its removal.
+   */
+  onTimedTurn(hook: (turn: TimedTurn) => void): () => void {
+    this.#timedHook = hook;
+    return () => void (this.#timedHook = null);
+  }
+
   #turn(): void {
     this.#armed = false;
     this.#running = true;
@@ -231,11 +251,18 @@ export class Scheduler {
 
   /** Runs one actor between two looks at the clock. Returns whether time is left. */
   #runTimed(process: Process): boolean {
+    const timed = this.#timed;
+    const { behavior } = process;
+    timed.waitingCount = mailboxCount(process);
     const beganMs = this.#clock.monotonicMs();
     this.#work.run(process);
     const endedMs = this.#clock.monotonicMs();
     process.busyUs += Math.min(Math.round((endedMs - beganMs) * 1_000 * this.#gapTurns), COUNT_CARRY - 1);
     this.#stamp = stampOf(endedMs);
+    timed.behavior = behavior.name;
+    timed.version = behavior.version;
+    timed.durationMs = endedMs - beganMs;
+    this.#timedHook?.(timed);
     this.#drawGap();
     return endedMs < this.#deadlineMs;
   }

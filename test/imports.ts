@@ -26,7 +26,7 @@ export const RULES: readonly Rule[] = [
   {
     layer: 'actors',
     layers: ['runtime', 'supervisors', 'protocol/wire'],
-    packages: [ANY_NODE, 'uWebSockets.js', 'lmdb', 'pino', 'zod', 'yaml'],
+    packages: [ANY_NODE, 'uWebSockets.js', 'lmdb', 'pino', 'zod', 'yaml', 'prom-client'],
   },
   {
     layer: 'client/node',
@@ -47,6 +47,7 @@ export const SINGLE_IMPORTERS: Readonly<Record<string, string>> = {
   msgpackr: 'runtime/codec.ts',
   nats: 'runtime/cluster/nats-bus.ts',
   pino: 'actors/logger.ts',
+  'prom-client': 'actors/metrics/exposition.ts',
   zod: 'actors/config-schema.ts',
   yaml: 'actors/config-file.ts',
   ws: 'client/node/ws-transport.ts',

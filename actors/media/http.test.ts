@@ -34,7 +34,7 @@ async function serve(test: Test, reserveBytes = 0): Promise<Fixture> {
   const port = await claimPort('127.0.0.1', 0);
   const listener = new Listener({
     ...{ host: '127.0.0.1', port, log: SILENT, clock: systemClock, admission: openAdmission({ clock: systemClock }) },
-    ...{ behindProxy: false, drawNonce: () => systemRandom.bytes(32) },
+    ...{ tls: undefined, behindProxy: false, drawNonce: () => systemRandom.bytes(32) },
     onOpen: () => 'ok',
     bindHttp: (app) => http.bind(app),
     cast: () => 'noproc',

@@ -2,11 +2,18 @@
  * The commands for operators. A verb of the node (`actors/admin/`) that people are to use from a shell has its line here.
  */
 
+import { CONFIG_RELOAD, DRAIN, RESUME } from '../../actors/admin/run-verbs.ts';
 import { STATUS } from '../../actors/admin/status.ts';
 import { runCommand, type OperatorCommand } from './command.ts';
+import { printDrain, printReload } from './print-run.ts';
 import { printStatus } from './print-status.ts';
 
-export const OPERATOR_COMMANDS: readonly OperatorCommand[] = [{ spec: STATUS, print: printStatus }];
+export const OPERATOR_COMMANDS: readonly OperatorCommand[] = [
+  { spec: STATUS, print: printStatus },
+  { spec: CONFIG_RELOAD, print: printReload },
+  { spec: DRAIN, print: printDrain, timeoutMs: 660_000 },
+  { spec: RESUME, print: () => 'Clients are let in again.' },
+];
 
 /** Runs `blindbeam <group> …`, where `argv` begins after the group. Resolves to the exit code. */
 export async function runOperator(group: string, argv: readonly string[]): Promise<number> {

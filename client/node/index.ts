@@ -8,9 +8,10 @@
 
 import { createClient as createPortableClient } from '../index.ts';
 import type { Client, IdentityPolicy, StoreSource } from '../index.ts';
+import { fetchUnderAuthority } from './authority-fetch.ts';
 import { diskStore } from './disk-store.ts';
 import { systemClock, systemRandom } from './system.ts';
-import { wsTransport } from './ws-transport.ts';
+import { transportUnder, wsTransport } from './ws-transport.ts';
 
 export * from '../index.ts';
 export { restoreBackupFile, writeBackupFile } from './backup-file.ts';
@@ -25,6 +26,8 @@ export interface NodeClientOptions {
   readonly url: string;
   /** A directory, or a store of your own. */
   readonly store: string | StoreSource;
+  /** Certificates of authorities, PEM, to trust in place of the platform's: for a server with a certificate of one's own. */
+  readonly ca?: string;
   /** Asked when a peer shows a new identity key; if not given, as `ClientOptions` says. */
   readonly trustIdentity?: IdentityPolicy;
 }
@@ -39,7 +42,8 @@ export function createClient(options: NodeClientOptions): Promise<Client> {
   return createPortableClient({
     ...options,
     store,
-    transport: wsTransport,
+    transport: options.ca === undefined ? wsTransport : transportUnder(options.ca),
+    ...(options.ca === undefined ? undefined : { fetch: fetchUnderAuthority(options.ca) }),
     clock: systemClock,
     random: systemRandom,
   });

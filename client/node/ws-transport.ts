@@ -17,23 +17,29 @@ const SUBPROTOCOL = 'blindbeam.1';
 const CLOSE_TIMEOUT_MS = 1_000;
 
 /** Dials with Node's TCP and TLS. */
-export const wsTransport: Transport = Object.freeze({
-  dial(url: string, listener: TransportListener): TransportSocket {
-    return new WsSocket(endpointOf(url), listener);
-  },
-});
+export const wsTransport: Transport = transportUnder(undefined);
+
+/** The same, trusting the authorities of `ca` (PEM) in place of the platform's. */
+export function transportUnder(ca: string | undefined): Transport {
+  return Object.freeze({
+    dial(url: string, listener: TransportListener): TransportSocket {
+      return new WsSocket(endpointOf(url), ca, listener);
+    },
+  });
+}
 
 class WsSocket implements TransportSocket {
   readonly #socket: WebSocket;
   /** What an HTTP answer in place of the upgrade said. */
   #refusal: { readonly reason: string; readonly retryAfterMs: number | undefined } | undefined;
 
-  constructor(url: URL, listener: TransportListener) {
+  constructor(url: URL, ca: string | undefined, listener: TransportListener) {
     const socket = new WebSocket(url, SUBPROTOCOL, {
       maxPayload: LIMITS.transportMessageBytesMax,
       // The bytes are ciphertext: compressing them costs memory on both sides and gains nothing.
       perMessageDeflate: false,
       handshakeTimeout: LIMITS.handshakeTimeoutMs,
+      ...(ca === undefined ? undefined : { ca }),
     });
     socket.binaryType = 'nodebuffer';
     socket.on('message', (data: RawData, isBinary: boolean) => {

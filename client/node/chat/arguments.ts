@@ -14,6 +14,8 @@ export interface ChatOptions {
   /** Whom to write to at first. */
   readonly to: string | undefined;
   readonly url: string;
+  /** A file with certificates of authorities to trust, PEM. */
+  readonly ca: string | undefined;
   readonly directory: string;
   /** A backup to begin with. */
   readonly restore: string | undefined;
@@ -26,13 +28,14 @@ export type ParsedArguments =
 
 const DEFAULT_URL = 'ws://127.0.0.1:7400';
 
-export const HELP: string = `Usage: blindbeam chat --as NUMBER [--to NUMBER] [--url ADDRESS] [--store DIR] [--restore FILE]
+export const HELP: string = `Usage: blindbeam chat --as NUMBER [--to NUMBER] [--url ADDRESS] [--ca FILE] [--store DIR] [--restore FILE]
 
 End-to-end-encrypted chat in the terminal. Registers the number on its first run.
 
   --as NUMBER     your phone number, with country code: +4915100000001
   --to NUMBER     whom to write to; /to changes it later
   --url ADDRESS   the server (${DEFAULT_URL})
+  --ca FILE       trusts the authorities in FILE (PEM), for a server with a certificate of its own
   --store DIR     where keys and messages are kept (~/.blindbeam/NUMBER)
   --restore FILE  begins with a backup: an empty store gets its identity, contacts and messages
   --help          this text
@@ -54,6 +57,7 @@ export function parseArguments(argv: readonly string[]): ParsedArguments {
         as: { type: 'string' },
         to: { type: 'string' },
         url: { type: 'string', default: DEFAULT_URL },
+        ca: { type: 'string' },
         store: { type: 'string' },
         restore: { type: 'string' },
         help: { type: 'boolean', short: 'h', default: false },
@@ -70,6 +74,7 @@ function check(values: {
   readonly as?: string | undefined;
   readonly to?: string | undefined;
   readonly url: string;
+  readonly ca?: string | undefined;
   readonly store?: string | undefined;
   readonly restore?: string | undefined;
 }): ParsedArguments {
@@ -80,7 +85,7 @@ function check(values: {
   if (to !== undefined && !isPhone(to)) return wrong(`--to ${NUMBER_FORM}`);
   if (!isServerAddress(values.url)) return wrong('--url expected an address such as ws://127.0.0.1:7400');
   const directory = values.store ?? join(homedir(), '.blindbeam', phone.slice(1));
-  return { type: 'run', options: { phone, to, url: values.url, directory, restore: values.restore } };
+  return { type: 'run', options: { phone, to, url: values.url, ca: values.ca, directory, restore: values.restore } };
 }
 
 /** What a phone number looks like, for people. */

@@ -5,6 +5,7 @@
  * the screen (`interactive.ts`), otherwise it works line by line (`piped.ts`).
  */
 
+import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { ClientError, codeOf, describeCode, parseBackupDigits } from '../../index.ts';
 import type { Client, Clock } from '../../index.ts';
@@ -56,7 +57,8 @@ async function withClient(options: ChatOptions, io: ChatIo, signal: AbortSignal)
   signal.addEventListener('abort', () => reader.close());
   try {
     if (options.restore !== undefined) await restore(options.directory, options.restore, io, reader);
-    client = await createClient({ url: options.url, store: options.directory });
+    const ca = options.ca === undefined ? undefined : readFileSync(options.ca, 'utf8');
+    client = await createClient({ url: options.url, store: options.directory, ...(ca !== undefined && { ca }) });
     return await converse(client, options, io, reader, signal);
   } catch (error) {
     if (!ClientError.is(error) && !isSystemError(error)) throw error;

@@ -1,0 +1,156 @@
+/**
+ * What can be done to a running node from outside, on its main thread: take new settings, another certificate, send clients away, be
+ * measured. Signals and the verbs of operators end here; the workers do their part when their agent is asked (`worker-control.ts`).
+ */
+
+import { askEach, type EachAnswer } from './admin/ask.ts';
+import { configOf, type NodeConfig } from './config.ts';
+import type { Environment, Settings } from './config-sources.ts';
+import type { DrainOrder, DrainResult } from './drain.ts';
+import { StartupError } from './errors.ts';
+import { compareSettings, takenSettings, type SettingChange } from './live-config.ts';
+import type { NodeLogger } from './logger.ts';
+import type { NodeView, Phase } from './metrics/health.ts';
+import { openConnections } from './metrics/health.ts';
+import { exposeMetrics } from './metrics/exposition.ts';
+import { gauge, set } from './metrics/meter.ts';
+import { noteProcess } from './metrics/process-figures.ts';
+import { CertificateWatch, checkPair, type CertificateInfo } from './tls.ts';
+import type { Workers } from './workers.ts';
+
+export interface NodeControlOptions {
+  readonly workers: Workers;
+  readonly settings: Settings;
+  readonly config: NodeConfig;
+  readonly environment: Environment;
+  /** Reads the settings again, as at the start. Throws what `readSettings` throws. */
+  readonly readAgain: () => Settings;
+  readonly log: NodeLogger;
+}
+
+const DRAINING = gauge('blindbeam_draining');
+const STARTED = gauge('blindbeam_start_timestamp_seconds');
+
+export class NodeControl {
+  readonly #options: NodeControlOptions;
+  readonly #watch: CertificateWatch | undefined;
+  #settings: Settings;
+  #config: NodeConfig;
+  #phase: Phase = 'serving';
+
+  /** @param certificate - What is in use; absent without TLS. */
+  constructor(options: NodeControlOptions, certificate: CertificateInfo | undefined) {
+    const { workers, settings, config, log } = options;
+    this.#options = options;
+    this.#settings = settings;
+    this.#config = config;
+    const { clock } = workers.node;
+    set(STARTED, clock.nowMs() / 1_000);
+    if (config.tls === undefined || certificate === undefined) return;
+    const take = (files: NonNullable<NodeConfig['tls']>): Promise<void> => this.#ask('certificate', files);
+    this.#watch = new CertificateWatch({ files: config.tls, inUse: certificate, clock, log, take });
+  }
+
+  get phase(): Phase {
+    return this.#phase;
+  }
+
+  get config(): NodeConfig {
+    return this.#config;
+  }
+
+  view(): NodeView {
+    const { workers } = this.#options;
+    return { phase: this.#phase, nowMs: workers.node.clock.nowMs(), threads: workers.figures() };
+  }
+
+  /** Resolves to a scrape. */
+  render(): Promise<string> {
+    noteProcess(this.#config.data);
+    return exposeMetrics(this.#options.workers.figures());
+  }
+
+  /**
+   * Reads the settings again and takes what can be taken.
+   *
+   * @returns Every change, and whether it is taken.
+   * @throws {StartupError} (as rejection) APP_CONFIG; then nothing has changed.
+   */
+  async reload(): Promise<SettingChange[]> {
+    const { readAgain, environment, log } = this.#options;
+    const now = readAgain();
+    const changes = compareSettings(this.#settings, now);
+    const taken = takenSettings(this.#settings, now);
+    const config = configOf(taken, environment);
+    const tls = config.tls;
+    if (tls !== undefined) refuseBadPair(tls, this.#options.workers.node.clock.nowMs());
+    this.#settings = taken;
+    this.#config = config;
+    log.setLevels({ level: config.logLevel, modules: config.logModules });
+    await this.#ask('configure', config);
+    if (tls !== undefined) await this.#watch?.look(tls);
+    for (const { name, before, now: after, live } of changes) {
+      log.info(live ? 'setting_taken' : 'setting_waits_for_restart', { setting: name, before, now: after });
+    }
+    if (changes.length === 0) log.info('settings_unchanged');
+    return changes;
+  }
+
+  /** Other levels until the next reload or restart. */
+  async setLevels(level: NodeConfig['logLevel'], modules: NodeConfig['logModules']): Promise<void> {
+    this.#config = Object.assign({}, this.#config, { logLevel: level, logModules: modules });
+    this.#options.log.setLevels({ level, modules });
+    await this.#ask('configure', this.#config);
+  }
+
+  /**
+   * Sends every client away and lets nobody in; the node goes on otherwise. Readiness ends first.
+   *
+   * @param perSecond - Connections of the node in a second.
+   * @param withinMs - After so long, all that are left go at once.
+   */
+  async drain(perSecond: number, withinMs: number): Promise<DrainResult> {
+    const { workers, log } = this.#options;
+    this.#phase = 'draining';
+    set(DRAINING, 1);
+    log.info('drain_started', { connections: openConnections(workers.figures()), perSecond, withinMs });
+    const order: DrainOrder = { perSecond: perSecond / workers.workerCount, withinMs };
+    const each = await askEach<DrainResult>(workers, 'drain', order, withinMs + DRAIN_SLACK_MS);
+    const result = { told: 0, left: 0 };
+    for (const answer of each) {
+      if (!('ok' in answer)) continue;
+      result.told += answer.ok.told;
+      result.left += answer.ok.left;
+    }
+    log.info('drain_finished', result);
+    return result;
+  }
+
+  /** Lets clients in again. */
+  async resume(): Promise<void> {
+    await this.#ask('resume', {});
+    this.#phase = 'serving';
+    set(DRAINING, 0);
+    this.#options.log.info('drain_ended');
+  }
+
+  /** The node is about to end. */
+  stop(): void {
+    this.#phase = 'stopping';
+    this.#watch?.stop();
+  }
+
+  /** Asks every worker. Rejects with the first refusal; the others have done it. */
+  async #ask(question: string, parameters: object): Promise<void> {
+    const answers: EachAnswer<unknown>[] = await askEach(this.#options.workers, question, parameters);
+    for (const answer of answers) if ('error' in answer) throw new Error(`worker ${answer.worker}: ${answer.error}`);
+  }
+}
+
+/** For the last slices, and for a worker that is busy. */
+const DRAIN_SLACK_MS = 10_000;
+
+function refuseBadPair(files: NonNullable<NodeConfig['tls']>, nowMs: number): void {
+  const found = checkPair(files, nowMs);
+  if ('problem' in found) throw new StartupError('APP_CONFIG', `"tls-certificate": ${found.problem}.`);
+}

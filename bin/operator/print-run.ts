@@ -1,0 +1,15 @@
+/** How the answers of `config reload` and `drain` look. */
+
+import type { ReloadAnswer } from '../../actors/admin/run-verbs.ts';
+import type { DrainResult } from '../../actors/drain.ts';
+import { table } from './text.ts';
+
+export function printReload({ changes }: ReloadAnswer): string {
+  if (changes.length === 0) return 'No setting has changed.';
+  const rows = changes.map(({ name, before, now, live }) => [name, before, now, live ? 'taken' : 'needs a restart']);
+  return table(['SETTING', 'BEFORE', 'NOW', ''], rows, []);
+}
+
+export function printDrain({ told, left }: DrainResult): string {
+  return `${told} clients were sent away; ${left} connections are still open.`;
+}
