@@ -413,6 +413,22 @@ export class Client {
     return user === undefined ? [] : this.#history.list(user, range, engine.marks(user));
   }
 
+  /**
+   * Every conversation of the store with its newest message, the latest one first: what a list of chats shows.
+   *
+   * @returns User ids, and names of groups in which something was written.
+   */
+  async conversations(): Promise<{ readonly peer: string; readonly last: HistoryItem }[]> {
+    const engine = this.#requireEngine();
+    const found: { readonly peer: string; readonly last: HistoryItem }[] = [];
+    for (const peer of await this.#history.peers()) {
+      const [last] = await this.#history.list(peer, { limit: 1 }, engine.marks(peer));
+      // Forgotten in between.
+      if (last !== undefined) found.push({ peer, last });
+    }
+    return found.sort((one, other) => Number(other.last.id) - Number(one.last.id));
+  }
+
   /** Tells a peer that everything received from them has been read, as `markRead` of the last message would. */
   async markRead(peer: string): Promise<void> {
     const engine = this.#requireEngine();

@@ -229,6 +229,18 @@ export class History {
     return Promise.all(items);
   }
 
+  /** Everybody, and every group, with whom there are messages; by user id and name. One look into the store for each. */
+  async peers(): Promise<string[]> {
+    const peers: string[] = [];
+    const next = async (after: string): Promise<string | undefined> => {
+      const [entry] = await this.#journal.list({ prefix: KEYS.histories, after, limit: 1 });
+      return entry?.key.slice(KEYS.histories.length).split('/', 1)[0];
+    };
+    // A tilde is beyond every digit: what follows it belongs to another conversation.
+    for (let peer = await next(''); peer !== undefined; peer = await next(`${KEYS.historyOf(peer)}~`)) peers.push(peer);
+    return peers;
+  }
+
   /** Messages that another device of this account has sent have marks of their own. */
   async #marksOf(user: string, { direction, device }: HistoryRecord, marks: Marks): Promise<Marks> {
     if (direction === 'in' || isOfGroup(marks)) return marks;

@@ -90,6 +90,7 @@ export const KEYS = {
   groupReadDebt: (group: string): string => `read-debt/group/${group}`,
   readDebts: 'read-debt/',
   readReceipts: 'read-receipts',
+  histories: 'history/',
   historyOf: (user: string): string => `history/${user}/`,
   history: (user: string, ordinal: number): string => `history/${user}/${digits(ordinal)}`,
   fresh: (ordinal: number): string => `fresh/${digits(ordinal)}`,

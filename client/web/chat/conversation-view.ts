@@ -1,0 +1,223 @@
+/**
+ * The right column: the open chat, and the field to write in.
+ */
+
+import type { HistoryItem } from '../index.ts';
+import { openGroup, openSafety } from './dialogs.ts';
+import { arrange, button, make, Nodes, signButton } from './dom.ts';
+import { sendFiles } from './files.ts';
+import { messageNode, type MessageActions } from './message-view.ts';
+import type { OpenChat, Session } from './session.ts';
+import { dayOf, isSameDay, presenceText, summaryOf } from './words.ts';
+
+/** What the next message is about, beside itself. */
+type About = { readonly kind: 'reply' | 'edit'; readonly item: HistoryItem } | undefined;
+
+/** How near to the end, in pixels, counts as being there: then new messages scroll into view. */
+const NEAR_END_PX = 80;
+
+export class ConversationView {
+  readonly element: HTMLElement;
+  readonly #session: Session;
+  readonly #nowMs: () => number;
+  readonly #title = make('strong');
+  readonly #presence = make('small', { role: 'status' });
+  readonly #timer = make('select', { title: 'Disappearing messages', aria: { label: 'Disappearing messages' } });
+  readonly #messages = make('div', { className: 'messages', role: 'log', aria: { label: 'Messages' } });
+  readonly #about = make('div', { className: 'about' });
+  readonly #text = make('textarea', { name: 'text', rows: 1, placeholder: 'Message', aria: { label: 'Message' } });
+  readonly #content = make('section', { className: 'talk' });
+  readonly #nodes: Nodes<HistoryItem>;
+  #aboutWhat: About;
+  #peer: string | undefined;
+  /** Drafts of the other chats. */
+  readonly #drafts = new Map<string, string>();
+
+  constructor(session: Session, nowMs: () => number) {
+    this.#session = session;
+    this.#nowMs = nowMs;
+    this.#nodes = new Nodes<HistoryItem>((item) => messageNode(session, item, this.#actions()));
+    this.#fillTimer();
+    this.element = this.#content;
+    this.update();
+  }
+
+  update(): void {
+    const chat = this.#session.openChat;
+    if (chat === undefined) {
+      this.#leave();
+      this.#content.replaceChildren(
+        make(
+          'p',
+          { className: 'empty' },
+          'Choose a chat, or write to a number. Only you and the people you write to can read it.',
+        ),
+      );
+      return;
+    }
+    if (this.#peer !== chat.peer) this.#enter(chat);
+    this.#title.textContent = chat.title;
+    this.#presence.textContent =
+      chat.group === undefined ? presenceText(chat.presence, this.#nowMs()) : `${chat.group.members.length} members`;
+    this.#showMessages(chat);
+  }
+
+  #enter(chat: OpenChat): void {
+    this.#leave();
+    this.#peer = chat.peer;
+    this.#text.value = this.#drafts.get(chat.peer) ?? '';
+    this.#setAbout(undefined);
+    this.#content.replaceChildren(this.#header(), this.#messages, this.#compose());
+    this.#messages.replaceChildren();
+    this.#text.focus();
+  }
+
+  #leave(): void {
+    if (this.#peer !== undefined) this.#drafts.set(this.#peer, this.#text.value);
+    this.#peer = undefined;
+  }
+
+  #header(): HTMLElement {
+    const details = (): unknown => {
+      const { peer, title, group } = this.#session.openChat!;
+      return group === undefined ? openSafety(this.#session, peer, title) : openGroup(this.#session, group);
+    };
+    const back = signButton('←', 'Back to the chats', () => this.#session.closeChat());
+    back.classList.add('only-narrow');
+    return make(
+      'header',
+      {},
+      back,
+      make('div', { className: 'who' }, this.#title, this.#presence),
+      this.#timer,
+      signButton('🛡', 'Safety number, or members', details),
+    );
+  }
+
+  #fillTimer(): void {
+    const spans: readonly (readonly [number, string])[] = [
+      [0, 'Messages stay'],
+      [86_400, '24 hours'],
+      [604_800, '7 days'],
+      [7_776_000, '90 days'],
+    ];
+    this.#timer.append(...spans.map(([seconds, text]) => make('option', { value: String(seconds) }, text)));
+    this.#timer.style.width = 'auto';
+    this.#timer.onchange = () =>
+      void this.#session.attempt(() => this.#session.client.setTimer(this.#peer!, Number(this.#timer.value)));
+  }
+
+  #showMessages(chat: OpenChat): void {
+    const timer = chat.items.findLast((item) => item.kind === 'timer');
+    this.#timer.value = String(timer?.kind === 'timer' ? timer.seconds : 0);
+    const list = this.#messages;
+    const isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < NEAR_END_PX;
+    const names = (item: HistoryItem): string => (item.from === undefined ? '' : this.#session.authorOf(item.from));
+    const nodes = this.#nodes.show(
+      chat.items.map((item) => ({ name: item.id, shown: JSON.stringify([item, names(item)], plainBytes), item })),
+    );
+    arrange(list, this.#withDays(chat, nodes));
+    if (isAtEnd) list.scrollTop = list.scrollHeight;
+  }
+
+  /** Headings between the days, and the way to older messages above them. */
+  #withDays({ items, hasEarlier }: OpenChat, nodes: readonly HTMLElement[]): HTMLElement[] {
+    const all: HTMLElement[] = hasEarlier ? [button('Earlier messages', () => this.#session.showEarlier())] : [];
+    items.forEach((item, index) => {
+      const before = items[index - 1];
+      if (before === undefined || !isSameDay(before.sentAt, item.sentAt)) {
+        all.push(make('span', { className: 'day' }, dayOf(item.sentAt)));
+      }
+      all.push(nodes[index]!);
+    });
+    return all;
+  }
+
+  #compose(): HTMLElement {
+    const files = make('input', { type: 'file', multiple: true, hidden: true });
+    files.onchange = () => {
+      const [peer, chosen] = [this.#peer!, [...(files.files ?? [])]];
+      files.value = '';
+      void this.#session.attempt(() => sendFiles(this.#session, peer, chosen));
+    };
+    this.#text.oninput = () => {
+      const client = this.#session.client;
+      if (this.#session.openChat?.group === undefined)
+        void client.setTyping(this.#peer!, 'composing').catch(() => undefined);
+      this.#text.rows = Math.min(6, this.#text.value.split('\n').length);
+    };
+    this.#text.onkeydown = (event) => {
+      // Not while an input method composes a character: its Enter means the character.
+      if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) {
+        event.preventDefault();
+        void this.#send();
+      } else if (event.key === 'Escape') this.#setAbout(undefined);
+    };
+    const onsubmit = (event: Event): void => {
+      event.preventDefault();
+      void this.#send();
+    };
+    return make(
+      'form',
+      { className: 'compose', onsubmit },
+      this.#about,
+      files,
+      signButton('📎', 'Send files', () => files.click()),
+      this.#text,
+      make('button', { className: 'primary' }, 'Send'),
+    );
+  }
+
+  async #send(): Promise<void> {
+    const { client } = this.#session;
+    const [text, peer, about] = [this.#text.value.trim(), this.#peer!, this.#aboutWhat];
+    if (text === '') return;
+    // Taken out of the field at once: a second Enter must not send it twice. Put back if it did not go.
+    this.#text.value = '';
+    this.#text.rows = 1;
+    this.#setAbout(undefined);
+    this.#messages.scrollTop = this.#messages.scrollHeight;
+    const went = await this.#session.attempt(() => {
+      if (about?.kind === 'reply') return client.reply(peer, about.item.id, text);
+      if (about?.kind === 'edit') return client.edit(peer, about.item.id, text);
+      return client.enqueue(peer, text);
+    });
+    if (went || this.#peer !== peer || this.#text.value !== '') return;
+    this.#text.value = text;
+    this.#setAbout(about);
+  }
+
+  #actions(): MessageActions {
+    const { client } = this.#session;
+    const inPeer = (work: (peer: string) => Promise<unknown>): Promise<boolean> =>
+      this.#session.attempt(() => work(this.#peer!));
+    return {
+      reply: (item) => this.#setAbout({ kind: 'reply', item }),
+      edit: (item) => this.#setAbout({ kind: 'edit', item }),
+      react: (item, emoji) => inPeer((peer) => client.react(peer, item.id, emoji)),
+      delete: (item) => inPeer((peer) => client.deleteForEveryone(peer, item.id)),
+      view: (item) =>
+        inPeer(async (peer) => {
+          const body = await client.view(peer, item.id);
+          this.#session.tell(`Viewed once: ${summaryOf(body)}`);
+        }),
+    };
+  }
+
+  #setAbout(about: About): void {
+    this.#aboutWhat = about;
+    if (about === undefined) return this.#about.replaceChildren();
+    const what = about.kind === 'reply' ? 'Answer to' : 'Change';
+    if (about.kind === 'edit') this.#text.value = about.item.text;
+    this.#about.replaceChildren(
+      make('span', {}, `${what}: ${summaryOf(about.item).slice(0, 80)}`),
+      signButton('✕', 'Never mind', () => this.#setAbout(undefined)),
+    );
+    this.#text.focus();
+  }
+}
+
+/** Bytes as something short: they are secret keys and digests, and only whether they change matters. */
+function plainBytes(_: string, value: unknown): unknown {
+  return value instanceof Uint8Array ? value.length : value;
+}

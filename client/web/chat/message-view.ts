@@ -1,0 +1,122 @@
+/**
+ * One message on the page.
+ */
+
+import type { HistoryItem } from '../index.ts';
+import { button, make, signButton } from './dom.ts';
+import { openFile, showPicture, thumbnailOf } from './files.ts';
+import type { Session } from './session.ts';
+import { clockOf, sizeOf, STATE_MARKS, summaryOf } from './words.ts';
+
+/** What one may do with a message. */
+export interface MessageActions {
+  reply(item: HistoryItem): void;
+  edit(item: HistoryItem): void;
+  /** An empty `emoji` takes the reaction back. */
+  react(item: HistoryItem, emoji: string): unknown;
+  delete(item: HistoryItem): unknown;
+  view(item: HistoryItem): unknown;
+}
+
+const EMOJI = ['👍', '❤️', '😂', '😮', '😢'] as const;
+
+/** Kinds whose text is ours and not the sender's. */
+const QUIET: ReadonlySet<HistoryItem['kind']> = new Set(['deleted', 'unsupported', 'undecryptable', 'view-once']);
+
+/** Draws a message. */
+export function messageNode(session: Session, item: HistoryItem, actions: MessageActions): HTMLElement {
+  if (item.kind === 'timer') return make('span', { className: 'event' }, summaryOf(item));
+  const isOut = item.direction === 'out';
+  const isGroup = session.openChat?.group !== undefined;
+  return make(
+    'article',
+    {
+      className: `message ${item.direction}${QUIET.has(item.kind) ? ' quiet' : ''}`,
+      data: { id: item.id },
+      tabIndex: 0,
+    },
+    !isOut && isGroup && make('span', { className: 'author' }, session.authorOf(item.from!)),
+    item.kind === 'reply' && make('blockquote', {}, item.quote),
+    ...fileParts(session, item),
+    textOf(item) !== '' && make('div', { className: 'text' }, textOf(item)),
+    item.kind === 'view-once' && !isOut && item.viewedAt === undefined && button('View', () => actions.view(item)),
+    reactions(session, item),
+    foot(session, item),
+    QUIET.has(item.kind) ? undefined : tools(session, item, actions),
+  );
+}
+
+function textOf(item: HistoryItem): string {
+  return QUIET.has(item.kind) ? summaryOf(item) : item.text;
+}
+
+function fileParts(session: Session, item: HistoryItem): (HTMLElement | undefined)[] {
+  if (item.kind !== 'attachment') return [];
+  const { attachment } = item;
+  const { name, bytes, type } = attachment;
+  const progress = make('small', { role: 'status' });
+  const picture = thumbnailOf(attachment);
+  const isPicture = /^image\/(png|jpeg|gif|webp|avif)$/.test(type);
+  return [
+    picture,
+    make(
+      'p',
+      {},
+      button(`${isPicture ? 'Show' : 'Save'} ${name || 'file'}`, () =>
+        session.attempt(async () => {
+          const report = (text: string): void => void (progress.textContent = text);
+          if (isPicture) await showPicture(session, attachment, report);
+          else await openFile(session, attachment, report);
+        }),
+      ),
+      ' ',
+      make('small', {}, sizeOf(bytes)),
+      ' ',
+      progress,
+    ),
+  ];
+}
+
+function reactions(session: Session, { reactions: given }: HistoryItem): HTMLElement | undefined {
+  if (given.length === 0) return undefined;
+  const self = session.client.account!.user;
+  const who = given
+    .map(({ author, emoji }) => `${author === self ? 'You' : session.authorOf(author)} ${emoji}`)
+    .join(', ');
+  return make(
+    'div',
+    { className: 'reactions', title: who, aria: { label: `Reactions: ${who}` } },
+    given.map(({ emoji }) => emoji).join(' '),
+  );
+}
+
+function foot(session: Session, item: HistoryItem): HTMLElement {
+  const { sentAt, editedAt, expiresAt, state, failure, members } = item;
+  const [mark, meaning] = state === undefined ? ['', ''] : STATE_MARKS[state];
+  const reached = members.map((member) => `${session.authorOf(member.user)}: ${member.state}`).join('\n');
+  const title = failure === undefined ? reached || meaning : `${meaning}: ${failure}`;
+  return make(
+    'div',
+    { className: 'foot' },
+    editedAt !== undefined && make('span', {}, 'edited'),
+    expiresAt !== undefined && make('span', { title: 'disappears' }, '⏱'),
+    make('time', { dateTime: new Date(sentAt).toISOString() }, clockOf(sentAt)),
+    mark !== '' && make('span', { className: `state ${state}`, title, role: 'img', aria: { label: meaning } }, mark),
+  );
+}
+
+function tools(session: Session, item: HistoryItem, actions: MessageActions): HTMLElement {
+  const self = session.client.account!.user;
+  const mine = item.reactions.find(({ author }) => author === self)?.emoji;
+  const isOwnText = item.direction === 'out' && (item.kind === 'text' || item.kind === 'reply');
+  return make(
+    'div',
+    { className: 'tools' },
+    ...EMOJI.map((emoji) =>
+      signButton(emoji, `React with ${emoji}`, () => actions.react(item, mine === emoji ? '' : emoji)),
+    ),
+    signButton('↩', 'Answer', () => actions.reply(item)),
+    isOwnText && signButton('✎', 'Change', () => actions.edit(item)),
+    item.direction === 'out' && signButton('🗑', 'Delete for everyone', () => actions.delete(item)),
+  );
+}
