@@ -45,6 +45,12 @@ export const SETTINGS = {
     max: 35_184_372_088_832,
     help: 'bytes of undelivered messages to hold; beyond it senders are told to retry',
   },
+  'web-chat': {
+    kind: 'choice',
+    default: 'yes',
+    choices: ['yes', 'no'],
+    help: 'whether the node serves the web chat at its address',
+  },
   media: {
     kind: 'text',
     default: 'disk',

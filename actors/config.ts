@@ -25,6 +25,8 @@ export interface NodeConfig {
   /** Directory of the store. */
   readonly data: string;
   readonly workers: number;
+  /** Whether the page of the web chat is served beside the socket. */
+  readonly webChat: boolean;
   /** Where media lie. Without credentials: each worker takes those from the environment. */
   readonly media: MediaAddress;
   /** Bytes of undelivered messages that the node may hold. */
@@ -83,6 +85,7 @@ export function configOf({ values, provenance }: Settings, environment: Environm
     host: text('host'),
     port: number('port'),
     data: text('data'),
+    webChat: text('web-chat') === 'yes',
     media: readMedia(text('media'), environment, readFile),
     workers: number('workers'),
     storeBytes: number('store-bytes'),

@@ -117,8 +117,15 @@ function announce(config: NodeConfig, { url, metricsUrl }: RunningNode, log: Log
   });
   if (config.logFormat === 'json') return;
   process.stdout.write(
-    `\n  Blindbeam is listening on ${url}\n  Chat: npx blindbeam chat --as +4915100000001 --url ${url}\n\n`,
+    `\n  Blindbeam is listening on ${url}\n${webChatLine(config, url)}  Chat: npx blindbeam chat --as +4915100000001 --url ${url}\n\n`,
   );
+}
+
+/** Where the page is. A node that listens on every address is reached on this machine's own. */
+function webChatLine({ webChat, tls }: NodeConfig, url: string): string {
+  if (!webChat) return '';
+  const { host } = new URL(url);
+  return `  Web chat: ${tls === undefined ? 'http' : 'https'}://${host.replace(/^0\.0\.0\.0/, '127.0.0.1')}/\n`;
 }
 
 function stopSignal(): Promise<string> {

@@ -3,7 +3,7 @@
  * test can run it on the main one; `worker-main.ts` is the entry of a thread.
  */
 
-import { systemRandom, type Pid, type RuntimeNode } from '../runtime/index.ts';
+import { systemRandom, type Logger, type Pid, type RuntimeNode } from '../runtime/index.ts';
 import { castStartChild, startSupervisor } from '../supervisors/index.ts';
 import { Admission } from './admission.ts';
 import { workerFigures } from './admin/status.ts';
@@ -19,6 +19,7 @@ import { loopBusyMs } from './loop-use.ts';
 import { readCredentials, type MediaAddress, type S3Address } from './media/address.ts';
 import { moduleLogger } from './logger.ts';
 import { openDiskStore } from './media/disk-store.ts';
+import type { HttpApp } from './media/exchange.ts';
 import { MediaHttp } from './media/http.ts';
 import type { KeeperArgs } from './media/keeper.ts';
 import type { MediaStore } from './media/media-store.ts';
@@ -52,6 +53,7 @@ import type { WakeupsArgs } from './wakeups.ts';
 import { admissionBounds, storeBounds, type StoreBounds } from './worker-bounds.ts';
 import { runQuestions } from './run-questions.ts';
 import { createLogVerifier, type Verifier } from './verifier.ts';
+import { WebChat } from './web-chat.ts';
 
 /** What a worker is told by the main thread. Plain data. */
 export interface WorkerAssignment {
@@ -360,11 +362,21 @@ function createListener(
     behindProxy: config.proxy,
     drawNonce: nonceSource((length) => systemRandom.bytes(length)),
     onOpen: (socket, challenge) => castStartChild(node, CONNECTIONS, { socket, challenge }),
-    bindHttp: (app) => http.bind(app),
+    bindHttp(app) {
+      http.bind(app);
+      if (config.webChat) bindWebChat(app, node.log);
+    },
     cast: (pid, message) => node.cast(pid, message),
   });
   node.onTurnEnd(() => listener.flush());
   return listener;
+}
+
+/** A node without the page is a node all the same: it says so, and goes on. */
+function bindWebChat(app: HttpApp, log: Logger): void {
+  const page = WebChat.load();
+  if (page === undefined) log.warn('web_chat_not_built', { advice: 'npm run build' });
+  else page.bind(app);
 }
 
 async function collect(node: RuntimeNode, shards: readonly number[], admission: Admission): Promise<WorkerStatistics> {

@@ -59,13 +59,14 @@ function readPackages(path) {
   }
 }
 
-/** Compiles if a source is newer than the build. */
+/** Compiles, and bundles the pages, if a source is newer than the build. */
 export function requireBuild() {
-  if (modified(join(DIST, '.tsbuildinfo')) >= newest()) return;
+  if (Math.min(modified(join(DIST, '.tsbuildinfo')), modified(join(DIST, 'web', 'index.html'))) >= newest()) return;
   if (!existsSync(COMPILER)) return;
   console.error('Building …');
   removeOrphans(DIST);
   run(process.execPath, [COMPILER, '-p', join(ROOT, 'tsconfig.json')], 'the build failed');
+  run(process.execPath, [join(ROOT, 'bin', 'bundle-pages.js')], 'the pages could not be bundled');
 }
 
 function run(command, args, failure) {
@@ -87,7 +88,7 @@ function newest() {
 function files(folder) {
   if (!existsSync(folder)) return [];
   return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && /\.(ts|json)$/.test(entry.name))
+    .filter((entry) => entry.isFile() && /\.(ts|json|html|css)$/.test(entry.name))
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
 }
 

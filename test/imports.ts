@@ -33,6 +33,7 @@ export const RULES: readonly Rule[] = [
     layers: ['client', 'protocol/wire', 'protocol/signal'],
     packages: [ANY_NODE, 'ws', 'classic-level'],
   },
+  { layer: 'client/web', layers: ['client', 'protocol/wire', 'protocol/signal'], packages: ['idb'] },
   { layer: 'client', layers: ['protocol/wire', 'protocol/signal'], packages: [] },
   { layer: 'test/integration/minimal-client', layers: [], packages: [ANY_NODE] },
   { layer: 'bench', layers: ['*'], packages: ['*'] },
@@ -52,6 +53,7 @@ export const SINGLE_IMPORTERS: Readonly<Record<string, string>> = {
   yaml: 'actors/config-file.ts',
   ws: 'client/node/ws-transport.ts',
   'classic-level': 'client/node/disk-store.ts',
+  idb: 'client/web/indexed-store.ts',
   '@noble/*': 'protocol/signal/primitives.ts',
 };
 
@@ -86,7 +88,7 @@ export function importsOf(source: Source): string[] {
 }
 
 export function isTest(path: string): boolean {
-  return /\.(test|fuzz|fixture)\.ts$|\/testing\/|test-kit\.ts$/.test(path);
+  return /\.(test|page-test|fuzz|fixture)\.ts$|\/testing\/|test-kit\.ts$/.test(path);
 }
 
 /** Everything in `sources` that breaks a rule, in sentences. */

@@ -15,7 +15,7 @@ import { countAssertions, countInNode, isWhole } from './node-count.ts';
 import type { Counts } from './node-count.ts';
 import { servePages } from './page-server.ts';
 import type { TestReport } from './shims/tap.ts';
-import { compiled, findSuites, staleExclusions } from './suites.ts';
+import { compiled, findPageTests, findSuites, staleExclusions } from './suites.ts';
 import type { Suite } from './suites.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url)).replace(/\/$/, '');
@@ -86,6 +86,29 @@ t.test('the portable folders in headless Chromium', { skip, timeout: 600_000 }, 
   });
   for (const { suite, differences, assertions } of outcomes)
     t.same(differences, [], `${suite.path}: ${assertions} assertions`);
+});
+
+t.test('what a browser alone can do', { skip, timeout: 240_000 }, async (t) => {
+  const paths = findPageTests(ROOT);
+  const server = await servePages(ROOT, await bundle(ROOT, paths));
+  const browser = await startChromium(executablePath!);
+  t.teardown(async () => {
+    await browser.close();
+    await server.close();
+  });
+  for (const path of paths) {
+    const reports = await runInBrowser(browser, server.url, {
+      path,
+      nodeOnly: undefined,
+      leftOut: [],
+      environment: {},
+    });
+    for (const { name, assertions, failures } of reports) {
+      t.same(failures, [], `${path}: ${name}`);
+      if (name !== '') t.ok(assertions > 0, `${path}: ${name} asserts`);
+    }
+    t.ok(reports.length > 0, path);
+  }
 });
 
 async function runInBrowser(browser: Browser, url: string, suite: Suite): Promise<readonly TestReport[]> {

@@ -75,6 +75,16 @@ function suiteOf(path: string): Suite {
   };
 }
 
+/** Where the tests are that only a page can run: tap does not find them under this name. */
+const PAGE_FOLDER = 'client/web';
+
+/** Test files for a browser alone. @param root - The checkout. */
+export function findPageTests(root: string): string[] {
+  return readdirSync(join(root, PAGE_FOLDER))
+    .filter((name) => name.endsWith('.page-test.ts'))
+    .map((name) => `${PAGE_FOLDER}/${name}`);
+}
+
 /** What is named above and is no longer there: a renamed file must not stay excluded, or come back, unnoticed. */
 export function staleExclusions(suites: readonly Suite[]): string[] {
   const paths = new Set(suites.map(({ path }) => path));

@@ -3,7 +3,7 @@
  */
 
 import type { ConnectionState } from '../index.ts';
-import { arrange, button, make, Nodes, signButton } from './dom.ts';
+import { arrange, button, make, Nodes } from './dom.ts';
 import { openDevices, openNewGroup, openSettings } from './dialogs.ts';
 import type { Chat, Session } from './session.ts';
 import { initialsOf, isSameDay, clockOf, dayOf, phoneIn } from './words.ts';
@@ -45,12 +45,16 @@ export function chatsView(session: Session, nowMs: () => number): { element: HTM
       'header',
       {},
       make('div', { className: 'who' }, make('strong', {}, session.client.account!.phone), connection),
-      signButton('👥', 'New group', () => openNewGroup(session)),
-      signButton('💻', 'Devices', () => openDevices(session)),
-      signButton('⚙', 'Settings', () => openSettings(session)),
     ),
     startForm(session),
     list,
+    make(
+      'footer',
+      {},
+      button('New group', () => openNewGroup(session)),
+      button('Devices', () => openDevices(session)),
+      button('Settings', () => openSettings(session)),
+    ),
   );
   return { element, update };
 }

@@ -67,7 +67,7 @@ export class ConversationView {
     this.#peer = chat.peer;
     this.#text.value = this.#drafts.get(chat.peer) ?? '';
     this.#setAbout(undefined);
-    this.#content.replaceChildren(this.#header(), this.#messages, this.#compose());
+    this.#content.replaceChildren(this.#header(chat), this.#messages, this.#compose());
     this.#messages.replaceChildren();
     this.#text.focus();
   }
@@ -77,10 +77,11 @@ export class ConversationView {
     this.#peer = undefined;
   }
 
-  #header(): HTMLElement {
+  #header({ group }: OpenChat): HTMLElement {
     const details = (): unknown => {
-      const { peer, title, group } = this.#session.openChat!;
-      return group === undefined ? openSafety(this.#session, peer, title) : openGroup(this.#session, group);
+      const chat = this.#session.openChat!;
+      if (chat.group === undefined) return openSafety(this.#session, chat.peer, chat.title);
+      return openGroup(this.#session, chat.group);
     };
     const back = signButton('←', 'Back to the chats', () => this.#session.closeChat());
     back.classList.add('only-narrow');
@@ -90,7 +91,7 @@ export class ConversationView {
       back,
       make('div', { className: 'who' }, this.#title, this.#presence),
       this.#timer,
-      signButton('🛡', 'Safety number, or members', details),
+      button(group === undefined ? 'Safety number' : 'Members', details),
     );
   }
 
@@ -162,7 +163,7 @@ export class ConversationView {
       { className: 'compose', onsubmit },
       this.#about,
       files,
-      signButton('📎', 'Send files', () => files.click()),
+      button('File', () => files.click()),
       this.#text,
       make('button', { className: 'primary' }, 'Send'),
     );

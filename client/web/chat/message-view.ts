@@ -99,7 +99,7 @@ function foot(session: Session, item: HistoryItem): HTMLElement {
     'div',
     { className: 'foot' },
     editedAt !== undefined && make('span', {}, 'edited'),
-    expiresAt !== undefined && make('span', { title: 'disappears' }, '⏱'),
+    expiresAt !== undefined && make('span', {}, 'disappears'),
     make('time', { dateTime: new Date(sentAt).toISOString() }, clockOf(sentAt)),
     mark !== '' && make('span', { className: `state ${state}`, title, role: 'img', aria: { label: meaning } }, mark),
   );
@@ -117,6 +117,6 @@ function tools(session: Session, item: HistoryItem, actions: MessageActions): HT
     ),
     signButton('↩', 'Answer', () => actions.reply(item)),
     isOwnText && signButton('✎', 'Change', () => actions.edit(item)),
-    item.direction === 'out' && signButton('🗑', 'Delete for everyone', () => actions.delete(item)),
+    item.direction === 'out' && signButton('✕', 'Delete for everyone', () => actions.delete(item)),
   );
 }

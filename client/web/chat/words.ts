@@ -17,7 +17,7 @@ export function summaryOf(body: MessageBody): string {
     case 'reply':
       return body.text;
     case 'attachment':
-      return body.text === '' ? `📎 ${body.attachment.name || 'File'}` : `📎 ${body.text}`;
+      return body.text === '' ? `File: ${body.attachment.name || 'without a name'}` : `File: ${body.text}`;
     case 'timer':
       return body.seconds === 0 ? 'Messages stay from here on' : `Messages disappear after ${spanOf(body.seconds)}`;
     case 'view-once':

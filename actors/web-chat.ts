@@ -1,0 +1,88 @@
+/**
+ * The web chat's three files, served beside the socket, so that a node alone is enough to try things.
+ *
+ * It reads what the build has made once, at the start, and knows nothing of what is in it: the client is not the server's
+ * business, and nothing of it is imported here. The page may load nothing but what comes from this node; whoever serves it could
+ * change it, which is why SECURITY.md says what a page of the server is worth.
+ */
+
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { Exchange, type Headers, type HttpApp } from './media/exchange.ts';
+
+/** Where the build puts the page, from the compiled form of this file. */
+const WEB_CHAT_FOLDER: string = join(import.meta.dirname, '..', 'web');
+
+const FILES = [
+  ['/', 'index.html', 'text/html; charset=utf-8'],
+  ['/chat.js', 'chat.js', 'text/javascript; charset=utf-8'],
+  ['/chat.css', 'chat.css', 'text/css; charset=utf-8'],
+] as const;
+
+/**
+ * Nothing from elsewhere, no code within the page, no frame around it. Pictures come out of memory (`blob:`), as they are
+ * decrypted in the page; the empty icon is a `data:` address.
+ */
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' ws: wss:; img-src blob: data:; " +
+  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+const COMMON: Headers = {
+  'content-security-policy': POLICY,
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-opener-policy': 'same-origin',
+  // Asked for each time and mostly answered with 304: a page must not be older than its node.
+  'cache-control': 'no-cache',
+};
+
+/** A file as it leaves. */
+interface Served {
+  readonly path: string;
+  readonly headers: Headers;
+  readonly etag: string;
+  readonly body: Buffer;
+  readonly compressed: Buffer;
+}
+
+/** The page, in memory, once for each worker. */
+export class WebChat {
+  readonly #files: readonly Served[];
+
+  private constructor(files: readonly Served[]) {
+    this.#files = files;
+  }
+
+  /** Reads the files of `folder`. @returns Undefined if the build has not made them. */
+  static load(folder: string = WEB_CHAT_FOLDER): WebChat | undefined {
+    if (!FILES.every(([, name]) => existsSync(join(folder, name)))) return undefined;
+    return new WebChat(FILES.map(([path, name, type]) => load(path, join(folder, name), type)));
+  }
+
+  bind(app: HttpApp): void {
+    for (const file of this.#files) {
+      app.get(file.path, (response, request) => {
+        const isKnown = request.getHeader('if-none-match') === file.etag;
+        const takesGzip = /\bgzip\b/.test(request.getHeader('accept-encoding'));
+        const exchange = new Exchange(response);
+        if (isKnown) exchange.reply('304 Not Modified', { ...COMMON, etag: file.etag });
+        else void send(exchange, file, takesGzip);
+      });
+    }
+  }
+}
+
+function load(path: string, file: string, type: string): Served {
+  const body = readFileSync(file);
+  const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
+  const headers = { ...COMMON, 'content-type': type, etag, vary: 'accept-encoding' };
+  return { path, headers, etag, body, compressed: gzipSync(body, { level: 9 }) };
+}
+
+function send(exchange: Exchange, { headers, body, compressed }: Served, takesGzip: boolean): Promise<void> {
+  const bytes = takesGzip ? compressed : body;
+  exchange.begin('200 OK', takesGzip ? { ...headers, 'content-encoding': 'gzip' } : headers);
+  return exchange.send(bytes, bytes.length);
+}

@@ -1,0 +1,76 @@
+/**
+ * What the page says.
+ */
+
+import t from 'tap';
+import type { HistoryItem, MessageBody } from '../../index.ts';
+import { fileNameOf } from './files.ts';
+import { initialsOf, momentOf, phoneIn, presenceText, previewOf, sizeOf, spanOf, summaryOf } from './words.ts';
+
+t.test('every kind of message has its line', async (t) => {
+  const attachment = { name: 'boat.png' } as Extract<MessageBody, { kind: 'attachment' }>['attachment'];
+  const lines: readonly (readonly [MessageBody, string])[] = [
+    [{ kind: 'text', text: 'Hello' }, 'Hello'],
+    [{ kind: 'reply', text: 'Yes', quote: 'Well?' }, 'Yes'],
+    [{ kind: 'attachment', text: '', attachment }, 'File: boat.png'],
+    [{ kind: 'attachment', text: 'Mine', attachment }, 'File: Mine'],
+    [{ kind: 'timer', text: '', seconds: 0 }, 'Messages stay from here on'],
+    [{ kind: 'timer', text: '', seconds: 604_800 }, 'Messages disappear after 7 days'],
+    [{ kind: 'view-once', text: '' }, 'To be viewed once'],
+    [{ kind: 'deleted', text: '' }, 'This message was deleted'],
+    [{ kind: 'unsupported', text: '' }, 'A message of a newer version: update to view it'],
+    [{ kind: 'undecryptable', text: '', code: 'SIG_BAD_MAC' }, 'Could not be decrypted (SIG_BAD_MAC)'],
+  ];
+  for (const [body, line] of lines) t.equal(summaryOf(body), line);
+  t.equal(previewOf({ kind: 'text', text: 'Hello', direction: 'out' } as HistoryItem), 'You: Hello');
+});
+
+t.test('spans and sizes stand in the unit that people use', async (t) => {
+  t.same([1, 60, 3_600, 7_200, 86_400, 90].map(spanOf), [
+    '1 second',
+    '1 minute',
+    '1 hour',
+    '2 hours',
+    '1 day',
+    '90 seconds',
+  ]);
+  t.same([0, 1_023, 1_024, 1_572_864, 5 * 2 ** 40].map(sizeOf), [
+    '0 bytes',
+    '1023 bytes',
+    '1.0 KiB',
+    '1.5 MiB',
+    '5120.0 GiB',
+  ]);
+});
+
+t.test('a moment of today is a time, an older one has its day', async (t) => {
+  const now = new Date(2026, 2, 29, 12, 0).getTime();
+  t.notMatch(momentOf(new Date(2026, 2, 29, 0, 5).getTime(), now), /yesterday/);
+  // The night between has 23 hours where clocks go forward: still one day.
+  t.match(momentOf(new Date(2026, 2, 28, 23, 55).getTime(), now), /^yesterday /);
+  t.match(momentOf(new Date(2026, 2, 27, 23, 55).getTime(), now), /27/);
+});
+
+t.test('presence says what matters most, and nothing where nothing is known', async (t) => {
+  const base = { user: '1', lastSeenAt: undefined, typing: undefined } as const;
+  const now = new Date(2026, 2, 29, 12, 0).getTime();
+  t.equal(presenceText(undefined, now), '');
+  t.equal(presenceText({ ...base, state: 'unknown' }, now), '');
+  t.equal(presenceText({ ...base, state: 'online' }, now), 'online');
+  t.equal(presenceText({ ...base, state: 'online', typing: 'composing' }, now), 'is typing …');
+  t.match(presenceText({ ...base, state: 'away', lastSeenAt: now - 60_000 }, now), /^last seen /);
+});
+
+t.test('numbers are read as people write them', async (t) => {
+  t.equal(phoneIn('+49 (151) 0000-0001'), '+4915100000001');
+  t.equal(phoneIn('0049 151 00000001'), '+4915100000001');
+  t.same([initialsOf('+4915100000001'), initialsOf('Sailing')], ['01', 'SA']);
+});
+
+t.test('a file is saved under a name that leads nowhere', async (t) => {
+  const names = ['boat.png', '../../etc/passwd', '.bashrc', 'a\u0000b\\c', ''];
+  t.same(
+    names.map((name) => fileNameOf({ name })),
+    ['boat.png', '__.._etc_passwd', '_bashrc', 'a_b_c', 'file'],
+  );
+});
