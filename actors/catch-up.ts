@@ -11,6 +11,9 @@
 import { LIMITS } from './limits.ts';
 import type { Device, Online, Recipient } from './recipients.ts';
 
+/** A note of the inbox to itself: somebody may have kept a place for too long. */
+export const NEXT_PLACES = 'next-places';
+
 /** A device that waits for a place, or has one. */
 export interface CatchingUp {
   readonly recipient: Recipient;

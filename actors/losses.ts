@@ -14,7 +14,11 @@
 
 import type { Context } from '../runtime/index.ts';
 import { release } from './group-entries.ts';
-import { addEntry, conversationOf, enqueue, pump, tellSender, type Commit, type InboxState } from './inbox.ts';
+import { addEntry, conversationOf } from './inbox-entries.ts';
+import { pump } from './inbox-push.ts';
+import { enqueue } from './inbox-queue.ts';
+import { tellSender } from './inbox-receipts.ts';
+import type { Commit, InboxState } from './inbox-state.ts';
 import { LIMITS } from './limits.ts';
 import {
   aheadOf,

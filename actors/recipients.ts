@@ -2,7 +2,7 @@
  * What an inbox shard keeps in memory of its recipients: devices, positions, push windows, conversations.
  *
  * A cache over the store, bounded by `LIMITS.recipientCacheMax` for those who are offline; those online stay. Plain
- * data and functions: the state outlives a reload of this code. Read next: `inbox.ts`, which decides what happens.
+ * data and functions: the state outlives a reload of this code. Read next: `inbox-plan.ts`, which decides what happens.
  */
 
 import type { Pid, Ref } from '../runtime/index.ts';

@@ -8,7 +8,7 @@
  */
 
 import type { Context } from '../runtime/index.ts';
-import type { InboxState } from './inbox.ts';
+import type { InboxState } from './inbox-state.ts';
 import { LIMITS } from './limits.ts';
 import type { WakeupsMessage } from './messages.ts';
 import { findDevice, type Device, type Recipient } from './recipients.ts';

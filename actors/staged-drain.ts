@@ -8,7 +8,7 @@
  * What is pushed of a conversation is always its beginning, so its order holds; what is left of it follows in the order of
  * the positions. All of it fits the push window once, so a client has a bounded number of positions to remember.
  *
- * Decides from the runs in the records of the conversations (`waiting-runs.ts`) and reads the pages; `inbox.ts` pushes them.
+ * Decides from the runs in the records of the conversations (`waiting-runs.ts`) and reads the pages; `inbox-push.ts` pushes them.
  */
 
 import { LIMITS } from './limits.ts';

@@ -11,7 +11,7 @@
  * Blocking must not show, so a sender who is blocked goes on seeing what it would have seen without. An account that never
  * decided anything has no guard, and nothing here costs it more than one look-up when it enters the cache.
  *
- * `relations.ts` writes the decisions; `inbox.ts` keeps to them.
+ * `relations.ts` writes the decisions; `inbox-submit.ts` keeps to them.
  */
 
 import type { Refusal } from './errors.ts';

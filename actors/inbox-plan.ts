@@ -1,0 +1,184 @@
+/**
+ * From the queue of an inbox to its next commit: takes what fits, decides each item, and notes what the commit changes.
+ *
+ * Planning tells nobody anything but refusals, which change nothing. What it gives out (ids, positions) stands in memory from here on,
+ * so that the next item of the same commit is decided rightly; `inbox-settle.ts` takes it back if the commit fails.
+ * Submissions have a page of their own, `inbox-submit.ts`; so have losses, `losses.ts`, and groups, `group-entries.ts`.
+ */
+
+import { type Context, samePid } from '../runtime/index.ts';
+import { planFanOut, withdraw } from './group-entries.ts';
+import type { FanOut } from './group-messages.ts';
+import { dropOnline } from './inbox-attach.ts';
+import { addEntry } from './inbox-entries.ts';
+import type { Commit, InboxState, MoveFresh, Queued } from './inbox-state.ts';
+import { planSubmit } from './inbox-submit.ts';
+import { tell } from './inbox-tell.ts';
+import { LIMITS } from './limits.ts';
+import { forgetLosses, noLosses, planLoss } from './losses.ts';
+import type { Acknowledge, ForgetDevice } from './messages.ts';
+import {
+  countAcknowledged,
+  type Device,
+  entryBytes,
+  findConversation,
+  findDevice,
+  loadDevice,
+  type Recipient,
+  senderKeyOf,
+} from './recipients.ts';
+import { dropRun, runOf, touch } from './waiting-runs.ts';
+
+type Ctx = Context;
+
+/** Takes from the queue what fits one commit and decides each item. Refusals are sent at once: they change nothing. */
+export function planCommit(state: InboxState, ctx: Ctx): Commit {
+  const { queuedBytesMax, store } = state.args;
+  const commit = emptyCommit(stamp(state, ctx), Math.min(queuedBytesMax, store.queuedBytesMax));
+  const { queue } = state;
+  let taken = 0;
+  while (taken < queue.length && taken < operationsMax(commit) && hasRoomFor(commit)) {
+    planItem(queue[taken++]!, commit, state, ctx);
+  }
+  state.queue = taken === queue.length ? [] : queue.slice(taken);
+  return commit;
+}
+
+/** What a fan-out adds counts as well. */
+function operationsMax({ groups }: Commit): number {
+  return groups === undefined ? LIMITS.commitOperationsMax : LIMITS.commitOperationsMax - groups.entryCount;
+}
+
+/** A commit that removes a few windows takes as long as one that adds a few thousand messages. */
+function hasRoomFor({ bytes, removals }: Commit): boolean {
+  return bytes < LIMITS.commitBytesMax && removals < LIMITS.commitRemovalsMax;
+}
+
+function planItem(item: Queued, commit: Commit, state: InboxState, ctx: Ctx): void {
+  if (item.kind === 'submit') planSubmit(item, commit, state, ctx);
+  else if (item.kind === 'acknowledge') planAcknowledge(item, commit, state);
+  else if (item.kind === 'mark-read') commit.reads.push(item);
+  else if (item.kind === 'move-fresh') planMove(item, commit, state);
+  else if (item.kind === 'fan-out') planForGroup(item, commit, state);
+  else if (item.kind !== 'forget-device') planLoss(item, commit, state, ctx);
+  else planForget(item, commit, state, ctx);
+}
+
+/** Server time, made monotone: two messages of one shard never carry times that contradict their order. */
+export function stamp(state: InboxState, ctx: Ctx): number {
+  state.lastTs = Math.max(state.lastTs, Math.floor(ctx.clock.nowMs()));
+  return state.lastTs;
+}
+
+function emptyCommit(ts: number, bytesMax: number): Commit {
+  return {
+    ts,
+    bytesMax,
+    submits: [],
+    accepted: new Map(),
+    pushes: new Map(),
+    acknowledged: new Map(),
+    delivered: new Map(),
+    moves: new Map(),
+    touched: new Map(),
+    losses: noLosses(),
+    forgotten: [],
+    requests: new Map(),
+    forgottenArrivals: [],
+    reads: [],
+    bytes: 0,
+    groups: undefined,
+    removals: 0,
+  };
+}
+
+export function isEmpty(commit: Commit): boolean {
+  const { accepted, acknowledged, moves, forgotten, losses } = commit;
+  return (
+    accepted.size === 0 &&
+    acknowledged.size === 0 &&
+    moves.size === 0 &&
+    forgotten.length === 0 &&
+    losses.removals.length === 0
+  );
+}
+
+/** A message or change of a group, for its members here. */
+function planForGroup(item: FanOut, commit: Commit, state: InboxState): void {
+  const countOf = (device: Device): number => device.count + (commit.pushes.get(device)?.entries.length ?? 0);
+  planFanOut(item, commit, {
+    store: state.args.store,
+    recipients: state.recipients,
+    queuedBytes: state.queuedBytes,
+    places: state.places,
+    hasRoomFor: (device) => countOf(device) < LIMITS.inboxCountMax,
+    add: (entry, recipient, device, conversation) => addEntry(entry, recipient, device, conversation, commit, state),
+  });
+}
+
+function planAcknowledge(message: Acknowledge, commit: Commit, state: InboxState): void {
+  const recipient = state.recipients.get(message.user);
+  const device = recipient && findDevice(recipient, message.device);
+  // Only what was pushed on the present connection counts; the client repeats the rest when it sees it again.
+  if (recipient === undefined || device?.online === undefined) return;
+  const { online } = device;
+  if (!samePid(online.connection, message.connection)) return;
+  const count = countAcknowledged(online, message.seq);
+  if (count === 0) return;
+  const planned = commit.acknowledged.get(device);
+  commit.removals += Math.max(0, count - (planned?.count ?? 0));
+  if (planned === undefined) commit.acknowledged.set(device, { recipient, online, count, mark: 0, bytes: 0 });
+  else planned.count = Math.max(planned.count, count);
+}
+
+/** Unless the device is back, what it has not acknowledged is moved in this commit. */
+function planMove(message: MoveFresh, commit: Commit, state: InboxState): void {
+  const recipient = state.recipients.get(message.user);
+  const device = recipient && findDevice(recipient, message.device);
+  const last = device?.fresh.at(-1);
+  if (recipient === undefined || device === undefined || last === undefined || device.online !== undefined) return;
+  device.moving = true;
+  commit.moves.set(device, { recipient, through: last.seq });
+}
+
+function planForget(message: ForgetDevice, commit: Commit, state: InboxState, ctx: Ctx): void {
+  commit.forgotten.push(message);
+  const recipient = state.recipients.get(message.user);
+  const device = recipient && findDevice(recipient, message.device);
+  if (recipient === undefined || device === undefined) return;
+  if (device.online !== undefined) {
+    tell(device.online.connection, { kind: 'unregistered' }, ctx);
+    dropOnline(device, device.online, state, ctx);
+  }
+  // What this commit was to add for the device must not outlive the removal of its inbox.
+  const planned = commit.pushes.get(device)?.entries ?? [];
+  for (const entry of planned) commit.bytes -= entryBytes(entry);
+  withdraw(commit, planned);
+  forgetRuns(recipient, device, commit, state);
+  for (const { arrival } of device.fresh) commit.forgottenArrivals.push(arrival);
+  commit.pushes.delete(device);
+  commit.acknowledged.delete(device);
+  commit.moves.delete(device);
+  reloadDevices(recipient, state);
+}
+
+/** Nothing waits for the device any more, whichever conversation it was of. */
+function forgetRuns(recipient: Recipient, device: Device, commit: Commit, state: InboxState): void {
+  forgetLosses(device, commit);
+  for (const { sender } of state.args.store.waitingConversations(recipient.user)) {
+    findConversation(recipient, state.args.store, sender, senderKeyOf(sender));
+  }
+  for (const conversation of recipient.conversations.values()) {
+    if (runOf(conversation, device.id) === undefined) continue;
+    touch(commit.touched, conversation, recipient);
+    dropRun(conversation, device.id);
+  }
+}
+
+/** Takes the devices that the store now names; those that stay keep their positions and connections. */
+export function reloadDevices(recipient: Recipient, state: InboxState): void {
+  const devices = state.args.store.account(recipient.user)?.devices ?? [];
+  recipient.devices = devices.map(
+    (id) => findDevice(recipient, id) ?? loadDevice(state.args.store, recipient.user, id),
+  );
+}

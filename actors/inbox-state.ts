@@ -1,0 +1,155 @@
+/**
+ * What an inbox actor is made of, as types: what it is given, what waits in its queue, what one commit changes, and its state.
+ *
+ * Plain data. Read next: `inbox.ts`, the actor; `inbox-plan.ts`, from queue to commit.
+ */
+
+import type { CatchUp } from './catch-up.ts';
+import type { Committer } from './committer.ts';
+import type { GroupPart, GroupPlaces, KnownBodies } from './group-entries.ts';
+import type { FanOut } from './group-messages.ts';
+import type { Losses, LossItem, Sweep } from './losses.ts';
+import type { Acknowledge, ForgetDevice, MarkRead, Submit } from './messages.ts';
+import type { Buckets } from './rate-limit.ts';
+import { type Conversation, type Device, type Online, type Recipient, type Recipients } from './recipients.ts';
+import type { RemoteName } from './routes.ts';
+import type { InboxEntry, InboxStore } from './store/inbox-store.ts';
+import type { StrangerRequest } from './store/protection-store.ts';
+import type { Touched } from './waiting-runs.ts';
+
+/** What the shell gives an inbox. */
+export interface InboxArgs {
+  readonly store: InboxStore;
+  /** What waits for the next commit, for those who give way when it is much. Written here. */
+  readonly load: { queuedCount: number };
+  /** Bytes of undelivered messages that this shard may hold. */
+  readonly queuedBytesMax: number;
+  /** The inbox actor that owns a user's partition. */
+  readonly inboxOf: (user: string) => RemoteName;
+  /** The actor that owns a group. */
+  readonly groupsOf: (group: string) => RemoteName;
+  /** Who is told of silent devices; absent where the node wakes nobody. */
+  readonly wakeups: RemoteName | undefined;
+  /** Its commits, whose outcomes come back as `committed`. */
+  readonly committer: Committer;
+}
+
+/** A device has gone: what it has in the fresh tier is to wait for it. */
+export interface MoveFresh {
+  readonly kind: 'move-fresh';
+  readonly user: string;
+  readonly device: number;
+}
+
+export type Queued = Submit | Acknowledge | ForgetDevice | MarkRead | MoveFresh | FanOut | LossItem;
+
+/** Entries of one device that the commit under way adds, each with its conversation. The first ones may be fresh. */
+export interface Push {
+  readonly recipient: Recipient;
+  readonly device: Device;
+  readonly entries: InboxEntry[];
+  readonly conversations: Conversation[];
+  /** Arrivals of the fresh entries, which stand before the waiting ones. */
+  readonly arrivals: number[];
+  bytes: number;
+  /** Of the entries with the bodies that they stand for: what they add to the window. */
+  pushedBytes: number;
+}
+
+/** An acknowledgement that a commit carries out. */
+export interface Acknowledged {
+  readonly recipient: Recipient;
+  /** The connection that it came on. */
+  readonly online: Online;
+  /** Entries at the front of its window. */
+  count: number;
+  /** Everything up to here is gone then. */
+  mark: number;
+  bytes: number;
+}
+
+/** A request of a stranger as the commit under way leaves it. */
+interface RequestCount {
+  readonly owner: string;
+  readonly stranger: string;
+  readonly request: StrangerRequest;
+}
+
+/** Fresh entries that the commit under way moves to the waiting tier. */
+export interface Move {
+  readonly recipient: Recipient;
+  readonly through: number;
+}
+
+/** Everything that one commit will change, kept until its outcome is known. */
+export interface Commit {
+  readonly ts: number;
+  /** Bytes of undelivered messages that the shard may hold. */
+  readonly bytesMax: number;
+  /** Submissions of this commit, for refusing them if it fails. */
+  readonly submits: Submit[];
+  /** Conversations to acknowledge, with what they had accepted before. */
+  readonly accepted: Map<
+    Conversation,
+    { readonly before: number; readonly known: boolean; readonly recipient: Recipient }
+  >;
+  readonly pushes: Map<Device, Push>;
+  /** What each device has acknowledged. */
+  readonly acknowledged: Map<Device, Acknowledged>;
+  /** Conversations whose delivered mark moves, with the new mark. */
+  readonly delivered: Map<Conversation, { readonly recipient: Recipient; id: number }>;
+  readonly moves: Map<Device, Move>;
+  /** Conversations whose runs or gaps change, with what they were. */
+  readonly touched: Touched;
+  readonly losses: Losses;
+  readonly forgotten: ForgetDevice[];
+  /** Strangers' requests to be counted, by `recipient<sender`. */
+  readonly requests: Map<string, RequestCount>;
+  /** Fresh entries of forgotten devices. */
+  readonly forgottenArrivals: number[];
+  /** Read marks that came before or with the acknowledgements of this commit, so that they are capped after these. */
+  readonly reads: MarkRead[];
+  bytes: number;
+  /** What it changes of groups, if anything. */
+  groups: GroupPart | undefined;
+  /** Entries that it removes because they were acknowledged. */
+  removals: number;
+}
+
+/** An acknowledgement that is due. */
+interface Sent {
+  readonly conversation: Conversation;
+  readonly to: string;
+  readonly id: number;
+  readonly ts: number;
+}
+
+export interface InboxState {
+  readonly args: InboxArgs;
+  readonly recipients: Recipients;
+  readonly bodies: KnownBodies;
+  readonly places: GroupPlaces;
+  queue: Queued[];
+  commit: Commit | undefined;
+  queuedBytes: number;
+  /** Until this time (monotonic) the disk is taken for full. */
+  fullUntilMs: number;
+  /** Connections by pid, for those that go down. */
+  readonly attached: Map<string, { readonly user: string; readonly device: number }>;
+  /** Devices that come back to a full inbox: so many are read out at a time. */
+  readonly catchUp: CatchUp;
+  /** Whether a look at those that wait is under way. */
+  looksAgain: boolean;
+  lastTs: number;
+  readonly sweep: Sweep;
+  /** The present round over the connected devices; see `silence.ts`. */
+  silenceRound: IterableIterator<{ readonly user: string; readonly device: number }> | undefined;
+  /** Conversations that senders begin here. */
+  readonly firstContacts: Buckets;
+  /** Next place in the fresh tier. */
+  nextArrival: number;
+  /** Conversations to acknowledge at the end of this turn. */
+  sent: Sent[];
+  commits: number;
+  committedMessages: number;
+}

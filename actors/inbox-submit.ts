@@ -1,0 +1,144 @@
+/**
+ * Decides a message that somebody sends: accepted under the next id of its conversation, a resend, or refused.
+ *
+ * An id counts within a conversation: a smaller one than expected is a resend and harmless, a larger one is refused, so that what is
+ * accepted has no gaps. Refusals that count (strangers) come last.
+ */
+
+import type { Context } from '../runtime/index.ts';
+import type { Refusal } from './errors.ts';
+import { addEntry } from './inbox-entries.ts';
+import { storeFull } from './inbox-queue.ts';
+import { noteConnection } from './inbox-receipts.ts';
+import type { Commit, InboxState } from './inbox-state.ts';
+import { refuse } from './inbox-tell.ts';
+import { LIMITS } from './limits.ts';
+import type { Submit } from './messages.ts';
+import {
+  type Conversation,
+  type Device,
+  findConversation,
+  findDevice,
+  findRecipient,
+  type Recipient,
+} from './recipients.ts';
+import type { InboxEntry } from './store/inbox-store.ts';
+import { countFirstContact, isBlocked, isUnasked, nextRequest } from './strangers.ts';
+
+type Ctx = Context;
+
+export function planSubmit(message: Submit, commit: Commit, state: InboxState, ctx: Ctx): void {
+  const recipient = findRecipient(state.recipients, state.args.store, message.to);
+  if (recipient === undefined) return refuse(message, { code: 'APP_UNKNOWN_USER' }, ctx);
+  const conversation = findConversation(recipient, state.args.store, message.sender, message.senderKey);
+  noteConnection(conversation, message.connection);
+  if (conversation.known && message.id <= conversation.accepted) return acceptAgain(conversation, recipient, commit);
+  const refusal =
+    refuseSubmit(message, recipient, conversation, commit, state) ??
+    refuseStranger(message, recipient, conversation, commit, state, ctx);
+  if (refusal !== undefined) return refuse(message, refusal, ctx);
+  accept(message, recipient, conversation, commit, state);
+}
+
+/** A resend is answered like the first time, after the flush that may still be under way for it. */
+function acceptAgain(conversation: Conversation, recipient: Recipient, commit: Commit): void {
+  if (commit.accepted.has(conversation)) return;
+  commit.accepted.set(conversation, { before: conversation.accepted, known: conversation.known, recipient });
+}
+
+function refuseSubmit(
+  message: Submit,
+  recipient: Recipient,
+  conversation: Conversation,
+  commit: Commit,
+  state: InboxState,
+): Refusal | undefined {
+  const expected = conversation.accepted + 1;
+  if (conversation.known && message.id !== expected) return { code: 'APP_OUT_OF_ORDER', expected };
+  const devices = devicesFor(message, recipient);
+  if (!fitsDevices(message, devices)) {
+    if (devices.length === 0) return { code: 'APP_NO_OTHER_DEVICE' };
+    return { code: 'APP_DEVICES_CHANGED', devices: devices.map((device) => device.id) };
+  }
+  if (state.queuedBytes + commit.bytes + submitBytes(message) > commit.bytesMax) return storeFull();
+  for (const device of recipient.devices) {
+    const push = commit.pushes.get(device);
+    // Over the bound in bytes it is pruned; what comes faster than that is refused.
+    const isFlooded =
+      device.pruning && device.bytes + (push?.bytes ?? 0) > LIMITS.inboxBytesMax + LIMITS.inboxPruneBytes;
+    if (isFlooded) return { code: 'APP_INBOX_FULL', retryAfter: 1 };
+    if (device.count + (push?.entries.length ?? 0) >= LIMITS.inboxCountMax)
+      return { code: 'APP_INBOX_FULL', retryAfter: 60 };
+  }
+  return undefined;
+}
+
+/** Last of the refusals, since it counts: those who begin conversations with everybody, and strangers to those who ask. */
+function refuseStranger(
+  message: Submit,
+  recipient: Recipient,
+  { known, standing }: Conversation,
+  commit: Commit,
+  state: InboxState,
+  ctx: Ctx,
+): Refusal | undefined {
+  if (known && standing === 'open') return undefined;
+  const { user: stranger } = message.sender;
+  const { user: owner } = recipient;
+  if (!known && owner !== stranger) {
+    const refusal = countFirstContact(state.firstContacts, stranger, ctx.clock.monotonicMs());
+    if (refusal !== undefined) return refusal;
+  }
+  const { protection } = state.args.store;
+  if (!isUnasked(standing)) return undefined;
+  const name = `${owner}<${stranger}`;
+  const request = nextRequest(commit.requests.get(name)?.request ?? protection.request(owner, stranger), commit.ts);
+  if ('code' in request) return request;
+  commit.requests.set(name, { owner, stranger, request });
+  return undefined;
+}
+
+/** The devices that a message must be encrypted for: all of the recipient's; of one's own account, all others. */
+function devicesFor({ sender, to }: Submit, { devices }: Recipient): readonly Device[] {
+  return sender.user === to ? devices.filter(({ id }) => id !== sender.device) : devices;
+}
+
+function fitsDevices(message: Submit, devices: readonly Device[]): boolean {
+  if (message.envelopes.length !== devices.length || devices.length === 0) return false;
+  return devices.every((device) => message.envelopes.some((envelope) => envelope.device === device.id));
+}
+
+function submitBytes(message: Submit): number {
+  let bytes = 0;
+  for (const envelope of message.envelopes) bytes += envelope.ciphertext.length;
+  return bytes;
+}
+
+function accept(
+  message: Submit,
+  recipient: Recipient,
+  conversation: Conversation,
+  commit: Commit,
+  state: InboxState,
+): void {
+  acceptAgain(conversation, recipient, commit);
+  conversation.accepted = message.id;
+  conversation.known = true;
+  commit.submits.push(message);
+  // To the sender it is as if nobody ever came to fetch it.
+  if (isBlocked(conversation.standing)) return;
+  for (const envelope of message.envelopes) {
+    const device = findDevice(recipient, envelope.device)!;
+    const entry: InboxEntry = {
+      seq: ++device.assigned,
+      sender: message.sender.user,
+      senderDevice: message.sender.device,
+      senderCreation: message.sender.creation,
+      id: message.id,
+      ts: commit.ts,
+      type: envelope.type,
+      ciphertext: envelope.ciphertext,
+    };
+    addEntry(entry, recipient, device, conversation, commit, state);
+  }
+}

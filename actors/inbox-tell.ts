@@ -1,0 +1,23 @@
+/** How an inbox speaks to connections. */
+
+import type { Context, Pid } from '../runtime/index.ts';
+import type { Refusal } from './errors.ts';
+import type { ConnectionMessage, Submit } from './messages.ts';
+
+type Ctx = Context;
+
+export function refuse(message: Submit, refusal: Refusal, ctx: Ctx): void {
+  tell(message.connection, { kind: 'refused', to: message.to, id: message.id, refusal }, ctx);
+}
+
+/**
+ * A connection that cannot be told something is ended, and its client finds everything in the inbox when it comes back.
+ * Most likely its mailbox is full, and it does not keep up with its own acknowledgements. Going on without the message
+ * would lose it: the next acknowledgement is cumulative. One that is gone already comes as a down.
+ */
+export function tell(connection: Pid, message: ConnectionMessage, ctx: Ctx): void {
+  const result = ctx.cast(connection, message);
+  if (result === 'ok' || result === 'noproc' || result === 'noconnection') return;
+  if (result !== 'full') ctx.log.error('push_failed', { kind: message.kind, result });
+  ctx.exit(connection, { shutdown: 'overload' });
+}
