@@ -66,6 +66,8 @@ export interface AdmissionStatistics {
   readonly live: number;
   /** Whether nobody is let in, for want of memory or because there are as many connections as may be. */
   readonly isFull: boolean;
+  /** Connections begun, and ended, since the start. */
+  readonly comings: number;
   /** Logins by ticket that the worker takes in a second, as measured. */
   readonly loginsPerSecond: number;
   /** Connections and logins that were told to come back later, since the start. */
@@ -94,6 +96,8 @@ export class Admission {
   #open = 0;
   #live = 0;
   #isDraining = false;
+  /** Since the start. */
+  #admitted = 0;
   /** Clients that were told to come back and have not had the time. */
   #promised = 0;
   #promisedAtMs: number;
@@ -120,6 +124,7 @@ export class Admission {
   statistics(): AdmissionStatistics {
     return {
       connections: this.#open,
+      comings: 2 * this.#admitted - this.#open,
       live: this.#live,
       isFull: this.#open >= this.#bounds.connections || this.#isMemoryLow,
       loginsPerSecond: Math.round(this.#rate),
@@ -157,6 +162,7 @@ export class Admission {
     visitor.open += 1;
     this.#open += 1;
     add(ACCEPTED);
+    this.#admitted += 1;
     return undefined;
   }
 

@@ -52,6 +52,7 @@ import {
   type Behavior,
   type Context,
   type Pid,
+  type Ref,
 } from '../runtime/index.ts';
 import type { Admission, Deferral } from './admission.ts';
 import type { Challenge } from './auth.ts';
@@ -105,8 +106,11 @@ export interface ConnectionState {
   readonly tickets: ResumeTickets;
   readonly admission: Admission;
   phase: Phase;
-  readonly messages: TokenBucket;
-  readonly requests: TokenBucket;
+  /** Of messages and of requests; made with the first. */
+  messages: TokenBucket | undefined;
+  requests: TokenBucket | undefined;
+  /** Ends a connection on which nobody logs in. */
+  loginTimer: Ref | undefined;
   /** Pings; made when there is one. */
   pings: TokenBucket | undefined;
   /** Pings in a row that went unanswered. */
@@ -163,16 +167,13 @@ export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMes
   init({ socket, challenge, routes, tickets, admission }, ctx) {
     // So that `terminate` tells the client why, when the supervisor or an overloaded inbox ends this actor.
     ctx.trapExit(true);
-    const now = ctx.clock.monotonicMs();
     socket.attach(ctx.self);
-    ctx.sendAfter(LIMITS.loginMsMax, LOGIN_TIMEOUT);
-    const messages = fullBucket(MESSAGE_RULE, now);
-    const requests = fullBucket(REQUEST_RULE, now);
+    const loginTimer = ctx.sendAfter(LIMITS.loginMsMax, LOGIN_TIMEOUT);
     const phase: Phase = { name: 'greeted', challenge, ticketRefused: false };
     // One literal, and what few need is made when it is needed: this runs for everybody at once when a network comes back.
     // prettier-ignore
     return {
-      socket, routes, tickets, admission, phase, messages, requests,
+      socket, routes, tickets, admission, phase, loginTimer, messages: undefined, requests: undefined,
       pings: undefined, pingRefusals: 0, signals: undefined, subscriptions: undefined,
       features: 0, lowWater: NO_NOTICES, rateRefusals: 0, pending: undefined, marks: undefined, held: NOTHING_HELD, pushes: 0,
       groupMessages: undefined, groupOwners: undefined,
@@ -363,7 +364,9 @@ function device(state: ConnectionState): { user: string; device: number } {
 
 function submit(message: OutgoingMessage, state: ConnectionState, ctx: Context): void {
   const { self, key } = livePhase(state);
-  const waitMs = takeToken(state.messages, MESSAGE_RULE, ctx.clock.monotonicMs());
+  const now = ctx.clock.monotonicMs();
+  state.messages ??= fullBucket(MESSAGE_RULE, now);
+  const waitMs = takeToken(state.messages, MESSAGE_RULE, now);
   if (waitMs > 0) return refuseForRate(message, waitMs, state, ctx);
   state.rateRefusals = 0;
   const { to, id, envelopes } = message;
@@ -490,6 +493,8 @@ function goLive(inbox: Pid, state: ConnectionState, ctx: Context): void {
   const { self, key, wantsTicket } = state.phase;
   ctx.monitor(inbox);
   state.phase = { name: 'live', self, key };
+  if (state.loginTimer !== undefined) ctx.cancelTimer(state.loginTimer);
+  state.loginTimer = undefined;
   state.admission.finished();
   const nowMs = Math.floor(ctx.clock.nowMs());
   const ticket = wantsTicket ? state.tickets.seal(self, nowMs) : undefined;
@@ -506,7 +511,9 @@ function endUnattached(state: ConnectionState, ctx: Context): void {
 // --- requests ---------------------------------------------------------------------------------------------------
 
 function takeRequest(message: IqGetMessage | IqSetMessage, state: ConnectionState, ctx: Context): void {
-  const waitMs = takeToken(state.requests, REQUEST_RULE, ctx.clock.monotonicMs());
+  const now = ctx.clock.monotonicMs();
+  state.requests ??= fullBucket(REQUEST_RULE, now);
+  const waitMs = takeToken(state.requests, REQUEST_RULE, now);
   if (waitMs > 0) {
     add(LIMITED.request);
     return refuseRequest(message.id, { code: 'APP_RATE_LIMITED', retryAfter: Math.ceil(waitMs / 1000) }, state);
@@ -634,8 +641,8 @@ function spend(
 function ownLimits({ messages, requests }: ConnectionState, ctx: Context): Limit[] {
   const now = ctx.clock.monotonicMs();
   return [
-    { action: 'message', ...viewBucket(messages, MESSAGE_RULE, now) },
-    { action: 'request', ...viewBucket(requests, REQUEST_RULE, now) },
+    { action: 'message', ...viewBucket(messages ?? fullBucket(MESSAGE_RULE, now), MESSAGE_RULE, now) },
+    { action: 'request', ...viewBucket(requests ?? fullBucket(REQUEST_RULE, now), REQUEST_RULE, now) },
   ];
 }
 

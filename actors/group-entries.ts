@@ -307,7 +307,7 @@ export function findMarks(
   const key = senderKeyOf(address);
   const marks: GroupMark[] = [];
   for (const user of members) {
-    const known = recipients.get(user)?.conversations.get(key);
+    const known = recipients.get(user)?.conversations?.get(key);
     const order = (known ?? store.conversation(user, address))?.delivered ?? 0;
     if (order > 0) marks.push({ user, order });
   }

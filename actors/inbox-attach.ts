@@ -3,7 +3,7 @@
  * was pushed to one that has gone.
  */
 
-import { type Context, formatPid, type Pid, samePid } from '../runtime/index.ts';
+import type { Context, Ref } from '../runtime/index.ts';
 import { givePlace, NEXT_PLACES, nextPlaces, takePlace } from './catch-up.ts';
 import { reloadDevices } from './inbox-plan.ts';
 import { pump } from './inbox-push.ts';
@@ -40,7 +40,7 @@ export function attach(message: Attach, state: InboxState, ctx: Ctx): void {
   }
   const online = goOnline(device, message, ctx);
   noteAwake(recipient, device, state, ctx);
-  state.attached.set(formatPid(message.connection), { user: message.user, device: message.device });
+  state.attached.set(online.monitor.id, online);
   tell(message.connection, { kind: 'attached', inbox: ctx.self }, ctx);
   if (device.fruitless >= LIMITS.undeliverableCountMax) setAside(recipient, device, state, ctx);
   const isBehind = online.cursor < device.head;
@@ -51,9 +51,11 @@ export function attach(message: Attach, state: InboxState, ctx: Ctx): void {
 }
 
 /** A device that got messages on several connections and acknowledged none gets them one at a time, in their turn. */
-function goOnline(device: Device, { connection, staged, groups = false }: Attach, ctx: Ctx): Online {
+function goOnline(device: Device, { user, connection, staged, groups = false }: Attach, ctx: Ctx): Online {
   const isStuck = device.fruitless >= LIMITS.fruitlessCountMax;
   const online: Online = {
+    user,
+    device: device.id,
     connection,
     monitor: ctx.monitor(connection),
     pushes: 0,
@@ -97,7 +99,7 @@ function releaseOnline(device: Device, online: Online, state: InboxState): void 
   noteFruit(device, online);
   dropAcknowledged(online, online.window.length);
   givePlace(state.catchUp, online);
-  state.attached.delete(formatPid(online.connection));
+  state.attached.delete(online.monitor.id);
   device.online = undefined;
 }
 
@@ -109,12 +111,12 @@ function noteFruit(device: Device, { window, windowMax, progressed }: Online): v
   device.stuckSeq = windowMax === 1 ? first.seq : 0;
 }
 
-export function detach(connection: Pid, state: InboxState, ctx: Ctx): void {
-  const owner = state.attached.get(formatPid(connection));
-  const recipient = owner && state.recipients.get(owner.user);
-  const device = recipient && findDevice(recipient, owner!.device);
-  if (recipient === undefined || device?.online === undefined || !samePid(device.online.connection, connection)) return;
-  releaseOnline(device, device.online, state);
+export function detach(monitor: Ref, state: InboxState, ctx: Ctx): void {
+  const online = state.attached.get(monitor.id);
+  const recipient = online && state.recipients.get(online.user);
+  const device = recipient && findDevice(recipient, online!.device);
+  if (recipient === undefined || device === undefined || device.online !== online) return;
+  releaseOnline(device, online!, state);
   if (device.count > 0) noteSilent(recipient, device, ctx.clock.monotonicMs(), state, ctx);
   moveLater(recipient, device, state, ctx);
 }

@@ -168,7 +168,7 @@ function forgetRuns(recipient: Recipient, device: Device, commit: Commit, state:
   for (const { sender } of state.args.store.waitingConversations(recipient.user)) {
     findConversation(recipient, state.args.store, sender, senderKeyOf(sender));
   }
-  for (const conversation of recipient.conversations.values()) {
+  for (const conversation of recipient.conversations?.values() ?? []) {
     if (runOf(conversation, device.id) === undefined) continue;
     touch(commit.touched, conversation, recipient);
     dropRun(conversation, device.id);

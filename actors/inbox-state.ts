@@ -134,8 +134,8 @@ export interface InboxState {
   queuedBytes: number;
   /** Until this time (monotonic) the disk is taken for full. */
   fullUntilMs: number;
-  /** Connections by pid, for those that go down. */
-  readonly attached: Map<string, { readonly user: string; readonly device: number }>;
+  /** Connected devices, by the id of the monitor on their connection. */
+  readonly attached: Map<number, Online>;
   /** Devices that come back to a full inbox: so many are read out at a time. */
   readonly catchUp: CatchUp;
   /** Whether a look at those that wait is under way. */

@@ -84,7 +84,7 @@ export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', 
   },
 
   handleInfo(info, state, ctx) {
-    if (isDown(info)) detach(info.pid, state, ctx);
+    if (isDown(info)) detach(info.ref, state, ctx);
     else if (info === TRY_AGAIN) ctx.requestTurnEnd();
     else if (info === SWEEP) sweepExpired(state, ctx);
     else if (info === NEXT_PLACES) goOnCatchingUp(state, ctx);

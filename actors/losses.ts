@@ -183,7 +183,7 @@ function planPrune(item: LossItem, recipient: Recipient, device: Device, commit:
 /** Conversations of which something waits for the device, the one that takes most first. */
 function byBytes(recipient: Recipient, device: Device, state: InboxState): Conversation[] {
   const { store } = state.args;
-  const conversations = new Set(recipient.conversations.values());
+  const conversations = new Set(recipient.conversations?.values());
   for (const { sender } of store.waitingConversations(recipient.user)) {
     conversations.add(findConversation(recipient, store, sender, senderKeyOf(sender)));
   }

@@ -78,6 +78,9 @@ export interface Ahead {
 
 /** A device with a live connection. */
 export interface Online {
+  readonly user: string;
+  /** Id of the device. */
+  readonly device: number;
   readonly connection: Pid;
   readonly monitor: Ref;
   /** What was pushed on this connection so far: messages between actors, numbered from 1. */
@@ -136,7 +139,8 @@ export interface Recipient {
   /** What the recipient has said of strangers; absent while it has decided nothing about anybody. */
   guard: Guard | undefined;
   devices: Device[];
-  readonly conversations: Map<string, Conversation>;
+  /** Made with the first: a map that is empty would be a tenth of what somebody takes who only listens. */
+  conversations: Map<string, Conversation> | undefined;
 }
 
 /** Recipients by user id, in order of use. */
@@ -152,7 +156,7 @@ export function findRecipient(recipients: Recipients, store: InboxStore, user: s
     user,
     guard: store.protection.guard(user),
     devices: account.devices.map((id) => loadDevice(store, user, id)),
-    conversations: new Map(),
+    conversations: undefined,
   };
   if (recipient.devices.some(({ assigned, acknowledged }) => assigned > acknowledged)) countWaiting(recipient, store);
   recipients.set(user, recipient);
@@ -236,7 +240,7 @@ export function findConversation(
   sender: SenderAddress,
   senderKey: string,
 ): Conversation {
-  const cached = recipient.conversations.get(senderKey);
+  const cached = recipient.conversations?.get(senderKey);
   if (cached !== undefined) return cached;
   const record = store.conversation(recipient.user, sender);
   const conversation: Conversation = {
@@ -252,6 +256,7 @@ export function findConversation(
     gaps: record?.gaps ?? NO_GAPS,
     gapsTold: false,
   };
+  recipient.conversations ??= new Map();
   recipient.conversations.set(senderKey, conversation);
   return conversation;
 }
@@ -259,7 +264,7 @@ export function findConversation(
 /** Looks again what senders are to the recipient: `sender`, or all of them. */
 export function reconsiderStandings(recipient: Recipient, store: InboxStore, sender: string | undefined): void {
   recipient.guard = store.protection.guard(recipient.user);
-  for (const conversation of recipient.conversations.values()) {
+  for (const conversation of recipient.conversations?.values() ?? []) {
     const { user } = conversation.sender;
     if (sender !== undefined && sender !== user) continue;
     conversation.standing = standingOf(store.protection, recipient.guard, recipient.user, user);
@@ -271,10 +276,11 @@ export function reconsiderStandings(recipient: Recipient, store: InboxStore, sen
  * between commits only: a commit under way holds conversations whose numbers are ahead of the store.
  */
 export function trimConversations(recipient: Recipient): void {
-  if (recipient.conversations.size <= LIMITS.conversationCacheMax) return;
-  for (const [key, conversation] of recipient.conversations) {
-    if (conversation.pushed === 0) recipient.conversations.delete(key);
-    if (recipient.conversations.size <= LIMITS.conversationCacheMax) return;
+  const { conversations } = recipient;
+  if (conversations === undefined || conversations.size <= LIMITS.conversationCacheMax) return;
+  for (const [key, conversation] of conversations) {
+    if (conversation.pushed === 0) conversations.delete(key);
+    if (conversations.size <= LIMITS.conversationCacheMax) return;
   }
 }
 

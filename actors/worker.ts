@@ -3,6 +3,7 @@
  * test can run it on the main one; `worker-main.ts` is the entry of a thread.
  */
 
+import { getHeapStatistics } from 'node:v8';
 import { systemRandom, type Logger, type Pid, type RuntimeNode } from '../runtime/index.ts';
 import { castStartChild, startSupervisor } from '../supervisors/index.ts';
 import { Admission } from './admission.ts';
@@ -11,6 +12,7 @@ import { nonceSource } from './auth.ts';
 import { Committer } from './committer.ts';
 import type { NodeConfig } from './config.ts';
 import { isStartupError, StartupError } from './errors.ts';
+import { collectHeap, watchRest, type RestSample } from './heap-rest.ts';
 import { isHeapHigh } from './heap-watch.ts';
 import type { InboxStatistics } from './inbox.ts';
 import { LIMITS } from './limits.ts';
@@ -79,6 +81,8 @@ export interface WorkerStatistics {
   readonly deferred: number;
   /** Presence and typing that were dropped, refused or put off. */
   readonly presenceShed: number;
+  /** What the objects in the heap of V8 take, garbage included. */
+  readonly heapBytes: number;
 }
 
 /** A worker whose shards are open and whose tree runs. */
@@ -145,6 +149,11 @@ export async function startServing(
     queuedBytesMax: () => bounds.queuedBytesMax * shards.length,
     isReadOnly: () => stores.some((each) => each.queuedBytesMax !== Infinity),
   });
+  const load = (): RestSample => {
+    const { connections, comings } = admission.statistics();
+    return { connections, comings, busyMs: loopBusyMs() };
+  };
+  const stopResting = watchRest(node.clock, load, collectHeap);
   return {
     async listen() {
       // Not earlier: uWebSockets.js ties its handles to the thread's event loop, which then cannot just end.
@@ -157,6 +166,7 @@ export async function startServing(
     applyMember: (event) => link?.apply(event),
     async stop() {
       stopObserving();
+      stopResting();
       await stop(node, listener, () => Promise.all([http.settled(), quotas.settled()]), stores);
       push.close();
       await link?.close();
@@ -384,7 +394,15 @@ async function collect(node: RuntimeNode, shards: readonly number[], admission: 
   const presences = shards.map((shard) =>
     node.call<PresenceStatistics>(presenceName(shard), 'statistics', LIMITS.callTimeoutMs),
   );
-  const sum = { commits: 0, committedMessages: 0, queuedBytes: 0, presenceShed: 0, ...admission.statistics() };
+  const { used_heap_size: heapBytes } = getHeapStatistics();
+  const sum = {
+    commits: 0,
+    committedMessages: 0,
+    queuedBytes: 0,
+    presenceShed: 0,
+    heapBytes,
+    ...admission.statistics(),
+  };
   for (const each of await Promise.all(calls)) {
     sum.commits += each.commits;
     sum.committedMessages += each.committedMessages;

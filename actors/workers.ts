@@ -147,6 +147,7 @@ export class Workers {
       presenceShed: sum.presenceShed + next.presenceShed,
       loginsPerSecond: sum.loginsPerSecond + next.loginsPerSecond,
       deferred: sum.deferred + next.deferred,
+      heapBytes: sum.heapBytes + next.heapBytes,
     }));
   }
 

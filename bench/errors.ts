@@ -28,7 +28,8 @@ export type BenchCode =
   | 'BENCH_FALSE_RECEIPT'
   | 'BENCH_LOST'
   | 'BENCH_OVERRUN'
-  | 'BENCH_RESULT';
+  | 'BENCH_RESULT'
+  | 'BENCH_DESCRIPTORS';
 
 /** The catalogue, for documentation and tests. */
 export const BENCH_ERRORS: Readonly<Record<BenchCode, BenchErrorEntry>> = {
@@ -102,6 +103,11 @@ export const BENCH_ERRORS: Readonly<Record<BenchCode, BenchErrorEntry>> = {
     cause:
       'a message lost, doubled or out of order, an actor that did not start or end, a text that came back different',
     action: 'the detail names the program; a bug of what it measures, or of the program',
+  },
+  BENCH_DESCRIPTORS: {
+    meaning: 'more connections were asked for than the descriptors of a process allow',
+    cause: 'the limit of open files of the process, which all its threads share (ulimit -Hn)',
+    action: 'raise the hard limit, or ask for fewer connections',
   },
 };
 

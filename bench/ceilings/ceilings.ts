@@ -12,8 +12,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BenchError } from '../errors.ts';
 import { Child } from '../harness/child.ts';
-import { within } from '../harness/clock.ts';
+import { systemClock, within } from '../harness/clock.ts';
 import { LoadProcesses } from '../harness/load-process.ts';
+import { readProcessMemory } from '../harness/memory.ts';
 import { LIMITS } from '../limits.ts';
 
 export interface EchoCeilingPlan {
@@ -138,18 +139,53 @@ export function startStreamServer(signal: AbortSignal): { readonly url: Promise<
   return { url: started.then(({ url }) => url), stop: () => server.stop() };
 }
 
+/**
+ * What an open connection costs the bare library: the memory of its own that a process of uWebSockets.js has for `clients`
+ * of them, each with an object of one number, and their upgrades in a second.
+ */
+export async function measureBareConnections(
+  plan: { readonly generators: number; readonly clients: number; readonly sources: readonly string[] },
+  signal: AbortSignal,
+): Promise<{ readonly bytesPerConnection: number | undefined; readonly connectsPerSecond: number }> {
+  const server = startCeiling('holding-server', ['--expose-gc']);
+  const load = new LoadProcesses(plan.generators, signal);
+  const collected = async (): Promise<number | undefined> => {
+    const answer = server.answer(LIMITS.serverStartMsMax, signal);
+    server.tell({ kind: 'collect' });
+    await answer;
+    return readProcessMemory(server.pid)?.anonymousBytes;
+  };
+  try {
+    const { url } = await server.answer<{ readonly url: string }>(LIMITS.serverStartMsMax, signal);
+    const empty = await collected();
+    const beganMs = systemClock.nowMs();
+    await load.openBareClients(url, plan.clients, plan.sources);
+    const connectsPerSecond = (plan.clients * 1000) / (systemClock.nowMs() - beganMs);
+    const full = await collected();
+    const isKnown = empty !== undefined && full !== undefined;
+    return { bytesPerConnection: isKnown ? (full - empty) / plan.clients : undefined, connectsPerSecond };
+  } finally {
+    await Promise.all([load.stop(), server.stop()]);
+  }
+}
+
 interface CeilingProcess {
+  readonly pid: number;
   tell(plan: object): void;
   /** The next thing that it says. */
   answer<Answer>(timeoutMs: number, signal: AbortSignal): Promise<Answer>;
   stop(): Promise<void>;
 }
 
-function startCeiling(name: 'echo-server' | 'relay-server' | 'lmdb-store' | 'stream-server'): CeilingProcess {
+type CeilingName = 'echo-server' | 'relay-server' | 'lmdb-store' | 'stream-server' | 'holding-server';
+
+function startCeiling(name: CeilingName, execArgv: readonly string[] = []): CeilingProcess {
   const entry = fileURLToPath(new URL(`./${name}.js`, import.meta.url));
-  const process: ChildProcess = fork(entry, [], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'], execArgv: [] });
+  const stdio = ['ignore', 'ignore', 'pipe', 'ipc'] as const;
+  const process: ChildProcess = fork(entry, [], { stdio: [...stdio], execArgv: [...execArgv] });
   const child = new Child(process, `the ceiling ${name}`, 'BENCH_CHILD');
   return {
+    pid: child.pid,
     tell: (plan) => void process.send(plan),
     answer<Answer>(timeoutMs: number, signal: AbortSignal): Promise<Answer> {
       const said = new Promise<Answer>((resolve) => process.once('message', (answer) => resolve(answer as Answer)));

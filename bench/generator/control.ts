@@ -14,7 +14,7 @@
 import type { BenchCode } from '../errors.ts';
 import type { DrainResult } from './backlog-load.ts';
 import type { RunPlan, RunResult, WindowEdge } from './measured-run.ts';
-import type { StormPlan, StormResult } from './storm-load.ts';
+import type { ReturnPlan, StormPlan, StormResult } from './storm-load.ts';
 
 /** The phone numbers of one pair. */
 export interface PairPhones {
@@ -85,6 +85,10 @@ export type GeneratorCommand =
     }
   /** Cuts all clients and lets them come back; answered by `storm-over` when all are back, or it takes too long. */
   | { readonly kind: 'storm'; readonly plan: StormPlan }
+  /** Cuts all clients, who stay away; answered by `departed`. */
+  | { readonly kind: 'depart' }
+  /** Brings them back without a storm; answered by `storm-over`. */
+  | { readonly kind: 'come-back'; readonly plan: ReturnPlan }
   | {
       readonly kind: 'open-backlogs';
       readonly url: string;
@@ -99,6 +103,7 @@ export type GeneratorEvent =
   | { readonly kind: WindowEdge }
   | { readonly kind: 'result'; readonly result: RunResult }
   | { readonly kind: 'storm-over'; readonly result: StormResult }
+  | { readonly kind: 'departed' }
   | { readonly kind: 'filled'; readonly messages: number; readonly fillMs: number }
   | { readonly kind: 'drained'; readonly result: DrainResult }
   | { readonly kind: 'failed'; readonly code: BenchCode; readonly detail: string };

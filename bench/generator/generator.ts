@@ -100,8 +100,12 @@ export class Generator {
         this.#storm = await this.#openBareClients(command);
         return this.#tell({ kind: 'opened' });
       case 'storm':
-        if (this.#storm === undefined) throw new TypeError('a storm needs open clients');
-        return this.#tell({ kind: 'storm-over', result: await this.#storm.run(command.plan) });
+        return this.#tell({ kind: 'storm-over', result: await this.#requireClients().run(command.plan) });
+      case 'depart':
+        this.#requireClients().depart();
+        return this.#tell({ kind: 'departed' });
+      case 'come-back':
+        return this.#tell({ kind: 'storm-over', result: await this.#requireClients().comeBack(command.plan) });
       case 'open-backlogs':
         this.#backlogs = await this.#openBacklogs(command);
         return this.#tell({ kind: 'opened' });
@@ -132,6 +136,11 @@ export class Generator {
     const { ciphertextBytes, ...rest } = shape;
     const ciphertext = opaqueBytes(ciphertextBytes);
     return { url, load: new BacklogLoad(senders, devices, { ...rest, ciphertext }, this.#clock) };
+  }
+
+  #requireClients(): StormLoad {
+    if (this.#storm === undefined) throw new TypeError('there are no clients');
+    return this.#storm;
   }
 
   #requireBacklogs(): Backlogs {

@@ -7,7 +7,10 @@
  *                    └── told when to come ───┘   (503 at the upgrade, or <failure retry-after>)
  *
  * A login counts from the dialling that led to it, until `<success>`; a return from when the last connection was cut. A connection that ends without a word
- * on when to come back is counted as dropped. Read next: `connection.ts`.
+ * on when to come back is counted as dropped.
+ *
+ * The same clients may also leave and stay away, and come back so many at a time: what a server has of connections is the
+ * difference. Read next: `connection.ts`.
  */
 
 import { backoff, drawDelayMs } from '../../client/backoff.ts';
@@ -32,6 +35,13 @@ import { OPCODE, type ClientFrameWriter } from './websocket.ts';
 
 export interface StormPlan {
   readonly stormMsMax: number;
+}
+
+/** How clients that have left come back without a storm. */
+export interface ReturnPlan {
+  /** Clients of a generator that are on their way at a time. */
+  readonly parallelMax: number;
+  readonly returnMsMax: number;
 }
 
 /** What one storm was for one generator. Plain data: it crosses processes. */
@@ -98,6 +108,12 @@ class StormClient implements Speaker {
   leave(): void {
     this.#attempt = 0;
     this.#wait(0);
+  }
+
+  /** Comes back now. */
+  comeBack(): void {
+    this.#attempt = 0;
+    this.#dial();
   }
 
   close(): void {
@@ -168,14 +184,14 @@ class StormClient implements Speaker {
   #refused({ code, retryAfter }: FailureMessage): void {
     if (retryAfter === undefined) return this.#load.fail(new BenchError('BENCH_REGISTRATION', code));
     this.#line.close();
-    this.#comeBack(retryAfter);
+    this.#comeLater(retryAfter);
   }
 
   refused(_status: number, retryAfterSeconds: number | undefined): void {
-    this.#comeBack(retryAfterSeconds);
+    this.#comeLater(retryAfterSeconds);
   }
 
-  #comeBack(retryAfterSeconds: number | undefined): void {
+  #comeLater(retryAfterSeconds: number | undefined): void {
     if (retryAfterSeconds === undefined) this.#load.noteDropped('a refusal without a time');
     else this.#load.noteToldToWait();
     this.#wait((retryAfterSeconds ?? 0) * 1000);
@@ -206,6 +222,8 @@ export class StormLoad {
   #toldToWait = 0;
   #dropped = 0;
   #lastDrop: string | undefined = undefined;
+  /** Clients that have left and have not begun to come back: those from here on. */
+  #awayFrom: number = Infinity;
   #over: (error?: Error) => void = () => undefined;
 
   constructor(accounts: readonly StormAccount[], sources: readonly string[], line: Line, clock: Clock) {
@@ -219,12 +237,46 @@ export class StormLoad {
    *
    * @throws {BenchError} (as rejection) BENCH_LOST when not all are back in time.
    */
-  async run({ stormMsMax }: StormPlan): Promise<StormResult> {
+  run({ stormMsMax }: StormPlan): Promise<StormResult> {
+    return this.#measure(stormMsMax, () => {
+      for (const client of this.#clients) client.cut();
+      // Cutting costs this process what no client would have to do, so time begins when it is done.
+      this.#cutMs = this.clock.nowMs();
+      for (const client of this.#clients) client.leave();
+    });
+  }
+
+  /** Cuts every connection; nobody comes back before `comeBack`. */
+  depart(): void {
+    for (const client of this.#clients) client.cut();
+    this.#awayFrom = 0;
+  }
+
+  /**
+   * Brings back those who have departed, so many at a time.
+   *
+   * @throws {BenchError} (as rejection) BENCH_LOST when not all are back in time.
+   */
+  comeBack({ parallelMax, returnMsMax }: ReturnPlan): Promise<StormResult> {
+    return this.#measure(returnMsMax, () => {
+      this.#cutMs = this.clock.nowMs();
+      for (let count = 0; count < parallelMax; count += 1) this.#bringBackOne();
+    });
+  }
+
+  #bringBackOne(): void {
+    const client = this.#clients[this.#awayFrom];
+    if (client === undefined) return;
+    this.#awayFrom += 1;
+    client.comeBack();
+  }
+
+  async #measure(msMax: number, begin: () => void): Promise<StormResult> {
     this.#login.reset();
     this.#back.reset();
     [this.#toldToWait, this.#dropped, this.#missing] = [0, 0, this.#clients.length];
     const before = process.cpuUsage();
-    await this.#untilAllAreBack(stormMsMax);
+    await this.#untilAllAreBack(msMax, begin);
     const { user, system } = process.cpuUsage(before);
     return {
       clients: this.#clients.length,
@@ -238,20 +290,17 @@ export class StormLoad {
     };
   }
 
-  #untilAllAreBack(stormMsMax: number): Promise<void> {
+  #untilAllAreBack(msMax: number, begin: () => void): Promise<void> {
     return new Promise((resolve, reject) => {
       const late = (): void =>
-        this.#over(new BenchError('BENCH_LOST', `${this.#missing} clients are not back after ${stormMsMax} ms`));
-      const cancel = this.clock.after(stormMsMax, late);
+        this.#over(new BenchError('BENCH_LOST', `${this.#missing} clients are not back after ${msMax} ms`));
+      const cancel = this.clock.after(msMax, late);
       this.#over = (error) => {
         cancel();
         if (error === undefined) resolve();
         else reject(error);
       };
-      for (const client of this.#clients) client.cut();
-      // Cutting costs this process what no client would have to do, so time begins when it is done.
-      this.#cutMs = this.clock.nowMs();
-      for (const client of this.#clients) client.leave();
+      begin();
     });
   }
 
@@ -266,6 +315,7 @@ export class StormLoad {
     this.#back.record(nowMs - this.#cutMs);
     this.#missing -= 1;
     if (this.#missing === 0) this.#over();
+    else this.#bringBackOne();
   }
 
   /** @internal */

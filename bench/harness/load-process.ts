@@ -16,7 +16,7 @@ import type {
   PairPhones,
 } from '../generator/control.ts';
 import type { LoadShape, RunResult } from '../generator/measured-run.ts';
-import type { StormPlan, StormResult } from '../generator/storm-load.ts';
+import type { ReturnPlan, StormPlan, StormResult } from '../generator/storm-load.ts';
 import { LIMITS } from '../limits.ts';
 import { Child } from './child.ts';
 import { within } from './clock.ts';
@@ -76,6 +76,10 @@ class GeneratorProcess {
     this.#process = fork(ENTRY, [], { stdio: [...stdio], serialization: 'advanced', execArgv: [] });
     this.#child = new Child(this.#process, `generator ${index}`, 'BENCH_CHILD');
     this.#process.on('message', (event: GeneratorEvent) => this.#listen(event));
+  }
+
+  get pid(): number {
+    return this.#child.pid;
   }
 
   tell(command: GeneratorCommand): void {
@@ -253,6 +257,29 @@ export class LoadProcesses {
     const totalMs = plan.stormMsMax + LIMITS.drainMsMax;
     const late = (): Error => new BenchError('BENCH_CHILD', `no result after ${totalMs} ms`);
     return within(Promise.all(runs), totalMs, late, this.#signal);
+  }
+
+  /** Cuts every client; they stay away. */
+  async depart(): Promise<void> {
+    const requests = this.#generators.map((generator) => generator.request({ kind: 'depart' }, 'departed'));
+    const late = (): Error => new BenchError('BENCH_CHILD', `not departed after ${LIMITS.drainMsMax} ms`);
+    await within(Promise.all(requests), LIMITS.drainMsMax, late, this.#signal);
+  }
+
+  /** Brings every client back, so many at a time, and waits until all are there. */
+  async comeBack({ parallelMax, returnMsMax }: ReturnPlan): Promise<StormResult[]> {
+    const plan = { parallelMax: Math.max(1, Math.round(parallelMax / this.#generators.length)), returnMsMax };
+    const runs = this.#generators.map(async (generator) => {
+      return (await generator.request({ kind: 'come-back', plan }, 'storm-over')).result;
+    });
+    const totalMs = returnMsMax + LIMITS.drainMsMax;
+    const late = (): Error => new BenchError('BENCH_CHILD', `no result after ${totalMs} ms`);
+    return within(Promise.all(runs), totalMs, late, this.#signal);
+  }
+
+  /** Process ids of the generators. */
+  get pids(): readonly number[] {
+    return this.#generators.map(({ pid }) => pid);
   }
 
   /** Ends all processes. */

@@ -47,7 +47,8 @@ export type Unit =
   | 'bytes'
   | 'cores'
   | 'msg'
-  | 'client';
+  | 'client'
+  | 'ratio';
 
 /** More is better of a rate, less is better of a cost; a size is neither and has no peers. */
 const KIND_OF_UNIT: Readonly<Record<Unit, 'rate' | 'cost' | 'size'>> = {
@@ -65,6 +66,7 @@ const KIND_OF_UNIT: Readonly<Record<Unit, 'rate' | 'cost' | 'size'>> = {
   cores: 'cost',
   msg: 'size',
   client: 'size',
+  ratio: 'size',
 };
 
 /** How far a figure of ours is ahead of a peer's. @throws {RangeError} A unit in which nobody is ahead. */

@@ -37,6 +37,9 @@ export interface ServerStatistics {
   readonly committedMessages: number;
   /** Bytes of undelivered messages; undefined from a server that does not say. */
   readonly queuedBytes?: number | undefined;
+  /** What the objects of its workers' heaps take; undefined from a server that does not say. */
+  readonly heapBytes?: number | undefined;
+  readonly connections?: number | undefined;
 }
 
 interface LogLine {
@@ -76,10 +79,11 @@ export class ServerProcess {
   async statistics(): Promise<ServerStatistics> {
     const line = this.#next('statistics', LIMITS.statisticsMsMax);
     this.#process.kill('SIGUSR2');
-    const { commits, committedMessages, queuedBytes: queued } = await line;
-    const queuedBytes = typeof queued === 'number' ? queued : undefined;
+    const { commits, committedMessages, ...rest } = await line;
+    const number = (name: string): number | undefined => (typeof rest[name] === 'number' ? rest[name] : undefined);
     if (typeof commits === 'number' && typeof committedMessages === 'number') {
-      return { commits, committedMessages, queuedBytes };
+      const [queuedBytes, heapBytes, connections] = ['queuedBytes', 'heapBytes', 'connections'].map(number);
+      return { commits, committedMessages, queuedBytes, heapBytes, connections };
     }
     throw new BenchError('BENCH_SERVER', 'its event "statistics" lacks "commits" or "committedMessages"');
   }

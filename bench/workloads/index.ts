@@ -2,6 +2,7 @@
 
 import type { Workload } from '../harness/registry.ts';
 import { createActorsWorkload } from './actors.ts';
+import { createConnectionsWorkload } from './connections.ts';
 import { createMediaWorkload } from './media.ts';
 import { createGroupsWorkload } from './groups.ts';
 import { createMessagesWorkload } from './messages.ts';
@@ -17,4 +18,5 @@ export const WORKLOADS: readonly Workload[] = [
   createGroupsWorkload(),
   createMediaWorkload(),
   createStormWorkload(),
+  createConnectionsWorkload(),
 ];

@@ -1,0 +1,82 @@
+import t from 'tap';
+import { VirtualClock } from '../runtime/testing/virtual-clock.ts';
+import { collectHeap, HeapRest, watchRest } from './heap-rest.ts';
+
+const LOOK_MS = 1_000;
+
+/** A worker as `HeapRest` sees it: each step is a look, with the connections that it has and how busy it was. */
+function looks(...steps: readonly (readonly [connections: number, busyMs: number])[]): boolean[] {
+  const rest = new HeapRest();
+  let [busyMs, comings, before] = [0, 0, 0];
+  return steps.map(([connections, busy]) => {
+    comings += Math.abs(connections - before);
+    before = connections;
+    return rest.look({ connections, comings, busyMs: (busyMs += busy) }, LOOK_MS);
+  });
+}
+
+t.test('a crowd that came is followed by one collection, once the worker is quiet', async (t) => {
+  const quiet = [10_000, 10] as const;
+  t.strictSame(looks([4_000, 900], [10_000, 900], quiet, quiet, quiet, quiet), [
+    false,
+    false,
+    false,
+    true,
+    false,
+    false,
+  ]);
+});
+
+t.test('so is a crowd that left, and one that came and left between two rests', async (t) => {
+  t.strictSame(looks([10_000, 0], [10_000, 0], [0, 700], [0, 0], [0, 0], [0, 0]), [
+    false,
+    true,
+    false,
+    false,
+    true,
+    false,
+  ]);
+  t.strictSame(looks([10_000, 900], [0, 900], [0, 0], [0, 0]), [false, false, false, true]);
+});
+
+t.test('a busy worker is left alone, whoever comes', async (t) => {
+  t.notOk(looks(...Array.from({ length: 20 }, (_, index) => [index * 1_000, 300] as const)).includes(true));
+});
+
+t.test('one busy look begins the wait anew', async (t) => {
+  t.strictSame(looks([5_000, 0], [5_000, 400], [5_000, 0], [5_000, 0]), [false, false, false, true]);
+});
+
+t.test('few connections more or less are no reason', async (t) => {
+  const after = (connections: number): boolean =>
+    looks([10_000, 0], [10_000, 0], [connections, 0], [connections, 0]).at(-1)!;
+  t.equal(after(11_000), false);
+  t.equal(after(14_000), true, 'more than a quarter of those who are there');
+  t.equal(after(7_500), true);
+  t.equal(looks([199, 0], [199, 0]).at(-1), false, 'below the least number');
+  t.equal(looks([200, 0], [200, 0]).at(-1), true);
+});
+
+t.test('it looks every second until it is told not to', async (t) => {
+  const clock = new VirtualClock();
+  let collections = 0;
+  const sample = () => ({ connections: 1_000, comings: 1_000, busyMs: 0 });
+  const stop = watchRest(clock, sample, () => void (collections += 1));
+  clock.advance(10_000);
+  t.equal(collections, 1);
+  stop();
+  t.equal(clock.timerCount, 0);
+});
+
+t.test('a collection frees what nobody holds', async (t) => {
+  const freed = new Promise<void>((resolve) => {
+    const registry = new FinalizationRegistry<string>(() => resolve());
+    registry.register(new Array(100_000).fill({}), 'crowd');
+    // Kept alive until it has spoken.
+    t.teardown(() => registry.unregister({}));
+  });
+  await new Promise((resolve) => setImmediate(resolve));
+  await collectHeap();
+  await freed;
+  t.pass('the crowd is gone');
+});

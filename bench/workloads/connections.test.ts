@@ -1,0 +1,52 @@
+/** The workload of idle connections, small: on a real server every figure is there, and who asks for too many is told so. */
+import t from 'tap';
+import { connectionsOfProcess, parseDescriptorLimit, RESERVED_DESCRIPTORS } from '../harness/descriptors.ts';
+import { parseKernelMemory, parseProcessMemory } from '../harness/memory.ts';
+import { Recorder } from '../harness/report.ts';
+import { createConnectionsWorkload } from './connections.ts';
+
+const CONNECTIONS = 60;
+
+async function runWorkload(connections: number): Promise<Recorder> {
+  const recorder = new Recorder();
+  const context = { isQuick: true, part: undefined, progress: () => undefined, keepData: false };
+  const options = { connections, generators: 2, sources: 2, parallel: 16, workers: 1 };
+  const { signal } = new AbortController();
+  await createConnectionsWorkload().run({ ...context, options, recorder, signal });
+  return recorder;
+}
+
+t.test('all log in and leave, and memory is looked at in between', async (t) => {
+  const { metrics, notes } = await runWorkload(CONNECTIONS);
+  t.equal(metrics['connections']!.value, CONNECTIONS);
+  t.ok(metrics['connects_per_s']!.value > 0);
+  t.ok(metrics['connects_per_s']!.peers['bare_uws']!.ratio > 0);
+  t.ok(metrics['server_bytes_held']!.value > 0);
+  t.ok(metrics['left_over_ratio']!.value > 0);
+  t.equal(metrics['dropped']!.value, 0);
+  t.notOk(
+    notes.some((note) => /logged errors/.test(note)),
+    notes.join(),
+  );
+});
+
+t.test('more than the descriptors allow is refused before anything starts', async (t) => {
+  const tooMany = connectionsOfProcess() + 1;
+  await t.rejects(runWorkload(tooMany), { code: 'BENCH_DESCRIPTORS' });
+});
+
+t.test('the limit of descriptors is the hard one', async (t) => {
+  const limits =
+    'Limit                     Soft Limit           Hard Limit           Units\nMax open files            1024';
+  t.equal(parseDescriptorLimit(`${limits}                 20000                files\n`), 20_000);
+  t.equal(parseDescriptorLimit(`${limits}                 unlimited            files\n`), Number.MAX_SAFE_INTEGER);
+  t.equal(connectionsOfProcess(20_000), 20_000 - RESERVED_DESCRIPTORS);
+});
+
+t.test('memory is read as the kernel writes it', async (t) => {
+  const status = 'VmRSS:\t    9000 kB\nRssAnon:\t    5000 kB\nRssFile:\t    3000 kB\nRssShmem:\t    1000 kB\n';
+  t.strictSame(parseProcessMemory(status), { anonymousBytes: 6_000 * 1024, fileBytes: 3_000 * 1024 });
+  const sockstat = 'sockets: used 95\nTCP: inuse 4 orphan 0 tw 21 alloc 4 mem 109\n';
+  const kernel = parseKernelMemory('MemTotal:  1000 kB\nSlab:             455512 kB\n', sockstat);
+  t.strictSame(kernel, { slabBytes: 455_512 * 1024, tcpSockets: 4, tcpBufferBytes: 109 * 4096 });
+});

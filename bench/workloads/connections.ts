@@ -1,0 +1,252 @@
+/**
+ * What does a logged-in connection cost, and how many a second can log in?
+ *
+ * One server process holds as many connections as its descriptors allow, each with a supervised actor. The clients are
+ * registered first; then all leave, and memory is looked at:
+ *
+ *   start ── all register and leave ── empty ── all log in by ticket ── held ── all are cut off ── left
+ *
+ *   bytes_per_connection_user    held − empty, of the memory that is the server's own, for each connection
+ *   bytes_per_connection_kernel  the same of the kernel's structures for sockets, one end
+ *   connects_per_s               clients over the time from the first dialling to the last `<success>`
+ *   left_over_ratio              left over empty: 1 is a server that gave everything back
+ *
+ * *Empty* is a server that has all its accounts and no connection: its code is compiled, its buffers are made, its caches of
+ * accounts are full, and bounded. What it has at its start stands beside it. Pages of the store are not counted: they belong
+ * to the accounts, and the kernel takes them back when it needs them.
+ *
+ * Ceiling: bare uWebSockets.js with one small object for each connection. Read next: `harness/memory.ts`.
+ */
+
+import { measureBareConnections } from '../ceilings/ceilings.ts';
+import { BenchError } from '../errors.ts';
+import type { StormResult } from '../generator/storm-load.ts';
+import { systemClock } from '../harness/clock.ts';
+import { connectionsOfProcess, readDescriptorLimit } from '../harness/descriptors.ts';
+import { mergeHistograms } from '../harness/histogram.ts';
+import { LoadProcesses } from '../harness/load-process.ts';
+import { readKernelMemory, readProcessMemory, type KernelMemory, type ProcessMemory } from '../harness/memory.ts';
+import type { Workload, WorkloadContext, WorkloadOption } from '../harness/registry.ts';
+import { ServerProcess } from '../harness/server-process.ts';
+import { LIMITS } from '../limits.ts';
+
+type OptionName = 'connections' | 'generators' | 'sources' | 'parallel' | 'workers';
+
+const OPTIONS: Readonly<Record<OptionName, WorkloadOption>> = {
+  connections: { default: 0, min: 0, max: 5_000_000, help: 'connections to hold; 0: as many as a process may have' },
+  generators: { default: 2, min: 1, max: 64, help: 'generator processes' },
+  sources: { default: 8, min: 1, max: 250, help: 'loopback addresses that clients connect from' },
+  parallel: { default: 256, min: 1, max: 4_096, help: 'clients that log in at a time' },
+  workers: { default: 0, min: 0, max: 64, help: 'worker threads of the server; 0 leaves it to the server' },
+};
+
+type Context = WorkloadContext<OptionName>;
+
+/** +49 153 …: a block of numbers; the data directory is new, so any number is free. */
+const PHONE_PREFIX = '+49153';
+const PHONE_DIGITS = 8;
+
+/** What tests change. */
+export interface ConnectionsSettings {
+  readonly withCeiling?: boolean;
+}
+
+/** Memory at one moment. */
+interface Look {
+  readonly server: ProcessMemory | undefined;
+  readonly kernel: KernelMemory | undefined;
+  readonly heapBytes: number | undefined;
+  readonly connections: number | undefined;
+}
+
+/** Makes the workload; the settings are for tests. */
+export function createConnectionsWorkload(settings: ConnectionsSettings = {}): Workload<OptionName> {
+  return {
+    name: 'connections',
+    question: 'connections that are logged in and idle: bytes for each, logins per second, and what is left afterwards',
+    options: OPTIONS,
+    thresholds: [
+      { metric: 'bytes_per_connection_user', bound: 'at-most', value: 2_000 },
+      { metric: 'connects_per_s', bound: 'at-least', value: 5_000 },
+      { metric: 'left_over_ratio', bound: 'at-most', value: 1.05 },
+    ],
+    run: (context) => new ConnectionsRun(context, settings).run(),
+  };
+}
+
+class ConnectionsRun {
+  readonly #context: Context;
+  readonly #settings: ConnectionsSettings;
+  readonly #connections: number;
+
+  constructor(context: Context, settings: ConnectionsSettings) {
+    this.#context = context;
+    this.#settings = settings;
+    this.#connections = connectionsToHold(context.options.connections);
+  }
+
+  async run(): Promise<void> {
+    await this.#measureServer();
+    if (this.#settings.withCeiling !== false) await this.#measureCeiling();
+  }
+
+  async #measureCeiling(): Promise<void> {
+    const { options, progress, recorder, signal } = this.#context;
+    progress('ceiling: bare uWebSockets.js');
+    const plan = { ...options, clients: this.#connections, sources: sourcesOf(options.sources) };
+    const { bytesPerConnection, connectsPerSecond } = await measureBareConnections(plan, signal);
+    recorder.peer('bytes_per_connection_user', 'bare_uws', bytesPerConnection);
+    recorder.peer('connects_per_s', 'bare_uws', connectsPerSecond);
+  }
+
+  async #measureServer(): Promise<void> {
+    const { options, signal, keepData, recorder } = this.#context;
+    const load = new LoadProcesses(options.generators, signal);
+    const onCode = (...code: [string, string]): void => load.takeCode(...code);
+    const flags = options.workers === 0 ? [] : ['--workers', String(options.workers)];
+    const server = new ServerProcess({ flags, keepData, signal, onCode });
+    try {
+      await Promise.race([this.#measure(server, load), server.gone]);
+    } finally {
+      await load.stop();
+      const endedItself = await server.stop();
+      if (!endedItself) recorder.note(`the server did not stop within ${LIMITS.serverStopMsMax} ms and was killed`);
+      const [error] = server.loggedErrors.slice(-1);
+      if (error !== undefined) recorder.note(`the server logged errors, the last: ${error}`);
+    }
+  }
+
+  async #measure(server: ServerProcess, load: LoadProcesses): Promise<void> {
+    const { options, progress } = this.#context;
+    progress('starting the server');
+    const url = await server.started();
+    const start = await look(server);
+    progress(`registering ${this.#connections} clients`);
+    await load.openClients(url, phonesOf(this.#connections), sourcesOf(options.sources));
+    await load.depart();
+    progress('looking at the empty server');
+    const empty = await lookWhenSteady(server);
+    progress('all log in');
+    const back = await this.#logIn(load);
+    progress('looking at the memory of those who are there');
+    const held = await lookWhenSteady(server);
+    this.#checkHeld(held);
+    await load.depart();
+    progress('looking at what they leave');
+    const left = await lookWhenSteady(server);
+    this.#record({ start, empty, held, left });
+    this.#recordLogins(back);
+  }
+
+  async #logIn(load: LoadProcesses): Promise<{ readonly results: readonly StormResult[]; readonly tookMs: number }> {
+    const beganMs = systemClock.nowMs();
+    const { parallel } = this.#context.options;
+    const results = await load.comeBack({ parallelMax: parallel, returnMsMax: LIMITS.returnMsMax });
+    return { results, tookMs: systemClock.nowMs() - beganMs };
+  }
+
+  #checkHeld({ connections }: Look): void {
+    if (connections === this.#connections) return;
+    throw new BenchError('BENCH_LOST', `${connections} connections of ${this.#connections} are still there`);
+  }
+
+  #record({ start, empty, held, left }: Readonly<Record<'start' | 'empty' | 'held' | 'left', Look>>): void {
+    const { recorder } = this.#context;
+    const count = this.#connections;
+    const each = (part: (look: Look) => number, before: Look = empty): number => (part(held) - part(before)) / count;
+    const user = each(ownBytes);
+    const kernel = kernelBytesOfSocket(empty.kernel, held.kernel);
+    recorder.metric('connections', count, 'client');
+    recorder.metric('bytes_per_connection_user', user, 'bytes');
+    recorder.metric('bytes_per_connection_kernel', kernel, 'bytes');
+    recorder.metric('bytes_per_connection_total', user + (kernel ?? Number.NaN), 'bytes');
+    recorder.metric('bytes_per_connection_heap', each(objectBytes), 'bytes');
+    recorder.metric('bytes_per_connection_native', user - each(objectBytes), 'bytes');
+    recorder.metric('bytes_per_connection_from_start', each(ownBytes, start), 'bytes');
+    recorder.metric('store_pages_per_account', each(pageBytes, start), 'bytes');
+    recorder.metric('server_bytes_start', ownBytes(start), 'bytes');
+    recorder.metric('server_bytes_empty', ownBytes(empty), 'bytes');
+    recorder.metric('server_bytes_held', ownBytes(held), 'bytes');
+    recorder.metric('server_bytes_left', ownBytes(left), 'bytes');
+    recorder.metric('left_over_ratio', ownBytes(left) / ownBytes(empty), 'ratio');
+  }
+
+  #recordLogins({ results, tookMs }: { readonly results: readonly StormResult[]; readonly tookMs: number }): void {
+    const { recorder } = this.#context;
+    const login = mergeHistograms(results.map((result) => result.login));
+    const sum = (part: (result: StormResult) => number): number => results.reduce((all, each) => all + part(each), 0);
+    recorder.metric('connects_per_s', (this.#connections * 1000) / tookMs, 'login/s');
+    recorder.metric('p50_login_ms', login.percentileMs(50), 'ms');
+    recorder.metric('p99_login_ms', login.percentileMs(99), 'ms');
+    recorder.metric(
+      'told_to_wait',
+      sum((result) => result.toldToWait),
+      'client',
+    );
+    recorder.metric(
+      'dropped',
+      sum((result) => result.dropped),
+      'client',
+    );
+    recorder.metric('generator_cores', sum((result) => result.cpuMs) / tookMs, 'cores');
+  }
+}
+
+/** Both ends are on this machine, so half of what the kernel has more. */
+function kernelBytesOfSocket(before: KernelMemory | undefined, after: KernelMemory | undefined): number | undefined {
+  if (before === undefined || after === undefined) return undefined;
+  const sockets = after.tcpSockets - before.tcpSockets;
+  if (sockets <= 0) return undefined;
+  return (after.slabBytes - before.slabBytes + after.tcpBufferBytes - before.tcpBufferBytes) / sockets;
+}
+
+const ownBytes = ({ server }: Look): number => server?.anonymousBytes ?? Number.NaN;
+const pageBytes = ({ server }: Look): number => server?.fileBytes ?? Number.NaN;
+const objectBytes = ({ heapBytes }: Look): number => heapBytes ?? Number.NaN;
+
+async function look(server: ServerProcess): Promise<Look> {
+  const { heapBytes, connections } = await server.statistics();
+  return { server: readProcessMemory(server.pid), kernel: readKernelMemory(), heapBytes, connections };
+}
+
+/** Waits until the server's memory no longer moves: it collects when it is quiet. */
+async function lookWhenSteady(server: ServerProcess): Promise<Look> {
+  await untilSteady(() => readProcessMemory(server.pid)?.anonymousBytes);
+  return look(server);
+}
+
+/** Resolves when a figure has stopped moving, or will not; at once where there is none. */
+async function untilSteady(read: () => number | undefined): Promise<void> {
+  const deadlineMs = systemClock.nowMs() + LIMITS.settlingMsMax;
+  let reference = read();
+  let sinceMs = systemClock.nowMs();
+  while (reference !== undefined && systemClock.nowMs() < deadlineMs) {
+    await pause(LIMITS.settlingLookMs);
+    const value = read();
+    if (value === undefined || Math.abs(value - reference) > LIMITS.settledBytes) {
+      reference = value;
+      sinceMs = systemClock.nowMs();
+    } else if (systemClock.nowMs() - sinceMs >= LIMITS.settledMs) return;
+  }
+}
+
+/** @throws {BenchError} BENCH_DESCRIPTORS. */
+function connectionsToHold(asked: number): number {
+  const most = connectionsOfProcess();
+  if (asked <= most) return asked === 0 ? most : asked;
+  const detail = `${asked} connections need more than the ${readDescriptorLimit()} descriptors of this process`;
+  throw new BenchError('BENCH_DESCRIPTORS', detail);
+}
+
+function phonesOf(count: number): string[] {
+  return Array.from({ length: count }, (_, index) => PHONE_PREFIX + String(index).padStart(PHONE_DIGITS, '0'));
+}
+
+/** 127.0.2.1, 127.0.2.2 …: each has 28,000 ports of its own. */
+function sourcesOf(count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `127.0.2.${index + 1}`);
+}
+
+function pause(durationMs: number): Promise<void> {
+  return new Promise((resolve) => systemClock.after(durationMs, resolve));
+}
