@@ -18,6 +18,9 @@ import { judgeLife } from './metrics/health.ts';
 import { openMetrics, type MetricsServer } from './metrics/http.ts';
 import { NodeControl } from './node-control.ts';
 import { claimPort } from './port.ts';
+import { stopBundler } from './reload/bundle.ts';
+import { openCoordinator } from './reload/open.ts';
+import { reloadVerbs } from './reload/verbs.ts';
 import { ServiceManager } from './service-manager.ts';
 import { openStoreDirectory } from './store-directory.ts';
 import { checkPair, type CertificateInfo } from './tls.ts';
@@ -173,7 +176,8 @@ export async function startNode(start: NodeStart, log: NodeLogger): Promise<Runn
     const running = new NodeControl(Object.assign({ workers, log }, start), certificate);
     control = running;
     const facts = { name: workers.node.name, url, data: directory, startedAtMs, version: packageVersion() };
-    const verbs = runVerbs(running);
+    const reloads = openCoordinator({ workers, directory, clock: systemClock, log });
+    const verbs = [...runVerbs(running), ...reloadVerbs(reloads)];
     const admin = await openAdmin({ workers, facts, socket: config.adminSocket, log, verbs });
     const { url: metricsUrl } = metrics;
     return {
@@ -184,6 +188,7 @@ export async function startNode(start: NodeStart, log: NodeLogger): Promise<Runn
       async stop() {
         running.stop();
         await admin.close();
+        await stopBundler();
         await workers.stop();
         await metrics?.close();
         await store.release();

@@ -5,6 +5,7 @@
 
 import { getHeapStatistics } from 'node:v8';
 import { systemRandom, type Logger, type Pid, type RuntimeNode } from '../runtime/index.ts';
+import type { ReloadStep } from '../runtime/reload/index.ts';
 import { castStartChild, startSupervisor } from '../supervisors/index.ts';
 import { Admission } from './admission.ts';
 import { workerFigures } from './admin/status.ts';
@@ -39,6 +40,7 @@ import { ResumeTickets } from './resume-ticket.ts';
 import { openPush, type Push } from './push/settings.ts';
 import type { MemberEvent } from '../runtime/cluster/index.ts';
 import { linkWorker, type WorkerLink } from './cluster/link.ts';
+import { openWorkerReload, RELOAD_QUESTION } from './reload/open.ts';
 import { createRoutes, inboxName, presenceName, type RemoteName, type Routes, wakeupsName } from './routes.ts';
 import { withSecretFiles } from './secret-files.ts';
 import {
@@ -134,10 +136,12 @@ export async function startServing(
   const admission = createAdmission(node, config);
   const connections = { routes, tickets: new ResumeTickets(store.secret), admission };
   const statistics = (): Promise<WorkerStatistics> => collect(node, shards, admission);
+  const reload = openWorkerReload(node);
   let listener: Listener | undefined;
   const questions = {
     figures: () => workerFigures(node, statistics),
     ...runQuestions({ node, admission, bounds, store, listener: () => listener }),
+    [RELOAD_QUESTION]: (step: ReloadStep) => reload.take(step),
   };
   const started = await startSupervisor(node, workerTree(parts, keeper, connections, { questions }));
   if ('error' in started)

@@ -6,6 +6,7 @@
  * current message, as for an exit signal.
  */
 
+import { codeOf } from './behavior.ts';
 import { type CallEnvelope, KIND } from './envelope.ts';
 import type { Kernel } from './kernel.ts';
 import { LIMITS } from './limits.ts';
@@ -120,12 +121,13 @@ export function isNeeded(process: Process): boolean {
 export function wake(process: Process): void {
   if (!process.has(FLAG.hibernated)) return;
   process.flags &= ~FLAG.hibernated;
-  const behavior = process.behavior.current;
+  const behavior = codeOf(process);
   if (behavior.wake !== undefined) process.state = behavior.wake(process.state);
 }
 
-function hibernate(process: Process): void {
-  const behavior = process.behavior.current;
+/** Packs the state, by the code that it is of. Throws what `hibernate` of the behaviour throws. */
+export function hibernate(process: Process): void {
+  const behavior = codeOf(process);
   process.flags |= FLAG.hibernated;
   if (behavior.hibernate !== undefined) process.state = behavior.hibernate(process.state);
 }

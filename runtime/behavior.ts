@@ -11,6 +11,7 @@ import type { Clock, Logger, Random } from './contracts.ts';
 import type { From, SendResult, Target, ReplyOf, RequestOf } from './envelope.ts';
 import type { ExitReason, ExitRequest } from './exit-reason.ts';
 import type { Pid } from './pid.ts';
+import type { Process } from './process.ts';
 import type { Ref } from './ref.ts';
 import type { SystemRequest } from './sys.ts';
 
@@ -58,8 +59,20 @@ export interface Behavior<State = unknown, Args = void, Cast = unknown, Request 
   handleTurnEnd?(state: State, ctx: Context): void;
   /** Runs when the actor stops itself, throws, or is told to exit by its parent while it traps exits. */
   terminate?(reason: ExitReason, state: State, ctx: Context): void | Promise<void>;
-  /** Returns the state for this version, made from the state of version `from`; may change it in place. */
+  /**
+   * Returns the state for this version, made from the state of version `from`. Under `replaceBehavior` it may change it in
+   * place; a reload that can be taken back (`reload/`) wants a new object, so that what was is there if this throws.
+   */
   codeChange?(state: State, from: number): State;
+  /**
+   * The way back: returns the state for the older version `to`, made from a state of this one. It is the newer code that
+   * has it, because only that knows both shapes. Needed where `codeChange` changes the shape of the state.
+   *
+   * Source: the `{down, Vsn}` of OTP's code_change, which also runs in the newer module. Differs: a function of its own.
+   */
+  codeBack?(state: State, to: number): State;
+  /** What its messages to and from other actors are; `reload/` refuses versions that would not understand each other. */
+  readonly messages?: MessagesVersion;
   /** What `sys.getStatus` shows instead of the state: leave out what is secret. */
   formatStatus?(state: State): unknown;
   /** Packs the state of an actor that hibernates, into less memory. Without it the state stays as it is. */
@@ -70,6 +83,12 @@ export interface Behavior<State = unknown, Args = void, Cast = unknown, Request 
   systemGetState?(state: State): unknown;
   /** The counterpart for `sys.replaceState`: applies `replace` to what `systemGetState` shows. */
   systemReplaceState?(state: State, replace: (shown: unknown) => unknown): State;
+}
+
+/** The version of the messages that a behaviour sends, and those that it takes. Absent: 1 and [1]. */
+export interface MessagesVersion {
+  readonly speaks: number;
+  readonly understands: readonly number[];
 }
 
 // The runtime keeps behaviours of all types side by side and hands each back only its own state; `any` says that the
@@ -224,6 +243,16 @@ export interface Context {
   mailboxCount(): number;
 }
 
+/** What a reload that is under way does in place of the runtime. */
+export interface SlotWatch {
+  /**
+   * Converts the state of `process`, or lets it go on with the code that understands the state. Never throws.
+   *
+   * @returns Whether it goes on: an actor whose state nobody understands is ended.
+   */
+  convert(process: Process): boolean;
+}
+
 /**
  * Where the live code of one behaviour is found: actors point here, never at the code.
  *
@@ -236,6 +265,10 @@ export class BehaviorSlot {
   number: number = 0;
   version: number;
   current: AnyBehavior;
+  /** The code before the last replacement, for actors that have not met `current` yet. */
+  previous: AnyBehavior | null = null;
+  /** Converts states while a reload is under way, in place of the runtime; null otherwise. */
+  watch: SlotWatch | null = null;
   handleCall: AnyBehavior['handleCall'];
   handleCast: AnyBehavior['handleCast'];
   handleInfo: AnyBehavior['handleInfo'];
@@ -279,9 +312,21 @@ export function replaceBehavior(slot: BehaviorSlot, next: AnyBehavior): void {
   if (next.name !== slot.name) throw new RangeError(`"name" expected '${slot.name}', got '${next.name}'`);
   if (version <= slot.version) throw new RangeError(`"version" expected more than ${slot.version}, got ${version}`);
   slots.set(next, slot);
-  slot.current = next;
-  slot.version = version;
-  slot.handleCall = next.handleCall;
-  slot.handleCast = next.handleCast;
-  slot.handleInfo = next.handleInfo;
+  slot.previous = slot.current;
+  setBehavior(slot, next);
+}
+
+/** Puts `behavior` into `slot`, whatever was there: a version is taken back by this. */
+export function setBehavior(slot: BehaviorSlot, behavior: AnyBehavior): void {
+  slot.current = behavior;
+  slot.version = behavior.version ?? 0;
+  slot.handleCall = behavior.handleCall;
+  slot.handleCast = behavior.handleCast;
+  slot.handleInfo = behavior.handleInfo;
+}
+
+/** The code that understands the state of `process`: of its version, which a replaced slot still has. */
+export function codeOf({ behavior, version }: Process): AnyBehavior {
+  const { current, previous } = behavior;
+  return previous !== null && version !== behavior.version && version === (previous.version ?? 0) ? previous : current;
 }

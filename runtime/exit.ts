@@ -6,6 +6,7 @@
  */
 
 import { wake } from './attention.ts';
+import { codeOf } from './behavior.ts';
 import type { Actor } from './context.ts';
 import { type ExitReason, formatExitReason, fromThrown, isAbnormal, isErrorReason } from './exit-reason.ts';
 import type { Kernel } from './kernel.ts';
@@ -18,7 +19,7 @@ import { PACKET } from './transport.ts';
 
 /** Ends an actor in order. If `terminate` is asynchronous, the actor stays suspended until it settles. */
 export function terminate(kernel: Kernel, process: Process, reason: ExitReason): void {
-  const { current } = process.behavior;
+  const current = codeOf(process);
   process.flags |= FLAG.exiting;
   process.stopReason = null;
   if (current.terminate === undefined) return finishOwn(kernel, process, reason);

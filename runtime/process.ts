@@ -68,7 +68,8 @@ export class Process extends Pid implements Mailbox {
   payload: unknown = undefined;
   backlog: Backlog | null = null;
   declare readonly mailboxMax: number;
-  declare readonly behavior: BehaviorSlot;
+  /** One for all its actors; another only within a reload, for those that try a version or have gone back from it. */
+  declare behavior: BehaviorSlot;
   /** Version of the code that made `state`. */
   declare version: number;
   declare state: unknown;

@@ -3,6 +3,7 @@
  */
 
 import { attentionOf, catchUpTurnEnd } from './attention.ts';
+import { codeOf } from './behavior.ts';
 import { reply } from './call.ts';
 import type { CallEnvelope } from './envelope.ts';
 import { terminate } from './exit.ts';
@@ -25,10 +26,26 @@ export function answerSystem(kernel: Kernel, process: Process): void {
   }
 }
 
-/** Converts the state to the live version. Throws what `codeChange` throws, and then has changed nothing of ours. */
-export function convertState(process: Process): void {
-  const { current, version } = process.behavior;
-  if (current.codeChange !== undefined) process.state = current.codeChange(process.state, process.version);
+/**
+ * Converts the state to the live version. Throws what `codeChange` throws, and then has changed nothing of ours; a reload
+ * that is under way catches it.
+ *
+ * @returns Whether the actor goes on.
+ */
+export function convertState(process: Process): boolean {
+  const { watch } = process.behavior;
+  if (watch !== null) return watch.convert(process);
+  convertNow(process);
+  return true;
+}
+
+/** As `convertState`, whoever watches. A version that was taken back is left by its own `codeBack`. */
+export function convertNow(process: Process): void {
+  const { current, previous, version } = process.behavior;
+  const { state, version: from } = process;
+  if (from < version) {
+    if (current.codeChange !== undefined) process.state = current.codeChange(state, from);
+  } else if (previous?.codeBack !== undefined) process.state = previous.codeBack(state, version);
   process.version = version;
 }
 
@@ -64,22 +81,23 @@ function changeCode(process: Process): 'ok' {
   return 'ok';
 }
 
-function stateOf({ behavior, state }: Process): unknown {
-  const { systemGetState } = behavior.current;
+function stateOf(process: Process): unknown {
+  const { state } = process;
+  const { systemGetState } = codeOf(process);
   return systemGetState === undefined ? state : systemGetState(state);
 }
 
 function replaceState(process: Process, replace: (state: unknown) => unknown, limits: SnapshotLimits): unknown {
-  const { systemReplaceState } = process.behavior.current;
+  const { systemReplaceState } = codeOf(process);
   process.state =
     systemReplaceState === undefined ? replace(process.state) : systemReplaceState(process.state, replace);
   return snapshot(stateOf(process), limits);
 }
 
 function statusOf(process: Process, limits: SnapshotLimits): Status {
-  const { behavior, annex, parent, state } = process;
+  const { annex, parent, state } = process;
   const trace = annex?.attention?.trace ?? null;
-  const { formatStatus } = behavior.current;
+  const { formatStatus } = codeOf(process);
   return {
     ...describeProcess(process),
     sysState: process.has(FLAG.paused) ? 'suspended' : 'running',

@@ -301,8 +301,7 @@ function endForParent(kernel: Kernel, process: Process, reason: ExitReason, pare
 
 function changeCode(kernel: Kernel, process: Process): boolean {
   try {
-    convertState(process);
-    return true;
+    return convertState(process);
   } catch (thrown) {
     // Not terminate(): it would be the new code's, over a state that it does not understand.
     finishOwn(kernel, process, fromThrown(thrown));

@@ -26,7 +26,7 @@ export const RULES: readonly Rule[] = [
   {
     layer: 'actors',
     layers: ['runtime', 'supervisors', 'protocol/wire'],
-    packages: [ANY_NODE, 'uWebSockets.js', 'lmdb', 'pino', 'zod', 'yaml', 'prom-client'],
+    packages: [ANY_NODE, 'uWebSockets.js', 'lmdb', 'pino', 'esbuild', 'zod', 'yaml', 'prom-client'],
   },
   {
     layer: 'client/node',
@@ -45,6 +45,7 @@ export const RULES: readonly Rule[] = [
 export const SINGLE_IMPORTERS: Readonly<Record<string, string>> = {
   'uWebSockets.js': 'actors/listener.ts',
   lmdb: 'actors/store/lmdb.ts',
+  esbuild: 'actors/reload/bundle.ts',
   msgpackr: 'runtime/codec.ts',
   nats: 'runtime/cluster/nats-bus.ts',
   pino: 'actors/logger.ts',

@@ -2,6 +2,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
+import { bundleBehavior, sourceRootOf, stopBundler } from '../actors/reload/bundle.ts';
+import { BEHAVIORS } from '../actors/reload/shell.ts';
 import { findViolations, importsOf, isTest, readSources, SINGLE_IMPORTERS, type Source } from './imports.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -21,6 +23,14 @@ t.test('each heavy dependency has the importer that it is said to have', async (
       source !== undefined && importsOf(source).some((specifier) => specifier.startsWith(prefix)),
       `${path} imports ${name}`,
     );
+  }
+});
+
+t.test('what a behaviour imports travels with it or is of the shell, as actors/reload/shell.ts declares', async (t) => {
+  t.teardown(stopBundler);
+  for (const { name } of BEHAVIORS) {
+    const bundled = await bundleBehavior(sourceRootOf(join(ROOT, 'dist')), name);
+    t.strictSame('code' in bundled ? bundled : undefined, undefined, `${name} can be reloaded`);
   }
 });
 
@@ -111,6 +121,8 @@ const DOCUMENTS = [
   'docs/message-path.md',
   'docs/glossary.md',
   'docs/protocol.md',
+  'docs/operating.md',
+  'docs/internals/reload.md',
   'docs/settings.md',
   'docs/scenario.md',
   'protocol/wire/FORMAT.md',

@@ -118,7 +118,8 @@ function readFlags(command: OperatorCommand, argv: readonly string[]): Flags {
   return {
     help,
     json: given['json'] === true,
-    timeoutMs: readTimeout(given['timeout'], command.timeoutMs ?? TIMEOUT_MS),
+    // A verb may have a parameter of this name, and is then waited for as its command says.
+    timeoutMs: readTimeout('timeout' in parameters ? undefined : given['timeout'], command.timeoutMs ?? TIMEOUT_MS),
     socket: socketOf(given),
     parameters: help ? {} : readParameters(parameters, given, positionals),
   };

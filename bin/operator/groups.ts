@@ -7,4 +7,5 @@ export const OPERATOR_GROUPS: Readonly<Record<string, string>> = {
   status: 'how the node is: workers, connections, messages, memory',
   drain: 'send every client away, at a rate, and let nobody in',
   resume: 'let clients in again after a drain',
+  reload: 'load a new version of a behaviour into the running node',
 };

@@ -1,0 +1,62 @@
+/**
+ * Reloads of this store, the last ones: in memory, and as JSON lines in `reloads.jsonl` in the store directory, so that they
+ * are there after a restart.
+ */
+
+import { appendFileSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Logger } from '../../runtime/index.ts';
+import { RELOAD_LIMITS } from '../../runtime/reload/index.ts';
+import type { ReloadReport } from './report.ts';
+
+export class ReloadHistory {
+  readonly #path: string;
+  readonly #log: Logger;
+  #reports: ReloadReport[];
+
+  /** @param directory - Of the store. */
+  constructor(directory: string, log: Logger) {
+    this.#path = join(directory, 'reloads.jsonl');
+    this.#log = log;
+    this.#reports = readReports(this.#path);
+  }
+
+  get nextId(): number {
+    return (this.#reports.at(-1)?.id ?? 0) + 1;
+  }
+
+  /** Newest first. */
+  last(countMax: number): ReloadReport[] {
+    return this.#reports.slice(-countMax).reverse();
+  }
+
+  /** Keeps a report. That the file cannot be written is logged: the reload has happened all the same. */
+  add(report: ReloadReport): void {
+    this.#reports = [...this.#reports, report].slice(-RELOAD_LIMITS.historyCountMax);
+    try {
+      appendFileSync(this.#path, `${JSON.stringify(report)}\n`, { mode: 0o600 });
+    } catch (error) {
+      this.#log.error('reload_history_failed', { reason: (error as NodeJS.ErrnoException).code });
+    }
+  }
+}
+
+function readReports(path: string): ReloadReport[] {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch {
+    return [];
+  }
+  const lines = text.split('\n').filter((line) => line !== '');
+  return lines.slice(-RELOAD_LIMITS.historyCountMax).flatMap(parseReport);
+}
+
+/** A line that was cut by a crash is left out. */
+function parseReport(line: string): ReloadReport[] {
+  try {
+    return [JSON.parse(line) as ReloadReport];
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,92 @@
+/**
+ * What is of the shell and what travels in a bundle: declared here, held by the bundler and by a test.
+ *
+ * The shell is loaded once and never replaced: sockets, stores, native modules, the runtime, whatever holds state of its own,
+ * and the classes whose instances stand in the states of actors. A behaviour and the pure functions that it is made of travel:
+ * each version brings its own copy. A module that is in neither list stops a reload, with a word on where to put it.
+ *
+ * To make a module reloadable: no state and no class at its top, no import of what holds state, and a line in `TRAVELS`.
+ */
+
+import * as runtime from '../../runtime/index.ts';
+import * as wire from '../../protocol/wire/index.ts';
+import type { AnyBehavior } from '../../runtime/index.ts';
+import { accounts } from '../accounts.ts';
+import * as committer from '../committer.ts';
+import { connection } from '../connection.ts';
+import { groups } from '../groups.ts';
+import { inbox } from '../inbox.ts';
+import { links } from '../links.ts';
+import { keeper } from '../media/keeper.ts';
+import * as mediaQuotas from '../media/quotas.ts';
+import { presence } from '../presence.ts';
+import { quotas } from '../quotas.ts';
+import { relations } from '../relations.ts';
+import * as resumeTicket from '../resume-ticket.ts';
+import { wakeups } from '../wakeups.ts';
+
+/** The shell, by the ids that bundles know it under: paths from the root, without extension. */
+export const SHELL: Readonly<Record<string, object>> = Object.freeze({
+  'runtime/index': runtime,
+  'protocol/wire/index': wire,
+  // Classes whose instances stand in states.
+  'actors/committer': committer,
+  'actors/media/quotas': mediaQuotas,
+  'actors/resume-ticket': resumeTicket,
+});
+
+/** What travels. The first ones are behaviours, by name. */
+export const BEHAVIORS: readonly AnyBehavior[] = [
+  connection,
+  inbox,
+  groups,
+  accounts,
+  presence,
+  relations,
+  links,
+  wakeups,
+  quotas,
+  keeper,
+];
+
+export const TRAVELS: ReadonlySet<string> = new Set([
+  ...BEHAVIORS.map(({ name }) => name),
+  'actors/account-devices',
+  'actors/auth',
+  'actors/bundle-limits',
+  'actors/catch-up',
+  'actors/claim-inbox',
+  'actors/connection-devices',
+  'actors/connection-pending',
+  'actors/connection-presence',
+  'actors/connection-state',
+  'actors/errors',
+  'actors/group-entries',
+  'actors/group-messages',
+  'actors/group-roll',
+  'actors/limits',
+  'actors/losses',
+  'actors/media/ticket',
+  'actors/messages',
+  'actors/partition',
+  'actors/presence-people',
+  'actors/protection-routes',
+  'actors/rate-limit',
+  'actors/recipients',
+  'actors/silence',
+  'actors/staged-drain',
+  'actors/store/group-store',
+  'actors/store/inbox-store',
+  'actors/store/loss',
+  'actors/strangers',
+  'actors/waiting-runs',
+]);
+
+/** The parts of Node without state, which a bundle may import. */
+export const NODE_MODULES: ReadonlySet<string> = new Set([
+  'node:assert',
+  'node:assert/strict',
+  'node:buffer',
+  'node:crypto',
+  'node:util',
+]);

@@ -1,0 +1,135 @@
+/**
+ * What operators ask of reloads: `reload`, `reload.list`, `reload.history`, `reload.rollback`.
+ *
+ * A reload answers again and again: `{ stage }` while it goes on, and `{ report }` in the end.
+ */
+
+import { RELOAD_LIMITS } from '../../runtime/reload/index.ts';
+import { defineVerb, type Verb } from '../admin/verb.ts';
+import { AdminError } from '../admin/errors.ts';
+import { DEFAULT_OPTIONS, type Coordinator, type Tell } from './coordinator.ts';
+import type { ReloadReport } from './report.ts';
+
+const NAME = { kind: 'text', required: true, position: 1, help: 'the behaviour: actors/connection' } as const;
+const OBSERVE = {
+  kind: 'integer',
+  min: 0,
+  max: RELOAD_LIMITS.observeMsMax as number,
+  default: RELOAD_LIMITS.observeMsDefault as number,
+  help: 'milliseconds to watch each stage before the next',
+} as const;
+const TIMEOUT = {
+  kind: 'integer',
+  min: 0,
+  max: RELOAD_LIMITS.timeoutMsMax as number,
+  default: RELOAD_LIMITS.timeoutMsDefault as number,
+  help: 'milliseconds that an actor may hold on to the version before; then it is killed',
+} as const;
+
+export const RELOAD = {
+  name: 'reload',
+  summary: 'load a new version of a behaviour into the running node, every connection open',
+  changes: true,
+  parameters: {
+    name: NAME as typeof NAME,
+    canary: { kind: 'text', default: '5%', help: 'share of the actors that try the version first; 0% for none' },
+    check: { kind: 'flag', help: 'only check whether it could be applied' },
+    observe: OBSERVE as typeof OBSERVE,
+    record: {
+      kind: 'integer',
+      min: 0,
+      max: 60_000,
+      default: RELOAD_LIMITS.recordMsDefault as number,
+      help: 'milliseconds for recording messages, which are then replayed in a shadow',
+    },
+    timeout: TIMEOUT as typeof TIMEOUT,
+    renumber: { kind: 'flag', help: 'number the version one above the one that runs' },
+    file: { kind: 'text', help: 'a file to load in place of the module’s own, within the root of the node' },
+  },
+} as const;
+
+export const RELOAD_LIST = {
+  name: 'reload.list',
+  summary: 'the behaviours that can be reloaded, and the versions that run',
+  changes: false,
+  parameters: {},
+} as const;
+
+export const RELOAD_HISTORY = {
+  name: 'reload.history',
+  summary: 'reports of the last reloads',
+  changes: false,
+  parameters: {
+    count: { kind: 'integer', min: 1, max: RELOAD_LIMITS.historyCountMax as number, default: 20, help: 'how many' },
+  },
+} as const;
+
+export const RELOAD_ROLLBACK = {
+  name: 'reload.rollback',
+  summary: 'take the last reload of a behaviour back',
+  changes: true,
+  parameters: {
+    name: NAME as typeof NAME,
+    observe: OBSERVE as typeof OBSERVE,
+    timeout: TIMEOUT as typeof TIMEOUT,
+  },
+} as const;
+
+/** What `reload` and `reload.rollback` answer. */
+export type ReloadProgress = { readonly stage: string } | { readonly report: ReloadReport };
+
+export function reloadVerbs(coordinator: Coordinator): Verb[] {
+  return [
+    defineVerb(RELOAD, ({ name, canary, check, observe, record, timeout, renumber, file }) => {
+      const options = { ...DEFAULT_OPTIONS, name, renumber, file, checkOnly: check };
+      const share = readShare(canary);
+      return progressOf((tell) =>
+        coordinator.reload(
+          { ...options, canary: share, observeMs: observe, recordMs: record, timeoutMs: timeout },
+          tell,
+        ),
+      );
+    }),
+    defineVerb(RELOAD_LIST, async () => ({ behaviors: await coordinator.list() })),
+    defineVerb(RELOAD_HISTORY, ({ count }) => ({ reports: coordinator.history.last(count) })),
+    defineVerb(RELOAD_ROLLBACK, ({ name, observe, timeout }) =>
+      progressOf((tell) => coordinator.rollback({ name, observeMs: observe, timeoutMs: timeout }, tell)),
+    ),
+  ];
+}
+
+/** `5%` or `0.05`. @throws {AdminError} ADM_BAD_PARAMETER. */
+export function readShare(text: string): number {
+  const match = /^(\d{1,3}(?:\.\d+)?)(%?)$/.exec(text);
+  const share = match === null ? NaN : Number(match[1]) / (match[2] === '%' ? 100 : 1);
+  if (share >= 0 && share <= 1) return share;
+  throw new AdminError('ADM_BAD_PARAMETER', '"canary" expected a share from 0% to 100%');
+}
+
+/** What goes on, as it comes; then the report. A caller that leaves does not end the reload. */
+async function* progressOf(run: (tell: Tell) => Promise<ReloadReport>): AsyncGenerator<ReloadProgress> {
+  const stages: string[] = [];
+  let wake = (): void => undefined;
+  let outcome: { readonly report: ReloadReport } | { readonly thrown: unknown } | undefined;
+  const tell = (stage: string): void => {
+    stages.push(stage);
+    wake();
+  };
+  void run(tell).then(
+    (report) => {
+      outcome = { report };
+      wake();
+    },
+    (thrown: unknown) => {
+      outcome = { thrown };
+      wake();
+    },
+  );
+  for (;;) {
+    for (let stage = stages.shift(); stage !== undefined; stage = stages.shift()) yield { stage };
+    if (outcome !== undefined) break;
+    await new Promise<void>((resolve) => (wake = resolve));
+  }
+  if ('thrown' in outcome) throw outcome.thrown;
+  yield outcome;
+}
