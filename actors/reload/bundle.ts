@@ -10,7 +10,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { build, stop, type BuildFailure, type Message, type OnResolveArgs, type Plugin } from 'esbuild';
 import { type Refusal, refusal } from '../../runtime/reload/index.ts';
-import { NODE_MODULES, SHELL, TRAVELS } from './shell.ts';
+import { NODE_MODULES, SHELL, travels } from './shell.ts';
 
 /** One version, ready to be compiled. */
 export interface BundledVersion {
@@ -111,8 +111,8 @@ function sort(root: SourceRoot, entry: string, { path, importer, kind, resolveDi
   const id = withoutExtension(relative(root.directory, file).split(sep).join('/'));
   if (Object.hasOwn(SHELL, id)) return { path: id, namespace: SHELL_SPACE };
   // A variant may import the module that it varies, and what lies beside it.
-  const isOfVariant = importer === entry && dirname(file) === dirname(entry) && !TRAVELS.has(withoutExtension(id));
-  if (TRAVELS.has(id) || (isOfVariant && !id.startsWith('actors/'))) return { path: file };
+  const isOfVariant = importer === entry && dirname(file) === dirname(entry) && !travels(withoutExtension(id));
+  if (travels(id) || (isOfVariant && !id.startsWith('actors/'))) return { path: file };
   return forbid(id);
 }
 

@@ -28,7 +28,7 @@ import {
 import { bundleBehavior, type BundledVersion, type SourceRoot } from './bundle.ts';
 import type { ReloadHistory } from './history.ts';
 import type { Outcome, ReloadReport } from './report.ts';
-import { TRAVELS } from './shell.ts';
+import { travels } from './shell.ts';
 
 export interface ReloadOptions {
   /** Of the behaviour and its module: `actors/connection`. */
@@ -262,7 +262,7 @@ class Run {
       await this.#ask({ step: 'part', text: text.slice(at, at + PART_CHARS) });
     }
     const { name, isBack } = this.#draft;
-    const travelling = modules.filter((id) => TRAVELS.has(id));
+    const travelling = modules.filter(travels);
     const answers = await this.#ask({ step: 'prepare', name, version, isBack, modules: travelling });
     const refusals = answers.flatMap((answer) => (answer.step === 'refused' ? answer.refusals : []));
     for (const answer of answers) {
