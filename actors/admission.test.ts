@@ -100,8 +100,7 @@ t.test('a rate that leaves the worker idle while clients wait goes up, within it
 t.test('a rate that is more than a busy worker finishes comes down to what it does', async (t) => {
   const world = new World();
   const finish = (perSecond: number): void => {
-    for (let done = 0; done < (perSecond * LIMITS.admissionIntervalMs) / 1000; done++)
-      world.admission.finished();
+    for (let done = 0; done < (perSecond * LIMITS.admissionIntervalMs) / 1000; done++) world.admission.finished();
   };
   for (let round = 0; round < 20; round++) {
     world.enter(QUEUE + 1);

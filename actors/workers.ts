@@ -162,6 +162,8 @@ export class Workers {
   async stop(): Promise<void> {
     await this.#pool!.stop(STOP_MS);
     await this.#head?.close();
+    // Its timers, of questions long answered, would keep the process alive for their time.
+    await this.node.stop();
   }
 }
 
