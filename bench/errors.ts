@@ -29,7 +29,8 @@ export type BenchCode =
   | 'BENCH_LOST'
   | 'BENCH_OVERRUN'
   | 'BENCH_RESULT'
-  | 'BENCH_DESCRIPTORS';
+  | 'BENCH_DESCRIPTORS'
+  | 'BENCH_REPORT';
 
 /** The catalogue, for documentation and tests. */
 export const BENCH_ERRORS: Readonly<Record<BenchCode, BenchErrorEntry>> = {
@@ -97,6 +98,11 @@ export const BENCH_ERRORS: Readonly<Record<BenchCode, BenchErrorEntry>> = {
     meaning: 'the server does not keep up with the rate of an open loop',
     cause: 'the rate is above what the server carries; the queue would grow for ever',
     action: 'lower --rate; at the default this means that the server slowed down since the saturation phase',
+  },
+  BENCH_REPORT: {
+    meaning: 'a saved report is missing, cannot be read, or lacks a figure',
+    cause: 'a folder without it, a file of something else, or a run that did not come to its end',
+    action: 'the detail names the command that makes it',
   },
   BENCH_RESULT: {
     meaning: 'violation: a program did not do the work that it is measured by',

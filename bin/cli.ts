@@ -32,6 +32,10 @@ const OWN_VERBS: Readonly<Record<string, Verb>> = {
     summary: 'measure: blindbeam bench list',
     run: async (argv) => (await import('../bench/run.ts')).runBench(argv),
   },
+  capacity: {
+    summary: 'plan: blindbeam capacity --users 2e9 --messages-per-day 1e11',
+    run: async (argv) => (await import('../bench/capacity/run.ts')).runCapacity(argv),
+  },
 };
 
 const operators = Object.entries(OPERATOR_GROUPS).map(([group, summary]): [string, Verb] => [
