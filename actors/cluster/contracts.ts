@@ -1,0 +1,72 @@
+/**
+ * What ownership and replication ask of the world: a log for each shard, a registry with compare-and-set, and a way to ask another node
+ * for a page of a copy. Interfaces only.
+ *
+ * JetStream is behind them in production (`../../runtime/cluster/jetstream.ts`, bound in `jetstream-cluster.ts`), arrays and maps in the simulation
+ * (`memory-cluster.ts`). Nothing here throws for a network that is away: every answer may be `unknown`, and then anything may have happened.
+ */
+
+import type { Seat } from './placement.ts';
+
+export interface LogEntry {
+  /** Grows within a shard, not by one: shards share streams. */
+  readonly sequence: number;
+  /** Owned by the receiver. */
+  readonly data: Buffer;
+}
+
+export type AppendOutcome =
+  | { readonly kind: 'ok'; readonly sequence: number }
+  /** The last entry of the log is another than expected. */
+  | { readonly kind: 'stale' }
+  /** Nobody answered: it may be in the log, or get there yet. */
+  | { readonly kind: 'unknown' };
+
+/** The log of one shard. */
+export interface ShardLog {
+  /** Appends if the last entry is the one with sequence `expected`; 0 for a log without any. */
+  append(data: Buffer, expected: number): Promise<AppendOutcome>;
+  /** The first entry with at least this sequence. */
+  read(from: number): Promise<LogEntry | 'end' | 'unknown'>;
+  last(): Promise<LogEntry | 'empty' | 'unknown'>;
+  /** Hands over entries from `from` on, in order, until it is stopped. It may fall silent when the network fails. */
+  follow(from: number, onEntry: (entry: LogEntry) => void): { stop(): void };
+  /** Removes entries before `before`, never the last. Failures do not matter: it is called again. */
+  trim(before: number): Promise<void>;
+}
+
+export interface RegistryEntry {
+  readonly value: string;
+  /** Of this key; 0 for none. */
+  readonly revision: number;
+}
+
+/** Keys with values that every node sees. */
+export interface Registry {
+  read(key: string): Promise<RegistryEntry | 'missing' | 'unknown'>;
+  /** Sets the value if the key is at `revision`; 0 for a key that must not be there. */
+  swap(key: string, value: string, revision: number): Promise<'ok' | 'stale' | 'unknown'>;
+  /** Sets the value whatever was there. */
+  write(key: string, value: string): Promise<'ok' | 'unknown'>;
+  /** Tells of every key as it is and of each change, in the order of revisions; `undefined` for a key that went. May fall silent when the network fails. */
+  watch(onChange: (key: string, value: string | undefined, revision: number) => void): { stop(): void };
+}
+
+/** Asks other nodes for pages, and answers them. */
+export interface PageExchange {
+  /** Resolves to the answer's bytes. */
+  ask(seat: Seat, request: Buffer): Promise<Buffer | 'unknown'>;
+  /** From now on requests to this seat are answered by `handler`; an empty answer means: not here. */
+  answer(handler: (request: Buffer) => Buffer): { stop(): void };
+}
+
+/** Everything that a worker has of its cluster. */
+export interface ClusterNet {
+  log(shard: number): ShardLog;
+  /** Who owns what. */
+  readonly table: Registry;
+  /** Who lives. */
+  readonly liveness: Registry;
+  readonly pages: PageExchange;
+  close(): Promise<void>;
+}

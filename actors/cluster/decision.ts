@@ -1,0 +1,173 @@
+/**
+ * What a worker proposes for one shard: from what the registry says and who lives, to the next record, or nothing. Pure.
+ *
+ *   no record ──▶ found                                            by the node that should own it
+ *   owner     ──▶ reclaim, after a restart                         by the owner
+ *             ──▶ appoint a standby, replace it, hand over         by the owner
+ *             ──▶ yield, if what it has is no beginning of the log by the owner
+ *   owner dead ──▶ take over                                       by the standby, or by who gets a copy and has all of it
+ *
+ * There is no controller whose death would have to be noticed first: each step belongs to one seat, and the registry takes only one of two
+ * steps that were made at once. A shard whose owner and copies are all dead waits for one of them: nobody else has
+ * what was acknowledged.
+ */
+
+import { LIMITS } from './limits.ts';
+import type { Liveness } from './liveness.ts';
+import type { Assignment, Seat } from './placement.ts';
+import type { HostStatus } from './shard-host.ts';
+import { sameSeat, seatOf, type SeatLife, type ShardRecord } from './shard-record.ts';
+
+export interface Situation {
+  readonly shard: number;
+  readonly nowMs: number;
+  readonly self: SeatLife;
+  readonly record: ShardRecord | undefined;
+  /** Where the shard should be; `undefined` while no node may get any. */
+  readonly assignment: Assignment | undefined;
+  readonly liveness: Liveness;
+  readonly status: HostStatus;
+  /** Since when the phase is what it is. */
+  readonly phaseSinceMs: number;
+  /** Position of the owner a moment ago: a copy that has reported it has caught up. */
+  readonly settledSequence: number;
+  /** Whether the nodes have been the same for a while: nothing is moved for a node that is about to come back. */
+  readonly isStable: boolean;
+  /** This node hands over what it owns. */
+  readonly isLeaving: boolean;
+}
+
+export type Motive =
+  'found' | 'reclaim' | 'yield' | 'take-over' | 'hand-over' | 'appoint' | 'replace-standby' | 'promote-next';
+
+export interface Proposal {
+  readonly why: Motive;
+  readonly record: ShardRecord;
+}
+
+/** @returns The record that this worker should try to set now. */
+export function decide(situation: Situation): Proposal | undefined {
+  const { record, self } = situation;
+  if (record === undefined) return found(situation);
+  if (sameSeat(record.owner, self)) return decideAsOwner(record, situation);
+  return decideAsCopy(record, situation);
+}
+
+/** A shard that nobody ever had. */
+function found({ self, shard, assignment, liveness, nowMs }: Situation): Proposal | undefined {
+  if (liveness.hearingMs(nowMs) < LIMITS.settleMs || assignment?.owner !== self.node) return undefined;
+  if (!sameSeat(seatOn(assignment.owner, shard, liveness), self)) return undefined;
+  return { why: 'found', record: { epoch: 1, owner: self, standby: undefined, next: undefined } };
+}
+
+function decideAsCopy(record: ShardRecord, { self, liveness, status, nowMs }: Situation): Proposal | undefined {
+  if (!status.isWhole || !liveness.isOver(record.owner, nowMs)) return undefined;
+  const isStandby = sameSeat(record.standby, self);
+  const isNext = sameSeat(record.next, self);
+  const isStandbyDead = record.standby !== undefined && !liveness.isAlive(record.standby, nowMs);
+  if (!isStandby && !(isNext && (record.standby === undefined || isStandbyDead))) return undefined;
+  // The former owner keeps its place for a while: its copy lacks little when it comes back.
+  const { node, worker } = record.owner;
+  const next = isNext ? record.standby : record.next;
+  return { why: 'take-over', record: { epoch: record.epoch + 1, owner: self, standby: { node, worker }, next } };
+}
+
+function decideAsOwner(record: ShardRecord, situation: Situation): Proposal | undefined {
+  const { self, status, liveness, nowMs, phaseSinceMs } = situation;
+  if (status.isLost) return yieldTo(record, situation);
+  if (record.owner.life !== self.life) {
+    // With an empty disk it waits for its standby, which finds that the life that owned the shard is over.
+    if (!status.isWhole && hasLivingCopy(record, liveness, nowMs)) return undefined;
+    return reclaim(record, self);
+  }
+  if (status.phase === 'following' && nowMs - phaseSinceMs > LIMITS.leaseMs) return reclaim(record, self);
+  if (status.servingEpoch !== record.epoch) return undefined;
+  return arrangeCopies(record, situation);
+}
+
+function reclaim({ epoch, standby, next }: ShardRecord, self: SeatLife): Proposal {
+  return { why: 'reclaim', record: { epoch: epoch + 1, owner: self, standby, next } };
+}
+
+function hasLivingCopy({ standby, next }: ShardRecord, liveness: Liveness, nowMs: number): boolean {
+  return [standby, next].some((seat) => seat !== undefined && liveness.isAlive(seat, nowMs));
+}
+
+/** To whichever copy lives and is whole. */
+function yieldTo(record: ShardRecord, { shard, liveness, nowMs }: Situation): Proposal | undefined {
+  for (const seat of [record.standby, record.next]) {
+    if (seat === undefined || !liveness.isAlive(seat, nowMs) || copyOf(seat, shard, liveness)?.isWhole !== true)
+      continue;
+    return { why: 'yield', record: handedOver(record, seat, liveness) };
+  }
+  return undefined;
+}
+
+/** Brings the record nearer to what it should be, one step at a time. */
+function arrangeCopies(record: ShardRecord, situation: Situation): Proposal | undefined {
+  const { assignment, shard, liveness, nowMs, isLeaving, isStable } = situation;
+  if (isLeaving && record.standby !== undefined && isCaughtUp(record.standby, situation)) {
+    return moveTo(record.standby, record, situation);
+  }
+  if (assignment === undefined || !(isStable || isLeaving)) return undefined;
+  const owner = seatOn(assignment.owner, shard, liveness);
+  if (owner !== undefined && !sameSeat(owner, situation.self)) return moveTo(owner, record, situation);
+  const standby = assignment.standby === undefined ? undefined : seatOn(assignment.standby, shard, liveness);
+  if (standby === undefined || sameSeat(record.standby, standby)) return dropNext(record);
+  if (record.standby === undefined) return { why: 'appoint', record: withStandby(record, standby) };
+  const silenceMs = liveness.silenceMs(record.standby, nowMs);
+  if (silenceMs > LIMITS.standbyAwayMs) return { why: 'replace-standby', record: withStandby(record, standby) };
+  // One that is away for a moment comes back soon, and then lacks little.
+  if (silenceMs > LIMITS.deadMs && silenceMs < LIMITS.copyAwayMs) return undefined;
+  if (!sameSeat(record.next, standby)) return { why: 'appoint', record: withNext(record, standby) };
+  const isAway = silenceMs > LIMITS.deadMs;
+  return !isAway && isCaughtUp(standby, situation)
+    ? { why: 'promote-next', record: withStandby(record, standby) }
+    : undefined;
+}
+
+/** Hands the shard to a seat that has all of it; until then sees to it that it gets a copy. */
+function moveTo(seat: Seat, record: ShardRecord, situation: Situation): Proposal | undefined {
+  if (isCaughtUp(seat, situation)) {
+    return { why: 'hand-over', record: handedOver(record, seat, situation.liveness) };
+  }
+  if (sameSeat(record.standby, seat) || sameSeat(record.next, seat)) return undefined;
+  if (record.standby === undefined) return { why: 'appoint', record: withStandby(record, seat) };
+  return { why: 'appoint', record: withNext(record, seat) };
+}
+
+function dropNext(record: ShardRecord): Proposal | undefined {
+  return record.next === undefined ? undefined : { why: 'appoint', record: withNext(record, undefined) };
+}
+
+/** The former owner becomes the standby: it has everything. */
+function handedOver({ epoch, owner: former }: ShardRecord, seat: Seat, liveness: Liveness): ShardRecord {
+  const life = liveness.recordOf(seat)!.life;
+  const owner = { node: seat.node, worker: seat.worker, life };
+  return { epoch: epoch + 1, owner, standby: { node: former.node, worker: former.worker }, next: undefined };
+}
+
+function withStandby({ epoch, owner }: ShardRecord, standby: Seat): ShardRecord {
+  return { epoch, owner, standby, next: undefined };
+}
+
+function withNext({ epoch, owner, standby }: ShardRecord, next: Seat | undefined): ShardRecord {
+  return { epoch, owner, standby, next };
+}
+
+function seatOn(node: string, shard: number, liveness: Liveness): Seat | undefined {
+  const workers = liveness.recordOf({ node, worker: 1 })?.workers;
+  return workers === undefined ? undefined : seatOf(shard, node, workers);
+}
+
+function isCaughtUp(seat: Seat, { shard, liveness, nowMs, settledSequence, record }: Situation): boolean {
+  if (!sameSeat(seat, record?.standby) && !sameSeat(seat, record?.next)) return false;
+  const copy = copyOf(seat, shard, liveness);
+  return copy !== undefined && copy.isWhole && copy.sequence >= settledSequence && liveness.isAlive(seat, nowMs);
+}
+
+function copyOf(seat: Seat, shard: number, liveness: Liveness): SeatCopy | undefined {
+  return liveness.recordOf(seat)?.copies.find((copy) => copy.shard === shard);
+}
+
+type SeatCopy = { readonly sequence: number; readonly isWhole: boolean };

@@ -1,0 +1,54 @@
+/**
+ * Every bound of ownership and replication, with its reason. Units stand in the names.
+ *
+ *   renewal ──300──▶ renewal ──▶ …              an owner whose last acknowledged renewal began 1,200 ms ago commits nothing
+ *           silence of 1,700 ms                  and is dead to the others: 500 ms later, which is the margin for a slow answer
+ */
+
+export const LIMITS = {
+  /** Between two renewals of a lease: four fit into it, so three may be lost. */
+  renewalMs: 300,
+  /** A lease lives this long from the beginning of the renewal that was acknowledged. */
+  leaseMs: 1_200,
+  /** Silence after which a node counts as dead. More than a lease, by what its last renewal may have taken to be heard. */
+  deadMs: 1_700,
+  /** A standby may be away this long, a restart, before another one is appointed and the log is cut without it. */
+  standbyAwayMs: 30_000,
+  /** After this long another copy is begun beside it. */
+  copyAwayMs: 10_000,
+  /** The nodes must have been the same for so long before shards are moved between them. */
+  stableMs: 3_000,
+  /** A copy has caught up when it has what its owner had so long ago: a renewal, and the way of it. */
+  settledMs: 1_000,
+  /** Between two looks at what should change of a shard. */
+  lookMs: 100,
+  /** Renewals that are acknowledged and not heard for so long mean a dead subscription: it is made anew. */
+  deafMs: 4_000,
+  /** A node that has just come looks on for this long before it claims anything: it must have heard who is there. */
+  settleMs: 2_000,
+  /** An append that was not answered is asked about, or repeated, after this long. */
+  appendRetryMs: 150,
+  /** Of one record of the log; JetStream takes 1 MiB with headers. A larger write set goes out in parts. */
+  recordBytesMax: 900_000,
+  /** Of a page of a copy: read in one go on the owner's thread, a few milliseconds. */
+  pageBytes: 131_072,
+  /** Records that a copy applies in one transaction. */
+  applyCountMax: 256,
+  applyBytesMax: 4_194_304,
+  /** A copy that heard nothing for so long looks whether there is something. */
+  idleLookMs: 2_000,
+  /** Between two cuts of the log. */
+  trimMs: 5_000,
+  /** A copy that began with a page of ours holds the log from there for so long without another one. */
+  pinMs: 60_000,
+  /** Shards that a node copies anew at a time: a copy reads the whole shard on its owner's thread. */
+  copyCountMax: 2,
+  /** A take-over or a hand-over that came to nothing is tried again after this long. */
+  retryMs: 200,
+  shardCountMax: 1_024,
+} as const;
+
+const { renewalMs, leaseMs, deadMs, recordBytesMax } = LIMITS;
+if (leaseMs < 3 * renewalMs) throw new RangeError('a lease expected at least three renewals');
+if (deadMs < leaseMs + renewalMs) throw new RangeError('silence of death expected a lease and a renewal at least');
+if (recordBytesMax > 1_000_000) throw new RangeError('a record of the log expected to fit a message of 1 MiB');

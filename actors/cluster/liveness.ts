@@ -1,0 +1,92 @@
+/**
+ * Who lives, as far as this worker can tell. Pure: time comes in as monotonic milliseconds.
+ *
+ * Silence proves nothing while the listener is deaf: a worker that was paused or cut off finds that everybody has been silent. So others are
+ * judged only while this worker hears its own renewals come back, and their silence counts from when it began to.
+ */
+
+import { LIMITS } from './limits.ts';
+import { parseSeat, sameSeat, seatKey, type SeatLife, type SeatRecord } from './shard-record.ts';
+import type { Seat } from './placement.ts';
+
+interface Heard {
+  readonly record: SeatRecord;
+  readonly atMs: number;
+}
+
+export class Liveness {
+  readonly #self: Seat;
+  readonly #heard = new Map<string, Heard>();
+  /** When this worker heard itself last, and since when without a gap. */
+  #echoMs = -Infinity;
+  #hearingSinceMs = Infinity;
+
+  constructor(self: Seat) {
+    this.#self = self;
+  }
+
+  /** A seat's key has changed; `undefined` when it went: its worker has left. */
+  note(key: string, value: string | undefined, nowMs: number): void {
+    if (value === undefined) return void this.#heard.delete(key);
+    const record = parseSeat(value);
+    this.#heard.set(key, { record, atMs: nowMs });
+    if (!sameSeat(record, this.#self)) return;
+    if (nowMs - this.#echoMs > LIMITS.leaseMs) this.#hearingSinceMs = nowMs;
+    this.#echoMs = nowMs;
+  }
+
+  /** Whether others can be judged at all, and for how long by now. */
+  hearingMs(nowMs: number): number {
+    return nowMs - this.#echoMs > LIMITS.leaseMs ? 0 : Math.max(0, nowMs - this.#hearingSinceMs);
+  }
+
+  /** How long a seat has been silent; 0 while it cannot be judged, Infinity for one that left or was never there. */
+  silenceMs(seat: Seat, nowMs: number): number {
+    const heard = this.#heard.get(seatKey(seat));
+    const hearingMs = this.hearingMs(nowMs);
+    if (heard === undefined) return hearingMs > LIMITS.deadMs ? Infinity : 0;
+    return Math.min(nowMs - heard.atMs, hearingMs);
+  }
+
+  isAlive(seat: Seat, nowMs: number): boolean {
+    return this.silenceMs(seat, nowMs) <= LIMITS.deadMs;
+  }
+
+  /** Whether that life of a worker is over: silent for too long, or followed by another. */
+  isOver({ node, worker, life }: SeatLife, nowMs: number): boolean {
+    const record = this.recordOf({ node, worker });
+    return (record !== undefined && record.life !== life) || !this.isAlive({ node, worker }, nowMs);
+  }
+
+  recordOf(seat: Seat): SeatRecord | undefined {
+    return this.#heard.get(seatKey(seat))?.record;
+  }
+
+  /** Nodes that may get shards: with all their workers alive and none leaving. Sorted. */
+  nodes(nowMs: number): { readonly node: string; readonly workers: number }[] {
+    const nodes = new Map<string, { readonly node: string; readonly workers: number; count: number }>();
+    for (const { record } of this.#heard.values()) {
+      if (record.leaving || !this.isAlive(record, nowMs)) continue;
+      const known = nodes.get(record.node) ?? { node: record.node, workers: record.workers, count: 0 };
+      known.count++;
+      nodes.set(record.node, known);
+    }
+    return [...nodes.values()]
+      .filter(({ count, workers }) => count === workers)
+      .sort((left, right) => (left.node < right.node ? -1 : 1));
+  }
+}
+
+/** The right of an owner to commit: for a while from the beginning of the last renewal that was acknowledged. */
+export class Lease {
+  #untilMs = -Infinity;
+
+  /** A renewal that began at `beganMs` was acknowledged. */
+  renewed(beganMs: number): void {
+    this.#untilMs = Math.max(this.#untilMs, beganMs + LIMITS.leaseMs);
+  }
+
+  isValid(nowMs: number): boolean {
+    return nowMs < this.#untilMs;
+  }
+}

@@ -1,0 +1,368 @@
+/**
+ * A worker as a member of its cluster: renews its lease, watches the registry, proposes, and gives its shards their roles.
+ *
+ *   liveness ──▶ Liveness ─┐
+ *   table    ──▶ records ──┼──▶ decide ──▶ swap ──▶ table          every 100 ms, for each shard that this seat may have
+ *   hosts    ──▶ status  ──┘
+ *   table    ──▶ role ──▶ ShardHost
+ *
+ * All of it is one worker's affair: two workers of a node know each other through the registry, like two nodes.
+ */
+
+import type { Clock, Logger } from '../../runtime/index.ts';
+import type { ClusterNet } from './contracts.ts';
+import { decide, type Proposal } from './decision.ts';
+import { LIMITS } from './limits.ts';
+import { Lease, Liveness } from './liveness.ts';
+import { decodePageRequest } from './page-format.ts';
+import { pause } from './pause.ts';
+import { assignShards, type Assignment, type Placement, type Seat } from './placement.ts';
+import { ShardHost, type HostedStore, type HostParts, type HostStatus, type Role } from './shard-host.ts';
+import {
+  formatSeat,
+  formatShard,
+  parseShard,
+  sameSeat,
+  seatKey,
+  seatOf,
+  shardKey,
+  shardOfKey,
+  type CopyState,
+  type SeatLife,
+  type ShardRecord,
+} from './shard-record.ts';
+
+export interface MemberParts<Store extends HostedStore = HostedStore> {
+  readonly net: ClusterNet;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly self: SeatLife;
+  /** Workers of this node. */
+  readonly workers: number;
+  readonly shardCount: number;
+  readonly openStore: (shard: number) => Store;
+  readonly serve: HostParts<Store>['serve'] extends (store: Store, isSilent: () => boolean) => infer R
+    ? (shard: number, store: Store, isSilent: () => boolean) => R
+    : never;
+  /** The owner of a shard has changed, as far as is known here. */
+  readonly onOwner?: (shard: number, owner: Seat | undefined) => void;
+}
+
+interface Known {
+  readonly record: ShardRecord;
+  readonly revision: number;
+}
+
+/** A shard that this seat may have. */
+interface Local<Store extends HostedStore> {
+  readonly shard: number;
+  readonly host: ShardHost<Store>;
+  phaseSinceMs: number;
+  lastPhase: HostStatus['phase'];
+  isSwapping: boolean;
+  /** What the owner had a moment ago, and before: see `settledSequence`. */
+  samples: { readonly atMs: number; readonly sequence: number }[];
+  /** From where copies that are under way need the log, by seat. */
+  readonly pins: Map<string, { readonly sequence: number; readonly atMs: number }>;
+}
+
+/** One shard as an operator sees it. */
+export interface ShardReport {
+  readonly shard: number;
+  readonly record: ShardRecord | undefined;
+  readonly status: HostStatus | undefined;
+}
+
+export class Member<Store extends HostedStore = HostedStore> implements Placement {
+  readonly #parts: MemberParts<Store>;
+  readonly #liveness: Liveness;
+  readonly #lease = new Lease();
+  readonly #records: (Known | undefined)[];
+  readonly #locals: Local<Store>[];
+  #watches: { stop(): void }[] = [];
+  #watchedSinceMs = 0;
+  #pages: { stop(): void } | undefined = undefined;
+  readonly #timers = new Map<string, unknown>();
+  #nodes = '';
+  #nodesSinceMs = 0;
+  #assignments: readonly Assignment[] | undefined = undefined;
+  #isLeaving = false;
+  #isStopped = false;
+
+  constructor(parts: MemberParts<Store>) {
+    this.#parts = parts;
+    this.#liveness = new Liveness(parts.self);
+    this.#records = Array.from({ length: parts.shardCount }, () => undefined);
+    const { self, workers } = parts;
+    const shards = Array.from({ length: parts.shardCount }, (_, shard) => shard);
+    const mine = shards.filter((shard) => sameSeat(seatOf(shard, self.node, workers), self));
+    this.#locals = mine.map((shard) => this.#makeLocal(shard));
+  }
+
+  #makeLocal(shard: number): Local<Store> {
+    const { net, clock, logger, self, openStore, serve } = this.#parts;
+    const host = new ShardHost<Store>({
+      shard,
+      seat: { node: self.node, worker: self.worker },
+      log: net.log(shard),
+      pages: net.pages,
+      clock,
+      logger,
+      writer: { id: self.life, number: 0 },
+      isLeased: () => this.isLeased(),
+      openStore: () => openStore(shard),
+      serve: (store, isSilent) => serve(shard, store, isSilent),
+      onChange: () => undefined,
+    });
+    const phaseSinceMs = clock.monotonicMs();
+    return { shard, host, phaseSinceMs, lastPhase: 'absent', isSwapping: false, samples: [], pins: new Map() };
+  }
+
+  /** Joins the cluster. */
+  start(): void {
+    const { net } = this.#parts;
+    this.#watch();
+    this.#pages = net.pages.answer((request) => this.#answerPage(request));
+    void this.#renew();
+    this.#every('look', LIMITS.lookMs, () => this.#look());
+    this.#every('trim', LIMITS.trimMs, () => this.#trim());
+  }
+
+  /** Again when renewals are acknowledged and do not come back: then the subscription has died in silence. */
+  #watch(): void {
+    const { net, clock } = this.#parts;
+    this.#watchedSinceMs = clock.monotonicMs();
+    for (const watch of this.#watches) watch.stop();
+    this.#watches = [
+      net.liveness.watch((key, value) => this.#liveness.note(key, value, clock.monotonicMs())),
+      net.table.watch((key, value, revision) => this.#noteRecord(key, value, revision)),
+    ];
+  }
+
+  ownerOf(shard: number): Seat | undefined {
+    return this.#records[shard]?.record.owner;
+  }
+
+  /** Whether this worker may act as an owner now. */
+  isLeased(): boolean {
+    return this.#lease.isValid(this.#parts.clock.monotonicMs());
+  }
+
+  /** What is known of every shard. */
+  report(): ShardReport[] {
+    const statuses = new Map(this.#locals.map(({ shard, host }) => [shard, host.status]));
+    return this.#records.map((known, shard) => ({ shard, record: known?.record, status: statuses.get(shard) }));
+  }
+
+  /** Hands over every shard to a node that has a copy. Resolves to the number that is still served here when the time is over. */
+  async leave(timeoutMs: number): Promise<number> {
+    const { clock } = this.#parts;
+    this.#isLeaving = true;
+    const untilMs = clock.monotonicMs() + timeoutMs;
+    while (this.#countServed() > 0 && clock.monotonicMs() < untilMs) await pause(clock, LIMITS.lookMs);
+    return this.#countServed();
+  }
+
+  #countServed(): number {
+    return this.#locals.filter(({ host }) => host.status.phase === 'serving').length;
+  }
+
+  /** Stops serving and following. The registry keeps what it says of this seat until others find it silent. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    const { clock } = this.#parts;
+    for (const timer of this.#timers.values()) clock.clearTimer(timer);
+    for (const watch of this.#watches) watch.stop();
+    this.#pages?.stop();
+    await Promise.all(this.#locals.map(({ host }) => host.stop()));
+  }
+
+  #every(name: string, ms: number, run: () => void): void {
+    const { clock } = this.#parts;
+    const next = (): void => {
+      if (this.#isStopped) return;
+      this.#timers.set(name, clock.setTimer(ms, next));
+      run();
+    };
+    this.#timers.set(name, clock.setTimer(ms, next));
+  }
+
+  // --- lease ----------------------------------------------------------------------------------------------------
+
+  /** Not on a timer of its own: an answer that is late must not make renewals pile up. */
+  async #renew(): Promise<void> {
+    const { net, clock, self } = this.#parts;
+    while (!this.#isStopped) {
+      const beganMs = clock.monotonicMs();
+      const wasLeased = this.#lease.isValid(beganMs);
+      const outcome = await net.liveness.write(seatKey(self), this.#formatSelf());
+      if (outcome === 'ok') {
+        this.#lease.renewed(beganMs);
+        // What was announced while nobody answered may have been missed.
+        if (!wasLeased) void this.#refresh();
+      }
+      await pause(clock, Math.max(0, beganMs + LIMITS.renewalMs - clock.monotonicMs()));
+    }
+  }
+
+  #formatSelf(): string {
+    const { self, workers } = this.#parts;
+    const copies: CopyState[] = [];
+    for (const { shard, host } of this.#locals) {
+      const { sequence, isWhole } = host.status;
+      if (sequence !== undefined) copies.push({ shard, sequence, isWhole });
+    }
+    const { node, worker, life } = self;
+    return formatSeat({ node, worker, life, workers, leaving: this.#isLeaving, copies });
+  }
+
+  /** Reads the records of the shards of this seat. */
+  async #refresh(): Promise<void> {
+    for (const { shard } of this.#locals) {
+      const entry = await this.#parts.net.table.read(shardKey(shard));
+      if (typeof entry === 'object') this.#noteRecord(shardKey(shard), entry.value, entry.revision);
+    }
+  }
+
+  // --- roles ----------------------------------------------------------------------------------------------------
+
+  #noteRecord(key: string, value: string | undefined, revision: number): void {
+    const shard = shardOfKey(key);
+    if (shard === undefined || value === undefined || shard >= this.#records.length) return;
+    const known = this.#records[shard];
+    if (known !== undefined && known.revision >= revision) return;
+    const record = parseShard(value);
+    this.#records[shard] = { record, revision };
+    const local = this.#locals.find((each) => each.shard === shard);
+    local?.host.setRole(this.#roleOf(record));
+    if (!sameSeat(known?.record.owner, record.owner)) this.#parts.onOwner?.(shard, record.owner);
+  }
+
+  #roleOf({ epoch, owner, standby, next }: ShardRecord): Role {
+    const { self } = this.#parts;
+    if (sameSeat(owner, self) && owner.life === self.life) return { kind: 'own', epoch };
+    // As one who owned it in a former life it follows itself: it looks at what it has, and reclaims the shard.
+    const isMine = sameSeat(owner, self) || sameSeat(standby, self) || sameSeat(next, self);
+    return isMine ? { kind: 'follow', source: { node: owner.node, worker: owner.worker } } : { kind: 'none' };
+  }
+
+  // --- proposals ------------------------------------------------------------------------------------------------
+
+  #look(): void {
+    const nowMs = this.#parts.clock.monotonicMs();
+    this.#noteNodes(nowMs);
+    if (!this.isLeased()) return;
+    if (nowMs - this.#watchedSinceMs > LIMITS.deafMs && this.#liveness.hearingMs(nowMs) === 0) this.#watch();
+    let copying = this.#locals.filter((local) => this.#isBeingCopied(local)).length;
+    for (const local of this.#locals) {
+      this.#sample(local, nowMs);
+      if (local.isSwapping) continue;
+      const proposal = this.#propose(local, nowMs);
+      if (proposal === undefined) continue;
+      if (proposal.why === 'appoint' && copying++ >= LIMITS.copyCountMax) continue;
+      void this.#swap(local, proposal);
+    }
+  }
+
+  /** Whether a seat that lives is at copying a shard from here. */
+  #isBeingCopied({ shard, host }: Local<Store>): boolean {
+    const record = this.#records[shard]?.record;
+    if (host.status.phase !== 'serving' || record === undefined) return false;
+    return [record.standby, record.next].some((seat) => {
+      if (seat === undefined || !this.#liveness.isAlive(seat, this.#parts.clock.monotonicMs())) return false;
+      return this.#liveness.recordOf(seat)?.copies.find((copy) => copy.shard === shard)?.isWhole !== true;
+    });
+  }
+
+  /** Who may have shards, and since when it is they. */
+  #noteNodes(nowMs: number): void {
+    const names = this.#liveness.nodes(nowMs).map(({ node }) => node);
+    const text = names.join(' ');
+    if (text === this.#nodes) return;
+    this.#nodes = text;
+    this.#nodesSinceMs = nowMs;
+    this.#assignments = names.length === 0 ? undefined : assignShards(this.#parts.shardCount, names);
+  }
+
+  #sample(local: Local<Store>, nowMs: number): void {
+    const { phase, sequence } = local.host.status;
+    if (phase !== local.lastPhase) {
+      local.lastPhase = phase;
+      local.phaseSinceMs = nowMs;
+      local.samples = [];
+    }
+    if (phase !== 'serving' || sequence === undefined) return;
+    local.samples.push({ atMs: nowMs, sequence });
+    while (local.samples.length > 1 && local.samples[1]!.atMs <= nowMs - LIMITS.settledMs) local.samples.shift();
+  }
+
+  #propose(local: Local<Store>, nowMs: number): Proposal | undefined {
+    const { shard, host, phaseSinceMs, samples } = local;
+    return decide({
+      shard,
+      nowMs,
+      self: this.#parts.self,
+      record: this.#records[shard]?.record,
+      assignment: this.#assignments?.[shard],
+      liveness: this.#liveness,
+      status: host.status,
+      phaseSinceMs,
+      settledSequence: samples[0]?.sequence ?? Infinity,
+      isStable: nowMs - this.#nodesSinceMs >= LIMITS.stableMs,
+      isLeaving: this.#isLeaving,
+    });
+  }
+
+  async #swap(local: Local<Store>, { why, record }: Proposal): Promise<void> {
+    const { net, logger, clock } = this.#parts;
+    const { shard } = local;
+    local.isSwapping = true;
+    const revision = this.#records[shard]?.revision ?? 0;
+    const outcome = await net.table.swap(shardKey(shard), formatShard(record), revision);
+    logger.info('shard_proposed', { shard, why, outcome, epoch: record.epoch, owner: record.owner.node });
+    const entry = await net.table.read(shardKey(shard));
+    if (typeof entry === 'object') this.#noteRecord(shardKey(shard), entry.value, entry.revision);
+    if (outcome !== 'ok') await pause(clock, LIMITS.retryMs);
+    local.isSwapping = false;
+  }
+
+  // --- copies ---------------------------------------------------------------------------------------------------
+
+  #answerPage(bytes: Buffer): Buffer {
+    const request = decodePageRequest(bytes);
+    const local = this.#locals.find(({ shard }) => shard === request.shard);
+    if (local === undefined) return Buffer.alloc(0);
+    const sequence = request.from ?? local.host.status.sequence;
+    const atMs = this.#parts.clock.monotonicMs();
+    if (sequence !== undefined) local.pins.set(seatKey(request.seat), { sequence, atMs });
+    return local.host.page(request);
+  }
+
+  /** Cuts the logs of what is owned here, before what every copy has flushed. */
+  #trim(): void {
+    const nowMs = this.#parts.clock.monotonicMs();
+    for (const local of this.#locals) {
+      const before = this.#trimPoint(local, nowMs);
+      if (before !== undefined && before > 0) void this.#parts.net.log(local.shard).trim(before);
+    }
+  }
+
+  /** `undefined` while somebody who needs the log has not said from where. */
+  #trimPoint({ shard, host, pins }: Local<Store>, nowMs: number): number | undefined {
+    const record = this.#records[shard]?.record;
+    const { phase, sequence } = host.status;
+    if (phase !== 'serving' || record === undefined || sequence === undefined) return undefined;
+    let before = sequence;
+    for (const [key, pin] of pins) {
+      if (nowMs - pin.atMs > LIMITS.pinMs) pins.delete(key);
+      else before = Math.min(before, pin.sequence);
+    }
+    for (const seat of [record.standby, record.next]) {
+      if (seat === undefined) continue;
+      const copy = this.#liveness.recordOf(seat)?.copies.find((each) => each.shard === shard);
+      if (copy === undefined) return undefined;
+      before = Math.min(before, copy.sequence);
+    }
+    return before;
+  }
+}

@@ -1,0 +1,407 @@
+/**
+ * One shard on one worker: absent, copied, followed, or served. Carries out the role that the registry gives it.
+ *
+ *   absent ──▶ copying ──▶ following ──▶ taking-over ──▶ serving
+ *     ▲          │  ▲          │  ▲            │             │
+ *     └──────────┴──┴──────────┘  └────────────┴─────────────┘  another epoch has begun
+ *
+ * Following and serving differ in who writes the log, not in what is on the disk: a beginning of the log, with its mark. A take-over is: read
+ * the log to its end, append the beginning of an epoch behind it (from then on no older owner can append), start the actors.
+ *
+ * It decides nothing about who should own what (`decision.ts`), and knows neither JetStream nor actors.
+ */
+
+import type { Clock, Logger } from '../../runtime/index.ts';
+import type { CommitResult } from '../store/inbox-store.ts';
+import type { CommitLog } from '../store/lmdb.ts';
+import type { LogMark, Page, PageCursor } from '../store/raw-tables.ts';
+import { appendSurely, ShardCommitLog, type Writer } from './commit-log.ts';
+import type { LogEntry, PageExchange, ShardLog } from './contracts.ts';
+import { LIMITS } from './limits.ts';
+import { encodeRecord, startReading, takeEntry, type Reading } from './log-record.ts';
+import { pause } from './pause.ts';
+import { decodePage, encodePage, encodePageRequest, type PageRequest } from './page-format.ts';
+import type { Seat } from './placement.ts';
+
+/** What is used of a shard's store. */
+export interface HostedStore {
+  readonly raw: {
+    mark(): LogMark | undefined;
+    apply(writes: readonly Buffer[], mark: LogMark | undefined): Promise<CommitResult>;
+    page(cursor: PageCursor | undefined, bytesMax: number): Page;
+    clear(): Promise<void>;
+  };
+  logCommits(log: CommitLog | undefined): void;
+  close(): Promise<void>;
+}
+
+/** Actors that serve a shard. */
+export interface ServedShard {
+  /** Ends them; what they have under way is not told to anybody. */
+  stop(): Promise<void>;
+}
+
+export interface HostParts<Store extends HostedStore = HostedStore> {
+  readonly shard: number;
+  readonly seat: Seat;
+  readonly log: ShardLog;
+  readonly pages: PageExchange;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly writer: Writer;
+  readonly isLeased: () => boolean;
+  readonly openStore: () => Store;
+  /** Starts the actors. `isSilent` says that commits wait for a log that does not answer. */
+  readonly serve: (store: Store, isSilent: () => boolean) => Promise<ServedShard>;
+  /** Something changed that may call for a decision. */
+  readonly onChange: () => void;
+}
+
+/** What the registry wants of this seat. */
+export type Role =
+  | { readonly kind: 'own'; readonly epoch: number }
+  | { readonly kind: 'follow'; readonly source: Seat }
+  | { readonly kind: 'none' };
+
+export type Phase = 'absent' | 'copying' | 'following' | 'taking-over' | 'serving';
+
+export interface HostStatus {
+  readonly phase: Phase;
+  /** How far the copy is on the disk; `undefined` where there is none. While it is being copied: from where the log is needed. */
+  readonly sequence: number | undefined;
+  /** Whether the copy is whole. */
+  readonly isWhole: boolean;
+  /** Of the epoch that is served. */
+  readonly servingEpoch: number | undefined;
+  /** It should be owned, and what is here cannot be brought to the end of the log. */
+  readonly isLost: boolean;
+}
+
+export class ShardHost<Store extends HostedStore = HostedStore> {
+  readonly #parts: HostParts<Store>;
+  #role: Role = { kind: 'none' };
+  #roleNumber = 0;
+  #phase: Phase = 'absent';
+  #store: Store | undefined = undefined;
+  #reading: Reading | undefined = undefined;
+  #copyFrom: number | undefined = undefined;
+  #commits: ShardCommitLog | undefined = undefined;
+  #wake: (() => void) | undefined = undefined;
+  #isLost = false;
+  #stopped = false;
+  readonly #done: Promise<void>;
+
+  constructor(parts: HostParts<Store>) {
+    this.#parts = parts;
+    this.#done = this.#run();
+  }
+
+  get status(): HostStatus {
+    const mark = this.#commits?.mark ?? this.#reading?.mark;
+    const servingEpoch = this.#phase === 'serving' ? mark?.epoch : undefined;
+    const sequence = this.#copyFrom ?? mark?.sequence;
+    return { phase: this.#phase, sequence, isWhole: mark !== undefined, servingEpoch, isLost: this.#isLost };
+  }
+
+  /** Gives the host another role; it ends what it does and goes on with that. */
+  setRole(role: Role): void {
+    if (sameRole(role, this.#role) || this.#stopped) return;
+    this.#role = role;
+    this.#turn();
+  }
+
+  /** Ends whatever goes on, so that the loop looks at the role again. */
+  #turn(): void {
+    this.#roleNumber++;
+    this.#isLost = false;
+    this.#wake?.();
+  }
+
+  /** A page of the shard for another node; empty where it is not served here. */
+  page({ cursor }: PageRequest): Buffer {
+    const mark = this.#commits?.mark;
+    if (this.#phase !== 'serving' || this.#store === undefined || mark === undefined) return Buffer.alloc(0);
+    return encodePage(mark, this.#store.raw.page(cursor, LIMITS.pageBytes));
+  }
+
+  /** Ends serving or following and closes the store. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#turn();
+    await this.#done;
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#stopped) {
+      const number = this.#roleNumber;
+      const role = this.#role;
+      try {
+        if (role.kind === 'own') await this.#own(role.epoch, number);
+        else if (role.kind === 'follow') await this.#follow(role.source, number);
+        else await this.#leave();
+      } catch (error) {
+        this.#parts.logger.error('shard_failed', { shard: this.#parts.shard, reason: String(error) });
+        this.#phase = this.#reading === undefined ? 'absent' : 'following';
+        await pause(this.#parts.clock, LIMITS.retryMs);
+        continue;
+      }
+      if (number === this.#roleNumber) await this.#change();
+    }
+    await this.#leave();
+  }
+
+  /** Until the next change of role. */
+  #change(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = () => {
+        this.#wake = undefined;
+        resolve();
+      };
+    });
+  }
+
+  #isCurrent(number: number): boolean {
+    return number === this.#roleNumber;
+  }
+
+  #enter(phase: Phase): void {
+    this.#phase = phase;
+    this.#parts.onChange();
+  }
+
+  #opened(): Store {
+    this.#store ??= this.#parts.openStore();
+    return this.#store;
+  }
+
+  async #leave(): Promise<void> {
+    const store = this.#store;
+    this.#store = undefined;
+    this.#reading = undefined;
+    this.#copyFrom = undefined;
+    if (this.#phase !== 'absent') this.#enter('absent');
+    await store?.close();
+  }
+
+  // --- owning ---------------------------------------------------------------------------------------------------
+
+  async #own(epoch: number, number: number): Promise<void> {
+    this.#enter('taking-over');
+    const store = this.#opened();
+    const mark = await this.#beginEpoch(epoch, number, store);
+    if (mark === undefined) return;
+    let fenced = (): void => undefined;
+    const untilFenced = new Promise<void>((resolve) => (fenced = resolve));
+    const commits = this.#makeCommits(store, mark, fenced);
+    this.#commits = commits;
+    store.logCommits(commits);
+    let served: ServedShard | undefined;
+    try {
+      const isSilent = (): boolean => commits.silentMs > LIMITS.leaseMs || !this.#parts.isLeased();
+      served = await this.#parts.serve(store, isSilent);
+      this.#enter('serving');
+      this.#log('shard_served', { epoch });
+      if (this.#isCurrent(number)) await Promise.race([untilFenced, this.#change()]);
+    } finally {
+      await commits.end();
+      await served?.stop();
+      store.logCommits(undefined);
+      this.#commits = undefined;
+      this.#reading = startReading(commits.mark);
+    }
+    this.#enter('following');
+    this.#log('shard_released', { epoch });
+  }
+
+  #makeCommits(store: Store, mark: LogMark, fenced: () => void): ShardCommitLog {
+    const { log, clock, isLeased, writer } = this.#parts;
+    const apply = (writes: readonly Buffer[], to: LogMark): Promise<CommitResult> => store.raw.apply(writes, to);
+    const onFenced = (why: string): void => {
+      this.#log('shard_fenced', { why });
+      fenced();
+    };
+    return new ShardCommitLog({ log, apply, clock, isLeased, onFenced }, writer, mark);
+  }
+
+  /** Reads the log to its end and begins an epoch behind it. `undefined` when the role has changed, or it cannot be done. */
+  async #beginEpoch(epoch: number, number: number, store: Store): Promise<LogMark | undefined> {
+    const { log, clock, writer, isLeased } = this.#parts;
+    if (store.raw.mark() === undefined) {
+      // Nothing, or a part of a copy: only a log that was never cut makes a shard of that.
+      await store.raw.clear();
+      this.#reading = undefined;
+    }
+    this.#reading ??= startReading(store.raw.mark() ?? { epoch: 0, sequence: 0 });
+    while (this.#isCurrent(number)) {
+      const end = await this.#catchUp(number, store);
+      if (end === 'unknown' || !isLeased()) {
+        await pause(clock, LIMITS.retryMs);
+        continue;
+      }
+      if (end === 'foreign' || epoch <= this.#reading.mark.epoch) {
+        this.#lose(end);
+        return undefined;
+      }
+      const { at } = this.#reading;
+      const header = { kind: 'epoch', epoch, previous: at, writer: writer.id, number: ++writer.number } as const;
+      const sequence = await appendSurely(log, encodeRecord(header), end, clock, () => this.#isCurrent(number));
+      if (typeof sequence !== 'number') continue;
+      const mark = { epoch, sequence };
+      if ((await store.raw.apply([], mark)) !== 'ok') throw new Error('no room for the mark of an epoch');
+      this.#reading = startReading(mark);
+      return mark;
+    }
+    return undefined;
+  }
+
+  #lose(why: number | 'foreign'): void {
+    this.#isLost = true;
+    this.#log('shard_lost', { why: why === 'foreign' ? 'the log does not continue what is here' : 'a newer epoch' });
+    this.#parts.onChange();
+  }
+
+  /** Applies what the log has. Resolves to the sequence of its last entry, 0 if it has none. */
+  async #catchUp(number: number, store: Store): Promise<number | 'foreign' | 'unknown'> {
+    while (this.#isCurrent(number)) {
+      const entry = await this.#parts.log.read(this.#reading!.at + 1);
+      if (entry === 'unknown') return 'unknown';
+      if (entry === 'end') {
+        const last = await this.#lastOfLog();
+        // Above what was read: appended between the two questions. Below: the servers lost the end of the log.
+        if (last === 'unknown' || last <= this.#reading!.at) return last;
+      } else if (!(await this.#take([entry], store))) return 'foreign';
+    }
+    return 'unknown';
+  }
+
+  async #lastOfLog(): Promise<number | 'unknown'> {
+    const last = await this.#parts.log.last();
+    if (last === 'unknown') return 'unknown';
+    return last === 'empty' ? 0 : last.sequence;
+  }
+
+  /** Applies entries in one transaction. False when one of them does not continue what is here. */
+  async #take(entries: readonly LogEntry[], store: Store): Promise<boolean> {
+    let reading = this.#reading!;
+    const writes: Buffer[] = [];
+    let fits = true;
+    for (const entry of entries) {
+      const step = takeEntry(reading, entry);
+      if (step.kind === 'known') continue;
+      fits = step.kind === 'taken';
+      if (step.kind === 'foreign') break;
+      reading = step.reading;
+      if (step.writes !== undefined) writes.push(step.writes);
+    }
+    if (reading.mark !== this.#reading!.mark && (await store.raw.apply(writes, reading.mark)) !== 'ok')
+      throw new Error('no room to apply the log');
+    this.#reading = reading;
+    return fits;
+  }
+
+  // --- following ------------------------------------------------------------------------------------------------
+
+  async #follow(source: Seat, number: number): Promise<void> {
+    const store = this.#opened();
+    const mark = store.raw.mark();
+    if (mark === undefined && !(await this.#copy(source, number, store))) return;
+    this.#reading ??= startReading(store.raw.mark()!);
+    this.#enter('following');
+    while (this.#isCurrent(number)) {
+      if (await this.#followOn(number, store)) continue;
+      if (!this.#isCurrent(number)) return;
+      // Not a continuation: the log was cut while this node was away, or lost its end.
+      this.#log('copy_discarded', { at: this.#reading.at });
+      await store.raw.clear();
+      this.#reading = undefined;
+      return this.#again();
+    }
+  }
+
+  /** From the beginning, with the same role. */
+  #again(): void {
+    this.#roleNumber++;
+  }
+
+  /** Takes what comes until the subscription has to be made anew (true), the role changes, or something does not fit (false). */
+  async #followOn(number: number, store: Store): Promise<boolean> {
+    const { log, clock } = this.#parts;
+    let queue: LogEntry[] = [];
+    let notify: (() => void) | undefined;
+    const subscription = log.follow(this.#reading!.at + 1, (entry) => {
+      queue.push(entry);
+      notify?.();
+    });
+    try {
+      while (this.#isCurrent(number)) {
+        if (queue.length === 0) {
+          const idle = clock.setTimer(LIMITS.idleLookMs, () => notify?.());
+          await Promise.race([new Promise<void>((resolve) => (notify = resolve)), this.#change()]);
+          clock.clearTimer(idle);
+          if (queue.length === 0) {
+            if (!this.#isCurrent(number)) return false;
+            const missed = await log.read(this.#reading!.at + 1);
+            if (missed === 'unknown' || missed === 'end' || queue.length > 0) continue;
+            return await this.#take([missed], store);
+          }
+        }
+        const entries = takeSome(queue);
+        queue = queue.slice(entries.length);
+        if (!(await this.#take(entries, store))) return false;
+      }
+      return false;
+    } finally {
+      subscription.stop();
+    }
+  }
+
+  /** Copies the shard from its owner, page by page. False when the role changed on the way. */
+  async #copy(source: Seat, number: number, store: Store): Promise<boolean> {
+    const { clock, shard, seat, pages } = this.#parts;
+    this.#enter('copying');
+    await store.raw.clear();
+    let cursor: PageCursor | undefined;
+    let from: LogMark | undefined;
+    while (this.#isCurrent(number)) {
+      const answer = await pages.ask(source, encodePageRequest({ shard, cursor, seat, from: from?.sequence }));
+      const page = answer === 'unknown' ? undefined : decodePage(answer);
+      if (page === undefined) {
+        await pause(clock, LIMITS.retryMs);
+        continue;
+      }
+      from ??= page.mark;
+      // Another epoch began meanwhile: the pages may hold what its log does not.
+      if (page.mark.epoch !== from.epoch) return (this.#again(), false);
+      this.#copyFrom = from.sequence;
+      const isLast = page.next === undefined;
+      if ((await store.raw.apply([page.writes], isLast ? from : undefined)) !== 'ok')
+        throw new Error('no room to copy');
+      cursor = page.next;
+      if (isLast) break;
+    }
+    this.#copyFrom = undefined;
+    if (store.raw.mark() === undefined) return false;
+    this.#log('shard_copied', { from: source.node });
+    return true;
+  }
+
+  #log(event: string, fields: object): void {
+    this.#parts.logger.info(event, { shard: this.#parts.shard, ...fields });
+  }
+}
+
+function takeSome(queue: readonly LogEntry[]): readonly LogEntry[] {
+  let bytes = 0;
+  for (let count = 0; count < queue.length; count++) {
+    bytes += queue[count]!.data.length;
+    if (count > 0 && (count === LIMITS.applyCountMax || bytes > LIMITS.applyBytesMax)) return queue.slice(0, count);
+  }
+  return queue;
+}
+
+function sameRole(left: Role, right: Role): boolean {
+  if (left.kind === 'own') return right.kind === 'own' && left.epoch === right.epoch;
+  if (left.kind === 'none') return right.kind === 'none';
+  const { source } = left;
+  return right.kind === 'follow' && right.source.node === source.node && right.source.worker === source.worker;
+}

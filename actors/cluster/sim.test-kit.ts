@@ -1,0 +1,432 @@
+/**
+ * A cluster in memory under virtual time and one seed: servers that answer late or never, processes that are killed, paused and cut off,
+ * stores that keep what they have flushed.
+ *
+ * The members and hosts are the ones of production; what stands in is the world: log, registry, pages, disk and actors. `fencing: false` plants
+ * the fault that the log takes every append.
+ */
+
+import type { Clock, Logger } from '../../runtime/index.ts';
+import { createSeededRandom, VirtualClock } from '../../runtime/testing/index.ts';
+import { promisesSettled } from '../../runtime/testing/virtual-clock.ts';
+import type { CommitResult } from '../store/inbox-store.ts';
+import type { CommitLog } from '../store/lmdb.ts';
+import type { LogMark, Page, PageCursor } from '../store/raw-tables.ts';
+import { applyWrites, WriteSet } from '../store/write-set.ts';
+import type { AppendOutcome, ClusterNet, LogEntry, PageExchange, Registry, ShardLog } from './contracts.ts';
+import { Member } from './member.ts';
+import type { Seat } from './placement.ts';
+import type { HostedStore } from './shard-host.ts';
+import { seatKey } from './shard-record.ts';
+
+const SHARDS = 4;
+/** How long a request waits that nobody answers. */
+const TIMEOUT_MS = 1_000;
+
+export interface SimOptions {
+  readonly seed: number;
+  readonly nodes: readonly string[];
+  /** Whether the log refuses an append that does not name its last entry. */
+  readonly fencing?: boolean;
+}
+
+type Change = (key: string, value: string | undefined, revision: number) => void;
+
+/** What the servers hold; it outlives every process. */
+class Servers {
+  readonly logs: Map<number, LogEntry[]> = new Map();
+  readonly tables: { readonly table: SimTable; readonly liveness: SimTable } = {
+    table: new SimTable(),
+    liveness: new SimTable(),
+  };
+  readonly answers: Map<string, (request: Buffer) => Buffer> = new Map();
+  readonly followers: Set<(shard: number) => void> = new Set();
+  isDown: boolean = false;
+  #sequence = 0;
+
+  log(shard: number): LogEntry[] {
+    const log = this.logs.get(shard) ?? [];
+    this.logs.set(shard, log);
+    return log;
+  }
+
+  append(shard: number, data: Buffer, expected: number, fencing: boolean): AppendOutcome {
+    const log = this.log(shard);
+    if (fencing && (log.at(-1)?.sequence ?? 0) !== expected) return { kind: 'stale' };
+    const sequence = ++this.#sequence;
+    log.push({ sequence, data: Buffer.from(data) });
+    for (const follower of this.followers) follower(shard);
+    return { kind: 'ok', sequence };
+  }
+}
+
+class SimTable {
+  readonly entries: Map<string, { readonly value: string; readonly revision: number }> = new Map();
+  readonly watchers: Set<Change> = new Set();
+  #revision = 0;
+
+  set(key: string, value: string): void {
+    const revision = ++this.#revision;
+    this.entries.set(key, { value, revision });
+    for (const watcher of this.watchers) watcher(key, value, revision);
+  }
+}
+
+/** A disk: what a commit has flushed is there after a kill. */
+export class SimDisk {
+  content: Map<string, string> = new Map();
+  mark: LogMark | undefined = undefined;
+}
+
+class SimStore implements HostedStore {
+  readonly #disk: SimDisk;
+  readonly #process: SimProcess;
+  #log: CommitLog | undefined = undefined;
+
+  constructor(disk: SimDisk, process: SimProcess) {
+    this.#disk = disk;
+    this.#process = process;
+  }
+
+  readonly raw: HostedStore['raw'] = {
+    mark: () => this.#disk.mark,
+    apply: async (writes, mark) => {
+      const copies = writes.map((each) => Buffer.from(each));
+      await this.#process.work(1);
+      for (const each of copies) this.#apply(each);
+      if (mark !== undefined) this.#disk.mark = mark;
+      return 'ok' as CommitResult;
+    },
+    page: (cursor, bytesMax) => this.#page(cursor, bytesMax),
+    clear: async () => {
+      this.#disk.mark = undefined;
+      await this.#process.work(1);
+      this.#disk.content.clear();
+    },
+  };
+
+  #apply(writes: Buffer): void {
+    applyWrites(writes, {
+      put: (_table, key, value) => void this.#disk.content.set(key.toString(), value.toString()),
+      remove: (_table, key) => void this.#disk.content.delete(key.toString()),
+    });
+  }
+
+  /** Three records: copies shall take several pages. */
+  #page(cursor: PageCursor | undefined, _bytesMax: number): Page {
+    const keys = [...this.#disk.content.keys()].sort();
+    const start = cursor === undefined ? 0 : keys.findIndex((key) => key > cursor.key.toString());
+    const page = start < 0 ? [] : keys.slice(start, start + 3);
+    const writes = new WriteSet();
+    for (const key of page) writes.put(0, Buffer.from(key), Buffer.from(this.#disk.content.get(key)!));
+    const last = page.at(-1);
+    const isEnd = last === undefined || last === keys.at(-1);
+    return { writes: Buffer.from(writes.bytes()), next: isEnd ? undefined : { table: 0, key: Buffer.from(last) } };
+  }
+
+  logCommits(log: CommitLog | undefined): void {
+    this.#log = log;
+  }
+
+  write(key: string, value: string): Promise<CommitResult> {
+    return this.#log!.commit((writes) => writes.put(0, Buffer.from(key), Buffer.from(value)));
+  }
+
+  async close(): Promise<void> {}
+}
+
+/** One life of a node: its clock stands while it is paused, and nothing happens in it after its end. */
+class SimProcess {
+  readonly sim: ClusterSim;
+  readonly seat: Seat;
+  isDead: boolean = false;
+  isPaused: boolean = false;
+  isCut: boolean = false;
+  readonly #waiting: (() => void)[] = [];
+  readonly serving: Map<number, SimStore> = new Map();
+  readonly member: Member<SimStore>;
+
+  constructor(sim: ClusterSim, node: string, life: number) {
+    this.sim = sim;
+    this.seat = { node, worker: 1 };
+    this.member = new Member<SimStore>({
+      net: this.#net(),
+      clock: this.clock,
+      logger: sim.logger(node),
+      self: { node, worker: 1, life },
+      workers: 1,
+      shardCount: SHARDS,
+      openStore: (shard) => new SimStore(sim.disk(node, shard), this),
+      serve: async (shard, store) => {
+        this.serving.set(shard, store);
+        return {
+          stop: async () => {
+            if (this.serving.get(shard) === store) this.serving.delete(shard);
+          },
+        };
+      },
+    });
+  }
+
+  readonly clock: Clock = {
+    nowMs: () => this.sim.clock.nowMs(),
+    monotonicMs: () => this.sim.clock.monotonicMs(),
+    setTimer: (delayMs, callback) => this.sim.clock.setTimer(delayMs, () => this.enter(callback)),
+    clearTimer: (handle) => this.sim.clock.clearTimer(handle),
+  };
+
+  /** Runs something of this process now, when it goes on, or never. */
+  enter(run: () => void): void {
+    if (this.isDead) return;
+    if (this.isPaused) this.#waiting.push(run);
+    else run();
+  }
+
+  resume(): void {
+    this.isPaused = false;
+    for (const run of this.#waiting.splice(0)) run();
+  }
+
+  /** Takes so long of this process's time. */
+  work(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.clock.setTimer(ms, resolve));
+  }
+
+  /** To the servers and back. What arrives there happens, whether or not the answer comes. */
+  #request<T>(carryOut: () => T): Promise<T | 'unknown'> {
+    const { clock, random, servers } = this.sim;
+    return new Promise((resolve) => {
+      clock.setTimer(random.integer(6), () => {
+        const arrives = !this.isCut && !servers.isDown;
+        const answer = arrives ? carryOut() : 'unknown';
+        const isLost = random.integer(200) === 0;
+        clock.setTimer(arrives && !isLost ? random.integer(6) : TIMEOUT_MS, () => {
+          const heard = arrives && !isLost && !this.isCut ? answer : 'unknown';
+          this.enter(() => resolve(heard));
+        });
+      });
+    });
+  }
+
+  #net(): ClusterNet {
+    const { servers } = this.sim;
+    return {
+      log: (shard) => this.#log(shard),
+      table: this.#registry(servers.tables.table),
+      liveness: this.#registry(servers.tables.liveness),
+      pages: this.#pages(),
+      close: async () => undefined,
+    };
+  }
+
+  #log(shard: number): ShardLog {
+    const { servers, fencing } = this.sim;
+    return {
+      append: async (data, expected) => {
+        const outcome = await this.#request(() => servers.append(shard, data, expected, fencing));
+        return outcome === 'unknown' ? { kind: 'unknown' } : outcome;
+      },
+      read: (from) => this.#request(() => servers.log(shard).find(({ sequence }) => sequence >= from) ?? 'end'),
+      last: () => this.#request(() => servers.log(shard).at(-1) ?? 'empty'),
+      follow: (from, onEntry) => this.#follow(shard, from, onEntry),
+      trim: async (before) => {
+        await this.#request(() => {
+          const log = servers.log(shard);
+          while (log.length > 1 && log[0]!.sequence < before) log.shift();
+        });
+      },
+    };
+  }
+
+  #follow(shard: number, from: number, onEntry: (entry: LogEntry) => void): { stop(): void } {
+    const { servers, clock, random } = this.sim;
+    let next = from;
+    let isStopped = false;
+    const hand = (): void => {
+      if (isStopped || this.isCut || this.isDead || servers.isDown) return;
+      for (const entry of servers.log(shard)) {
+        if (entry.sequence < next) continue;
+        next = entry.sequence + 1;
+        this.enter(() => void (isStopped || onEntry(entry)));
+      }
+    };
+    const onAppend = (appended: number): void => {
+      if (appended === shard) clock.setTimer(random.integer(8), hand);
+    };
+    servers.followers.add(onAppend);
+    clock.setTimer(random.integer(8), hand);
+    const stop = (): void => {
+      isStopped = true;
+      servers.followers.delete(onAppend);
+    };
+    return { stop };
+  }
+
+  #registry(table: SimTable): Registry {
+    return {
+      read: (key) => this.#request(() => table.entries.get(key) ?? 'missing'),
+      swap: (key, value, revision) =>
+        this.#request(() => {
+          if ((table.entries.get(key)?.revision ?? 0) !== revision) return 'stale';
+          table.set(key, value);
+          return 'ok';
+        }),
+      write: (key, value) => this.#request(() => (table.set(key, value), 'ok' as const)),
+      watch: (onChange) => this.#watch(table, onChange),
+    };
+  }
+
+  /** What is missed while the process is cut off is told again at the next change: only last values matter. */
+  #watch(table: SimTable, onChange: Change): { stop(): void } {
+    const { clock, random, servers } = this.sim;
+    const told = new Map<string, number>();
+    const tell = (): void => {
+      if (this.isCut || this.isDead || servers.isDown) return;
+      for (const [key, { value, revision }] of table.entries) {
+        if ((told.get(key) ?? 0) >= revision) continue;
+        told.set(key, revision);
+        this.enter(() => onChange(key, value, revision));
+      }
+    };
+    const watcher: Change = () => void clock.setTimer(1 + random.integer(8), tell);
+    table.watchers.add(watcher);
+    watcher('', undefined, 0);
+    return { stop: () => void table.watchers.delete(watcher) };
+  }
+
+  #pages(): PageExchange {
+    const { servers } = this.sim;
+    return {
+      ask: async (seat, request) => {
+        const target = this.sim.processes.get(seat.node);
+        const answer = await this.#request(() => {
+          if (target === undefined || target.isDead || target.isCut || target.isPaused) return undefined;
+          return servers.answers.get(seatKey(seat))?.(request);
+        });
+        return answer ?? 'unknown';
+      },
+      answer: (handler) => {
+        servers.answers.set(seatKey(this.seat), handler);
+        return { stop: () => undefined };
+      },
+    };
+  }
+}
+
+export class ClusterSim {
+  readonly clock: VirtualClock = new VirtualClock();
+  readonly random: ReturnType<typeof createSeededRandom>;
+  readonly servers: Servers = new Servers();
+  readonly processes: Map<string, SimProcess> = new Map();
+  readonly fencing: boolean;
+  readonly trace: string[] = [];
+  readonly #disks: Map<string, SimDisk> = new Map();
+  /** Writes that were acknowledged, by shard. */
+  readonly acknowledged: Map<number, Set<string>> = new Map();
+  #life = 0;
+  #written = 0;
+
+  constructor({ seed, nodes, fencing = true }: SimOptions) {
+    this.random = createSeededRandom(seed);
+    this.fencing = fencing;
+    for (const node of nodes) this.start(node);
+  }
+
+  get shardCount(): number {
+    return SHARDS;
+  }
+
+  disk(node: string, shard: number): SimDisk {
+    const name = `${node}/${shard}`;
+    const disk = this.#disks.get(name) ?? new SimDisk();
+    this.#disks.set(name, disk);
+    return disk;
+  }
+
+  start(node: string): void {
+    const process = new SimProcess(this, node, ++this.#life);
+    this.processes.set(node, process);
+    process.member.start();
+  }
+
+  /** As SIGKILL; with `disk` its directory is gone too. */
+  kill(node: string, disk: 'kept' | 'lost' = 'kept'): void {
+    this.processes.get(node)!.isDead = true;
+    this.processes.delete(node);
+    if (disk === 'lost') for (let shard = 0; shard < SHARDS; shard++) this.#disks.delete(`${node}/${shard}`);
+  }
+
+  logger(node: string): Logger {
+    const note = (event: string, fields: object = {}): void => {
+      const at = (this.clock.monotonicMs() / 1_000).toFixed(3);
+      this.trace.push(`${at} ${node} ${event} ${JSON.stringify(fields)}`);
+    };
+    return { debug: note, info: note, warn: note, error: note };
+  }
+
+  /** Lets virtual time pass, with a write to a random shard now and then. */
+  async run(ms: number, writesPerSecond: number = 0): Promise<void> {
+    const endMs = this.clock.monotonicMs() + ms;
+    while (this.clock.monotonicMs() < endMs) {
+      await promisesSettled();
+      const nextMs = Math.min(endMs, this.clock.nextDueMs ?? endMs);
+      const stepMs = nextMs - this.clock.monotonicMs();
+      this.clock.advance(stepMs);
+      if (this.random.integer(1_000_000) < stepMs * writesPerSecond * 1_000) this.#write();
+    }
+    await promisesSettled();
+  }
+
+  /** A client's write to whoever serves the shard; there may be two for a moment, of whom one cannot commit. */
+  #write(): void {
+    const shard = this.random.integer(SHARDS);
+    const servers = [...this.processes.values()].filter(({ serving, isPaused }) => !isPaused && serving.has(shard));
+    const process = servers[this.random.integer(Math.max(1, servers.length))];
+    if (process === undefined) return;
+    const key = `w${++this.#written}`;
+    void process.serving
+      .get(shard)!
+      .write(key, 'x')
+      .then((result) => {
+        if (result !== 'ok' || process.isDead) return;
+        const acknowledged = this.acknowledged.get(shard) ?? new Set();
+        this.acknowledged.set(shard, acknowledged.add(key));
+        this.trace.push(`${(this.clock.monotonicMs() / 1_000).toFixed(3)} ${process.seat.node} ack ${shard} ${key}`);
+      });
+  }
+
+  /** Who serves a shard. */
+  serversOf(shard: number): string[] {
+    return [...this.processes].filter(([, { serving }]) => serving.has(shard)).map(([node]) => node);
+  }
+
+  /** What is wrong once everything is healed and quiet, in sentences. */
+  findFaults(): string[] {
+    const faults: string[] = [];
+    for (let shard = 0; shard < SHARDS; shard++) {
+      const [owner, ...others] = this.serversOf(shard);
+      if (owner === undefined) faults.push(`shard ${shard} is served by nobody`);
+      if (others.length > 0) faults.push(`shard ${shard} is served by ${owner} and ${others.join(', ')}`);
+      if (owner === undefined) continue;
+      const { content } = this.disk(owner, shard);
+      const lost = [...(this.acknowledged.get(shard) ?? [])].filter((key) => !content.has(key));
+      if (lost.length > 0) faults.push(`shard ${shard}: ${lost.length} acknowledged writes are lost, ${lost[0]} first`);
+      faults.push(...this.#differences(shard, owner));
+    }
+    return faults;
+  }
+
+  #differences(shard: number, owner: string): string[] {
+    const faults: string[] = [];
+    const text = (disk: SimDisk): string => JSON.stringify([...disk.content].sort());
+    let copies = 0;
+    for (const [node, { member }] of this.processes) {
+      if (node === owner || member.report()[shard]!.status?.isWhole !== true) continue;
+      copies++;
+      if (text(this.disk(node, shard)) !== text(this.disk(owner, shard)))
+        faults.push(`shard ${shard}: the copy of ${node} differs from ${owner}`);
+    }
+    if (copies === 0 && this.processes.size > 1) faults.push(`shard ${shard} has no copy`);
+    return faults;
+  }
+}
