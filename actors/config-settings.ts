@@ -205,6 +205,13 @@ export const SETTINGS = {
     max: 1_024,
     help: 'shards of the cluster; chosen once, the same on all nodes',
   },
+  'cluster-replicas': {
+    kind: 'integer',
+    default: 0,
+    min: 0,
+    max: 5,
+    help: 'copies that the servers keep of each log, 1, 3 or 5; 0: three where nats names three servers, else one',
+  },
   'cluster-secret': {
     kind: 'text',
     default: '',

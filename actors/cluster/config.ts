@@ -13,6 +13,8 @@ export interface ClusterConfig {
   /** The nodes that the shards are dealt out to. */
   readonly nodes: readonly string[];
   readonly shards: number;
+  /** Copies that the servers keep of each log. */
+  readonly replicas: number;
   /** Of the installation, hex. */
   readonly secret: string;
   readonly nats: NatsAddress;
@@ -27,6 +29,7 @@ export function clusterOf(values: SettingValues): ClusterConfig | undefined {
     node: text('node'),
     nodes: listOf(text('cluster-nodes')),
     shards: Number(values['cluster-shards']),
+    replicas: replicasOf(values),
     secret: text('cluster-secret'),
     nats: {
       servers: listOf(text('nats')),
@@ -38,6 +41,13 @@ export function clusterOf(values: SettingValues): ClusterConfig | undefined {
       key: optional('nats-key'),
     },
   };
+}
+
+/** As many as survive the loss of one server, where there are servers enough. */
+function replicasOf(values: SettingValues): number {
+  const given = Number(values['cluster-replicas']);
+  if (given > 0) return given;
+  return listOf(String(values.nats)).length >= 3 ? 3 : 1;
 }
 
 export function clusterProblems(values: SettingValues): SettingProblem[] {

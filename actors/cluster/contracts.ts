@@ -2,8 +2,8 @@
  * What ownership and replication ask of the world: a log for each shard, a registry with compare-and-set, and a way to ask another node
  * for a page of a copy. Interfaces only.
  *
- * JetStream is behind them in production (`../../runtime/cluster/jetstream.ts`, bound in `jetstream-cluster.ts`), arrays and maps in the simulation
- * (`memory-cluster.ts`). Nothing here throws for a network that is away: every answer may be `unknown`, and then anything may have happened.
+ * JetStream is behind them in production (`jetstream-net.ts`), arrays and maps in the simulation
+ * (`sim.test-kit.ts`). Nothing here throws for a network that is away: every answer may be `unknown`, and then anything may have happened.
  */
 
 import type { Seat } from './placement.ts';
@@ -57,7 +57,7 @@ export interface PageExchange {
   /** Resolves to the answer's bytes. */
   ask(seat: Seat, request: Buffer): Promise<Buffer | 'unknown'>;
   /** From now on requests to this seat are answered by `handler`; an empty answer means: not here. */
-  answer(handler: (request: Buffer) => Buffer): { stop(): void };
+  answer(seat: Seat, handler: (request: Buffer) => Buffer): { stop(): void };
 }
 
 /** Everything that a worker has of its cluster. */

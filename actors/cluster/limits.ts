@@ -45,6 +45,16 @@ export const LIMITS = {
   copyCountMax: 2,
   /** A take-over or a hand-over that came to nothing is tried again after this long. */
   retryMs: 200,
+  /** A request to JetStream that is not answered by then is of unknown outcome. */
+  requestMs: 1_000,
+  /** A page that has not come by then is asked for again. */
+  pageMs: 3_000,
+  /** Between signs of life of a subscription to a log; two that are missing make a new one. */
+  heartbeatMs: 1_000,
+  /** Streams of the logs: a few leaders, so that the work is spread over the servers. */
+  streamCount: 3,
+  /** Attempts to open a stream while the servers elect their leaders: half a minute. */
+  openTriesMax: 150,
   shardCountMax: 1_024,
 } as const;
 

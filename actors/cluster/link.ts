@@ -1,5 +1,5 @@
 /**
- * A worker's link to its cluster: its connection to NATS, its transport, and the routes that follow who serves which shard.
+ * A worker's link to its cluster: its connection to NATS, its transport, its membership, and the routes that follow who serves which shard.
  */
 
 import type { RuntimeNode } from '../../runtime/index.ts';
@@ -12,19 +12,38 @@ import {
 } from '../../runtime/cluster/index.ts';
 import { createClusterRoutes, type Routes } from '../routes.ts';
 import type { StoreInfo } from '../store-directory.ts';
+import type { ReplicaStore } from '../store/lmdb.ts';
 import type { ClusterConfig } from './config.ts';
-import { ownersOf, shardsOfSeat, staticPlacement } from './static-placement.ts';
+import { openJetStreamNet } from './jetstream-net.ts';
+import { Member, type ShardReport } from './member.ts';
+import type { ServedShard } from './shard-host.ts';
 
 export interface WorkerLink {
   /** For JetStream. */
   readonly bus: NatsBus;
   readonly routes: Routes;
-  /** The shards that this worker serves. */
-  readonly shards: readonly number[];
+  /** Takes part in the ownership of shards from now on. */
+  join(duties: ShardDuties): void;
+  /** The shards that this worker serves now. */
+  served(): number[];
+  /** Every shard of the cluster as this worker knows it. */
+  report(): ShardReport[];
+  /** Hands over what is served here; resolves to the number of shards that are left when the time is over. */
+  leave(timeoutMs: number): Promise<number>;
+  /** Stops serving and following, and closes the stores. */
+  resign(): Promise<void>;
   /** Takes in what the main thread has heard of other nodes. */
   apply(event: MemberEvent): void;
   /** Parts from the others, when the actors have ended. */
   close(): Promise<void>;
+}
+
+/** What a worker does with a shard that it is given. */
+export interface ShardDuties {
+  /** Opens its store, to follow or to serve. */
+  readonly open: (shard: number) => ReplicaStore;
+  /** Starts its actors. @param isSilent - Whether commits wait for a log that does not answer. */
+  readonly serve: (shard: number, store: ReplicaStore, isSilent: () => boolean) => Promise<ServedShard>;
 }
 
 /** @throws {RuntimeError} (as rejection) RT_BUS. */
@@ -35,31 +54,29 @@ export async function linkWorker(
   store: StoreInfo,
   workerCount: number,
 ): Promise<WorkerLink> {
+  const { clock, log: logger } = node;
   const bus = await openNatsBus(config.nats, `${config.node}.${node.worker}`, node.log);
   const link = joinCluster(node, seat, bus);
   const routes = createClusterRoutes(store);
-  const owners = ownersOf(config.shards, config.nodes);
-  const workersByNode = new Map([[config.node, workerCount]]);
-  const placement = staticPlacement(owners, (name) => workersByNode.get(name));
-  const placeAll = (): void => {
-    for (const shard of owners.keys()) routes.place(shard, placement.ownerOf(shard));
-  };
-  placeAll();
+  const { connection } = bus;
+  const { name: cluster, replicas, shards: shardCount } = config;
+  const net = await openJetStreamNet({ connection, clock, logger, cluster, replicas, shardCount });
+  let member: Member<ReplicaStore> | undefined;
   return {
     bus,
     routes,
-    shards: shardsOfSeat(owners, { node: config.node, worker: node.worker }, workerCount),
-    apply(event) {
-      link.apply(event);
-      if (event.type === 'down') return;
-      workersByNode.set(event.member.node, servingWorkers(event.member.workers));
-      placeAll();
+    join({ open, serve }) {
+      const self = { node: config.node, worker: node.worker, life: seat.life };
+      const onOwner = routes.place;
+      const common = { net, clock, logger, self, workers: workerCount, shardCount, onOwner };
+      member = new Member<ReplicaStore>({ ...common, openStore: open, serve });
+      member.start();
     },
+    served: () => member?.served() ?? [],
+    report: () => member?.report() ?? [],
+    leave: async (timeoutMs) => (await member?.leave(timeoutMs)) ?? 0,
+    resign: async () => member?.stop(),
+    apply: (event) => link.apply(event),
     close: () => link.close(),
   };
-}
-
-/** The main thread of a node, number 0, takes part and serves nothing. */
-function servingWorkers(workers: readonly number[]): number {
-  return Math.max(1, workers.filter((worker) => worker > 0).length);
 }

@@ -17,7 +17,7 @@ import { Lease, Liveness } from './liveness.ts';
 import { decodePageRequest } from './page-format.ts';
 import { pause } from './pause.ts';
 import { assignShards, type Assignment, type Placement, type Seat } from './placement.ts';
-import { ShardHost, type HostedStore, type HostParts, type HostStatus, type Role } from './shard-host.ts';
+import { ShardHost, type HostedStore, type HostStatus, type Role, type ServedShard } from './shard-host.ts';
 import {
   formatSeat,
   formatShard,
@@ -41,9 +41,8 @@ export interface MemberParts<Store extends HostedStore = HostedStore> {
   readonly workers: number;
   readonly shardCount: number;
   readonly openStore: (shard: number) => Store;
-  readonly serve: HostParts<Store>['serve'] extends (store: Store, isSilent: () => boolean) => infer R
-    ? (shard: number, store: Store, isSilent: () => boolean) => R
-    : never;
+  /** Starts the actors of a shard. @param isSilent - Whether commits wait for a log that does not answer. */
+  readonly serve: (shard: number, store: Store, isSilent: () => boolean) => Promise<ServedShard>;
   /** The owner of a shard has changed, as far as is known here. */
   readonly onOwner?: (shard: number, owner: Seat | undefined) => void;
 }
@@ -122,7 +121,7 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
   start(): void {
     const { net } = this.#parts;
     this.#watch();
-    this.#pages = net.pages.answer((request) => this.#answerPage(request));
+    this.#pages = net.pages.answer(this.#parts.self, (request) => this.#answerPage(request));
     void this.#renew();
     this.#every('look', LIMITS.lookMs, () => this.#look());
     this.#every('trim', LIMITS.trimMs, () => this.#trim());
@@ -159,12 +158,13 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
     const { clock } = this.#parts;
     this.#isLeaving = true;
     const untilMs = clock.monotonicMs() + timeoutMs;
-    while (this.#countServed() > 0 && clock.monotonicMs() < untilMs) await pause(clock, LIMITS.lookMs);
-    return this.#countServed();
+    while (this.served().length > 0 && clock.monotonicMs() < untilMs) await pause(clock, LIMITS.lookMs);
+    return this.served().length;
   }
 
-  #countServed(): number {
-    return this.#locals.filter(({ host }) => host.status.phase === 'serving').length;
+  /** The shards that are served here. */
+  served(): number[] {
+    return this.#locals.filter(({ host }) => host.status.phase === 'serving').map(({ shard }) => shard);
   }
 
   /** Stops serving and following. The registry keeps what it says of this seat until others find it silent. */

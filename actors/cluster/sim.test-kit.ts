@@ -305,8 +305,8 @@ class SimProcess {
         });
         return answer ?? 'unknown';
       },
-      answer: (handler) => {
-        servers.answers.set(seatKey(this.seat), handler);
+      answer: (seat, handler) => {
+        servers.answers.set(seatKey(seat), handler);
         return { stop: () => undefined };
       },
     };
