@@ -38,11 +38,18 @@ export class Committer {
   readonly #tell: (self: Pid, message: Committed) => void;
   #underWay = 0;
   #waiting: (() => void)[] = [];
+  /** Whether commits cannot settle for now, because the log of the shard does not answer: what can be refused should be. */
+  readonly isCutOff: () => boolean;
 
   /** @param tell - Casts to an actor; one that is gone gets nothing. */
-  constructor(store: Pick<InboxStore, 'commit'>, tell: (self: Pid, message: Committed) => void) {
+  constructor(
+    store: Pick<InboxStore, 'commit'>,
+    tell: (self: Pid, message: Committed) => void,
+    isCutOff: () => boolean = () => false,
+  ) {
     this.#store = store;
     this.#tell = tell;
+    this.isCutOff = isCutOff;
   }
 
   /** Commits that have not settled, of this life of the actor and of former ones. */

@@ -62,6 +62,7 @@ export const APP_ERRORS = {
     retry: true,
     httpStatus: '507 Insufficient Storage',
   },
+  APP_UNAVAILABLE: { text: 'The servers that keep copies do not answer: try again.', retry: true },
   APP_EXPIRED: { text: 'Messages waited for thirty days and were deleted.', retry: false },
   APP_PRUNED: { text: 'Messages of a full inbox were deleted, the oldest of the largest conversation.', retry: false },
   APP_UNDELIVERABLE: {

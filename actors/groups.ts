@@ -222,11 +222,12 @@ function enqueue(item: GroupSubmit | GroupChangeSubmit, state: GroupsState, ctx:
 /** Refusals that need no look at the group. */
 function refuseEarly(
   item: GroupSubmit | GroupChangeSubmit,
-  { queue, fullUntilMs }: GroupsState,
+  { args, queue, fullUntilMs }: GroupsState,
   ctx: Ctx,
 ): Refusal | undefined {
   if (queue.length >= LIMITS.commitQueueMax) return { code: 'APP_OVERLOADED', retryAfter: 1 };
   if (ctx.clock.monotonicMs() < fullUntilMs) return storeFull();
+  if (args.committer.isCutOff()) return { code: 'APP_UNAVAILABLE', retryAfter: 1 };
   const isLarge = item.kind === 'group-submit' && item.ciphertext.length > LIMITS.ciphertextBytesMax;
   return isLarge ? { code: 'APP_MESSAGE_TOO_LARGE' } : undefined;
 }

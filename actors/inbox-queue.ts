@@ -30,6 +30,7 @@ const REPEATED: ReadonlySet<Queued['kind']> = new Set(['acknowledge', 'mark-read
 function refuseEarly(message: Submit, state: InboxState, ctx: Ctx): Refusal | undefined {
   if (state.queue.length >= LIMITS.commitQueueMax) return { code: 'APP_OVERLOADED', retryAfter: 1 };
   if (ctx.clock.monotonicMs() < state.fullUntilMs) return storeFull();
+  if (state.args.committer.isCutOff()) return { code: 'APP_UNAVAILABLE', retryAfter: 1 };
   for (const { ciphertext } of message.envelopes) {
     if (ciphertext.length > LIMITS.ciphertextBytesMax) return { code: 'APP_MESSAGE_TOO_LARGE' };
   }

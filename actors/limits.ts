@@ -62,6 +62,10 @@ export const LIMITS = {
   catchUpMsMax: 5_000,
   /** How soon a free place is noticed when nothing else happens. */
   catchUpLookMs: 500,
+  /** A node of a cluster lets clients in when every shard has an owner, and after this long in any case. */
+  clusterReadyMsMax: 20_000,
+  /** So long a node that stops waits for others to take its shards: below the time that its workers have to stop. */
+  clusterLeaveMsMax: 3_500,
   /** An unauthenticated connection lives this long, so that a person can type a verification code on it. */
   loginMsMax: 600_000,
   /** WebSocket: without any byte for this long the connection is closed; uWS pings at a quarter of it. */

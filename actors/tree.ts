@@ -8,7 +8,7 @@
  *   ├─ presence.0     who is there, and typing, of shard 0                    presence.ts
  *   ├─ relations.0    whom an account accepts and blocks, reports; of shard 0 relations.ts
  *   ├─ wakeups.0      wakes the silent devices of shard 0                     wakeups.ts
- *   ├─ inbox.1 …      the same of each shard that this worker owns
+ *   ├─ inbox.1 …      the same of each shard that this worker owns; in a cluster under a supervisor shard.1, which comes and goes
  *   ├─ links          devices that wait to be linked                          links.ts
  *   ├─ media          upload tickets, and the sweep of what has expired           media/keeper.ts
  *   ├─ admin          what operators ask of this worker                       admin/agent.ts
@@ -21,7 +21,17 @@
  * worker, and that the process: its disk or its code is broken, and a restart by the init system is the honest answer.
  */
 
-import { childSpec, dynamicSupervisorSpec, type ChildSpec, type SupervisorOptions } from '../supervisors/index.ts';
+import type { RuntimeNode } from '../runtime/index.ts';
+import {
+  childSpec,
+  deleteChild,
+  dynamicSupervisorSpec,
+  startChild,
+  supervisorSpec,
+  terminateChild,
+  type ChildSpec,
+  type SupervisorOptions,
+} from '../supervisors/index.ts';
 import type { Admission } from './admission.ts';
 import { agent, AGENT_NAME, type AgentArgs } from './admin/agent.ts';
 import { accounts, type AccountsArgs } from './accounts.ts';
@@ -78,7 +88,7 @@ export function workerTree(
   admin: AgentArgs,
 ): SupervisorOptions {
   return {
-    name: 'worker',
+    name: WORKER,
     strategy: 'one_for_one',
     intensity: 5,
     periodMs: 10_000,
@@ -90,6 +100,29 @@ export function workerTree(
       childSpec(AGENT_NAME, agent, admin, { options: { name: AGENT_NAME } }),
       connectionsSpec(connections),
     ],
+  };
+}
+
+/** The name of the supervisor of all of a worker. */
+const WORKER = 'worker';
+
+/**
+ * Starts the actors of a shard that this worker was given while it runs, under a supervisor of their own.
+ *
+ * @throws {Error} (as rejection) when one of them does not start.
+ */
+export async function startShard(node: RuntimeNode, parts: ShardParts): Promise<{ stop(): Promise<void> }> {
+  const name = `shard.${parts.shard}`;
+  const options = { name, strategy: 'one_for_one', intensity: 5, periodMs: 10_000 } as const;
+  const started = await startChild(node, WORKER, supervisorSpec({ ...options, children: shardChildren(parts) }));
+  if ('error' in started) throw new Error(`${name} did not start: ${JSON.stringify(started.error)}`);
+  return {
+    async stop() {
+      // When the whole node stops its actors have ended already.
+      if (node.whereis(WORKER) === undefined) return;
+      await terminateChild(node, WORKER, name);
+      await deleteChild(node, WORKER, name);
+    },
   };
 }
 

@@ -51,8 +51,8 @@ import {
   type StoreInfo,
 } from './store-directory.ts';
 import type { InboxStore } from './store/inbox-store.ts';
-import { openLmdbStore } from './store/lmdb.ts';
-import { CONNECTIONS, workerTree, type ShardParts } from './tree.ts';
+import { openLmdbStore, type ReplicaStore } from './store/lmdb.ts';
+import { CONNECTIONS, startShard, workerTree, type ShardParts } from './tree.ts';
 import type { WakeupsArgs } from './wakeups.ts';
 import { admissionBounds, storeBounds, type StoreBounds } from './worker-bounds.ts';
 import { runQuestions } from './run-questions.ts';
@@ -113,7 +113,8 @@ export async function startServing(
   const { config, store } = assignment;
   const link = await linkToCluster(node, assignment);
   const routes = link?.routes ?? createRoutes(store, config.workers);
-  const shards = link?.shards ?? shardsOfWorker(node.worker, store.shards, config.workers);
+  // In a cluster these change while the node runs: shards are given and taken.
+  const shards = link === undefined ? shardsOfWorker(node.worker, store.shards, config.workers) : [];
   const stores = shards.map((shard) => openShard(store, shard, onFatal));
   const verifier = createLogVerifier(node.log);
   const push = openPush(config.push, { secret: store.secret, clock: node.clock, log: moduleLogger(node.log, 'push') });
@@ -146,6 +147,22 @@ export async function startServing(
   const started = await startSupervisor(node, workerTree(parts, keeper, connections, { questions }));
   if ('error' in started)
     throw new StartupError('APP_STORE_UNREADABLE', `the tree did not start: ${JSON.stringify(started.error)}`);
+  link?.join({
+    open: (shard) => openShard(store, shard, onFatal),
+    serve: async (shard, opened, isCutOff) => {
+      const part = shardParts(shard, opened, node, assignment, routes, outside, isCutOff);
+      const served = await startShard(node, part);
+      shards.push(shard);
+      stores.push(opened);
+      return {
+        stop() {
+          shards.splice(shards.indexOf(shard), 1);
+          stores.splice(stores.indexOf(opened), 1);
+          return served.stop();
+        },
+      };
+    },
+  });
   const stopObserving = observeWorker({
     node,
     shards,
@@ -160,6 +177,7 @@ export async function startServing(
   const stopResting = watchRest(node.clock, load, collectHeap);
   return {
     async listen() {
+      await link?.untilServed(LIMITS.clusterReadyMsMax);
       // Not earlier: uWebSockets.js ties its handles to the thread's event loop, which then cannot just end.
       listener = createListener(node, assignment, http, admission);
       await listener.listen().catch((error: Error) => {
@@ -171,6 +189,9 @@ export async function startServing(
     async stop() {
       stopObserving();
       stopResting();
+      const left = await link?.leave(LIMITS.clusterLeaveMsMax);
+      if (left !== undefined && left > 0) node.log.warn('shards_not_handed_over', { count: left });
+      await link?.resign();
       await stop(node, listener, () => Promise.all([http.settled(), quotas.settled()]), stores);
       push.close();
       await link?.close();
@@ -245,7 +266,7 @@ function isHere(address: RemoteName, node: RuntimeNode): boolean {
   return address.worker === node.worker && (address.node ?? node.name) === node.name;
 }
 
-function openShard(store: StoreInfo, shard: number, onFatal: (error: unknown) => void): InboxStore {
+function openShard(store: StoreInfo, shard: number, onFatal: (error: unknown) => void): ReplicaStore {
   const directory = shardDirectory(store, shard);
   try {
     return openLmdbStore({ directory, onFatal });
@@ -271,12 +292,14 @@ function shardParts(
   { store: info }: WorkerAssignment,
   routes: Routes,
   { verifier, push, bounds }: Outside,
+  isCutOff?: () => boolean,
 ): ShardParts {
   const { inboxOf, presenceOf, linksOf } = routes;
   const load = { queuedCount: 0 };
   // One for each actor: what its former life has under way is of no concern to the others.
   const timed = timedCommits(store, node.clock);
-  const committer = (): Committer => new Committer(timed, (self, message) => void node.cast(self, message));
+  const tell: ConstructorParameters<typeof Committer>[1] = (self, message) => void node.cast(self, message);
+  const committer = (): Committer => new Committer(timed, tell, isCutOff);
   return {
     shard,
     inbox: {

@@ -13,7 +13,15 @@
 
 import type { NatsBus } from '../../runtime/cluster/index.ts';
 import type { Clock, Logger } from '../../runtime/index.ts';
-import type { AppendOutcome, ClusterNet, LogEntry, PageExchange, Registry, RegistryEntry, ShardLog } from './contracts.ts';
+import type {
+  AppendOutcome,
+  ClusterNet,
+  LogEntry,
+  PageExchange,
+  Registry,
+  RegistryEntry,
+  ShardLog,
+} from './contracts.ts';
 import { LIMITS } from './limits.ts';
 import { pause } from './pause.ts';
 import type { Seat } from './placement.ts';
@@ -52,7 +60,12 @@ export async function openJetStreamNet(parts: JetStreamParts): Promise<ClusterNe
   const jetstream = connection.jetstream({ timeout: LIMITS.requestMs });
   const bucket = (name: string, storage: 'file' | 'memory'): Promise<Bucket> =>
     untilServed(clock, () =>
-      jetstream.views.kv(`bb-${cluster}-${name}`, { replicas, history: 1, storage, timeout: LIMITS.requestMs } as object),
+      jetstream.views.kv(`bb-${cluster}-${name}`, {
+        replicas,
+        history: 1,
+        storage,
+        timeout: LIMITS.requestMs,
+      } as object),
     );
   return {
     log: (shard) => new JetStreamLog(parts, jetstream, manager, shard, streamCount),
@@ -147,11 +160,15 @@ class JetStreamLog implements ShardLog {
     let unsubscribe = (): void => undefined;
     const follow = async (): Promise<void> => {
       while (!stopped) {
-        await this.#consume(next, (entry) => {
-          if (stopped || entry.sequence < next) return;
-          next = entry.sequence + 1;
-          onEntry(entry);
-        }, (end) => (unsubscribe = end));
+        await this.#consume(
+          next,
+          (entry) => {
+            if (stopped || entry.sequence < next) return;
+            next = entry.sequence + 1;
+            onEntry(entry);
+          },
+          (end) => (unsubscribe = end),
+        );
         if (!stopped) await pause(this.#clock, LIMITS.retryMs);
       }
     };
@@ -225,11 +242,7 @@ function registryOf(bucket: Bucket, parts: JetStreamParts): Registry {
 
 type OnChange = Parameters<Registry['watch']>[0];
 
-function watchBucket(
-  bucket: Bucket,
-  onChange: OnChange,
-  { clock, logger }: JetStreamParts,
-): { stop(): void } {
+function watchBucket(bucket: Bucket, onChange: OnChange, { clock, logger }: JetStreamParts): { stop(): void } {
   let stopped = false;
   let end = (): void => undefined;
   const watch = async (): Promise<void> => {

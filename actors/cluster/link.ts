@@ -2,7 +2,7 @@
  * A worker's link to its cluster: its connection to NATS, its transport, its membership, and the routes that follow who serves which shard.
  */
 
-import type { RuntimeNode } from '../../runtime/index.ts';
+import { systemRandom, type RuntimeNode } from '../../runtime/index.ts';
 import {
   type ClusterSeat,
   joinCluster,
@@ -16,6 +16,8 @@ import type { ReplicaStore } from '../store/lmdb.ts';
 import type { ClusterConfig } from './config.ts';
 import { openJetStreamNet } from './jetstream-net.ts';
 import { Member, type ShardReport } from './member.ts';
+import { LIMITS } from './limits.ts';
+import { pause } from './pause.ts';
 import type { ServedShard } from './shard-host.ts';
 
 export interface WorkerLink {
@@ -24,8 +26,8 @@ export interface WorkerLink {
   readonly routes: Routes;
   /** Takes part in the ownership of shards from now on. */
   join(duties: ShardDuties): void;
-  /** The shards that this worker serves now. */
-  served(): number[];
+  /** Resolves when every shard has an owner, and those of this worker are served; or when the time is over. */
+  untilServed(timeoutMs: number): Promise<void>;
   /** Every shard of the cluster as this worker knows it. */
   report(): ShardReport[];
   /** Hands over what is served here; resolves to the number of shards that are left when the time is over. */
@@ -68,11 +70,15 @@ export async function linkWorker(
     join({ open, serve }) {
       const self = { node: config.node, worker: node.worker, life: seat.life };
       const onOwner = routes.place;
-      const common = { net, clock, logger, self, workers: workerCount, shardCount, onOwner };
+      const writer = systemRandom.integer(2 ** 32) * 2 ** 16 + systemRandom.integer(2 ** 16);
+      const common = { net, clock, logger, self, writer, workers: workerCount, shardCount, onOwner };
       member = new Member<ReplicaStore>({ ...common, openStore: open, serve });
       member.start();
     },
-    served: () => member?.served() ?? [],
+    untilServed: async (timeoutMs) => {
+      const untilMs = clock.monotonicMs() + timeoutMs;
+      while (member?.isPlaced() === false && clock.monotonicMs() < untilMs) await pause(clock, LIMITS.lookMs);
+    },
     report: () => member?.report() ?? [],
     leave: async (timeoutMs) => (await member?.leave(timeoutMs)) ?? 0,
     resign: async () => member?.stop(),

@@ -37,6 +37,8 @@ export interface MemberParts<Store extends HostedStore = HostedStore> {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly self: SeatLife;
+  /** Drawn for this life; 48 bits: it marks the records that this worker writes. */
+  readonly writer: number;
   /** Workers of this node. */
   readonly workers: number;
   readonly shardCount: number;
@@ -99,7 +101,7 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
   }
 
   #makeLocal(shard: number): Local<Store> {
-    const { net, clock, logger, self, openStore, serve } = this.#parts;
+    const { net, clock, logger, self, writer, openStore, serve } = this.#parts;
     const host = new ShardHost<Store>({
       shard,
       seat: { node: self.node, worker: self.worker },
@@ -107,7 +109,7 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
       pages: net.pages,
       clock,
       logger,
-      writer: { id: self.life, number: 0 },
+      writer: { id: writer, number: 0 },
       isLeased: () => this.isLeased(),
       openStore: () => openStore(shard),
       serve: (store, isSilent) => serve(shard, store, isSilent),
@@ -160,6 +162,16 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
     const untilMs = clock.monotonicMs() + timeoutMs;
     while (this.served().length > 0 && clock.monotonicMs() < untilMs) await pause(clock, LIMITS.lookMs);
     return this.served().length;
+  }
+
+  /** Whether every shard has an owner, and those of this seat are served. */
+  isPlaced(): boolean {
+    const isOwned = this.#records.every((known) => known !== undefined);
+    return isOwned && this.#locals.every(({ shard, host }) => !this.#isMine(shard) || host.status.phase === 'serving');
+  }
+
+  #isMine(shard: number): boolean {
+    return sameSeat(this.ownerOf(shard), this.#parts.self);
   }
 
   /** The shards that are served here. */

@@ -154,6 +154,7 @@ class SimProcess {
       clock: this.clock,
       logger: sim.logger(node),
       self: { node, worker: 1, life },
+      writer: life,
       workers: 1,
       shardCount: SHARDS,
       openStore: (shard) => new SimStore(sim.disk(node, shard), this),
