@@ -189,6 +189,12 @@ export class Admission {
     return 1 + this.#services.integer(LIMITS.comeBackSecondsSpan);
   }
 
+  /** The same where a shard has moved or an inbox restarted: over as many seconds as logins of all live connections take, which is one for a few thousand. */
+  comeBackSoon(): number {
+    const span = Math.min(LIMITS.comeBackSecondsSpan, Math.ceil(this.#live / this.#rate));
+    return 1 + this.#services.integer(Math.max(1, span));
+  }
+
   /** A claim was found true. @param tookMs - Since the greeting. */
   noteLogin(method: 'signature' | 'ticket', tookMs: number): void {
     add(LOGINS[method]);

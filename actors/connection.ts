@@ -125,8 +125,8 @@ export interface ConnectionState {
   lowWater: LowWater;
   /** Of messages to groups; made with the first. */
   groupMessages: TokenBucket | undefined;
-  /** Actors that own groups to which this connection has sent, and that it watches. */
-  groupOwners: Set<string> | undefined;
+  /** Actors that it watches: owners of groups, and in a cluster all to which it has sent what it waits for. Made with the first. */
+  watched: Set<string> | undefined;
   /** Refusals for rate since the last accepted message. */
   rateRefusals: number;
   /** What is not answered yet; made with the first. */
@@ -176,7 +176,7 @@ export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMes
       socket, routes, tickets, admission, phase, loginTimer, messages: undefined, requests: undefined,
       pings: undefined, pingRefusals: 0, signals: undefined, subscriptions: undefined,
       features: 0, lowWater: NO_NOTICES, rateRefusals: 0, pending: undefined, marks: undefined, held: NOTHING_HELD, pushes: 0,
-      groupMessages: undefined, groupOwners: undefined,
+      groupMessages: undefined, watched: undefined,
     };
   },
 
@@ -245,7 +245,7 @@ export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMes
     // Something for its client was lost, whatever it was.
     else if (info === MAILBOX_OVERFLOW) closeWith('APP_OVERLOADED', state, ctx);
     // The inbox that pushes to us is gone, and with it our place in it: the client comes back to its successor.
-    else if (isDown(info)) closeWith('APP_RESTARTING', state, ctx);
+    else if (isDown(info)) closeWith('APP_RESTARTING', state, ctx, state.admission.comeBackSoon());
     else if (isExit(info)) closeWith('APP_OVERLOADED', state, ctx);
   },
 
@@ -340,11 +340,23 @@ function understandsGroups(state: ConnectionState): boolean {
 }
 
 function watchOwner(owner: Pid, state: ConnectionState, ctx: Context): void {
-  state.groupOwners ??= new Set();
-  const name = formatPid(owner);
-  if (state.groupOwners.has(name)) return;
-  state.groupOwners.add(name);
-  ctx.monitor(owner);
+  watchOnce(formatPid(owner), owner, state, ctx);
+}
+
+/**
+ * In a cluster a shard changes its node, and what was on its way to the former one is lost: whoever waits for an answer hears of its end.
+ * On a node of its own nothing is asked: there an actor ends with its node, or its supervisor brings it back.
+ */
+function watchShard(target: RemoteName, state: ConnectionState, ctx: Context): void {
+  if (target.node !== undefined) watchOnce(`${target.name} ${target.node} ${target.worker}`, target, state, ctx);
+}
+
+function watchOnce(name: string, target: Pid | RemoteName, state: ConnectionState, ctx: Context): void {
+  state.watched ??= new Set();
+  if (state.watched.has(name)) return;
+  state.watched.add(name);
+  // A copy: an address follows its shard, the monitor stays with the actor.
+  ctx.monitor('node' in target && 'name' in target ? { ...target } : (target as Pid));
 }
 
 /** The phase rules let these messages through only when the connection is live. */
@@ -372,8 +384,10 @@ function submit(message: OutgoingMessage, state: ConnectionState, ctx: Context):
   const { to, id, envelopes } = message;
   const target = state.routes.inboxOf(to);
   const submission = { kind: 'submit', connection: ctx.self, sender: self, senderKey: key, to, id, envelopes } as const;
-  if (ctx.cast(target, submission satisfies InboxMessage) === 'ok')
+  if (ctx.cast(target, submission satisfies InboxMessage) === 'ok') {
+    watchShard(target, state, ctx);
     return void pendingOf(state, ctx).messages.set(to, id);
+  }
   state.socket.write(refusalStanza(to, id, { code: 'APP_OVERLOADED', retryAfter: 1 }));
 }
 
@@ -400,6 +414,7 @@ function submitToGroup(message: OutgoingGroupMessage, state: ConnectionState, ct
   const sender = { connection: ctx.self, sender: self, senderKey: key };
   const submission: GroupsMessage = { kind: 'group-submit', ...sender, group, id, epoch, ciphertext };
   if (ctx.cast(state.routes.groupsOf(group), submission) === 'ok') {
+    watchShard(state.routes.groupsOf(group), state, ctx);
     return void pendingOf(state, ctx).groupMessages.set(group, id);
   }
   refuseOfGroup(group, id, { code: 'APP_OVERLOADED', retryAfter: 1 }, state);
@@ -434,7 +449,8 @@ function beginLogin(message: AuthMessage, state: ConnectionState, ctx: Context):
   const { challenge } = state.phase;
   state.phase = { name: 'authenticating', challenge, claim: { user, device, signature }, wantsTicket };
   const question: AccountsMessage = { kind: 'find-device', connection: ctx.self, user, device };
-  if (ctx.cast(state.routes.accountsOf(user), question) !== 'ok') closeWith('APP_OVERLOADED', state, ctx);
+  if (ctx.cast(state.routes.accountsOf(user), question) !== 'ok') return closeWith('APP_OVERLOADED', state, ctx);
+  watchShard(state.routes.accountsOf(user), state, ctx);
 }
 
 function noteFeatures({ features = 0 }: AuthMessage | ResumeMessage, state: ConnectionState): void {
@@ -477,6 +493,7 @@ function enter(
   const known = { staged: understandsGaps(state), groups: understandsGroups(state) };
   const attach: InboxMessage = { kind: 'attach', user, device, creation, connection: ctx.self, ...known };
   if (ctx.cast(state.routes.inboxOf(user), attach) !== 'ok') return closeWith('APP_OVERLOADED', state, ctx);
+  watchShard(state.routes.inboxOf(user), state, ctx);
   const before = state.phase;
   if ('challenge' in before) {
     const tookMs = ctx.clock.monotonicMs() - before.challenge.issuedAtMs;
@@ -528,7 +545,7 @@ function takeRequest(message: IqGetMessage | IqSetMessage, state: ConnectionStat
   const routed = route(message.id, request, state, ctx);
   if (routed === undefined) return refuseRequest(message.id, { code: 'APP_UNKNOWN_GROUP' }, state);
   const [target, question] = routed;
-  if (ctx.cast(target, question) === 'ok') return;
+  if (ctx.cast(target, question) === 'ok') return watchShard(target, state, ctx);
   refuseRequest(message.id, { code: 'APP_OVERLOADED', retryAfter: 1 }, state);
 }
 
@@ -759,11 +776,11 @@ function refuseRequest(id: number, refusal: Refusal, state: ConnectionState): vo
  * Ends the connection with the close status that the catalogue gives the code. A refused login is told in words first; who
  * is to come back is told when, each client another time, because it is seldom the only one.
  */
-function closeWith(code: AppCode, state: ConnectionState, ctx: Context): void {
+function closeWith(code: AppCode, state: ConnectionState, ctx: Context, retryAfter?: number): void {
   const { closeCode = 4400, text } = describe(code);
   REFUSALS.add(code);
   if (closeCode === 4401) state.socket.write(failureStanza({ code, text }));
-  if (closeCode === 4503) sayComeBack(code, state.admission.comeBack(), state);
+  if (closeCode === 4503) sayComeBack(code, retryAfter ?? state.admission.comeBack(), state);
   close(closeCode, code, state, ctx);
 }
 

@@ -186,8 +186,8 @@ export interface Context {
   link(pid: Pid): void;
   /** Removes the link. No exit signal of that link acts after this returns. */
   unlink(pid: Pid): void;
-  /** Asks for one `Down` when `pid` ends; at once, with `'noproc'`, if it has ended. */
-  monitor(pid: Pid): Ref;
+  /** Asks for one `Down` when `target` ends; at once, with `'noproc'`, if it has ended. A name is looked up once, where it is. */
+  monitor(target: Target): Ref;
   /** Takes the monitor back, including a `Down` that already waits in the mailbox. Takes the object `monitor` returned. */
   demonitor(ref: Ref): boolean;
   /**

@@ -95,9 +95,9 @@ export class Actor extends Process implements Context {
     unlink(this.kernel, this, pid);
   }
 
-  monitor(pid: Pid): Ref {
+  monitor(target: Target): Ref {
     checkAlive(this);
-    return monitor(this.kernel, this, pid, null);
+    return monitor(this.kernel, this, target, null);
   }
 
   demonitor(ref: Ref): boolean {

@@ -31,8 +31,8 @@ export interface Situation {
   readonly phaseSinceMs: number;
   /** Position of the owner a moment ago: a copy that has reported it has caught up. */
   readonly settledSequence: number;
-  /** Whether the nodes have been the same for a while: nothing is moved for a node that is about to come back. */
-  readonly isStable: boolean;
+  /** For how long the nodes have been the same: nothing is moved for a node that is about to come back. */
+  readonly stableMs: number;
   /** This node hands over what it owns. */
   readonly isLeaving: boolean;
 }
@@ -105,11 +105,11 @@ function yieldTo(record: ShardRecord, { shard, liveness, nowMs }: Situation): Pr
 
 /** Brings the record nearer to what it should be, one step at a time. */
 function arrangeCopies(record: ShardRecord, situation: Situation): Proposal | undefined {
-  const { assignment, shard, liveness, nowMs, isLeaving, isStable } = situation;
+  const { assignment, shard, liveness, nowMs, isLeaving, stableMs } = situation;
   if (isLeaving && record.standby !== undefined && isCaughtUp(record.standby, situation)) {
     return moveTo(record.standby, record, situation);
   }
-  if (assignment === undefined || !(isStable || isLeaving)) return undefined;
+  if (assignment === undefined || (stableMs < LIMITS.stableMs && !isLeaving)) return undefined;
   const owner = seatOn(assignment.owner, shard, liveness);
   if (owner !== undefined && !sameSeat(owner, situation.self)) return moveTo(owner, record, situation);
   const standby = assignment.standby === undefined ? undefined : seatOn(assignment.standby, shard, liveness);
@@ -129,6 +129,7 @@ function arrangeCopies(record: ShardRecord, situation: Situation): Proposal | un
 /** Hands the shard to a seat that has all of it; until then sees to it that it gets a copy. */
 function moveTo(seat: Seat, record: ShardRecord, situation: Situation): Proposal | undefined {
   if (isCaughtUp(seat, situation)) {
+    if (situation.stableMs < LIMITS.moveStableMs && !situation.isLeaving) return undefined;
     return { why: 'hand-over', record: handedOver(record, seat, situation.liveness) };
   }
   if (sameSeat(record.standby, seat) || sameSeat(record.next, seat)) return undefined;

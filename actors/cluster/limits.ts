@@ -16,8 +16,10 @@ export const LIMITS = {
   standbyAwayMs: 30_000,
   /** After this long another copy is begun beside it. */
   copyAwayMs: 10_000,
-  /** The nodes must have been the same for so long before shards are moved between them. */
+  /** The nodes must have been the same for so long before copies are moved between them. */
   stableMs: 3_000,
+  /** And for so long before owners are: each move costs the clients of a shard a reconnection, and a node that was restarted has none to give back in a hurry. */
+  moveStableMs: 15_000,
   /** A copy has caught up when it has what its owner had so long ago: a renewal, and the way of it. */
   settledMs: 1_000,
   /** Between two looks at what should change of a shard. */

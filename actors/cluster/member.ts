@@ -320,7 +320,7 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
       status: host.status,
       phaseSinceMs,
       settledSequence: samples[0]?.sequence ?? Infinity,
-      isStable: nowMs - this.#nodesSinceMs >= LIMITS.stableMs,
+      stableMs: nowMs - this.#nodesSinceMs,
       isLeaving: this.#isLeaving,
     });
   }
