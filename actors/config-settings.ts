@@ -196,7 +196,7 @@ export const SETTINGS = {
     kind: 'text',
     default: '',
     optional: true,
-    help: 'names of the nodes that the shards are dealt out to, the same on all, as in a,b,c',
+    help: 'names of the nodes that a new cluster begins with, as in a,b,c; others may join later',
   },
   'cluster-shards': {
     kind: 'integer',

@@ -10,7 +10,7 @@ export interface ClusterConfig {
   readonly name: string;
   /** This node. */
   readonly node: string;
-  /** The nodes that the shards are dealt out to. */
+  /** The nodes that a new cluster begins with: its shards wait for them. */
   readonly nodes: readonly string[];
   readonly shards: number;
   /** Copies that the servers keep of each log. */

@@ -33,6 +33,8 @@ export interface Situation {
   readonly settledSequence: number;
   /** For how long the nodes have been the same: nothing is moved for a node that is about to come back. */
   readonly stableMs: number;
+  /** Whether all nodes are there that the cluster begins with. */
+  readonly isComplete: boolean;
   /** This node hands over what it owns. */
   readonly isLeaving: boolean;
 }
@@ -54,8 +56,9 @@ export function decide(situation: Situation): Proposal | undefined {
 }
 
 /** A shard that nobody ever had. */
-function found({ self, shard, assignment, liveness, nowMs }: Situation): Proposal | undefined {
-  if (liveness.hearingMs(nowMs) < LIMITS.settleMs || assignment?.owner !== self.node) return undefined;
+function found({ self, shard, assignment, liveness, nowMs, isComplete }: Situation): Proposal | undefined {
+  const waitMs = isComplete ? LIMITS.settleMs : LIMITS.foundMs;
+  if (liveness.hearingMs(nowMs) < waitMs || assignment?.owner !== self.node) return undefined;
   if (!sameSeat(seatOn(assignment.owner, shard, liveness), self)) return undefined;
   return { why: 'found', record: { epoch: 1, owner: self, standby: undefined, next: undefined } };
 }

@@ -57,6 +57,8 @@ export const LIMITS = {
   streamCount: 3,
   /** Attempts to open a stream while the servers elect their leaders: half a minute. */
   openTriesMax: 150,
+  /** Shards of a new cluster wait so long for the nodes that it is said to begin with. */
+  foundMs: 15_000,
   shardCountMax: 1_024,
 } as const;
 

@@ -72,7 +72,8 @@ export async function linkWorker(
       const onOwner = routes.place;
       const writer = systemRandom.integer(2 ** 32) * 2 ** 16 + systemRandom.integer(2 ** 16);
       const common = { net, clock, logger, self, writer, workers: workerCount, shardCount, onOwner };
-      member = new Member<ReplicaStore>({ ...common, openStore: open, serve });
+      const founders = config.nodes;
+      member = new Member<ReplicaStore>({ ...common, founders, openStore: open, serve });
       member.start();
     },
     untilServed: async (timeoutMs) => {

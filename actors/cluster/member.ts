@@ -42,6 +42,8 @@ export interface MemberParts<Store extends HostedStore = HostedStore> {
   /** Workers of this node. */
   readonly workers: number;
   readonly shardCount: number;
+  /** The nodes that the cluster begins with. */
+  readonly founders: readonly string[];
   readonly openStore: (shard: number) => Store;
   /** Starts the actors of a shard. @param isSilent - Whether commits wait for a log that does not answer. */
   readonly serve: (shard: number, store: Store, isSilent: () => boolean) => Promise<ServedShard>;
@@ -87,6 +89,7 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
   #nodes = '';
   #nodesSinceMs = 0;
   #assignments: readonly Assignment[] | undefined = undefined;
+  #isComplete = false;
   #isLeaving = false;
   #isStopped = false;
 
@@ -293,6 +296,7 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
     if (text === this.#nodes) return;
     this.#nodes = text;
     this.#nodesSinceMs = nowMs;
+    this.#isComplete = this.#parts.founders.every((name) => names.includes(name));
     this.#assignments = names.length === 0 ? undefined : assignShards(this.#parts.shardCount, names);
   }
 
@@ -321,6 +325,7 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
       phaseSinceMs,
       settledSequence: samples[0]?.sequence ?? Infinity,
       stableMs: nowMs - this.#nodesSinceMs,
+      isComplete: this.#isComplete,
       isLeaving: this.#isLeaving,
     });
   }

@@ -157,6 +157,7 @@ class SimProcess {
       writer: life,
       workers: 1,
       shardCount: SHARDS,
+      founders: sim.nodes,
       openStore: (shard) => new SimStore(sim.disk(node, shard), this),
       serve: async (shard, store) => {
         this.serving.set(shard, store);
@@ -320,6 +321,7 @@ export class ClusterSim {
   readonly servers: Servers = new Servers();
   readonly processes: Map<string, SimProcess> = new Map();
   readonly fencing: boolean;
+  readonly nodes: readonly string[];
   readonly trace: string[] = [];
   readonly #disks: Map<string, SimDisk> = new Map();
   /** Writes that were acknowledged, by shard. */
@@ -330,6 +332,7 @@ export class ClusterSim {
   constructor({ seed, nodes, fencing = true }: SimOptions) {
     this.random = createSeededRandom(seed);
     this.fencing = fencing;
+    this.nodes = nodes;
     for (const node of nodes) this.start(node);
   }
 
