@@ -3,7 +3,7 @@
 import t from 'tap';
 import type { Answer, ConfirmRequest } from '../protocol/wire/index.ts';
 import { createTestNode, type TestNode } from '../runtime/testing/test-node.ts';
-import { nextDeviceId } from './account-devices.ts';
+import { decideRegistration, nextDeviceId } from './account-devices.ts';
 import { accounts } from './accounts.ts';
 import { inbox } from './inbox.ts';
 import { LIMITS } from './limits.ts';
@@ -157,6 +157,25 @@ t.test('a link ends with its time, its connection, or the next one of the same c
   await shard.test.settle();
   t.equal(await shard.approve('3', 2), 'APP_UNKNOWN_LINK');
   t.match(shard.account().devices, [1]);
+});
+
+t.test('a connection that begins link after link is watched once', async (t) => {
+  const shard = await Shard.start();
+  const probe = spawnProbe(shard.test);
+  const links = shard.test.node.whereis('links')!;
+  for (let round = 1; round <= 5; round++) {
+    await shard.begin(String(round).padStart(20, '0'), probe);
+    await shard.test.advance(LIMITS.linkAgeMsMax + 1);
+    t.equal(await shard.find(String(round).padStart(20, '0')), 'APP_UNKNOWN_LINK');
+  }
+  t.equal(shard.test.node.processInfo(links)?.monitorCount, 0);
+  await shard.begin('9'.padStart(20, '0'), probe);
+  t.equal(shard.test.node.processInfo(links)?.monitorCount, 1);
+});
+
+t.test('a registration takes no id of a device that goes: its inbox is being removed', async (t) => {
+  const account: AccountRecord = { user: '1', phone: '+1', devices: [3, 5], creations: 4, primary: 3 };
+  t.strictSame(decideRegistration(account).devices, [6]);
 });
 
 t.test('links are bounded, and a refused one leaves nothing behind', async (t) => {

@@ -33,7 +33,8 @@ export function nextDeviceId({ devices, creations }: AccountRecord): number {
 
 /** A registration: the new device is the only one. The former list is kept, for a restored primary to go on from. */
 export function decideRegistration(previous: AccountRecord): AccountRecord {
-  const device = nextDeviceId({ ...previous, devices: [] });
+  // Not one of those that go: their inboxes are being removed under their ids.
+  const device = nextDeviceId(previous);
   const formerList = previous.list ?? previous.formerList;
   return {
     ...previous,

@@ -19,6 +19,7 @@ import {
   senderKeyOf,
   type Conversation,
   type Device,
+  type Pin,
   type Recipient,
   type Recipients,
 } from './recipients.ts';
@@ -58,6 +59,7 @@ export interface GroupPart {
 export interface GroupCommit {
   readonly ts: number;
   readonly bytesMax: number;
+  readonly pin: Pin;
   readonly accepted: Map<
     Conversation,
     { readonly before: number; readonly known: boolean; readonly recipient: Recipient }
@@ -156,6 +158,7 @@ function addForMember(
     count++;
   }
   if (count === 0) return 0;
+  recipient.pin = commit.pin;
   if (!commit.accepted.has(conversation)) {
     commit.accepted.set(conversation, { before: conversation.accepted, known: conversation.known, recipient });
   }
@@ -202,14 +205,6 @@ export function releaseInbox(commit: GroupCommit, user: string, device: number, 
     const page = store.entries(user, device, after, last, PAGE_COUNT, LIMITS.commitBytesMax);
     for (const { type, sender, id } of page) if (type === 'group') release(commit, sender, id);
     after = page.at(-1)?.seq ?? last;
-  }
-}
-
-/** Takes back entries that the commit was to add: their device has gone. */
-export function withdraw(commit: GroupCommit, entries: readonly InboxEntry[]): void {
-  for (const { type, sender, id } of entries) {
-    const added = type === 'group' ? commit.groups?.added.get(placeName(sender, id)) : undefined;
-    if (added !== undefined) added.count--;
   }
 }
 

@@ -2,7 +2,7 @@
  * What the owner of a group keeps in memory of it: roster and head, places, senders, what is outgoing, who watches.
  *
  * A cache over the store, bounded by `LIMITS.groupCacheMax`; groups with anything under way stay. Plain data and functions: the
- * state outlives a reload of this code. Read next: `groups.ts`, which decides what happens.
+ * state outlives a reload of this code. Read next: `group-plan.ts`, which decides what happens.
  */
 
 import { createHash } from 'node:crypto';
@@ -25,6 +25,8 @@ export interface GroupSender {
   flushed: number;
   /** Whether the store has a record: without one, any id may be the first. */
   known: boolean;
+  /** Where it sent from last: the answer to what is being committed goes there, also if that came on another one. */
+  connection: Pid | undefined;
 }
 
 /** The members on one shard, and the inbox that serves them. */
@@ -148,6 +150,7 @@ export function findSender(group: Group, store: GroupStore, address: SenderAddre
     order: record?.order ?? 0,
     flushed: accepted,
     known: record !== undefined,
+    connection: undefined,
   };
   group.senders.set(key, sender);
   return sender;

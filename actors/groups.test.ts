@@ -192,6 +192,50 @@ t.test('nobody is acknowledged before the flush, and a refused commit leaves not
   t.strictSame(received(fixture.connectionOf(2).received), ['1:change', '2:a']);
 });
 
+t.test('a resend on a new connection is answered there, also when one commit takes it and the first', async (t) => {
+  const fixture = await four();
+  /** While the commit of somebody else is under way, somebody sends, comes back, and sends again. */
+  const resend = async (id: number): Promise<void> => {
+    fixture.stores[0].holdCommits();
+    await fixture.send(3, id, 'under way');
+    await fixture.send(1, id, 'a');
+    fixture.test.node.exit(fixture.connectionOf(1).pid, 'kill');
+    fixture.connections.delete('1.1');
+    await fixture.send(1, id, 'a');
+  };
+  await resend(1);
+  fixture.stores[0].releaseCommits();
+  await fixture.test.settle();
+  t.strictSame(sent(fixture.connectionOf(1).take()), ['1@3']);
+  await fixture.test.advance(2 * LIMITS.groupRetryMs);
+  await resend(2);
+  fixture.stores[0].failNextCommits(1);
+  fixture.stores[0].releaseCommits();
+  await fixture.test.settle();
+  t.match(refusals(fixture.connectionOf(1).take()), [{ id: 2, code: 'APP_STORE_FULL' }], 'a refusal as well');
+});
+
+t.test('a commit of the owner has a bound in bytes', async (t) => {
+  const fixture = await GroupFixture.start(2);
+  const groups = Array.from({ length: 3 }, (_, at) => String(700_000_000_000_100 + at));
+  for (const group of groups) {
+    fixture.group = group;
+    fixture.state = undefined;
+    await fixture.create(2);
+  }
+  fixture.connectionOf(1).take();
+  const text = 'x'.repeat(LIMITS.ciphertextBytesMax);
+  const commitCount = Math.ceil(LIMITS.commitBytesMax / text.length);
+  fixture.stores[0].failNextCommits(1);
+  for (let id = 1; id <= LIMITS.groupOutgoingCountMax; id++) {
+    for (fixture.group of groups) await fixture.send(1, id, text, 1, false);
+  }
+  await fixture.test.settle();
+  const refused = refusals(fixture.connectionOf(1).take()) as { readonly code: string }[];
+  const full = refused.filter(({ code }) => code === 'APP_STORE_FULL');
+  t.equal(full.length, commitCount, 'so many were in the first commit');
+});
+
 t.test('what a shard did not get is sent again until it has it, and comes once', async (t) => {
   const fixture = await four();
   let lost = 0;

@@ -5,7 +5,7 @@
 
 import type { Context, Ref } from '../runtime/index.ts';
 import { givePlace, NEXT_PLACES, nextPlaces, takePlace } from './catch-up.ts';
-import { reloadDevices } from './inbox-plan.ts';
+import { reloadDevices } from './inbox-devices.ts';
 import { pump } from './inbox-push.ts';
 import { enqueue } from './inbox-queue.ts';
 import type { InboxState } from './inbox-state.ts';
@@ -28,7 +28,8 @@ type Ctx = Context;
 
 export function attach(message: Attach, state: InboxState, ctx: Ctx): void {
   const recipient = findRecipient(state.recipients, state.args.store, message.user);
-  if (recipient !== undefined && findDevice(recipient, message.device) === undefined) reloadDevices(recipient, state);
+  if (recipient !== undefined && findDevice(recipient, message.device) === undefined)
+    reloadDevices(recipient, state, ctx);
   const device = recipient && findDevice(recipient, message.device);
   if (recipient === undefined || device === undefined) return tell(message.connection, { kind: 'unregistered' }, ctx);
   if (!isPresent(device, message.user, message.creation, state.args.store)) {

@@ -7,27 +7,16 @@
  */
 
 import { type Context, samePid } from '../runtime/index.ts';
-import { planFanOut, withdraw } from './group-entries.ts';
+import { planFanOut } from './group-entries.ts';
 import type { FanOut } from './group-messages.ts';
-import { dropOnline } from './inbox-attach.ts';
+import { planForget } from './inbox-devices.ts';
 import { addEntry } from './inbox-entries.ts';
 import type { Commit, InboxState, MoveFresh, Queued } from './inbox-state.ts';
 import { planSubmit } from './inbox-submit.ts';
-import { tell } from './inbox-tell.ts';
 import { LIMITS } from './limits.ts';
-import { forgetLosses, noLosses, planLoss } from './losses.ts';
-import type { Acknowledge, ForgetDevice } from './messages.ts';
-import {
-  countAcknowledged,
-  type Device,
-  entryBytes,
-  findConversation,
-  findDevice,
-  loadDevice,
-  type Recipient,
-  senderKeyOf,
-} from './recipients.ts';
-import { dropRun, runOf, touch } from './waiting-runs.ts';
+import { noLosses, planLoss } from './losses.ts';
+import type { Acknowledge } from './messages.ts';
+import { countAcknowledged, findDevice, type Device } from './recipients.ts';
 
 type Ctx = Context;
 
@@ -61,7 +50,7 @@ function planItem(item: Queued, commit: Commit, state: InboxState, ctx: Ctx): vo
   else if (item.kind === 'move-fresh') planMove(item, commit, state);
   else if (item.kind === 'fan-out') planForGroup(item, commit, state);
   else if (item.kind !== 'forget-device') planLoss(item, commit, state, ctx);
-  else planForget(item, commit, state, ctx);
+  else planForget(item, commit, state);
 }
 
 /** Server time, made monotone: two messages of one shard never carry times that contradict their order. */
@@ -74,6 +63,7 @@ function emptyCommit(ts: number, bytesMax: number): Commit {
   return {
     ts,
     bytesMax,
+    pin: { isSettled: false },
     submits: [],
     accepted: new Map(),
     pushes: new Map(),
@@ -125,6 +115,7 @@ function planAcknowledge(message: Acknowledge, commit: Commit, state: InboxState
   if (!samePid(online.connection, message.connection)) return;
   const count = countAcknowledged(online, message.seq);
   if (count === 0) return;
+  recipient.pin = commit.pin;
   const planned = commit.acknowledged.get(device);
   commit.removals += Math.max(0, count - (planned?.count ?? 0));
   if (planned === undefined) commit.acknowledged.set(device, { recipient, online, count, mark: 0, bytes: 0 });
@@ -137,48 +128,9 @@ function planMove(message: MoveFresh, commit: Commit, state: InboxState): void {
   const device = recipient && findDevice(recipient, message.device);
   const last = device?.fresh.at(-1);
   if (recipient === undefined || device === undefined || last === undefined || device.online !== undefined) return;
+  // An entry is being removed: when that is settled, the move is asked for again.
+  if (device.moving) return;
+  recipient.pin = commit.pin;
   device.moving = true;
   commit.moves.set(device, { recipient, through: last.seq });
-}
-
-function planForget(message: ForgetDevice, commit: Commit, state: InboxState, ctx: Ctx): void {
-  commit.forgotten.push(message);
-  const recipient = state.recipients.get(message.user);
-  const device = recipient && findDevice(recipient, message.device);
-  if (recipient === undefined || device === undefined) return;
-  if (device.online !== undefined) {
-    tell(device.online.connection, { kind: 'unregistered' }, ctx);
-    dropOnline(device, device.online, state, ctx);
-  }
-  // What this commit was to add for the device must not outlive the removal of its inbox.
-  const planned = commit.pushes.get(device)?.entries ?? [];
-  for (const entry of planned) commit.bytes -= entryBytes(entry);
-  withdraw(commit, planned);
-  forgetRuns(recipient, device, commit, state);
-  for (const { arrival } of device.fresh) commit.forgottenArrivals.push(arrival);
-  commit.pushes.delete(device);
-  commit.acknowledged.delete(device);
-  commit.moves.delete(device);
-  reloadDevices(recipient, state);
-}
-
-/** Nothing waits for the device any more, whichever conversation it was of. */
-function forgetRuns(recipient: Recipient, device: Device, commit: Commit, state: InboxState): void {
-  forgetLosses(device, commit);
-  for (const { sender } of state.args.store.waitingConversations(recipient.user)) {
-    findConversation(recipient, state.args.store, sender, senderKeyOf(sender));
-  }
-  for (const conversation of recipient.conversations?.values() ?? []) {
-    if (runOf(conversation, device.id) === undefined) continue;
-    touch(commit.touched, conversation, recipient);
-    dropRun(conversation, device.id);
-  }
-}
-
-/** Takes the devices that the store now names; those that stay keep their positions and connections. */
-export function reloadDevices(recipient: Recipient, state: InboxState): void {
-  const devices = state.args.store.account(recipient.user)?.devices ?? [];
-  recipient.devices = devices.map(
-    (id) => findDevice(recipient, id) ?? loadDevice(state.args.store, recipient.user, id),
-  );
 }

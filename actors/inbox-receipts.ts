@@ -11,7 +11,7 @@ import { isOfGroup } from './group-entries.ts';
 import { tellOwner } from './inbox-groups.ts';
 import { stamp } from './inbox-plan.ts';
 import type { Commit, InboxState } from './inbox-state.ts';
-import { tell } from './inbox-tell.ts';
+import { endOverloaded, tell } from './inbox-tell.ts';
 import type { GapTold, MarkRead, QueryConversation, Receipt, RelayReceipt } from './messages.ts';
 import { type Conversation, findConversation, findDevice, findRecipient, senderKeyOf } from './recipients.ts';
 import type { SenderAddress } from './store/inbox-store.ts';
@@ -36,7 +36,12 @@ export function tellSender(conversation: Conversation, word: Receipt | GapTold, 
   const { connection, sender } = conversation;
   // A group has many senders: each member sees for himself where the row of places has a hole.
   if (isOfGroup(conversation)) return;
-  if (connection !== undefined && ctx.cast(connection, word) !== 'noproc') return;
+  if (connection !== undefined) {
+    const result = ctx.cast(connection, word);
+    if (result === 'ok') return;
+    // One that has no room for it ends, and its client asks after its next login.
+    if (result !== 'noproc' && result !== 'noconnection') return endOverloaded(connection, word.kind, result, ctx);
+  }
   conversation.connection = undefined;
   const relay = { kind: 'relay-receipt', to: sender.user, device: sender.device, receipt: word } as const;
   ctx.cast(state.args.inboxOf(sender.user), relay);

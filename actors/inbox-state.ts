@@ -9,9 +9,9 @@ import type { Committer } from './committer.ts';
 import type { GroupPart, GroupPlaces, KnownBodies } from './group-entries.ts';
 import type { FanOut } from './group-messages.ts';
 import type { Losses, LossItem, Sweep } from './losses.ts';
-import type { Acknowledge, ForgetDevice, MarkRead, Submit } from './messages.ts';
+import type { Acknowledge, MarkRead, Submit } from './messages.ts';
 import type { Buckets } from './rate-limit.ts';
-import { type Conversation, type Device, type Online, type Recipient, type Recipients } from './recipients.ts';
+import type { Conversation, Device, Online, Pin, Recipient, Recipients } from './recipients.ts';
 import type { RemoteName } from './routes.ts';
 import type { InboxEntry, InboxStore } from './store/inbox-store.ts';
 import type { StrangerRequest } from './store/protection-store.ts';
@@ -34,6 +34,15 @@ export interface InboxArgs {
   readonly committer: Committer;
 }
 
+/** A device is no more: what is kept for it goes. */
+export interface Forget {
+  readonly kind: 'forget-device';
+  readonly user: string;
+  readonly device: number;
+  /** As it was in memory, with its fresh entries; `undefined` where it was not. */
+  readonly known: Device | undefined;
+}
+
 /** A device has gone: what it has in the fresh tier is to wait for it. */
 export interface MoveFresh {
   readonly kind: 'move-fresh';
@@ -41,7 +50,7 @@ export interface MoveFresh {
   readonly device: number;
 }
 
-export type Queued = Submit | Acknowledge | ForgetDevice | MarkRead | MoveFresh | FanOut | LossItem;
+export type Queued = Submit | Acknowledge | Forget | MarkRead | MoveFresh | FanOut | LossItem;
 
 /** Entries of one device that the commit under way adds, each with its conversation. The first ones may be fresh. */
 export interface Push {
@@ -86,6 +95,8 @@ export interface Commit {
   readonly ts: number;
   /** Bytes of undelivered messages that the shard may hold. */
   readonly bytesMax: number;
+  /** Holds the recipients whose numbers it has in memory ahead of the store. */
+  readonly pin: Pin;
   /** Submissions of this commit, for refusing them if it fails. */
   readonly submits: Submit[];
   /** Conversations to acknowledge, with what they had accepted before. */
@@ -102,7 +113,7 @@ export interface Commit {
   /** Conversations whose runs or gaps change, with what they were. */
   readonly touched: Touched;
   readonly losses: Losses;
-  readonly forgotten: ForgetDevice[];
+  readonly forgotten: Forget[];
   /** Strangers' requests to be counted, by `recipient<sender`. */
   readonly requests: Map<string, RequestCount>;
   /** Fresh entries of forgotten devices. */

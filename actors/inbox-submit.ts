@@ -43,6 +43,7 @@ export function planSubmit(message: Submit, commit: Commit, state: InboxState, c
 /** A resend is answered like the first time, after the flush that may still be under way for it. */
 function acceptAgain(conversation: Conversation, recipient: Recipient, commit: Commit): void {
   if (commit.accepted.has(conversation)) return;
+  recipient.pin = commit.pin;
   commit.accepted.set(conversation, { before: conversation.accepted, known: conversation.known, recipient });
 }
 

@@ -1,6 +1,6 @@
 /** How an inbox speaks to connections. */
 
-import type { Context, Pid } from '../runtime/index.ts';
+import type { Context, Pid, SendResult } from '../runtime/index.ts';
 import type { Refusal } from './errors.ts';
 import type { ConnectionMessage, Submit } from './messages.ts';
 
@@ -18,6 +18,11 @@ export function refuse(message: Submit, refusal: Refusal, ctx: Ctx): void {
 export function tell(connection: Pid, message: ConnectionMessage, ctx: Ctx): void {
   const result = ctx.cast(connection, message);
   if (result === 'ok' || result === 'noproc' || result === 'noconnection') return;
-  if (result !== 'full') ctx.log.error('push_failed', { kind: message.kind, result });
+  endOverloaded(connection, message.kind, result, ctx);
+}
+
+/** Ends a connection that could not be told something. */
+export function endOverloaded(connection: Pid, kind: ConnectionMessage['kind'], result: SendResult, ctx: Ctx): void {
+  if (result !== 'full') ctx.log.error('push_failed', { kind, result });
   ctx.exit(connection, { shutdown: 'overload' });
 }

@@ -4,7 +4,8 @@
  * Runs once, inside the store's batch, in the turn of the planning; so what it reads of the store is what the commits before have left.
  */
 
-import { isOfGroup, release, releaseInbox, writeBodies } from './group-entries.ts';
+import { isOfGroup, release, writeBodies } from './group-entries.ts';
+import { writeForgotten } from './inbox-devices.ts';
 import { conversationOf } from './inbox-entries.ts';
 import type { Acknowledged, Commit, InboxState, Move, Push } from './inbox-state.ts';
 import { writeLosses } from './losses.ts';
@@ -23,10 +24,7 @@ export function writeCommit(commit: Commit, state: InboxState, batch: StoreBatch
     batch.protection.putRequest(owner, stranger, request);
   }
   for (const arrival of commit.forgottenArrivals) forgetFresh(arrival, commit, state, batch);
-  for (const { user, device } of commit.forgotten) {
-    releaseInbox(commit, user, device, state.args.store);
-    commit.bytes -= batch.forgetInbox(user, device);
-  }
+  if (commit.forgotten.length > 0) writeForgotten(commit, state, batch);
   writeBodies(commit, state.bodies, state.args.store, batch);
   batch.putQueuedBytes(Math.max(0, state.queuedBytes + commit.bytes));
 }

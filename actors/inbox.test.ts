@@ -1,8 +1,9 @@
 import t from 'tap';
 import { LIMITS } from './limits.ts';
+import { sys } from '../runtime/index.ts';
 import { createSeededRandom } from '../runtime/testing/seeded-random.ts';
 import type { Acknowledge, ConnectionMessage } from './messages.ts';
-import { ALICE, BOB, spawnProbe, startInbox, submission, type InboxFixture, type Probe } from './test-kit.ts';
+import { ALICE, BOB, DEVICE, spawnProbe, startInbox, submission, type InboxFixture, type Probe } from './test-kit.ts';
 
 function kinds(messages: readonly ConnectionMessage[]): string[] {
   return messages.map((message) => message.kind);
@@ -488,9 +489,130 @@ t.test('a device that was replaced is forgotten with its inbox', async (t) => {
   t.ok(kinds(old.take()).includes('unregistered'));
   t.equal(stored(fixture), 0);
   t.equal(fixture.store.queuedBytes(), 0);
-  alice.take();
-  await fixture.tell(submission(alice.pid, ALICE, BOB, 3));
-  t.strictSame(refusals(alice.take()), [{ id: 3, code: 'APP_DEVICES_CHANGED', devices: [2] }]);
+  t.strictSame(
+    refusals(alice.take()),
+    [{ id: 2, code: 'APP_DEVICES_CHANGED', devices: [2] }],
+    'what is not planned yet is for the device that took its place',
+  );
+});
+
+/** An account's device 2 is registered or gone, as a commit of the accounts actor leaves it. */
+async function setDevices(fixture: InboxFixture, devices: readonly number[]): Promise<void> {
+  await fixture.store.commit((batch) => {
+    batch.putAccount({ user: BOB, phone: `+${BOB}`, devices, creations: 2 });
+    for (const id of devices) batch.putDevice(BOB, id, { ...DEVICE, creation: id });
+  });
+}
+
+t.test('a device that another login finds gone is let go with its fresh entries, before anybody says so', async (t) => {
+  const fixture = await startInbox([ALICE, BOB]);
+  await setDevices(fixture, [1, 2]);
+  const alice = spawnProbe(fixture.test);
+  const second = spawnProbe(fixture.test);
+  const login = { kind: 'attach', user: BOB, device: 2, creation: 2, staged: false } as const;
+  await fixture.tell({ ...login, connection: second.pid });
+  const message = submission(alice.pid, ALICE, BOB, 1);
+  const envelopes = [1, 2].map((device) => ({ ...message.envelopes[0]!, device }));
+  await fixture.tell({ ...message, envelopes });
+  t.equal(fixture.store.freshCount, 1);
+  second.take();
+  await setDevices(fixture, [1]);
+  const stranger = spawnProbe(fixture.test);
+  await fixture.tell({ ...login, device: 3, connection: stranger.pid });
+  t.strictSame(kinds(stranger.take()), ['unregistered']);
+  t.strictSame(kinds(second.take()), ['unregistered'], 'its connection ends at once');
+  await fixture.tell({ kind: 'forget-device', user: BOB, device: 2 });
+  t.equal(fixture.store.freshCount, 0, 'nothing stays in the fresh tier');
+  const bob = await attach(fixture);
+  await fixture.tell(acknowledgement(bob, 1));
+  t.equal(fixture.store.queuedBytes(), 0);
+});
+
+t.test('a removal that the disk refuses takes the fresh entries along when it is tried again', async (t) => {
+  const fixture = await startInbox([ALICE, BOB]);
+  const alice = spawnProbe(fixture.test);
+  await attach(fixture);
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 1));
+  await setDevices(fixture, [2]);
+  fixture.store.failNextCommits(1);
+  await fixture.tell({ kind: 'forget-device', user: BOB, device: 1 });
+  t.equal(fixture.store.freshCount, 1);
+  await fixture.test.advance(LIMITS.storeFullPauseMs + 1);
+  t.equal(stored(fixture), 0);
+  t.equal(fixture.store.queuedBytes(), 0);
+});
+
+t.test('the sweep removes the inbox of a device that no account has: the process was killed in between', async (t) => {
+  const fixture = await startInbox([ALICE, BOB]);
+  const alice = spawnProbe(fixture.test);
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 1));
+  await setDevices(fixture, [2]);
+  await fixture.restart();
+  t.equal(fixture.store.countEntries(BOB, 1, 9), 1, 'nobody has said so');
+  await fixture.test.advance(LIMITS.expirySliceMs + 1);
+  t.equal(fixture.store.countEntries(BOB, 1, 9), 0);
+  t.equal(fixture.store.queuedBytes(), 0);
+  t.strictSame(fixture.store.waitingConversations(BOB), []);
+});
+
+t.test('an acknowledgement under way keeps its recipient in memory, though nobody is online any more', async (t) => {
+  const crowd = Array.from({ length: LIMITS.recipientCacheMax + 8 }, (_, at) => String(200_000_000_000_000 + at));
+  const fixture = await startInbox([ALICE, BOB, ...crowd]);
+  const alice = spawnProbe(fixture.test);
+  for (let id = 1; id <= 3; id++) await fixture.tell(submission(alice.pid, ALICE, BOB, id));
+  const first = await attach(fixture);
+  first.take();
+  fixture.store.holdCommits();
+  await fixture.tell(acknowledgement(first, 2));
+  fixture.test.node.exit(first.pid, 'kill');
+  await fixture.test.settle();
+  const query = { kind: 'query-conversation', iq: 1, senderKey: `${ALICE}.1.1`, withGaps: false } as const;
+  const sender = { user: ALICE, device: 1, creation: 1 };
+  for (const to of crowd) fixture.test.node.cast(fixture.pid, { ...query, connection: alice.pid, sender, to });
+  await fixture.test.settle();
+  fixture.store.releaseCommits();
+  await fixture.test.settle();
+  const second = await attach(fixture);
+  t.strictSame(pushed(second.take()), ['3:3'], 'what is being removed is not read again');
+  await fixture.tell(acknowledgement(second, 3));
+  t.equal(stored(fixture), 0);
+  t.equal(fixture.store.queuedBytes(), 0);
+});
+
+t.test('a message that is being set aside is not moved as well, when its device goes away', async (t) => {
+  const fixture = await startInbox([ALICE, BOB]);
+  const alice = spawnProbe(fixture.test);
+  let bob = await attach(fixture);
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 1));
+  for (let login = 1; login < LIMITS.undeliverableCountMax; login++) bob = await attach(fixture);
+  t.equal(fixture.store.freshCount, 1, 'one connection after the other: it was never moved');
+  fixture.store.holdCommits();
+  bob = await attach(fixture);
+  fixture.test.node.exit(bob.pid, 'kill');
+  await fixture.test.settle();
+  fixture.store.releaseCommits();
+  await fixture.test.settle();
+  t.equal(fixture.store.freshCount, 0);
+  const last = await attach(fixture, BOB, true);
+  const entries = last.take().flatMap((message) => (message.kind === 'deliver' ? message.entries : []));
+  t.strictSame(
+    entries.map(({ type }) => type),
+    ['pruned'],
+    'the notice, and not the message',
+  );
+});
+
+t.test('a connection that has no room for a receipt ends, and its client asks when it comes back', async (t) => {
+  const fixture = await startInbox([ALICE, BOB]);
+  const { node } = fixture.test;
+  const alice = spawnProbe(fixture.test, 1);
+  const bob = await attach(fixture);
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 1));
+  await Promise.all([sys.suspend(node, alice.pid), fixture.test.settle()]);
+  node.cast(alice.pid, { kind: 'typing', from: BOB, state: 'paused' });
+  const ended = node.awaitExit(alice.pid, 'infinity');
+  await fixture.tell(acknowledgement(bob, 1));
+  t.strictSame(await ended, { shutdown: 'overload' });
 });
 
 t.test('bounds are told with their codes', async (t) => {

@@ -18,15 +18,17 @@
  *   inbox-plan.ts     from queue to commit             inbox-receipts.ts  what senders hear
  *   inbox-submit.ts   the fate of one message          losses.ts          what is given up
  *   inbox-write.ts    the write set                    group-entries.ts   messages of groups
- *   inbox-settle.ts   flushed or refused               claim-inbox.ts     one life after the other
+ *   inbox-settle.ts   flushed or refused               inbox-devices.ts   devices that are no more
+ *                                                      claim-inbox.ts     one life after the other
  */
 
 import { type Behavior, type Context, isDown, NO_REPLY } from '../runtime/index.ts';
 import { emptyCatchUp, NEXT_PLACES } from './catch-up.ts';
 import { claimInbox } from './claim-inbox.ts';
 import { attach, detach, goOnCatchingUp, startCatchingUp } from './inbox-attach.ts';
+import { forgetDevice, reloadDevices } from './inbox-devices.ts';
 import { answerMarks, confirmFanOuts } from './inbox-groups.ts';
-import { isEmpty, planCommit, reloadDevices } from './inbox-plan.ts';
+import { isEmpty, planCommit } from './inbox-plan.ts';
 import { enqueue } from './inbox-queue.ts';
 import { queryConversation, relayReads, relayReceipt } from './inbox-receipts.ts';
 import { applyCommit, tellSent, TRY_AGAIN, undoCommit } from './inbox-settle.ts';
@@ -54,15 +56,16 @@ export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', 
     switch (message.kind) {
       case 'submit':
       case 'acknowledge':
-      case 'forget-device':
       case 'mark-read':
       case 'fan-out':
         return enqueue(message, state, ctx);
       case 'committed':
         return settle(message.result, state, ctx);
+      case 'forget-device':
+        return forgetDevice(message, state, ctx);
       case 'reload-devices': {
         const recipient = state.recipients.get(message.user);
-        return recipient && reloadDevices(recipient, state);
+        return recipient && reloadDevices(recipient, state, ctx);
       }
       case 'attach':
         return attach(message, state, ctx);
@@ -177,6 +180,7 @@ function settle(result: CommitResult, state: InboxState, ctx: Ctx): void {
   const commit = state.commit;
   if (commit === undefined) return;
   state.commit = undefined;
+  commit.pin.isSettled = true;
   if (result === 'ok') applyCommit(commit, state, ctx);
   else undoCommit(commit, state, ctx);
   ctx.requestTurnEnd();

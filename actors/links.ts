@@ -14,7 +14,7 @@
  */
 
 import type { DeviceKeys } from '../protocol/wire/index.ts';
-import { formatPid, isDown, type Behavior, type Context, type Pid } from '../runtime/index.ts';
+import { formatPid, isDown, type Behavior, type Context, type Pid, type Ref } from '../runtime/index.ts';
 import type { AppCode } from './errors.ts';
 import { LIMITS } from './limits.ts';
 import type { AccountsMessage, ConnectionMessage, LinksMessage } from './messages.ts';
@@ -26,6 +26,7 @@ export interface LinksArgs {
 
 interface PendingLink {
   readonly connection: Pid;
+  readonly monitor: Ref;
   readonly keys: DeviceKeys;
   /** Monotonic milliseconds. */
   readonly beganAtMs: number;
@@ -64,10 +65,10 @@ export const links: Behavior<LinksState, LinksArgs, LinksMessage> = {
     }
   },
 
-  handleInfo(info, state) {
+  handleInfo(info, state, ctx) {
     if (!isDown(info)) return;
     const id = state.ofConnection.get(formatPid(info.pid));
-    if (id !== undefined) drop(id, state);
+    if (id !== undefined) drop(id, state, ctx);
   },
 };
 
@@ -76,12 +77,12 @@ function begin(message: Message<'begin-link'>, state: LinksState, ctx: Ctx): voi
   const { connection, iq, id, keys } = message;
   const name = formatPid(connection);
   const former = state.ofConnection.get(name);
-  if (former !== undefined) drop(former, state);
-  else ctx.monitor(connection);
+  if (former !== undefined) drop(former, state, ctx);
   dropExpired(state, ctx);
   const isFull = state.pending.size >= LIMITS.pendingLinksMax || state.pending.has(id);
   if (isFull) return refuse(message, 'APP_OVERLOADED', ctx, LIMITS.linkRetrySeconds);
-  state.pending.set(id, { connection, keys, beganAtMs: ctx.clock.monotonicMs(), envelope: undefined });
+  const monitor = ctx.monitor(connection);
+  state.pending.set(id, { connection, monitor, keys, beganAtMs: ctx.clock.monotonicMs(), envelope: undefined });
   state.ofConnection.set(name, id);
   const answer = { kind: 'link-begun', id, expires: LIMITS.linkAgeMsMax / 1000 } as const;
   ctx.cast(connection, { kind: 'answer', iq, answer } satisfies ConnectionMessage);
@@ -112,7 +113,7 @@ function settle({ id, user, device, linked }: Message<'link-settled'>, state: Li
   if (!linked) return void (link.envelope = undefined);
   const news: ConnectionMessage = { kind: 'linked', user, device, envelope: link.envelope };
   ctx.cast(link.connection, news);
-  drop(id, state);
+  drop(id, state, ctx);
 }
 
 function live(id: string, state: LinksState, ctx: Ctx): PendingLink | undefined {
@@ -125,13 +126,14 @@ function dropExpired(state: LinksState, ctx: Ctx): void {
   const now = ctx.clock.monotonicMs();
   for (const [id, { beganAtMs, envelope }] of state.pending) {
     if (now - beganAtMs <= LIMITS.linkAgeMsMax) return;
-    if (envelope === undefined) drop(id, state);
+    if (envelope === undefined) drop(id, state, ctx);
   }
 }
 
-function drop(id: string, state: LinksState): void {
+function drop(id: string, state: LinksState, ctx: Ctx): void {
   const link = state.pending.get(id);
   if (link === undefined) return;
+  ctx.demonitor(link.monitor);
   state.pending.delete(id);
   state.ofConnection.delete(formatPid(link.connection));
 }

@@ -15,6 +15,8 @@
 import type { Context } from '../runtime/index.ts';
 import { release } from './group-entries.ts';
 import { addEntry, conversationOf } from './inbox-entries.ts';
+import { moveLater } from './inbox-attach.ts';
+import { isRegistered } from './inbox-devices.ts';
 import { pump } from './inbox-push.ts';
 import { enqueue } from './inbox-queue.ts';
 import { tellSender } from './inbox-receipts.ts';
@@ -110,7 +112,10 @@ export function sweepExpired(state: InboxState, ctx: Ctx): void {
   const before = ctx.clock.nowMs() - LIMITS.messageAgeMsMax;
   for (const { user, device, ts } of heads) {
     sweep.oldestSoFarMs = sweep.oldestSoFarMs === 0 ? ts : Math.min(sweep.oldestSoFarMs, ts);
-    if (ts < before) enqueue({ kind: 'expire', user, device }, state, ctx);
+    // What an account lost while nobody could be told: the process was killed between that and the removal.
+    if (!isRegistered(user, device, state))
+      enqueue({ kind: 'forget-device', user, device, known: undefined }, state, ctx);
+    else if (ts < before) enqueue({ kind: 'expire', user, device }, state, ctx);
   }
   const isRoundOver = heads.length < LIMITS.expiryLooksMax;
   sweep.after = isRoundOver ? undefined : heads.at(-1);
@@ -222,6 +227,8 @@ function planSetAside(
   state: InboxState,
   ctx: Ctx,
 ): void {
+  // Its entries are on their way to the waiting tier in this very commit: they are looked at when they are there.
+  if (commit.moves.has(device)) return void commit.losses.next.push(item);
   const { store } = state.args;
   const arrival = device.fresh.find(({ seq }) => seq === item.seq)?.arrival ?? 0;
   const waiting = (): InboxEntry | undefined =>
@@ -235,6 +242,7 @@ function planSetAside(
 function readAgain(recipient: Recipient, device: Device, state: InboxState, ctx: Ctx): void {
   device.moving = false;
   if (device.online !== undefined) pump(recipient, device, device.online, state, ctx);
+  else moveLater(recipient, device, state, ctx);
 }
 
 /** Removes entries, notes the gaps that they leave and puts notices of them into the inbox. */
@@ -250,6 +258,7 @@ function remove(
 ): void {
   const { losses } = commit;
   losses.items.push(item);
+  recipient.pin = commit.pin;
   device.moving = true;
   const lost = new Map<Conversation, GapRecord>();
   for (const entry of entries) {
@@ -282,11 +291,6 @@ function noteLoss(
   const body = { type: 'pruned', ciphertext: encodeNotice(gap) } as const;
   const notice: InboxEntry = { seq: ++device.assigned, ...from, id: gap.until, ts: commit.ts, ...body };
   addEntry(notice, recipient, device, conversation, commit, state);
-}
-
-/** A device is forgotten: what this commit was to remove of its inbox goes with the whole. */
-export function forgetLosses(device: Device, { losses }: Commit): void {
-  losses.removals = losses.removals.filter((removal) => removal.device !== device);
 }
 
 // --- writing it down and settling -------------------------------------------------------------------------------
@@ -339,12 +343,12 @@ function addCounts(sweep: Sweep, counts: LossCounts): void {
 
 /** Nothing was removed. Returns what is to be planned again; a device that waits for a message to be set aside waits on. */
 export function undoLosses(commit: Commit, state: InboxState, ctx: Ctx): readonly LossItem[] {
-  const { items } = commit.losses;
+  const { items, next } = commit.losses;
   for (const [device, recipient] of devicesOf(commit)) {
     const isWaiting = items.some(
       ({ kind, user, device: id }) => kind === 'set-aside' && user === recipient.user && id === device.id,
     );
     if (!isWaiting) readAgain(recipient, device, state, ctx);
   }
-  return items;
+  return [...items, ...next];
 }

@@ -134,6 +134,11 @@ export interface Device {
   silentAtMs: number;
 }
 
+/** Of a commit: whom it concerns stays in memory until it has settled. */
+export interface Pin {
+  isSettled: boolean;
+}
+
 export interface Recipient {
   readonly user: string;
   /** What the recipient has said of strangers; absent while it has decided nothing about anybody. */
@@ -141,6 +146,8 @@ export interface Recipient {
   devices: Device[];
   /** Made with the first: a map that is empty would be a tenth of what somebody takes who only listens. */
   conversations: Map<string, Conversation> | undefined;
+  /** Of the last commit that changed anything of it. */
+  pin: Pin | undefined;
 }
 
 /** Recipients by user id, in order of use. */
@@ -157,6 +164,7 @@ export function findRecipient(recipients: Recipients, store: InboxStore, user: s
     guard: store.protection.guard(user),
     devices: account.devices.map((id) => loadDevice(store, user, id)),
     conversations: undefined,
+    pin: undefined,
   };
   if (recipient.devices.some(({ assigned, acknowledged }) => assigned > acknowledged)) countWaiting(recipient, store);
   recipients.set(user, recipient);
@@ -211,7 +219,7 @@ function evictOffline(recipients: Recipients, keep: Recipient): void {
   let looks = 0;
   for (const [user, recipient] of recipients) {
     if (++looks > EVICTION_LOOKS) return;
-    if (recipient !== keep && recipient.devices.every(isSettled)) {
+    if (recipient !== keep && recipient.pin?.isSettled !== false && recipient.devices.every(isSettled)) {
       recipients.delete(user);
       return;
     }

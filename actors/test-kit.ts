@@ -31,9 +31,10 @@ const probe: Behavior<ConnectionMessage[], ConnectionMessage[], ConnectionMessag
   handleCast: (message, received) => void received.push(message),
 };
 
-export function spawnProbe(test: TestNode): Probe {
+/** @param mailboxMax - Messages that it takes while it cannot run. */
+export function spawnProbe(test: TestNode, mailboxMax?: number): Probe {
   const received: ConnectionMessage[] = [];
-  const pid = test.node.spawn(probe, received);
+  const pid = test.node.spawn(probe, received, mailboxMax === undefined ? {} : { mailboxMax });
   let taken = 0;
   return {
     pid,
