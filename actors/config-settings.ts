@@ -37,6 +37,13 @@ export const SETTINGS = {
   host: { kind: 'text', default: '127.0.0.1', help: 'address to listen on' },
   port: { kind: 'integer', default: 7400, min: 0, max: 65_535, help: 'port to listen on; 0 takes a free one' },
   data: { kind: 'text', default: 'data', help: 'directory of the store; made if missing' },
+  processes: {
+    kind: 'integer',
+    default: 1,
+    min: 1,
+    max: 512,
+    help: 'nodes to start, each a process with descriptors of its own, on as many ports from --port on and with a directory each',
+  },
   workers: { kind: 'integer', default: DEFAULT_WORKERS as number, min: 1, max: 64, help: 'worker threads' },
   'store-bytes': {
     kind: 'integer',

@@ -24,6 +24,8 @@ export interface NodeConfig {
   readonly port: number;
   /** Directory of the store. */
   readonly data: string;
+  /** Nodes of this command; above 1 this one only watches them. */
+  readonly processes: number;
   readonly workers: number;
   /** Whether the page of the web chat is served beside the socket. */
   readonly webChat: boolean;
@@ -87,6 +89,7 @@ export function configOf({ values, provenance }: Settings, environment: Environm
     data: text('data'),
     webChat: text('web-chat') === 'yes',
     media: readMedia(text('media'), environment, readFile),
+    processes: number('processes'),
     workers: number('workers'),
     storeBytes: number('store-bytes'),
     connections: number('connections'),

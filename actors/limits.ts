@@ -8,6 +8,14 @@ import { LIMITS as WIRE_LIMITS } from '../protocol/wire/index.ts';
 import { LIMITS as RUNTIME_LIMITS } from '../runtime/index.ts';
 
 export const LIMITS = {
+  /** Descriptors of a node that are not connections: files, the store, pipes, HTTP, the event loop. */
+  descriptorsReserved: 400,
+  /** Of `--processes`: nodes that start at a time; how long one must have lived for its end to be the first again; ends in a row. */
+  processesStartingMax: 4,
+  processSettledMs: 60_000,
+  processFailuresMax: 8,
+  /** Pause before a node that ended is started again; doubled each time. */
+  processPauseMs: 500,
   /** A nonce is good for this long: long enough for a slow phone, short enough that a recorded login is worthless. */
   nonceAgeMsMax: 60_000,
   /** A resume ticket is good for this long: a phone that was away for a week signs again. Whole days, as its key is one day's. */

@@ -18,6 +18,7 @@ import { judgeLife } from './metrics/health.ts';
 import { openMetrics, type MetricsServer } from './metrics/http.ts';
 import { NodeControl } from './node-control.ts';
 import { claimPort } from './port.ts';
+import { connectionsOfNode, Processes, readDescriptorLimit } from './processes.ts';
 import { stopBundler } from './reload/bundle.ts';
 import { openCoordinator } from './reload/open.ts';
 import { reloadVerbs } from './reload/verbs.ts';
@@ -51,11 +52,35 @@ export async function runStart(argv: readonly string[]): Promise<number> {
   }
   const readAgain = (): Settings => readSettings(argv, process.env);
   try {
-    return await runNode(readAgain);
+    const config = configOf(readAgain(), process.env);
+    return await (config.processes > 1 ? runProcesses(config, argv) : runNode(readAgain));
   } catch (error) {
     return reportFailure(error);
   }
 }
+
+/** Many nodes of this machine. This process watches them until a signal ends it. */
+async function runProcesses(config: NodeConfig, argv: readonly string[]): Promise<number> {
+  const { processes: count, port, data, connections, logFormat: format, logLevel: level } = config;
+  if (port === 0 || port + count > LAST_PORT) {
+    throw new StartupError('APP_CONFIG', `"port" expected the first of ${count} ports in a row, got ${port}.`);
+  }
+  const write = (line: string): void => void process.stdout.write(line);
+  const log = createLogger({ format, level, modules: config.logModules, worker: 0, write });
+  const descriptors = readDescriptorLimit();
+  const each = connectionsOfNode(connections, descriptors);
+  log.info('processes_starting', { processes: count, ports: `${port}-${port + count - 1}`, descriptors, each });
+  const nodes = new Processes(
+    { count, port, data, argv, connections },
+    { log, write, command: [process.execPath, process.argv[1]!] },
+  );
+  nodes.start();
+  for (const signal of ['SIGUSR2', 'SIGHUP'] as const) process.on(signal, () => nodes.signal(signal));
+  void stopSignal().then(() => nodes.stop());
+  return nodes.ended;
+}
+
+const LAST_PORT = 65_536;
 
 function reportFailure(error: unknown): never {
   if (!isStartupError(error)) throw error;
