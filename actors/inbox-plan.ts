@@ -1,33 +1,31 @@
 /**
  * From the queue of an inbox to its next commit: takes what fits, decides each item, and notes what the commit changes.
  *
- * Planning tells nobody anything but refusals, which change nothing. What it gives out (ids, positions) stands in memory from here on,
+ * Planning tells nobody anything: whom to refuse stands in the plan. What it gives out (ids, positions) stands in memory from here on,
  * so that the next item of the same commit is decided rightly; `inbox-settle.ts` takes it back if the commit fails.
  * Submissions have a page of their own, `inbox-submit.ts`; so have losses, `losses.ts`, and groups, `group-entries.ts`.
  */
 
-import { type Context, samePid } from '../runtime/index.ts';
+import { samePid } from '../runtime/index.ts';
 import { planFanOut } from './group-entries.ts';
 import type { FanOut } from './group-messages.ts';
 import { planForget } from './inbox-devices.ts';
 import { addEntry } from './inbox-entries.ts';
-import type { Commit, InboxState, MoveFresh, Queued } from './inbox-state.ts';
+import type { Commit, InboxState, Now, MoveFresh, Queued } from './inbox-state.ts';
 import { planSubmit } from './inbox-submit.ts';
 import { LIMITS } from './limits.ts';
 import { noLosses, planLoss } from './losses.ts';
 import type { Acknowledge } from './messages.ts';
 import { countAcknowledged, findDevice, type Device } from './recipients.ts';
 
-type Ctx = Context;
-
-/** Takes from the queue what fits one commit and decides each item. Refusals are sent at once: they change nothing. */
-export function planCommit(state: InboxState, ctx: Ctx): Commit {
+/** Takes from the queue what fits one commit and decides each item. */
+export function planCommit(state: InboxState, now: Now): Commit {
   const { queuedBytesMax, store } = state.args;
-  const commit = emptyCommit(stamp(state, ctx), Math.min(queuedBytesMax, store.queuedBytesMax));
+  const commit = emptyCommit(now, stamp(state, now.wallMs), Math.min(queuedBytesMax, store.queuedBytesMax));
   const { queue } = state;
   let taken = 0;
   while (taken < queue.length && taken < operationsMax(commit) && hasRoomFor(commit)) {
-    planItem(queue[taken++]!, commit, state, ctx);
+    planItem(queue[taken++]!, commit, state);
   }
   state.queue = taken === queue.length ? [] : queue.slice(taken);
   return commit;
@@ -43,24 +41,26 @@ function hasRoomFor({ bytes, removals }: Commit): boolean {
   return bytes < LIMITS.commitBytesMax && removals < LIMITS.commitRemovalsMax;
 }
 
-function planItem(item: Queued, commit: Commit, state: InboxState, ctx: Ctx): void {
-  if (item.kind === 'submit') planSubmit(item, commit, state, ctx);
+function planItem(item: Queued, commit: Commit, state: InboxState): void {
+  if (item.kind === 'submit') planSubmit(item, commit, state);
   else if (item.kind === 'acknowledge') planAcknowledge(item, commit, state);
   else if (item.kind === 'mark-read') commit.reads.push(item);
   else if (item.kind === 'move-fresh') planMove(item, commit, state);
   else if (item.kind === 'fan-out') planForGroup(item, commit, state);
-  else if (item.kind !== 'forget-device') planLoss(item, commit, state, ctx);
+  else if (item.kind !== 'forget-device') planLoss(item, commit, state);
   else planForget(item, commit, state);
 }
 
 /** Server time, made monotone: two messages of one shard never carry times that contradict their order. */
-export function stamp(state: InboxState, ctx: Ctx): number {
-  state.lastTs = Math.max(state.lastTs, Math.floor(ctx.clock.nowMs()));
+export function stamp(state: InboxState, wallMs: number): number {
+  state.lastTs = Math.max(state.lastTs, Math.floor(wallMs));
   return state.lastTs;
 }
 
-function emptyCommit(ts: number, bytesMax: number): Commit {
+function emptyCommit(now: Now, ts: number, bytesMax: number): Commit {
   return {
+    now,
+    told: [],
     ts,
     bytesMax,
     pin: { isSettled: false },

@@ -89,7 +89,13 @@ function markRead(message: MarkRead, state: InboxState, ctx: Ctx): void {
     return tellOwner({ kind: 'marks-reached', type: 'read', group: user, marks }, state, ctx);
   }
   if (conversation.standing !== 'open') return;
-  const receipt: Receipt = { kind: 'receipt', type: 'read', from: message.user, id, ts: stamp(state, ctx) };
+  const receipt: Receipt = {
+    kind: 'receipt',
+    type: 'read',
+    from: message.user,
+    id,
+    ts: stamp(state, ctx.clock.nowMs()),
+  };
   ctx.cast(inboxOf(user), { kind: 'relay-receipt', to: user, device, receipt });
 }
 

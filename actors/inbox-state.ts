@@ -1,15 +1,16 @@
 /**
  * What an inbox actor is made of, as types: what it is given, what waits in its queue, what one commit changes, and its state.
  *
- * Plain data. Read next: `inbox.ts`, the actor; `inbox-plan.ts`, from queue to commit.
+ * Plain data, which outlives a reload of the code. Read next: `inbox.ts`, the actor; `inbox-plan.ts`, from queue to commit.
  */
 
-import type { CatchUp } from './catch-up.ts';
+import type { Pid } from '../runtime/index.ts';
+import { emptyCatchUp, type CatchUp } from './catch-up.ts';
 import type { Committer } from './committer.ts';
 import type { GroupPart, GroupPlaces, KnownBodies } from './group-entries.ts';
 import type { FanOut } from './group-messages.ts';
-import type { Losses, LossItem, Sweep } from './losses.ts';
-import type { Acknowledge, MarkRead, Submit } from './messages.ts';
+import { newSweep, type Losses, type LossItem, type Sweep } from './losses.ts';
+import type { Acknowledge, ConnectionMessage, MarkRead, Submit } from './messages.ts';
 import type { Buckets } from './rate-limit.ts';
 import type { Conversation, Device, Online, Pin, Recipient, Recipients } from './recipients.ts';
 import type { RemoteName } from './routes.ts';
@@ -90,9 +91,25 @@ export interface Move {
   readonly through: number;
 }
 
+/** What a connection is to be told, whatever becomes of the commit: planning itself tells nobody. */
+export interface Told {
+  readonly connection: Pid;
+  readonly message: ConnectionMessage;
+}
+
+/** The time at which something is planned. */
+export interface Now {
+  readonly wallMs: number;
+  readonly monotonicMs: number;
+}
+
 /** Everything that one commit will change, kept until its outcome is known. */
 export interface Commit {
+  readonly now: Now;
+  /** Server time of what it accepts. */
   readonly ts: number;
+  /** Refusals, which change nothing. */
+  readonly told: Told[];
   /** Bytes of undelivered messages that the shard may hold. */
   readonly bytesMax: number;
   /** Holds the recipients whose numbers it has in memory ahead of the store. */
@@ -163,4 +180,29 @@ export interface InboxState {
   sent: Sent[];
   commits: number;
   committedMessages: number;
+}
+
+/** The state of a life that begins, once the store says everything. */
+export function firstState(args: InboxArgs): InboxState {
+  return {
+    args,
+    recipients: new Map(),
+    bodies: new Map(),
+    places: new Map(),
+    queue: [],
+    commit: undefined,
+    queuedBytes: args.store.queuedBytes(),
+    fullUntilMs: 0,
+    attached: new Map(),
+    catchUp: emptyCatchUp(),
+    looksAgain: false,
+    lastTs: 0,
+    sweep: newSweep(),
+    silenceRound: undefined,
+    firstContacts: new Map(),
+    nextArrival: 1,
+    sent: [],
+    commits: 0,
+    committedMessages: 0,
+  };
 }

@@ -5,13 +5,12 @@
  * accepted has no gaps. Refusals that count (strangers) come last.
  */
 
-import type { Context } from '../runtime/index.ts';
 import type { Refusal } from './errors.ts';
 import { addEntry } from './inbox-entries.ts';
 import { storeFull } from './inbox-queue.ts';
 import { noteConnection } from './inbox-receipts.ts';
 import type { Commit, InboxState } from './inbox-state.ts';
-import { refuse } from './inbox-tell.ts';
+import { refusalOf } from './inbox-tell.ts';
 import { LIMITS } from './limits.ts';
 import type { Submit } from './messages.ts';
 import {
@@ -25,18 +24,16 @@ import {
 import type { InboxEntry } from './store/inbox-store.ts';
 import { countFirstContact, isBlocked, isUnasked, nextRequest } from './strangers.ts';
 
-type Ctx = Context;
-
-export function planSubmit(message: Submit, commit: Commit, state: InboxState, ctx: Ctx): void {
+export function planSubmit(message: Submit, commit: Commit, state: InboxState): void {
   const recipient = findRecipient(state.recipients, state.args.store, message.to);
-  if (recipient === undefined) return refuse(message, { code: 'APP_UNKNOWN_USER' }, ctx);
+  if (recipient === undefined) return void commit.told.push(refusalOf(message, { code: 'APP_UNKNOWN_USER' }));
   const conversation = findConversation(recipient, state.args.store, message.sender, message.senderKey);
   noteConnection(conversation, message.connection);
   if (conversation.known && message.id <= conversation.accepted) return acceptAgain(conversation, recipient, commit);
   const refusal =
     refuseSubmit(message, recipient, conversation, commit, state) ??
-    refuseStranger(message, recipient, conversation, commit, state, ctx);
-  if (refusal !== undefined) return refuse(message, refusal, ctx);
+    refuseStranger(message, recipient, conversation, commit, state);
+  if (refusal !== undefined) return void commit.told.push(refusalOf(message, refusal));
   accept(message, recipient, conversation, commit, state);
 }
 
@@ -81,13 +78,12 @@ function refuseStranger(
   { known, standing }: Conversation,
   commit: Commit,
   state: InboxState,
-  ctx: Ctx,
 ): Refusal | undefined {
   if (known && standing === 'open') return undefined;
   const { user: stranger } = message.sender;
   const { user: owner } = recipient;
   if (!known && owner !== stranger) {
-    const refusal = countFirstContact(state.firstContacts, stranger, ctx.clock.monotonicMs());
+    const refusal = countFirstContact(state.firstContacts, stranger, commit.now.monotonicMs);
     if (refusal !== undefined) return refusal;
   }
   const { protection } = state.args.store;

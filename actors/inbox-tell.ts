@@ -2,12 +2,22 @@
 
 import type { Context, Pid, SendResult } from '../runtime/index.ts';
 import type { Refusal } from './errors.ts';
+import type { Told } from './inbox-state.ts';
 import type { ConnectionMessage, Submit } from './messages.ts';
 
 type Ctx = Context;
 
+/** That a message is refused, for the connection that it came on. */
+export function refusalOf({ connection, to, id }: Submit, refusal: Refusal): Told {
+  return { connection, message: { kind: 'refused', to, id, refusal } };
+}
+
 export function refuse(message: Submit, refusal: Refusal, ctx: Ctx): void {
-  tell(message.connection, { kind: 'refused', to: message.to, id: message.id, refusal }, ctx);
+  tellAll([refusalOf(message, refusal)], ctx);
+}
+
+export function tellAll(told: readonly Told[], ctx: Ctx): void {
+  for (const { connection, message } of told) tell(connection, message, ctx);
 }
 
 /**

@@ -23,7 +23,7 @@
  */
 
 import { type Behavior, type Context, isDown, NO_REPLY } from '../runtime/index.ts';
-import { emptyCatchUp, NEXT_PLACES } from './catch-up.ts';
+import { NEXT_PLACES } from './catch-up.ts';
 import { claimInbox } from './claim-inbox.ts';
 import { attach, detach, goOnCatchingUp, startCatchingUp } from './inbox-attach.ts';
 import { forgetDevice, reloadDevices } from './inbox-devices.ts';
@@ -32,11 +32,11 @@ import { isEmpty, planCommit } from './inbox-plan.ts';
 import { enqueue } from './inbox-queue.ts';
 import { queryConversation, relayReads, relayReceipt } from './inbox-receipts.ts';
 import { applyCommit, tellSent, TRY_AGAIN, undoCommit } from './inbox-settle.ts';
-import type { InboxArgs, InboxState } from './inbox-state.ts';
-import { tell } from './inbox-tell.ts';
+import { firstState, type Commit, type InboxArgs, type InboxState } from './inbox-state.ts';
+import { tell, tellAll } from './inbox-tell.ts';
 import { writeCommit } from './inbox-write.ts';
 import { LIMITS } from './limits.ts';
-import { newSweep, SWEEP, sweepExpired } from './losses.ts';
+import { releaseUnheld, SWEEP, sweepExpired } from './losses.ts';
 import type { InboxMessage, Reconsider, TellDevice } from './messages.ts';
 import { findDevice, reconsiderStandings } from './recipients.ts';
 import { LOOK_FOR_SILENCE, lookForSilence } from './silence.ts';
@@ -102,31 +102,10 @@ export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', 
   },
 };
 
-/** The first state of a life, once the store says everything. */
 function begin(args: InboxArgs, ctx: Ctx): InboxState {
   ctx.sendAfter(LIMITS.expirySliceMs, SWEEP);
   if (args.wakeups !== undefined) ctx.sendAfter(LIMITS.silenceLookMs, LOOK_FOR_SILENCE);
-  return {
-    args,
-    recipients: new Map(),
-    bodies: new Map(),
-    places: new Map(),
-    queue: [],
-    commit: undefined,
-    queuedBytes: args.store.queuedBytes(),
-    fullUntilMs: 0,
-    attached: new Map(),
-    catchUp: emptyCatchUp(),
-    looksAgain: false,
-    lastTs: 0,
-    sweep: newSweep(),
-    silenceRound: undefined,
-    firstContacts: new Map(),
-    nextArrival: 1,
-    sent: [],
-    commits: 0,
-    committedMessages: 0,
-  };
+  return firstState(args);
 }
 
 /** Figures of one shard since it started. */
@@ -163,17 +142,22 @@ function statistics(state: InboxState): InboxStatistics {
 
 function startCommit(state: InboxState, ctx: Ctx): void {
   if (state.commit !== undefined || ctx.clock.monotonicMs() < state.fullUntilMs) return;
-  while (state.queue.length > 0) {
-    const commit = planCommit(state, ctx);
-    if (isEmpty(commit)) {
-      confirmFanOuts(commit, state, ctx);
-      relayReads(commit, state, ctx);
-      continue;
+  while (state.commit === undefined && state.queue.length > 0) {
+    const commit = planCommit(state, { wallMs: ctx.clock.nowMs(), monotonicMs: ctx.clock.monotonicMs() });
+    if (isEmpty(commit)) confirmEmpty(commit, state, ctx);
+    else {
+      state.commit = commit;
+      state.args.committer.commit(ctx.self, (batch) => writeCommit(commit, state, batch));
     }
-    state.commit = commit;
-    state.args.committer.commit(ctx.self, (batch) => writeCommit(commit, state, batch));
-    return;
+    tellAll(commit.told, ctx);
+    releaseUnheld(commit, state, ctx);
   }
+}
+
+/** What is so without a write: nobody here is in the group any more, or there is something to be read. */
+function confirmEmpty(commit: Commit, state: InboxState, ctx: Ctx): void {
+  confirmFanOuts(commit, state, ctx);
+  relayReads(commit, state, ctx);
 }
 
 function settle(result: CommitResult, state: InboxState, ctx: Ctx): void {

@@ -57,6 +57,8 @@ export interface Losses {
   /** What is left for the next commit. */
   readonly next: LossItem[];
   removals: Removal[];
+  /** Devices from which nothing is removed after all: they are read again. */
+  readonly unheld: Map<Device, Recipient>;
   readonly gaps: { readonly conversation: Conversation; readonly to: string; readonly gap: GapRecord }[];
   /** Messages lost, by the name that statistics give them. */
   readonly counts: Record<keyof LossCounts, number>;
@@ -95,7 +97,7 @@ function noCounts(): Record<keyof LossCounts, number> {
 }
 
 export function noLosses(): Losses {
-  return { items: [], next: [], removals: [], gaps: [], counts: noCounts() };
+  return { items: [], next: [], removals: [], unheld: new Map(), gaps: [], counts: noCounts() };
 }
 
 export function newSweep(): Sweep {
@@ -146,29 +148,22 @@ export function setAside(recipient: Recipient, device: Device, state: InboxState
 // --- planning ---------------------------------------------------------------------------------------------------
 
 /** Decides what an item removes. */
-export function planLoss(item: LossItem, commit: Commit, state: InboxState, ctx: Ctx): void {
+export function planLoss(item: LossItem, commit: Commit, state: InboxState): void {
   const recipient = findRecipient(state.recipients, state.args.store, item.user);
   const device = recipient && findDevice(recipient, item.device);
   if (recipient === undefined || device === undefined) return;
-  if (item.kind === 'set-aside') return planSetAside(item, recipient, device, commit, state, ctx);
+  if (item.kind === 'set-aside') return planSetAside(item, recipient, device, commit, state);
   // Its entries are being moved or removed: a prune is asked for again, an expiry found again.
   if (device.moving) return void (device.pruning &&= item.kind !== 'prune');
   if (item.kind === 'prune') planPrune(item, recipient, device, commit, state);
-  else planExpiry(item, recipient, device, commit, state, ctx);
+  else planExpiry(item, recipient, device, commit, state);
 }
 
 /** A device that is online gets what waits for it; its head is looked at again when it is away. */
-function planExpiry(
-  item: LossItem,
-  recipient: Recipient,
-  device: Device,
-  commit: Commit,
-  state: InboxState,
-  ctx: Ctx,
-): void {
+function planExpiry(item: LossItem, recipient: Recipient, device: Device, commit: Commit, state: InboxState): void {
   if (device.online !== undefined) return;
   const { lossCountMax, lossBytesMax } = LIMITS;
-  const before = ctx.clock.nowMs() - LIMITS.messageAgeMsMax;
+  const before = commit.now.wallMs - LIMITS.messageAgeMsMax;
   const page = state.args.store.entries(recipient.user, device.id, 0, device.head, lossCountMax, lossBytesMax);
   const young = page.findIndex(({ ts }) => ts >= before);
   const expired = young === -1 ? page : page.slice(0, young);
@@ -225,7 +220,6 @@ function planSetAside(
   device: Device,
   commit: Commit,
   state: InboxState,
-  ctx: Ctx,
 ): void {
   // Its entries are on their way to the waiting tier in this very commit: they are looked at when they are there.
   if (commit.moves.has(device)) return void commit.losses.next.push(item);
@@ -234,8 +228,13 @@ function planSetAside(
   const waiting = (): InboxEntry | undefined =>
     store.entries(recipient.user, device.id, item.seq - 1, item.seq, 1, 1)[0];
   const entry = arrival === 0 ? waiting() : store.fresh(arrival);
-  if (entry === undefined) readAgain(recipient, device, state, ctx);
+  if (entry === undefined) commit.losses.unheld.set(device, recipient);
   else remove(item, [entry], recipient, device, 'APP_UNDELIVERABLE', commit, state, arrival);
+}
+
+/** What was to be removed is gone already. */
+export function releaseUnheld({ losses }: Commit, state: InboxState, ctx: Ctx): void {
+  for (const [device, recipient] of losses.unheld) readAgain(recipient, device, state, ctx);
 }
 
 /** Nothing is being removed any more: what waits goes on. */
