@@ -9,13 +9,14 @@ import type { AvailabilityMessage, OutgoingTyping, UnsubscribeMessage } from '..
 import type { Context } from '../runtime/index.ts';
 import type { ConnectionState } from './connection.ts';
 import { LIMITS } from './limits.ts';
+import { liveRule } from './live-limits.ts';
 import type { PresenceMessage } from './messages.ts';
 import { fullBucket, takeToken } from './rate-limit.ts';
 import type { RemoteName } from './routes.ts';
 
 type Signal = AvailabilityMessage | OutgoingTyping | UnsubscribeMessage;
 
-const SIGNAL_RULE = { perSecond: LIMITS.presenceSignalsPerSecondMax, burst: LIMITS.presenceSignalsBurstMax };
+const SIGNAL_RULE = liveRule('presenceSignalsPerSecondMax', 'presenceSignalsBurstMax');
 
 /** Passes a signal of `user` on. @returns False when there were so many over the rate that the connection is to be closed. */
 export function takeSignal(signal: Signal, user: string, state: ConnectionState, ctx: Context): boolean {

@@ -62,6 +62,7 @@ import { decideLogin, decideResume, refuseInPhase, type Phase } from './connecti
 import { describe, type AppCode, type Refusal } from './errors.ts';
 import type { GroupsMessage } from './group-messages.ts';
 import { LIMITS } from './limits.ts';
+import { liveRule } from './live-limits.ts';
 import { add, CounterByLabel, gauge } from './metrics/meter.ts';
 import type { SocketHandle } from './listener.ts';
 import { refuseSubscription, takeSignal } from './connection-presence.ts';
@@ -139,9 +140,9 @@ export interface ConnectionState {
   pushes: number;
 }
 
-const MESSAGE_RULE = { perSecond: LIMITS.messagesPerSecondMax, burst: LIMITS.messagesBurstMax };
-const GROUP_MESSAGE_RULE = { perSecond: LIMITS.groupMessagesPerSecondMax, burst: LIMITS.groupMessagesBurstMax };
-const REQUEST_RULE = { perSecond: LIMITS.requestsPerSecondMax, burst: LIMITS.requestsBurstMax };
+const MESSAGE_RULE = liveRule('messagesPerSecondMax', 'messagesBurstMax');
+const GROUP_MESSAGE_RULE = liveRule('groupMessagesPerSecondMax', 'groupMessagesBurstMax');
+const REQUEST_RULE = liveRule('requestsPerSecondMax', 'requestsBurstMax');
 /** What a later client may add means nothing here. */
 const KNOWN_FEATURES: number = Object.values(FEATURES).reduce((sum, bit) => sum | bit, 0);
 const PING_RULE = { perSecond: LIMITS.pingsPerSecondMax, burst: LIMITS.pingsBurstMax };

@@ -6,6 +6,7 @@
 
 import { LIMITS as WIRE_LIMITS } from '../protocol/wire/index.ts';
 import { LIMITS as RUNTIME_LIMITS } from '../runtime/index.ts';
+import { followLimits } from './live-limits.ts';
 
 export const LIMITS = {
   /** Descriptors of a node that are not connections: files, the store, pipes, HTTP, the event loop. */
@@ -378,3 +379,4 @@ function assertRelations(): void {
   if (broken.length > 0) throw new RangeError(`limits contradict each other: ${broken.join(', ')}`);
 }
 assertRelations();
+followLimits(LIMITS);

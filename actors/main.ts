@@ -7,6 +7,7 @@
 import { readFileSync } from 'node:fs';
 import { systemClock, type Logger } from '../runtime/index.ts';
 import { openAdmin } from './admin/open.ts';
+import { logVerb } from './admin/log-verb.ts';
 import { runVerbs } from './admin/run-verbs.ts';
 import { configOf, type NodeConfig, type TlsFiles } from './config.ts';
 import { describeConfig } from './config-report.ts';
@@ -202,7 +203,7 @@ export async function startNode(start: NodeStart, log: NodeLogger): Promise<Runn
     control = running;
     const facts = { name: workers.node.name, url, data: directory, startedAtMs, version: packageVersion() };
     const reloads = openCoordinator({ workers, directory, clock: systemClock, log });
-    const verbs = [...runVerbs(running), ...reloadVerbs(reloads)];
+    const verbs = [...runVerbs(running), logVerb(running), ...reloadVerbs(reloads)];
     const admin = await openAdmin({ workers, facts, socket: config.adminSocket, log, verbs });
     const { url: metricsUrl } = metrics;
     return {

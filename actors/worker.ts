@@ -8,7 +8,8 @@ import { systemRandom, type Logger, type Pid, type RuntimeNode } from '../runtim
 import type { ReloadStep } from '../runtime/reload/index.ts';
 import { castStartChild, startSupervisor } from '../supervisors/index.ts';
 import { Admission } from './admission.ts';
-import { workerFigures } from './admin/status.ts';
+import { workerQuestions } from './admin/questions.ts';
+import { storeQuestions } from './admin/store-questions.ts';
 import { nonceSource } from './auth.ts';
 import { Committer } from './committer.ts';
 import type { NodeConfig } from './config.ts';
@@ -139,12 +140,12 @@ export async function startServing(
   const statistics = (): Promise<WorkerStatistics> => collect(node, shards, admission);
   const reload = openWorkerReload(node);
   let listener: Listener | undefined;
-  const questions = {
-    figures: () => workerFigures(node, statistics),
+  const questions = workerQuestions(node, statistics, {
     ...runQuestions({ node, admission, bounds, store, listener: () => listener }),
+    ...storeQuestions({ node, routes, shards, stores }),
     [RELOAD_QUESTION]: (step: ReloadStep) => reload.take(step),
-  };
-  const started = await startSupervisor(node, workerTree(parts, keeper, connections, { questions }));
+  });
+  const started = await startSupervisor(node, workerTree(parts, keeper, connections, questions));
   if ('error' in started)
     throw new StartupError('APP_STORE_UNREADABLE', `the tree did not start: ${JSON.stringify(started.error)}`);
   link?.join({

@@ -108,6 +108,20 @@ export {
   type WorkersOptions,
 } from './worker/pool.ts';
 export type { StuckReport } from './worker/watchdog.ts';
+export {
+  describeProcess,
+  lineageOf,
+  type Lineage,
+  type LineageNode,
+  ProcessWalk,
+  type ProcessView,
+  type RankBy,
+  type Ranked,
+  type Ranking,
+  Survey,
+  type SurveyGroup,
+  type SurveyResult,
+} from './observe.ts';
 // Modules as in OTP: `sys.suspend`, `pg.join`, `genEvent.notify`, `genStatem.behavior`.
 export * as genEvent from './gen-event.ts';
 export * as genStatem from './gen-statem.ts';

@@ -25,6 +25,7 @@ export const LIMITS: Readonly<{
   snapshotEntriesMax: number;
   snapshotCharsMax: number;
   snapshotItemsMax: number;
+  surveyRowsMax: number;
   postponedCountMax: number;
   eventHandlerCountMax: number;
   groupMembershipCountMax: number;
@@ -91,6 +92,8 @@ export const LIMITS: Readonly<{
   snapshotCharsMax: 1_000,
   /** Values in one snapshot, whatever was told: it is made between two messages, and the neighbours wait. */
   snapshotItemsMax: 100_000,
+  /** Actors in one ranking of a survey: more is a list, and nobody reads it. */
+  surveyRowsMax: 500,
   /** Events that a state machine may postpone. A state that waits for one event and is sent a thousand others is stuck. */
   postponedCountMax: 1_000,
   /** Handlers of one event manager. Each event is handed to all of them in one turn. */

@@ -22,6 +22,7 @@ import { spawn, startLink } from './spawn.ts';
 import type { SystemRequest } from './sys.ts';
 import type { Timer } from './timers.ts';
 import { runTurn, runTurnEnd } from './turn.ts';
+import { ProcessWalk, type ProcessView } from './walk.ts';
 
 export interface NodeOptions {
   /** 1 to LIMITS.nameCharsMax characters; the first part of every pid. */
@@ -182,6 +183,16 @@ export class RuntimeNode {
   /** The pids of all living actors of this worker. Costs time and memory in proportion. */
   processes(): Pid[] {
     return [...this.kernel.processes.all()];
+  }
+
+  /** An actor of this worker as `walk` shows it; `undefined` if it does not live here. */
+  view(pid: Pid): ProcessView | undefined {
+    return this.kernel.processes.get(pid);
+  }
+
+  /** A way through all of them in slices, from the actor in `slot` on; see `walk.ts`. */
+  walk(slot: number = 1): ProcessWalk {
+    return new ProcessWalk(this.kernel, slot);
   }
 
   /** A snapshot of one actor of this worker; `undefined` if it does not live here. */

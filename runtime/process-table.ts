@@ -92,6 +92,19 @@ export class ProcessTable {
     return process.slot === slot ? process : undefined;
   }
 
+  /** The living actor with the smallest slot from `slot` on. Chunks without actors cost one look each. */
+  atOrAfter(slot: number): Process | undefined {
+    for (let at = slot; at < this.#slotCount; at += 1) {
+      const chunk = this.#chunks[at >> CHUNK_BITS];
+      if (chunk == null) at |= CHUNK_MASK;
+      else {
+        const process = chunk.processes[at & CHUNK_MASK];
+        if (process !== undefined) return process;
+      }
+    }
+    return undefined;
+  }
+
   /** Every living actor. Actors that start meanwhile may be missed. */
   *all(): IterableIterator<Process> {
     for (const chunk of this.#chunks) {

@@ -14,6 +14,8 @@ export type Questions = Readonly<Record<string, (parameters: never, ctx: Context
 
 export interface AgentArgs {
   readonly questions: Questions;
+  /** Nothing was asked for a while: what is kept for views can go. */
+  readonly onIdle?: () => void;
 }
 
 export interface Question {
@@ -26,6 +28,7 @@ export type AgentAnswer = { readonly ok: unknown } | { readonly refused: AdminRe
 
 interface AgentState {
   readonly questions: Questions;
+  readonly onIdle: (() => void) | undefined;
   openCount: number;
 }
 
@@ -35,15 +38,20 @@ export const AGENT_NAME = 'admin';
 export const agent: Behavior<AgentState, AgentArgs, never, Question, AgentAnswer> = {
   name: 'actors/admin',
 
-  init: ({ questions }) => ({ questions, openCount: 0 }),
+  init: ({ questions, onIdle }) => ({ questions, onIdle, openCount: 0 }),
 
   handleCall({ question, parameters }, from, state, ctx) {
     const answer = Object.hasOwn(state.questions, question) ? state.questions[question] : undefined;
     if (answer === undefined) return refuse('ADM_UNKNOWN_VERB', `a worker is not asked for "${question}"`);
     if (state.openCount >= LIMITS.workerQuestionsMax) return refuse('ADM_BUSY', 'the worker has enough questions');
     state.openCount += 1;
+    ctx.receiveTimeout(LIMITS.agentIdleMs);
     void settle(answer as (parameters: unknown, ctx: Context) => unknown, parameters, from, state, ctx);
     return NO_REPLY;
+  },
+
+  handleInfo(_timeout, state) {
+    state.onIdle?.();
   },
 };
 

@@ -17,6 +17,7 @@ import { connection } from '../connection.ts';
 import { groups } from '../groups.ts';
 import { inbox } from '../inbox.ts';
 import { links } from '../links.ts';
+import * as liveLimits from '../live-limits.ts';
 import { keeper } from '../media/keeper.ts';
 import * as meter from '../metrics/meter.ts';
 import * as mediaQuotas from '../media/quotas.ts';
@@ -33,6 +34,8 @@ export const SHELL: Readonly<Record<string, object>> = Object.freeze({
   // Classes whose instances stand in states.
   'actors/committer': committer,
   'actors/media/quotas': mediaQuotas,
+  // What operators have changed, for the limits of every version.
+  'actors/live-limits': liveLimits,
   // Counts of the thread, whichever version adds to them.
   'actors/metrics/meter': meter,
   'actors/resume-ticket': resumeTicket,

@@ -74,8 +74,8 @@ export class AdminClient {
     return (await within(timeoutMs, done)) as Result;
   }
 
-  /** The values of a live view, until it ends or the loop is left. */
-  async *watch<Value extends object>(verb: string, parameters: object): AsyncGenerator<Value> {
+  /** The values of a live view, until it ends, the loop is left or `signal` is aborted. */
+  async *watch<Value extends object>(verb: string, parameters: object, signal?: AbortSignal): AsyncGenerator<Value> {
     const values: object[] = [];
     let ended: { readonly error?: Error } | undefined;
     let wake = (): void => undefined;
@@ -89,14 +89,17 @@ export class AdminClient {
         wake();
       },
     });
+    const stop = (): void => wake();
+    signal?.addEventListener('abort', stop);
     try {
-      for (;;) {
+      while (signal?.aborted !== true) {
         while (values.length > 0) yield values.shift() as Value;
         if (ended?.error !== undefined) throw ended.error;
         if (ended !== undefined) return;
         await new Promise<void>((resolve) => (wake = resolve));
       }
     } finally {
+      signal?.removeEventListener('abort', stop);
       if (ended === undefined && !this.#socket.destroyed) this.#write({ id, cancel: true });
       this.#waiting.delete(id);
     }

@@ -6,12 +6,14 @@ import { CONFIG_RELOAD, DRAIN, RESUME } from '../../actors/admin/run-verbs.ts';
 import { STATUS } from '../../actors/admin/status.ts';
 import { RELOAD, RELOAD_HISTORY, RELOAD_LIST, RELOAD_ROLLBACK } from '../../actors/reload/verbs.ts';
 import { runCommand, type OperatorCommand } from './command.ts';
+import { LOOK_COMMANDS } from './look-commands.ts';
 import { printDrain, printReload } from './print-run.ts';
 import { printStatus } from './print-status.ts';
 import { liveReload, printBehaviors, printHistory } from './reload.ts';
 
 export const OPERATOR_COMMANDS: readonly OperatorCommand[] = [
   { spec: STATUS, print: printStatus },
+  ...LOOK_COMMANDS,
   { spec: CONFIG_RELOAD, print: printReload },
   { spec: DRAIN, print: printDrain, timeoutMs: 660_000 },
   { spec: RESUME, print: () => 'Clients are let in again.' },

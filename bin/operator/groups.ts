@@ -5,6 +5,14 @@
 
 export const OPERATOR_GROUPS: Readonly<Record<string, string>> = {
   status: 'how the node is: workers, connections, messages, memory',
+  top: 'who is busy: workers, behaviours and actors, live',
+  actor: 'one actor: tree, inspect, state, trace, suspend, resume, kill',
+  session: 'who is connected: list, kick',
+  inbox: 'what waits: stat, peek',
+  prekeys: 'pre-keys that are left: stat',
+  group: 'a group: stat',
+  limits: 'limits of the running node: show, set',
+  log: 'what is logged: level',
   drain: 'send every client away, at a rate, and let nobody in',
   resume: 'let clients in again after a drain',
   reload: 'load a new version of a behaviour into the running node',

@@ -1,5 +1,5 @@
-import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { execFile, spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { ROOT, ServerProcess, temporaryDirectory } from './server-process.ts';
@@ -46,4 +46,63 @@ t.test('an operator looks at a running node from another process', async (t) => 
 
   t.equal(await server.stop(), 0);
   t.notOk(existsSync(join(directory, 'admin.sock')));
+});
+
+t.test('what an operator does to actors is done, recorded, and survives nothing that it should not', async (t) => {
+  const directory = temporaryDirectory(t);
+  const server = await ServerProcess.start(t, directory, ['--workers', '1']);
+  const ask = (...words: string[]): Promise<Ran> => blindbeam(...words, '--data', directory);
+  t.match((await ask('actor', 'tree')).out, /worker .*supervisor\n├─ inbox\.0/);
+  const before = JSON.parse((await ask('actor', 'inspect', 'links', '--json')).out) as { pid: string };
+  t.match(await ask('actor', 'kill', 'links'), { status: 0, out: /ended: killed/ });
+  const after = JSON.parse((await ask('actor', 'inspect', 'links', '--json')).out) as { pid: string };
+  t.not(after.pid, before.pid, 'its supervisor brought it back');
+  t.match(await ask('actor', 'suspend', 'links', '--for-ms', '0'), { status: 0 });
+  t.match((await ask('actor', 'inspect', 'links')).out, /status +paused/);
+  t.match(await ask('actor', 'resume', 'links'), { status: 0, out: /goes on/ });
+  t.match((await ask('actor', 'state', 'accounts.0')).out, '"codes": []');
+  t.match(await ask('actor', 'trace', 'inbox.0', '--for-ms', '300'), { status: 0, out: /end: time is over/ });
+  t.match((await ask('top', '--interval-ms', '200')).out, /NAME .*MSG\/S▼/);
+  t.match(await ask('actor', 'inspect', 'nobody'), { status: 1, errors: /^ADM_NOT_FOUND/ });
+  t.match(await ask('actor', 'dance'), { status: 2 });
+  t.match(await ask('actor', '--help'), { status: 0, out: /suspend/ });
+  const audit = readFileSync(join(directory, 'audit.log'), 'utf8');
+  t.strictSame(audit.match(/"verb":"[^"]+"/g), [
+    '"verb":"actor.kill"',
+    '"verb":"actor.suspend"',
+    '"verb":"actor.resume"',
+  ]);
+  t.equal(server.lines.filter(({ event }) => event === 'admin_action').length, 3);
+  t.equal(await server.stop(), 0);
+});
+
+const TMUX = spawnSync('tmux', ['-V']).status === 0;
+
+t.test('top is live in a terminal, and gives it back', { skip: TMUX ? false : 'tmux is not installed' }, async (t) => {
+  const directory = temporaryDirectory(t);
+  await ServerProcess.start(t, directory, ['--workers', '1']);
+  const socket = join(directory, 'tmux.sock');
+  const tmux = (...args: string[]): string => spawnSync('tmux', ['-S', socket, ...args], { encoding: 'utf8' }).stdout;
+  const screen = async (fits: RegExp): Promise<string> => {
+    for (let tries = 0; tries < 100; tries += 1) {
+      const seen = tmux('capture-pane', '-p');
+      if (fits.test(seen)) return seen;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    throw new Error(`the screen never had ${fits}: ${tmux('capture-pane', '-p')}`);
+  };
+  const command = `${process.execPath} ${LAUNCHER} top --data ${directory} --interval-ms 200; echo left with $?; sleep 60`;
+  tmux('-f', '/dev/null', 'new-session', '-d', '-x', '100', '-y', '20', command);
+  t.teardown(() => tmux('kill-server'));
+  await screen(/inbox\.0[^]*q quit/);
+  tmux('send-keys', 'b');
+  await screen(/BEHAVIOUR +ACTORS/);
+  tmux('send-keys', 'Enter');
+  await screen(/only \S+/);
+  tmux('send-keys', 'Enter');
+  await screen(/traps exits/);
+  tmux('resize-window', '-x', '60', '-y', '10');
+  await screen(/^(.*\n){9}.*q quit/);
+  tmux('send-keys', 'q');
+  t.match(await screen(/left with/), 'left with 0');
 });

@@ -1,0 +1,56 @@
+import t from 'tap';
+import { helpOf, runCommand } from './command.ts';
+import { OPERATOR_COMMANDS } from './commands.ts';
+import { OPERATOR_GROUPS } from './groups.ts';
+import { bytes, count, percent, span, table } from './text.ts';
+
+t.test('the list of verbs has the first word of each command, and no other', async (t) => {
+  const words = new Set(OPERATOR_COMMANDS.map(({ spec }) => spec.name.split('.')[0]!));
+  // `config` also has words that ask no node, so `bin/cli.ts` has its line.
+  t.ok(words.delete('config'));
+  t.strictSame([...words].sort(), Object.keys(OPERATOR_GROUPS).sort());
+});
+
+t.test('each command tells what it takes, and each has a way to print or to follow', async (t) => {
+  for (const command of OPERATOR_COMMANDS) {
+    const help = helpOf(command);
+    t.match(help, `Usage: blindbeam ${command.spec.name.replaceAll('.', ' ')}`);
+    for (const word of ['--json', '--timeout', '--data', '--socket']) t.ok(help.includes(word), word);
+    for (const parameter of Object.values(command.spec.parameters)) t.ok(help.includes(parameter.help));
+    t.equal(command.spec.changes, help.includes('audit log'), command.spec.name);
+    t.ok((command.print === undefined) !== (command.live === undefined), command.spec.name);
+  }
+});
+
+t.test('wrong usage ends with 2 and says what is wrong, before any node is asked', async (t) => {
+  const inspect = OPERATOR_COMMANDS.find(({ spec }) => spec.name === 'actor.inspect')!;
+  for (const [argv, message] of [
+    [[], /"actor" is missing/],
+    [['a', 'b'], /"b" is one word too many/],
+    [['a', '--depth', '3'], /Unknown option '--depth'/],
+    [['a', '--timeout', '0'], /"timeout" expected/],
+  ] as const) {
+    let told = '';
+    const output = { out: () => undefined, error: (text: string) => void (told += text) };
+    t.equal(await runCommand(inspect, argv, output), 2);
+    t.match(told, message);
+  }
+});
+
+t.test('figures are written for people', async (t) => {
+  t.strictSame([bytes(0), bytes(1023), bytes(1536), bytes(2 ** 40)], ['0 B', '1023 B', '1.5 KiB', '1.0 TiB']);
+  t.strictSame([span(0), span(3_661_000), span(90_061_000)], ['00:00:00', '01:01:01', '1 d 01:01:01']);
+  t.strictSame([percent(0), percent(0.012), percent(0.5)], ['0 %', '1.2 %', '50 %']);
+  t.equal(count(1_234_567.4), '1,234,567');
+  t.equal(
+    table(
+      ['A', 'N'],
+      [
+        ['long', '1'],
+        ['s', '100'],
+      ],
+      [false, true],
+    ),
+    'A       N\nlong    1\ns     100',
+  );
+});

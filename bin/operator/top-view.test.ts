@@ -1,0 +1,114 @@
+import t from 'tap';
+import type { TopFrame } from '../../actors/admin/top.ts';
+import { FIRST_VIEW, pressKey, renderTop, type TopView } from './top-view.ts';
+
+function frameOf(actorCount: number): TopFrame {
+  return {
+    status: {
+      node: 'blindbeam',
+      url: 'ws://127.0.0.1:7400/ws',
+      data: '/data',
+      version: '1.0.0',
+      nodeVersion: 'v20.0.0',
+      pid: 42,
+      uptimeMs: 90_061_000,
+      memoryBytes: 104_857_600,
+      workers: [],
+    },
+    atMs: 1,
+    coverage: 1,
+    workers: [
+      {
+        worker: 1,
+        busyShare: 0.5,
+        messagesPerS: 1_234,
+        storedPerS: 5,
+        connections: 15_000,
+        actors: 15_012,
+        ready: 0,
+        queued: 7,
+        heapBytes: 50,
+        heapBytesMax: 100,
+      },
+      { worker: 2, error: 'worker 2 did not answer: RT_CALL_TIMEOUT' },
+    ],
+    groups: [
+      { behavior: 'actors/connection', count: 15_000, queued: 5, messagesPerS: 900, timeShare: 0.25 },
+      { behavior: 'actors/inbox', count: 2, queued: 2, messagesPerS: 334, timeShare: 0.125 },
+    ],
+    actors: Array.from({ length: actorCount }, (_, index) => ({
+      pid: `<blindbeam.1.${index + 1}.7>`,
+      name: index === 0 ? 'inbox.0' : undefined,
+      behavior: 'actors/connection',
+      status: 'waiting',
+      queue: actorCount - index,
+      queueMax: 100,
+      ageMs: 0,
+      bytes: 456,
+      worker: 1,
+      messagesPerS: 10,
+      timeShare: 0.01,
+    })),
+  };
+}
+
+function press(view: TopView, frame: TopFrame, ...keys: readonly string[]): TopView | undefined {
+  return keys.reduce<TopView | undefined>((now, key) => (now === undefined ? now : pressKey(now, key, frame)), view);
+}
+
+t.test('a frame fills the screen and no more, whatever its size', async (t) => {
+  for (const size of [
+    { columns: 80, lines: 24 },
+    { columns: 20, lines: 3 },
+    { columns: 200, lines: 60 },
+  ]) {
+    for (const page of ['actors', 'behaviours', 'actor', 'help'] as const) {
+      const lines = renderTop(frameOf(100), { ...FIRST_VIEW, page }, undefined, size);
+      t.equal(lines.length, size.lines, `${page} at ${size.columns} x ${size.lines}`);
+      t.ok(lines.every(({ text }) => text.length <= size.columns));
+    }
+  }
+});
+
+t.test('what matters stands where it is looked for', async (t) => {
+  const lines = renderTop(frameOf(3), FIRST_VIEW, undefined, { columns: 120, lines: 24 });
+  t.match(lines[0]!.text, 'up 1 d 01:01:01');
+  t.match(lines[1]!.text, /15,000 connections .*1,234 actor messages\/s .*100 MiB/);
+  t.match(lines[2]!.text, /██████████░░░░░░░░░░  50 %  heap 50 %/);
+  t.strictSame(lines[3], { text: '2  worker 2 did not answer: RT_CALL_TIMEOUT', style: 'warn' });
+  t.match(lines[5]!.text, /NAME .*MSG\/S▼/);
+  t.match(lines[6], { text: /^inbox\.0 +<blindbeam\.1\.1\.7>/, style: 'reverse' });
+  const partial = renderTop({ ...frameOf(1), coverage: 0.4 }, FIRST_VIEW, undefined, { columns: 120, lines: 24 });
+  t.match(partial[1]!.text, 'seen 40 % of them');
+});
+
+t.test('the selected row is always in sight', async (t) => {
+  const frame = frameOf(100);
+  let view: TopView = FIRST_VIEW;
+  for (let step = 0; step < 120; step += 1) {
+    const marked = renderTop(frame, view, undefined, { columns: 120, lines: 15 }).filter(
+      (line) => line.style === 'reverse',
+    );
+    t.equal(marked.length, 1, `row ${view.selected}`);
+    view = pressKey(view, 'down', frame)!;
+  }
+  t.equal(view.selected, 99);
+});
+
+t.test('keys change the view', async (t) => {
+  const frame = frameOf(3);
+  t.match(press(FIRST_VIEW, frame, 'u'), { by: 'queue' });
+  t.match(press(FIRST_VIEW, frame, 'right'), { by: 'time' });
+  t.match(press(FIRST_VIEW, frame, 'left', 'left', 'left', 'left'), { by: 'queue' });
+  t.match(press(FIRST_VIEW, frame, 'b', 'down', 'return'), { page: 'actors', behavior: 'actors/inbox', selected: 0 });
+  t.match(press(FIRST_VIEW, frame, 'b', 'return', 'escape'), { page: 'actors', behavior: undefined });
+  t.match(press(FIRST_VIEW, frame, 'down', 'return'), { page: 'actor', pid: '<blindbeam.1.2.7>' });
+  t.match(press(FIRST_VIEW, frame, 'down', 'return', 'escape'), { page: 'actors', pid: undefined, selected: 1 });
+  t.match(press(FIRST_VIEW, frame, 'space'), { isPaused: true });
+  t.match(press(FIRST_VIEW, frame, '+', '+'), { intervalMs: 5_000 });
+  t.match(press(FIRST_VIEW, frame, '-', '-', '-'), { intervalMs: 200 });
+  t.match(press(FIRST_VIEW, frame, '?', 'escape'), { page: 'actors' });
+  t.strictSame(press(FIRST_VIEW, frame, 'x'), FIRST_VIEW);
+  t.equal(press(FIRST_VIEW, frame, 'q'), undefined);
+  t.equal(press(FIRST_VIEW, frame, 'ctrl-c'), undefined);
+});
