@@ -91,6 +91,8 @@ t.test('what an operator does to actors is done, recorded, and survives nothing 
     '"verb":"actor.kill"',
     '"verb":"actor.suspend"',
     '"verb":"actor.resume"',
+    '"verb":"limits.set"',
+    '"verb":"log.level"',
   ]);
   t.equal(server.lines.filter(({ event }) => event === 'admin_action').length, 5);
   t.equal(await server.stop(), 0);
