@@ -80,6 +80,8 @@ export class FakeServer {
   /** Devices beside the primary one, which is in `#devices`. */
   #linked: Device[] = [];
   readonly #lists = new Map<string, Uint8Array>();
+  /** Lists from before a number was registered anew, for their owners to go on from. */
+  readonly #formerLists = new Map<string, Uint8Array>();
   readonly #links = new Map<string, { readonly connection: ServerConnection; readonly keys: DeviceKeys }>();
   readonly #conversations = new Map<string, ConversationRecord>();
   readonly #connections = new Set<ServerConnection>();
@@ -420,7 +422,7 @@ export class FakeServer {
         this.#lists.set(connection.device!.user, request.list.slice());
         return this.#devicesOf(connection.device!.user);
       case 'devices':
-        return this.#devicesOf(request.user);
+        return this.#devicesOf(request.user, connection.device!.user);
       case 'prekey-upload':
         return this.#upload(connection.device!, request);
       case 'prekey-count':
@@ -464,6 +466,8 @@ export class FakeServer {
     this.#users.set(request.phone, user);
     for (const device of this.#all(user)) device.peer?.end({ code: 4410, reason: 'APP_UNREGISTERED' });
     this.#linked = this.#linked.filter((device) => device.user !== user);
+    const former = this.#lists.get(user);
+    if (former !== undefined) this.#formerLists.set(user, former);
     this.#lists.delete(user);
     const device = this.#newDevice(user, request);
     this.#devices.set(user, device);
@@ -486,9 +490,10 @@ export class FakeServer {
     return this.#all(user).find((device) => device.id === id);
   }
 
-  #devicesOf(user: string): Answer | string {
+  #devicesOf(user: string, asker?: string): Answer | string {
     const devices = this.#all(user).map(({ id }) => id);
-    return devices.length === 0 ? 'APP_UNKNOWN_USER' : { kind: 'devices', user, devices, list: this.#lists.get(user) };
+    const list = this.#lists.get(user) ?? (asker === user ? this.#formerLists.get(user) : undefined);
+    return devices.length === 0 ? 'APP_UNKNOWN_USER' : { kind: 'devices', user, devices, list };
   }
 
   #offer(id: string): Answer | string {
