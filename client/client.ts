@@ -34,7 +34,7 @@ import type { HistoryRange } from './history.ts';
 import { cautiousIdentityPolicy } from './identities.ts';
 import type { IdentityPolicy } from './identities.ts';
 import { Journal } from './journal.ts';
-import { KEYS, PEER, TEXT } from './layout.ts';
+import { KEYS, NUMBER, PEER, TEXT } from './layout.ts';
 import type { PeerRecord } from './layout.ts';
 import { beginLink } from './linking.ts';
 import type { PendingLink, Provision } from './linking.ts';
@@ -52,6 +52,9 @@ import { Requests } from './requests.ts';
 import type { Protection } from './protection.ts';
 import type { PeerSafety } from './safety.ts';
 import type { Store, StoreSource } from './store.ts';
+import type { HistoryRequestOptions } from './transfer-incoming.ts';
+import { TRANSFER_KEYS } from './transfer-layout.ts';
+import type { TransferInfo } from './transfer-layout.ts';
 import type { Transport } from './transport.ts';
 
 /** What a client is made of. `node/index.ts` fills in all but `url` and `store`. */
@@ -245,6 +248,9 @@ export class Client {
     const transaction = this.#journal.begin();
     putAccount(transaction, phone, user, device, keys);
     transaction.put(KEYS.devices(user), list);
+    // What was before the linking has room below, should it come: see `transfer.ts`.
+    transaction.put(KEYS.ordinal, NUMBER.encode(LIMITS.linkedOrdinalBase));
+    transaction.put(TRANSFER_KEYS.floor, NUMBER.encode(LIMITS.linkedOrdinalBase - 1));
     for (const { user: contact, ...peer } of contacts) {
       transaction.put(KEYS.peer(contact), PEER.encode(peer));
       if (peer.verified) transaction.put(KEYS.phone(peer.phone), TEXT.encode(contact));
@@ -281,6 +287,42 @@ export class Client {
     const engine = this.#requireEngine();
     await engine.ownDevices.unlink(device);
     await engine.devicesChanged();
+  }
+
+  /**
+   * Asks the primary device for the history from before this device was linked. The person there has to consent; then it comes newest first,
+   * as `history-transfer` events tell, and goes on by itself over restarts of either device. Messages that disappear or may be viewed
+   * once stay where they are.
+   *
+   * @returns When the request is durable here.
+   * @throws {ClientError} CLI_TRANSFER_UNSUITABLE on a device that was not linked; CLI_STORE_FAILED.
+   */
+  requestHistory(options: HistoryRequestOptions = {}): Promise<void> {
+    return this.#requireEngine().transfer.request(options);
+  }
+
+  /**
+   * Hands the history to a linked device that has asked for it (`history-transfer`, state `asked`).
+   *
+   * @throws {ClientError} CLI_TRANSFER_EXPIRED where it has not asked within a day.
+   */
+  approveHistory(device: number): Promise<void> {
+    return this.#requireEngine().transfer.approve(device);
+  }
+
+  /** Tells it that it gets nothing. */
+  declineHistory(device: number): Promise<void> {
+    return this.#requireEngine().transfer.decline(device);
+  }
+
+  /** Breaks off transfers under way to and from this device; what has come stays. */
+  cancelHistory(): Promise<void> {
+    return this.#requireEngine().transfer.cancel();
+  }
+
+  /** Transfers under way, and what became of the last one that this device has asked for. */
+  historyTransfers(): Promise<TransferInfo[]> {
+    return this.#requireEngine().transfer.list();
   }
 
   /**
@@ -635,6 +677,7 @@ export class Client {
         requests: this.#requests,
         clock,
         random,
+        media: this.#media,
         policy,
         transmit: (stanza) => this.#connection.send(stanza),
         emit: (event) => this.#hub.emit(event),

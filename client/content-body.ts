@@ -18,6 +18,10 @@
  *   13 sent              to, user id as text · their phone number, text, empty while unverified · message id, uint · sentAt, uint · content, bytes, as in 12: a message of the same account
  *   14 progress          to, text · sent, uint · delivered, uint · read, uint: message ids, of the sending device's messages to that user
  *   15 seen              sender's user id, text · sender's device, 1 byte · message id, uint: read up to there
+ *   16 transfer request  transfer, bytes · to, 1 byte · version, uint: the history, to this device
+ *   17 transfer chunk    transfer, bytes · to, 1 byte · number, uint · next, uint · last, 1 byte · messages, uint · total, uint · locator, text · key, bytes · digest, bytes · size, uint
+ *   18 transfer pull     transfer, bytes · to, 1 byte · number, uint · cursor, uint
+ *   19 transfer end      transfer, bytes · to, 1 byte · code, text; empty: all of it has come
  *   20 group invitation   group, text · epoch, uint · head, bytes · info key, bytes · roster, bytes; none where it is too long
  *   21 group retry        group, text · author's device, 1 byte · code, text · count, uint · that many message ids, uint
  *   22 group resent       group, text · message id, uint · sentAt, uint · content, bytes, as in 12
@@ -85,6 +89,10 @@ export type ContentBody =
   | SentBody
   | ProgressBody
   | SeenBody
+  | TransferRequestBody
+  | TransferChunkBody
+  | TransferPullBody
+  | TransferEndBody
   | RetryBody
   | ResentBody
   | GroupInviteBody
@@ -150,6 +158,55 @@ export interface SeenBody {
   readonly user: string;
   readonly device: number;
   readonly id: number;
+}
+
+/** Between two devices of one account, about one transfer of the history; see TRANSFER.md. */
+interface TransferHead {
+  /** 16 bytes, drawn by the device that asks. */
+  readonly transfer: Uint8Array;
+  /** Which of one's own devices is meant; the others read past it. */
+  readonly to: number;
+}
+
+/** May I have the history? */
+export interface TransferRequestBody extends TransferHead {
+  readonly kind: 'transfer-request';
+  /** The newest version of chunks that this device reads. */
+  readonly version: number;
+}
+
+/** Here is a piece of it: where it lies, sealed, and what opens it. */
+export interface TransferChunkBody extends TransferHead {
+  readonly kind: 'transfer-chunk';
+  /** 1, 2, 3 … */
+  readonly number: number;
+  /** The cursor for the piece after it. */
+  readonly next: number;
+  readonly isLast: boolean;
+  /** Messages that this piece has dealt with, also those that do not travel; and how many there are in all. */
+  readonly count: number;
+  readonly total: number;
+  readonly locator: string;
+  /** 32 bytes, secret. */
+  readonly key: Uint8Array;
+  /** SHA-256 of the ciphertext, 32 bytes. */
+  readonly digest: Uint8Array;
+  readonly bytes: number;
+}
+
+/** Everything before piece `number` is stored: send it. */
+export interface TransferPullBody extends TransferHead {
+  readonly kind: 'transfer-pull';
+  readonly number: number;
+  /** As the piece before it named it; 0 for the first. */
+  readonly cursor: number;
+}
+
+/** It is over. */
+export interface TransferEndBody extends TransferHead {
+  readonly kind: 'transfer-end';
+  /** Why; empty where everything has come. */
+  readonly code: string;
 }
 
 /** These messages of yours could not be read: send them once more. */
@@ -292,6 +349,26 @@ const CODECS: { readonly [Kind in ContentKind]: BodyCodec<BodyOf<Kind>> } = {
     write: (writer, { user, device, id }) => void writer.text(user).byte(device).uint(id),
     read: (reader) => ({ kind: 'seen', user: reader.text(), device: reader.byte(), id: reader.uint() }),
   },
+  'transfer-request': {
+    number: 16,
+    write: (writer, { transfer, to, version }) => void writer.bytes(transfer).byte(to).uint(version),
+    read: (reader) => readTransfer(reader, (head) => ({ kind: 'transfer-request', ...head, version: reader.uint() })),
+  },
+  'transfer-chunk': { number: 17, write: writeTransferChunk, read: readTransferChunk },
+  'transfer-pull': {
+    number: 18,
+    write: (writer, { transfer, to, number, cursor }) => void writer.bytes(transfer).byte(to).uint(number).uint(cursor),
+    read: (reader) =>
+      readTransfer(reader, (head) => ({
+        ...{ kind: 'transfer-pull', ...head },
+        ...{ number: reader.uint(), cursor: reader.uint() },
+      })),
+  },
+  'transfer-end': {
+    number: 19,
+    write: (writer, { transfer, to, code }) => void writer.bytes(transfer).byte(to).text(code),
+    read: (reader) => readTransfer(reader, (head) => ({ kind: 'transfer-end', ...head, code: reader.text() })),
+  },
   'group-invite': { number: 20, write: writeInvite, read: readInvite },
   'group-retry': {
     number: 21,
@@ -404,6 +481,30 @@ function readSenderKey(reader: RecordReader): SenderKeyBody | undefined {
   if (reader.remainingBytes === 0) return body;
   const view = { epoch: reader.uint(), head: reader.bytes() };
   return view.head.length === KEY_BYTES ? { ...body, view } : undefined;
+}
+
+const TRANSFER_BYTES = 16;
+
+function readTransfer<Body>(reader: RecordReader, rest: (head: TransferHead) => Body): Body | undefined {
+  const head = { transfer: reader.bytes(), to: reader.byte() };
+  return head.transfer.length === TRANSFER_BYTES ? rest(head) : undefined;
+}
+
+function writeTransferChunk(writer: RecordWriter, chunk: TransferChunkBody): void {
+  const { transfer, to, number, next, isLast, count, total, locator, key, digest, bytes } = chunk;
+  writer.bytes(transfer).byte(to).uint(number).uint(next);
+  writer.byte(isLast ? 1 : 0).uint(count);
+  writer.uint(total).text(locator).bytes(key).bytes(digest).uint(bytes);
+}
+
+function readTransferChunk(reader: RecordReader): TransferChunkBody | undefined {
+  return readTransfer(reader, (head) => {
+    const place = { number: reader.uint(), next: reader.uint(), isLast: reader.byte() === 1 };
+    const counts = { count: reader.uint(), total: reader.uint() };
+    const where = { locator: reader.text(), key: reader.bytes(), digest: reader.bytes(), bytes: reader.uint() };
+    const isWhole = where.key.length === KEY_BYTES && where.digest.length === KEY_BYTES;
+    return isWhole ? { kind: 'transfer-chunk', ...head, ...place, ...counts, ...where } : undefined;
+  });
 }
 
 function writeInvite(writer: RecordWriter, { group, epoch, head, key, roster }: GroupInviteBody): void {

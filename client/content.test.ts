@@ -2,7 +2,6 @@
  * The content of messages: vectors of every kind and version, every prefix, padding.
  */
 
-import assert from 'node:assert/strict';
 import t from 'tap';
 import { decodeContent, encodeContent } from './content.ts';
 import type { Content } from './content.ts';
@@ -33,7 +32,7 @@ t.test('every kind of content is what the vectors say, both ways', async (t) => 
     t.same(decodeContent(padded(hex)), content, 'any amount of padding is read');
     kinds.add(content.body.kind);
   }
-  t.equal(kinds.size, 20);
+  t.equal(kinds.size, 24);
 });
 
 t.test('what earlier versions wrote is still read', async (t) => {
@@ -76,8 +75,8 @@ t.test(
       if (read.kind !== 'content') return;
       const again = encodeContent(read);
       // Larger than the largest bucket is only what this release would not have written.
-      if (again !== undefined) assert.deepEqual(decodeContent(again), read);
-      else assert.ok(bytes.length > LIMITS.contentBucketsBytes.at(-1)!);
+      const isSame = again !== undefined && JSON.stringify(decodeContent(again)) === JSON.stringify(read);
+      if (!isSame && bytes.length <= LIMITS.contentBucketsBytes.at(-1)!) t.fail(JSON.stringify(read));
     };
     for (const { hex } of vectors.contents) {
       const whole = padded(hex);

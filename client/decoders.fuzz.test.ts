@@ -1,5 +1,5 @@
 /**
- * The client's decoders of foreign bytes under bent input: contents and backups. `BLINDBEAM_FUZZ_ROUNDS=1000000` is the long form.
+ * The client's decoders of foreign bytes under bent input: contents, backups and transferred histories. `BLINDBEAM_FUZZ_ROUNDS=1000000` is the long form.
  */
 
 import t from 'tap';
@@ -14,6 +14,8 @@ import { memoryStore } from './memory-store.ts';
 import { bytesOf } from './testing/contents.ts';
 import { SeededRandom } from './testing/seeded-random.ts';
 import vectors from './testing/content-vectors.json' with { type: 'json' };
+import transfers from './testing/transfer-vectors.json' with { type: 'json' };
+import { decodeChunk } from './transfer-format.ts';
 
 const longRounds = Number(process.env.BLINDBEAM_FUZZ_ROUNDS ?? 0);
 if (longRounds > 0) t.setTimeout(0);
@@ -78,6 +80,13 @@ const TARGETS: Readonly<Record<string, FuzzTarget & { readonly rounds: number }>
     decode: decodeContent,
     codeOf: (outcome) => ((outcome as { readonly kind: string }).kind === 'malformed' ? 'malformed' : undefined),
     codes: ['malformed'],
+  },
+  'a piece of a transferred history': {
+    rounds: 20_000,
+    corpus: transfers.chunks.map(({ hex }) => bytesOf(hex)),
+    decode: decodeChunk,
+    codeOf: (outcome) => (typeof outcome === 'string' ? outcome : undefined),
+    codes: ['CLI_TRANSFER_DAMAGED', 'CLI_TRANSFER_VERSION'],
   },
   'a backup': { rounds: 600, corpus: backups, decode: (bytes) => outcomeOf(readAll(bytes)), codeOf: codeIn, codes },
   'a backup, restored': { rounds: 300, corpus: backups, decode: restore, codeOf: codeIn, codes },

@@ -35,6 +35,7 @@ import { HEAD, KEYS, MARKS, NUMBER, NUMBERS, OUTBOX, userOfKey, VOUCH } from './
 import type { HistoryRecord, MarksRecord, OutboxRecord } from './layout.ts';
 import { LIMITS } from './limits.ts';
 import { Locks } from './locks.ts';
+import type { Media } from './media.ts';
 import { loginStatement } from './login-key.ts';
 import type { ReceivedMessage } from './messages.ts';
 import { Positions } from './positions.ts';
@@ -49,6 +50,7 @@ import { OwnDevices } from './own-devices.ts';
 import { Safety } from './safety.ts';
 import { Sessions } from './sessions.ts';
 import { Sync } from './sync.ts';
+import { HistoryTransfer } from './transfer.ts';
 
 /** What an engine needs of its client. */
 export interface EngineServices {
@@ -57,6 +59,7 @@ export interface EngineServices {
   readonly requests: Requests;
   readonly clock: Clock;
   readonly random: Random;
+  readonly media: Media;
   readonly policy: IdentityPolicy;
   readonly transmit: (stanza: Stanza) => void;
   readonly emit: (event: ClientEvent) => void;
@@ -79,6 +82,7 @@ export class Engine {
   readonly presence: Presence;
   readReceipts!: ReadReceipts;
   readonly ownDevices: OwnDevices;
+  readonly transfer: HistoryTransfer;
   readonly #sync: Sync;
   readonly #identities: Identities;
   readonly #services: EngineServices;
@@ -130,6 +134,10 @@ export class Engine {
     });
     this.#sync = new Sync({
       ...{ journal, locks, history, clock, self: account.user, emit, changed, fail: complain },
+      conversation: () => this.#conversationOf(account.user),
+    });
+    this.transfer = new HistoryTransfer({
+      ...{ journal, locks, history, media: services.media, clock, random, self, emit, fail: complain },
       conversation: () => this.#conversationOf(account.user),
     });
     const tell = (event: ClientEvent): void => this.#tellOfConversation(event);
@@ -242,7 +250,9 @@ export class Engine {
    */
   async #openGroups(connection: number): Promise<void> {
     await this.#inBackground(() => this.#tendDevices());
-    if (connection === this.#connectionCount) await this.#inBackground(() => this.desk.opened());
+    if (connection !== this.#connectionCount) return;
+    this.transfer.opened();
+    await this.#inBackground(() => this.desk.opened());
   }
 
   async #twinsChanged(): Promise<void> {
@@ -280,6 +290,7 @@ export class Engine {
   /** The connection is gone. */
   shut(): void {
     this.#isOpen = false;
+    this.transfer.shut();
     this.presence.shut();
     this.readReceipts.shut();
     this.#stock.shut();
@@ -352,6 +363,7 @@ export class Engine {
   async close(): Promise<void> {
     for (const conversation of this.#conversations.values()) conversation.close();
     this.desk.close();
+    this.transfer.close();
     this.#inbox.close();
     this.presence.close();
     this.#healer.close();
@@ -434,6 +446,7 @@ export class Engine {
     if (report.stored.some(({ record }) => record.body.kind === 'undecryptable')) this.#healer.tend();
     for (const request of report.retries) void this.#inBackground(() => this.#healer.answer(request));
     if (report.isSynced) void this.#sync.absorb();
+    if (report.isTransferTold) this.transfer.told();
     void this.#inBackground(() => this.desk.attend(report.groups));
     for (const claim of report.claims) void this.#check(claim.user, claim.phone);
     try {

@@ -313,6 +313,47 @@ export const CLIENT_CODES = {
     cause: 'A dishonest server, or a broken client at the other end.',
     advice: 'Begin anew.',
   },
+  CLI_TRANSFER_DECLINED: {
+    meaning: 'The primary device does not hand the history out.',
+    cause: 'The person there has declined.',
+    advice: 'Ask again when you agree; new messages come all the same.',
+  },
+  CLI_TRANSFER_EXPIRED: {
+    meaning: 'Nobody granted the transfer of the history in time, or it stood still for too long.',
+    cause: 'The primary device was not there for a day, or, once it had begun, for a week.',
+    advice: 'Ask again while the primary device is at hand; what has come stays.',
+  },
+  CLI_TRANSFER_CANCELLED: {
+    meaning: 'The transfer of the history was broken off.',
+    cause: 'One of the two devices has cancelled it, or the other one knows nothing of it any more.',
+    advice: 'Ask again; what has come stays and does not come twice.',
+  },
+  CLI_TRANSFER_SPACE: {
+    meaning: 'The history is larger than the room that was given for it.',
+    cause: 'More messages than bytesMax of requestHistory allows.',
+    advice: 'Make room and ask again; the newest messages have come and stay.',
+  },
+  CLI_TRANSFER_MEDIA_GONE: {
+    meaning: 'A piece of the history was gone from the server, again and again.',
+    cause: 'A server that has lost files, or one that does not keep them.',
+    advice: 'Ask again; what has come stays.',
+  },
+  CLI_TRANSFER_DAMAGED: {
+    meaning: 'A piece of the history was not what the other device had sealed, again and again.',
+    cause: 'A server that changes files, or a broken client at the other end.',
+    advice: 'Ask again; if it repeats itself, report it. Nothing of the damaged piece was stored.',
+  },
+  CLI_TRANSFER_VERSION: {
+    meaning: 'The two devices do not know the same form of a transferred history.',
+    cause: 'One of them runs an earlier release.',
+    advice: 'Update it and ask again.',
+  },
+  CLI_TRANSFER_UNSUITABLE: {
+    meaning: 'The history is not transferred between these two devices.',
+    cause:
+      'It goes from the primary device to one that was linked to it; this one is the primary itself, or was not linked.',
+    advice: 'Ask on the new device.',
+  },
   CLI_INTERNAL: {
     meaning: 'The client found itself in a state that should not exist.',
     cause: 'A bug of this software.',

@@ -13,6 +13,7 @@ import type { GroupName } from './group-layout.ts';
 import { LIMITS } from './limits.ts';
 import type { HistoryItem, ReceivedMessage } from './messages.ts';
 import type { PeerPresence } from './presence-feed.ts';
+import type { TransferInfo } from './transfer-layout.ts';
 
 /** Something happened. Plain data but for the message's `markRead`. */
 export type ClientEvent =
@@ -97,6 +98,11 @@ export type ClientEvent =
       readonly deliveredId: number;
       readonly readId: number;
     }
+  /**
+   * The history on its way between two own devices: `asked` on the primary one is a question to the person there
+   * (`approveHistory`, `declineHistory`). `device` is the other one.
+   */
+  | ({ readonly type: 'history-transfer' } & TransferInfo)
   /** Another device of this account has shown messages of a user's device up to `id`. */
   | { readonly type: 'seen'; readonly user: string; readonly device: number; readonly id: number }
   /** The person at this end has compared safety numbers with a peer, or goes on without. */

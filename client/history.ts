@@ -95,6 +95,30 @@ export class History {
     return now;
   }
 
+  /**
+   * Adds a message from before everything that is here, unless it is here: another device has handed it over.
+   *
+   * @param self - Our user id.
+   * @returns Whether it was not here.
+   */
+  async addFormer(
+    transaction: Transaction,
+    user: string,
+    self: string,
+    ordinal: number,
+    record: HistoryRecord,
+  ): Promise<boolean> {
+    const author = record.direction === 'out' ? self : authorIn(user, record.author);
+    const found = await this.find(transaction, user, self, nameOf(author, record));
+    if (found !== undefined) return false;
+    const now = await this.#settle(transaction, user, self, record);
+    const named = await transaction.get(nameKey(user, now));
+    this.put(transaction, user, ordinal, now);
+    // A later message of a device that began to count anew: the name is its.
+    if (named !== undefined) transaction.put(nameKey(user, now), named);
+    return true;
+  }
+
   async #settle(transaction: Transaction, user: string, self: string, record: HistoryRecord): Promise<HistoryRecord> {
     const author = record.direction === 'out' ? self : authorIn(user, record.author);
     const { device, number, sentAt } = record;

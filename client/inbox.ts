@@ -43,6 +43,8 @@ import { GROUPS_LOCK } from './locks.ts';
 import type { Locks } from './locks.ts';
 import type { Opened, Sessions } from './sessions.ts';
 import { isSyncBody } from './sync.ts';
+import { isTransferBody, TOLD, TRANSFER_KEYS } from './transfer-layout.ts';
+import type { TransferBody } from './transfer-layout.ts';
 
 /** A message that was stored, before it is dressed for the application. */
 export interface StoredMessage {
@@ -71,6 +73,8 @@ export interface IntakeReport {
   readonly pruned: readonly PrunedMessage[];
   /** Other devices of the account have told something. */
   readonly isSynced: boolean;
+  /** One of them has said something about a transfer of the history. */
+  readonly isTransferTold: boolean;
 }
 
 /** What stands in an inbox. */
@@ -117,12 +121,14 @@ export interface IntakeDraft {
   consumedPreKeyCount: number;
   consumedKemPreKeyCount: number;
   isSynced: boolean;
+  isTransferTold: boolean;
 }
 
 /** An empty report. */
 export function beginIntake(): IntakeDraft {
   const lists = { stored: [], changed: [], notices: [], claims: [], downgrades: [], retries: [], pruned: [] };
-  return { ...lists, groups: noGroupNews(), consumedPreKeyCount: 0, consumedKemPreKeyCount: 0, isSynced: false };
+  const counts = { consumedPreKeyCount: 0, consumedKemPreKeyCount: 0 };
+  return { ...lists, groups: noGroupNews(), ...counts, isSynced: false, isTransferTold: false };
 }
 
 const NEVER_HEARD: HeardRecord = Object.freeze({ lastId: 0, readId: 0 });
@@ -330,9 +336,25 @@ export class Inbox {
       // From anybody else it means nothing.
       if (from === self) transaction.put(KEYS.syncedAt(ordinal), SYNCED.encode({ device, body }));
       draft.isSynced ||= from === self;
+    } else if (isTransferBody(body)) {
+      this.#takeTransfer(transaction, message, ordinal, body, draft);
     } else if (isGroupBody(body)) {
       await this.#services.groups.takeBody(transaction, { user: from, device, sentAt }, body, ordinal, draft);
     }
+  }
+
+  /** Only between devices of one account, and only the one that is meant. */
+  #takeTransfer(
+    transaction: Transaction,
+    { from, device }: IncomingMessage,
+    ordinal: number,
+    body: TransferBody,
+    draft: IntakeDraft,
+  ): void {
+    const { self, ownDevice } = this.#services;
+    if (from !== self || body.to !== ownDevice) return;
+    transaction.put(TRANSFER_KEYS.told(ordinal), TOLD.encode({ device, body }));
+    draft.isTransferTold = true;
   }
 
   /** Fills the placeholder of the message that is sent once more; one that is not missing stays as it is. */

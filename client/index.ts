@@ -61,6 +61,8 @@ export { Protection } from './protection.ts';
 export type { Limit, PushInfo, PushTarget, Relation, StrangersPolicy } from './protection.ts';
 export type { PeerSafety } from './safety.ts';
 export type { Durability, Store, StoreChange, StoreEntry, StoreRange, StoreSource } from './store.ts';
+export type { HistoryRequestOptions } from './transfer-incoming.ts';
+export type { TransferInfo, TransferState } from './transfer-layout.ts';
 export type { Transport, TransportListener, TransportSocket } from './transport.ts';
 export type { Audience, PrivacySettings, TypingState } from '../protocol/wire/index.ts';
 export { generateBackupDigits, parseBackupDigits } from '../protocol/signal/index.ts';

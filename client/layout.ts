@@ -77,6 +77,7 @@ export const KEYS = {
   owedSeen: (user: string, device: number): string => `sync/seen/${user}/${device}`,
   synced: 'synced/',
   syncedAt: (ordinal: number): string => `synced/${digits(ordinal)}`,
+  twinMarksTo: (to: string): string => `twin-marks/${to}/`,
   twinMarks: (to: string, device: number): string => `twin-marks/${to}/${device}`,
   head: (user: string): string => `head/${user}`,
   heads: 'head/',

@@ -151,6 +151,25 @@ export const LIMITS = {
   /** Contacts that a new device starts with: 9 KB of the one stanza that brings them. Others are looked up when they are needed. */
   linkContactCountMax: 200,
 
+  /** A piece of a transferred history is sealed as soon as it is so long: some 1,000 texts; one record more may go in. */
+  transferChunkBytes: 262_144,
+  /** The longest that is taken. */
+  transferChunkBytesMax: 524_288,
+  /** A request for the history that nobody has granted for so long has expired; so has a transfer that stands still for so long. */
+  transferAskMsMax: 86_400_000,
+  transferStallMsMax: 604_800_000,
+  /** What was granted holds for so long: as long as the server keeps what is said about it. */
+  transferGrantMsMax: 2_592_000_000,
+  /** Pause before a piece is tried again for which the network was missing. */
+  transferRetryMs: 10_000,
+  /** How often a piece is asked for anew that was gone or damaged when it was fetched. */
+  transferLossCountMax: 3,
+  /**
+   * Local numbers of a linked device begin here: below is room for the history from before the linking, newest first, so that it stands
+   * before everything that has come since.
+   */
+  linkedOrdinalBase: 1_099_511_627_776,
+
   /** Requests open at one time; more wait their turn. */
   requestCountMax: 8,
   /** A request without an answer for this long fails; the connection is probably half open. */
@@ -207,6 +226,10 @@ assertRelation(
 );
 assertRelation(LIMITS.groupInviteRosterBytesMax + 300 < largestBucketBytes, 'a roster within an invitation');
 assertRelation(LIMITS.groupUnreadCountMax <= LIMITS.keptCountMax, 'what is kept unread to be kept by its author');
+assertRelation(
+  LIMITS.transferChunkBytes + 4 * LIMITS.contentBytesMax < LIMITS.transferChunkBytesMax,
+  'a piece with its longest last record to be taken',
+);
 assertRelation(LIMITS.flightCountMax <= LIMITS.outboxCountMax, 'a flight within the outbox');
 assertRelation(LIMITS.typingRepeatMs < LIMITS.typingIdleMs, 'typing to be repeated before it ends');
 assertRelation(2 * LIMITS.typingRepeatMs < LIMITS.typingShownMs, 'typing to be shown over a lost repetition');

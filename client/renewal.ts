@@ -13,6 +13,7 @@ import { KEYS, OUTBOX } from './layout.ts';
 import { LIMITS } from './limits.ts';
 import { SIGNAL_KEYS } from './sessions.ts';
 import type { StoreEntry } from './store.ts';
+import { TRANSFER_KEYS } from './transfer-layout.ts';
 
 /** Adds to `transaction` everything that ends with the old device. */
 export async function retireDevice(journal: Journal, transaction: Transaction): Promise<void> {
@@ -34,6 +35,7 @@ export async function retireDevice(journal: Journal, transaction: Transaction): 
   for await (const { key } of scan(journal, KEYS.readDebts)) transaction.delete(key);
   // The new device has another identity, under which it signs its lists anew, and nobody to tell what it sends.
   for await (const { key } of scan(journal, KEYS.owed)) transaction.delete(key);
+  for await (const { key } of scan(journal, TRANSFER_KEYS.all)) transaction.delete(key);
   transaction.delete(KEYS.signedList);
   transaction.delete(KEYS.intake);
   transaction.delete(KEYS.ticket);

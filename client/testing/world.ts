@@ -7,8 +7,10 @@ import type { Client } from '../client.ts';
 import type { ClientEvent } from '../events.ts';
 import type { ReceivedMessage } from '../messages.ts';
 import type { IdentityPolicy } from '../identities.ts';
+import type { Fetch } from '../media-http.ts';
 import type { Transport, TransportListener, TransportSocket } from '../transport.ts';
 import { CrashDisk } from './crashing-store.ts';
+import { FakeMedia } from './fake-media.ts';
 import { CODE, FakeServer } from './fake-server.ts';
 import { SeededRandom } from './seeded-random.ts';
 import { settle, VirtualClock } from './virtual-clock.ts';
@@ -45,7 +47,9 @@ export class Person {
     const { server, clock, random } = this.#world;
     this.kill();
     this.#cable = new Cable(server.transport);
-    const options = { url: 'ws://test', transport: this.#cable, clock, random };
+    const cable = this.#cable;
+    const fetch = cable.carry(this.#world.media.fetch);
+    const options = { url: 'ws://test', transport: cable, clock, random, fetch };
     const store = await this.disk.open();
     this.#client = await createClient({ ...options, store, ...(trustIdentity && { trustIdentity }) });
     this.#client.onEvent((event) => this.events.push(event));
@@ -116,6 +120,12 @@ class Cable implements Transport {
     return { send: (bytes) => !this.#isCut && socket.send(bytes), close: () => socket.close() };
   }
 
+  /** The same for files. */
+  carry(fetch: Fetch): Fetch {
+    // A request of a process that is gone has no end.
+    return (url, init) => (this.#isCut ? new Promise(() => {}) : fetch(url, init));
+  }
+
   cut(): void {
     this.#isCut = true;
     for (const socket of this.#sockets) socket.close();
@@ -127,6 +137,7 @@ export class World {
   readonly clock: VirtualClock = new VirtualClock();
   readonly random: SeededRandom;
   readonly server: FakeServer;
+  readonly media: FakeMedia = new FakeMedia();
 
   constructor(seed: number = 1) {
     this.random = new SeededRandom(seed);

@@ -18,6 +18,7 @@ const NODE_ONLY: Readonly<Record<string, string>> = {
   'protocol/signal/catalogue.test.ts': 'reads the sources of its folder',
   'protocol/signal/keys.test.ts': 'prints keys with Node’s inspect',
   'protocol/wire/tokens.test.ts': 'reads the sources of its folder',
+  'client/group-crash.test.ts': 'some forty worlds, with all the keys of each: minutes in plain JavaScript',
   'client/errors.test.ts': 'reads the sources of its folder',
   'client/login-key.test.ts': 'verifies with Node’s crypto, and prints with its inspect',
 };
@@ -26,6 +27,10 @@ const NODE_ONLY: Readonly<Record<string, string>> = {
 const NODE_ONLY_TESTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'protocol/wire/frame.test.ts': {
     'a promised length takes no memory, and a long frame no more than a message': 'asks Node how much memory it uses',
+  },
+  'client/transfer.test.ts': {
+    'the new device crashes at any write, with a power cut': 'a world for each crash: slow in plain JavaScript',
+    'the primary device crashes at any write, with a power cut': 'the same',
   },
   'protocol/signal/chunk-cipher.test.ts': { 'native: so does the cipher of Node': 'Node’s cipher' },
   'protocol/signal/xeddsa.test.ts': {

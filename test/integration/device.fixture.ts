@@ -4,7 +4,14 @@
  */
 
 import { createHash } from 'node:crypto';
-import { createClient, type Attachment, type Client, type HistoryItem, type SentMessage } from '../../client/index.ts';
+import {
+  createClient,
+  type Attachment,
+  type Client,
+  type HistoryItem,
+  type SentMessage,
+  type TransferInfo,
+} from '../../client/index.ts';
 import { diskStore } from '../../client/node/disk-store.ts';
 import { systemClock, systemRandom } from '../../client/node/system.ts';
 import { wsTransport } from '../../client/node/ws-transport.ts';
@@ -51,6 +58,13 @@ export interface Operations {
   /** Own role in a group, `out` where there is none. */
   roleIn(name: string): string;
   outbox(): number;
+  /** Sends `count` messages, numbered from 1, and waits until the server has them. */
+  sendMany(to: string, count: number, text: string): void;
+  /** The first words of all messages of a chat, oldest first. */
+  firstWords(chat: string): readonly string[];
+  requestHistory(): void;
+  approveHistory(device: number): void;
+  transfers(): readonly TransferInfo[];
 }
 
 export type OperationName = keyof Operations;
@@ -133,7 +147,30 @@ class Device {
     removeFromGroup: async (name, person) => void (await (await this.open()).groups.remove(name, [person])),
     roleIn: async (name) => (await (await this.open()).groups.get(name)).role ?? 'out',
     outbox: async () => (await this.open()).outboxSize,
+    sendMany: async (to, count, text) => sendMany(await this.open(), to, count, text),
+    firstWords: async (chat) => firstWords(await this.open(), chat),
+    requestHistory: async () => (await this.open()).requestHistory(),
+    approveHistory: async (device) => (await this.open()).approveHistory(device),
+    transfers: async () => (await this.open()).historyTransfers(),
   };
+}
+
+async function sendMany(client: Client, to: string, count: number, text: string): Promise<void> {
+  const sent: Promise<void>[] = [];
+  for (let number = 1; number <= count; number += 1) {
+    sent.push((await client.enqueue(to, `${number} ${text}`)).sent);
+  }
+  await Promise.all(sent);
+}
+
+async function firstWords(client: Client, chat: string): Promise<string[]> {
+  const words: string[] = [];
+  for (let before: string | undefined; ;) {
+    const page = await client.history(chat, { limit: 256, ...(before !== undefined && { before }) });
+    words.unshift(...page.map(({ text }) => text.split(' ')[0]!));
+    if (page.length === 0) return words;
+    before = page[0]!.id;
+  }
 }
 
 /** An application reads what comes. */

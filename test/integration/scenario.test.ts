@@ -5,13 +5,12 @@
  */
 
 import { createHash } from 'node:crypto';
-import { fork, type ChildProcess } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
-import type { Answer, Command, OperationName, Operations, Shown } from './device.fixture.ts';
+import type { Shown } from './device.fixture.ts';
 import { pause } from './people.ts';
+import { RemoteDevice } from './remote-device.ts';
 import { ROOT, ServerProcess, temporaryDirectory } from './server-process.ts';
 
 const PATIENCE_MS = 20_000;
@@ -21,57 +20,18 @@ const PHOTO = 'not really a photo, but as many bytes as one '.repeat(4_000);
 // The file as a whole has the time of its one test.
 t.setTimeout(240_000);
 
-/** One device, in its process. */
-class Remote {
-  readonly name: string;
-  readonly owner: string;
-  readonly #process: ChildProcess;
-  readonly #waiting = new Map<number, (answer: Answer) => void>();
-  #next = 1;
-
-  constructor(t: Test, owner: string, kind: string, url: string) {
-    this.owner = owner;
-    this.name = `${owner}'s ${kind}`;
-    const fixture = fileURLToPath(new URL('./device.fixture.js', import.meta.url));
-    this.#process = fork(fixture, [url, temporaryDirectory(t)], { execArgv: [] });
-    this.#process.on('message', (answer: Answer) => this.#waiting.get(answer.id)?.(answer));
-    t.teardown(() => this.#end());
-  }
-
-  /** Has the device do something. */
-  async do<Name extends OperationName>(
-    name: Name,
-    ...args: Parameters<Operations[Name]>
-  ): Promise<ReturnType<Operations[Name]>> {
-    const id = this.#next++;
-    const answered = new Promise<Answer>((resolve) => this.#waiting.set(id, resolve));
-    this.#process.send({ id, name, args } satisfies Command);
-    const answer = await answered;
-    this.#waiting.delete(id);
-    if ('code' in answer)
-      throw Object.assign(new Error(`${this.name}, ${name}: ${answer.text}`), { code: answer.code });
-    return answer.value as ReturnType<Operations[Name]>;
-  }
-
-  async #end(): Promise<void> {
-    const ended = new Promise<void>((resolve) => this.#process.once('exit', () => resolve()));
-    this.#process.disconnect();
-    await ended;
-  }
-}
-
 /** A person with a phone and a tablet that is linked to it. */
 interface Owner {
   readonly name: string;
   readonly number: string;
   readonly user: string;
-  readonly phone: Remote;
-  readonly tablet: Remote;
+  readonly phone: RemoteDevice;
+  readonly tablet: RemoteDevice;
 }
 
 async function newOwner(t: Test, server: ServerProcess, name: string, number: string): Promise<Owner> {
-  const phone = new Remote(t, name, 'phone', server.url);
-  const tablet = new Remote(t, name, 'tablet', server.url);
+  const phone = new RemoteDevice(t, name, 'phone', server.url, temporaryDirectory(t));
+  const tablet = new RemoteDevice(t, name, 'tablet', server.url, temporaryDirectory(t));
   await phone.do('requestCode', number);
   const user = await phone.do('confirmCode', number, await server.code(number));
   await phone.do('connect');
@@ -124,13 +84,13 @@ t.test('three people, two devices each, one group', { timeout: 240_000 }, async 
   const transcript: string[] = [];
   const note = (line: string): void => void transcript.push(line);
 
-  const chatOf = async (device: Remote, chat: string): Promise<readonly Shown[]> => device.do('history', chat);
-  const linesOf = async (device: Remote, chat: string): Promise<string[]> =>
+  const chatOf = async (device: RemoteDevice, chat: string): Promise<readonly Shown[]> => device.do('history', chat);
+  const linesOf = async (device: RemoteDevice, chat: string): Promise<string[]> =>
     (await chatOf(device, chat)).map((shown) => lineOf(shown, device.owner, names));
   /** Waits until the devices show exactly these lines of a chat. */
   const shows = async (
     what: string,
-    devices: readonly (readonly [Remote, string])[],
+    devices: readonly (readonly [RemoteDevice, string])[],
     lines: readonly string[],
   ): Promise<void> => {
     for (const [device, chat] of devices) {
@@ -145,7 +105,7 @@ t.test('three people, two devices each, one group', { timeout: 240_000 }, async 
     }
   };
   /** The name of a message on a device. */
-  const find = async (device: Remote, chat: string, text: string): Promise<string> => {
+  const find = async (device: RemoteDevice, chat: string, text: string): Promise<string> => {
     const all = await eventually(
       `"${text}" on ${device.name}`,
       () => chatOf(device, chat),
@@ -153,7 +113,7 @@ t.test('three people, two devices each, one group', { timeout: 240_000 }, async 
     );
     return all.find((shown) => shown.text === text)!.id;
   };
-  const stateOf = async (device: Remote, chat: string, text: string): Promise<Shown> =>
+  const stateOf = async (device: RemoteDevice, chat: string, text: string): Promise<Shown> =>
     (await chatOf(device, chat)).find((shown) => shown.text === text)!;
 
   note('Alice and Bob, each with a phone and a tablet');
@@ -231,7 +191,7 @@ t.test('three people, two devices each, one group', { timeout: 240_000 }, async 
     'Sunday at half past eight at the harbour',
   );
   await find(carol.phone, group, 'Sunday at half past eight at the harbour');
-  const others = (device: Remote): Remote[] => [alice.phone, ...members].filter((each) => each !== device);
+  const others = (device: RemoteDevice): RemoteDevice[] => [alice.phone, ...members].filter((each) => each !== device);
   await carol.phone.do('send', group, 'Who has my jacket?');
   for (const device of others(carol.phone)) await find(device, group, 'Who has my jacket?');
   await carol.phone.do('deleteForEveryone', group, await find(carol.phone, group, 'Who has my jacket?'));

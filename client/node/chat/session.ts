@@ -37,6 +37,7 @@ import {
   settleDraft,
 } from './model.ts';
 import type { ChatItem, ChatModel, Peer } from './model.ts';
+import { TRANSFER_HELP, TransferCommands } from './transfer-commands.ts';
 import { isPhone } from '../../../protocol/wire/index.ts';
 
 /** Whom a session tells. */
@@ -49,7 +50,7 @@ export interface SessionListener {
 const COMMANDS =
   'Commands: /to NUMBER, /group, /history, /who, /help, /quit. To the last message received: /reply TEXT, /react EMOJI, ' +
   '/view. To your last one: /edit TEXT, /delete. /timer 8h or off. /safety compares keys. /send FILE, /save [FILE], /backup FILE. ' +
-  '/devices, /approve CODE, /unlink NUMBER. /privacy and /receipts with everyone, contacts or nobody. Anything else is sent.';
+  '/devices, /approve CODE, /unlink NUMBER, /transfer. /privacy and /receipts with everyone, contacts or nobody. Anything else is sent.';
 
 /** Smaller files are there before anybody could read of their progress. */
 const PROGRESS_BYTES_MIN = 8_388_608;
@@ -62,6 +63,7 @@ export class ChatSession {
   readonly #stopListening: () => void;
   #model: ChatModel;
   readonly #groups: GroupCommands;
+  readonly #transfers: TransferCommands;
   #draftCount = 0;
   #isOver = false;
 
@@ -77,6 +79,7 @@ export class ChatSession {
       open: async (group) => this.#openPeer(await peerOfGroup(client, group)),
       notice: (text, tone) => this.#notice(text, tone),
     });
+    this.#transfers = new TransferCommands(client, (text, tone) => this.#notice(text, tone));
     this.#stopListening = client.onEvent((event) => this.#onEvent(event));
   }
 
@@ -143,6 +146,8 @@ export class ChatSession {
         return this.#approve(words);
       case '/devices':
         return this.#showDevices();
+      case '/transfer':
+        return this.#transfers.run(words).catch((error: unknown) => this.#report(error));
       case '/unlink':
         return this.#unlink(words);
       case '/accept':
@@ -157,7 +162,8 @@ export class ChatSession {
         return this.#showWho();
       case '/help':
         this.#notice(COMMANDS);
-        return this.#notice(`Groups: ${GROUP_HELP}`);
+        this.#notice(`Groups: ${GROUP_HELP}`);
+        return this.#notice(`A new device: ${TRANSFER_HELP}`);
       case '/quit':
         return this.quit();
       default:
@@ -508,6 +514,8 @@ export class ChatSession {
       case 'transcript':
       case 'twin-progress':
         return void this.#reload(event.user).catch((error: unknown) => this.#report(error));
+      case 'history-transfer':
+        return void this.#showTransfer(event).catch((error: unknown) => this.#report(error));
       case 'devices-refused':
         return this.#notice(describeCode(event.code), 'warning');
       case 'refused':
@@ -521,6 +529,14 @@ export class ChatSession {
       case 'trouble':
         return this.#notice(describeCode(event.code), 'warning');
     }
+  }
+
+  /** Says how far a history has come; what has come of the open chat is shown at the end. */
+  async #showTransfer(event: ClientEvent & { readonly type: 'history-transfer' }): Promise<void> {
+    const line = this.#transfers.describe(event);
+    if (line !== undefined) this.#notice(line, event.state === 'failed' ? 'warning' : 'info');
+    const { peer } = this.#model;
+    if (event.direction === 'in' && event.state !== 'running' && peer !== undefined) await this.#reload(peer.user);
   }
 
   #showChange({ user, id, item }: ClientEvent & { readonly type: 'changed' }): void {
