@@ -17,6 +17,10 @@ const OWN_VERBS: Readonly<Record<string, Verb>> = {
     summary: 'start a node',
     run: async (argv) => (await import('../actors/main.ts')).runStart(argv),
   },
+  cluster: {
+    summary: 'a whole cluster on this machine, for trying things: blindbeam cluster up',
+    run: async (argv) => (await import('./cluster.ts')).runCluster(argv),
+  },
   config: {
     summary: 'show and check settings: blindbeam config check',
     run: async (argv) =>

@@ -20,6 +20,9 @@ import type { ReturnPlan, StormPlan, StormResult } from './storm-load.ts';
 export interface PairPhones {
   readonly sender: string;
   readonly recipient: string;
+  /** Where each end connects to, if not to the one server of the command. */
+  readonly senderUrl?: string;
+  readonly recipientUrl?: string;
 }
 
 /** The phone numbers of `offline`: devices that go away, and those who write to them. */

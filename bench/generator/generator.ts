@@ -160,10 +160,15 @@ export class Generator {
   }
 
   async #openPairs(command: Extract<GeneratorCommand, { kind: 'open-pairs' }>): Promise<PairEnds[]> {
-    const url = new URL(command.url);
-    const openPair = async ({ sender, recipient }: PairPhones): Promise<PairEnds> => ({
-      sender: await this.#register(url, sender),
-      recipient: await this.#register(url, recipient),
+    const { url } = command;
+    const openPair = async ({
+      sender,
+      recipient,
+      senderUrl = url,
+      recipientUrl = url,
+    }: PairPhones): Promise<PairEnds> => ({
+      sender: await this.#register(new URL(senderUrl), sender),
+      recipient: await this.#register(new URL(recipientUrl), recipient),
       ciphertext: opaqueBytes(command.ciphertextBytes),
     });
     return mapWithBound(command.pairs, LIMITS.openingParallelMax, openPair);

@@ -55,6 +55,7 @@ export class ServerProcess {
   readonly dataDirectory: string;
   #waiting: { readonly event: string; readonly take: (line: LogLine) => void }[] = [];
   #lastErrors: string[] = [];
+  readonly #seen = new Map<unknown, number>();
 
   /** Starts the process. Stop it, whatever happens. */
   constructor(options: ServerOptions) {
@@ -73,6 +74,16 @@ export class ServerProcess {
     const { url } = await this.#next('node_started', LIMITS.serverStartMsMax);
     if (typeof url !== 'string') throw new BenchError('BENCH_SERVER', 'its event "node_started" has no "url"');
     return url;
+  }
+
+  /** Waits until its log has had `count` lines of an event. */
+  async logged(event: string, count: number): Promise<void> {
+    while ((this.#seen.get(event) ?? 0) < count) await this.#next(event, LIMITS.serverStartMsMax);
+  }
+
+  /** Sends it a signal: SIGKILL is a crash, which is then not reported as one. */
+  signal(signal: NodeJS.Signals): void {
+    this.#process.kill(signal);
   }
 
   /** Asks for its statistics. */
@@ -128,6 +139,7 @@ export class ServerProcess {
   #takeLine(text: string): void {
     const line = parseLine(text);
     if (line === undefined) return;
+    this.#seen.set(line.event, (this.#seen.get(line.event) ?? 0) + 1);
     if (line.event === 'verification_code') this.#options.onCode(String(line.phone), String(line.code));
     if (line.level === 'error') this.#noteError(text);
     const waiting = this.#waiting.filter(({ event }) => event === line.event);

@@ -3,6 +3,7 @@
 import type { Workload } from '../harness/registry.ts';
 import { createActorsWorkload } from './actors.ts';
 import { createConnectionsWorkload } from './connections.ts';
+import { createClusterWorkload } from './cluster.ts';
 import { createMediaWorkload } from './media.ts';
 import { createGroupsWorkload } from './groups.ts';
 import { createMessagesWorkload } from './messages.ts';
@@ -19,4 +20,5 @@ export const WORKLOADS: readonly Workload[] = [
   createMediaWorkload(),
   createStormWorkload(),
   createConnectionsWorkload(),
+  createClusterWorkload(),
 ];

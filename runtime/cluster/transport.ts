@@ -63,6 +63,9 @@ export class ClusterTransport implements Transport {
   readonly #endings: (() => void)[] = [];
   #lastNumber: number = 0;
   #timer: unknown;
+  // When frames last left, and the timer that waits until they may again.
+  #flushedMs: number = -Infinity;
+  #gathering: unknown = undefined;
   #isClosed: boolean = false;
 
   /** Takes the place of the transport that `kernel` has, and passes on to it what stays on this node. */
@@ -111,7 +114,7 @@ export class ClusterTransport implements Transport {
   /** Parts from all other nodes; this one goes on alone. */
   close(): void {
     this.#isClosed = true;
-    this.#flush();
+    this.#flushNow();
     for (const ending of this.#endings) ending();
     this.#kernel.clock.clearTimer(this.#timer);
     for (const node of [...this.#members.keys()]) this.nodeDown(node);
@@ -180,9 +183,23 @@ export class ClusterTransport implements Transport {
     if (channel.outbox.pendingBytes >= RUNTIME.workerFlushBytes) channel.flush();
   }
 
-  /** What has no room waits for an acknowledgement, which flushes. */
+  /**
+   * Sends what was gathered, if the last time was LIMITS.gatherMs ago, or else when it will be. What has no room waits for an
+   * acknowledgement, which flushes.
+   */
   #flush(): void {
-    if (this.#dirty.size === 0) return;
+    if (this.#dirty.size === 0 || this.#gathering !== undefined) return;
+    const { clock } = this.#kernel;
+    const waitMs = this.#flushedMs + LIMITS.gatherMs - clock.monotonicMs();
+    if (waitMs <= 0) return this.#flushNow();
+    this.#gathering = clock.setTimer(waitMs, () => this.#flushNow());
+  }
+
+  #flushNow(): void {
+    const { clock } = this.#kernel;
+    if (this.#gathering !== undefined) clock.clearTimer(this.#gathering);
+    this.#gathering = undefined;
+    this.#flushedMs = clock.monotonicMs();
     for (const channel of this.#dirty) channel.flush();
     this.#dirty.clear();
   }
