@@ -21,7 +21,7 @@
  */
 
 import { LIMITS as RUNTIME } from '../limits.ts';
-import { Decoder } from '../worker/decoder.ts';
+import { createDecoderCaches, Decoder } from '../worker/decoder.ts';
 import { Encoder } from '../worker/encoder.ts';
 import { Lane } from '../worker/lane.ts';
 import { Outbox, type PacketWriter } from '../worker/outbox.ts';
@@ -54,6 +54,9 @@ export function readFrameHeader(bytes: Buffer): FrameHeader | undefined {
     acknowledged: bytes.readUIntLE(AT.acknowledged, FIELD_BYTES),
   };
 }
+
+// Of all channels of this thread: a worker of a large cluster has thousands.
+const CACHES = createDecoderCaches();
 
 /** What a channel asks of the transport. */
 export interface ChannelPort {
@@ -107,9 +110,9 @@ export class Channel extends Lane implements PacketWriter {
       RUNTIME.workerPacketBytesMax,
       port.messageBytesMax - FRAME_HEADER_BYTES - PACKET_HEADER_BYTES,
     );
-    super(new Outbox(forwarding), new Encoder(ownName, bytesMax, end.node));
+    super(new Outbox(forwarding, 0), new Encoder(ownName, bytesMax, end.node));
     forwarding.writer = this;
-    this.decoder = new Decoder(end.node, ownName);
+    this.decoder = new Decoder(end.node, ownName, CACHES);
     this.end = end;
     this.number = number;
     this.#port = port;

@@ -21,12 +21,16 @@ export interface PacketWriter {
 
 export class Outbox {
   readonly #writer: PacketWriter;
-  #bytes: Buffer = Buffer.allocUnsafeSlow(FIRST_BYTES);
+  readonly #firstBytes: number;
+  #bytes: Buffer;
   #start: number = 0;
   #end: number = 0;
 
-  constructor(writer: PacketWriter) {
+  /** @param firstBytes - Held while nothing waits. */
+  constructor(writer: PacketWriter, firstBytes: number = FIRST_BYTES) {
     this.#writer = writer;
+    this.#firstBytes = firstBytes;
+    this.#bytes = Buffer.allocUnsafeSlow(firstBytes);
   }
 
   get pendingBytes(): number {
@@ -102,6 +106,6 @@ export class Outbox {
   #reset(): void {
     this.#start = 0;
     this.#end = 0;
-    if (this.#bytes.length > KEPT_BYTES) this.#bytes = Buffer.allocUnsafeSlow(FIRST_BYTES);
+    if (this.#bytes.length > KEPT_BYTES) this.#bytes = Buffer.allocUnsafeSlow(this.#firstBytes);
   }
 }
