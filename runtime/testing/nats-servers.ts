@@ -83,7 +83,8 @@ class Server implements NatsServer {
   }
 
   async start(): Promise<void> {
-    const child = spawn('nats-server', ['-c', this.#configuration], { stdio: 'ignore' });
+    // In a process group of its own: Ctrl-C is for whoever started it, who still has nodes to stop before.
+    const child = spawn('nats-server', ['-c', this.#configuration], { stdio: 'ignore', detached: true });
     this.#child = child;
     let ended = false;
     child.once('exit', () => (ended = true));
