@@ -29,8 +29,9 @@ export type BenchCode =
   | 'BENCH_LOST'
   | 'BENCH_OVERRUN'
   | 'BENCH_RESULT'
-  | 'BENCH_DESCRIPTORS'
-  | 'BENCH_REPORT';
+  | 'BENCH_REPORT'
+  | 'BENCH_PREFLIGHT'
+  | 'BENCH_MEMORY';
 
 /** The catalogue, for documentation and tests. */
 export const BENCH_ERRORS: Readonly<Record<BenchCode, BenchErrorEntry>> = {
@@ -110,10 +111,15 @@ export const BENCH_ERRORS: Readonly<Record<BenchCode, BenchErrorEntry>> = {
       'a message lost, doubled or out of order, an actor that did not start or end, a text that came back different',
     action: 'the detail names the program; a bug of what it measures, or of the program',
   },
-  BENCH_DESCRIPTORS: {
-    meaning: 'more connections were asked for than the descriptors of a process allow',
-    cause: 'the limit of open files of the process, which all its threads share (ulimit -Hn)',
-    action: 'raise the hard limit, or ask for fewer connections',
+  BENCH_PREFLIGHT: {
+    meaning: 'the machine is not set up for so many connections',
+    cause: 'a setting of the kernel is too low, a C compiler is missing, or there is too little memory',
+    action: 'the detail has the command for each',
+  },
+  BENCH_MEMORY: {
+    meaning: 'the run ended itself because the memory of the machine was nearly used up',
+    cause: 'more connections than fit; the report shows how far it went',
+    action: 'ask for fewer connections, or lower --memory-floor',
   },
 };
 

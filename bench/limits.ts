@@ -72,6 +72,15 @@ export const LIMITS = {
   settlingMsMax: 15_000,
   settlingLookMs: 250,
 
+  /** From the start of many nodes to the last `node_started`: each takes a second of a core here. */
+  crowdStartMsMax: 300_000,
+  /** Without any client more for so long, a crowd does not come together. */
+  crowdStallMsMax: 60_000,
+  /** How often the processes of a crowd are looked at. */
+  crowdLookMs: 1_000,
+  /** How long nodes have to become quiet after a crowd has left, before what they keep is looked at. */
+  crowdLeaveMs: 12_000,
+
   /** Filling or draining all backlogs: a million messages take 10 s here. */
   fillMsMax: 120_000,
 

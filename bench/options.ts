@@ -25,6 +25,9 @@ export type Invocation =
       readonly isChecked: boolean;
       readonly keepData: boolean;
       readonly jsonFile: string | undefined;
+      readonly htmlFile: string | undefined;
+      /** The command line that leads to this run again. */
+      readonly command: string;
     };
 
 /** Flags that every workload has. */
@@ -33,6 +36,7 @@ const COMMON = {
   check: { type: 'boolean', help: 'exit with 1 when a threshold of the workload is missed' },
   keep: { type: 'boolean', help: 'keep the data directory of the server' },
   json: { type: 'string', help: 'write the report to this file' },
+  html: { type: 'string', help: 'write the report to this file as a page with charts, that needs nothing else' },
   help: { type: 'boolean', help: 'this text' },
 } as const;
 
@@ -83,7 +87,21 @@ function invocationOf(workload: Workload, values: Readonly<Record<string, string
     isChecked: values.check === true,
     keepData: values.keep === true,
     jsonFile: typeof values.json === 'string' ? values.json : undefined,
+    htmlFile: typeof values.html === 'string' ? values.html : undefined,
+    command: commandOf(workload, Object.fromEntries(options) as OptionValues, isQuick, values[ONLY]),
   };
+}
+
+/** With every option as it was taken, so that another default of a later version changes nothing. */
+function commandOf(
+  { name }: Workload,
+  options: OptionValues,
+  isQuick: boolean,
+  part: string | boolean | undefined,
+): string {
+  const flags = Object.entries(options).map(([flag, value]) => `--${flag} ${value}`);
+  const only = typeof part === 'string' ? [`--${ONLY} ${part}`] : [];
+  return ['bench', name, ...(isQuick ? ['--quick'] : []), ...flags, ...only].join(' ');
 }
 
 function defaultOf(option: WorkloadOption, isQuick: boolean): number {

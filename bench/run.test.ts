@@ -101,7 +101,7 @@ t.test('--json writes the report with the settings that were used', async (t) =>
   const { path, read } = reportFile(t);
   t.match(await bench(['test', '--quick', '--json', path], [workloadOf(7)]), { code: 0 });
   const report = read();
-  t.same(Object.keys(report), ['workload', 'commit', 'date', 'machine', 'params', 'metrics']);
+  t.same(Object.keys(report), ['workload', 'commit', 'date', 'machine', 'params', 'metrics', 'environment', 'notes']);
   t.same(report.params, { size: 2, quick: true });
   t.same(report.metrics.rate, { value: 7, unit: 'msg/s', peers: {} });
   t.match(await bench(['test', '--json', '/nowhere/at/all.json'], [workloadOf(7)]), {

@@ -12,7 +12,9 @@
 import { writeFileSync } from 'node:fs';
 import { isBenchError, type BenchError } from './errors.ts';
 import { wallClockNow } from './harness/clock.ts';
-import { describeCommit, describeMachine } from './harness/environment.ts';
+import { SETTINGS } from './connections/preflight.ts';
+import { describeCommit, describeEnvironment, describeMachine } from './harness/environment.ts';
+import { formatPage } from './harness/page.ts';
 import { ProgressLine } from './harness/progress.ts';
 import { listWorkloads, type Workload } from './harness/registry.ts';
 import { Recorder, type Param, type Report } from './harness/report.ts';
@@ -68,15 +70,21 @@ async function runWorkload(invocation: RunInvocation, io: BenchIo): Promise<numb
   const date = wallClockNow();
   // Taken before the run: what is committed meanwhile was not measured.
   const commit = describeCommit();
+  const environment = describeEnvironment(invocation.command, SETTINGS);
   const failure = await measure(invocation, recorder, io);
   const { workload, options, isQuick, part } = invocation;
   const params: Record<string, Param> = { ...options, quick: isQuick };
   if (part !== undefined) params.only = part;
   if (failure !== undefined) params.failed = failure.code;
-  const { metrics } = recorder;
-  const machine = describeMachine();
-  const report: Report = { workload: workload.name, commit, date: date.toISOString(), machine, params, metrics };
-  const isWritten = writeReport(report, invocation.jsonFile, io);
+  const { metrics, series, notes } = recorder;
+  const head = { workload: workload.name, commit, date: date.toISOString(), machine: describeMachine(), params };
+  const report: Report = { ...head, metrics, ...(series && { series }), environment, notes };
+  const json = (): string => `${JSON.stringify(report, null, 2)}\n`;
+  const outcomes = recorder.check(workload.thresholds);
+  const isWritten = [
+    writeReport(invocation.jsonFile, json, io),
+    writeReport(invocation.htmlFile, () => formatPage(report, outcomes), io),
+  ].every(Boolean);
   return conclude(report, recorder, failure, invocation, io) && isWritten ? EXIT.done : EXIT.failed;
 }
 
@@ -91,7 +99,8 @@ async function measure(
   const line = new ProgressLine(io.isTty ? io.err : undefined);
   try {
     const progress = (text: string): void => line.show(`${workload.name}: ${text}`);
-    await workload.run({ options, isQuick, part, recorder, progress, signal: abort.signal, keepData });
+    const panel = io.isTty ? io.err : undefined;
+    await workload.run({ options, isQuick, part, recorder, progress, panel, signal: abort.signal, keepData });
     return undefined;
   } catch (error) {
     if (isBenchError(error)) return error;
@@ -102,10 +111,10 @@ async function measure(
   }
 }
 
-function writeReport(report: Report, file: string | undefined, io: BenchIo): boolean {
+function writeReport(file: string | undefined, text: () => string, io: BenchIo): boolean {
   if (file === undefined) return true;
   try {
-    writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
+    writeFileSync(file, text());
     return true;
   } catch (error) {
     io.err(`blindbeam bench: the report cannot be written: ${(error as Error).message}\n`);

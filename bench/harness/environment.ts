@@ -3,8 +3,10 @@
  */
 
 import { execFileSync } from 'node:child_process';
-import { cpus, release, totalmem, type } from 'node:os';
+import { readFileSync } from 'node:fs';
+import { cpus, loadavg, release, totalmem, type } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { readDescriptorLimit } from './descriptors.ts';
 
 export interface Machine {
   readonly cpu: string;
@@ -24,6 +26,40 @@ export function describeMachine(): Machine {
     kernel: `${type()} ${release()}`,
     node: process.version,
   };
+}
+
+/** What has to be the same for a run to show the same, besides the machine and the commit. */
+export interface Environment {
+  /** The command line behind `blindbeam`, with every option as it was taken. */
+  readonly command: string;
+  readonly descriptors: number;
+  /** Settings of the kernel, by their path below /proc/sys; those that could be read. */
+  readonly settings: Readonly<Record<string, string>>;
+  /** Options of the JavaScript engine from outside. */
+  readonly nodeOptions: string;
+  /** Average load of the machine before the run: what else it had to do. */
+  readonly loadBefore: number;
+}
+
+/** @param paths - Below /proc/sys. */
+export function describeEnvironment(command: string, paths: readonly string[]): Environment {
+  const found = paths.map((path) => [path, readSetting(path)] as const).filter(([, value]) => value !== undefined);
+  return {
+    command,
+    descriptors: readDescriptorLimit(),
+    settings: Object.fromEntries(found) as Record<string, string>,
+    nodeOptions: process.env.NODE_OPTIONS ?? '',
+    loadBefore: loadavg()[0]!,
+  };
+}
+
+/** A setting of the kernel; `undefined` where there is none. */
+export function readSetting(path: string): string | undefined {
+  try {
+    return readFileSync(`/proc/sys/${path}`, 'utf8').trim();
+  } catch {
+    return undefined;
+  }
 }
 
 const ROOT: string = fileURLToPath(new URL('../../../', import.meta.url));

@@ -27,6 +27,8 @@ export interface WorkloadContext<Name extends string = string> {
   readonly recorder: Recorder;
   /** Tells a person what is going on, in a few words. */
   readonly progress: (text: string) => void;
+  /** Writes to a terminal, for a workload that shows more than a line; missing where there is none. */
+  readonly panel?: ((text: string) => void) | undefined;
   /** Aborts when the run is to end early: stop the children, throw BENCH_INTERRUPTED. */
   readonly signal: AbortSignal;
   /** Leave data directories for inspection. */

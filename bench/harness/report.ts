@@ -7,7 +7,7 @@
  * ours over the peer's for rates, the peer's over ours for costs, so above 1 is always ahead. Read next: `table.ts`.
  */
 
-import type { Machine } from './environment.ts';
+import type { Environment, Machine } from './environment.ts';
 
 export interface PeerFigure {
   readonly value: number;
@@ -31,6 +31,21 @@ export interface Report {
   readonly machine: Machine;
   readonly params: Readonly<Record<string, Param>>;
   readonly metrics: Readonly<Record<string, Metric>>;
+  /** What moved while it was measured; missing where nothing was followed. */
+  readonly series?: Readonly<Record<string, Series>>;
+  /** What has to be the same to see the same; see `environment.ts`. */
+  readonly environment?: Environment;
+  /** What a reader is to doubt. */
+  readonly notes?: readonly string[];
+}
+
+/** A figure over time. */
+export interface Series {
+  readonly unit: Unit;
+  /** Seconds since the run began, and the value. */
+  readonly points: readonly (readonly [seconds: number, value: number])[];
+  /** The chart that shows it, with others of the same name. */
+  readonly chart: string;
 }
 
 export type Unit =
@@ -48,7 +63,8 @@ export type Unit =
   | 'cores'
   | 'msg'
   | 'client'
-  | 'ratio';
+  | 'ratio'
+  | 'process';
 
 /** More is better of a rate, less is better of a cost; a size is neither and has no peers. */
 const KIND_OF_UNIT: Readonly<Record<Unit, 'rate' | 'cost' | 'size'>> = {
@@ -67,6 +83,7 @@ const KIND_OF_UNIT: Readonly<Record<Unit, 'rate' | 'cost' | 'size'>> = {
   msg: 'size',
   client: 'size',
   ratio: 'size',
+  process: 'size',
 };
 
 /** How far a figure of ours is ahead of a peer's. @throws {RangeError} A unit in which nobody is ahead. */
@@ -94,6 +111,7 @@ export interface ThresholdOutcome extends Threshold {
 export class Recorder {
   readonly #metrics: Map<string, { value: number; unit: Unit; peers: Record<string, PeerFigure> }> = new Map();
   readonly #notes: string[] = [];
+  readonly #series: Map<string, { unit: Unit; chart: string; points: [number, number][] }> = new Map();
 
   /**
    * Records a figure. `undefined` and values that are no finite number are left out: there is nothing to report.
@@ -110,6 +128,18 @@ export class Recorder {
     const ours = this.#metrics.get(metric);
     if (ours === undefined || value === undefined || !Number.isFinite(value)) return;
     ours.peers[peer] = { value, ratio: ratioTo(ours.value, value, ours.unit) };
+  }
+
+  /** Adds a point to a figure over time. What is no finite number is left out. */
+  point(chart: string, name: string, unit: Unit, seconds: number, value: number | undefined): void {
+    if (value === undefined || !Number.isFinite(value)) return;
+    const series = this.#series.get(name) ?? { unit, chart, points: [] };
+    this.#series.set(name, series);
+    series.points.push([Math.round(seconds * 10) / 10, value]);
+  }
+
+  get series(): Readonly<Record<string, Series>> | undefined {
+    return this.#series.size === 0 ? undefined : Object.fromEntries(this.#series);
   }
 
   /** A sentence for the reader of the table: what was left out, what to doubt. */

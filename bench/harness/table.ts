@@ -63,7 +63,8 @@ function alignColumns(rows: readonly (readonly string[])[]): string {
 
 const SIGNS = { 'at-least': '≥', 'at-most': '≤', below: '<' } as const;
 
-function formatOutcome({ metric, peer, bound, value, isMet, measured }: ThresholdOutcome): string {
+/** A threshold and what became of it, in one line. */
+export function formatOutcome({ metric, peer, bound, value, isMet, measured }: ThresholdOutcome): string {
   const subject = peer === undefined ? metric : `${metric}, ratio to ${peer},`;
   const promise = `${subject} ${SIGNS[bound]} ${value.toLocaleString('en')}`;
   if (isMet) return `met     ${promise}`;

@@ -1,5 +1,6 @@
 /** The workload of idle connections, small: on a real server every figure is there, and who asks for too many is told so. */
 import t from 'tap';
+import { buildHolder } from '../generator/native-holder.ts';
 import { connectionsOfProcess, parseDescriptorLimit, RESERVED_DESCRIPTORS } from '../harness/descriptors.ts';
 import { parseKernelMemory, parseProcessMemory } from '../harness/memory.ts';
 import { Recorder } from '../harness/report.ts';
@@ -7,10 +8,20 @@ import { createConnectionsWorkload } from './connections.ts';
 
 const CONNECTIONS = 60;
 
-async function runWorkload(connections: number): Promise<Recorder> {
+type Changes = Readonly<Record<string, number>>;
+
+/** The defaults, but for what is given. */
+function optionsOf(changes: Changes) {
+  const entries = Object.entries(createConnectionsWorkload().options).map(([name, option]) => [name, option.default]);
+  return { ...Object.fromEntries(entries), ...changes } as Parameters<
+    ReturnType<typeof createConnectionsWorkload>['run']
+  >[0]['options'];
+}
+
+async function runWorkload(connections: number, changes: Changes = {}): Promise<Recorder> {
   const recorder = new Recorder();
   const context = { isQuick: true, part: undefined, progress: () => undefined, keepData: false };
-  const options = { connections, generators: 2, sources: 2, parallel: 16, workers: 1 };
+  const options = optionsOf({ connections, generators: 2, sources: 2, parallel: 16, workers: 1, ...changes });
   const { signal } = new AbortController();
   await createConnectionsWorkload().run({ ...context, options, recorder, signal });
   return recorder;
@@ -30,9 +41,24 @@ t.test('all log in and leave, and memory is looked at in between', async (t) => 
   );
 });
 
-t.test('more than the descriptors allow is refused before anything starts', async (t) => {
-  const tooMany = connectionsOfProcess() + 1;
-  await t.rejects(runWorkload(tooMany), { code: 'BENCH_DESCRIPTORS' });
+t.test('a crowd over two nodes: all log in, messages and heartbeats arrive, none is lost', async (t) => {
+  if (buildHolder() === undefined) return void t.pass('there is no C compiler here');
+  const crowd = { 'per-process': 25, port: 7_690, rate: 40, hold: 2, heartbeat: 2, seed: 7 };
+  const { metrics, series, notes } = await runWorkload(50, crowd);
+  const figure = (name: string): number => metrics[name]!.value;
+  t.equal(figure('connections'), 50);
+  t.equal(figure('processes'), 2);
+  t.ok(figure('messages_sent') > 30, `${figure('messages_sent')} messages`);
+  t.equal(figure('messages_lost'), 0);
+  t.equal(figure('messages_out_of_order'), 0);
+  t.equal(figure('unexpected_closes'), 0);
+  t.ok(figure('heartbeats') > 20);
+  t.ok(figure('p99_ms') >= figure('p50_ms'));
+  t.ok(series!['servers']!.points.length > 3);
+  t.notOk(
+    notes.some((note) => /logged an error|killed/.test(note)),
+    notes.join(),
+  );
 });
 
 t.test('the limit of descriptors is the hard one', async (t) => {

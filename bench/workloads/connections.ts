@@ -15,14 +15,17 @@
  * accounts are full, and bounded. What it has at its start stands beside it. Pages of the store are not counted: they belong
  * to the accounts, and the kernel takes them back when it needs them.
  *
+ * With more connections than one process may have, many nodes are started; see `connections/crowd.ts`.
+ *
  * Ceiling: bare uWebSockets.js with one small object for each connection. Read next: `harness/memory.ts`.
  */
 
 import { measureBareConnections } from '../ceilings/ceilings.ts';
+import { CrowdRun } from '../connections/crowd.ts';
 import { BenchError } from '../errors.ts';
 import type { StormResult } from '../generator/storm-load.ts';
 import { systemClock } from '../harness/clock.ts';
-import { connectionsOfProcess, readDescriptorLimit } from '../harness/descriptors.ts';
+import { connectionsOfProcess } from '../harness/descriptors.ts';
 import { mergeHistograms } from '../harness/histogram.ts';
 import { LoadProcesses } from '../harness/load-process.ts';
 import { readKernelMemory, readProcessMemory, type KernelMemory, type ProcessMemory } from '../harness/memory.ts';
@@ -30,7 +33,20 @@ import type { Workload, WorkloadContext, WorkloadOption } from '../harness/regis
 import { ServerProcess } from '../harness/server-process.ts';
 import { LIMITS } from '../limits.ts';
 
-type OptionName = 'connections' | 'generators' | 'sources' | 'parallel' | 'workers';
+type OptionName =
+  | 'connections'
+  | 'generators'
+  | 'sources'
+  | 'parallel'
+  | 'workers'
+  | 'per-process'
+  | 'port'
+  | 'rate'
+  | 'size'
+  | 'heartbeat'
+  | 'hold'
+  | 'seed'
+  | 'memory-floor';
 
 const OPTIONS: Readonly<Record<OptionName, WorkloadOption>> = {
   connections: { default: 0, min: 0, max: 5_000_000, help: 'connections to hold; 0: as many as a process may have' },
@@ -38,6 +54,24 @@ const OPTIONS: Readonly<Record<OptionName, WorkloadOption>> = {
   sources: { default: 8, min: 1, max: 250, help: 'loopback addresses that clients connect from' },
   parallel: { default: 256, min: 1, max: 4_096, help: 'clients that log in at a time' },
   workers: { default: 0, min: 0, max: 64, help: 'worker threads of the server; 0 leaves it to the server' },
+  'per-process': {
+    default: 0,
+    min: 0,
+    max: 5_000_000,
+    help: 'connections of a node at most; 0: what its descriptors allow',
+  },
+  port: { default: 7600, min: 1_024, max: 65_000, help: 'of several nodes, the port of the first' },
+  rate: { default: 1_000, min: 0, max: 1_000_000, help: 'of several nodes, messages a second among random pairs' },
+  size: { default: 100, min: 24, max: 1_024, help: 'bytes of a ciphertext' },
+  heartbeat: { default: 100, min: 1, max: 110, help: 'seconds between two heartbeats of a connection' },
+  hold: { default: 60, min: 1, max: 86_400, help: 'seconds for which the connections of several nodes are held' },
+  seed: { default: 1, min: 0, max: 1_000_000_000, help: 'which pairs are drawn, and who writes' },
+  'memory-floor': {
+    default: 1_500,
+    min: 0,
+    max: 1_000_000,
+    help: 'MiB of available memory below which the run ends itself',
+  },
 };
 
 type Context = WorkloadContext<OptionName>;
@@ -70,8 +104,29 @@ export function createConnectionsWorkload(settings: ConnectionsSettings = {}): W
       { metric: 'connects_per_s', bound: 'at-least', value: 5_000 },
       { metric: 'left_over_ratio', bound: 'at-most', value: 1.05 },
     ],
-    run: (context) => new ConnectionsRun(context, settings).run(),
+    run: (context) => {
+      const { connections, 'per-process': perProcess } = context.options;
+      const isCrowd = connections > (perProcess === 0 ? connectionsOfProcess() : perProcess);
+      return isCrowd ? runCrowd(context) : new ConnectionsRun(context, settings).run();
+    },
   };
+}
+
+/** More than one process may have. */
+function runCrowd({ options, recorder, progress, panel, signal, keepData }: Context): Promise<void> {
+  const crowd = {
+    connections: options.connections,
+    perProcess: options['per-process'],
+    port: options.port,
+    parallel: options.parallel,
+    messagesPerSecond: options.rate,
+    ciphertextBytes: options.size,
+    heartbeatS: options.heartbeat,
+    holdS: options.hold,
+    seed: options.seed,
+    memoryFloorBytes: options['memory-floor'] * 2 ** 20,
+  };
+  return new CrowdRun(crowd, { recorder, progress, panel, signal, keepData }).run();
 }
 
 class ConnectionsRun {
@@ -230,12 +285,8 @@ async function untilSteady(read: () => number | undefined): Promise<void> {
   }
 }
 
-/** @throws {BenchError} BENCH_DESCRIPTORS. */
 function connectionsToHold(asked: number): number {
-  const most = connectionsOfProcess();
-  if (asked <= most) return asked === 0 ? most : asked;
-  const detail = `${asked} connections need more than the ${readDescriptorLimit()} descriptors of this process`;
-  throw new BenchError('BENCH_DESCRIPTORS', detail);
+  return asked === 0 ? connectionsOfProcess() : asked;
 }
 
 function phonesOf(count: number): string[] {

@@ -1,0 +1,512 @@
+/**
+ * More connections than one process may have: many nodes, a lean generator for each, held for a while under messages and
+ * heartbeats, and every second of it looked at.
+ *
+ *   preflight ── accounts ── nodes start ── all log in ── held ── messages drain ── all are cut off ── nodes end
+ *
+ * Node n has its port, its directory and the generator n, whose addresses are its own. Pairs are drawn at random among the
+ * connections of a generator, so both ends of a conversation are on one node. Messages and heartbeats have intended times,
+ * which the generators share the rate of. Memory is watched: below a floor the run ends itself, with its report.
+ *
+ * What generators count is in `crowd-count.ts`, how a crowd is spread in `crowd-plan.ts`, who holds it in
+ * `generator/native/hold.c`.
+ */
+
+import { spawn, type ChildProcess } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { BenchError } from '../errors.ts';
+import { buildHolder, HolderProcess, writeAccounts } from '../generator/native-holder.ts';
+import { Child } from '../harness/child.ts';
+import { interrupted, systemClock, within } from '../harness/clock.ts';
+import { readAvailableBytes, readKernelMemory, readProcessMemory } from '../harness/memory.ts';
+import type { Recorder } from '../harness/report.ts';
+import { readProcessUse } from '../harness/resources.ts';
+import { LIMITS } from '../limits.ts';
+import { CrowdCount } from './crowd-count.ts';
+import { connectionsOfSource, planCrowd, type CrowdPart } from './crowd-plan.ts';
+import { formatPanelLine, Panel, type PanelView } from './panel.ts';
+import { preflight, type Shortage } from './preflight.ts';
+import { provision } from './provision.ts';
+
+const COMMAND: string = fileURLToPath(new URL('../../../bin/blindbeam.js', import.meta.url));
+const UNBOUND = ['--address-connections', '0', '--address-connects', '0', '--address-registrations', '0'] as const;
+const HOST = '127.0.0.1';
+
+export interface CrowdOptions {
+  readonly connections: number;
+  /** Connections of a node at most; 0 for what its descriptors allow. */
+  readonly perProcess: number;
+  readonly port: number;
+  /** Clients that log in at a time, over all nodes. */
+  readonly parallel: number;
+  readonly messagesPerSecond: number;
+  readonly ciphertextBytes: number;
+  readonly heartbeatS: number;
+  readonly holdS: number;
+  readonly seed: number;
+  /** Available memory below which the run ends itself. */
+  readonly memoryFloorBytes: number;
+}
+
+export interface CrowdIo {
+  readonly recorder: Recorder;
+  readonly progress: (text: string) => void;
+  readonly panel: ((text: string) => void) | undefined;
+  readonly signal: AbortSignal;
+  readonly keepData: boolean;
+}
+
+/** What all servers, and all generators, use at a moment. */
+interface Use {
+  readonly cpuMs: number;
+  readonly bytes: number;
+}
+
+/** One look. */
+interface Moment {
+  readonly atMs: number;
+  readonly server: Use;
+  readonly generators: Use;
+  readonly live: number;
+  readonly sent: number;
+}
+
+/** When the crowd began to be held. */
+interface Beginning {
+  readonly atMs: number;
+  readonly server: Use;
+  readonly generators: Use;
+}
+
+export class CrowdRun {
+  readonly #options: CrowdOptions;
+  readonly #io: CrowdIo;
+  readonly #parts: readonly CrowdPart[];
+  readonly #count: CrowdCount = new CrowdCount();
+  readonly #panel: Panel;
+  readonly #directory: string = mkdtempSync(join(tmpdir(), 'blindbeam-crowd-'));
+  readonly #beganMs: number = systemClock.nowMs();
+  #holders: readonly HolderProcess[] = [];
+  #servers: { readonly process: ChildProcess; readonly child: Child } | undefined = undefined;
+  #serverPids: readonly number[] = [];
+  #phase = 'preparing';
+  #liveParts = 0;
+  #connectedMax = 0;
+  #before: Moment | undefined = undefined;
+  #failure: BenchError | undefined = undefined;
+  #emptyBytes = Number.NaN;
+  #kernelEmptyBytes = Number.NaN;
+  #heldBytes = Number.NaN;
+  #kernelHeldBytes = Number.NaN;
+  #heldSince: Beginning | undefined = undefined;
+
+  constructor(options: CrowdOptions, io: CrowdIo) {
+    this.#options = options;
+    this.#io = io;
+    const { connections, port, perProcess } = options;
+    this.#parts = planCrowd(connections, port, perProcess === 0 ? undefined : perProcess);
+    this.#panel = new Panel(io.panel);
+  }
+
+  /** @throws {BenchError} What made the run void, after everything that was measured until then is recorded. */
+  async run(): Promise<void> {
+    try {
+      await this.#steps();
+    } finally {
+      this.#phase = 'ending';
+      await Promise.all(this.#holders.map((holder) => holder.stop()));
+      await this.#stopServers();
+      if (this.#io.keepData) this.#io.recorder.note(`the stores are kept in ${this.#directory}`);
+      else rmSync(this.#directory, { recursive: true, force: true });
+    }
+  }
+
+  async #steps(): Promise<void> {
+    this.#preflight();
+    const program = this.#program();
+    await this.#provision();
+    await this.#startServers();
+    this.#startHolders(program);
+    const watch = systemClock.every(LIMITS.crowdLookMs, () => this.#look());
+    try {
+      await this.#measure();
+    } finally {
+      watch();
+      this.#record();
+    }
+  }
+
+  #preflight(): void {
+    const { connections, parallel, port } = this.#options;
+    const parts = this.#parts;
+    const needs = {
+      connections,
+      parallel: Math.min(parallel, connections),
+      connectionsOfSource: connectionsOfSource(parts),
+      serverPorts: { first: port, last: port + parts.length - 1 },
+    };
+    const shortages = preflight(needs, parts.length);
+    const say = ({ what, command }: Shortage): string => `${what}. ${command}`;
+    if (shortages.some(({ isFatal }) => isFatal)) {
+      throw new BenchError('BENCH_PREFLIGHT', shortages.map(say).join('\n'));
+    }
+    for (const shortage of shortages) this.#io.recorder.note(say(shortage));
+  }
+
+  #program(): string {
+    const program = buildHolder();
+    if (program !== undefined) return program;
+    throw new BenchError('BENCH_PREFLIGHT', 'there is no C compiler for the lean generator. apt-get install gcc');
+  }
+
+  async #provision(): Promise<void> {
+    for (const part of this.#parts) {
+      if (this.#io.signal.aborted) throw interrupted();
+      this.#io.progress(`accounts of node ${part.index + 1} of ${this.#parts.length}`);
+      const directory = join(this.#directory, `process-${String(part.index).padStart(2, '0')}`);
+      const holders = await provision(directory, part.first, part.connections, 1);
+      writeAccounts(this.#accountsOf(part), this.#urlOf(part), holders, this.#options.ciphertextBytes);
+    }
+  }
+
+  #accountsOf({ index }: CrowdPart): string {
+    return join(this.#directory, `accounts-${index}`);
+  }
+
+  #urlOf({ port }: CrowdPart): URL {
+    return new URL(`ws://${HOST}:${port}/ws`);
+  }
+
+  async #startServers(): Promise<void> {
+    const count = this.#parts.length;
+    this.#io.progress(`starting ${count} nodes`);
+    const argv = ['start', '--port', String(this.#options.port), '--workers', '1', '--log-format', 'json', ...UNBOUND];
+    const place = count === 1 ? join(this.#directory, 'process-00') : this.#directory;
+    const own = ['--data', place, '--processes', String(count)];
+    const child = spawn(process.execPath, [COMMAND, ...argv, ...own], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: true,
+    });
+    const watched = new Child(child, 'the nodes', 'BENCH_SERVER');
+    this.#servers = { process: child, child: watched };
+    await this.#untilStarted(child, watched, count);
+    this.#serverPids = count === 1 ? [watched.pid] : childrenOf(watched.pid);
+  }
+
+  #untilStarted(child: ChildProcess, watched: Child, count: number): Promise<void> {
+    const last = count === 1 ? 'node_started' : 'processes_started';
+    const started = new Promise<void>((resolve) => {
+      createInterface({ input: child.stdout! }).on('line', (line) => {
+        if (line.includes(`"event":"${last}"`)) resolve();
+        if (line.includes('"level":"error"')) this.#io.recorder.note(`a node logged an error: ${line}`);
+      });
+    });
+    const late = (): Error => new BenchError('BENCH_SERVER', `no "${last}" after ${LIMITS.crowdStartMsMax} ms`);
+    return within(Promise.race([started, watched.gone]), LIMITS.crowdStartMsMax, late, this.#io.signal);
+  }
+
+  #startHolders(program: string): void {
+    this.#holders = this.#parts.map((part) => {
+      const { index, port, sources } = part;
+      const onEvent = (event: string): void => this.#event(index, event);
+      const onReport = this.#count.take.bind(this.#count, index);
+      return new HolderProcess({
+        program,
+        accounts: this.#accountsOf(part),
+        host: HOST,
+        port,
+        sources,
+        onReport,
+        onEvent,
+      });
+    });
+    for (const holder of this.#holders) holder.gone.catch((error: BenchError) => (this.#failure ??= error));
+  }
+
+  #event(part: number, event: string): void {
+    if (event === 'live') this.#liveParts += 1;
+    else if (event.startsWith('fatal')) this.#failure ??= new BenchError('BENCH_CHILD', `generator ${part}: ${event}`);
+  }
+
+  async #measure(): Promise<void> {
+    await this.#settle();
+    this.#emptyBytes = this.#serverUse().bytes;
+    this.#kernelEmptyBytes = kernelBytes();
+    await this.#logIn();
+    await this.#settle();
+    this.#heldBytes = this.#serverUse().bytes;
+    this.#kernelHeldBytes = kernelBytes();
+    await this.#hold();
+    await this.#drain();
+    this.#phase = 'leaving';
+    for (const holder of this.#holders) holder.tell('cut');
+    await this.#pause(LIMITS.crowdLeaveMs);
+  }
+
+  async #logIn(): Promise<void> {
+    this.#phase = 'connecting';
+    const beganMs = systemClock.nowMs();
+    const each = Math.max(1, Math.ceil(this.#options.parallel / this.#holders.length));
+    for (const holder of this.#holders) holder.tell(`login ${each}`);
+    await this.#until(() => this.#liveParts === this.#holders.length, LIMITS.crowdStallMsMax);
+    const tookMs = systemClock.nowMs() - beganMs;
+    const { recorder } = this.#io;
+    const { login } = this.#count.measured;
+    recorder.metric('connects_per_s', (this.#options.connections * 1000) / tookMs, 'login/s');
+    recorder.metric('connecting_s', tookMs / 1000, 's');
+    recorder.metric('p50_login_ms', login.percentileMs(50), 'ms');
+    recorder.metric('p99_login_ms', login.percentileMs(99), 'ms');
+  }
+
+  /** Nodes collect what logins have left when they are quiet; what is measured begins after that. */
+  async #settle(): Promise<void> {
+    this.#phase = 'settling';
+    await this.#pause(LIMITS.settledMs + 2_000);
+  }
+
+  async #hold(): Promise<void> {
+    const { holdS, messagesPerSecond, heartbeatS, seed } = this.#options;
+    this.#phase = 'holding';
+    this.#count.begin();
+    this.#heldSince = {
+      atMs: systemClock.nowMs(),
+      server: this.#serverUse(),
+      generators: this.#generatorUse(),
+    };
+    const count = this.#holders.length;
+    const startNs = process.hrtime.bigint() + 1_000_000_000n;
+    const milli = Math.round((messagesPerSecond * 1000) / count);
+    this.#holders.forEach((holder, index) => {
+      // Shares of one rate, interleaved: together they are what was asked for, without coinciding.
+      const offsetNs = messagesPerSecond === 0 ? 0n : BigInt(Math.round((index * 1e9) / messagesPerSecond));
+      holder.tell(`go ${startNs + offsetNs} ${milli} ${heartbeatS * 1000} ${seed + index}`);
+    });
+    await this.#pause(holdS * 1000);
+  }
+
+  /** What is under way comes through, or is lost. */
+  async #drain(): Promise<void> {
+    this.#phase = 'draining';
+    for (const holder of this.#holders) holder.tell('stop');
+    const deadlineMs = systemClock.nowMs() + LIMITS.drainMsMax;
+    await this.#pause(2 * LIMITS.crowdLookMs + 200);
+    while (this.#count.sum('delivered') < this.#count.sum('sent') && systemClock.nowMs() < deadlineMs) {
+      await this.#pause(LIMITS.crowdLookMs);
+    }
+  }
+
+  // --- looking ---------------------------------------------------------------------------------------------------
+
+  #serverUse(): Use {
+    return sumOfUse(this.#serverPids);
+  }
+
+  #generatorUse(): Use {
+    return sumOfUse(this.#holders.map(({ pid }) => pid));
+  }
+
+  #look(): void {
+    const atMs = systemClock.nowMs();
+    const now = {
+      atMs,
+      server: this.#serverUse(),
+      generators: this.#generatorUse(),
+      live: this.#count.sum('live'),
+      sent: this.#count.sum('sent'),
+    };
+    const before = this.#before;
+    this.#before = now;
+    this.#connectedMax = Math.max(this.#connectedMax, now.live);
+    this.#guardMemory();
+    if (before === undefined) return;
+    const elapsedMs = atMs - before.atMs;
+    const second = this.#count.takeSecond();
+    const view: PanelView = {
+      phase: this.#phase,
+      elapsedS: (atMs - this.#beganMs) / 1000,
+      connected: now.live,
+      target: this.#options.connections,
+      perSecond: Math.max(0, ((now.live - before.live) * 1000) / elapsedMs),
+      messagesPerSecond: ((now.sent - before.sent) * 1000) / elapsedMs,
+      p50Ms: second.delivery.percentileMs(50),
+      p99Ms: second.delivery.percentileMs(99),
+      p999Ms: second.delivery.percentileMs(99.9),
+      serverCores: (now.server.cpuMs - before.server.cpuMs) / elapsedMs,
+      generatorCores: (now.generators.cpuMs - before.generators.cpuMs) / elapsedMs,
+      serverBytes: now.server.bytes,
+      generatorBytes: now.generators.bytes,
+      availableBytes: readAvailableBytes(),
+      errors: this.#errors(),
+    };
+    this.#note(view);
+    this.#panel.show(view);
+    if (this.#io.panel === undefined) this.#io.progress(formatPanelLine(view));
+  }
+
+  #errors(): Record<string, number> {
+    const names = ['deferred', 'unexpected', 'duplicates', 'gaps'] as const;
+    const counted = names.map((name) => [name, this.#count.sum(name)] as const).filter(([, count]) => count > 0);
+    return { ...Object.fromEntries(counted), ...this.#count.closes() };
+  }
+
+  #note(view: PanelView): void {
+    const { recorder } = this.#io;
+    const point = (
+      chart: string,
+      name: string,
+      unit: Parameters<Recorder['point']>[2],
+      value: number | undefined,
+    ): void => recorder.point(chart, name, unit, view.elapsedS, value);
+    point('Connections', 'connected', 'client', view.connected);
+    point('Memory', 'servers', 'bytes', view.serverBytes);
+    point('Memory', 'generators', 'bytes', view.generatorBytes);
+    point('Memory', 'kernel', 'bytes', kernelBytes());
+    if (this.#phase === 'holding') {
+      point('Latency of a message', 'p50', 'ms', view.p50Ms);
+      point('Latency of a message', 'p99', 'ms', view.p99Ms);
+      point('Latency of a message', 'p99.9', 'ms', view.p999Ms);
+    }
+    point('CPU', 'servers (cores)', 'cores', view.serverCores);
+    point('CPU', 'generators (cores)', 'cores', view.generatorCores);
+  }
+
+  #guardMemory(): void {
+    const available = readAvailableBytes();
+    if (available === undefined || available >= this.#options.memoryFloorBytes) return;
+    const detail = `${Math.round(available / 2 ** 20)} MiB are left, with ${this.#connectedMax} connections`;
+    this.#failure ??= new BenchError('BENCH_MEMORY', detail);
+  }
+
+  // --- waiting ---------------------------------------------------------------------------------------------------
+
+  async #pause(durationMs: number): Promise<void> {
+    const untilMs = systemClock.nowMs() + durationMs;
+    await this.#until(() => systemClock.nowMs() >= untilMs, Infinity);
+  }
+
+  /** Waits for a condition; ends when the run has failed, is interrupted, or no client more is there for too long. */
+  async #until(condition: () => boolean, stallMsMax: number): Promise<void> {
+    let [best, movedMs] = [-1, systemClock.nowMs()];
+    while (!condition()) {
+      if (this.#failure !== undefined) throw this.#failure;
+      if (this.#io.signal.aborted) throw interrupted();
+      const live = this.#count.sum('live');
+      if (live > best) [best, movedMs] = [live, systemClock.nowMs()];
+      if (systemClock.nowMs() - movedMs > stallMsMax) {
+        const detail = `${live} of ${this.#options.connections} clients after ${stallMsMax} ms without one more`;
+        throw new BenchError('BENCH_LOST', `${detail}; ${JSON.stringify(this.#errors())}`);
+      }
+      await Promise.race([sleep(POLL_MS), this.#servers!.child.gone]);
+    }
+  }
+
+  async #stopServers(): Promise<void> {
+    const servers = this.#servers;
+    if (servers === undefined) return;
+    const endedThemselves = await servers.child.stop(() => servers.process.kill('SIGTERM'), STOP_MS_MAX);
+    if (!endedThemselves) {
+      for (const pid of this.#serverPids) killIfThere(pid);
+      this.#io.recorder.note(`the nodes did not stop within ${STOP_MS_MAX} ms and were killed`);
+    }
+  }
+
+  // --- the report ------------------------------------------------------------------------------------------------
+
+  #record(): void {
+    const { recorder } = this.#io;
+    const { connections } = this.#options;
+    recorder.metric('connections', this.#connectedMax, 'client');
+    recorder.metric('processes', this.#parts.length, 'process');
+    const user = (this.#heldBytes - this.#emptyBytes) / connections;
+    const kernel = (this.#kernelHeldBytes - this.#kernelEmptyBytes) / connections / 2;
+    recorder.metric('bytes_per_connection_user', user, 'bytes');
+    recorder.metric('bytes_per_connection_kernel', kernel, 'bytes');
+    recorder.metric('bytes_per_connection_total', user + kernel, 'bytes');
+    recorder.metric('server_bytes_empty', this.#emptyBytes, 'bytes');
+    recorder.metric('server_bytes_held', this.#heldBytes, 'bytes');
+    recorder.metric('server_bytes_left', this.#phase === 'leaving' ? this.#serverUse().bytes : undefined, 'bytes');
+    if (this.#heldSince !== undefined) this.#recordHeld(this.#heldSince);
+    const ends = Object.values(this.#count.closes()).reduce((sum, count) => sum + count, 0);
+    recorder.metric('unexpected_closes', ends, 'client');
+    for (const [cause, count] of Object.entries(this.#count.closes()))
+      recorder.note(`${count} connections ended: ${cause}`);
+    recorder.metric('told_to_wait', this.#count.sum('deferred'), 'client');
+    recorder.note('both ends of a conversation are on one node; pairs are drawn at random among its connections');
+  }
+
+  #recordHeld(since: Beginning): void {
+    const { recorder } = this.#io;
+    const { delivery, raw, sending, heartbeat } = this.#count.measured;
+    const heldMs = systemClock.nowMs() - since.atMs;
+    const sent = this.#count.sum('sent');
+    recorder.metric('held_s', heldMs / 1000, 's');
+    recorder.metric('messages_sent', sent, 'msg');
+    recorder.metric('messages_lost', sent - this.#count.sum('delivered'), 'msg');
+    recorder.metric('messages_out_of_order', this.#count.sum('gaps') + this.#count.sum('duplicates'), 'msg');
+    recorder.metric('messages_per_s', (delivery.count * 1000) / heldMs, 'msg/s');
+    for (const [percent, name] of PERCENTILES) {
+      recorder.metric(`${name}_ms`, delivery.percentileMs(percent), 'ms');
+      recorder.metric(`${name}_raw_ms`, raw.percentileMs(percent), 'ms');
+    }
+    recorder.metric('max_ms', delivery.maxMs(), 'ms');
+    recorder.metric('heartbeats', this.#count.sum('pongs'), 'msg');
+    recorder.metric('heartbeats_unanswered', this.#count.sum('pings') - this.#count.sum('pongs'), 'msg');
+    recorder.metric('p99_heartbeat_ms', heartbeat.percentileMs(99), 'ms');
+    recorder.metric('p99_sending_late_ms', sending.percentileMs(99), 'ms');
+    const cores = (now: Use, before: Use): number => (now.cpuMs - before.cpuMs) / heldMs;
+    recorder.metric('server_cores', cores(this.#serverUse(), since.server), 'cores');
+    recorder.metric('generator_cores', cores(this.#generatorUse(), since.generators), 'cores');
+    recorder.metric('generator_bytes', this.#generatorUse().bytes, 'bytes');
+    const late = sending.percentileMs(99) ?? 0;
+    if (late > LIMITS.generatorLagMsMax) {
+      recorder.note(`the generators were late by ${late.toFixed(1)} ms at p99: a part of the latencies is theirs`);
+    }
+  }
+}
+
+const PERCENTILES = [
+  [50, 'p50'],
+  [99, 'p99'],
+  [99.9, 'p999'],
+] as const;
+
+const POLL_MS = 100;
+/** All nodes drain and end; they share the cores. */
+const STOP_MS_MAX = 60_000;
+
+function sumOfUse(pids: readonly number[]): Use {
+  let [cpuMs, bytes] = [0, 0];
+  for (const pid of pids) {
+    cpuMs += readProcessUse(pid)?.cpuMs ?? 0;
+    bytes += readProcessMemory(pid)?.anonymousBytes ?? 0;
+  }
+  return { cpuMs, bytes };
+}
+
+function kernelBytes(): number {
+  const kernel = readKernelMemory();
+  return kernel === undefined ? Number.NaN : kernel.slabBytes + kernel.tcpBufferBytes;
+}
+
+/** Processes that `pid` has started. */
+function childrenOf(pid: number): number[] {
+  return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+    readFileSync(`/proc/${pid}/task/${task}/children`, 'latin1').split(' ').filter(Boolean).map(Number),
+  );
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended by itself.
+  }
+}
+
+function sleep(durationMs: number): Promise<void> {
+  return new Promise((resolve) => systemClock.after(durationMs, resolve));
+}
