@@ -8,6 +8,10 @@ const LOOK_MS = 1_000;
 function looks(...steps: readonly (readonly [connections: number, busyMs: number])[]): boolean[] {
   const rest = new HeapRest();
   let [busyMs, comings, before] = [0, 0, 0];
+  // The rest after the start.
+  for (let look = 0; look < 2; look++) rest.look({ connections: 0, comings, busyMs }, LOOK_MS);
+  // That one look has been quiet is forgotten by one that was not.
+  rest.look({ connections: 0, comings, busyMs: (busyMs += LOOK_MS) }, LOOK_MS);
   return steps.map(([connections, busy]) => {
     comings += Math.abs(connections - before);
     before = connections;
@@ -55,6 +59,15 @@ t.test('few connections more or less are no reason', async (t) => {
   t.equal(after(7_500), true);
   t.equal(looks([199, 0], [199, 0]).at(-1), false, 'below the least number');
   t.equal(looks([200, 0], [200, 0]).at(-1), true);
+});
+
+t.test('the garbage of the start is collected once', async (t) => {
+  const rest = new HeapRest();
+  const empty = { connections: 0, comings: 0, busyMs: 0 };
+  t.strictSame(
+    [1, 2, 3, 4, 5].map(() => rest.look(empty, LOOK_MS)),
+    [false, true, false, false, false],
+  );
 });
 
 t.test('it looks every second until it is told not to', async (t) => {

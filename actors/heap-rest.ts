@@ -38,8 +38,8 @@ const REST_BYTES_MAX = 268_435_456;
 
 /** Decides, look by look, whether it is time to collect. */
 export class HeapRest {
-  /** Comings at the last rest. */
-  #restedAt = 0;
+  /** Comings at the last rest. The start leaves garbage too, so the first quiet look is followed by one. */
+  #restedAt = -Infinity;
   #busyMs = 0;
   #quietLooks = 0;
 

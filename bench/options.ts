@@ -15,6 +15,7 @@ import {
 export type Invocation =
   | { readonly kind: 'help'; readonly text: string }
   | { readonly kind: 'list' }
+  | { readonly kind: 'compare'; readonly argv: readonly string[] }
   | { readonly kind: 'usage-error'; readonly text: string }
   | {
       readonly kind: 'run';
@@ -49,6 +50,7 @@ export function readInvocation(argv: readonly string[], workloads: readonly Work
   if (name === '--help' || name === '-h') return { kind: 'help', text: describeBench(workloads) };
   if (name === undefined) return usageError('a workload is missing', describeBench(workloads));
   if (name === 'list') return { kind: 'list' };
+  if (name === 'compare') return { kind: 'compare', argv: rest };
   const workload = findWorkload(workloads, name);
   if (workload === undefined) return usageError(`there is no workload "${name}"`, describeBench(workloads));
   return readWorkloadFlags(workload, rest);
@@ -121,7 +123,8 @@ function readInteger(name: string, given: string, { min, max }: WorkloadOption):
 }
 
 function describeBench(workloads: readonly Workload[]): string {
-  const usage = 'Usage: blindbeam bench list\n       blindbeam bench <workload> [options]\n';
+  const usage =
+    'Usage: blindbeam bench list\n       blindbeam bench <workload> [options]\n       blindbeam bench compare A.json B.json\n';
   return `${usage}\nWorkloads:\n${listWorkloads(workloads)}\nblindbeam bench <workload> --help tells its options.\n`;
 }
 

@@ -12,6 +12,7 @@
 import { writeFileSync } from 'node:fs';
 import { isBenchError, type BenchError } from './errors.ts';
 import { wallClockNow } from './harness/clock.ts';
+import { runCompare } from './compare/command.ts';
 import { SETTINGS } from './connections/preflight.ts';
 import { describeCommit, describeEnvironment, describeMachine } from './harness/environment.ts';
 import { formatPage } from './harness/page.ts';
@@ -55,6 +56,8 @@ export async function runBench(
     case 'list':
       io.out(listWorkloads(workloads));
       return EXIT.done;
+    case 'compare':
+      return runCompare(invocation.argv, io);
     case 'usage-error':
       io.err(invocation.text);
       return EXIT.usage;

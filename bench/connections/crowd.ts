@@ -75,8 +75,8 @@ interface Moment {
   readonly sent: number;
 }
 
-/** When the crowd began to be held. */
-interface Beginning {
+/** An end of the time for which the crowd was held. */
+interface Edge {
   readonly atMs: number;
   readonly server: Use;
   readonly generators: Use;
@@ -102,7 +102,8 @@ export class CrowdRun {
   #kernelEmptyBytes = Number.NaN;
   #heldBytes = Number.NaN;
   #kernelHeldBytes = Number.NaN;
-  #heldSince: Beginning | undefined = undefined;
+  #heldSince: Edge | undefined = undefined;
+  #heldUntil: Edge | undefined = undefined;
 
   constructor(options: CrowdOptions, io: CrowdIo) {
     this.#options = options;
@@ -272,11 +273,7 @@ export class CrowdRun {
     const { holdS, messagesPerSecond, heartbeatS, seed } = this.#options;
     this.#phase = 'holding';
     this.#count.begin();
-    this.#heldSince = {
-      atMs: systemClock.nowMs(),
-      server: this.#serverUse(),
-      generators: this.#generatorUse(),
-    };
+    this.#heldSince = this.#edge();
     const count = this.#holders.length;
     const startNs = process.hrtime.bigint() + 1_000_000_000n;
     const milli = Math.round((messagesPerSecond * 1000) / count);
@@ -286,6 +283,7 @@ export class CrowdRun {
       holder.tell(`go ${startNs + offsetNs} ${milli} ${heartbeatS * 1000} ${seed + index}`);
     });
     await this.#pause(holdS * 1000);
+    this.#heldUntil = this.#edge();
   }
 
   /** What is under way comes through, or is lost. */
@@ -303,6 +301,10 @@ export class CrowdRun {
 
   #serverUse(): Use {
     return sumOfUse(this.#serverPids);
+  }
+
+  #edge(): Edge {
+    return { atMs: systemClock.nowMs(), server: this.#serverUse(), generators: this.#generatorUse() };
   }
 
   #generatorUse(): Use {
@@ -428,8 +430,10 @@ export class CrowdRun {
     recorder.metric('bytes_per_connection_total', user + kernel, 'bytes');
     recorder.metric('server_bytes_empty', this.#emptyBytes, 'bytes');
     recorder.metric('server_bytes_held', this.#heldBytes, 'bytes');
-    recorder.metric('server_bytes_left', this.#phase === 'leaving' ? this.#serverUse().bytes : undefined, 'bytes');
-    if (this.#heldSince !== undefined) this.#recordHeld(this.#heldSince);
+    const left = this.#phase === 'leaving' ? this.#serverUse().bytes : Number.NaN;
+    recorder.metric('server_bytes_left', left, 'bytes');
+    recorder.metric('left_over_ratio', left / this.#emptyBytes, 'ratio');
+    if (this.#heldSince !== undefined) this.#recordHeld(this.#heldSince, this.#heldUntil ?? this.#edge());
     const ends = Object.values(this.#count.closes()).reduce((sum, count) => sum + count, 0);
     recorder.metric('unexpected_closes', ends, 'client');
     for (const [cause, count] of Object.entries(this.#count.closes()))
@@ -438,10 +442,10 @@ export class CrowdRun {
     recorder.note('both ends of a conversation are on one node; pairs are drawn at random among its connections');
   }
 
-  #recordHeld(since: Beginning): void {
+  #recordHeld(since: Edge, until: Edge): void {
     const { recorder } = this.#io;
     const { delivery, raw, sending, heartbeat } = this.#count.measured;
-    const heldMs = systemClock.nowMs() - since.atMs;
+    const heldMs = until.atMs - since.atMs;
     const sent = this.#count.sum('sent');
     recorder.metric('held_s', heldMs / 1000, 's');
     recorder.metric('messages_sent', sent, 'msg');
@@ -458,9 +462,9 @@ export class CrowdRun {
     recorder.metric('p99_heartbeat_ms', heartbeat.percentileMs(99), 'ms');
     recorder.metric('p99_sending_late_ms', sending.percentileMs(99), 'ms');
     const cores = (now: Use, before: Use): number => (now.cpuMs - before.cpuMs) / heldMs;
-    recorder.metric('server_cores', cores(this.#serverUse(), since.server), 'cores');
-    recorder.metric('generator_cores', cores(this.#generatorUse(), since.generators), 'cores');
-    recorder.metric('generator_bytes', this.#generatorUse().bytes, 'bytes');
+    recorder.metric('server_cores', cores(until.server, since.server), 'cores');
+    recorder.metric('generator_cores', cores(until.generators, since.generators), 'cores');
+    recorder.metric('generator_bytes', until.generators.bytes, 'bytes');
     const late = sending.percentileMs(99) ?? 0;
     if (late > LIMITS.generatorLagMsMax) {
       recorder.note(`the generators were late by ${late.toFixed(1)} ms at p99: a part of the latencies is theirs`);

@@ -86,6 +86,10 @@ const KIND_OF_UNIT: Readonly<Record<Unit, 'rate' | 'cost' | 'size'>> = {
   process: 'size',
 };
 
+export function kindOfUnit(unit: Unit): 'rate' | 'cost' | 'size' {
+  return KIND_OF_UNIT[unit];
+}
+
 /** How far a figure of ours is ahead of a peer's. @throws {RangeError} A unit in which nobody is ahead. */
 export function ratioTo(ours: number, theirs: number, unit: Unit): number {
   const kind = KIND_OF_UNIT[unit];
@@ -99,6 +103,8 @@ export interface Threshold {
   readonly peer?: string;
   readonly bound: 'at-least' | 'at-most' | 'below';
   readonly value: number;
+  /** A run that does not measure it promises nothing about it. */
+  readonly ifMeasured?: true;
 }
 
 /** What became of a threshold; a metric that was not measured has not reached it. */
@@ -156,7 +162,8 @@ export class Recorder {
   }
 
   check(thresholds: readonly Threshold[]): ThresholdOutcome[] {
-    return thresholds.map((threshold) => {
+    const isDue = ({ metric, ifMeasured }: Threshold): boolean => ifMeasured !== true || this.#metrics.has(metric);
+    return thresholds.filter(isDue).map((threshold) => {
       const metric = this.#metrics.get(threshold.metric);
       const measured = threshold.peer === undefined ? metric?.value : metric?.peers[threshold.peer]?.ratio;
       return { ...threshold, measured, isMet: measured !== undefined && isWithin(measured, threshold) };

@@ -102,7 +102,10 @@ export function createConnectionsWorkload(settings: ConnectionsSettings = {}): W
     thresholds: [
       { metric: 'bytes_per_connection_user', bound: 'at-most', value: 2_000 },
       { metric: 'connects_per_s', bound: 'at-least', value: 5_000 },
-      { metric: 'left_over_ratio', bound: 'at-most', value: 1.05 },
+      { metric: 'left_over_ratio', bound: 'at-most', value: 1.05, ifMeasured: true },
+      { metric: 'messages_lost', bound: 'at-most', value: 0, ifMeasured: true },
+      { metric: 'unexpected_closes', bound: 'at-most', value: 0, ifMeasured: true },
+      { metric: 'p99_ms', bound: 'at-most', value: 100, ifMeasured: true },
     ],
     run: (context) => {
       const { connections, 'per-process': perProcess } = context.options;

@@ -574,7 +574,7 @@ static void obey(const char *command) {
     loop.messages = loop.heartbeats = 0;
     loop.is_sending = rate > 0;
     loop.is_beating = heartbeat > 0;
-  } else if (strncmp(command, "stop", 4) == 0) loop.is_sending = 0;
+  } else if (strncmp(command, "stop", 4) == 0) loop.is_sending = loop.is_beating = 0;
   else if (strncmp(command, "cut", 3) == 0) cut();
   else if (strncmp(command, "quit", 4) == 0) exit(0);
 }

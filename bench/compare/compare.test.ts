@@ -1,0 +1,78 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import type { Report, Unit } from '../harness/report.ts';
+import { compare, differencesOfEnvironment, runCompare } from './command.ts';
+import { ratioInterval } from './intervals.ts';
+
+function report(values: Readonly<Record<string, readonly [number, Unit]>>, changes: Partial<Report> = {}): Report {
+  const metrics = Object.entries(values).map(([name, [value, unit]]) => [name, { value, unit, peers: {} }]);
+  return {
+    workload: 'test',
+    commit: 'abc',
+    date: '2026-11-22T00:00:00Z',
+    machine: { cpu: 'x', cores: 2, memoryBytes: 1, kernel: 'k', node: 'n' },
+    params: {},
+    metrics: Object.fromEntries(metrics),
+    ...changes,
+  };
+}
+
+const rates = (...values: readonly number[]): Report[] => values.map((value) => report({ rate: [value, 'msg/s'] }));
+
+t.test('the interval is that of Welch’s t over logarithms', async (t) => {
+  // By hand: logs 0, 0.1 and 0.2, 0.3; variances 0.005 each, error √0.005, two degrees of freedom.
+  const interval = ratioInterval([1, Math.exp(0.1)], [Math.exp(0.2), Math.exp(0.3)]);
+  t.ok(Math.abs(interval.ratio - Math.exp(0.2)) < 1e-9);
+  t.ok(Math.abs(interval.high - Math.exp(0.2 + 4.303 * Math.sqrt(0.005))) < 1e-6);
+  t.ok(Math.abs(interval.low - Math.exp(0.2 - 4.303 * Math.sqrt(0.005))) < 1e-6);
+});
+
+t.test('what lies within the noise is no difference; what lies outside is one', async (t) => {
+  const verdict = (a: readonly Report[], b: readonly Report[]): string => compare(a, b, 0.05)[0]!.verdict;
+  t.equal(verdict(rates(100, 104, 97), rates(101, 98, 105)), 'no difference');
+  t.equal(verdict(rates(100, 101, 99), rates(80, 81, 79)), 'worse');
+  t.equal(verdict(rates(100, 101, 99), rates(120, 121, 119)), 'better');
+  t.equal(verdict(rates(100, 101, 99), rates(103, 104, 102)), 'no difference', 'below the tolerance');
+  t.equal(verdict(rates(100, 150, 60), rates(80, 130, 50)), 'no difference', 'too noisy to tell');
+  t.equal(verdict(rates(100), rates(98)), 'one run a side');
+  t.equal(verdict(rates(100), rates(50)), 'worse');
+});
+
+t.test('of a cost, less is better', async (t) => {
+  const times = (value: number): Report[] => [report({ p99_ms: [value, 'ms'], size: [5, 'client'] })];
+  const [only, ...more] = compare(times(10), times(20), 0.05);
+  t.equal(only!.verdict, 'worse');
+  t.strictSame(more, [], 'a size is no contest');
+});
+
+t.test('a different machine is told', async (t) => {
+  const [a] = rates(1);
+  const other = { ...a!, machine: { ...a!.machine, cores: 4 }, params: { clients: 7 } };
+  t.strictSame(differencesOfEnvironment(a!, other), ['cores differs: 2 and 4', 'clients differs: undefined and 7']);
+});
+
+t.test('the exit code says whether something is worse', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'blindbeam-compare-'));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  const file = (name: string, content: Report): string => {
+    const path = join(directory, name);
+    writeFileSync(path, JSON.stringify(content));
+    return path;
+  };
+  const told = { out: '', err: '' };
+  const io = { out: (text: string) => void (told.out += text), err: (text: string) => void (told.err += text) };
+  const fast = file('a.json', rates(100)[0]!);
+  const slow = file('b.json', rates(50)[0]!);
+  t.equal(runCompare([fast, slow], io), 1);
+  t.match(told.out, /rate .* worse/);
+  t.equal(runCompare([fast, slow, '--tolerance', '60'], io), 0);
+  t.equal(runCompare([`${fast},${fast}`, `${fast},${fast}`], io), 0);
+  t.match(told.out, /no difference/);
+  t.equal(runCompare([fast], io), 2);
+  const other = file('c.json', report({ rate: [1, 'msg/s'] }, { workload: 'other' }));
+  t.equal(runCompare([fast, other], io), 1);
+  t.match(told.err, /reports of test and other/);
+  t.equal(runCompare([fast, '/nowhere.json'], io), 1);
+});
