@@ -69,6 +69,7 @@ export const APP_ERRORS = {
     text: 'A message was pushed on many connections, never acknowledged, and set aside.',
     retry: false,
   },
+  APP_RESTORED: { text: 'The server was restored from a backup that did not have these messages.', retry: false },
   APP_MESSAGE_TOO_LARGE: { text: 'The ciphertext is too large: send media out of band.', retry: false },
   APP_BAD_CODE: { text: 'The verification code is wrong.', retry: true },
   APP_CODE_EXPIRED: { text: 'No verification is pending for this number: request a new code.', retry: false },

@@ -6,6 +6,7 @@
  */
 
 import { type Context, type Pid, samePid } from '../runtime/index.ts';
+import { settledGaps } from './doubt.ts';
 import type { Refusal } from './errors.ts';
 import { isOfGroup } from './group-entries.ts';
 import { tellOwner } from './inbox-groups.ts';
@@ -27,7 +28,8 @@ export function sendReceipt(conversation: Conversation, receipt: Receipt, state:
 }
 
 function tellGaps(conversation: Conversation, { from, ts }: Receipt, state: InboxState, ctx: Ctx): void {
-  for (const gap of conversation.gaps) tellSender(conversation, { kind: 'gap', to: from, ...gap, ts }, state, ctx);
+  for (const gap of settledGaps(conversation.gaps))
+    tellSender(conversation, { kind: 'gap', to: from, ...gap, ts }, state, ctx);
   conversation.gapsTold = conversation.connection !== undefined;
 }
 
@@ -111,7 +113,7 @@ export function queryConversation(message: QueryConversation, state: InboxState,
   const sent = state.commit?.accepted.get(conversation)?.before ?? conversation.accepted;
   // No receipts to strangers: neither when it happens nor when they ask.
   const isShown = !isUnasked(conversation.standing);
-  const gaps = state.commit?.touched.get(conversation)?.gaps ?? conversation.gaps;
+  const gaps = settledGaps(state.commit?.touched.get(conversation)?.gaps ?? conversation.gaps);
   const delivered = isShown ? conversation.delivered : 0;
   const marks = { kind: 'receipts', to: message.to, sent, delivered } as const;
   const answer = message.withGaps && isShown && gaps.length > 0 ? { ...marks, gaps } : marks;

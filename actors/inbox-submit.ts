@@ -2,9 +2,10 @@
  * Decides a message that somebody sends: accepted under the next id of its conversation, a resend, or refused.
  *
  * An id counts within a conversation: a smaller one than expected is a resend and harmless, a larger one is refused, so that what is
- * accepted has no gaps. Refusals that count (strangers) come last.
+ * accepted has no gaps; but for a store that was restored, which goes on at any (`doubt.ts`). Refusals that count (strangers) come last.
  */
 
+import { isInDoubt } from './doubt.ts';
 import type { Refusal } from './errors.ts';
 import { addEntry } from './inbox-entries.ts';
 import { storeFull } from './inbox-queue.ts';
@@ -12,6 +13,7 @@ import { noteConnection } from './inbox-receipts.ts';
 import type { Commit, InboxState } from './inbox-state.ts';
 import { refusalOf } from './inbox-tell.ts';
 import { LIMITS } from './limits.ts';
+import { settleDoubt } from './losses.ts';
 import type { Submit } from './messages.ts';
 import {
   type Conversation,
@@ -34,6 +36,7 @@ export function planSubmit(message: Submit, commit: Commit, state: InboxState): 
     refuseSubmit(message, recipient, conversation, commit, state) ??
     refuseStranger(message, recipient, conversation, commit, state);
   if (refusal !== undefined) return void commit.told.push(refusalOf(message, refusal));
+  if (isInDoubt(conversation)) settleDoubt(message.id, conversation, recipient, commit, state);
   accept(message, recipient, conversation, commit, state);
 }
 
@@ -52,7 +55,8 @@ function refuseSubmit(
   state: InboxState,
 ): Refusal | undefined {
   const expected = conversation.accepted + 1;
-  if (conversation.known && message.id !== expected) return { code: 'APP_OUT_OF_ORDER', expected };
+  if (conversation.known && message.id !== expected && !isInDoubt(conversation))
+    return { code: 'APP_OUT_OF_ORDER', expected };
   const devices = devicesFor(message, recipient);
   if (!fitsDevices(message, devices)) {
     if (devices.length === 0) return { code: 'APP_NO_OTHER_DEVICE' };

@@ -120,6 +120,7 @@ export interface InboxStatistics {
   readonly expiredMessages: number;
   readonly prunedMessages: number;
   readonly undeliverableMessages: number;
+  readonly restoredMessages: number;
   /** When the oldest entry came that the last round over the inboxes saw, in milliseconds of wall time; 0 for none. */
   readonly oldestMs: number;
 }
@@ -136,6 +137,7 @@ function statistics(state: InboxState): InboxStatistics {
     expiredMessages: lost.expiredMessages,
     prunedMessages: lost.prunedMessages,
     undeliverableMessages: lost.undeliverableMessages,
+    restoredMessages: lost.restoredMessages,
     oldestMs,
   };
 }

@@ -35,7 +35,8 @@ import {
 } from './recipients.ts';
 import type { InboxEntry, StoreBatch } from './store/inbox-store.ts';
 import { encodeNotice, type GapRecord, type LossCode } from './store/loss.ts';
-import { noteGap, runOf, takeFromRun, touch } from './waiting-runs.ts';
+import { lossBefore, settledGaps } from './doubt.ts';
+import { mergeGap, noteGap, runOf, takeFromRun, touch } from './waiting-runs.ts';
 
 /** Something that an inbox is to give up. */
 export type LossItem =
@@ -69,6 +70,8 @@ export interface LossCounts {
   readonly expiredMessages: number;
   readonly prunedMessages: number;
   readonly undeliverableMessages: number;
+  /** Told as lost by a store that was restored; some of them their recipients may have. */
+  readonly restoredMessages: number;
 }
 
 /** Where the sweep for expired entries stands. */
@@ -88,12 +91,13 @@ const COUNTER: Readonly<Record<LossCode, keyof LossCounts>> = {
   APP_EXPIRED: 'expiredMessages',
   APP_PRUNED: 'prunedMessages',
   APP_UNDELIVERABLE: 'undeliverableMessages',
+  APP_RESTORED: 'restoredMessages',
 };
 
 type Ctx = Context;
 
 function noCounts(): Record<keyof LossCounts, number> {
-  return { expiredMessages: 0, prunedMessages: 0, undeliverableMessages: 0 };
+  return { expiredMessages: 0, prunedMessages: 0, undeliverableMessages: 0, restoredMessages: 0 };
 }
 
 export function noLosses(): Losses {
@@ -285,11 +289,46 @@ function noteLoss(
 ): void {
   const told = noteGap(conversation, recipient, device, gap);
   if (told !== undefined) commit.losses.gaps.push({ conversation, to: recipient.user, gap: told });
+  putNotice(conversation, gap, recipient, device, commit, state);
+}
+
+function putNotice(
+  conversation: Conversation,
+  gap: GapRecord,
+  recipient: Recipient,
+  device: Device,
+  commit: Commit,
+  state: InboxState,
+): void {
   const { user, device: senderDevice, creation } = conversation.sender;
   const from = { sender: user, senderDevice, senderCreation: creation };
   const body = { type: 'pruned', ciphertext: encodeNotice(gap) } as const;
   const notice: InboxEntry = { seq: ++device.assigned, ...from, id: gap.until, ts: commit.ts, ...body };
   addEntry(notice, recipient, device, conversation, commit, state);
+}
+
+/** The first message since the store was restored: what is missing before it is lost, and both ends are told. */
+export function settleDoubt(
+  id: number,
+  conversation: Conversation,
+  recipient: Recipient,
+  commit: Commit,
+  state: InboxState,
+): void {
+  touch(commit.touched, conversation, recipient);
+  const settled = settledGaps(conversation.gaps);
+  const gap = lossBefore(conversation, id);
+  conversation.gaps = gap === undefined ? settled : mergeGap(settled, gap);
+  if (gap === undefined) return;
+  conversation.gapsTold = false;
+  commit.losses.counts.restoredMessages += gap.until - gap.since + 1;
+  commit.losses.gaps.push({ conversation, to: recipient.user, gap });
+  const { sender } = conversation;
+  for (const device of recipient.devices) {
+    // What a device writes to the others of its account does not come to itself.
+    const isSender = sender.user === recipient.user && sender.device === device.id;
+    if (!isSender) putNotice(conversation, gap, recipient, device, commit, state);
+  }
 }
 
 // --- writing it down and settling -------------------------------------------------------------------------------
@@ -332,11 +371,12 @@ function devicesOf({ losses }: Commit): Map<Device, Recipient> {
 }
 
 function addCounts(sweep: Sweep, counts: LossCounts): void {
-  const { expiredMessages, prunedMessages, undeliverableMessages } = sweep.lost;
+  const { expiredMessages, prunedMessages, undeliverableMessages, restoredMessages } = sweep.lost;
   sweep.lost = {
     expiredMessages: expiredMessages + counts.expiredMessages,
     prunedMessages: prunedMessages + counts.prunedMessages,
     undeliverableMessages: undeliverableMessages + counts.undeliverableMessages,
+    restoredMessages: restoredMessages + counts.restoredMessages,
   };
 }
 

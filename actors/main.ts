@@ -9,6 +9,7 @@ import { systemClock, type Logger } from '../runtime/index.ts';
 import { openAdmin } from './admin/open.ts';
 import { logVerb } from './admin/log-verb.ts';
 import { runVerbs } from './admin/run-verbs.ts';
+import { backUp, type BackupResult } from './backup.ts';
 import { configOf, type NodeConfig, type TlsFiles } from './config.ts';
 import { describeConfig } from './config-report.ts';
 import { readSettings, type Environment, type Settings } from './config-sources.ts';
@@ -203,7 +204,9 @@ export async function startNode(start: NodeStart, log: NodeLogger): Promise<Runn
     control = running;
     const facts = { name: workers.node.name, url, data: directory, startedAtMs, version: packageVersion() };
     const reloads = openCoordinator({ workers, directory, clock: systemClock, log });
-    const verbs = [...runVerbs(running), logVerb(running), ...reloadVerbs(reloads)];
+    const info = { directory, shards, secret };
+    const backUpTo = (path: string): Promise<BackupResult> => backUp(workers, info, path, packageVersion());
+    const verbs = [...runVerbs(running, backUpTo), logVerb(running), ...reloadVerbs(reloads)];
     const admin = await openAdmin({ workers, facts, socket: config.adminSocket, log, verbs });
     const { url: metricsUrl } = metrics;
     return {

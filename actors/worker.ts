@@ -141,7 +141,7 @@ export async function startServing(
   const reload = openWorkerReload(node);
   let listener: Listener | undefined;
   const questions = workerQuestions(node, statistics, {
-    ...runQuestions({ node, admission, bounds, store, listener: () => listener }),
+    ...runQuestions({ node, admission, bounds, store, shards, stores, listener: () => listener }),
     ...storeQuestions({ node, routes, shards, stores }),
     [RELOAD_QUESTION]: (step: ReloadStep) => reload.take(step),
   });

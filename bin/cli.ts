@@ -28,6 +28,14 @@ const OWN_VERBS: Readonly<Record<string, Verb>> = {
         ? (await import('./operator/commands.ts')).runOperator('config', argv)
         : (await import('../actors/config-command.ts')).runConfig(argv),
   },
+  doctor: {
+    summary: 'what this machine lacks for a node, and how to mend it',
+    run: async (argv) => (await import('../actors/doctor-command.ts')).runDoctor(argv),
+  },
+  restore: {
+    summary: 'make a store of a backup',
+    run: async (argv) => (await import('../actors/restore-command.ts')).runRestore(argv),
+  },
   chat: {
     summary: 'chat in the terminal: blindbeam chat --as +4915100000001',
     run: async (argv) => (await import('../client/node/chat/main.ts')).runChat(argv),

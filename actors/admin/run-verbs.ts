@@ -1,7 +1,8 @@
 /**
- * The verbs that run a node: `config.reload`, `drain`, `resume`. What they do is in `../node-control.ts`.
+ * The verbs that run a node: `config.reload`, `drain`, `resume`, `backup`. What they do is in `../node-control.ts`.
  */
 
+import type { BackupResult } from '../backup.ts';
 import type { DrainResult } from '../drain.ts';
 import { isStartupError } from '../errors.ts';
 import type { SettingChange } from '../live-config.ts';
@@ -33,13 +34,26 @@ export const RESUME = {
   parameters: {},
 } as const;
 
+export const BACKUP = {
+  name: 'backup',
+  summary: 'copy the store while the node runs',
+  changes: true,
+  parameters: {
+    directory: { kind: 'text', required: true, position: 1, help: 'where to; it must not be there yet' },
+  },
+} as const;
+
 /** What `config.reload` answers. */
 export interface ReloadAnswer {
   readonly changes: readonly SettingChange[];
 }
 
-export function runVerbs(control: NodeControl): Verb[] {
+/** Makes a backup in a directory. */
+export type BackUp = (directory: string) => Promise<BackupResult>;
+
+export function runVerbs(control: NodeControl, backUp: BackUp): Verb[] {
   return [
+    defineVerb(BACKUP, ({ directory }) => backUp(directory)),
     defineVerb(CONFIG_RELOAD, async (): Promise<ReloadAnswer> => ({ changes: await reload(control) })),
     defineVerb(DRAIN, ({ rate, withinMs }): Promise<DrainResult> =>
       control.drain(rate ?? control.config.drainRate, withinMs),

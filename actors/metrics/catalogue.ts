@@ -92,7 +92,7 @@ export const METRICS = {
   blindbeam_messages_lost_total: {
     kind: 'counter',
     help: 'Messages that were given up, both ends being told, by why.',
-    labels: { reason: ['expired', 'pruned', 'undeliverable'] },
+    labels: { reason: ['expired', 'pruned', 'undeliverable', 'restored'] },
   },
   blindbeam_store_queued_bytes: { kind: 'gauge', help: 'Bytes of undelivered messages.' },
   blindbeam_store_queued_bytes_max: { kind: 'gauge', help: 'Bytes of undelivered messages that the node takes.' },

@@ -39,6 +39,7 @@ const QUEUE_DEPTH = gauge('blindbeam_store_commit_queue_depth');
 const ACCEPTED = gauge('blindbeam_messages_accepted_total');
 const LOST_EXPIRED = gauge('blindbeam_messages_lost_total', { reason: 'expired' });
 const LOST_PRUNED = gauge('blindbeam_messages_lost_total', { reason: 'pruned' });
+const LOST_RESTORED = gauge('blindbeam_messages_lost_total', { reason: 'restored' });
 const LOST_UNDELIVERABLE = gauge('blindbeam_messages_lost_total', { reason: 'undeliverable' });
 const OLDEST = gauge('blindbeam_store_oldest_message_timestamp_seconds');
 const READ_ONLY = gauge('blindbeam_store_read_only');
@@ -179,6 +180,10 @@ async function askShards({ node, shards }: Watched): Promise<void> {
   set(
     LOST_UNDELIVERABLE,
     sum((each) => each.undeliverableMessages),
+  );
+  set(
+    LOST_RESTORED,
+    sum((each) => each.restoredMessages),
   );
   const oldest = inboxes.map((each) => each.oldestMs).filter((each) => each > 0);
   set(OLDEST, oldest.length === 0 ? 0 : Math.min(...oldest) / 1_000);

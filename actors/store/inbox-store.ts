@@ -239,6 +239,12 @@ export interface InboxStore {
   privacy(user: string): PrivacySettings | undefined;
   /** As last written by `putQueuedBytes`; 0 in a new store. */
   queuedBytes(): number;
+  /**
+   * Copies the store as it is now into `directory`, while it goes on: one snapshot, compacted. Absent in a store without a disk.
+   *
+   * Rejects when the copy cannot be written.
+   */
+  backup?(directory: string): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -16,6 +16,8 @@ import { createRequire } from 'node:module';
 import type { Database, RootDatabase } from 'lmdb';
 import type { PrivacySettings } from '../../protocol/wire/index.ts';
 import { decode, encode } from '../../runtime/codec.ts';
+import { doubted } from '../doubt.ts';
+import { LIMITS } from '../limits.ts';
 import { DiskReserve } from './disk-reserve.ts';
 import { GroupTables } from './group-tables.ts';
 import { inboxEntries, inboxKeys, keyOf, placed, userOf } from './inbox-codec.ts';
@@ -50,6 +52,8 @@ const START_KEY = Buffer.from('start');
 const NOTHING = Buffer.alloc(0);
 const QUEUED_BYTES_KEY = Buffer.from('queued-bytes');
 const INBOX = tableNumber('inbox');
+/** More positions than a device gets between a backup and its return: 4,000 a second for twelve days. */
+const POSITIONS_SKIPPED = 2 ** 32;
 const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const;
 
 type Table = Database<Buffer, Buffer>;
@@ -67,9 +71,18 @@ export interface CommitLog {
   commit(collect: (writes: WriteSet) => void): Promise<CommitResult>;
 }
 
+/** What a store that was copied back has of each. */
+export interface RenewalCounts {
+  readonly devices: number;
+  readonly conversations: number;
+  readonly preKeys: number;
+}
+
 /** A store that other nodes may have copies of. */
 export interface ReplicaStore extends InboxStore {
   readonly raw: RawTables;
+  /** For a store that was copied back: see `../backup.ts`. Nobody else may use it meanwhile. */
+  renew(): RenewalCounts;
   /** From now on commits go through `log`; without one, straight to the disk. */
   logCommits(log: CommitLog | undefined): void;
 }
@@ -456,9 +469,45 @@ class LmdbStore implements ReplicaStore {
     return value === undefined ? 0 : layout.decodeUint48(value);
   }
 
+  backup(directory: string): Promise<void> {
+    return this.#root.backup(directory, true);
+  }
+
+  renew(): RenewalCounts {
+    const counts = { devices: 0, conversations: 0, preKeys: 0 };
+    this.#root.transactionSync(() => {
+      for (const key of copiesOf(this.#device.getKeys())) {
+        const [user, device] = [layout.userOfValue(key), key[8]!];
+        const { acknowledged } = this.#marks(user, device);
+        const last = this.lastSeq(user, device) + POSITIONS_SKIPPED;
+        void this.#acknowledged.put(key, layout.encodeMarks(acknowledged, last));
+        counts.devices += 1;
+      }
+      for (const key of copiesOf(this.#conversation.getKeys())) {
+        // The row of a group counts by itself; its sender has no device.
+        if (key[16] === 0) continue;
+        const record = doubted(layout.decodeConversation(this.#conversation.get(key)!), LIMITS.gapCountMax);
+        void this.#conversation.put(key, layout.encodeConversation(record));
+        counts.conversations += 1;
+      }
+      for (const table of [this.#prekey, this.#kem]) {
+        for (const key of copiesOf(table.getKeys())) {
+          void table.remove(key);
+          counts.preKeys += 1;
+        }
+      }
+    });
+    return counts;
+  }
+
   close(): Promise<void> {
     return this.#root.close();
   }
+}
+
+/** Keys as they are now: what follows changes the table. */
+function copiesOf(keys: Iterable<Buffer>): Buffer[] {
+  return Array.from(keys, (key) => Buffer.from(key));
 }
 
 /** The keys of a device's pre-keys in a table. The end of a range is not in it, so the device after is where it ends. */

@@ -2,18 +2,19 @@
  * The commands for operators. A verb of the node (`actors/admin/`) that people are to use from a shell has its line here.
  */
 
-import { CONFIG_RELOAD, DRAIN, RESUME } from '../../actors/admin/run-verbs.ts';
+import { BACKUP, CONFIG_RELOAD, DRAIN, RESUME } from '../../actors/admin/run-verbs.ts';
 import { STATUS } from '../../actors/admin/status.ts';
 import { RELOAD, RELOAD_HISTORY, RELOAD_LIST, RELOAD_ROLLBACK } from '../../actors/reload/verbs.ts';
 import { runCommand, type OperatorCommand } from './command.ts';
 import { LOOK_COMMANDS } from './look-commands.ts';
-import { printDrain, printReload } from './print-run.ts';
+import { printBackup, printDrain, printReload } from './print-run.ts';
 import { printStatus } from './print-status.ts';
 import { liveReload, printBehaviors, printHistory } from './reload.ts';
 
 export const OPERATOR_COMMANDS: readonly OperatorCommand[] = [
   { spec: STATUS, print: printStatus },
   ...LOOK_COMMANDS,
+  { spec: BACKUP, print: printBackup, timeoutMs: 3_600_000 },
   { spec: CONFIG_RELOAD, print: printReload },
   { spec: DRAIN, print: printDrain, timeoutMs: 660_000 },
   { spec: RESUME, print: () => 'Clients are let in again.' },

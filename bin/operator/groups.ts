@@ -13,6 +13,7 @@ export const OPERATOR_GROUPS: Readonly<Record<string, string>> = {
   group: 'a group: stat',
   limits: 'limits of the running node: show, set',
   log: 'what is logged: level',
+  backup: 'copy the store while the node runs',
   drain: 'send every client away, at a rate, and let nobody in',
   resume: 'let clients in again after a drain',
   reload: 'load a new version of a behaviour into the running node',
