@@ -64,6 +64,7 @@ const TRAVELLING: readonly string[] = [
   'actors/catch-up',
   'actors/claim-inbox',
   'actors/connection-*',
+  'actors/doubt',
   'actors/errors',
   'actors/group-*',
   'actors/inbox-*',
