@@ -7,13 +7,15 @@ import { checkLines, defaultFile, environmentLines, settingsPage, shownValue } f
 import { SETTING_NAMES } from './config-settings.ts';
 import { readSettings, type Environment, type Settings } from './config-sources.ts';
 import { isStartupError } from './errors.ts';
+import { metricsPage } from './metrics/page.ts';
 
-const HELP = `Usage: blindbeam config check|env|default|doc|reload [--json] [options of blindbeam start]
+const HELP = `Usage: blindbeam config check|env|default|doc|metrics|reload [--json] [options of blindbeam start]
 
   check    tells every setting with its value and where that is from; status 2 if one is wrong
   env      prints the settings as lines for the environment
   default  prints a configuration file with every setting at its default
   doc      prints docs/settings.md
+  metrics  prints docs/metrics.md
   reload   has a running node read its settings again (blindbeam config reload --help)
 `;
 
@@ -26,6 +28,8 @@ export async function runConfig(argv: readonly string[], environment: Environmen
       return say(defaultFile());
     case 'doc':
       return say(settingsPage());
+    case 'metrics':
+      return say(metricsPage());
     case 'check':
     case 'env':
       return show(action, rest, environment);

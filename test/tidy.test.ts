@@ -124,6 +124,8 @@ const DOCUMENTS = [
   'docs/operating.md',
   'docs/internals/reload.md',
   'docs/settings.md',
+  'docs/internals/backup.md',
+  'docs/metrics.md',
   'docs/scenario.md',
   'protocol/wire/FORMAT.md',
   'protocol/signal/MEDIA.md',

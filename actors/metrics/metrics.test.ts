@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs';
 import { request } from 'node:http';
+import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { LIMITS } from '../limits.ts';
 import { METRIC_NAMES, metricOf } from './catalogue.ts';
@@ -7,6 +9,7 @@ import { judgeLife, judgeReadiness, judgeStart, type NodeView } from './health.t
 import { openMetrics } from './http.ts';
 import { PLACE_COUNT, placeOf, seriesOf, widthOf } from './layout.ts';
 import { lintMetrics, readSamples } from './lint.ts';
+import { metricsPage } from './page.ts';
 import { add, CounterByLabel, Distribution, gauge, METER_BYTES, set, useMeterMemory } from './meter.ts';
 
 function thread(worker: number): ThreadFigures {
@@ -53,6 +56,11 @@ t.test('what is counted is told: counters, gauges, codes, histograms', async (t)
   t.equal(value('blindbeam_store_commit_messages_bucket', { le: '+Inf' }), 6);
   t.equal(value('blindbeam_store_commit_messages_sum'), 10_013);
   t.strictSame(lintMetrics(text), []);
+});
+
+t.test('docs/metrics.md is what the catalogue says', async (t) => {
+  const path = fileURLToPath(new URL('../../../docs/metrics.md', import.meta.url));
+  t.equal(readFileSync(path, 'utf8'), metricsPage(), 'npx blindbeam config metrics > docs/metrics.md');
 });
 
 t.test('a scrape keeps the rules, also of a node where nothing happened', async (t) => {
