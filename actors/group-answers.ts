@@ -6,6 +6,7 @@ import type { Refusal } from './errors.ts';
 import type { GroupChangeSubmit, GroupQuery, GroupSubmit } from './group-messages.ts';
 import { findGroup, type Group, isMember, sha512 } from './group-roll.ts';
 import type { GroupsState } from './group-state.ts';
+import type { Told } from './inbox-state.ts';
 import { LIMITS } from './limits.ts';
 import type { ConnectionMessage } from './messages.ts';
 
@@ -21,7 +22,7 @@ export function answerQuery(query: GroupQuery, state: GroupsState, ctx: Ctx): vo
   const { after } = query;
   const changes = after === undefined ? [] : changesAfter(group.id, after, state);
   const isWhole = after !== undefined && (after >= roster.epoch || changes.length > 0);
-  const answerTo: GroupAnswer = {
+  const answer: GroupAnswer = {
     kind: 'group',
     group: group.id,
     epoch: roster.epoch,
@@ -29,7 +30,7 @@ export function answerQuery(query: GroupQuery, state: GroupsState, ctx: Ctx): vo
     roster: isWhole ? undefined : encodeRoster(roster),
     changes,
   };
-  tell(query.connection, { kind: 'answer', iq: query.iq, answer: answerTo }, ctx);
+  tell(query.connection, { kind: 'answer', iq: query.iq, answer }, ctx);
 }
 
 /** Members may look; so may who shows the gate of the present link. */
@@ -57,24 +58,28 @@ function changesAfter(group: string, after: number, { args }: GroupsState): Uint
   return kept[0]?.epoch === after + 1 ? kept.map(({ bytes }) => bytes) : [];
 }
 
-export function answer({ connection, iq }: GroupChangeSubmit, { id, state, order }: Group, ctx: Ctx): void {
-  const result: GroupAnswer = { kind: 'group', group: id, epoch: state!.roster.epoch, order, changes: [] };
-  tell(connection, { kind: 'answer', iq, answer: result }, ctx);
+/** That a change is applied, for the connection that it came on. */
+export function answerTo({ connection, iq }: GroupChangeSubmit, { id, state, order }: Group): Told {
+  const answer: GroupAnswer = { kind: 'group', group: id, epoch: state!.roster.epoch, order, changes: [] };
+  return { connection, message: { kind: 'answer', iq, answer } };
 }
 
 export function storeFull(): Refusal {
   return { code: 'APP_STORE_FULL', retryAfter: LIMITS.storeFullRetrySeconds };
 }
 
-/** @param connection - Where the sender is now. */
-export function refuse(
+/** That a message or change is refused. @param connection - Where its sender is now. */
+export function refusalTo(
   item: GroupSubmit | GroupChangeSubmit,
   refusal: Refusal,
-  ctx: Ctx,
   connection: Pid = item.connection,
-): void {
-  if (item.kind === 'group-change') return refuseRequest(item, refusal, ctx);
-  tell(connection, { kind: 'group-refused', group: item.group, id: item.id, refusal }, ctx);
+): Told {
+  if (item.kind === 'group-change') return { connection, message: { kind: 'answer-refused', iq: item.iq, refusal } };
+  return { connection, message: { kind: 'group-refused', group: item.group, id: item.id, refusal } };
+}
+
+export function tellAll(told: readonly Told[], ctx: Ctx): void {
+  for (const { connection, message } of told) tell(connection, message, ctx);
 }
 
 export function refuseRequest(to: { readonly connection: Pid; readonly iq: number }, refusal: Refusal, ctx: Ctx): void {

@@ -13,17 +13,14 @@ import {
   type SignedGroupChange,
   LIMITS as WIRE,
 } from '../protocol/wire/index.ts';
-import type { Context } from '../runtime/index.ts';
 import type { AppCode, Refusal } from './errors.ts';
-import { answer, refuse, storeFull } from './group-answers.ts';
+import { answerTo, refusalTo, storeFull } from './group-answers.ts';
 import type { GroupChangeSubmit } from './group-messages.ts';
 import { type Group, sha512 } from './group-roll.ts';
 import type { GroupsCommit, GroupsState } from './group-state.ts';
 import { LIMITS } from './limits.ts';
 import { fullBucket, takeToken } from './rate-limit.ts';
 import type { GroupBody } from './store/group-store.ts';
-
-type Ctx = Context;
 
 const HOUR_MS = 3_600_000;
 
@@ -46,22 +43,16 @@ const CODES: Readonly<Record<GroupRefusalCode, AppCode>> = {
   GROUP_WRONG_ROSTER: 'APP_GROUP_BAD_CHANGE',
 };
 
-export function planChange(
-  item: GroupChangeSubmit,
-  group: Group,
-  commit: GroupsCommit,
-  state: GroupsState,
-  ctx: Ctx,
-): void {
+export function planChange(item: GroupChangeSubmit, group: Group, commit: GroupsCommit, state: GroupsState): void {
   const change = decodeGroupChange(item.change);
-  if (isGroupRefusal(change)) return refuse(item, { code: CODES[change.code] }, ctx);
+  if (isGroupRefusal(change)) return void commit.told.push(refusalTo(item, { code: CODES[change.code] }));
   const isOurs = change.group === group.id && change.author === item.self.user && change.device === item.self.device;
-  if (!isOurs) return refuse(item, { code: 'APP_GROUP_BAD_CHANGE' }, ctx);
-  if (isKept(change, item, state)) return answer(item, group, ctx);
+  if (!isOurs) return void commit.told.push(refusalTo(item, { code: 'APP_GROUP_BAD_CHANGE' }));
+  if (isKept(change, item, state)) return void commit.told.push(answerTo(item, group));
   const next = applyGroupChange(group.state, change, sha512);
-  if (isGroupRefusal(next)) return refuse(item, refusalOf(next.code, group), ctx);
-  const refusal = refuseCreation(group, item.self.user, state, ctx) ?? refuseRoom(item, commit);
-  if (refusal !== undefined) return refuse(item, refusal, ctx);
+  if (isGroupRefusal(next)) return void commit.told.push(refusalTo(item, refusalOf(next.code, group)));
+  const refusal = refuseCreation(group, item.self.user, state, commit.now.monotonicMs) ?? refuseRoom(item, commit);
+  if (refusal !== undefined) return void commit.told.push(refusalTo(item, refusal));
   acceptChange(item, group, change, next, commit);
 }
 
@@ -76,9 +67,8 @@ function refusalOf(code: GroupRefusalCode, { state }: Group): Refusal {
   return state === undefined ? { code: 'APP_UNKNOWN_GROUP' } : { code: 'APP_GROUP_EPOCH', epoch: state.roster.epoch };
 }
 
-function refuseCreation(group: Group, user: string, { creators }: GroupsState, ctx: Ctx): Refusal | undefined {
+function refuseCreation(group: Group, user: string, { creators }: GroupsState, now: number): Refusal | undefined {
   if (group.state !== undefined) return undefined;
-  const now = ctx.clock.monotonicMs();
   const bucket = creators.get(user) ?? fullBucket(CREATION_RULE, now);
   creators.delete(user);
   creators.set(user, bucket);

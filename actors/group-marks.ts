@@ -6,9 +6,9 @@
 
 import { LIMITS as WIRE } from '../protocol/wire/index.ts';
 import type { Context } from '../runtime/index.ts';
-import { refuseRequest, refuseStranger, tell } from './group-answers.ts';
+import { refuseRequest, refuseStranger, tell, tellAll } from './group-answers.ts';
 import type { GroupMarksQuery, MarksFound, MarksReached } from './group-messages.ts';
-import { stamp, take } from './group-plan.ts';
+import { introduce, stamp } from './group-plan.ts';
 import { findGroup, gather, type Group, isMember, memberPage } from './group-roll.ts';
 import type { GroupsState, MarksRequest } from './group-state.ts';
 import { LIMITS } from './limits.ts';
@@ -36,7 +36,7 @@ export function noteMarks({ type, group: id, marks }: MarksReached, state: Group
 
 export function tellWatchers(state: GroupsState, ctx: Ctx): void {
   state.isReceiptArmed = false;
-  const ts = stamp(state, ctx);
+  const ts = stamp(state, ctx.clock.nowMs());
   for (const group of state.marked) {
     for (const type of ['delivered', 'read'] as const) tellMarks(group, type, ts, ctx);
   }
@@ -60,7 +60,7 @@ export function askMarks(query: GroupMarksQuery, state: GroupsState, ctx: Ctx): 
   const group = findGroup(state.roll, state.args.store.groups, query.group);
   const refusal = refuseStranger(group, query.self.user);
   if (refusal !== undefined) return refuseRequest(query, refusal, ctx);
-  take(group, query.connection, query.self.user, ctx);
+  tellAll(introduce(group, query.connection, query.self.user, ctx.self), ctx);
   const { members, more } = memberPage(group, query.after, WIRE.groupMarksMax);
   const targets = gather(members, state.args.inboxOf);
   const request: MarksRequest = { query, more, marks: [], waitingFor: targets.length };

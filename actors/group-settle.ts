@@ -1,7 +1,7 @@
 /** What follows when a commit of the owner of groups has settled: flushed, it is told and goes out; refused, it is taken back. */
 
 import type { Context } from '../runtime/index.ts';
-import { answer, refuse, storeFull, tell } from './group-answers.ts';
+import { answerTo, refusalTo, storeFull, tell, tellAll } from './group-answers.ts';
 import { armRetry, letGo, recipientsOfChange, sendOut } from './group-outgoing.ts';
 import { forgetSenders, type Group, targetsOf } from './group-roll.ts';
 import type { Accepted, GroupsCommit, GroupsState } from './group-state.ts';
@@ -20,7 +20,7 @@ export function applyAccepted(each: Accepted, state: GroupsState, ctx: Ctx): voi
   }
   const leavers = leaversOf(each.change);
   for (const user of leavers) dropMember(group, user);
-  answer(each.item, group, ctx);
+  tellAll([answerTo(each.item, group)], ctx);
   sendOut(group, body, recipientsOfChange(group, leavers, state), state, ctx);
 }
 
@@ -39,10 +39,10 @@ export function undoCommit(commit: GroupsCommit, state: GroupsState, ctx: Ctx): 
     group.order = each.body.order - 1;
     if (each.kind === 'message') {
       Object.assign(each.sender, each.before);
-      refuse(each.item, storeFull(), ctx, each.sender.connection);
+      tellAll([refusalTo(each.item, storeFull(), each.sender.connection)], ctx);
     } else {
       Object.assign(group, { state: each.before, targets: undefined, changing: false });
-      refuse(each.item, storeFull(), ctx);
+      tellAll([refusalTo(each.item, storeFull())], ctx);
     }
   }
   for (const { group } of commit.accepted) letGo(group, state, ctx);

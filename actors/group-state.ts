@@ -5,8 +5,10 @@
  */
 
 import type { GroupMark, GroupState, SignedGroupChange } from '../protocol/wire/index.ts';
+import type { Pid } from '../runtime/index.ts';
 import type { Committer } from './committer.ts';
 import type { GroupChangeSubmit, GroupMarksQuery, GroupSubmit } from './group-messages.ts';
+import type { Now, Told } from './inbox-state.ts';
 import type { Group, GroupRoll, GroupSender } from './group-roll.ts';
 import type { TokenBucket } from './rate-limit.ts';
 import type { RemoteName } from './routes.ts';
@@ -49,7 +51,13 @@ export interface AcceptedChange {
 export type Accepted = AcceptedMessage | AcceptedChange;
 
 export interface GroupsCommit {
+  readonly now: Now;
+  /** The owner itself, for connections that are new here. */
+  readonly self: Pid;
+  /** Server time of what it accepts. */
   readonly ts: number;
+  /** Whom to tell what whatever becomes of the commit: refusals, and answers to what was accepted before. */
+  readonly told: Told[];
   /** Bytes that the shard may still take. */
   room: number;
   /** Of what it accepts. */

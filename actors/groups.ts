@@ -23,7 +23,7 @@
 import type { Behavior, Context } from '../runtime/index.ts';
 import { onceClaimed } from './committer.ts';
 import type { Refusal } from './errors.ts';
-import { answerQuery, refuse, storeFull } from './group-answers.ts';
+import { answerQuery, refusalTo, storeFull, tellAll } from './group-answers.ts';
 import { askMarks, collectMarks, noteMarks, RECEIPTS, tellWatchers } from './group-marks.ts';
 import type { GroupChangeSubmit, GroupsMessage, GroupSubmit } from './group-messages.ts';
 import { armRetry, castOut, FINISHED_COUNT, noteFannedOut, resumeOutgoing, RETRY } from './group-outgoing.ts';
@@ -97,7 +97,7 @@ function begin(args: GroupsArgs, ctx: Ctx): GroupsState {
 
 function enqueue(item: GroupSubmit | GroupChangeSubmit, state: GroupsState, ctx: Ctx): void {
   const refusal = refuseEarly(item, state, ctx);
-  if (refusal !== undefined) return refuse(item, refusal, ctx);
+  if (refusal !== undefined) return tellAll([refusalTo(item, refusal)], ctx);
   state.queue.push(item);
   ctx.requestTurnEnd();
 }
@@ -120,14 +120,18 @@ function startCommit(state: GroupsState, ctx: Ctx, finishedMin: number): void {
   if (state.commit !== undefined || ctx.clock.monotonicMs() < state.fullUntilMs) return;
   const { store, queuedBytesMax } = state.args;
   const room = Math.min(queuedBytesMax, store.queuedBytesMax) - store.queuedBytes();
-  const commit: GroupsCommit = { ts: stamp(state, ctx), room, bytes: 0, accepted: [], finished: state.finished };
+  const now = { wallMs: ctx.clock.nowMs(), monotonicMs: ctx.clock.monotonicMs() };
+  const ts = stamp(state, now.wallMs);
+  const { finished } = state;
+  const commit: GroupsCommit = { now, self: ctx.self, ts, told: [], room, bytes: 0, accepted: [], finished };
   const { queue } = state;
   // What an item lets go joins the present queue, not the one that is being gone through.
   state.queue = [];
   let taken = 0;
   while (taken < queue.length && taken < LIMITS.commitOperationsMax && commit.bytes < LIMITS.commitBytesMax) {
-    planItem(queue[taken++]!, commit, state, ctx);
+    planItem(queue[taken++]!, commit, state);
   }
+  tellAll(commit.told, ctx);
   state.queue = [...queue.slice(taken), ...state.queue];
   if (state.queue.length > 0) ctx.requestTurnEnd();
   if (commit.accepted.length === 0 && commit.finished.length < finishedMin) return;
