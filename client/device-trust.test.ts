@@ -131,7 +131,7 @@ t.test('a list under another key than the trusted one vouches for nobody', async
 });
 
 t.test('under one’s own name nobody is believed on first use: what such a device tells is not done', async (t) => {
-  const { world, alice, bob, mallory } = await intrusion();
+  const { world, alice, bob, mallory, spy: bobsSpy } = await intrusion();
   const { device } = mallory.client.account!;
   const spy = world.server.addSilently(alice.user, world.server.keysOf(mallory.user, device));
   const content = encodeOutgoing(plainContent(text('I never wrote this')));
@@ -141,6 +141,15 @@ t.test('under one’s own name nobody is believed on first use: what such a devi
   const items = await alice.client.history(BOB);
   t.notOk(items.some((item) => item.text === 'I never wrote this'));
   t.same(changes(alice), [{ user: alice.user, device: spy, accepted: true }]);
+  t.equal(await countOf(alice, KEYS.synced), 0, 'and not kept either');
+  world.server.removeSilently(alice.user, spy);
+  world.server.removeSilently(bob.user, bobsSpy);
+  const before = changes(alice).length;
+  const laptop = await world.link(alice);
+  await laptop.client.send(BOB, 'from my laptop');
+  await world.pass(5_000);
+  t.equal((await alice.client.history(BOB)).at(-1)!.text, 'from my laptop', 'genuine devices are heard as before');
+  t.equal(changes(alice).length, before, 'and are no news');
 });
 
 t.test('what a new device of one’s own tells waits until a list names it, and is done then', async (t) => {

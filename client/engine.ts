@@ -31,7 +31,7 @@ import type { IntakeReport } from './inbox.ts';
 import type { Journal } from './journal.ts';
 import { KeyStock } from './key-stock.ts';
 import type { HeldKeys } from './key-stock.ts';
-import { HEAD, KEYS, MARKS, NUMBER, NUMBERS, OUTBOX, userOfKey, VOUCH } from './layout.ts';
+import { HEAD, KEYS, MARKS, NUMBER, NUMBERS, OUTBOX, SYNCED, userOfKey, VOUCH } from './layout.ts';
 import type { HistoryRecord, MarksRecord, OutboxRecord } from './layout.ts';
 import { LIMITS } from './limits.ts';
 import { Locks } from './locks.ts';
@@ -51,6 +51,7 @@ import { Safety } from './safety.ts';
 import { Sessions } from './sessions.ts';
 import { Sync } from './sync.ts';
 import { HistoryTransfer } from './transfer.ts';
+import { TOLD, TRANSFER_KEYS } from './transfer-layout.ts';
 
 /** What an engine needs of its client. */
 export interface EngineServices {
@@ -468,10 +469,24 @@ export class Engine {
         if (notice.user === this.account.user) await this.#sync.absorb();
         return;
       }
+      if (notice.user === this.account.user) await this.#forgetTold(notice.device);
       this.#services.emit({ type: 'identity-changed', ...notice });
     } finally {
       this.#vouching.delete(device);
     }
+  }
+
+  /** A device in our own name that is none of ours: what it has told would otherwise wait for ever for a list that names it. */
+  async #forgetTold(device: number): Promise<void> {
+    const { journal } = this.#services;
+    const transaction = journal.begin();
+    for await (const { key, value } of scan(journal, KEYS.synced)) {
+      if (SYNCED.decode(value).device === device) transaction.delete(key);
+    }
+    for await (const { key, value } of scan(journal, TRANSFER_KEYS.tolds)) {
+      if (TOLD.decode(value).device === device) transaction.delete(key);
+    }
+    await journal.commit(transaction, 'eventual');
   }
 
   /** Devices of which an earlier run did not find out whether a list names them. */
@@ -507,7 +522,8 @@ export class Engine {
       // A number registered anew has a list of its own, signed by whoever did that: it says nothing about the person who is trusted.
       const list = 'code' in verdict ? undefined : verdict.list;
       const isListed = list !== undefined && (await this.#identities.covers(transaction, user, list));
-      if (!isListed) await this.#identities.concede(transaction, user, identity);
+      // Whose the own account is, was said when this device was made or linked; nothing that the server shows changes that.
+      if (!isListed && user !== account.user) await this.#identities.concede(transaction, user, identity);
       transaction.delete(KEYS.vouch(user, device));
       await journal.commit(transaction);
       return isListed;

@@ -528,6 +528,11 @@ export class FakeServer {
     return device.id;
   }
 
+  /** Takes it away again. */
+  removeSilently(user: string, id: number): void {
+    this.#linked = this.#linked.filter((device) => device.user !== user || device.id !== id);
+  }
+
   /** The public keys of a user's device. */
   keysOf(user: string, id: number): DeviceKeys {
     return this.#find(user, id)!.keys;
