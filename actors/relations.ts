@@ -28,12 +28,16 @@ export interface RelationsArgs {
 type Request<K extends RelationsMessage['kind']> = Extract<RelationsMessage, { kind: K }>;
 type Change = Request<'set-relation' | 'set-strangers' | 'report'>;
 
-/** A change that was decided: what to write, what to answer, and what the inbox must look at again. */
+/** A change that is being committed: what to answer, and what the inbox must look at again. Data, since it stands in the state. */
 interface Plan {
-  readonly write: (batch: StoreBatch) => void;
   readonly answer: Answer;
   /** Absent where nothing changes for the inbox. */
   readonly other?: string | 'everybody';
+}
+
+/** A change that was decided, and what to write. */
+interface Decided extends Plan {
+  readonly write: (batch: StoreBatch) => void;
 }
 
 export interface RelationsState {
@@ -96,13 +100,14 @@ function startNext(state: RelationsState, ctx: Ctx): void {
     const plan = decide(state.queue[0]!, state, ctx);
     if (typeof plan === 'string') refuse(state.queue.shift()!, plan, ctx);
     else {
-      state.plan = plan;
-      state.args.committer.commit(ctx.self, plan.write);
+      const { write, answer, other } = plan;
+      state.plan = other === undefined ? { answer } : { answer, other };
+      state.args.committer.commit(ctx.self, write);
     }
   }
 }
 
-function decide(change: Change, state: RelationsState, ctx: Ctx): Plan | AppCode {
+function decide(change: Change, state: RelationsState, ctx: Ctx): Decided | AppCode {
   switch (change.kind) {
     case 'set-relation':
       return decideRelation(change, state);
@@ -120,7 +125,7 @@ function decide(change: Change, state: RelationsState, ctx: Ctx): Plan | AppCode
 function decideRelation(
   { user, other, state: wanted }: Request<'set-relation'>,
   state: RelationsState,
-): Plan | AppCode {
+): Decided | AppCode {
   if (user === other) return 'APP_UNKNOWN_USER';
   const guard = guardOf(user, state);
   const former = state.args.store.protection.relation(user, other);
@@ -137,7 +142,7 @@ function decideRelation(
 }
 
 /** A report is taken of messages that the server knows it accepted, and of no others. */
-function decideReport(report: Request<'report'>, { args }: RelationsState, ctx: Ctx): Plan | AppCode {
+function decideReport(report: Request<'report'>, { args }: RelationsState, ctx: Ctx): Decided | AppCode {
   const { user: reporter, sender, device: senderDevice, id, evidence = new Uint8Array() } = report;
   const { store } = args;
   const senderCreation = store.latestCreation(reporter, sender, senderDevice);

@@ -6,9 +6,10 @@
  * stops the bundle, and so does a name that the running shell does not export.
  */
 
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { constants, setPriority } from 'node:os';
 import { dirname, join, relative, resolve, sep } from 'node:path';
-import { build, stop, type BuildFailure, type Message, type OnResolveArgs, type Plugin } from 'esbuild';
+import { build, stop, transform, type BuildFailure, type Message, type OnResolveArgs, type Plugin } from 'esbuild';
 import { type Refusal, refusal } from '../../runtime/reload/index.ts';
 import { NODE_MODULES, SHELL, travels } from './shell.ts';
 
@@ -51,6 +52,7 @@ export async function bundleBehavior(
   entry: string = fileOf(root, name),
 ): Promise<BundledVersion | Refusal> {
   if (!existsSync(entry)) return refusal('RELOAD_NO_SOURCE', entry);
+  await startGently();
   try {
     const { outputFiles, metafile } = await build({
       absWorkingDir: root.directory,
@@ -82,7 +84,37 @@ export async function bundleBehavior(
 
 /** Ends the process that esbuild keeps. */
 export async function stopBundler(): Promise<void> {
+  isStarted = false;
   await stop();
+}
+
+let isStarted = false;
+
+/** Has esbuild start its process with one thread and the lowest priority: the cores are for those who serve. */
+async function startGently(): Promise<void> {
+  if (isStarted) return;
+  isStarted = true;
+  process.env['GOMAXPROCS'] ??= '1';
+  const before = childrenOf(process.pid);
+  await transform('');
+  for (const child of childrenOf(process.pid)) if (!before.includes(child)) lower(child);
+}
+
+/** Of the main thread, where the platform tells; none elsewhere. */
+function childrenOf(pid: number): number[] {
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+  } catch {
+    return [];
+  }
+}
+
+function lower(pid: number): void {
+  try {
+    setPriority(pid, constants.priority.PRIORITY_LOW);
+  } catch {
+    // It has ended, or the platform has none: then it runs as all others do.
+  }
 }
 
 const SHELL_SPACE = 'shell';

@@ -21,6 +21,7 @@ import {
   type LiveBehavior,
   type Refusal,
   type ReloadAnswer,
+  type ReloadMemory,
   type ReloadStep,
   type SweepReport,
   type TrialCounts,
@@ -102,6 +103,18 @@ export class Coordinator {
     return answer?.step === 'list' ? answer.behaviors : [];
   }
 
+  /** What each worker holds, after a full collection there. */
+  async memory(): Promise<readonly ReloadMemory[]> {
+    const answers = await this.#parts.workers.ask({ step: 'memory' }, STEP_MS);
+    return answers.flatMap((answer) => (answer.step === 'memory' ? [answer.memory] : []));
+  }
+
+  /** The longest that each worker's event loop is away at a time, from now on for `ms`. */
+  async stalls(ms: number): Promise<readonly number[]> {
+    const answers = await this.#parts.workers.ask({ step: 'watch', ms }, STEP_MS + ms);
+    return answers.flatMap((answer) => (answer.step === 'watched' ? [answer.stallMs] : []));
+  }
+
   /** Reloads, or checks alone. Resolves to the report whatever became of it. */
   reload(options: ReloadOptions, tell: Tell = SILENT): Promise<ReloadReport> {
     return this.#alone(options.name, false, (run) => run.reload(options), tell);
@@ -174,6 +187,7 @@ class Run {
       check: undefined,
       canaryActors: 0,
       sweep: undefined,
+      stallMs: 0,
       counts: undefined,
     };
   }
@@ -377,8 +391,12 @@ class Run {
     return new Promise((resolve) => this.#parts.clock.setTimer(ms, resolve));
   }
 
-  #ask(step: ReloadStep, timeoutMs: number = STEP_MS): Promise<ReloadAnswer[]> {
-    return this.#parts.workers.ask(step, timeoutMs);
+  async #ask(step: ReloadStep, timeoutMs: number = STEP_MS): Promise<ReloadAnswer[]> {
+    const answers = await this.#parts.workers.ask(step, timeoutMs);
+    for (const answer of answers) {
+      if ('stallMs' in answer) this.#draft.stallMs = Math.max(this.#draft.stallMs, answer.stallMs);
+    }
+    return answers;
   }
 }
 

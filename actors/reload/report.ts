@@ -40,6 +40,8 @@ export interface ReloadReport {
   /** Actors that tried the version first. */
   readonly canaryActors: number;
   readonly sweep: SweepReport | undefined;
+  /** The longest that the event loop of a worker was away at a time, from the compilation to the end. */
+  readonly stallMs: number;
   readonly counts: TrialCounts | undefined;
 }
 
@@ -74,7 +76,7 @@ function reasons({ refusals, fault, backMs }: ReloadReport): string[] {
   return lines;
 }
 
-function details({ bundle, compileMs, check, canaryActors, sweep, counts, notes }: ReloadReport): string[] {
+function details({ bundle, compileMs, check, canaryActors, sweep, stallMs, counts, notes }: ReloadReport): string[] {
   const lines: string[] = [];
   if (bundle !== undefined) {
     const size = `${(bundle.bytes / 1024).toFixed(0)} KiB of ${bundle.modules.length} modules`;
@@ -89,6 +91,7 @@ function details({ bundle, compileMs, check, canaryActors, sweep, counts, notes 
     const killed = sweep.killed > 0 ? `, ${sweep.killed} killed` : '';
     lines.push(`  sweep    ${sweep.moved} actors${killed}, longest slice ${sweep.longestSliceMs.toFixed(1)} ms`);
   }
+  if (stallMs > 0) lines.push(`  stall    no worker was away for longer than ${stallMs.toFixed(1)} ms`);
   if (counts !== undefined) lines.push(...describeCounts(counts));
   return [...lines, ...notes.map((note) => `  note     ${note}`)];
 }

@@ -75,6 +75,20 @@ export const RELOAD_ROLLBACK = {
   },
 } as const;
 
+export const RELOAD_MEMORY = {
+  name: 'reload.memory',
+  summary: 'collect garbage in every worker, and count the versions and the bytes that are left',
+  changes: true,
+  parameters: {},
+} as const;
+
+export const RELOAD_STALL = {
+  name: 'reload.stall',
+  summary: 'how long the event loop of each worker is away at a time while nothing is reloaded',
+  changes: false,
+  parameters: { for: { kind: 'integer', min: 1, max: 60_000, default: 1_000, help: 'milliseconds to look' } },
+} as const;
+
 /** What `reload` and `reload.rollback` answer. */
 export type ReloadProgress = { readonly stage: string } | { readonly report: ReloadReport };
 
@@ -91,6 +105,8 @@ export function reloadVerbs(coordinator: Coordinator): Verb[] {
       );
     }),
     defineVerb(RELOAD_LIST, async () => ({ behaviors: await coordinator.list() })),
+    defineVerb(RELOAD_MEMORY, async () => ({ workers: await coordinator.memory() })),
+    defineVerb(RELOAD_STALL, async (values) => ({ stallMs: await coordinator.stalls(values.for) })),
     defineVerb(RELOAD_HISTORY, ({ count }) => ({ reports: coordinator.history.last(count) })),
     defineVerb(RELOAD_ROLLBACK, ({ name, observe, timeout }) =>
       progressOf((tell) => coordinator.rollback({ name, observeMs: observe, timeoutMs: timeout }, tell)),

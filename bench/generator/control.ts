@@ -46,6 +46,8 @@ export type GeneratorCommand =
       readonly url: string;
       readonly pairs: readonly PairPhones[];
       readonly ciphertextBytes: number;
+      /** Pairs that are opened at a time. Default LIMITS.openingParallelMax. */
+      readonly parallelMax?: number;
     }
   /** The code that the server sent to a phone number. */
   | { readonly kind: 'code'; readonly phone: string; readonly code: string }

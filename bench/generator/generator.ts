@@ -160,18 +160,20 @@ export class Generator {
   }
 
   async #openPairs(command: Extract<GeneratorCommand, { kind: 'open-pairs' }>): Promise<PairEnds[]> {
-    const { url } = command;
+    const { url, parallelMax = LIMITS.openingParallelMax } = command;
     const openPair = async ({
       sender,
       recipient,
       senderUrl = url,
       recipientUrl = url,
-    }: PairPhones): Promise<PairEnds> => ({
-      sender: await this.#register(new URL(senderUrl), sender),
-      recipient: await this.#register(new URL(recipientUrl), recipient),
-      ciphertext: opaqueBytes(command.ciphertextBytes),
-    });
-    return mapWithBound(command.pairs, LIMITS.openingParallelMax, openPair);
+    }: PairPhones): Promise<PairEnds> => {
+      const opened = await Promise.all([
+        this.#register(new URL(senderUrl), sender),
+        this.#register(new URL(recipientUrl), recipient),
+      ]);
+      return { sender: opened[0], recipient: opened[1], ciphertext: opaqueBytes(command.ciphertextBytes) };
+    };
+    return mapWithBound(command.pairs, parallelMax, openPair);
   }
 
   async #openClients({

@@ -122,7 +122,12 @@ export class LoadProcesses {
   }
 
   /** Registers and logs in all accounts. Both ends of a pair stay in one process, so that they share a clock. */
-  async openPairs(url: string, pairs: readonly PairPhones[], ciphertextBytes: number): Promise<void> {
+  async openPairs(
+    url: string,
+    pairs: readonly PairPhones[],
+    ciphertextBytes: number,
+    parallelMax: number = LIMITS.openingParallelMax,
+  ): Promise<void> {
     const shares = this.#generators.map((_, index) =>
       pairs.filter((_pair, pair) => pair % this.#generators.length === index),
     );
@@ -130,7 +135,7 @@ export class LoadProcesses {
       for (const { sender, recipient } of shares[index]!) {
         this.#ownerOfPhone.set(sender, generator).set(recipient, generator);
       }
-      return { kind: 'open-pairs', url, pairs: shares[index]!, ciphertextBytes };
+      return { kind: 'open-pairs', url, pairs: shares[index]!, ciphertextBytes, parallelMax };
     });
   }
 

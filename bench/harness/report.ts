@@ -64,7 +64,9 @@ export type Unit =
   | 'msg'
   | 'client'
   | 'ratio'
-  | 'process';
+  | 'process'
+  | 'op'
+  | 'version';
 
 /** More is better of a rate, less is better of a cost; a size is neither and has no peers. */
 const KIND_OF_UNIT: Readonly<Record<Unit, 'rate' | 'cost' | 'size'>> = {
@@ -82,6 +84,8 @@ const KIND_OF_UNIT: Readonly<Record<Unit, 'rate' | 'cost' | 'size'>> = {
   cores: 'cost',
   msg: 'size',
   client: 'size',
+  op: 'size',
+  version: 'size',
   ratio: 'size',
   process: 'size',
 };

@@ -4,7 +4,14 @@
 
 import { BACKUP, CONFIG_RELOAD, DRAIN, RESUME } from '../../actors/admin/run-verbs.ts';
 import { STATUS } from '../../actors/admin/status.ts';
-import { RELOAD, RELOAD_HISTORY, RELOAD_LIST, RELOAD_ROLLBACK } from '../../actors/reload/verbs.ts';
+import {
+  RELOAD,
+  RELOAD_HISTORY,
+  RELOAD_LIST,
+  RELOAD_MEMORY,
+  RELOAD_ROLLBACK,
+  RELOAD_STALL,
+} from '../../actors/reload/verbs.ts';
 import { runCommand, type OperatorCommand } from './command.ts';
 import { LOOK_COMMANDS } from './look-commands.ts';
 import { printBackup, printDrain, printReload } from './print-run.ts';
@@ -20,6 +27,8 @@ export const OPERATOR_COMMANDS: readonly OperatorCommand[] = [
   { spec: RESUME, print: () => 'Clients are let in again.' },
   { spec: RELOAD, live: liveReload(RELOAD.name), details: 'Also: blindbeam reload list, history, rollback.' },
   { spec: RELOAD_LIST, print: printBehaviors },
+  { spec: RELOAD_MEMORY },
+  { spec: RELOAD_STALL, timeoutMs: 70_000 },
   { spec: RELOAD_HISTORY, print: printHistory },
   { spec: RELOAD_ROLLBACK, live: liveReload(RELOAD_ROLLBACK.name) },
 ];

@@ -12,6 +12,7 @@ export type { Bundle, Shell } from './compile.ts';
 export { messageOf } from './compile.ts';
 export { RELOAD_LIMITS } from './limits.ts';
 export { type Refusal, type RefusalCode, refusal, REFUSALS } from './refusals.ts';
+export { fieldsOfState } from './shadow.ts';
 export type { SweepReport } from './sweep.ts';
 export {
   type Fault,
@@ -25,6 +26,7 @@ export {
 export {
   type LiveBehavior,
   type ReloadAnswer,
+  type ReloadMemory,
   type ReloadStep,
   WorkerReload,
   type WorkerReloadParts,

@@ -58,7 +58,7 @@ export const REFUSALS: Readonly<Record<RefusalCode, { readonly meaning: string; 
     },
     RELOAD_IN_PLACE: {
       meaning: '`codeChange` changes the state that it is given, which is then lost if it throws half way.',
-      fix: 'Return a new object.',
+      fix: 'Return a new object, and leave the given one as it is.',
     },
     RELOAD_NO_WAY_BACK: {
       meaning: 'The shape changes and `codeBack` is missing, fails, or does not make the old shape.',

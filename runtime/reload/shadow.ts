@@ -70,6 +70,12 @@ export function initInShadow(kernel: Kernel, behavior: AnyBehavior): { readonly 
   return undefined;
 }
 
+/** The fields of the state that `init` makes, in their order; none if it cannot be tried. */
+export function fieldsOfState(kernel: Kernel, behavior: AnyBehavior): string[] {
+  const made = initInShadow(kernel, behavior)?.made;
+  return typeof made === 'object' && made !== null ? Object.keys(made) : [];
+}
+
 class Hands {
   readonly effects: string[] = [];
   readonly context: Context;

@@ -62,6 +62,11 @@ export class Trial implements SlotWatch {
     );
   }
 
+  /** Actors that the new version has failed. */
+  get refugeeCount(): number {
+    return this.#conversions.failed + this.#nextCounter.threw;
+  }
+
   get stage(): Stage {
     return this.#stage;
   }

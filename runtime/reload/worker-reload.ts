@@ -8,6 +8,8 @@
  *                          └────────┴─────▶ back
  */
 
+import { getHeapStatistics } from 'node:v8';
+
 import { type AnyBehavior, type BehaviorSlot, behaviorSlotOf } from '../behavior.ts';
 import type { Clock, Loop } from '../contracts.ts';
 import type { Kernel } from '../kernel.ts';
@@ -19,13 +21,15 @@ import { compileBundle, type Shell } from './compile.ts';
 import { RELOAD_LIMITS } from './limits.ts';
 import { Recorder } from './recorder.ts';
 import { type Refusal, refusal } from './refusals.ts';
+import { collectGarbage } from './collect-garbage.ts';
+import { StallWatch } from './stall-watch.ts';
 import { type Pause, sweep, type SweepReport } from './sweep.ts';
 import { Trial } from './trial.ts';
 import type { TrialCounts } from './verdict.ts';
 
 /** What a worker is told. Plain data. */
 export type ReloadStep =
-  | { readonly step: 'list' | 'counts' | 'keep' | 'drop' }
+  | { readonly step: 'list' | 'counts' | 'keep' | 'drop' | 'memory' }
   /** A part of the text that the next `prepare` completes: a message between threads has a bound. */
   | { readonly step: 'part'; readonly text: string }
   /** Without a text: the version that the program was started with, to go back to. */
@@ -36,6 +40,7 @@ export type ReloadStep =
       readonly isBack: boolean;
       readonly modules: readonly string[];
     }
+  | { readonly step: 'watch'; readonly ms: number }
   | { readonly step: 'check'; readonly recordMs: number }
   | { readonly step: 'canary'; readonly share: number }
   | { readonly step: 'switch' | 'back'; readonly timeoutMs: number };
@@ -48,10 +53,18 @@ export type ReloadAnswer =
   | { readonly step: 'refused'; readonly refusals: readonly Refusal[] }
   | { readonly step: 'checked'; readonly report: CheckReport }
   | { readonly step: 'canary'; readonly actors: number }
-  | { readonly step: 'swept'; readonly sweep: SweepReport }
+  | { readonly step: 'swept'; readonly sweep: SweepReport; readonly stallMs: number }
   | { readonly step: 'counts'; readonly counts: TrialCounts }
-  | { readonly step: 'kept'; readonly counts: TrialCounts }
-  | { readonly step: 'dropped' };
+  | { readonly step: 'kept'; readonly counts: TrialCounts; readonly stallMs: number }
+  | { readonly step: 'dropped'; readonly stallMs: number }
+  | { readonly step: 'memory'; readonly memory: ReloadMemory }
+  | { readonly step: 'watched'; readonly stallMs: number };
+
+/** What a worker holds, after a full collection. Bytes; versions as in `LiveBehavior.loaded`. */
+export interface ReloadMemory {
+  readonly heapBytes: number;
+  readonly loaded: number;
+}
 
 /** One behaviour that can be reloaded. */
 export interface LiveBehavior {
@@ -83,6 +96,7 @@ export class WorkerReload {
   readonly #slots: Map<string, BehaviorSlot> = new Map();
   readonly #finder: ScriptFinder = new ScriptFinder();
   readonly #pause: Pause;
+  readonly #stalls: StallWatch;
   /** Versions in memory by name; a version that was collected takes its mark with it. */
   readonly #loaded: Map<string, number> = new Map();
   readonly #collected: number[] = [];
@@ -96,6 +110,7 @@ export class WorkerReload {
     this.#parts = parts;
     this.#kernel = parts.node.kernel;
     this.#pause = pauseOf(parts.loop, parts.node.clock);
+    this.#stalls = new StallWatch(parts.node.clock);
     for (const behavior of parts.behaviors) this.#slots.set(behavior.name, behaviorSlotOf(behavior));
     this.#registry = new FinalizationRegistry(({ name, version }) => this.#noteCollected(name, version));
   }
@@ -124,11 +139,16 @@ export class WorkerReload {
         return this.#back(step.timeoutMs);
       case 'drop':
         this.#prepared = undefined;
-        return { step: 'dropped' };
+        return { step: 'dropped', stallMs: this.#stalls.stop() };
+      case 'watch':
+        return this.#watchLoop(step.ms);
+      case 'memory':
+        return { step: 'memory', memory: await this.#memory() };
     }
   }
 
   close(): void {
+    this.#stalls.stop();
     this.#finder.close();
   }
 
@@ -146,6 +166,7 @@ export class WorkerReload {
     if (this.#trial !== undefined || this.#prepared !== undefined) return refuse('RELOAD_BUSY', name);
     const slot = this.#slots.get(name);
     if (slot === undefined) return refuse('RELOAD_UNKNOWN', name);
+    this.#stalls.start();
     const beganMs = this.#kernel.clock.monotonicMs();
     const compiled = text === '' ? this.#first(name) : compileBundle({ name, text, version }, this.#parts.shell);
     if ('code' in compiled) return { step: 'refused', refusals: [compiled] };
@@ -236,7 +257,7 @@ export class WorkerReload {
   async #switch(timeoutMs: number): Promise<ReloadAnswer> {
     const trial = this.#onTrial();
     trial.switch();
-    return { step: 'swept', sweep: await this.#sweep(trial, timeoutMs) };
+    return { step: 'swept', sweep: await this.#sweep(trial, timeoutMs), stallMs: this.#stalls.longestMs };
   }
 
   async #keep(): Promise<ReloadAnswer> {
@@ -244,20 +265,38 @@ export class WorkerReload {
     const counts = trial.counts();
     trial.keep();
     this.#trial = undefined;
-    // For those that the new version failed in the last moment, if there are any; all others are there.
-    await this.#sweep(trial, 0);
-    return { step: 'kept', counts };
+    // Those that it failed in the last moment; all others are there.
+    if (trial.refugeeCount > 0) await this.#sweep(trial, 0);
+    return { step: 'kept', counts, stallMs: this.#stalls.stop() };
   }
 
   async #back(timeoutMs: number): Promise<ReloadAnswer> {
     this.#prepared = undefined;
     const trial = this.#trial;
-    if (trial === undefined) return { step: 'dropped' };
+    if (trial === undefined) return { step: 'dropped', stallMs: this.#stalls.stop() };
     trial.back();
     const report = await this.#sweep(trial, timeoutMs);
     trial.forget();
     this.#trial = undefined;
-    return { step: 'swept', sweep: report };
+    return { step: 'swept', sweep: report, stallMs: this.#stalls.stop() };
+  }
+
+  /** What stops the loop when nothing is reloaded: to compare with. */
+  async #watchLoop(ms: number): Promise<ReloadAnswer> {
+    const stalls = new StallWatch(this.#kernel.clock);
+    stalls.start();
+    await this.#pause.sleep(ms);
+    return { step: 'watched', stallMs: stalls.stop() };
+  }
+
+  /** Twice, with a turn of the loop between: finalizers run in the second. Stops the worker for as long as that takes. */
+  async #memory(): Promise<ReloadMemory> {
+    for (let round = 0; round < 3; round += 1) {
+      collectGarbage();
+      await this.#pause.sleep(1);
+    }
+    const loaded = [...this.#loaded.values()].reduce((sum, count) => sum + count, 0);
+    return { heapBytes: getHeapStatistics().used_heap_size, loaded };
   }
 
   /** A later sweep of the same trial ends an earlier one. */
