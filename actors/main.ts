@@ -22,7 +22,8 @@ import { NodeControl } from './node-control.ts';
 import { claimPort } from './port.ts';
 import { connectionsOfNode, Processes, readDescriptorLimit } from './processes.ts';
 import { stopBundler } from './reload/bundle.ts';
-import { openCoordinator } from './reload/open.ts';
+import type { Coordinator } from './reload/coordinator.ts';
+import { openCoordinator, watchSources } from './reload/open.ts';
 import { reloadVerbs } from './reload/verbs.ts';
 import { ServiceManager } from './service-manager.ts';
 import { openStoreDirectory } from './store-directory.ts';
@@ -36,6 +37,7 @@ export interface RunningNode {
   /** Where metrics and health checks are: `http://127.0.0.1:9464`. */
   readonly metricsUrl: string;
   readonly control: NodeControl;
+  readonly reloads: Coordinator;
   statistics(): Promise<WorkerStatistics>;
   stop(): Promise<void>;
 }
@@ -44,7 +46,12 @@ const HELP = `Usage: blindbeam start [options]
 
 Starts one node with the embedded store and prints its address. Ctrl-C stops it; nothing that was acknowledged is lost.
 
+  --watch                    for development: reload a behaviour when its source is saved
+
 `;
+
+/** Not a setting: how somebody works, not how a node is run. */
+const WATCH_FLAG = '--watch';
 
 /** Runs `blindbeam start` until a signal ends it. Resolves to the exit code. */
 export async function runStart(argv: readonly string[]): Promise<number> {
@@ -52,10 +59,12 @@ export async function runStart(argv: readonly string[]): Promise<number> {
     process.stdout.write(`${HELP}${describeConfig()}\n`);
     return 0;
   }
-  const readAgain = (): Settings => readSettings(argv, process.env);
+  const watches = argv.includes(WATCH_FLAG);
+  const settings = argv.filter((word) => word !== WATCH_FLAG);
+  const readAgain = (): Settings => readSettings(settings, process.env);
   try {
     const config = configOf(readAgain(), process.env);
-    return await (config.processes > 1 ? runProcesses(config, argv) : runNode(readAgain));
+    return await (config.processes > 1 ? runProcesses(config, argv) : runNode(readAgain, watches));
   } catch (error) {
     return reportFailure(error);
   }
@@ -91,7 +100,7 @@ function reportFailure(error: unknown): never {
   process.exit(error.code === 'APP_CONFIG' ? 2 : 1);
 }
 
-async function runNode(readAgain: () => Settings): Promise<number> {
+async function runNode(readAgain: () => Settings, watches: boolean): Promise<number> {
   const settings = readAgain();
   const config = configOf(settings, process.env);
   const log = createLogger({
@@ -118,8 +127,10 @@ async function runNode(readAgain: () => Settings): Promise<number> {
   await manager.ready(`listening on ${node.url}`);
   process.on('SIGUSR2', () => void node.statistics().then((sums) => log.info('statistics', { ...sums })));
   process.on('SIGHUP', () => void reload(node.control, log));
+  const watch = watches ? watchSources(node.reloads, systemClock, log) : undefined;
   const signal = await stopSignal();
   log.info('node_stopping', { signal });
+  await watch?.close();
   await manager.stopping();
   await node.control.drain(node.control.config.drainRate, node.control.config.drainMs);
   const statistics = await node.statistics();
@@ -213,6 +224,7 @@ export async function startNode(start: NodeStart, log: NodeLogger): Promise<Runn
       url,
       metricsUrl,
       control: running,
+      reloads,
       statistics: () => workers.statistics(),
       async stop() {
         running.stop();

@@ -10,6 +10,7 @@ import { sourceRootOf } from './bundle.ts';
 import { Coordinator } from './coordinator.ts';
 import { ReloadHistory } from './history.ts';
 import { BEHAVIORS, NODE_MODULES, SHELL } from './shell.ts';
+import { SourceWatch } from './watch.ts';
 
 /** The folder that was compiled to: `actors/` lies in it. */
 const BUILD: string = fileURLToPath(new URL('../..', import.meta.url)).replace(/[/\\]$/, '');
@@ -34,6 +35,11 @@ export interface CoordinatorOptions {
   readonly directory: string;
   readonly clock: Clock;
   readonly log: Logger;
+}
+
+/** Reloads on save. */
+export function watchSources(coordinator: Coordinator, clock: Clock, log: Logger): SourceWatch {
+  return new SourceWatch({ coordinator, root: sourceRootOf(BUILD), clock, log });
 }
 
 export function openCoordinator({ workers, directory, clock, log }: CoordinatorOptions): Coordinator {

@@ -52,8 +52,13 @@ export class ServerProcess {
   }
 
   /** Starts `blindbeam start` with `flags` and waits for nothing. */
-  static launch(t: Test, flags: readonly string[], nodeFlags: readonly string[] = []): ServerProcess {
-    const args = [...nodeFlags, LAUNCHER, 'start', '--log-format', 'json', ...flags];
+  static launch(
+    t: Test,
+    flags: readonly string[],
+    nodeFlags: readonly string[] = [],
+    launcher: string = LAUNCHER,
+  ): ServerProcess {
+    const args = [...nodeFlags, launcher, 'start', '--log-format', 'json', ...flags];
     const server = new ServerProcess(spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] }));
     t.teardown(() => server.kill());
     return server;

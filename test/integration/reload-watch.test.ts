@@ -1,0 +1,58 @@
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { newPerson, until } from './people.ts';
+import { ROOT, ServerProcess, temporaryDirectory } from './server-process.ts';
+
+/** A checkout of its own, to save files in: the sources that are bundled, and the build. */
+function checkout(directory: string): string {
+  for (const folder of ['actors', 'dist']) {
+    mkdirSync(join(directory, folder), { recursive: true });
+    const isWanted = (path: string): boolean => !/\.(test|map)\b|dist\/(test|bench)/.test(path);
+    cpSync(join(ROOT, folder), join(directory, folder), { recursive: true, filter: isWanted });
+  }
+  for (const name of ['node_modules', 'runtime', 'protocol', 'supervisors', 'package.json', 'tsconfig.json']) {
+    symlinkSync(join(ROOT, name), join(directory, name));
+  }
+  const launcher = join(directory, 'launch.mjs');
+  writeFileSync(
+    launcher,
+    `const { main } = await import('./dist/bin/cli.js'); process.exitCode = await main(process.argv.slice(2));`,
+  );
+  return launcher;
+}
+
+t.test('with --watch a behaviour is reloaded when it is saved, and a mistake changes nothing', async (t) => {
+  const directory = temporaryDirectory(t);
+  const launcher = checkout(directory);
+  const flags = ['--watch', '--data', join(directory, 'data'), '--port', '0', '--workers', '1', '--metrics-port', '0'];
+  const server = ServerProcess.launch(t, flags, [], launcher);
+  server.url = String((await server.line(({ event }) => event === 'node_started'))['url']);
+  await server.line(({ event }) => event === 'watching');
+  const alice = await newPerson(t, server, '+4915100000041');
+  const bob = await newPerson(t, server, '+4915100000042');
+  await alice.client.send(bob.phone, 'one');
+
+  const path = join(directory, 'actors', 'connection.ts');
+  const source = readFileSync(path, 'utf8');
+  const marked = source.replace(
+    '  handleCast(message, state, ctx) {',
+    "$&\n    ctx.log.info('saved', { kind: message.kind });",
+  );
+  t.not(marked, source);
+  writeFileSync(path, marked);
+  await server.line(({ event, outcome, to }) => event === 'reload' && outcome === 'kept' && to === 1);
+  await alice.client.send(bob.phone, 'two');
+  await server.line(({ event, kind }) => event === 'saved' && kind === 'frames');
+
+  writeFileSync(path, `${marked}\nconst broken = {;`);
+  t.match(await server.line(({ event }) => event === 'reload_failed'), {
+    report: /RELOAD_SYNTAX[^]*connection\.ts:\d+/,
+  });
+  writeFileSync(path, source);
+  await server.line(({ event, outcome, to }) => event === 'reload' && outcome === 'kept' && to === 2);
+  await alice.client.send(bob.phone, 'three');
+  await until('all messages', 5_000, () => bob.received.length === 3);
+  t.equal(alice.client.state, 'live');
+  t.equal(await server.stop(), 0);
+});
