@@ -125,7 +125,7 @@ class Server implements NatsServer {
 function configure(index: number, port: number, route: number, routes: readonly number[], directory: string): string {
   const others = routes.filter((each) => each !== route).map((each) => `"nats://127.0.0.1:${each}"`);
   const cluster =
-    others.length === 0 ? '' : `cluster { name: test, listen: "127.0.0.1:${route}", routes: [${others.join(', ')}] }\n`;
+    others.length === 0 ? '' : `cluster { name: test, no_advertise: true, listen: "127.0.0.1:${route}", routes: [${others.join(', ')}] }\n`;
   return `server_name: n${index}
 listen: "127.0.0.1:${port}"
 jetstream { store_dir: ${JSON.stringify(join(directory, 'store'))} }

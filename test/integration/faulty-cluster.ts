@@ -1,0 +1,199 @@
+/**
+ * A real cluster that things happen to: three nodes and three nats-server processes, a relay between each node and each server, and one address for
+ * all clients, which leads to a node that runs.
+ */
+
+import { randomBytes, randomInt } from 'node:crypto';
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Test } from 'tap';
+import { type NatsServers, startNatsServers } from '../../runtime/testing/nats-servers.ts';
+import { pause, until } from './people.ts';
+import { Relay, targetOf, type RelayTarget } from './relay.ts';
+import { ServerProcess, temporaryDirectory } from './server-process.ts';
+
+class FaultyNode {
+  readonly name: string;
+  /** To each of the servers. */
+  readonly relays: readonly Relay[];
+  process: ServerProcess;
+  /** Whether clients are led to it. */
+  isOut: boolean = false;
+
+  constructor(name: string, relays: readonly Relay[], process: ServerProcess) {
+    this.name = name;
+    this.relays = relays;
+    this.process = process;
+  }
+}
+
+export interface FaultyClusterOptions {
+  readonly nodes: readonly string[];
+  readonly servers: number;
+  readonly flags?: readonly string[];
+}
+
+export class FaultyCluster {
+  readonly nats: NatsServers;
+  readonly nodes: Map<string, FaultyNode> = new Map();
+  readonly #t: Test;
+  readonly #directory: string;
+  readonly #flags: readonly string[];
+  readonly #founders: readonly string[];
+  readonly #processes: ServerProcess[] = [];
+  #door: Relay | undefined;
+  #next = 0;
+
+  private constructor(t: Test, nats: NatsServers, { nodes, flags = [] }: FaultyClusterOptions) {
+    this.#t = t;
+    this.nats = nats;
+    this.#directory = temporaryDirectory(t);
+    this.#flags = flags;
+    this.#founders = nodes;
+    const secret = randomBytes(32).toString('hex');
+    writeFileSync(join(this.#directory, 'node.yaml'), `cluster-secret: "${secret}"\n`, { mode: 0o600 });
+  }
+
+  static async start(t: Test, options: FaultyClusterOptions): Promise<FaultyCluster> {
+    const nats = await startNatsServers(options.servers);
+    t.teardown(() => nats.stop());
+    const cluster = new FaultyCluster(t, nats, options);
+    await Promise.all(options.nodes.map((name) => cluster.join(name)));
+    cluster.#door = await Relay.start(() => cluster.#pick());
+    t.teardown(() => cluster.#door!.stop());
+    return cluster;
+  }
+
+  /** The address for clients. */
+  get url(): string {
+    return `ws://127.0.0.1:${this.#door!.port}/ws`;
+  }
+
+  #pick(): RelayTarget | undefined {
+    const nodes = [...this.nodes.values()].filter(({ isOut }) => !isOut);
+    const node = nodes[this.#next++ % Math.max(1, nodes.length)];
+    return node === undefined ? undefined : targetOf(node.process.url);
+  }
+
+  /** Starts a node that was never there. */
+  async join(name: string): Promise<void> {
+    const relays = await Promise.all(this.nats.servers.map(({ url }) => Relay.start(() => targetOf(url))));
+    for (const relay of relays) this.#t.teardown(() => relay.stop());
+    const process = await this.#launch(name, relays);
+    this.nodes.set(name, new FaultyNode(name, relays, process));
+  }
+
+  async #launch(name: string, relays: readonly Relay[]): Promise<ServerProcess> {
+    const servers = relays.map(({ port }) => `nats://127.0.0.1:${port}`).join(',');
+    const config = ['--config', join(this.#directory, 'node.yaml'), '--cluster-nodes', this.#founders.join(',')];
+    const flags = ['--nats', servers, '--node', name, '--workers', '1', '--metrics-port', '0', ...this.#flags];
+    const process = await ServerProcess.start(this.#t, join(this.#directory, name), [...config, ...flags]);
+    this.#processes.push(process);
+    return process;
+  }
+
+  node(name: string): FaultyNode {
+    return this.nodes.get(name)!;
+  }
+
+  /** A verification code is printed by the node that owns the number. */
+  code(phone: string): Promise<string> {
+    return Promise.any([...this.nodes.values()].map(({ process }) => process.code(phone)));
+  }
+
+  async kill(name: string): Promise<void> {
+    this.node(name).isOut = true;
+    await this.node(name).process.kill();
+  }
+
+  /** SIGTERM, and waits until it has handed everything over and ended. */
+  async retire(name: string): Promise<void> {
+    await this.node(name).process.stop();
+    this.node(name).isOut = true;
+  }
+
+  async restart(name: string, disk: 'kept' | 'lost' = 'kept'): Promise<void> {
+    if (disk === 'lost') rmSync(join(this.#directory, name), { recursive: true, force: true });
+    const node = this.node(name);
+    node.process = await this.#launch(name, node.relays);
+    node.isOut = false;
+  }
+
+  /** As a machine that stands still. */
+  freeze(name: string): void {
+    this.node(name).isOut = true;
+    process.kill(this.node(name).process.pid, 'SIGSTOP');
+  }
+
+  thaw(name: string): void {
+    process.kill(this.node(name).process.pid, 'SIGCONT');
+    this.node(name).isOut = false;
+  }
+
+  /** Nothing passes between a node and the servers. Clients reach it as before. */
+  cut(name: string): void {
+    for (const relay of this.node(name).relays) relay.cut();
+  }
+
+  heal(name: string): void {
+    for (const relay of this.node(name).relays) relay.heal();
+  }
+
+  /** Shards that were served by another than their first owner, by what all processes logged, also those that were killed. */
+  countMoved(): number {
+    const served = this.#processes.flatMap(({ lines }) => lines.filter(({ event }) => event === 'shard_served'));
+    return served.filter(({ epoch }) => Number(epoch) > 1).length;
+  }
+
+  /** Waits until every shard has a whole copy beside its owner, as the nodes log it. */
+  async untilCopied(shards: number, ms: number): Promise<void> {
+    const copied = (): number =>
+      this.#processes.flatMap(({ lines }) => lines.filter(({ event }) => event === 'shard_copied')).length;
+    await until('every shard to have a copy', ms, () => copied() >= shards);
+  }
+}
+
+export type FaultName =
+  | 'a node is killed'
+  | 'a server is killed'
+  | 'a node and a server are killed'
+  | 'a node stands still for 20 s'
+  | 'a node is cut off for 20 s'
+  | 'a node is killed and its disk is gone';
+
+/** What can happen to a cluster. Each is over when its promise resolves: everything runs again. */
+export const FAULTS: Readonly<Record<FaultName, (cluster: FaultyCluster, name: string) => Promise<void>>> = {
+  'a node is killed': async (cluster, name) => {
+    await cluster.kill(name);
+    await pause(randomInt(500, 4_000));
+    await cluster.restart(name);
+  },
+  'a server is killed': async (cluster) => {
+    const server = cluster.nats.servers[randomInt(cluster.nats.servers.length)]!;
+    server.signal('SIGKILL');
+    await pause(randomInt(500, 4_000));
+    await server.restart();
+  },
+  'a node and a server are killed': async (cluster, name) => {
+    const server = cluster.nats.servers[randomInt(cluster.nats.servers.length)]!;
+    server.signal('SIGKILL');
+    await cluster.kill(name);
+    await pause(randomInt(500, 4_000));
+    await Promise.all([server.restart(), cluster.restart(name)]);
+  },
+  'a node stands still for 20 s': async (cluster, name) => {
+    cluster.freeze(name);
+    await pause(20_000);
+    cluster.thaw(name);
+  },
+  'a node is cut off for 20 s': async (cluster, name) => {
+    cluster.cut(name);
+    await pause(20_000);
+    cluster.heal(name);
+  },
+  'a node is killed and its disk is gone': async (cluster, name) => {
+    await cluster.kill(name);
+    await pause(randomInt(500, 4_000));
+    await cluster.restart(name, 'lost');
+  },
+};
