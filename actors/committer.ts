@@ -13,7 +13,8 @@
  * Every write of a shard's actors starts here, and the promise of every commit settles here. Read next: `claim-inbox.ts`.
  */
 
-import type { Pid } from '../runtime/index.ts';
+import type { Context, Pid } from '../runtime/index.ts';
+import { LIMITS } from './limits.ts';
 import type { CommitResult, InboxStore, StoreBatch } from './store/inbox-store.ts';
 
 /** What an actor hears of its commit. */
@@ -40,6 +41,7 @@ export class Committer {
   #waiting: (() => void)[] = [];
   /** Whether commits cannot settle for now, because the log of the shard does not answer: what can be refused should be. */
   readonly isCutOff: () => boolean;
+  #isPaused = false;
 
   /** @param tell - Casts to an actor; one that is gone gets nothing. */
   constructor(
@@ -64,6 +66,22 @@ export class Committer {
   claim(): Promise<void> | undefined {
     if (this.#underWay === 0) return undefined;
     return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  /**
+   * Whether the actor should plan nothing now, because the log of its shard does not answer: it may have another owner by now, and then what is
+   * known here is old. If so, `note` comes back to the actor after a while, for another look.
+   */
+  holdsBack(ctx: Pick<Context, 'sendAfter'>, note: string): boolean {
+    if (!this.isCutOff()) return (this.#isPaused = false);
+    if (!this.#isPaused) ctx.sendAfter(LIMITS.cutOffPauseMs, note);
+    this.#isPaused = true;
+    return true;
+  }
+
+  /** The note has come back. */
+  looksAgain(): void {
+    this.#isPaused = false;
   }
 
   /** Starts a commit and casts its outcome to `self`. */

@@ -66,6 +66,10 @@ export const groups: Behavior<GroupsState, GroupsArgs, GroupsMessage> = {
   handleInfo(info, state, ctx) {
     if (info === RETRY) retry(state, ctx);
     else if (info === RECEIPTS) tellWatchers(state, ctx);
+    else if (info === TRY_AGAIN) {
+      state.args.committer.looksAgain();
+      ctx.requestTurnEnd();
+    }
   },
 
   handleTurnEnd(state, ctx) {
@@ -115,9 +119,13 @@ function refuseEarly(
   return isLarge ? { code: 'APP_MESSAGE_TOO_LARGE' } : undefined;
 }
 
+/** A note to itself that the log of the shard may answer again. */
+const TRY_AGAIN = 'try-again';
+
 /** @param finishedMin - So much that is finished is worth a commit without anything else. */
 function startCommit(state: GroupsState, ctx: Ctx, finishedMin: number): void {
   if (state.commit !== undefined || ctx.clock.monotonicMs() < state.fullUntilMs) return;
+  if (state.queue.length > 0 && state.args.committer.holdsBack(ctx, TRY_AGAIN)) return;
   const { store, queuedBytesMax } = state.args;
   const room = Math.min(queuedBytesMax, store.queuedBytesMax) - store.queuedBytes();
   const now = { wallMs: ctx.clock.nowMs(), monotonicMs: ctx.clock.monotonicMs() };

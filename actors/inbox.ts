@@ -88,7 +88,7 @@ export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', 
 
   handleInfo(info, state, ctx) {
     if (isDown(info)) detach(info.ref, state, ctx);
-    else if (info === TRY_AGAIN) ctx.requestTurnEnd();
+    else if (info === TRY_AGAIN) tryAgain(state, ctx);
     else if (info === SWEEP) sweepExpired(state, ctx);
     else if (info === NEXT_PLACES) goOnCatchingUp(state, ctx);
     else if (info === LOOK_FOR_SILENCE) lookForSilence(state, ctx);
@@ -142,8 +142,14 @@ function statistics(state: InboxState): InboxStatistics {
   };
 }
 
+function tryAgain(state: InboxState, ctx: Ctx): void {
+  state.args.committer.looksAgain();
+  ctx.requestTurnEnd();
+}
+
 function startCommit(state: InboxState, ctx: Ctx): void {
   if (state.commit !== undefined || ctx.clock.monotonicMs() < state.fullUntilMs) return;
+  if (state.queue.length > 0 && state.args.committer.holdsBack(ctx, TRY_AGAIN)) return;
   while (state.commit === undefined && state.queue.length > 0) {
     const commit = planCommit(state, { wallMs: ctx.clock.nowMs(), monotonicMs: ctx.clock.monotonicMs() });
     if (isEmpty(commit)) confirmEmpty(commit, state, ctx);

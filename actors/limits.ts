@@ -71,6 +71,8 @@ export const LIMITS = {
   catchUpMsMax: 5_000,
   /** How soon a free place is noticed when nothing else happens. */
   catchUpLookMs: 500,
+  /** A shard whose log does not answer looks again after this long. */
+  cutOffPauseMs: 200,
   /** A node of a cluster lets clients in when every shard has an owner, and after this long in any case. */
   clusterReadyMsMax: 20_000,
   /** So long a node that stops waits for others to take its shards: below the time that its workers have to stop. */

@@ -100,6 +100,11 @@ export class ShardCommitLog implements CommitLog {
     return this.#mark;
   }
 
+  /** Whether it takes nothing any more: another epoch has begun, or this ownership ends. */
+  get isEnded(): boolean {
+    return this.#ended;
+  }
+
   /** How long the log has not answered, milliseconds; 0 while it does. */
   get silentMs(): number {
     return this.#since === undefined ? 0 : this.#parts.clock.monotonicMs() - this.#since;

@@ -58,19 +58,15 @@ export async function openJetStreamNet(parts: JetStreamParts): Promise<ClusterNe
     await untilServed(clock, () => ensureLogStream(manager, cluster, index, replicas));
   }
   const jetstream = connection.jetstream({ timeout: LIMITS.requestMs });
-  const bucket = (name: string, storage: 'file' | 'memory'): Promise<Bucket> =>
-    untilServed(clock, () =>
-      jetstream.views.kv(`bb-${cluster}-${name}`, {
-        replicas,
-        history: 1,
-        storage,
-        timeout: LIMITS.requestMs,
-      } as object),
-    );
+  const registry = async (suffix: string, storage: 'file' | 'memory'): Promise<Registry> => {
+    const name = `bb-${cluster}-${suffix}`;
+    const options = { replicas, history: 1, storage, timeout: LIMITS.requestMs } as object;
+    return registryOf(await untilServed(clock, () => jetstream.views.kv(name, options)), name, manager, parts);
+  };
   return {
     log: (shard) => new JetStreamLog(parts, jetstream, manager, shard, streamCount),
-    table: registryOf(await bucket('table', 'file'), parts),
-    liveness: registryOf(await bucket('live', 'memory'), parts),
+    table: await registry('table', 'file'),
+    liveness: await registry('live', 'memory'),
     pages: pagesOf(connection, cluster),
     close: async () => undefined,
   };
@@ -211,15 +207,17 @@ class JetStreamLog implements ShardLog {
   }
 }
 
-function registryOf(bucket: Bucket, parts: JetStreamParts): Registry {
+function registryOf(bucket: Bucket, name: string, manager: Manager, parts: JetStreamParts): Registry {
   return {
     async read(key): Promise<RegistryEntry | 'missing' | 'unknown'> {
       try {
-        const entry = await bucket.get(key);
-        if (entry === null || entry.operation !== 'PUT') return 'missing';
-        return { value: entry.string(), revision: entry.revision };
-      } catch {
-        return 'unknown';
+        // Not the bucket's own get, which any replica answers, also one that lags: a lease is confirmed by this.
+        const query = { last_by_subj: `$KV.${name}.${key}` };
+        const { seq, data, header } = await manager.streams.getMessage(`KV_${name}`, query);
+        if (header.get('KV-Operation') !== '') return 'missing';
+        return { value: Buffer.from(data).toString(), revision: seq };
+      } catch (error) {
+        return codeOf(error) === NO_MESSAGE ? 'missing' : 'unknown';
       }
     },
     async swap(key, value, revision) {

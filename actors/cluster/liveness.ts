@@ -77,16 +77,39 @@ export class Liveness {
   }
 }
 
-/** The right of an owner to commit: for a while from the beginning of the last renewal that was acknowledged. */
+/**
+ * The right of an owner to act: for a while from the beginning of the last renewal that was acknowledged.
+ *
+ * A lease that has lapsed is not valid again with the next renewal: somebody else may own by now what this worker thinks it owns. It has to
+ * be confirmed, by reading the registry after that renewal. Otherwise an owner that was cut off would, for a moment after the heal, answer from what
+ * it knew before (it did: a client was asked for a message that the new owner had acknowledged).
+ */
 export class Lease {
   #untilMs = -Infinity;
+  #lapses = 0;
+  #confirmed = 0;
 
-  /** A renewal that began at `beganMs` was acknowledged. */
-  renewed(beganMs: number): void {
+  /** A renewal that began at `beganMs` was acknowledged at `nowMs`. */
+  renewed(beganMs: number, nowMs: number): void {
+    if (nowMs >= this.#untilMs) this.#lapses++;
     this.#untilMs = Math.max(this.#untilMs, beganMs + LIMITS.leaseMs);
   }
 
+  /** How often it has lapsed: what is read from now on confirms it. */
+  get lapses(): number {
+    return this.#lapses;
+  }
+
+  /** The registry was read, beginning when there had been so many lapses. */
+  confirm(lapses: number): void {
+    this.#confirmed = Math.max(this.#confirmed, lapses);
+  }
+
+  get isConfirmed(): boolean {
+    return this.#confirmed === this.#lapses;
+  }
+
   isValid(nowMs: number): boolean {
-    return nowMs < this.#untilMs;
+    return this.isConfirmed && nowMs < this.#untilMs;
   }
 }

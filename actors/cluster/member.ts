@@ -90,6 +90,8 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
   #nodesSinceMs = 0;
   #assignments: readonly Assignment[] | undefined = undefined;
   #isComplete = false;
+  #isConfirming = false;
+  #wasLeased = false;
   #isLeaving = false;
   #isStopped = false;
 
@@ -209,12 +211,10 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
     const { net, clock, self } = this.#parts;
     while (!this.#isStopped) {
       const beganMs = clock.monotonicMs();
-      const wasLeased = this.#lease.isValid(beganMs);
       const outcome = await net.liveness.write(seatKey(self), this.#formatSelf());
       if (outcome === 'ok') {
-        this.#lease.renewed(beganMs);
-        // What was announced while nobody answered may have been missed.
-        if (!wasLeased) void this.#refresh();
+        this.#lease.renewed(beganMs, clock.monotonicMs());
+        if (!this.#lease.isConfirmed) void this.#confirm();
       }
       await pause(clock, Math.max(0, beganMs + LIMITS.renewalMs - clock.monotonicMs()));
     }
@@ -231,11 +231,29 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
     return formatSeat({ node, worker, life, workers, leaving: this.#isLeaving, copies });
   }
 
-  /** Reads the records of the shards of this seat. */
-  async #refresh(): Promise<void> {
+  /** Reads the records of the shards of this seat: whether it still owns what it thinks it owns. */
+  async #confirm(): Promise<void> {
+    if (this.#isConfirming) return;
+    this.#isConfirming = true;
+    const { lapses } = this.#lease;
+    const { table } = this.#parts.net;
+    const entries = await Promise.all(this.#locals.map(({ shard }) => table.read(shardKey(shard))));
+    entries.forEach((entry, index) => {
+      if (typeof entry === 'object')
+        this.#noteRecord(shardKey(this.#locals[index]!.shard), entry.value, entry.revision);
+    });
+    if (!entries.includes('unknown')) this.#lease.confirm(lapses);
+    this.#isConfirming = false;
+    this.#placeOwn();
+  }
+
+  /** What this seat owns is found nowhere while it has no lease: its own clients must not be answered from what may be old. */
+  #placeOwn(): void {
+    const isLeased = this.isLeased();
+    if (isLeased === this.#wasLeased) return;
+    this.#wasLeased = isLeased;
     for (const { shard } of this.#locals) {
-      const entry = await this.#parts.net.table.read(shardKey(shard));
-      if (typeof entry === 'object') this.#noteRecord(shardKey(shard), entry.value, entry.revision);
+      if (this.#isMine(shard)) this.#parts.onOwner?.(shard, isLeased ? this.#parts.self : undefined);
     }
   }
 
@@ -250,7 +268,12 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
     this.#records[shard] = { record, revision };
     const local = this.#locals.find((each) => each.shard === shard);
     local?.host.setRole(this.#roleOf(record));
-    if (!sameSeat(known?.record.owner, record.owner)) this.#parts.onOwner?.(shard, record.owner);
+    this.#tellOwner(shard, record.owner);
+  }
+
+  #tellOwner(shard: number, owner: Seat): void {
+    const isAway = sameSeat(owner, this.#parts.self) && !this.isLeased();
+    this.#parts.onOwner?.(shard, isAway ? undefined : owner);
   }
 
   #roleOf({ epoch, owner, standby, next }: ShardRecord): Role {
@@ -266,6 +289,7 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
   #look(): void {
     const nowMs = this.#parts.clock.monotonicMs();
     this.#noteNodes(nowMs);
+    this.#placeOwn();
     if (!this.isLeased()) return;
     if (nowMs - this.#watchedSinceMs > LIMITS.deafMs && this.#liveness.hearingMs(nowMs) === 0) this.#watch();
     let copying = this.#locals.filter((local) => this.#isBeingCopied(local)).length;

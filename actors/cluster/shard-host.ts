@@ -197,7 +197,7 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
     store.logCommits(commits);
     let served: ServedShard | undefined;
     try {
-      const isSilent = (): boolean => commits.silentMs > LIMITS.leaseMs || !this.#parts.isLeased();
+      const isSilent = (): boolean => commits.isEnded || commits.silentMs > LIMITS.leaseMs || !this.#parts.isLeased();
       served = await this.#parts.serve(store, isSilent);
       this.#enter('serving');
       this.#log('shard_served', { epoch });

@@ -144,6 +144,8 @@ class SimProcess {
   isCut: boolean = false;
   readonly #waiting: (() => void)[] = [];
   readonly serving: Map<number, SimStore> = new Map();
+  /** Whether the actors of a shard would refuse. */
+  readonly silent: Map<number, () => boolean> = new Map();
   readonly member: Member<SimStore>;
 
   constructor(sim: ClusterSim, node: string, life: number) {
@@ -159,8 +161,9 @@ class SimProcess {
       shardCount: SHARDS,
       founders: sim.nodes,
       openStore: (shard) => new SimStore(sim.disk(node, shard), this),
-      serve: async (shard, store) => {
+      serve: async (shard, store, isSilent) => {
         this.serving.set(shard, store);
+        this.silent.set(shard, isSilent);
         return {
           stop: async () => {
             if (this.serving.get(shard) === store) this.serving.delete(shard);
@@ -326,6 +329,7 @@ export class ClusterSim {
   readonly #disks: Map<string, SimDisk> = new Map();
   /** Writes that were acknowledged, by shard. */
   readonly acknowledged: Map<number, Set<string>> = new Map();
+  readonly #faults: Set<string> = new Set();
   #life = 0;
   #written = 0;
 
@@ -373,12 +377,25 @@ export class ClusterSim {
     const endMs = this.clock.monotonicMs() + ms;
     while (this.clock.monotonicMs() < endMs) {
       await promisesSettled();
+      this.#checkAnswers();
       const nextMs = Math.min(endMs, this.clock.nextDueMs ?? endMs);
       const stepMs = nextMs - this.clock.monotonicMs();
       this.clock.advance(stepMs);
       if (this.random.integer(1_000_000) < stepMs * writesPerSecond * 1_000) this.#write();
     }
     await promisesSettled();
+  }
+
+  /** Two that both answer for a shard, one of them from what is old, are a fault, even if only one of them can commit. */
+  #checkAnswers(): void {
+    for (let shard = 0; shard < SHARDS; shard++) {
+      const answering = [...this.processes.values()].filter(
+        ({ serving, silent, isPaused }) => !isPaused && serving.has(shard) && silent.get(shard)?.() === false,
+      );
+      if (answering.length < 2) continue;
+      const names = answering.map(({ seat }) => seat.node).join(' and ');
+      this.#faults.add(`shard ${shard} was answered for by ${names} at once`);
+    }
   }
 
   /** A client's write to whoever serves the shard; there may be two for a moment, of whom one cannot commit. */
@@ -406,7 +423,7 @@ export class ClusterSim {
 
   /** What is wrong once everything is healed and quiet, in sentences. */
   findFaults(): string[] {
-    const faults: string[] = [];
+    const faults: string[] = [...this.#faults];
     for (let shard = 0; shard < SHARDS; shard++) {
       const [owner, ...others] = this.serversOf(shard);
       if (owner === undefined) faults.push(`shard ${shard} is served by nobody`);

@@ -1,0 +1,191 @@
+import t from 'tap';
+import { createSeededRandom, VirtualClock } from '../../runtime/testing/index.ts';
+import { promisesSettled } from '../../runtime/testing/virtual-clock.ts';
+import { applyWrites } from '../store/write-set.ts';
+import { ShardCommitLog } from './commit-log.ts';
+import type { AppendOutcome, LogEntry, ShardLog } from './contracts.ts';
+import { LIMITS } from './limits.ts';
+import { bodyOf, encodeRecord, headerOf, startReading, takeEntry, type Reading } from './log-record.ts';
+
+const MARK = { epoch: 1, sequence: 0 };
+
+/** A log in memory that may lose the answer to an append, or the append. */
+class FlakyLog implements ShardLog {
+  readonly entries: LogEntry[] = [];
+  fate: () => 'ok' | 'answer-lost' | 'append-lost' = () => 'ok';
+
+  async append(data: Buffer, expected: number): Promise<AppendOutcome> {
+    const fate = this.fate();
+    if (fate === 'append-lost') return { kind: 'unknown' };
+    if ((this.entries.at(-1)?.sequence ?? 0) !== expected) return { kind: 'stale' };
+    const sequence = expected + 3;
+    this.entries.push({ sequence, data: Buffer.from(data) });
+    return fate === 'answer-lost' ? { kind: 'unknown' } : { kind: 'ok', sequence };
+  }
+  read = async (from: number): Promise<LogEntry | 'end'> => this.entries.find((each) => each.sequence >= from) ?? 'end';
+  last = async (): Promise<LogEntry | 'empty'> => this.entries.at(-1) ?? 'empty';
+  follow = (): { stop(): void } => ({ stop: () => undefined });
+  trim = async (): Promise<void> => undefined;
+}
+
+interface Fixture {
+  readonly log: FlakyLog;
+  readonly commits: ShardCommitLog;
+  readonly clock: VirtualClock;
+  readonly applied: string[];
+  readonly fenced: string[];
+  lease: boolean;
+  /** Starts a commit of one key; its outcome goes into `done`. */
+  commit(key: string): void;
+  readonly done: string[];
+  settle(ms?: number): Promise<void>;
+}
+
+function start(): Fixture {
+  const log = new FlakyLog();
+  const clock = new VirtualClock();
+  const applied: string[] = [];
+  const fenced: string[] = [];
+  const done: string[] = [];
+  const fixture = { lease: true };
+  const commits = new ShardCommitLog(
+    {
+      log,
+      clock,
+      apply: async (writes) => {
+        for (const each of writes)
+          applyWrites(each, { put: (_table, key) => applied.push(key.toString()), remove: () => undefined });
+        return 'ok';
+      },
+      isLeased: () => fixture.lease,
+      onFenced: (why) => void fenced.push(why),
+    },
+    { id: 7, number: 0 },
+    MARK,
+  );
+  return Object.assign(fixture, {
+    log,
+    commits,
+    clock,
+    applied,
+    fenced,
+    done,
+    commit(key: string) {
+      void commits
+        .commit((writes) => writes.put(0, Buffer.from(key), Buffer.from('v')))
+        .then((result) => done.push(`${key} ${result}`));
+    },
+    async settle(ms = 0) {
+      for (let waited = 0; waited <= ms; waited += 50) {
+        await promisesSettled();
+        clock.advance(50);
+      }
+      await promisesSettled();
+    },
+  });
+}
+
+t.test('commits of one turn share a record, later ones the next; each is told after log and disk', async (t) => {
+  const { log, commit, settle, done, applied, commits } = start();
+  for (const key of ['a', 'b', 'c']) commit(key);
+  await Promise.resolve();
+  await settle();
+  commit('d');
+  await settle();
+  t.equal(log.entries.length, 2);
+  t.strictSame(done, ['a ok', 'b ok', 'c ok', 'd ok']);
+  t.strictSame(applied, ['a', 'b', 'c', 'd']);
+  t.strictSame(commits.mark, { epoch: 1, sequence: 6 });
+});
+
+t.test('lost appends are repeated, lost answers found out: every record once, whatever is lost', async (t) => {
+  const random = createSeededRandom(11);
+  const { log, commit, settle, done, applied } = start();
+  log.fate = () => (['ok', 'answer-lost', 'append-lost'] as const)[random.integer(3)]!;
+  for (let index = 0; index < 40; index++) {
+    commit(`k${index}`);
+    await settle(200);
+  }
+  await settle(30_000);
+  const keys = Array.from({ length: 40 }, (_, index) => `k${index}`);
+  t.strictSame(applied, keys);
+  t.strictSame(
+    done,
+    keys.map((key) => `${key} ok`),
+  );
+  const numbers = log.entries.map(({ data }) => headerOf(data).number);
+  t.equal(new Set(numbers).size, numbers.length, 'no record stands in the log twice');
+});
+
+t.test('when another epoch has begun nothing is told any more, and the owner is told once', async (t) => {
+  const { log, commit, settle, done, applied, fenced, commits } = start();
+  commit('before');
+  await settle();
+  const other = encodeRecord({ kind: 'epoch', epoch: 2, previous: 3, writer: 9, number: 1 });
+  log.entries.push({ sequence: 9, data: other });
+  commit('after');
+  commit('later');
+  await settle(5_000);
+  commit('much later');
+  await settle(5_000);
+  t.strictSame(done, ['before ok']);
+  t.strictSame(applied, ['before'], 'and the disk is what the log was');
+  t.strictSame(fenced, ['stale']);
+  await commits.end();
+});
+
+t.test('without a lease nothing goes out', async (t) => {
+  const fixture = start();
+  fixture.lease = false;
+  fixture.commit('a');
+  await fixture.settle(3_000);
+  t.equal(fixture.log.entries.length, 0);
+  t.ok(fixture.commits.silentMs >= 3_000, 'and who asks is told for how long');
+  fixture.lease = true;
+  await fixture.settle(500);
+  t.strictSame(fixture.done, ['a ok']);
+});
+
+t.test('a write set larger than a record goes out in parts, and is one when it is read', async (t) => {
+  const { log, commits, settle } = start();
+  const value = Buffer.alloc(400_000, 1);
+  const result = commits.commit((writes) => {
+    for (let index = 0; index < 6; index++) writes.put(0, Buffer.from(`large ${index}`), value);
+  });
+  await settle();
+  t.equal(await result, 'ok');
+  t.equal(log.entries.length, 3);
+  t.ok(log.entries.every(({ data }) => data.length <= LIMITS.recordBytesMax + 100));
+  let reading: Reading = startReading(MARK);
+  const writes: (Buffer | undefined)[] = [];
+  for (const entry of log.entries) {
+    const step = takeEntry(reading, entry);
+    if (step.kind !== 'taken') throw new Error(step.kind);
+    reading = step.reading;
+    writes.push(step.writes);
+  }
+  t.strictSame([writes[0], writes[1]], [undefined, undefined], 'nothing before the last part');
+  t.ok(writes[2]!.equals(Buffer.concat(log.entries.map(({ data }) => bodyOf(data)))));
+  t.strictSame(reading.mark, commits.mark);
+});
+
+t.test('a copy takes what continues it, and nothing else', async (t) => {
+  const record = (epoch: number, previous: number, kind: 'writes' | 'epoch' | 'part' = 'writes'): Buffer =>
+    encodeRecord({ kind, epoch, previous, writer: 1, number: 1 });
+  const reading = startReading({ epoch: 4, sequence: 100 });
+  const kindOf = (sequence: number, data: Buffer): string => takeEntry(reading, { sequence, data }).kind;
+  t.equal(kindOf(100, record(4, 90)), 'known');
+  t.equal(kindOf(103, record(4, 100)), 'taken');
+  t.equal(kindOf(103, record(4, 99)), 'foreign', 'something is missing in between');
+  t.equal(kindOf(103, record(3, 100)), 'foreign', 'an older epoch');
+  t.equal(kindOf(103, record(5, 100)), 'foreign', 'a newer epoch that did not begin');
+  t.equal(kindOf(103, record(5, 100, 'epoch')), 'taken');
+  t.equal(kindOf(103, record(4, 100, 'epoch')), 'foreign', 'an epoch begins once');
+  const part = takeEntry(reading, { sequence: 103, data: record(4, 100, 'part') });
+  if (part.kind !== 'taken') throw new Error(part.kind);
+  const begun = takeEntry(part.reading, { sequence: 109, data: record(5, 103, 'epoch') });
+  t.match(begun, { kind: 'taken', writes: undefined, reading: { parts: [] } }, 'half a write set ends with its epoch');
+  const newer = record(4, 100);
+  newer[0] = 2;
+  t.throws(() => kindOf(103, newer), RangeError, 'a record of a newer release');
+});
