@@ -71,7 +71,8 @@ function decideAsCopy(record: ShardRecord, { self, liveness, status, nowMs }: Si
   if (!isStandby && !(isNext && (record.standby === undefined || isStandbyDead))) return undefined;
   // The former owner keeps its place for a while: its copy lacks little when it comes back.
   const { node, worker } = record.owner;
-  const next = isNext ? record.standby : record.next;
+  const other = isNext ? record.standby : record.next;
+  const next = sameSeat(other, self) ? undefined : other;
   return { why: 'take-over', record: { epoch: record.epoch + 1, owner: self, standby: { node, worker }, next } };
 }
 
