@@ -92,6 +92,11 @@ export class FaultyCluster {
     return process;
   }
 
+  /** Every process that was ever started: for the log of a run that goes wrong. */
+  all(): readonly ServerProcess[] {
+    return this.#processes;
+  }
+
   node(name: string): FaultyNode {
     return this.nodes.get(name)!;
   }
