@@ -359,6 +359,8 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
     const { shard } = local;
     local.isSwapping = true;
     const revision = this.#records[shard]?.revision ?? 0;
+    // If the registry does not take it, this seat finds that it owns what it does not serve, and reclaims it.
+    if (why === 'hand-over') await local.host.seal();
     const outcome = await net.table.swap(shardKey(shard), formatShard(record), revision);
     logger.info('shard_proposed', { shard, why, outcome, epoch: record.epoch, owner: record.owner.node });
     const entry = await net.table.read(shardKey(shard));
