@@ -7,6 +7,7 @@
  *
  *   saturation   closed loop      delivered_per_s, nodes_cores, nats_cores
  *   half load    open loop        cross_node_p50_ms, cross_node_p99_ms
+ *   take-over    SIGKILL of a node, people with the SDK on the others        takeover_s, acked_lost
  *
  * Every message is checked for exactly once, in order and unharmed; one violation voids the run. All of it shares the cores
  * of one machine: what is measured is the work that a message costs in all, not what three machines would carry.
@@ -26,6 +27,7 @@ import type { Recorder } from '../harness/report.ts';
 import { readMachineCpuMs, readProcessUse } from '../harness/resources.ts';
 import { ServerProcess } from '../harness/server-process.ts';
 import { LIMITS } from '../limits.ts';
+import { measureTakeOver } from './take-over.ts';
 import { phonesOf } from './messages.ts';
 
 type OptionName =
@@ -49,6 +51,9 @@ const OPTIONS: Readonly<Record<OptionName, WorkloadOption>> = {
   seconds: { default: 20, quick: 5, min: 1, max: 600, help: 'seconds of each window' },
 };
 
+/** Enough that each node of a few owns some of their shards. */
+const TAKE_OVER_PAIRS = 12;
+
 type Context = WorkloadContext<OptionName>;
 
 export function createClusterWorkload(): Workload<OptionName> {
@@ -60,6 +65,8 @@ export function createClusterWorkload(): Workload<OptionName> {
       { metric: 'delivered_per_s', bound: 'at-least', value: 10_000 },
       { metric: 'cross_node_p50_ms', bound: 'below', value: 8 },
       { metric: 'cross_node_p99_ms', bound: 'below', value: 50 },
+      { metric: 'takeover_s', bound: 'below', value: 3 },
+      { metric: 'acked_lost', bound: 'below', value: 1 },
     ],
     run: (context) => new ClusterRun(context).run(),
   };
@@ -67,6 +74,8 @@ export function createClusterWorkload(): Workload<OptionName> {
 
 class ClusterRun {
   readonly #context: Context;
+  readonly #codes = new Map<string, string>();
+  #killed: ServerProcess | undefined;
   readonly #directory: string = mkdtempSync(join(tmpdir(), 'blindbeam-bench-cluster-'));
 
   constructor(context: Context) {
@@ -80,7 +89,7 @@ class ClusterRun {
     const load = new LoadProcesses(options.generators, signal);
     const nodes = this.#startNodes(nats, load);
     try {
-      await Promise.race([this.#measure(nodes, nats, load), ...nodes.map(({ gone }) => gone)]);
+      await Promise.race([this.#measure(nodes, nats, load), ...nodes.map((node) => this.#gone(node))]);
     } finally {
       await load.stop();
       await Promise.all(nodes.map((node) => node.stop()));
@@ -103,7 +112,20 @@ class ClusterRun {
       const cluster = ['--nats', servers, '--node', name, '--cluster-nodes', names.join(',')];
       const shards = ['--cluster-shards', String(options.shards || options.nodes)];
       const flags = ['--config', config, ...shards, '--workers', '1', '--metrics-port', '0', ...cluster];
-      return new ServerProcess({ flags, keepData, signal, onCode: (...code) => load.takeCode(...code) });
+      return new ServerProcess({ flags, keepData, signal, onCode: (phone, code) => this.#takeCode(phone, code, load) });
+    });
+  }
+
+  #takeCode(phone: string, code: string, load: LoadProcesses): void {
+    this.#codes.set(phone, code);
+    load.takeCode(phone, code);
+  }
+
+  /** Rejects when a node has ended that we did not kill. */
+  async #gone(node: ServerProcess): Promise<never> {
+    return node.gone.catch((error: unknown) => {
+      if (node !== this.#killed) throw error;
+      return new Promise<never>(() => undefined);
     });
   }
 
@@ -118,6 +140,8 @@ class ClusterRun {
     const ratePerSecond = options.rate || Math.floor(saturated.completedPerSecond / 2);
     if (ratePerSecond < 1) throw new BenchError('BENCH_LOST', 'no message completed its cycle at saturation');
     await this.#halfLoad(ratePerSecond, nodes, nats, load);
+    await load.stop();
+    if (nodes.length > 2) await this.#takeOver(nodes, urls);
   }
 
   async #saturate(nodes: readonly ServerProcess[], nats: NatsServers, load: LoadProcesses): Promise<LoadResult> {
@@ -152,6 +176,23 @@ class ClusterRun {
     recorder.metric('cross_node_max_ms', result.delivery.maxMs(), 'ms');
     recorder.metric('receipt_p99_ms', result.receipt.percentileMs(99), 'ms');
     recorder.metric('half_load_sending_p99_ms', result.sending.percentileMs(99), 'ms');
+  }
+
+  async #takeOver(nodes: readonly ServerProcess[], urls: readonly string[]): Promise<void> {
+    const { progress, recorder } = this.#context;
+    progress('take-over of the shards of a node that is killed');
+    const kill = (): void => {
+      this.#killed = nodes[0]!;
+      nodes[0]!.signal('SIGKILL');
+    };
+    const times = { beforeMs: 1_000, afterMs: 5_000, settleMsMax: 10_000 };
+    const codeOf = (phone: string): string | undefined => this.#codes.get(phone);
+    const ends = { senderUrl: urls[1]!, recipientUrl: urls[2]! };
+    const result = await measureTakeOver({ ...ends, pairs: TAKE_OVER_PAIRS, ...times, kill, codeOf });
+    recorder.metric('takeover_s', result.takeOverMs / 1_000, 's');
+    recorder.metric('acked_lost', result.lost, 'msg');
+    recorder.metric('take_over_acked', result.acknowledged, 'msg');
+    if (result.doubled > 0) throw new BenchError('BENCH_LOST', `${result.doubled} messages came twice`);
   }
 
   #plan(shape: LoadPlan['shape']): LoadPlan {
