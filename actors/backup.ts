@@ -17,7 +17,7 @@
  */
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync, cpSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
 import type { RuntimeNode } from '../runtime/index.ts';
 import { askEach, type Askable } from './admin/ask.ts';
 import { AdminError } from './admin/errors.ts';
@@ -55,6 +55,8 @@ export async function backUp(
   path: string,
   blindbeam: string,
 ): Promise<BackupResult> {
+  // Of the node's working directory the operator knows nothing.
+  if (!isAbsolute(path)) throw new AdminError('ADM_REFUSED', `"${path}" is not a whole path: begin with a slash`);
   const directory = resolve(path);
   const partial = `${directory}.partial`;
   const { clock } = workers.node;

@@ -125,6 +125,7 @@ const DOCUMENTS = [
   'docs/internals/reload.md',
   'docs/settings.md',
   'docs/internals/backup.md',
+  'docs/internals/metrics.md',
   'docs/metrics.md',
   'docs/scenario.md',
   'protocol/wire/FORMAT.md',

@@ -39,7 +39,12 @@ export const BACKUP = {
   summary: 'copy the store while the node runs',
   changes: true,
   parameters: {
-    directory: { kind: 'text', required: true, position: 1, help: 'where to; it must not be there yet' },
+    directory: {
+      kind: 'text',
+      required: true,
+      position: 1,
+      help: 'where to, as a whole path; it must not be there yet',
+    },
   },
 } as const;
 

@@ -138,7 +138,8 @@ t.test('the port answers scrapes and checks, and renders once for those who come
     isPortGiven: false,
     render: async () => {
       renderings += 1;
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      // Long enough for all three to come, also on a machine that is busy.
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
       return 'rendered\n';
     },
     view: () => view(() => undefined, { phase: 'draining' }),

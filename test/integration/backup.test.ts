@@ -55,6 +55,8 @@ t.test('a restored node goes on where its clients are, and tells what is lost', 
   t.notOk(existsSync(`${copy}.partial`));
   t.match(await blindbeam('backup', copy, '--data', store), { status: 1, errors: /is there already/ });
 
+  t.match(await blindbeam('backup', 'copy', '--data', store), { status: 1, errors: /is not a whole path/ });
+
   // After the backup: three that are delivered, and one that waits for somebody who is away.
   for (let count = 1; count <= 3; count += 1) await (await alice.client.send(bob.phone, `after ${count}`)).delivered;
   await first.kill();
