@@ -17,7 +17,7 @@
  * ```
  *
  * In Node, `node/index.ts` fills in everything but address and store. Reading order: `client.ts` · `outbox.ts`,
- * `conversation.ts` · `inbox.ts`, `reader.ts` · `content.ts`, `effects.ts`, `composer.ts` · `groups.ts`, `group-book.ts`, `group-conversation.ts` · `media.ts` · `sessions.ts` · `connection.ts` · `store.ts`, `journal.ts`, `layout.ts`.
+ * `conversation.ts` · `inbox.ts`, `reader.ts` · `content.ts`, `effects.ts`, `composer.ts` · `groups.ts`, `group-book.ts`, `group-conversation.ts` · `media.ts` · `transfer.ts` · `sessions.ts` · `connection.ts` · `store.ts`, `journal.ts`, `layout.ts`.
  */
 
 export { restoreBackup } from './backup.ts';
