@@ -21,6 +21,7 @@ import {
   isPresent,
   type Online,
   type Recipient,
+  trimRecipients,
 } from './recipients.ts';
 import { noteAwake, noteSilent } from './silence.ts';
 
@@ -120,6 +121,7 @@ export function detach(monitor: Ref, state: InboxState, ctx: Ctx): void {
   releaseOnline(device, online!, state);
   if (device.count > 0) noteSilent(recipient, device, ctx.clock.monotonicMs(), state, ctx);
   moveLater(recipient, device, state, ctx);
+  trimRecipients(state.recipients, recipient);
 }
 
 /** Asks for a move of what the device has in the fresh tier, if there is anything. */

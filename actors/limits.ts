@@ -155,8 +155,11 @@ export const LIMITS = {
   fruitlessCountMax: 4,
   /** And after which that one is set aside: sixteen more, far beyond what bad reception explains. */
   undeliverableCountMax: 20,
-  /** Recipients kept in memory by one shard while none of their devices is online. */
-  recipientCacheMax: 20_000,
+  /**
+   * Recipients kept in memory by one shard while none of their devices is online: 700 bytes each. More would be most of what a node
+   * keeps that everybody has left, and saves a few look-ups in pages that are in memory too.
+   */
+  recipientCacheMax: 4_096,
   /** Conversations remembered for one recipient. */
   conversationCacheMax: 1_024,
   /** Presence and typing of one connection: what a person does in a chat, and a client's repetitions after a reconnection. */

@@ -215,6 +215,11 @@ export function isPresent(device: Device, user: string, creation: number, store:
 // Looks at a few of the oldest only: a shard full of connected users must not scan them all for each stranger.
 const EVICTION_LOOKS = 8;
 
+/** Somebody has gone: of those who are offline the cache keeps so many. */
+export function trimRecipients(recipients: Recipients, gone: Recipient): void {
+  if (recipients.size > LIMITS.recipientCacheMax) evictOffline(recipients, gone);
+}
+
 function evictOffline(recipients: Recipients, keep: Recipient): void {
   let looks = 0;
   for (const [user, recipient] of recipients) {

@@ -63,7 +63,12 @@ const OPTIONS: Readonly<Record<OptionName, WorkloadOption>> = {
   port: { default: 7600, min: 1_024, max: 65_000, help: 'of several nodes, the port of the first' },
   rate: { default: 1_000, min: 0, max: 1_000_000, help: 'of several nodes, messages a second among random pairs' },
   size: { default: 100, min: 24, max: 1_024, help: 'bytes of a ciphertext' },
-  heartbeat: { default: 100, min: 1, max: 110, help: 'seconds between two heartbeats of a connection' },
+  heartbeat: {
+    default: 100,
+    min: 0,
+    max: 110,
+    help: 'seconds between two heartbeats of a connection, answered by its actor; 0 leaves it to the pings of the server',
+  },
   hold: { default: 60, min: 1, max: 86_400, help: 'seconds for which the connections of several nodes are held' },
   seed: { default: 1, min: 0, max: 1_000_000_000, help: 'which pairs are drawn, and who writes' },
   'memory-floor': {

@@ -395,7 +395,8 @@ static void take_stanza(struct line *line, const u8 *at, const u8 *end_of_stanza
 }
 
 static void take_frame(struct line *line, u8 opcode, const u8 *payload, size_t length) {
-  if (opcode == 9) return say(line, 10, payload, length);
+  /* The server's own heartbeat. */
+  if (opcode == 9) return n.pings++, n.pongs++, say(line, 10, payload, length);
   if (opcode == 8) return end(line, length >= 2 ? payload[0] << 8 | payload[1] : 1005);
   if (opcode != 2) return;
   const u8 *at = payload, *last = payload + length;
