@@ -9,7 +9,7 @@ export const REFUSALS: Readonly<Record<RefusalCode, { readonly meaning: string; 
   Object.freeze({
     RELOAD_UNKNOWN: {
       meaning: 'No behaviour of this name runs here.',
-      fix: 'Name the module as it lies in the checkout, without its extension; `blindbeam reload --list` has the names.',
+      fix: 'Name the module as it lies in the checkout, without its extension; `blindbeam reload list` has the names.',
     },
     RELOAD_NO_SOURCE: {
       meaning: 'There is no such module under the root that the node was started from.',
