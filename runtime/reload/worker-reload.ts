@@ -163,7 +163,8 @@ export class WorkerReload {
   #prepare({ name, version, isBack, modules }: Extract<ReloadStep, { step: 'prepare' }>): ReloadAnswer {
     const text = this.#text;
     this.#text = '';
-    if (this.#trial !== undefined || this.#prepared !== undefined) return refuse('RELOAD_BUSY', name);
+    // What was prepared and never tried is left behind by a reload that was broken off.
+    if (this.#trial !== undefined) return refuse('RELOAD_BUSY', name);
     const slot = this.#slots.get(name);
     if (slot === undefined) return refuse('RELOAD_UNKNOWN', name);
     this.#stalls.start();
