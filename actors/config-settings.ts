@@ -253,6 +253,19 @@ export const SETTINGS = {
     help: 'file with the certificate by which the NATS servers know this node, PEM',
   },
   'nats-key': { kind: 'text', default: '', optional: true, help: 'file with the key of that certificate, PEM' },
+  console: {
+    kind: 'choice',
+    default: 'yes',
+    choices: ['no', 'yes'],
+    help: 'whether operators have a page, on the loopback; "blindbeam console" tells its address',
+  },
+  'console-port': {
+    kind: 'integer',
+    default: 9465,
+    min: 0,
+    max: 65_535,
+    help: 'its port; 0 takes a free one, and so does the default where it is taken',
+  },
   'unsafe-verifier': {
     kind: 'choice',
     default: 'no',

@@ -62,6 +62,8 @@ export interface NodeConfig {
   readonly adminSocket: string;
   /** Absent: a node on its own. */
   readonly cluster?: ClusterConfig;
+  /** The operators' page; absent for none. */
+  readonly console: { readonly port: number; readonly isPortGiven: boolean } | undefined;
   /** Milliseconds without a turn after which a worker counts as stuck and the process ends; 0 never. */
   readonly stuckMs: number;
 }
@@ -110,6 +112,10 @@ export function configOf({ values, provenance }: Settings, environment: Environm
     drainRate: number('drain-rate'),
     drainMs: number('drain-ms'),
     adminSocket: text('admin-socket'),
+    console:
+      text('console') === 'yes'
+        ? { port: number('console-port'), isPortGiven: provenance['console-port'] !== 'default' }
+        : undefined,
     stuckMs: number('stuck-ms'),
   };
 }

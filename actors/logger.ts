@@ -11,6 +11,7 @@
 
 import { createRequire } from 'node:module';
 import { systemClock, type Clock, type Logger } from '../runtime/index.ts';
+import { noteCrash } from './console/crash-book.ts';
 import { LIMITS } from './limits.ts';
 import { LOG_LEVELS, type LevelTable, type LogLevel } from './log-levels.ts';
 import { CounterByLabel } from './metrics/meter.ts';
@@ -131,6 +132,7 @@ class Log implements NodeLogger {
     const line: Record<string, unknown> = module === undefined ? {} : { module };
     Object.assign(line, event === SPOKEN ? fields : clean(fields, 0));
     if (heldBack > 0) line['heldBack'] = heldBack;
+    if (severity === 'error') noteCrash(event, line, systemClock.nowMs());
     this.#pino[severity](line, event);
   }
 

@@ -218,7 +218,14 @@ export async function startNode(start: NodeStart, log: NodeLogger): Promise<Runn
     const info = { directory, shards, secret };
     const backUpTo = (path: string): Promise<BackupResult> => backUp(workers, info, path, packageVersion());
     const verbs = [...runVerbs(running, backUpTo), logVerb(running), ...reloadVerbs(reloads)];
-    const admin = await openAdmin({ workers, facts, socket: config.adminSocket, log, verbs });
+    const admin = await openAdmin({
+      workers,
+      facts,
+      socket: config.adminSocket,
+      console: config.console,
+      log,
+      verbs,
+    });
     const { url: metricsUrl } = metrics;
     return {
       url,

@@ -2,8 +2,9 @@
  * The pages that a browser loads, made by esbuild from what tsc compiled: dist/web/. Part of the build; see `prepare.js`.
  */
 
-import { copyFileSync, mkdirSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
@@ -13,7 +14,7 @@ const OUT = join(ROOT, 'dist', 'web');
 mkdirSync(OUT, { recursive: true });
 await build({
   absWorkingDir: ROOT,
-  entryPoints: { chat: 'dist/client/web/chat/main.js' },
+  entryPoints: { chat: 'dist/client/web/chat/main.js', console: 'dist/actors/console/page/main.js' },
   outdir: OUT,
   bundle: true,
   minify: true,
@@ -27,3 +28,11 @@ await build({
 });
 copyFileSync(join(ROOT, 'client/web/chat/page.html'), join(OUT, 'index.html'));
 copyFileSync(join(ROOT, 'client/web/chat/page.css'), join(OUT, 'chat.css'));
+
+const charts = createRequire(import.meta.url).resolve('uplot/dist/uPlot.min.css');
+const page = join(ROOT, 'actors/console/page');
+copyFileSync(join(page, 'page.html'), join(OUT, 'console.html'));
+writeFileSync(
+  join(OUT, 'console.css'),
+  [charts, join(page, 'page.css')].map((path) => readFileSync(path, 'utf8')).join('\n'),
+);

@@ -26,7 +26,7 @@ export const RULES: readonly Rule[] = [
   {
     layer: 'actors',
     layers: ['runtime', 'supervisors', 'protocol/wire'],
-    packages: [ANY_NODE, 'uWebSockets.js', 'lmdb', 'pino', 'esbuild', 'zod', 'yaml', 'prom-client'],
+    packages: [ANY_NODE, 'uWebSockets.js', 'lmdb', 'pino', 'esbuild', 'zod', 'yaml', 'prom-client', 'uplot'],
   },
   {
     layer: 'client/node',
@@ -46,6 +46,7 @@ export const SINGLE_IMPORTERS: Readonly<Record<string, string>> = {
   'uWebSockets.js': 'actors/listener.ts',
   lmdb: 'actors/store/lmdb.ts',
   esbuild: 'actors/reload/bundle.ts',
+  uplot: 'actors/console/page/charts.ts',
   msgpackr: 'runtime/codec.ts',
   nats: 'runtime/cluster/nats-bus.ts',
   pino: 'actors/logger.ts',

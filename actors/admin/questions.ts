@@ -6,6 +6,7 @@ import type { RuntimeNode } from '../../runtime/index.ts';
 import type { WorkerStatistics } from '../worker.ts';
 import { actorQuestions } from './actor-questions.ts';
 import type { AgentArgs, Questions } from './agent.ts';
+import { lastCrashes } from '../console/crash-book.ts';
 import { workerFigures } from './status.ts';
 import { Surveyor, type TopQuestion } from './surveyor.ts';
 
@@ -18,6 +19,7 @@ export function workerQuestions(
   const surveyor = new Surveyor(node);
   const questions: Questions = {
     figures: () => workerFigures(node, statistics),
+    crashes: () => ({ crashes: lastCrashes() }),
     top: (question: TopQuestion) => surveyor.top(question),
     ...actorQuestions(node),
     ...more,

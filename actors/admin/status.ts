@@ -50,6 +50,8 @@ export interface NodeStatus {
   readonly version: string;
   readonly nodeVersion: string;
   readonly pid: number;
+  /** Wall time, milliseconds. */
+  readonly nowMs: number;
   readonly uptimeMs: number;
   readonly memoryBytes: number;
   readonly workers: readonly EachAnswer<WorkerFigures>[];
@@ -91,6 +93,7 @@ export function statusVerb(workers: Askable, facts: NodeFacts): Verb {
 
 export async function nodeStatus(workers: Askable, facts: NodeFacts): Promise<NodeStatus> {
   const each = await askEach<WorkerFigures>(workers, 'figures');
+  const nowMs = workers.node.clock.nowMs();
   return {
     node: facts.name,
     url: facts.url,
@@ -98,7 +101,8 @@ export async function nodeStatus(workers: Askable, facts: NodeFacts): Promise<No
     version: facts.version,
     nodeVersion: process.version,
     pid: process.pid,
-    uptimeMs: workers.node.clock.nowMs() - facts.startedAtMs,
+    nowMs,
+    uptimeMs: nowMs - facts.startedAtMs,
     memoryBytes: process.memoryUsage.rss(),
     workers: each,
   };

@@ -10,8 +10,6 @@ import { nodeStatus, type NodeFacts, type NodeStatus } from './status.ts';
 import type { TopQuestion, TopRow, WorkerTop } from './surveyor.ts';
 import { defineVerb, type Verb } from './verb.ts';
 
-export const RANK_BY = ['queue', 'age', 'messages', 'time', 'memory'] as const;
-
 export const TOP = {
   name: 'top',
   summary: 'who is busy: workers, behaviours and actors, live',

@@ -5,6 +5,9 @@
 
 export const OPERATOR_GROUPS: Readonly<Record<string, string>> = {
   status: 'how the node is: workers, connections, messages, memory',
+  console: 'the address of the operators’ page, with the token that signs in',
+  crash: 'the last crashes: list',
+  audit: 'what operators have changed: list',
   top: 'who is busy: workers, behaviours and actors, live',
   actor: 'one actor: tree, inspect, state, trace, suspend, resume, kill',
   session: 'who is connected: list, kick',

@@ -22,6 +22,7 @@ import {
   SESSION_KICK,
   SESSION_LIST,
 } from '../../actors/admin/store-verbs.ts';
+import { AUDIT_LIST, CONSOLE, CRASH_LIST } from '../../actors/console/verbs.ts';
 import { TOP } from '../../actors/admin/top.ts';
 import type { OperatorCommand } from './command.ts';
 import {
@@ -33,6 +34,7 @@ import {
   printSuspended,
   printTree,
 } from './print-actors.ts';
+import { printAudit, printConsole, printCrashes } from './print-console.ts';
 import {
   printGroup,
   printInboxes,
@@ -47,6 +49,9 @@ import {
 import { runTop } from './top.ts';
 
 export const LOOK_COMMANDS: readonly OperatorCommand[] = [
+  { spec: CONSOLE, print: printConsole },
+  { spec: CRASH_LIST, print: printCrashes },
+  { spec: AUDIT_LIST, print: printAudit },
   { spec: TOP, live: runTop, details: 'In a terminal it is live, ? tells the keys; elsewhere it prints one frame.' },
   { spec: ACTOR_TREE, print: printTree },
   { spec: ACTOR_INSPECT, print: printDetails },

@@ -11,6 +11,7 @@ function frameOf(actorCount: number): TopFrame {
       version: '1.0.0',
       nodeVersion: 'v20.0.0',
       pid: 42,
+      nowMs: 1,
       uptimeMs: 90_061_000,
       memoryBytes: 104_857_600,
       workers: [],

@@ -4,7 +4,8 @@
  */
 
 import type { ActorDetails } from '../../actors/admin/actor-questions.ts';
-import { RANK_BY, type TopActor, type TopFrame, type TopGroup, type TopWorker } from '../../actors/admin/top.ts';
+import { RANK_BY } from '../../actors/admin/rank-by.ts';
+import type { TopActor, TopFrame, TopGroup, TopWorker } from '../../actors/admin/top.ts';
 import { printDetails } from './print-actors.ts';
 import { bytes, count, percent, span, table } from './text.ts';
 

@@ -6,6 +6,9 @@ import { runCommand } from '../../bin/operator/command.ts';
 import { OPERATOR_COMMANDS } from '../../bin/operator/commands.ts';
 import { ROOT, ServerProcess, temporaryDirectory } from './server-process.ts';
 
+// Commands are processes of their own, and take their time on a busy machine.
+t.setTimeout(120_000);
+
 const LAUNCHER = join(ROOT, 'bin', 'blindbeam.js');
 
 interface Ran {
