@@ -216,7 +216,7 @@ function inboxes(parts: StoreParts, user: string): Found<{ readonly user: string
   const primary = account.primary ?? account.devices[0];
   const devices = account.devices.map((device): InboxRow => {
     const own = runs.filter((run) => run.device === device);
-    const [oldest] = store.entries(user, device, 0, Number.MAX_SAFE_INTEGER, 1, 1);
+    const [oldest] = store.entries(user, device, 0, POSITION_MAX, 1, 1);
     return {
       device,
       isPrimary: device === primary,
@@ -231,6 +231,9 @@ function inboxes(parts: StoreParts, user: string): Found<{ readonly user: string
   return { here: true, user, devices };
 }
 
+/** Positions are stored in six bytes, and the end of a range is one above. */
+const POSITION_MAX = 2 ** 48 - 2;
+
 /** Bytes of ciphertext that are read, and dropped, for the rows of one answer. */
 const PEEK_BYTES_MAX = 4_194_304;
 
@@ -242,7 +245,7 @@ function peek(
   if (store === undefined) return { here: false };
   if (store.device(user, device) === undefined) throw new AdminError('ADM_NOT_FOUND', 'no such device is registered');
   const nowMs = parts.node.clock.nowMs();
-  const entries = store.entries(user, device, 0, Number.MAX_SAFE_INTEGER, rows, PEEK_BYTES_MAX);
+  const entries = store.entries(user, device, 0, POSITION_MAX, rows, PEEK_BYTES_MAX);
   return { here: true, entries: entries.map((entry) => peekRow(entry, nowMs)) };
 }
 

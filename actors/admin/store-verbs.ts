@@ -146,8 +146,10 @@ async function findFor<T extends object>(
   name: 'user' | 'group',
   parameters: { readonly [key: string]: unknown },
 ): Promise<T> {
-  checkId(name, parameters[name] as string);
-  const each = await askEach<Found<T>>(workers, question, parameters);
+  // The SDK writes ids of groups with a letter before them.
+  const id = (parameters[name] as string).replace(name === 'group' ? /^g/ : '', '');
+  checkId(name, id);
+  const each = await askEach<Found<T>>(workers, question, Object.assign({}, parameters, { [name]: id }));
   for (const answer of each) if ('ok' in answer && answer.ok.here) return withoutHere(answer.ok);
   const [failed] = each.flatMap((answer) => ('error' in answer ? [answer] : []));
   const isAbsent = failed === undefined || failed.error.startsWith('no such');

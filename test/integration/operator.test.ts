@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { runCommand } from '../../bin/operator/command.ts';
 import { OPERATOR_COMMANDS } from '../../bin/operator/commands.ts';
+import { newPerson } from './people.ts';
 import { ROOT, ServerProcess, temporaryDirectory } from './server-process.ts';
 
 // Commands are processes of their own, and take their time on a busy machine.
@@ -99,6 +100,35 @@ t.test('what an operator does to actors is done, recorded, and survives nothing 
   ]);
   t.equal(server.lines.filter(({ event }) => event === 'admin_action').length, 5);
   t.equal(await server.stop(), 0);
+});
+
+t.test('what operators see of people is who, how much and since when', async (t) => {
+  const directory = temporaryDirectory(t);
+  const server = await ServerProcess.start(t, directory, ['--workers', '2']);
+  const alice = await newPerson(t, server, '+4915100000001');
+  const bob = await newPerson(t, server, '+4915100000002');
+  const [from, to] = [alice.client.account!.user, bob.client.account!.user];
+  const { name: group } = await alice.client.groups.create('A title that nobody else reads', [bob.phone]);
+  const told: string[] = [];
+  const ask = async (...words: string[]): Promise<unknown> => {
+    const { status, out, errors } = await inProcess(...words, '--json', '--data', directory);
+    t.equal(status, 0, `${words.join(' ')} ${errors}`);
+    told.push(out);
+    return JSON.parse(out);
+  };
+  const { rows } = (await ask('session', 'list')) as { readonly rows: readonly { readonly pid: string }[] };
+  t.equal(rows.length, 2);
+  await bob.client.close();
+  for (let count = 0; count < 3; count += 1) await alice.client.send(bob.phone, 'Meet me at the harbour');
+  t.match(await ask('inbox', 'stat', to), { user: to, devices: [{ device: 1, isPrimary: true, oldestAgeMs: Number }] });
+  const { entries } = (await ask('inbox', 'peek', to)) as { readonly entries: readonly { readonly from: string }[] };
+  t.ok(entries.filter((entry) => entry.from === from).length >= 3, 'three messages wait');
+  t.match(await ask('prekeys', 'stat', from), { devices: [{ device: 1, hasLastResort: true }] });
+  t.match(await ask('group', 'stat', group), { members: 2, admins: 1 });
+  for (const actor of [rows[0]!.pid, 'inbox.0', 'accounts.1', 'groups.0', 'relations.0'])
+    await ask('actor', 'state', actor);
+  t.match(await ask('session', 'kick', from), { kicked: 1 });
+  t.notMatch(told.join(), /491510000000|harbour|title that|127\.0\.0\.1/, 'and nothing that is theirs');
 });
 
 const TMUX = spawnSync('tmux', ['-V']).status === 0;
