@@ -84,7 +84,7 @@ t.test('a file is read as YAML, and a mistake in it has its line', async (t) => 
   const all = defaultFile().replaceAll(/^#([a-z-]+:)/gm, '$1');
   t.strictSame(
     readConfig(['--config', 'x'], {}, () => all),
-    { ...readConfig([], {}), isMetricsPortGiven: true },
+    { ...readConfig([], {}), isMetricsPortGiven: true, console: { port: 9465, isPortGiven: true } },
   );
   t.equal(readConfig(['--config', 'x'], {}, () => 'proxy: true\n').proxy, true, 'true is yes');
   t.match(refusal(['--config', '/nowhere/node.yaml']), /configuration file cannot be read: ENOENT/);
