@@ -59,6 +59,8 @@ export const LIMITS = {
   openTriesMax: 150,
   /** Shards of a new cluster wait so long for the nodes that it is said to begin with. */
   foundMs: 15_000,
+  /** A server that says so often in a row that a log ends before what is here is believed. */
+  lostTriesMax: 10,
   shardCountMax: 1_024,
 } as const;
 

@@ -360,13 +360,29 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
     local.isSwapping = true;
     const revision = this.#records[shard]?.revision ?? 0;
     // If the registry does not take it, this seat finds that it owns what it does not serve, and reclaims it.
-    if (why === 'hand-over') await local.host.seal();
+    if (why === 'hand-over') {
+      await local.host.seal();
+      if (!(await this.#heirHasAll(local, record.owner))) return void (local.isSwapping = false);
+    }
     const outcome = await net.table.swap(shardKey(shard), formatShard(record), revision);
     logger.info('shard_proposed', { shard, why, outcome, epoch: record.epoch, owner: record.owner.node });
     const entry = await net.table.read(shardKey(shard));
     if (typeof entry === 'object') this.#noteRecord(shardKey(shard), entry.value, entry.revision);
     if (outcome !== 'ok') await pause(clock, LIMITS.retryMs);
     local.isSwapping = false;
+  }
+
+  /** Waits until the heir has flushed all that was sealed here; without an end to it the shard is reclaimed. */
+  async #heirHasAll({ shard, host }: Local<Store>, heir: Seat): Promise<boolean> {
+    const { clock } = this.#parts;
+    const sealed = host.status.sequence;
+    const untilMs = clock.monotonicMs() + LIMITS.leaseMs;
+    while (clock.monotonicMs() < untilMs) {
+      const copy = this.#liveness.recordOf(heir)?.copies.find((each) => each.shard === shard);
+      if (sealed !== undefined && copy?.isWhole === true && copy.sequence >= sealed) return true;
+      await pause(clock, LIMITS.lookMs / 4);
+    }
+    return false;
   }
 
   // --- copies ---------------------------------------------------------------------------------------------------

@@ -278,13 +278,15 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
 
   /** Applies what the log has. Resolves to the sequence of its last entry, 0 if it has none. */
   async #catchUp(number: number, store: Store): Promise<number | 'foreign' | 'unknown'> {
-    while (this.#isCurrent(number)) {
+    for (let below = 0; this.#isCurrent(number);) {
       const entry = await this.#parts.log.read(this.#reading!.at + 1);
       if (entry === 'unknown') return 'unknown';
       if (entry === 'end') {
         const last = await this.#lastOfLog();
-        // Above what was read: appended between the two questions. Below: the servers lost the end of the log.
-        if (last === 'unknown' || last <= this.#reading!.at) return last;
+        if (last === 'unknown' || last === this.#reading!.at) return last;
+        // Above what was read: appended between the two questions. Below: the servers lost the end of the log, if they keep saying so.
+        if (last < this.#reading!.at && ++below >= LIMITS.lostTriesMax) return last;
+        if (last < this.#reading!.at) await pause(this.#parts.clock, LIMITS.retryMs);
       } else if (!(await this.#take([entry], store))) return 'foreign';
     }
     return 'unknown';
