@@ -81,7 +81,7 @@ export function decideResume(
 }
 
 function attaching(user: string, device: number, creation: number, wantsTicket: boolean): Attaching {
-  return { name: 'attaching', self: { user, device, creation }, key: `${user}.${device}.${creation}`, wantsTicket };
+  return { name: 'attaching', self: { user, device, creation }, key: keyOf(user, device, creation), wantsTicket };
 }
 
 /** Decides a login once the accounts actor has answered. */
@@ -94,4 +94,9 @@ export function decideLogin(
   if (code !== undefined || record === undefined) return { kind: 'refused', code: code ?? 'APP_UNKNOWN_DEVICE' };
   const { user, device } = phase.claim;
   return { kind: 'admitted', phase: attaching(user, device, record.creation, phase.wantsTicket) };
+}
+
+/** In one piece: a template would be kept as a tree of its parts for as long as the connection lives, three times the size. */
+function keyOf(user: string, device: number, creation: number): string {
+  return [user, device, creation].join('.');
 }
