@@ -65,7 +65,7 @@ export const EXTENDED_WORDS: readonly string[] = Object.freeze([
   ...['limits', 'action', 'left', 'max', 'full', 'relation', 'relations', 'accepted', 'pending', 'strangers', 'policy'],
   ...['open', 'ask', 'web', 'apns', 'fcm', 'APP_REQUEST_PENDING', 'APP_RELATIONS_FULL', 'APP_UNKNOWN_MESSAGE'],
   ...['APP_BAD_PUSH'],
-  ...['APP_UNKNOWN_LINK', 'APP_NOT_PRIMARY', 'APP_TOO_MANY_DEVICES', 'APP_NO_OTHER_DEVICE'],
+  ...['APP_UNKNOWN_LINK', 'APP_NOT_PRIMARY', 'APP_TOO_MANY_DEVICES', 'APP_NO_OTHER_DEVICE', 'APP_RESTORED'],
 ]);
 
 /** The number of the last one-byte word is at most this; lead bytes above it mean other things. */
