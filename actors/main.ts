@@ -117,6 +117,10 @@ async function runNode(readAgain: () => Settings, watches: boolean): Promise<num
     log.error('main_crashed', { reason: error.stack ?? error.message });
     endAtOnce();
   });
+  // Before anybody is told that the node is there: whoever waits for that may send a signal at once, and unheard it would end the node.
+  process.on('SIGUSR2', () => void node.statistics().then((sums) => log.info('statistics', { ...sums })));
+  process.on('SIGHUP', () => void reload(node.control, log));
+  const stopping = stopSignal();
   announce(config, node, log);
   const manager = new ServiceManager({
     environment: process.env,
@@ -125,10 +129,8 @@ async function runNode(readAgain: () => Settings, watches: boolean): Promise<num
     isAlive: () => judgeLife(node.control.view()).ok,
   });
   await manager.ready(`listening on ${node.url}`);
-  process.on('SIGUSR2', () => void node.statistics().then((sums) => log.info('statistics', { ...sums })));
-  process.on('SIGHUP', () => void reload(node.control, log));
   const watch = watches ? watchSources(node.reloads, systemClock, log) : undefined;
-  const signal = await stopSignal();
+  const signal = await stopping;
   log.info('node_stopping', { signal });
   await watch?.close();
   await manager.stopping();

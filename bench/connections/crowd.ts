@@ -50,6 +50,8 @@ export interface CrowdOptions {
   readonly seed: number;
   /** Available memory below which the run ends itself. */
   readonly memoryFloorBytes: number;
+  /** How long is waited for memory to settle, as a share of what a measurement takes; less than 1 in tests. */
+  readonly patience: number;
 }
 
 export interface CrowdIo {
@@ -245,7 +247,7 @@ export class CrowdRun {
     await this.#drain();
     this.#phase = 'leaving';
     for (const holder of this.#holders) holder.tell('cut');
-    await this.#pause(LIMITS.crowdLeaveMs);
+    await this.#pause(LIMITS.crowdLeaveMs * this.#options.patience);
   }
 
   async #logIn(): Promise<void> {
@@ -266,7 +268,7 @@ export class CrowdRun {
   /** Nodes collect what logins have left when they are quiet; what is measured begins after that. */
   async #settle(): Promise<void> {
     this.#phase = 'settling';
-    await this.#pause(LIMITS.settledMs + 2_000);
+    await this.#pause((LIMITS.settledMs + 2_000) * this.#options.patience);
   }
 
   async #hold(): Promise<void> {

@@ -23,7 +23,7 @@ async function runWorkload(connections: number, changes: Changes = {}): Promise<
   const context = { isQuick: true, part: undefined, progress: () => undefined, keepData: false };
   const options = optionsOf({ connections, generators: 2, sources: 2, parallel: 16, workers: 1, ...changes });
   const { signal } = new AbortController();
-  await createConnectionsWorkload().run({ ...context, options, recorder, signal });
+  await createConnectionsWorkload({ patience: 0.1 }).run({ ...context, options, recorder, signal });
   return recorder;
 }
 

@@ -88,6 +88,8 @@ const PHONE_DIGITS = 8;
 /** What tests change. */
 export interface ConnectionsSettings {
   readonly withCeiling?: boolean;
+  /** How long is waited for memory to settle, as a share of what a measurement takes. */
+  readonly patience?: number;
 }
 
 /** Memory at one moment. */
@@ -115,13 +117,16 @@ export function createConnectionsWorkload(settings: ConnectionsSettings = {}): W
     run: (context) => {
       const { connections, 'per-process': perProcess } = context.options;
       const isCrowd = connections > (perProcess === 0 ? connectionsOfProcess() : perProcess);
-      return isCrowd ? runCrowd(context) : new ConnectionsRun(context, settings).run();
+      return isCrowd ? runCrowd(context, settings) : new ConnectionsRun(context, settings).run();
     },
   };
 }
 
 /** More than one process may have. */
-function runCrowd({ options, recorder, progress, panel, signal, keepData }: Context): Promise<void> {
+function runCrowd(
+  { options, recorder, progress, panel, signal, keepData }: Context,
+  { patience = 1 }: ConnectionsSettings,
+): Promise<void> {
   const crowd = {
     connections: options.connections,
     perProcess: options['per-process'],
@@ -133,6 +138,7 @@ function runCrowd({ options, recorder, progress, panel, signal, keepData }: Cont
     holdS: options.hold,
     seed: options.seed,
     memoryFloorBytes: options['memory-floor'] * 2 ** 20,
+    patience,
   };
   return new CrowdRun(crowd, { recorder, progress, panel, signal, keepData }).run();
 }
@@ -188,15 +194,15 @@ class ConnectionsRun {
     await load.openClients(url, phonesOf(this.#connections), sourcesOf(options.sources));
     await load.depart();
     progress('looking at the empty server');
-    const empty = await lookWhenSteady(server);
+    const empty = await lookWhenSteady(server, this.#settings.patience ?? 1);
     progress('all log in');
     const back = await this.#logIn(load);
     progress('looking at the memory of those who are there');
-    const held = await lookWhenSteady(server);
+    const held = await lookWhenSteady(server, this.#settings.patience ?? 1);
     this.#checkHeld(held);
     await load.depart();
     progress('looking at what they leave');
-    const left = await lookWhenSteady(server);
+    const left = await lookWhenSteady(server, this.#settings.patience ?? 1);
     this.#record({ start, empty, held, left });
     this.#recordLogins(back);
   }
@@ -273,14 +279,14 @@ async function look(server: ServerProcess): Promise<Look> {
 }
 
 /** Waits until the server's memory no longer moves: it collects when it is quiet. */
-async function lookWhenSteady(server: ServerProcess): Promise<Look> {
-  await untilSteady(() => readProcessMemory(server.pid)?.anonymousBytes);
+async function lookWhenSteady(server: ServerProcess, patience: number): Promise<Look> {
+  await untilSteady(() => readProcessMemory(server.pid)?.anonymousBytes, patience);
   return look(server);
 }
 
 /** Resolves when a figure has stopped moving, or will not; at once where there is none. */
-async function untilSteady(read: () => number | undefined): Promise<void> {
-  const deadlineMs = systemClock.nowMs() + LIMITS.settlingMsMax;
+async function untilSteady(read: () => number | undefined, patience: number): Promise<void> {
+  const deadlineMs = systemClock.nowMs() + LIMITS.settlingMsMax * patience;
   let reference = read();
   let sinceMs = systemClock.nowMs();
   while (reference !== undefined && systemClock.nowMs() < deadlineMs) {
@@ -289,7 +295,7 @@ async function untilSteady(read: () => number | undefined): Promise<void> {
     if (value === undefined || Math.abs(value - reference) > LIMITS.settledBytes) {
       reference = value;
       sinceMs = systemClock.nowMs();
-    } else if (systemClock.nowMs() - sinceMs >= LIMITS.settledMs) return;
+    } else if (systemClock.nowMs() - sinceMs >= LIMITS.settledMs * patience) return;
   }
 }
 
