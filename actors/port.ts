@@ -6,22 +6,43 @@
  * for itself alone, which fails if anybody has it, and lets it go again for the workers.
  */
 
-import { createServer, type AddressInfo } from 'node:net';
-import { StartupError } from './errors.ts';
+import { createServer } from 'node:net';
+import { systemRandom, type Random } from '../runtime/index.ts';
+import { isStartupError, StartupError } from './errors.ts';
+
+/**
+ * Where a free port is looked for: below those that kernels give to outgoing connections (from 32,768 on Linux, 49,152
+ * elsewhere). One of these could be taken between the claim and the listening.
+ */
+const FREE_PORTS = { first: 20_000, count: 12_000 } as const;
+const ATTEMPTS_MAX = 32;
 
 /**
  * Resolves to `port`, or to a free one for 0.
  *
  * @throws {StartupError} APP_PORT_BUSY; APP_CONFIG for an address that is not one of this machine's.
  */
-export function claimPort(host: string, port: number): Promise<number> {
+export async function claimPort(
+  host: string,
+  port: number,
+  random: Pick<Random, 'integer'> = systemRandom,
+): Promise<number> {
+  if (port !== 0) return claim(host, port);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await claim(host, FREE_PORTS.first + random.integer(FREE_PORTS.count));
+    } catch (error) {
+      const isBusy = isStartupError(error) && error.code === 'APP_PORT_BUSY';
+      if (!isBusy || attempt === ATTEMPTS_MAX) throw error;
+    }
+  }
+}
+
+function claim(host: string, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', (error: NodeJS.ErrnoException) => reject(explain(error, host, port)));
-    server.listen({ host, port, exclusive: true }, () => {
-      const claimed = (server.address() as AddressInfo).port;
-      server.close(() => resolve(claimed));
-    });
+    server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(port)));
   });
 }
 
