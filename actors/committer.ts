@@ -61,7 +61,7 @@ export class Committer {
 
   /**
    * Resolves once nothing is under way; `undefined` where nothing is. Whoever claims a committer is its only writer from then on: the
-   * supervisor starts no successor before an actor has ended. Never, if the disk fails a commit for good, which ends the process.
+   * supervisor starts no successor before an actor has ended. Also once a commit has failed for good, which ends the process.
    */
   claim(): Promise<void> | undefined {
     if (this.#underWay === 0) return undefined;
@@ -96,9 +96,11 @@ export class Committer {
   /** Starts a commit for somebody who waits for it. Rejects when the disk cannot be trusted any more. */
   async run(write: WriteSet): Promise<CommitResult> {
     this.#underWay++;
-    const result = await this.#store.commit(write);
-    this.#underWay--;
-    if (this.#underWay === 0) for (const resume of this.#waiting.splice(0)) resume();
-    return result;
+    try {
+      return await this.#store.commit(write);
+    } finally {
+      this.#underWay--;
+      if (this.#underWay === 0) for (const resume of this.#waiting.splice(0)) resume();
+    }
   }
 }

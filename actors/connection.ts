@@ -164,6 +164,8 @@ const NOTHING_HELD: HeldKeys = {};
 export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMessage> = {
   name: 'actors/connection',
   hearsOverflow: true,
+  // What it keeps is what the client can ask for again: a message that is handled a second time is as one that was sent again.
+  retriable: true,
 
   init({ socket, challenge, routes, tickets, admission }, ctx) {
     // So that `terminate` tells the client why, when the supervisor or an overloaded inbox ends this actor.

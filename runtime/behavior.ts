@@ -35,6 +35,12 @@ export interface Behavior<State = unknown, Args = void, Cast = unknown, Request 
    * sender on another worker does not hear of it, so for an actor that must miss nothing this is the only way to know.
    */
   readonly hearsOverflow?: boolean;
+  /**
+   * Whether its handlers may be run again over a state that a failed run of theirs has touched: what they did before they threw is
+   * then done twice, or half. While a version is on trial (`reload/`), a message that it throws at is handled by the version before
+   * if both say so. For all others an exception ends the actor, as it does without a trial: right for whoever gathers in its state what it commits.
+   */
+  readonly retriable?: boolean;
   /** Makes the first state. Throwing, or `ctx.stop(reason)`, fails the start; nobody sees a half-started actor. */
   init(args: Args, ctx: Context): State | Promise<State>;
   handleCall?(

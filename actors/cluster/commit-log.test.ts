@@ -13,8 +13,10 @@ const MARK = { epoch: 1, sequence: 0 };
 class FlakyLog implements ShardLog {
   readonly entries: LogEntry[] = [];
   fate: () => 'ok' | 'answer-lost' | 'append-lost' = () => 'ok';
+  attempts: number = 0;
 
   async append(data: Buffer, expected: number): Promise<AppendOutcome> {
+    this.attempts++;
     const fate = this.fate();
     if (fate === 'append-lost') return { kind: 'unknown' };
     if ((this.entries.at(-1)?.sequence ?? 0) !== expected) return { kind: 'stale' };
@@ -143,6 +145,23 @@ t.test('without a lease nothing goes out', async (t) => {
   t.ok(fixture.commits.silentMs >= 3_000, 'and who asks is told for how long');
   fixture.lease = true;
   await fixture.settle(500);
+  t.strictSame(fixture.done, ['a ok']);
+});
+
+t.test('an append that was not answered is not repeated without a lease', async (t) => {
+  const fixture = start();
+  const { log, commit, settle } = fixture;
+  log.fate = () => 'append-lost';
+  commit('a');
+  await settle(1_000);
+  t.ok(log.attempts > 2, `${log.attempts} attempts`);
+  fixture.lease = false;
+  const { attempts } = log;
+  await settle(5_000);
+  t.equal(log.attempts, attempts);
+  log.fate = () => 'ok';
+  fixture.lease = true;
+  await settle(500);
   t.strictSame(fixture.done, ['a ok']);
 });
 

@@ -9,8 +9,8 @@
  * killed has nothing that it would have to take back, and goes on as a copy. The price is that the two waits add up. One append is
  * under way at a time, because the next one must name it; commits of all actors of the shard share it.
  *
- * An append without an answer may be in the log. It is repeated with the same number until the log says what became of it. Until then
- * nothing of it is acknowledged. Read next: `shard-host.ts`.
+ * An append without an answer may be in the log, or get there yet. It is repeated with the same number until the log says what became of it,
+ * and the log takes each number once, however often and late it comes. Until then nothing of it is acknowledged. Read next: `shard-host.ts`.
  */
 
 import assert from 'node:assert/strict';
@@ -44,7 +44,8 @@ export interface Writer {
 /**
  * Appends one record, and asks until it is known what became of it.
  *
- * @param goesOn - Asked before every attempt; when it says no, the outcome stays unknown.
+ * @param goesOn - Asked before every attempt, and while `isLeased` says no; when it says no, the outcome stays unknown.
+ * @param isLeased - Asked before every attempt: without a lease nothing goes out, also not what went out before.
  * @returns Its sequence; `stale` when the log goes on otherwise; `unknown`.
  */
 export async function appendSurely(
@@ -53,9 +54,14 @@ export async function appendSurely(
   expected: number,
   clock: Clock,
   goesOn: () => boolean,
+  isLeased: () => boolean,
 ): Promise<number | 'stale' | 'unknown'> {
   const header = headerOf(record);
   while (goesOn()) {
+    if (!isLeased()) {
+      await pause(clock, LIMITS.renewalMs / 4);
+      continue;
+    }
     const outcome = await log.append(record, expected);
     if (outcome.kind === 'ok') return outcome.sequence;
     if (outcome.kind === 'stale') {
@@ -167,8 +173,7 @@ export class ShardCommitLog implements CommitLog {
     const { epoch } = this.#mark;
     const header = { kind, epoch, previous: this.#at, writer: this.#writer.id, number: ++this.#writer.number };
     const record = encodeRecord(header, body);
-    while (!this.#ended && !isLeased()) await pause(clock, LIMITS.renewalMs / 4);
-    const sequence = await appendSurely(log, record, this.#at, clock, () => !this.#ended);
+    const sequence = await appendSurely(log, record, this.#at, clock, () => !this.#ended, isLeased);
     if (typeof sequence !== 'number') {
       if (sequence === 'stale') this.#fence('stale');
       return undefined;

@@ -24,7 +24,11 @@ export type AppendOutcome =
 
 /** The log of one shard. */
 export interface ShardLog {
-  /** Appends if the last entry is the one with sequence `expected`; 0 for a log without any. */
+  /**
+   * Appends if the last entry is the one with sequence `expected`; 0 for a log without any. `data` is a record (`log-record.ts`): one that is in the log
+   * already, by its writer and number, is not appended a second time, and the answer has the sequence of the first. Held for
+   * LIMITS.duplicateMs; a request that was overtaken by its own repetition comes later than that nowhere.
+   */
   append(data: Buffer, expected: number): Promise<AppendOutcome>;
   /** The first entry with at least this sequence. */
   read(from: number): Promise<LogEntry | 'end' | 'unknown'>;

@@ -23,6 +23,7 @@ import type {
   ShardLog,
 } from './contracts.ts';
 import { LIMITS } from './limits.ts';
+import { headerOf, recordName } from './log-record.ts';
 import { pause } from './pause.ts';
 import type { Seat } from './placement.ts';
 
@@ -86,13 +87,18 @@ async function untilServed<T>(clock: Clock, attempt: () => Promise<T>): Promise<
 
 async function ensureLogStream(manager: Manager, cluster: string, index: number, replicas: number): Promise<void> {
   const name = logStream(cluster, index);
+  const duplicates = LIMITS.duplicateMs * NANOS_PER_MS;
   try {
-    await manager.streams.info(name);
+    const { config } = await manager.streams.info(name);
+    if (config.duplicate_window === duplicates) return;
+    // Made by an earlier release.
+    await manager.streams.update(name, Object.assign({}, config, { duplicate_window: duplicates }));
   } catch (error) {
     if (codeOf(error) !== STREAM_NOT_FOUND) throw error;
     const options = { name, subjects: [`bb.${cluster}.log.${index}.*`], num_replicas: replicas };
     // Nothing is given up but by `trim`: a log that is full refuses appends.
-    await manager.streams.add({ ...options, storage: 'file', retention: 'limits', discard: 'new' } as object);
+    const rest = { storage: 'file', retention: 'limits', discard: 'new', duplicate_window: duplicates };
+    await manager.streams.add({ ...options, ...rest } as object);
   }
 }
 
@@ -111,6 +117,7 @@ class JetStreamLog implements ShardLog {
   readonly #manager: Manager;
   readonly #stream: string;
   readonly #subject: string;
+  readonly #shard: number;
 
   constructor(parts: JetStreamParts, jetstream: JetStream, manager: Manager, shard: number, streamCount: number) {
     const index = shard % streamCount;
@@ -118,13 +125,16 @@ class JetStreamLog implements ShardLog {
     this.#clock = parts.clock;
     this.#jetstream = jetstream;
     this.#manager = manager;
+    this.#shard = shard;
     this.#stream = logStream(parts.cluster, index);
     this.#subject = `bb.${parts.cluster}.log.${index}.${shard}`;
   }
 
   async append(data: Buffer, expected: number): Promise<AppendOutcome> {
     try {
-      const options = { expect: { lastSubjectSequence: expected }, timeout: LIMITS.requestMs };
+      // Two copies of one append that are under way at once may both pass the check of what they expect; its name is taken once.
+      const msgID = recordName(this.#shard, headerOf(data));
+      const options = { msgID, expect: { lastSubjectSequence: expected }, timeout: LIMITS.requestMs };
       const { seq } = await this.#jetstream.publish(this.#subject, data, options);
       return { kind: 'ok', sequence: seq };
     } catch (error) {

@@ -30,6 +30,8 @@ export const LIMITS = {
   settleMs: 2_000,
   /** An append that was not answered is asked about, or repeated, after this long. */
   appendRetryMs: 150,
+  /** For so long the servers know a record again that is appended twice: two minutes, as JetStream does unasked. Far more than a request lives on its way. */
+  duplicateMs: 120_000,
   /** Of one record of the log; JetStream takes 1 MiB with headers. A larger write set goes out in parts. */
   recordBytesMax: 900_000,
   /** Of a page of a copy: read in one go on the owner's thread, a few milliseconds. */

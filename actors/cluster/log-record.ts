@@ -63,6 +63,11 @@ export function bodyOf(data: Buffer): Buffer {
   return data.subarray(HEADER_BYTES);
 }
 
+/** Names a record for the servers of its log, which take each name once. */
+export function recordName(shard: number, { writer, number }: RecordHeader): string {
+  return `${shard}.${writer}.${number}`;
+}
+
 /** Whether two records are one that was appended twice. */
 export function isSameRecord(left: RecordHeader, right: RecordHeader): boolean {
   return left.writer === right.writer && left.number === right.number;

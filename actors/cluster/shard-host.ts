@@ -18,7 +18,7 @@ import type { LogMark, Page, PageCursor } from '../store/raw-tables.ts';
 import { appendSurely, ShardCommitLog, type Writer } from './commit-log.ts';
 import type { LogEntry, PageExchange, ShardLog } from './contracts.ts';
 import { LIMITS } from './limits.ts';
-import { encodeRecord, startReading, takeEntry, type Reading } from './log-record.ts';
+import { encodeRecord, headerOf, startReading, takeEntry, type Reading } from './log-record.ts';
 import { pause } from './pause.ts';
 import { decodePage, encodePage, encodePageRequest, type PageRequest } from './page-format.ts';
 import type { Seat } from './placement.ts';
@@ -260,7 +260,8 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
       }
       const { at } = this.#reading;
       const header = { kind: 'epoch', epoch, previous: at, writer: writer.id, number: ++writer.number } as const;
-      const sequence = await appendSurely(log, encodeRecord(header), end, clock, () => this.#isCurrent(number));
+      const goesOn = (): boolean => this.#isCurrent(number);
+      const sequence = await appendSurely(log, encodeRecord(header), end, clock, goesOn, isLeased);
       if (typeof sequence !== 'number') continue;
       const mark = { epoch, sequence };
       if ((await store.raw.apply([], mark)) !== 'ok') throw new Error('no room for the mark of an epoch');
@@ -283,7 +284,7 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
       if (entry === 'unknown') return 'unknown';
       if (entry === 'end') {
         const last = await this.#lastOfLog();
-        if (last === 'unknown' || last === this.#reading!.at) return last;
+        if (last === 'unknown' || last === 'foreign' || last === this.#reading!.at) return last;
         // Above what was read: appended between the two questions. Below: the servers lost the end of the log, if they keep saying so.
         if (last < this.#reading!.at && ++below >= LIMITS.lostTriesMax) return last;
         if (last < this.#reading!.at) await pause(this.#parts.clock, LIMITS.retryMs);
@@ -292,10 +293,16 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
     return 'unknown';
   }
 
-  async #lastOfLog(): Promise<number | 'unknown'> {
+  /**
+   * Sequence of the last entry; 0 if the log has none. `foreign`: where this copy has read everything, another epoch has begun. The servers
+   * lost the end of the log, and its owner has begun anew behind what was left: this copy lacks what was acknowledged since.
+   */
+  async #lastOfLog(): Promise<number | 'foreign' | 'unknown'> {
     const last = await this.#parts.log.last();
     if (last === 'unknown') return 'unknown';
-    return last === 'empty' ? 0 : last.sequence;
+    if (last === 'empty') return 0;
+    const { mark, at } = this.#reading!;
+    return last.sequence <= at && headerOf(last.data).epoch > mark.epoch ? 'foreign' : last.sequence;
   }
 
   /** Applies entries in one transaction. False when one of them does not continue what is here. */
@@ -359,8 +366,10 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
           if (queue.length === 0) {
             if (!this.#isCurrent(number)) return false;
             const missed = await log.read(this.#reading!.at + 1);
-            if (missed === 'unknown' || missed === 'end' || queue.length > 0) continue;
-            return await this.#take([missed], store);
+            if (missed === 'unknown' || queue.length > 0) continue;
+            if (missed !== 'end') return await this.#take([missed], store);
+            if ((await this.#lastOfLog()) === 'foreign') return false;
+            continue;
           }
         }
         const entries = takeSome(queue);

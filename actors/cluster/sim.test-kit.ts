@@ -14,6 +14,7 @@ import type { CommitLog } from '../store/lmdb.ts';
 import type { LogMark, Page, PageCursor } from '../store/raw-tables.ts';
 import { applyWrites, WriteSet } from '../store/write-set.ts';
 import type { AppendOutcome, ClusterNet, LogEntry, PageExchange, Registry, ShardLog } from './contracts.ts';
+import { headerOf, isSameRecord } from './log-record.ts';
 import { Member } from './member.ts';
 import type { Seat } from './placement.ts';
 import type { HostedStore } from './shard-host.ts';
@@ -52,6 +53,9 @@ class Servers {
 
   append(shard: number, data: Buffer, expected: number, fencing: boolean): AppendOutcome {
     const log = this.log(shard);
+    const header = headerOf(data);
+    const same = log.find((entry) => isSameRecord(headerOf(entry.data), header));
+    if (fencing && same !== undefined) return { kind: 'ok', sequence: same.sequence };
     if (fencing && (log.at(-1)?.sequence ?? 0) !== expected) return { kind: 'stale' };
     const sequence = ++this.#sequence;
     log.push({ sequence, data: Buffer.from(data) });

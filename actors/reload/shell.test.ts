@@ -20,6 +20,17 @@ t.test('every behaviour can be bundled, from its sources and from what they were
   }
 });
 
+t.test(
+  'only the connection may handle a message twice: all others keep what they commit, or what others count on',
+  async (t) => {
+    const retriable = BEHAVIORS.filter((behavior) => behavior.retriable === true);
+    t.strictSame(
+      retriable.map(({ name }) => name),
+      ['actors/connection'],
+    );
+  },
+);
+
 /** What makes two copies of a module differ: a variable at the top, or a class whose instances remember their copy. */
 const STATE_AT_TOP = /^(export )?(let|var) |^(export )?(abstract )?class /m;
 

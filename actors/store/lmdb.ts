@@ -61,7 +61,7 @@ type Table = Database<Buffer, Buffer>;
 export interface LmdbOptions {
   /** Directory of this shard; made if missing. */
   readonly directory: string;
-  /** Called once when a commit failed for another reason than space. The process must end. */
+  /** Called when a commit failed for another reason than space, or could not be collected. The process must end. */
   readonly onFatal: (error: unknown) => void;
 }
 
@@ -180,6 +180,8 @@ class LmdbStore implements ReplicaStore {
       write(this.#batch);
     } catch (error) {
       writes.truncate(length);
+      // As without a log. The actor that waits for this commit would wait for good, and its shard with it.
+      this.#options.onFatal(error);
       throw error;
     } finally {
       this.#writes = undefined;

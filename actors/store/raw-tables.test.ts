@@ -11,9 +11,12 @@ import { applyWrites, WriteSet } from './write-set.ts';
 const BOB = '999999999999999';
 const ALICE = '100000000000001';
 
-function openStore(t: Test): ReplicaStore {
+function openStore(
+  t: Test,
+  onFatal: (error: unknown) => void = (error) => void t.fail('the disk failed', { error }),
+): ReplicaStore {
   const directory = mkdtempSync(join(tmpdir(), 'blindbeam-raw-'));
-  const store = openLmdbStore({ directory, onFatal: (error) => void t.fail('the disk failed', { error }) });
+  const store = openLmdbStore({ directory, onFatal });
   t.teardown(async () => {
     await store.close();
     rmSync(directory, { recursive: true, force: true });
@@ -99,24 +102,29 @@ t.test('a commit that goes through a log is on the disk what it is without one',
   t.equal(direct.raw.mark(), undefined, 'without a log there is no mark');
 });
 
-t.test('a commit whose collecting throws leaves nothing in the write set that others share', async (t) => {
-  const store = openStore(t);
-  const writes = new WriteSet();
-  store.logCommits({
-    commit: async (collect) => {
-      collect(writes);
-      return 'ok';
-    },
-  });
-  await t.rejects(
-    store.commit((batch) => {
-      batch.putSeenMinute(BOB, 1);
-      throw new Error('planned wrongly');
-    }),
-    /planned wrongly/,
-  );
-  t.equal(writes.length, 0);
-});
+t.test(
+  'a commit whose collecting throws ends the process, and leaves nothing in the write set that others share',
+  async (t) => {
+    const fatal: unknown[] = [];
+    const store = openStore(t, (error) => void fatal.push(error));
+    const writes = new WriteSet();
+    store.logCommits({
+      commit: async (collect) => {
+        collect(writes);
+        return 'ok';
+      },
+    });
+    await t.rejects(
+      store.commit((batch) => {
+        batch.putSeenMinute(BOB, 1);
+        throw new Error('planned wrongly');
+      }),
+      /planned wrongly/,
+    );
+    t.equal(writes.length, 0);
+    t.match(fatal, [{ message: 'planned wrongly' }], 'its actor would wait for good otherwise');
+  },
+);
 
 t.test('pages of any size put together are the whole store, without what is of one copy alone', async (t) => {
   const [source, copy] = [openStore(t), openStore(t)];

@@ -12,6 +12,7 @@ export interface CounterState {
 export function counterBehavior(more: Partial<AnyBehavior> = {}): AnyBehavior {
   const counter: Behavior<CounterState, Sink, { kind: string; by?: number }, string, unknown> = {
     name: 'test/counter',
+    retriable: true,
     init: (sink) => ({ count: 0, sink }),
     handleCast(message, state) {
       if (message.kind === 'add') state.count += message.by ?? 1;

@@ -89,7 +89,7 @@ export async function prepare(reload: WorkerReload, text: string, version?: numb
 export function textOf(fields: string, top: string = ''): string {
   return `"use strict"; ${top}
     exports.counter = {
-      name: 'test/counter', version: 1,
+      name: 'test/counter', version: 1, retriable: true,
       init: (sink) => ({ count: 0, sink }),
       handleCast(message, state) {
         if (message.kind === 'add') state.count += message.by ?? 1;

@@ -6,8 +6,10 @@
  *   refuge ────── actors that the new version failed: the version before
  *
  * Nothing on the way of a message tests for any of it: the slots hold handlers that are wrapped for the time of the trial.
- * An exception of the new version ends no actor. The state goes back by `codeBack`, the version before handles the same
- * message, and the actor stays with it; so effects that came before the exception may come twice, as after a resend.
+ * An exception of the new version is counted against it. Of a behaviour that is `retriable` it ends no actor: the state goes back by
+ * `codeBack`, the version before handles the same message, and the actor stays with it; so effects that came before the exception may come
+ * twice, as after a resend. Any other actor crashes and is started again by its supervisor, from its store and with the version before: a
+ * handler that threw half-way may have left a state from which that would acknowledge what was never stored.
  *
  * It knows neither threads nor files. Read next: `sweep.ts`, which moves the actors; `worker-reload.ts`, which drives both.
  */
@@ -62,7 +64,7 @@ export class Trial implements SlotWatch {
     );
   }
 
-  /** Actors that the new version has failed. */
+  /** Actors that the new version has failed, also those that ended of it. */
   get refugeeCount(): number {
     return this.#conversions.failed + this.#nextCounter.threw;
   }
@@ -238,10 +240,15 @@ export class Trial implements SlotWatch {
     };
   }
 
-  /** The new version threw: the version before handles the same message, and keeps the actor. */
+  /** The new version threw: the version before handles the same message and keeps the actor, where that is safe. */
   #retry(process: Process, name: HandlerName, args: unknown[], thrown: unknown, wasStopping: boolean): unknown {
+    if (process.has(FLAG.dead)) throw thrown;
+    if (this.before.retriable !== true || this.next.retriable !== true) {
+      this.#giveUp(process, name, thrown);
+      throw thrown;
+    }
     const handler = this.before[name] as Handler | undefined;
-    if (process.has(FLAG.dead) || handler === undefined || !this.#takeBack(process)) throw thrown;
+    if (handler === undefined || !this.#takeBack(process)) throw thrown;
     if (!wasStopping) letGoOn(process);
     args[args.length - 2] = process.state;
     // What it throws is its own: a message that neither version can handle says nothing of the new one.
@@ -250,6 +257,17 @@ export class Trial implements SlotWatch {
     this.#retried += 1;
     this.#noteError(name, thrown);
     return result;
+  }
+
+  /**
+   * `process` ends of an exception. One is enough for the verdict, and is not waited for: an actor that crashes at every message would
+   * take its supervisor with it. Whoever starts now starts with the version before; only this one ends with the code that its state is of.
+   */
+  #giveUp(process: Process, name: HandlerName, thrown: unknown): void {
+    this.#nextCounter.threw += 1;
+    this.#noteError(name, thrown);
+    process.behavior = this.#slotOf(this.#watchedNext);
+    this.back();
   }
 
   /** Makes the state of the version before. Returns whether that was possible. */

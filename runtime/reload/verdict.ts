@@ -13,7 +13,7 @@ export interface VersionCounts {
   readonly handled: number;
   readonly busyUs: number;
   readonly slowestUs: number;
-  /** Handlers that threw, or whose promise rejected, where the version before did not. */
+  /** Handlers that threw, or whose promise rejected; of retriable behaviours only where the version before did not. */
   readonly threw: number;
   /** Actors that ended themselves. */
   readonly ended: number;

@@ -1,6 +1,7 @@
 import t from 'tap';
 import { startDynamicChild, startDynamicSupervisor } from '../../supervisors/index.ts';
 import { benchOf, prepare, Sink, textOf, type Bench } from './reload.test-kit.ts';
+import { findFault } from './verdict.ts';
 
 /** A version whose state is wider, with both ways. */
 const WIDER = textOf(`
@@ -103,6 +104,63 @@ t.test('a message that the new version throws at is handled by the version befor
   t.match(counts, { retried: 2, next: { threw: 2 }, firstError: 'handleCast: TypeError: a later protocol' });
   await bench.take({ step: 'back', timeoutMs: 1_000 }, 'swept');
   t.match(await stateOf(bench, 1), { count: 0, unit: undefined });
+});
+
+/** Raises what it acknowledges and throws before it has stored that, as an inbox might while it plans a commit. */
+const HALF_WAY = `
+  init: (sink) => ({ count: 0, sink, unit: '' }), codeChange: (state) => ({ ...state, unit: '' }), codeBack: ({ unit, ...state }) => state,
+  handleCast(message, state) { state.count += 1; throw new Error('half-way'); },
+  terminate(reason, state) { state.sink.write('ends with unit ' + ('unit' in state)); },`;
+
+for (const [title, mine, theirs] of [
+  ['the running version', false, true],
+  ['the new version', true, false],
+] as const) {
+  t.test(
+    `a behaviour of which ${title} is not retriable crashes where it throws, and nothing is handled twice`,
+    async (t) => {
+      const bench = benchOf(t, 3, { retriable: mine });
+      await begin(bench, textOf(`retriable: ${theirs}, ${HALF_WAY}`));
+      await switchAll(bench);
+      const exit = bench.node.awaitExit(bench.pids[0]!, 1_000);
+      bench.node.cast(bench.pids[0]!, { kind: 'add', by: 1 });
+      t.match(await exit, { error: { message: 'half-way' } });
+      t.strictSame(
+        bench.sinks[0]!.lines,
+        ['ends with unit true'],
+        'the version before never sees what was half changed',
+      );
+      bench.node.cast(bench.pids[1]!, { kind: 'add' });
+      const other = await stateOf(bench, 1);
+      t.match(other, { count: 1 }, 'others do not crash as well: this worker is back at once');
+      t.notOk('unit' in other);
+      const late = bench.node.spawn(bench.counter, new Sink());
+      t.notOk(
+        'unit' in (await bench.node.call<object>(late, 'state', 1_000)),
+        'and who starts, starts with the version before',
+      );
+      const { counts } = await bench.take({ step: 'counts' }, 'counts');
+      t.match(counts, { retried: 0, next: { threw: 1 }, firstError: 'handleCast: Error: half-way' });
+      t.match(findFault(counts), { code: 'handler_threw' }, 'and the version goes back');
+      const { sweep } = (await bench.take({ step: 'back', timeoutMs: 1_000 }, 'swept')) as { sweep: object };
+      t.match(sweep, { killed: 0 });
+      bench.node.cast(bench.pids[2]!, { kind: 'add' });
+      t.match(await stateOf(bench, 2), { count: 1 });
+    },
+  );
+}
+
+t.test('a promise that rejects ends an actor that is not retriable', async (t) => {
+  const bench = benchOf(t, 1, { retriable: false });
+  await begin(
+    bench,
+    textOf(`handleInfo: async (info, state) => { state.count += 1; await null; throw new Error('late'); },`),
+  );
+  await switchAll(bench);
+  bench.node.send(bench.pids[0]!, 'anything');
+  t.match(await bench.node.awaitExit(bench.pids[0]!, 1_000), { error: { message: 'late' } });
+  const { counts } = await bench.take({ step: 'counts' }, 'counts');
+  t.match(counts, { retried: 0, next: { threw: 1 } });
 });
 
 t.test('what both versions throw at ends the actor, as ever, and is not held against the new one', async (t) => {

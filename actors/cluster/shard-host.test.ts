@@ -1,0 +1,135 @@
+import t from 'tap';
+import type { Logger } from '../../runtime/index.ts';
+import { VirtualClock } from '../../runtime/testing/index.ts';
+import { promisesSettled } from '../../runtime/testing/virtual-clock.ts';
+import type { CommitResult } from '../store/inbox-store.ts';
+import type { LogMark } from '../store/raw-tables.ts';
+import type { AppendOutcome, LogEntry, ShardLog } from './contracts.ts';
+import { encodeRecord, type RecordKind } from './log-record.ts';
+import { ShardHost, type HostedStore } from './shard-host.ts';
+
+const OWNER = { node: 'a', worker: 1 };
+const SILENT: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore };
+
+function ignore(): void {}
+
+function entry(sequence: number, kind: RecordKind, epoch: number, previous: number): LogEntry {
+  const header = { kind, epoch, previous, writer: 7, number: sequence };
+  return { sequence, data: encodeRecord(header, Buffer.from(`write ${sequence}`)) };
+}
+
+/** A log in memory that hands nothing over by itself: a copy sees it when it looks. */
+class QuietLog implements ShardLog {
+  entries: LogEntry[];
+
+  constructor(entries: LogEntry[]) {
+    this.entries = entries;
+  }
+
+  async append(data: Buffer, expected: number): Promise<AppendOutcome> {
+    const last = this.entries.at(-1)?.sequence ?? 0;
+    if (last !== expected) return { kind: 'stale' };
+    this.entries.push({ sequence: last + 1, data });
+    return { kind: 'ok', sequence: last + 1 };
+  }
+  read = async (from: number): Promise<LogEntry | 'end'> => this.entries.find((each) => each.sequence >= from) ?? 'end';
+  last = async (): Promise<LogEntry | 'empty'> => this.entries.at(-1) ?? 'empty';
+  follow = (): { stop(): void } => ({ stop: ignore });
+  trim = async (): Promise<void> => undefined;
+}
+
+interface Fixture {
+  readonly host: ShardHost;
+  readonly log: QuietLog;
+  readonly disk: { mark: LogMark | undefined; room: boolean; applied: string[] };
+  settle(ms: number): Promise<void>;
+}
+
+/** A host with a copy up to `mark` of a log. Nobody answers requests for pages. */
+function start(t: Tap, mark: LogMark | undefined, entries: LogEntry[]): Fixture {
+  const clock = new VirtualClock();
+  const log = new QuietLog(entries);
+  const disk: Fixture['disk'] = { mark, room: true, applied: [] };
+  const store: HostedStore = {
+    raw: {
+      mark: () => disk.mark,
+      apply: async (writes, to): Promise<CommitResult> => {
+        if (!disk.room) return 'full';
+        disk.applied.push(...writes.map((each) => each.toString()));
+        disk.mark = to ?? disk.mark;
+        return 'ok';
+      },
+      page: () => ({ writes: Buffer.alloc(0), next: undefined }),
+      clear: async () => void (disk.mark = undefined),
+    },
+    logCommits: ignore,
+    close: async () => undefined,
+  };
+  const host = new ShardHost({
+    shard: 0,
+    seat: { node: 'b', worker: 1 },
+    log,
+    pages: { ask: async () => 'unknown', answer: () => ({ stop: ignore }) },
+    clock,
+    logger: SILENT,
+    writer: { id: 9, number: 0 },
+    isLeased: () => true,
+    openStore: () => store,
+    serve: async () => ({ stop: async () => undefined }),
+    onChange: ignore,
+  });
+  const settle = async (ms: number): Promise<void> => {
+    for (let waited = 0; waited <= ms; waited += 50) {
+      await promisesSettled();
+      clock.advance(50);
+    }
+    await promisesSettled();
+  };
+  t.teardown(async () => {
+    const stopped = host.stop();
+    await settle(5_000);
+    await stopped;
+  });
+  return { host, log, disk, settle };
+}
+
+type Tap = { teardown(run: () => Promise<void>): unknown };
+
+/** The servers lost everything up to 1,000; the owner began epoch 8 behind nothing, and has acknowledged two writes since. */
+const BEGUN_ANEW = [entry(1, 'epoch', 8, 1_000), entry(2, 'writes', 8, 1), entry(3, 'writes', 8, 2)];
+
+t.test('a copy that is ahead of a log which began anew is discarded, and does not count as caught up', async (t) => {
+  const { host, settle } = start(t, { epoch: 7, sequence: 1_000 }, [...BEGUN_ANEW]);
+  host.setRole({ kind: 'follow', source: OWNER });
+  await settle(100);
+  t.match(host.status, { phase: 'following', sequence: 1_000 });
+  await settle(3_000);
+  t.match(host.status, { phase: 'copying', isWhole: false, sequence: undefined });
+});
+
+t.test('nor does it take over: it would lack what was acknowledged since', async (t) => {
+  const { host, settle, log, disk } = start(t, { epoch: 7, sequence: 1_000 }, [...BEGUN_ANEW]);
+  host.setRole({ kind: 'follow', source: OWNER });
+  await settle(100);
+  host.setRole({ kind: 'own', epoch: 9 });
+  await settle(5_000);
+  t.match(host.status, { isLost: true, servingEpoch: undefined });
+  t.equal(log.entries.length, 3, 'it appends nothing');
+  t.strictSame(disk.applied, []);
+});
+
+t.test('with the new beginning at the very place of its mark it is the same', async (t) => {
+  const { host, settle, log } = start(t, { epoch: 7, sequence: 3 }, [...BEGUN_ANEW]);
+  host.setRole({ kind: 'own', epoch: 9 });
+  await settle(5_000);
+  t.match(host.status, { isLost: true });
+  t.equal(log.entries.length, 3);
+});
+
+t.test('the owner whose servers lost the end of the log begins behind what is left', async (t) => {
+  const { host, settle, log } = start(t, { epoch: 7, sequence: 9 }, [entry(5, 'writes', 7, 4)]);
+  host.setRole({ kind: 'own', epoch: 8 });
+  await settle(5_000);
+  t.match(host.status, { phase: 'serving', servingEpoch: 8, sequence: 6 });
+  t.equal(log.entries.length, 2);
+});
