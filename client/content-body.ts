@@ -34,6 +34,7 @@
  * the number since a device that is registered anew counts anew. Who may do what to which message: `effects.ts`.
  */
 
+import { isUserId } from '../protocol/wire/index.ts';
 import { LIMITS } from './limits.ts';
 import { RecordReader, RecordWriter } from './record.ts';
 
@@ -427,7 +428,7 @@ export function encodeBody(body: ContentBody): Uint8Array {
 export function decodeBody(kind: ContentKind, bytes: Uint8Array): ContentBody | undefined {
   const reader = new RecordReader(bytes);
   const body = CODECS[kind].read(reader);
-  return reader.failed ? undefined : body;
+  return reader.failed || (body !== undefined && 'group' in body && !isUserId(body.group)) ? undefined : body;
 }
 
 function writeName(writer: RecordWriter, { author, device, number, sentAt }: MessageName): RecordWriter {
@@ -515,7 +516,8 @@ function readInvite(reader: RecordReader): GroupInviteBody | undefined {
   const [group, epoch] = [reader.text(), reader.uint()];
   const [head, key, roster] = [reader.bytes(), reader.bytes(), reader.bytes()];
   const isWhole = head.length === KEY_BYTES && key.length === KEY_BYTES;
-  return isWhole ? { kind: 'group-invite', group, epoch, head, key, roster } : undefined;
+  // A group begins with its first change.
+  return isWhole && epoch >= 1 ? { kind: 'group-invite', group, epoch, head, key, roster } : undefined;
 }
 
 function writeRetry(writer: RecordWriter, { device, code, numbers }: RetryBody): void {

@@ -452,8 +452,9 @@ export class Conversation {
 
   /** Whether the devices are what their primary has signed; what is refused is told once a connection. */
   async #judge(transaction: Transaction, bundle: BundleAnswer): Promise<{ readonly code: ErrorCode } | undefined> {
-    const { emit } = this.#services;
-    const verdict = await judgeDevices(transaction, this.user, bundle.devices, bundle.list);
+    const { emit, self } = this.#services;
+    const mayBeAnew = this.user !== self.user;
+    const verdict = await judgeDevices(transaction, this.user, bundle.devices, bundle.list, mayBeAnew);
     if (!('code' in verdict)) {
       this.#toldOfDevices = '';
       return undefined;
@@ -471,7 +472,7 @@ export class Conversation {
   ): Promise<{ readonly code: ErrorCode } | undefined> {
     const { sessions, emit } = this.#services;
     for (const bundle of bundles) {
-      if (await sessions.has(transaction, this.user, bundle.id)) {
+      if (await sessions.has(transaction, this.user, bundle.id, bundle.identity)) {
         const notice = await sessions.judge(transaction, this.user, bundle.id, bundle.identity);
         if (notice !== undefined) emit({ type: 'identity-changed', ...notice });
         if (notice?.accepted === false) return { code: 'CLI_IDENTITY_REFUSED' };

@@ -4,13 +4,21 @@
  */
 
 import t from 'tap';
-import { signDeviceList } from '../protocol/signal/index.ts';
+import {
+  decodeSessionRecord,
+  hasSession,
+  isSignalError,
+  remoteIdentityKey,
+  signDeviceList,
+} from '../protocol/signal/index.ts';
 import type { ClientMessage } from '../protocol/wire/index.ts';
 import { loadAccount } from './account.ts';
 import { encodeOutgoing } from './content.ts';
+import { IDENTITY_KEYS } from './identities.ts';
 import { Journal } from './journal.ts';
 import { KEYS, plainContent } from './layout.ts';
 import { LIMITS } from './limits.ts';
+import { SIGNAL_KEYS } from './sessions.ts';
 import { sayAs, speakAs } from './testing/bent-client.ts';
 import type { Fate } from './testing/fake-server.ts';
 import { CAROL, DAVE, groupWorld, texts } from './testing/group-world.ts';
@@ -176,6 +184,130 @@ t.test('what a new device of one’s own tells waits until a list names it, and 
   await world.quiet();
   t.equal(await seen(), true);
   t.same(changes(laptop), []);
+});
+
+/** Whose key a person's present session with a device is under. */
+async function isSpeakingTo(person: Person, { user, device }: DeviceName, thief: Person): Promise<boolean> {
+  const bytes = await (await person.disk.copy().open()).get(SIGNAL_KEYS.session(user, device));
+  const record = bytes && decodeSessionRecord(bytes);
+  if (record === undefined || isSignalError(record) || !hasSession(record)) return false;
+  const { publicKey } = (await loadAccount(new Journal(await thief.disk.copy().open(), () => {})))!.local
+    .identityKeyPair;
+  return Buffer.compare(remoteIdentityKey(record)!, publicKey) === 0;
+}
+
+interface DeviceName {
+  readonly user: string;
+  readonly device: number;
+}
+
+/** Alice, her laptop, which has already said something, and somebody whose keys the server helps to pass for other ones. */
+async function withThief(): Promise<Omit<Intrusion, 'spy'> & { readonly laptop: Person; readonly name: DeviceName }> {
+  const world = new World();
+  const [alice, bob] = await world.pair();
+  await alice.client.send(BOB, 'hello');
+  await bob.client.send(ALICE, 'hello yourself');
+  const mallory = await world.person(CAROL).join();
+  const laptop = await world.link(alice);
+  await world.quiet();
+  await alice.client.send(BOB, 'for the laptop as well');
+  await world.quiet();
+  return { world, alice, bob, mallory, laptop, name: { user: alice.user, device: laptop.client.account!.device } };
+}
+
+t.test('under the id of one’s own listed device no other key is believed, and nothing goes to it', async (t) => {
+  const { world, alice, bob, mallory, laptop, name } = await withThief();
+  const content = encodeOutgoing(plainContent(text('I never wrote this')));
+  const sent = { kind: 'sent', to: bob.user, phone: '', number: 9, sentAt: world.clock.nowMs(), content } as const;
+  await speakAs(world, mallory, name, alice, sent, 50);
+  const { device: to } = alice.client.account!;
+  const transfer = new Uint8Array(16).fill(7);
+  await speakAs(world, mallory, name, alice, { kind: 'transfer-request', transfer, to, version: 1 }, 51);
+  await world.pass(100_000);
+  t.notOk((await alice.client.history(BOB)).some((item) => item.text === 'I never wrote this'));
+  t.same(alice.eventsOf('history-transfer'), []);
+  t.same(changes(alice)[0], { ...name, accepted: false });
+  await t.rejects(alice.client.approveHistory(name.device), { code: 'CLI_TRANSFER_EXPIRED' });
+  t.notOk(await isSpeakingTo(alice, name, mallory));
+  await alice.client.send(BOB, 'told to the laptop');
+  await world.pass(5_000);
+  t.equal((await laptop.client.history(BOB)).at(-1)!.text, 'told to the laptop', 'whose session is what it was');
+});
+
+t.test(
+  'an id that somebody has spoken under before it was given out is no way to the device that gets it',
+  async (t) => {
+    const world = new World();
+    const [alice] = await world.pair();
+    const mallory = await world.person(CAROL).join();
+    await alice.client.send(BOB, 'hello');
+    await world.quiet();
+    const probe = world.server.addSilently(
+      alice.user,
+      world.server.keysOf(mallory.user, mallory.client.account!.device),
+    );
+    world.server.removeSilently(alice.user, probe);
+    world.server.silentOn.add('devices');
+    const name = { user: alice.user, device: probe + 1 };
+    await speakAs(world, mallory, name, alice, { kind: 'seen', user: alice.user, device: 1, id: 7 }, 50);
+    await world.pass(500);
+    t.equal(await countOf(alice, KEYS.synced), 1, 'what it tells is kept for a list that names it');
+    t.ok(await isSpeakingTo(alice, name, mallory));
+    const laptop = await world.link(alice);
+    t.equal(laptop.client.account!.device, name.device);
+    await alice.client.send(BOB, 'secret');
+    await world.pass(5_000);
+    t.notOk(await isSpeakingTo(alice, name, mallory));
+    t.equal((await laptop.client.history(BOB)).at(-1)!.text, 'secret');
+    world.server.silentOn.clear();
+    await world.pass(60_000);
+    t.equal(await countOf(alice, KEYS.synced), 0, 'and is dropped with its key');
+  },
+);
+
+t.test('before there is a list of one’s own, nobody is one’s own device', async (t) => {
+  const world = new World();
+  const alice = world.person(ALICE);
+  const mallory = await world.person(CAROL).join();
+  await world.person(BOB).join();
+  world.server.silentOn.add('devices').add('publish-list');
+  await alice.join();
+  const spy = world.server.addSilently(alice.user, world.server.keysOf(mallory.user, mallory.client.account!.device));
+  await speakAs(world, mallory, { user: alice.user, device: spy }, alice, text('x'), 5);
+  await world.pass(2_000);
+  world.server.removeSilently(alice.user, spy);
+  t.same(changes(alice), [{ user: alice.user, device: spy, accepted: false }]);
+  t.equal(await countOf(alice, IDENTITY_KEYS.trust(alice.user)), 0, 'nor trusted');
+  world.server.silentOn.clear();
+  await alice.start();
+  await alice.client.connect();
+  await world.quiet();
+  const laptop = await world.link(alice);
+  await laptop.client.send(BOB, 'from my laptop');
+  await world.pass(5_000);
+  t.equal((await alice.client.history(BOB)).at(-1)!.text, 'from my laptop');
+  t.equal(changes(alice).length, 1, 'and the laptop is no news');
+});
+
+t.test('whose verified device’s id shows another key is broken with at once, before anybody was asked', async (t) => {
+  const world = new World();
+  const [alice, bob] = await world.pair();
+  await alice.client.send(BOB, 'hello');
+  await bob.client.send(ALICE, 'hello yourself');
+  await world.quiet();
+  const mallory = await world.person(CAROL).join();
+  await alice.client.confirmSafetyNumber(BOB, (await alice.client.safetyNumber(BOB))!.digits);
+  world.server.silentOn.add('devices');
+  const name = { user: bob.user, device: bob.client.account!.device };
+  await speakAs(world, mallory, name, alice, text('it is me'), 50);
+  await world.pass(1_000);
+  t.equal((await alice.client.safetyNumber(BOB))!.level, 'broken');
+  t.same(changes(alice), [{ ...name, accepted: true }]);
+  const before = world.server.log.length;
+  await alice.client.enqueue(BOB, 'secret for Bob');
+  await world.pass(5_000);
+  const said = world.server.log.slice(before).map(({ message }) => message);
+  t.notOk(said.some((message) => message.kind === 'message' && message.to === bob.user));
 });
 
 t.test('a message to a group “once more” counts from members only', async (t) => {

@@ -74,7 +74,7 @@ export async function judgeDevices(
   const accepted = verify(bytes, user, named, known, mayBeAnew);
   if (isSignalError(accepted)) return { code: accepted.code, device: undefined };
   const { devices } = accepted.list;
-  const stranger = named.find((device) => !isListed(devices, device));
+  const stranger = named.find(({ id, identity }) => !isVouchedFor(devices, id, identity));
   if (stranger !== undefined) return { code: 'CLI_DEVICE_UNLISTED', device: stranger.id };
   if (accepted.isNew) transaction.put(KEYS.devices(user), bytes.slice());
   return { list: devices };
@@ -83,7 +83,7 @@ export async function judgeDevices(
 /** Without a list: what is known holds; a single new device is a number registered anew, which `identities.ts` judges. */
 function judgeUnsigned(named: readonly NamedDevice[], known: Uint8Array | undefined): DevicesVerdict {
   const devices = known && deviceListOf(known);
-  const stranger = devices && named.find((device) => !isListed(devices, device));
+  const stranger = devices && named.find(({ id, identity }) => !isVouchedFor(devices, id, identity));
   if (devices !== undefined && stranger === undefined) return { list: devices };
   if (named.length > 1) return { code: 'CLI_DEVICES_UNSIGNED', device: stranger?.id };
   // The list that is known stays: forgotten, an older one would pass for the first.
@@ -120,14 +120,32 @@ function verify(
     : verifyDeviceList(bytes, user, claimed, undefined);
 }
 
-function isListed(devices: readonly ListedDevice[], { id, identity }: NamedDevice): boolean {
-  return devices.some((listed) => listed.id === id && isSameKey(listed.identityKey, identity));
-}
-
 /** The devices of a user as last accepted, the primary one first; undefined where there is no list. */
 export async function readDevices(source: RecordSource, user: string): Promise<readonly ListedDevice[] | undefined> {
   const bytes = await source.get(KEYS.devices(user));
   return bytes && deviceListOf(bytes);
+}
+
+/**
+ * Whether a list names that device with that key. An id alone says nothing: a server may give out the id of a listed device, or one
+ * that will be listed later, and after 126 others each comes again.
+ *
+ * @param key - 33 bytes.
+ */
+export function isVouchedFor(devices: readonly ListedDevice[] | undefined, device: number, key: Uint8Array): boolean {
+  return devices?.some(({ id, identityKey }) => id === device && isSameKey(identityKey, key)) === true;
+}
+
+/**
+ * Whether a list names the device that has told something. What an earlier release has stored does not say under which key it came:
+ * that counts by its id, as it did then.
+ */
+export function isTellerListed(
+  devices: readonly ListedDevice[] | undefined,
+  { device, identityKey }: { readonly device: number; readonly identityKey: Uint8Array | undefined },
+): boolean {
+  if (identityKey !== undefined) return isVouchedFor(devices, device, identityKey);
+  return devices?.some(({ id }) => id === device) === true;
 }
 
 /**

@@ -41,6 +41,7 @@ import type { ReceivedMessage } from './messages.ts';
 import { Positions } from './positions.ts';
 import { Protection } from './protection.ts';
 import { Presence } from './presence.ts';
+import { isSameKey } from './public-keys.ts';
 import { ReadReceipts } from './read-receipts.ts';
 import { scan } from './renewal.ts';
 import { isPassing } from './requests.ts';
@@ -469,7 +470,7 @@ export class Engine {
         if (notice.user === this.account.user) await this.#sync.absorb();
         return;
       }
-      if (notice.user === this.account.user) await this.#forgetTold(notice.device);
+      if (notice.user === this.account.user && unlisted !== undefined) await this.#forgetTold(unlisted);
       this.#services.emit({ type: 'identity-changed', ...notice });
     } finally {
       this.#vouching.delete(device);
@@ -477,14 +478,14 @@ export class Engine {
   }
 
   /** A device in our own name that is none of ours: what it has told would otherwise wait for ever for a list that names it. */
-  async #forgetTold(device: number): Promise<void> {
+  async #forgetTold(identityKey: Uint8Array): Promise<void> {
     const { journal } = this.#services;
     const transaction = journal.begin();
     for await (const { key, value } of scan(journal, KEYS.synced)) {
-      if (SYNCED.decode(value).device === device) transaction.delete(key);
+      if (isFromKey(SYNCED.decode(value), identityKey)) transaction.delete(key);
     }
     for await (const { key, value } of scan(journal, TRANSFER_KEYS.tolds)) {
-      if (TOLD.decode(value).device === device) transaction.delete(key);
+      if (isFromKey(TOLD.decode(value), identityKey)) transaction.delete(key);
     }
     await journal.commit(transaction, 'eventual');
   }
@@ -577,4 +578,9 @@ export class Engine {
     if (isPassing(error) || ClientError.is(error, 'CLI_CLOSED')) return;
     this.#services.emit({ type: 'trouble', code: codeOf(error) });
   }
+}
+
+/** By the key and not the id: a genuine device may have the id in the meantime. */
+function isFromKey(told: { readonly identityKey: Uint8Array | undefined }, identityKey: Uint8Array): boolean {
+  return told.identityKey !== undefined && isSameKey(told.identityKey, identityKey);
 }

@@ -14,10 +14,13 @@ import {
 } from '../protocol/wire/index.ts';
 import type { GroupAction, GroupChange, GroupState, SignedGroupChange } from '../protocol/wire/index.ts';
 import type { ClientEvent } from './events.ts';
+import { GROUP_KEYS, INVITED } from './group-layout.ts';
 import { sha512 } from './group-verifier.ts';
+import type { StoreChange } from './store.ts';
+import { sayAs } from './testing/bent-client.ts';
 import { CAROL, DAVE, groupWorld, roster, texts } from './testing/group-world.ts';
 import type { GroupWorld } from './testing/group-world.ts';
-import { BOB } from './testing/world.ts';
+import { ALICE, BOB } from './testing/world.ts';
 import type { Person } from './testing/world.ts';
 
 /** What the server can do: it knows every roster and no identity key. */
@@ -226,3 +229,69 @@ t.test('a message put into a group by somebody who is not in it', async (t) => {
   await world.pass(60_000);
   t.same(await texts(bob, name), ['genuine'], 'neither by a stranger nor twice');
 });
+
+/** Carol, who has written with Bob, tells him things about groups that she can make up. */
+async function invite(
+  { world, bob, carol }: GroupWorld,
+  { group, epoch = 3 }: { readonly group: string; readonly epoch?: number },
+): Promise<void> {
+  await carol.client.send(BOB, 'hello');
+  await world.quiet();
+  const bytes = (length: number): Uint8Array => new Uint8Array(length).fill(3);
+  const body = { kind: 'group-invite', group, epoch, head: bytes(32), key: bytes(32), roster: bytes(8) } as const;
+  await sayAs(world, carol, bob, body);
+  await world.pass(5_000);
+}
+
+async function invitations(person: Person): Promise<string[]> {
+  const store = await person.disk.copy().open();
+  return (await store.list({ prefix: GROUP_KEYS.invitedAll, limit: 256 })).map(({ key }) => key);
+}
+
+for (const odd of [
+  { group: 'not a group' },
+  { group: 'a/b' },
+  { group: 'y'.repeat(4_000) },
+  { group: '314159265358979', epoch: 0 },
+]) {
+  t.test(`an invitation into “${odd.group.slice(0, 15)}”, epoch ${odd.epoch ?? 3}, is none`, async (t) => {
+    const scene = await groupWorld();
+    const { world, bob } = scene;
+    await invite(scene, odd);
+    t.same(await invitations(bob), []);
+    await bob.start();
+    await bob.client.connect();
+    await world.quiet();
+    t.equal(bob.client.state, 'live');
+    await bob.client.send(ALICE, 'still here');
+    t.same(bob.eventsOf('trouble'), []);
+  });
+}
+
+t.test('what an earlier release has kept of groups that cannot be goes at the next login', async (t) => {
+  const { world, bob } = await groupWorld();
+  await bob.client.close();
+  const store = await bob.disk.open();
+  const record = { inviter: ALICE, head: new Uint8Array(32), key: new Uint8Array(32) };
+  const put = (group: string, epoch: number): StoreChange => {
+    const value = INVITED.encode({ ...record, epoch, roster: new Uint8Array(8) });
+    return { type: 'put', key: GROUP_KEYS.invited(group), value };
+  };
+  await store.write([put('not a group', 3), put('a/b', 3), put('314159265358979', 0)], 'flushed');
+  await store.close();
+  await bob.start();
+  await bob.client.connect();
+  await world.quiet();
+  t.same(await invitations(bob), []);
+  t.equal(bob.client.state, 'live');
+  t.same(bob.eventsOf('trouble'), []);
+});
+
+for (const epoch of [1, 3, 2 ** 53 - 1]) {
+  t.test(`an invitation into a group that there is not is forgotten, epoch ${epoch}`, async (t) => {
+    const scene = await groupWorld();
+    await invite(scene, { group: '314159265358979', epoch });
+    t.same(await invitations(scene.bob), []);
+    t.same(scene.bob.eventsOf('trouble'), []);
+  });
+}

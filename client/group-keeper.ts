@@ -10,11 +10,13 @@
  */
 
 import { noteLoss } from '../protocol/signal/index.ts';
-import { decodeRoster, encodeRoster, isGroupRefusal } from '../protocol/wire/index.ts';
+import { decodeRoster, encodeRoster, isGroupRefusal, isUserId } from '../protocol/wire/index.ts';
+import type { Answer } from '../protocol/wire/index.ts';
 import { encodeOutgoing } from './content.ts';
 import type { ContentBody } from './content-body.ts';
 import type { Conversation } from './conversation.ts';
 import type { Clock } from './environment.ts';
+import { ClientError } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
 import type { GroupBook, Obstacle } from './group-book.ts';
 import type { GroupIntake, GroupKnock, GroupNews, GroupRetryRequest } from './group-intake.ts';
@@ -84,7 +86,13 @@ export class GroupKeeper {
       GROUP_KEYS.unreadAll,
       GROUP_KEYS.invitedAll,
     ]) {
-      for await (const { key } of scan(journal, prefix)) due.add(key.split('/')[1]!);
+      for await (const { key, value } of scan(journal, prefix)) {
+        const group = key.split('/')[1]!;
+        const mayBe = prefix !== GROUP_KEYS.invitedAll || INVITED.decode(value).epoch >= 1;
+        if (mayBe && isUserId(group)) due.add(group);
+        // An earlier release kept what a peer had said of a group that cannot be; no server could be asked about it.
+        else await this.#forget(key);
+      }
     }
     for (const group of due) this.tend(group);
   }
@@ -214,10 +222,31 @@ export class GroupKeeper {
     }
   }
 
+  /** @returns Undefined where there is no such group and we knew of it by an invitation only: that is forgotten. */
+  async #askServer(request: {
+    readonly kind: 'group';
+    readonly group: string;
+    readonly after?: number;
+  }): Promise<Extract<Answer, { readonly kind: 'group' }> | undefined> {
+    const { requests, journal, self } = this.#services;
+    const key = GROUP_KEYS.invited(request.group);
+    const stored = await journal.get(key);
+    try {
+      return await requests.askUntilAnswered(request, 'group');
+    } catch (error) {
+      const isGone = ClientError.is(error, 'APP_UNKNOWN_GROUP') || ClientError.is(error, 'APP_NOT_MEMBER');
+      // Our own notes a group that we are making: the server may be about to hear of it.
+      if (!isGone || stored === undefined || INVITED.decode(stored).inviter === self.user) throw error;
+      await this.#forget(key, stored);
+      return undefined;
+    }
+  }
+
   async #fetchChanges(group: string, after: number): Promise<boolean> {
-    const { requests, book } = this.#services;
-    const { changes, order } = await requests.askUntilAnswered({ kind: 'group', group, after }, 'group');
-    if (changes.length === 0) return false;
+    const { book } = this.#services;
+    const answer = await this.#askServer({ kind: 'group', group, after });
+    if (answer === undefined || answer.changes.length === 0) return false;
+    const { changes, order } = answer;
     await this.#transact(async (transaction, { groups }) => {
       for (const change of changes) await book.keepChange(transaction, group, order, change, groups);
     }, group);
@@ -226,8 +255,8 @@ export class GroupKeeper {
 
   /** The roster of the invitation's epoch, if the group has not changed since; otherwise the inviter has to say where it is now. */
   async #fetchRoster(group: string, epoch: number): Promise<boolean> {
-    const { requests, journal } = this.#services;
-    const { roster: bytes } = await requests.askUntilAnswered({ kind: 'group', group }, 'group');
+    const { journal } = this.#services;
+    const bytes = (await this.#askServer({ kind: 'group', group }))?.roster;
     const roster = bytes && decodeRoster(bytes);
     const isRight = roster !== undefined && !isGroupRefusal(roster) && roster.epoch === epoch;
     const stored = await journal.get(GROUP_KEYS.invited(group));

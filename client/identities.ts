@@ -11,7 +11,7 @@
 
 import { observeIdentity } from '../protocol/signal/index.ts';
 import type { IdentityTrust, ListedDevice, TrustDirection, TrustLevel } from '../protocol/signal/index.ts';
-import { readDevices } from './devices.ts';
+import { isVouchedFor, readDevices } from './devices.ts';
 import type { Clock } from './environment.ts';
 import { ClientError } from './errors.ts';
 import type { RecordSource, Transaction } from './journal.ts';
@@ -93,11 +93,16 @@ export class Identities {
     const known = await readSeen(transaction, user);
     const trust = await this.trust(transaction, user);
     const devices = await readDevices(transaction, user);
-    const primaryKey = vouches(devices, device, current) ? devices![0]!.identityKey : undefined;
+    const primaryKey = isVouchedFor(devices, device, current) ? devices![0]!.identityKey : undefined;
     if (primaryKey !== undefined && isCovered(trust, devices!)) {
       this.#adoptListed(transaction, user, known, { device, key: current }, trust, primaryKey);
       return undefined;
     }
+    // Under the id of a device that is listed with another key: whether the next list names it need not be asked.
+    const isOther = primaryKey === undefined && devices?.some(({ id }) => id === device) === true;
+    // Nobody becomes one of our own devices by saying so, whatever the application thinks of it.
+    const isForeign = direction === 'receive' && user === this.#self && primaryKey === undefined;
+    const isRefused = isForeign && (isOther || devices === undefined);
     const isSeen = known.some((entry) => entry.device === device && sameBytes(entry.key, current));
     // Seen, and never vouched for: it is asked about until trust has followed, whatever became of the last time.
     const isTrusted = trust === undefined ? user !== this.#self : sameBytes(trust.identityKey, current);
@@ -108,10 +113,10 @@ export class Identities {
     // The trusted key on another device: its owner restored a backup. Nobody else could.
     const isFirst = known.length === 0 && user !== this.#self;
     const isExpected = isFirst || (trust !== undefined && sameBytes(trust.identityKey, current));
-    const accepted = isExpected || (await this.#consent(change));
+    const accepted = isExpected || (!isRefused && (await this.#consent(change)));
     // A device that no list names which we know may stand in the next one: trust stays where it is until that is known.
     const mayBeListed = devices !== undefined || trust?.level === 'unverified';
-    const isOpen = direction === 'receive' && mayBeListed && accepted && !isExpected;
+    const isOpen = direction === 'receive' && mayBeListed && !isOther && accepted && !isExpected;
     if (isOpen) this.#await(transaction, user, known, { device, key: current }, wasVerified);
     else if (accepted) this.#adopt(transaction, user, known, { device, key: current }, trust, primaryKey);
     const notice = { user, device, accepted, wasVerified };
@@ -185,6 +190,17 @@ export class Identities {
     return seen.filter(({ identityKey }) => trust !== undefined && sameBytes(identityKey, trust.identityKey));
   }
 
+  /**
+   * The key of a device in the list of the person who is trusted: nothing goes to it under another one.
+   *
+   * @returns 33 bytes; undefined where that list does not name the device, or there is none.
+   */
+  async listedKey(source: RecordSource, user: string, device: number): Promise<Uint8Array | undefined> {
+    const listed = await readDevices(source, user);
+    if (listed === undefined || !(await this.covers(source, user, listed))) return undefined;
+    return listed.find(({ id }) => id === device)?.identityKey;
+  }
+
   /** Stores what people have found out about each other. */
   putTrust(transaction: Transaction, user: string, trust: IdentityTrust): void {
     transaction.put(IDENTITY_KEYS.trust(user), encodeTrust(trust));
@@ -224,11 +240,6 @@ export class Identities {
       return false;
     }
   }
-}
-
-/** Whether the list names that device with that key. */
-function vouches(devices: readonly ListedDevice[] | undefined, device: number, key: Uint8Array): boolean {
-  return devices?.some(({ id, identityKey }) => id === device && sameBytes(identityKey, key)) === true;
 }
 
 /** Whether the list is one of the person who is trusted: signed by the trusted key. To name it is easy: listed devices do not countersign. */

@@ -334,10 +334,10 @@ export class Inbox {
       await this.#takeResent(transaction, message, body, identityKey, draft);
     } else if (isSyncBody(body)) {
       // From anybody else it means nothing.
-      if (from === self) transaction.put(KEYS.syncedAt(ordinal), SYNCED.encode({ device, body }));
+      if (from === self) transaction.put(KEYS.syncedAt(ordinal), SYNCED.encode({ device, identityKey, body }));
       draft.isSynced ||= from === self;
     } else if (isTransferBody(body)) {
-      this.#takeTransfer(transaction, message, ordinal, body, draft);
+      this.#takeTransfer(transaction, message, ordinal, { body, identityKey }, draft);
     } else if (isGroupBody(body)) {
       await this.#services.groups.takeBody(transaction, { user: from, device, sentAt }, body, ordinal, draft);
     }
@@ -348,12 +348,12 @@ export class Inbox {
     transaction: Transaction,
     { from, device }: IncomingMessage,
     ordinal: number,
-    body: TransferBody,
+    { body, identityKey }: { readonly body: TransferBody; readonly identityKey: Uint8Array },
     draft: IntakeDraft,
   ): void {
     const { self, ownDevice } = this.#services;
     if (from !== self || body.to !== ownDevice) return;
-    transaction.put(TRANSFER_KEYS.told(ordinal), TOLD.encode({ device, body }));
+    transaction.put(TRANSFER_KEYS.told(ordinal), TOLD.encode({ device, identityKey, body }));
     draft.isTransferTold = true;
   }
 

@@ -113,7 +113,12 @@ const FIXTURES: [string, RecordCodec<never>, unknown, string][] = [
     '0107' + '055349475f58' + '01' + 'ac02',
   ],
   ['owed to other devices', OWED as never, SEEN, '01' + '0f0000' + '04' + '01370207'],
-  ['told by another device', SYNCED as never, { device: 3, body: SEEN }, '0103' + '0f0000' + '04' + '01370207'],
+  [
+    'told by another device',
+    SYNCED as never,
+    { device: 3, identityKey: Uint8Array.of(5, 6), body: SEEN },
+    '0203' + '0f0000' + '04' + '01370207' + '020506',
+  ],
 ];
 
 /** As earlier releases wrote them. */
@@ -130,6 +135,12 @@ const EARLIER: [string, RecordCodec<never>, unknown, string][] = [
     HISTORY as never,
     TOUCHED,
     '0200020105060004' + '060000013c' + '07080109' + '0101310121',
+  ],
+  [
+    'told by another device 1',
+    SYNCED as never,
+    { device: 3, identityKey: undefined, body: SEEN },
+    '0103' + '0f0000' + '04' + '01370207',
   ],
   ['history 1, a placeholder', HISTORY as never, PLACEHOLDER, '010002010506000305' + '5349475f58'],
 ];

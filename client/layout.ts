@@ -413,6 +413,8 @@ export const VOUCH: RecordCodec<VouchRecord> = codec(
 /** What another device of the account has told. */
 export interface SyncedRecord {
   readonly device: number;
+  /** What authenticated it, 33 bytes; undefined in records of a release that did not keep it. */
+  readonly identityKey: Uint8Array | undefined;
   readonly body: SyncBody;
 }
 
@@ -422,10 +424,28 @@ export const OWED: RecordCodec<SyncBody> = codec(
   (reader) => requireSync(requireOutgoing(reader).body),
 );
 
+/** Version 1 ended with the body. */
 export const SYNCED: RecordCodec<SyncedRecord> = codec(
-  (writer, { device, body }) => writeOutgoing(writer.byte(device), plainContent(body)),
-  (reader) => ({ device: reader.byte(), body: requireSync(requireOutgoing(reader).body) }),
+  (writer, { device, identityKey, body }) => {
+    writeOutgoing(writer.byte(device), plainContent(body));
+    writeTeller(writer, identityKey);
+  },
+  (reader, version) => ({
+    ...{ device: reader.byte(), body: requireSync(requireOutgoing(reader).body) },
+    identityKey: readTeller(reader, version),
+  }),
+  2,
 );
+
+/** The key that authenticated what an own device told, at the end of a record since its version 2. */
+export function writeTeller(writer: RecordWriter, identityKey: Uint8Array | undefined): void {
+  writer.bytes(identityKey ?? new Uint8Array(0));
+}
+
+export function readTeller(reader: RecordReader, version: number): Uint8Array | undefined {
+  const identityKey = version === 1 ? undefined : reader.bytes();
+  return identityKey?.length === 0 ? undefined : identityKey;
+}
 
 type SyncBody = SentBody | ProgressBody | SeenBody;
 

@@ -26,6 +26,7 @@ import {
   keyPair,
   needsRenewal,
   readPreKeyHeader,
+  remoteIdentityKey,
 } from '../protocol/signal/index.ts';
 import type {
   KemKeyPair,
@@ -43,6 +44,7 @@ import type { ErrorCode } from './errors.ts';
 import type { Identities, IdentityNotice } from './identities.ts';
 import type { RecordSource, Transaction } from './journal.ts';
 import type { DeviceIdentity, RecordCodec, SealedRecord } from './layout.ts';
+import { isSameKey } from './public-keys.ts';
 import { RecordReader, RecordWriter } from './record.ts';
 
 /** The keys of this file's records. */
@@ -86,9 +88,27 @@ export class Sessions {
     this.#identities = identities;
   }
 
-  /** Whether messages for this device can be encrypted without its bundle. */
-  async has(source: RecordSource, user: string, device: number): Promise<boolean> {
-    return hasSession(await this.#load(source, user, device));
+  /**
+   * Whether messages for this device can be encrypted without its bundle. A session that somebody else has begun in the name of a listed
+   * device does not count: it may be spoken in from there, and never from here.
+   *
+   * @param identityKey - The key that the device has to have, 33 bytes; where it is not given, the one in its user's list, if there is one.
+   */
+  async has(source: RecordSource, user: string, device: number, identityKey?: Uint8Array): Promise<boolean> {
+    const record = await this.#load(source, user, device);
+    return this.#isUsable(source, user, device, record, identityKey);
+  }
+
+  async #isUsable(
+    source: RecordSource,
+    user: string,
+    device: number,
+    record: SessionRecord | undefined,
+    identityKey?: Uint8Array,
+  ): Promise<boolean> {
+    if (record === undefined || !hasSession(record)) return false;
+    const key = identityKey ?? (await this.#identities.listedKey(source, user, device));
+    return key === undefined || isSameKey(remoteIdentityKey(record)!, key);
   }
 
   /**
@@ -114,7 +134,7 @@ export class Sessions {
   /**
    * Encrypts for each device.
    *
-   * @returns One ciphertext a device, in their order; SIG_NO_SESSION when one of them has none; CLI_IDENTITY_REFUSED where
+   * @returns One ciphertext a device, in their order; SIG_NO_SESSION when one of them has none under its own key; CLI_IDENTITY_REFUSED where
    * trust in the user is broken.
    */
   async seal(
@@ -127,7 +147,8 @@ export class Sessions {
     const steps: { device: number; record: SessionRecord; sealed: SealedRecord }[] = [];
     for (const device of devices) {
       const record = await this.#load(transaction, user, device);
-      if (record === undefined) return { code: 'SIG_NO_SESSION' };
+      const isUsable = await this.#isUsable(transaction, user, device, record);
+      if (record === undefined || !isUsable) return { code: 'SIG_NO_SESSION' };
       const step = encrypt(record, this.#local, plaintext);
       if (isSignalError(step)) return { code: step.code };
       const { type, ciphertext } = step;

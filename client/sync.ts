@@ -16,7 +16,7 @@
 import { decodeContent, encodeOutgoing, envelopeOf } from './content.ts';
 import type { OutgoingContent } from './content.ts';
 import type { ContentBody } from './content-body.ts';
-import { readDevices } from './devices.ts';
+import { isTellerListed, readDevices } from './devices.ts';
 import type { Conversation } from './conversation.ts';
 import { forgetViewed, isEffect } from './effects.ts';
 import type { Clock } from './environment.ts';
@@ -167,8 +167,8 @@ export class Sync {
     const listed = await readDevices(journal, self);
     for await (const { key, value } of scan(journal, KEYS.synced)) {
       const synced = SYNCED.decode(value);
-      // The word of a device that our list does not name waits until one does: anybody could send it with the server's help.
-      if (listed?.some(({ id }) => id === synced.device) !== true) continue;
+      // The word of a device that our list does not name with that key waits until one does: anybody could send it with the server's help.
+      if (!isTellerListed(listed, synced)) continue;
       const user = synced.body.kind === 'seen' ? synced.body.user : synced.body.to;
       const announce = await locks.run([user], async () => {
         const transaction = journal.begin();

@@ -21,7 +21,7 @@ import type {
 } from './content-body.ts';
 import { ClientError } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
-import { codec, digits, plainContent, requireOutgoing } from './layout.ts';
+import { codec, digits, plainContent, readTeller, requireOutgoing, writeTeller } from './layout.ts';
 import type { RecordCodec } from './layout.ts';
 import type { RecordReader, RecordWriter } from './record.ts';
 
@@ -100,6 +100,8 @@ export interface OutgoingTransfer {
 /** What another own device has said. */
 export interface ToldRecord {
   readonly device: number;
+  /** What authenticated it, 33 bytes; undefined in records of a release that did not keep it. */
+  readonly identityKey: Uint8Array | undefined;
   readonly body: TransferBody;
 }
 
@@ -147,9 +149,17 @@ export const OUTGOING: RecordCodec<OutgoingTransfer> = codec(
   }),
 );
 
+/** Version 1 ended with the body. */
 export const TOLD: RecordCodec<ToldRecord> = codec(
-  (writer, { device, body }) => writeOutgoing(writer.byte(device), plainContent(body)),
-  (reader) => ({ device: reader.byte(), body: requireTransfer(requireOutgoing(reader).body) }),
+  (writer, { device, identityKey, body }) => {
+    writeOutgoing(writer.byte(device), plainContent(body));
+    writeTeller(writer, identityKey);
+  },
+  (reader, version) => ({
+    ...{ device: reader.byte(), body: requireTransfer(requireOutgoing(reader).body) },
+    identityKey: readTeller(reader, version),
+  }),
+  2,
 );
 
 function requireTransfer(body: ContentBody): TransferBody {

@@ -17,7 +17,7 @@
  * Formats: TRANSFER.md. Why: docs/internals/history-transfer.md. Read next: `transfer-source.ts`, `transfer-sink.ts`.
  */
 
-import { readDevices } from './devices.ts';
+import { isTellerListed, readDevices } from './devices.ts';
 import { ClientError } from './errors.ts';
 import type { Transaction } from './journal.ts';
 import { LIMITS } from './limits.ts';
@@ -149,10 +149,10 @@ export class HistoryTransfer {
     for await (const { key, value } of scan(journal, TRANSFER_KEYS.tolds)) {
       const told = TOLD.decode(value);
       // As with everything that own devices tell: the word of one that our list does not name waits until one does.
-      if (listed?.some(({ id }) => id === told.device) !== true) continue;
+      if (!isTellerListed(listed, told)) continue;
       const reply = await locked(async (transaction) => {
         transaction.delete(key);
-        return this.#take(transaction, told, listed[0]!.id === self.device);
+        return this.#take(transaction, told, listed![0]!.id === self.device);
       });
       await reply?.();
     }
