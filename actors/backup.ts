@@ -44,17 +44,28 @@ export interface BackupResult extends BackupInfo {
   readonly tookMs: number;
 }
 
+export interface BackupSource extends StoreInfo {
+  /** Whether the node shares its shards with others. */
+  readonly isClustered: boolean;
+}
+
 /**
  * Copies the store of a running node. The directory appears when it is whole.
  *
- * @throws {AdminError} (as rejection) ADM_REFUSED, with the reason; what was begun is removed.
+ * @throws {AdminError} (as rejection) ADM_REFUSED, with the reason, always on a node of a cluster; what was begun is removed.
  */
 export async function backUp(
   workers: Askable,
-  store: StoreInfo,
+  store: BackupSource,
   path: string,
   blindbeam: string,
 ): Promise<BackupResult> {
+  // It owns some of the shards, copies others, and either changes hands: a directory of what happens to be here would restore to less than was there.
+  if (store.isClustered)
+    throw new AdminError(
+      'ADM_REFUSED',
+      'a node of a cluster has a part of the store only: there is no backup of a cluster yet',
+    );
   // Of the node's working directory the operator knows nothing.
   if (!isAbsolute(path)) throw new AdminError('ADM_REFUSED', `"${path}" is not a whole path: begin with a slash`);
   const directory = resolve(path);

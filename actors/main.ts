@@ -217,7 +217,7 @@ export async function startNode(start: NodeStart, log: NodeLogger): Promise<Runn
     control = running;
     const facts = { name: workers.node.name, url, data: directory, startedAtMs, version: packageVersion() };
     const reloads = openCoordinator({ workers, directory, clock: systemClock, log });
-    const info = { directory, shards, secret };
+    const info = { directory, shards, secret, isClustered: config.cluster !== undefined };
     const backUpTo = (path: string): Promise<BackupResult> => backUp(workers, info, path, packageVersion());
     const verbs = [...runVerbs(running, backUpTo), logVerb(running), ...reloadVerbs(reloads)];
     const admin = await openAdmin({

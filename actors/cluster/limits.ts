@@ -43,6 +43,11 @@ export const LIMITS = {
   idleLookMs: 2_000,
   /** Between two cuts of the log. */
   trimMs: 5_000,
+  /**
+   * A copy that is away, or has no room, and that nobody can replace holds the log for so long; then the log is cut without it, and it is made anew when
+   * it is back. Ten minutes: any restart, and few enough records for the servers' disks.
+   */
+  holdMs: 600_000,
   /** A copy that began with a page of ours holds the log from there for so long without another one. */
   pinMs: 60_000,
   /** Shards that a node copies anew at a time: a copy reads the whole shard on its owner's thread. */

@@ -67,6 +67,8 @@ interface Local<Store extends HostedStore> {
   samples: { readonly atMs: number; readonly sequence: number }[];
   /** From where copies that are under way need the log, by seat. */
   readonly pins: Map<string, { readonly sequence: number; readonly atMs: number }>;
+  /** Since when copies have not said from where they need the log, by seat. */
+  readonly silentSinceMs: Map<string, number>;
 }
 
 /** One shard as an operator sees it. */
@@ -121,7 +123,10 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
       onChange: () => undefined,
     });
     const phaseSinceMs = clock.monotonicMs();
-    return { shard, host, phaseSinceMs, lastPhase: 'absent', isSwapping: false, samples: [], pins: new Map() };
+    // prettier-ignore
+    return {
+      shard, host, phaseSinceMs, lastPhase: 'absent', isSwapping: false, samples: [], pins: new Map(), silentSinceMs: new Map(),
+    };
   }
 
   /** Joins the cluster. */
@@ -406,8 +411,9 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
     }
   }
 
-  /** `undefined` while somebody who needs the log has not said from where. */
-  #trimPoint({ shard, host, pins }: Local<Store>, nowMs: number): number | undefined {
+  /** `undefined` while somebody who needs the log, and is still waited for, has not said from where. */
+  #trimPoint(local: Local<Store>, nowMs: number): number | undefined {
+    const { shard, host, pins, silentSinceMs } = local;
     const record = this.#records[shard]?.record;
     const { phase, sequence } = host.status;
     if (phase !== 'serving' || record === undefined || sequence === undefined) return undefined;
@@ -416,12 +422,23 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
       if (nowMs - pin.atMs > LIMITS.pinMs) pins.delete(key);
       else before = Math.min(before, pin.sequence);
     }
-    for (const seat of [record.standby, record.next]) {
-      if (seat === undefined) continue;
+    const seats = [record.standby, record.next].filter((seat) => seat !== undefined);
+    for (const key of silentSinceMs.keys()) if (!seats.some((seat) => seatKey(seat) === key)) silentSinceMs.delete(key);
+    for (const seat of seats) {
       const copy = this.#liveness.recordOf(seat)?.copies.find((each) => each.shard === shard);
+      if (this.#noteSilence(local, seat, copy !== undefined, nowMs) > LIMITS.holdMs) continue;
       if (copy === undefined) return undefined;
       before = Math.min(before, copy.sequence);
     }
     return before;
+  }
+
+  /** For how long a copy has not said from where it needs the log: it is away, or it has no room. */
+  #noteSilence({ silentSinceMs }: Local<Store>, seat: Seat, hasSaid: boolean, nowMs: number): number {
+    const key = seatKey(seat);
+    if (hasSaid && this.#liveness.isAlive(seat, nowMs)) return (silentSinceMs.delete(key), 0);
+    const sinceMs = silentSinceMs.get(key) ?? nowMs;
+    silentSinceMs.set(key, sinceMs);
+    return nowMs - sinceMs;
   }
 }

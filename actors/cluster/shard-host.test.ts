@@ -41,7 +41,7 @@ class QuietLog implements ShardLog {
 interface Fixture {
   readonly host: ShardHost;
   readonly log: QuietLog;
-  readonly disk: { mark: LogMark | undefined; room: boolean; applied: string[] };
+  readonly disk: { mark: LogMark | undefined; room: boolean; applied: string[]; failingStarts: number };
   settle(ms: number): Promise<void>;
 }
 
@@ -49,7 +49,7 @@ interface Fixture {
 function start(t: Tap, mark: LogMark | undefined, entries: LogEntry[]): Fixture {
   const clock = new VirtualClock();
   const log = new QuietLog(entries);
-  const disk: Fixture['disk'] = { mark, room: true, applied: [] };
+  const disk: Fixture['disk'] = { mark, room: true, applied: [], failingStarts: 0 };
   const store: HostedStore = {
     raw: {
       mark: () => disk.mark,
@@ -75,7 +75,10 @@ function start(t: Tap, mark: LogMark | undefined, entries: LogEntry[]): Fixture 
     writer: { id: 9, number: 0 },
     isLeased: () => true,
     openStore: () => store,
-    serve: async () => ({ stop: async () => undefined }),
+    serve: async () => {
+      if (disk.failingStarts-- > 0) throw new Error('an actor did not start');
+      return { stop: async () => undefined };
+    },
     onChange: ignore,
   });
   const settle = async (ms: number): Promise<void> => {
@@ -132,4 +135,40 @@ t.test('the owner whose servers lost the end of the log begins behind what is le
   await settle(5_000);
   t.match(host.status, { phase: 'serving', servingEpoch: 8, sequence: 6 });
   t.equal(log.entries.length, 2);
+});
+
+t.test('a shard whose actors did not start is not lost: it follows, and starts with the next epoch', async (t) => {
+  const { host, settle, disk } = start(t, { epoch: 7, sequence: 4 }, [entry(4, 'writes', 7, 3)]);
+  disk.failingStarts = 1;
+  host.setRole({ kind: 'own', epoch: 8 });
+  await settle(2_000);
+  t.match(host.status, { phase: 'following', isLost: false, isWhole: true, sequence: 5 }, 'which its owner reclaims');
+  host.setRole({ kind: 'own', epoch: 9 });
+  await settle(500);
+  t.match(host.status, { phase: 'serving', servingEpoch: 9 });
+});
+
+t.test('an owner without room is lost to whoever has a copy, and serves again once there is room', async (t) => {
+  const { host, settle, disk } = start(t, { epoch: 7, sequence: 4 }, [entry(5, 'writes', 7, 4)]);
+  disk.room = false;
+  host.setRole({ kind: 'own', epoch: 8 });
+  await settle(1_000);
+  t.match(host.status, { isLost: true, isWhole: false, sequence: undefined });
+  disk.room = true;
+  await settle(1_000);
+  t.match(host.status, { phase: 'serving', servingEpoch: 8, isLost: false, isWhole: true, sequence: 6 });
+});
+
+t.test('a copy without room says that it is none, until there is room', async (t) => {
+  const { host, settle, disk, log } = start(t, { epoch: 7, sequence: 4 }, [entry(4, 'writes', 7, 3)]);
+  host.setRole({ kind: 'follow', source: OWNER });
+  await settle(100);
+  t.match(host.status, { isWhole: true, sequence: 4 });
+  disk.room = false;
+  log.entries.push(entry(5, 'writes', 7, 4));
+  await settle(4_000);
+  t.match(host.status, { isWhole: false, sequence: undefined, isLost: false });
+  disk.room = true;
+  await settle(4_000);
+  t.match(host.status, { isWhole: true, sequence: 5 });
 });

@@ -67,13 +67,13 @@ export type Phase = 'absent' | 'copying' | 'following' | 'taking-over' | 'servin
 
 export interface HostStatus {
   readonly phase: Phase;
-  /** How far the copy is on the disk; `undefined` where there is none. While it is being copied: from where the log is needed. */
+  /** How far the copy is on the disk; `undefined` where there is none, or the disk has no room to go on. While it is being copied: from where the log is needed. */
   readonly sequence: number | undefined;
-  /** Whether the copy is whole. */
+  /** Whether the copy is whole, and the disk had room for what came last. */
   readonly isWhole: boolean;
   /** Of the epoch that is served. */
   readonly servingEpoch: number | undefined;
-  /** It should be owned, and what is here cannot be brought to the end of the log. */
+  /** It should be owned, and what is here cannot be brought to the end of the log, for now if the disk is full. */
   readonly isLost: boolean;
 }
 
@@ -90,6 +90,7 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
   #seal: () => void = () => undefined;
   readonly #sealing: (() => void)[] = [];
   #isLost = false;
+  #hasRoom = true;
   #stopped = false;
   readonly #done: Promise<void>;
 
@@ -101,8 +102,9 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
   get status(): HostStatus {
     const mark = this.#commits?.mark ?? this.#reading?.mark;
     const servingEpoch = this.#phase === 'serving' ? mark?.epoch : undefined;
-    const sequence = this.#copyFrom ?? mark?.sequence;
-    return { phase: this.#phase, sequence, isWhole: mark !== undefined, servingEpoch, isLost: this.#isLost };
+    const sequence = this.#hasRoom ? (this.#copyFrom ?? mark?.sequence) : undefined;
+    const isWhole = this.#hasRoom && mark !== undefined;
+    return { phase: this.#phase, sequence, isWhole, servingEpoch, isLost: this.#isLost };
   }
 
   /** Gives the host another role; it ends what it does and goes on with that. */
@@ -156,6 +158,8 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
       } catch (error) {
         this.#parts.logger.error('shard_failed', { shard: this.#parts.shard, reason: String(error) });
         this.#phase = this.#reading === undefined ? 'absent' : 'following';
+        // A copy may have room. Without one it is tried here until there is some.
+        if (!this.#hasRoom && role.kind === 'own' && this.#isCurrent(number)) this.#isLost = true;
         await pause(this.#parts.clock, LIMITS.retryMs);
         continue;
       }
@@ -204,6 +208,7 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
     const store = this.#opened();
     const mark = await this.#beginEpoch(epoch, number, store);
     if (mark === undefined) return;
+    this.#isLost = false;
     let fenced = (): void => undefined;
     const untilFenced = new Promise<void>((resolve) => (fenced = resolve));
     this.#seal = fenced;
@@ -254,7 +259,13 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
         await pause(clock, LIMITS.retryMs);
         continue;
       }
-      if (end === 'foreign' || epoch <= this.#reading.mark.epoch) {
+      if (end !== 'foreign' && epoch === this.#reading.mark.epoch) {
+        // It began, and what came behind it failed, as the start of the actors: with the next epoch it may succeed.
+        this.#isLost = false;
+        this.#enter('following');
+        return undefined;
+      }
+      if (end === 'foreign' || epoch < this.#reading.mark.epoch) {
         this.#lose(end);
         return undefined;
       }
@@ -264,11 +275,17 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
       const sequence = await appendSurely(log, encodeRecord(header), end, clock, goesOn, isLeased);
       if (typeof sequence !== 'number') continue;
       const mark = { epoch, sequence };
-      if ((await store.raw.apply([], mark)) !== 'ok') throw new Error('no room for the mark of an epoch');
+      await this.#apply(store, [], mark);
       this.#reading = startReading(mark);
       return mark;
     }
     return undefined;
+  }
+
+  /** @throws {Error} (as rejection) when the disk is full; the status says so until something fits again. */
+  async #apply(store: Store, writes: readonly Buffer[], mark: LogMark | undefined): Promise<void> {
+    this.#hasRoom = (await store.raw.apply(writes, mark)) === 'ok';
+    if (!this.#hasRoom) throw new Error('no room on the disk');
   }
 
   #lose(why: number | 'foreign'): void {
@@ -318,8 +335,7 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
       reading = step.reading;
       if (step.writes !== undefined) writes.push(step.writes);
     }
-    if (reading.mark !== this.#reading!.mark && (await store.raw.apply(writes, reading.mark)) !== 'ok')
-      throw new Error('no room to apply the log');
+    if (reading.mark !== this.#reading!.mark) await this.#apply(store, writes, reading.mark);
     this.#reading = reading;
     return fits;
   }
@@ -401,8 +417,7 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
       if (page.mark.epoch !== from.epoch) return (this.#again(), false);
       this.#copyFrom = from.sequence;
       const isLast = page.next === undefined;
-      if ((await store.raw.apply([page.writes], isLast ? from : undefined)) !== 'ok')
-        throw new Error('no room to copy');
+      await this.#apply(store, [page.writes], isLast ? from : undefined);
       cursor = page.next;
       if (isLast) break;
     }

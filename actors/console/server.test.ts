@@ -98,6 +98,7 @@ t.test('whoever can reach the page looks; only who has signed in changes, and th
   const { send, signIn, done, audit, port } = await serve(t);
   t.strictSame(JSON.parse((await send('/ask', ask('status'))).text), { values: [{ node: 'test' }] });
   t.match(await send('/ask', ask('resume')), { status: 401, text: /sign in/ });
+  t.match(await send('/ask', ask('crash.list')), { status: 401 }, 'crash reports quote errors');
   t.match(await send('/ask', ask('inbox.peek')), { status: 403 });
   t.strictSame(done, []);
   const cookie = await signIn();

@@ -5,6 +5,7 @@
  */
 
 import t from 'tap';
+import { LIMITS } from '../../actors/cluster/limits.ts';
 import { ClusterSim } from '../../actors/cluster/sim.test-kit.ts';
 
 const SEED_COUNT = Number(process.env.SIM_CLUSTER_SEEDS ?? 8);
@@ -79,6 +80,28 @@ t.test(`${SEED_COUNT} seeds: nothing acknowledged is lost, whatever happens to n
     return;
   }
   t.ok(acknowledged > SEED_COUNT * 300, `${acknowledged} writes were acknowledged`);
+});
+
+t.test('a copy that nobody replaces holds the log for ten minutes, and is made anew when it comes back', async (t) => {
+  const sim = new ClusterSim({ seed: 5, nodes: ['n1', 'n2'] });
+  await sim.run(15_000, 20);
+  sim.kill('n2');
+  await sim.run(60_000, 20);
+  const shards = Array.from({ length: sim.shardCount }, (_, shard) => shard);
+  const lengths = (): number[] => shards.map((shard) => sim.servers.log(shard).length);
+  t.ok(
+    lengths().every((length) => length > 100),
+    `held: ${lengths().join(' ')}`,
+  );
+  await sim.run(LIMITS.holdMs);
+  t.ok(
+    lengths().every((length) => length < 10),
+    `cut: ${lengths().join(' ')}`,
+  );
+  sim.start('n2');
+  await sim.run(30_000, 20);
+  await sim.run(20_000);
+  t.strictSame(sim.findFaults(), []);
 });
 
 t.test('a log that takes every append is found out: the check can fail', async (t) => {

@@ -93,9 +93,10 @@ async function inspect(pid: string): Promise<void> {
 
 async function lookAround(): Promise<void> {
   showTree(await ask<{ workers: readonly EachAnswer<TreeAnswer>[] }>('actor.tree', { children: 12 }));
-  showCrashes(await ask<{ crashes: readonly CrashRow[] }>('crash.list', { rows: 20 }));
   await lookAtCode();
-  if (signedIn) showAudit(await ask<{ lines: readonly AuditLine[] }>('audit.list', { rows: 40 }));
+  if (!signedIn) return;
+  showCrashes(await ask<{ crashes: readonly CrashRow[] }>('crash.list', { rows: 20 }));
+  showAudit(await ask<{ lines: readonly AuditLine[] }>('audit.list', { rows: 40 }));
 }
 
 async function lookAtCode(): Promise<void> {
