@@ -172,7 +172,9 @@ class ReloadRun {
     const beganMs = systemClock.nowMs();
     for (let index = 0; index < options.reloads; index += 1) {
       progress(`reload ${index + 1} of ${options.reloads} under traffic`);
-      await Promise.race([this.#reload(admin, { canary: '5%', observe: OBSERVE_MS, record: RECORD_MS }), traffic]);
+      const reload = this.#reload(admin, { canary: '5%', observe: OBSERVE_MS, record: RECORD_MS });
+      // Traffic that fails ends the run at once; traffic that is over does not: on a slow machine the reloads take longer.
+      await Promise.race([reload, traffic.then(() => reload)]);
       const dueMs = beganMs + (index + 1) * options.every;
       await pause(Math.max(0, dueMs - systemClock.nowMs()));
     }
