@@ -97,6 +97,7 @@ export class IncomingHistory {
     const entries = await this.#fetch(chunk);
     if (typeof entries === 'string') return this.#lose(record, entries);
     const now = await this.#store(record, chunk, entries);
+    if (now === undefined) return;
     this.#link.tell(infoOf(now));
     const { transfer, device: to } = record;
     if (chunk.isLast) await this.#link.say({ kind: 'transfer-end', transfer, to, code: '' });
@@ -127,12 +128,12 @@ export class IncomingHistory {
     }
   }
 
-  /** Messages, cursor and counts become durable together. */
+  /** Messages, cursor and counts become durable together. @returns Undefined where the transfer has ended while they were fetched. */
   async #store(
     record: IncomingTransfer,
     { number, next, count, bytes, isLast }: TransferChunkBody,
     entries: readonly TransferEntry[],
-  ): Promise<IncomingTransfer> {
+  ): Promise<IncomingTransfer | undefined> {
     const { journal, locks, clock } = this.#link;
     const transferred = record.transferred + count;
     const now: IncomingTransfer = {
@@ -141,22 +142,34 @@ export class IncomingHistory {
       ...{ lossCount: 0, chunk: undefined, state: isLast ? 'done' : 'running' },
       total: isLast ? transferred : Math.max(record.total, transferred),
     };
-    await locks.run([TRANSFER_LOCK, ...namesIn(entries)], async () => {
+    return locks.run([TRANSFER_LOCK, ...namesIn(entries)], async () => {
       const transaction = journal.begin();
+      if (!(await this.#isStill(transaction, record))) return undefined;
       const floor = NUMBER.decode((await transaction.get(TRANSFER_KEYS.floor))!);
       const below = await storeEntries(this.#link, transaction, entries, floor);
       transaction.put(TRANSFER_KEYS.floor, NUMBER.encode(below));
       transaction.put(TRANSFER_KEYS.incoming, INCOMING.encode(now));
       await journal.commit(transaction);
+      return now;
     });
-    return now;
+  }
+
+  /** Whether a transfer is where it was: fetching takes its time, in which it may have been cancelled, and another one asked for. */
+  async #isStill(transaction: Transaction, { device, transfer, number }: IncomingTransfer): Promise<boolean> {
+    const present = await this.#load(transaction);
+    return present !== undefined && isOf(present, device, transfer) && isUnderWay(present) && present.number === number;
   }
 
   /** A piece is gone or damaged: another one is asked for, a few times. */
   async #lose(record: IncomingTransfer, code: ErrorCode): Promise<void> {
     const lossCount = record.lossCount + 1;
     if (code === 'CLI_TRANSFER_VERSION' || lossCount > LIMITS.transferLossCountMax) return this.fail(code);
-    await this.#put({ ...record, lossCount, chunk: undefined });
+    const isNoted = await this.#link.locked(async (transaction) => {
+      if (!(await this.#isStill(transaction, record))) return false;
+      transaction.put(TRANSFER_KEYS.incoming, INCOMING.encode({ ...record, lossCount, chunk: undefined }));
+      return true;
+    });
+    if (!isNoted) return;
     const { transfer, device: to, number, cursor } = record;
     await this.#link.say({ kind: 'transfer-pull', transfer, to, number: number + 1, cursor });
   }

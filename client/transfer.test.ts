@@ -204,6 +204,27 @@ t.test('either side may break it off, and begin anew', async (t) => {
   }
 });
 
+t.test('broken off while a piece is fetched, it stays broken off', async (t) => {
+  for (const fate of ['comes', 'is gone']) {
+    const all = await scene();
+    const { world, laptop } = all;
+    let cancelled: Promise<void> | undefined;
+    world.media.onRequest = (method) => {
+      if (method !== 'GET' || cancelled !== undefined) return undefined;
+      cancelled = laptop.client.cancelHistory();
+      return fate === 'is gone' ? new Response('APP_UNKNOWN_MEDIA', { status: 404 }) : undefined;
+    };
+    await transfer(all);
+    t.ok(cancelled, 'a piece was being fetched');
+    await cancelled;
+    t.same(lastNews(laptop, 'in'), { state: 'failed', code: 'CLI_TRANSFER_CANCELLED' }, `the piece ${fate}`);
+    t.match(await laptop.client.historyTransfers(), [{ state: 'failed', transferred: 0 }]);
+    t.same(await texts(laptop, BOB), ['after the linking'], 'nothing of it is stored');
+    await transfer(all);
+    await assertComplete(t, all);
+  }
+});
+
 t.test('only a linked device asks, and only its primary answers', async (t) => {
   const { world, alice, bob, laptop } = await scene();
   await t.rejects(alice.client.requestHistory(), { code: 'CLI_TRANSFER_UNSUITABLE' });

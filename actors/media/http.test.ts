@@ -95,6 +95,7 @@ t.test('an upload in two requests is read back whole and in ranges', async (t) =
   t.strictSame([last.status, last.headers.get('upload-offset')], [204, '3000000']);
   const whole = await fetch(place);
   t.equal(whole.headers.get('content-length'), '3000000');
+  t.equal(whole.headers.get('x-content-type-options'), 'nosniff');
   t.ok(Buffer.from(bytes).equals(Buffer.from(await whole.arrayBuffer())));
   const part = await fetch(place, { headers: { range: 'bytes=999990-2000009' } });
   t.strictSame([part.status, part.headers.get('content-range')], [206, 'bytes 999990-2000009/3000000']);

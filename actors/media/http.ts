@@ -154,6 +154,7 @@ const BAD_TICKET: Refused = { code: 'APP_BAD_TICKET' };
 /** A blob never changes, so whoever has it may keep it; it is nobody else's business, hence `private`. */
 const BLOB_HEADERS: Headers = {
   'content-type': 'application/octet-stream',
+  'x-content-type-options': 'nosniff',
   'accept-ranges': 'bytes',
   'cache-control': 'private, immutable, max-age=2592000',
 };

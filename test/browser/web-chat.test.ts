@@ -204,6 +204,7 @@ t.test('the page is served with a policy, once, and not when it is switched off'
   const url = server.url.replace(/^ws/, 'http').replace(/\/ws$/, '');
   const page = await fetch(`${url}/`);
   t.match(page.headers.get('content-security-policy'), /default-src 'none'; script-src 'self'/);
+  t.match(page.headers.get('content-security-policy'), /; connect-src 'self';/, 'nothing leaves for elsewhere');
   t.equal(await page.text(), readFileSync(join(ROOT, 'client/web/chat/page.html'), 'utf8'));
   const again = await fetch(`${url}/`, { headers: { 'if-none-match': page.headers.get('etag')! } });
   t.equal(again.status, 304);

@@ -3,7 +3,7 @@
  */
 
 import type { HistoryItem } from '../index.ts';
-import { openGroup, openSafety } from './dialogs.ts';
+import { openGroup, openSafety, openViewedFile } from './dialogs.ts';
 import { arrange, button, make, Nodes, signButton } from './dom.ts';
 import { sendFiles } from './files.ts';
 import { messageNode, type MessageActions } from './message-view.ts';
@@ -200,7 +200,8 @@ export class ConversationView {
       view: (item) =>
         inPeer(async (peer) => {
           const body = await client.view(peer, item.id);
-          this.#session.tell(`Viewed once: ${summaryOf(body)}`);
+          if (body.kind === 'attachment') openViewedFile(this.#session, body);
+          else this.#session.tell(`Viewed once: ${summaryOf(body)}`);
         }),
     };
   }

@@ -3,13 +3,14 @@
  * it is opened.
  */
 
-import type { Audience, GroupInfo } from '../index.ts';
+import type { Audience, GroupInfo, MessageBody } from '../index.ts';
 import { button, make } from './dom.ts';
+import { fileParts } from './message-view.ts';
 import type { Session } from './session.ts';
 import { phoneIn } from './words.ts';
 
 /** Shows a dialog until it is closed; Escape closes it. */
-function show(title: string, ...content: readonly (Node | string)[]): HTMLDialogElement {
+function show(title: string, ...content: readonly (Node | string | undefined)[]): HTMLDialogElement {
   const dialog = make('dialog', { onclose: () => dialog.remove() }, make('h2', {}, title), ...content);
   dialog.append(
     make(
@@ -114,11 +115,13 @@ export function openGroup(session: Session, group: GroupInfo): void {
 /** The account's devices; on the first one they are linked and removed. */
 export function openDevices(session: Session): void {
   const { client } = session;
-  // The first device is number 1 for as long as the account lasts.
-  const mayChange = client.account!.device === 1;
   const list = make('div', { className: 'stack' }, 'Asking …');
+  const changes = make('div', { className: 'stack' });
   const fill = async (): Promise<void> => {
     const devices = await client.devices();
+    // Not by its number: whoever registers again, or restores a backup, has another one.
+    const mayChange = devices.some(({ isThis, isPrimary }) => isThis && isPrimary);
+    if (changes.childElementCount === 0) changes.append(mayChange ? linkForm : hint);
     list.replaceChildren(
       ...devices.map(({ id, isPrimary, isThis }) =>
         make(
@@ -131,24 +134,19 @@ export function openDevices(session: Session): void {
     );
   };
   const code = make('textarea', { name: 'code', rows: 5, required: true, spellcheck: false });
-  const dialog: HTMLDialogElement = show(
-    'Devices',
-    list,
-    mayChange
-      ? make(
-          'form',
-          {
-            onsubmit: submitting(
-              session,
-              () => dialog,
-              () => client.approveLink(code.value.trim()),
-            ),
-          },
-          make('label', {}, 'Code that the new device shows', code),
-          make('button', { className: 'primary' }, 'Link a device'),
-        )
-      : make('p', {}, 'Devices are linked and removed on the first one.'),
+  const onsubmit = submitting(
+    session,
+    () => dialog,
+    () => client.approveLink(code.value.trim()),
   );
+  const linkForm = make(
+    'form',
+    { onsubmit },
+    make('label', {}, 'Code that the new device shows', code),
+    make('button', { className: 'primary' }, 'Link a device'),
+  );
+  const hint = make('p', {}, 'Devices are linked and removed on the first one.');
+  const dialog: HTMLDialogElement = show('Devices', list, changes);
   void session.attempt(fill);
 }
 
@@ -188,6 +186,14 @@ export function openSettings(session: Session): void {
       audienceField('Who sees when I am here', audience, (chosen) => client.setPrivacy({ audience: chosen }), session),
     );
   });
+}
+
+/** A file that may be viewed once: as long as the dialog is open, also once more where fetching it failed. */
+export function openViewedFile(
+  session: Session,
+  { text, attachment }: Extract<MessageBody, { readonly kind: 'attachment' }>,
+): void {
+  show('To be viewed once', make('p', {}, text), ...fileParts(session, attachment));
 }
 
 /** The number that both compare over a channel they trust. */

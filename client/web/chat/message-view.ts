@@ -2,11 +2,11 @@
  * One message on the page.
  */
 
-import type { HistoryItem } from '../index.ts';
+import type { Attachment, HistoryItem } from '../index.ts';
 import { button, make, signButton } from './dom.ts';
 import { openFile, showPicture, thumbnailOf } from './files.ts';
 import type { Session } from './session.ts';
-import { clockOf, sizeOf, STATE_MARKS, summaryOf } from './words.ts';
+import { clockOf, isoOf, sizeOf, STATE_MARKS, summaryOf } from './words.ts';
 
 /** What one may do with a message. */
 export interface MessageActions {
@@ -37,7 +37,7 @@ export function messageNode(session: Session, item: HistoryItem, actions: Messag
     },
     !isOut && isGroup && make('span', { className: 'author' }, session.authorOf(item.from!)),
     item.kind === 'reply' && make('blockquote', {}, item.quote),
-    ...fileParts(session, item),
+    ...(item.kind === 'attachment' ? fileParts(session, item.attachment) : []),
     textOf(item) !== '' && make('div', { className: 'text' }, textOf(item)),
     item.kind === 'view-once' && !isOut && item.viewedAt === undefined && button('View', () => actions.view(item)),
     reactions(session, item),
@@ -50,9 +50,8 @@ function textOf(item: HistoryItem): string {
   return QUIET.has(item.kind) ? summaryOf(item) : item.text;
 }
 
-function fileParts(session: Session, item: HistoryItem): (HTMLElement | undefined)[] {
-  if (item.kind !== 'attachment') return [];
-  const { attachment } = item;
+/** A file that came: its small picture, and how to get the rest. */
+export function fileParts(session: Session, attachment: Attachment): (HTMLElement | undefined)[] {
   const { name, bytes, type } = attachment;
   const progress = make('small', { role: 'status' });
   const picture = thumbnailOf(attachment);
@@ -92,6 +91,7 @@ function reactions(session: Session, { reactions: given }: HistoryItem): HTMLEle
 
 function foot(session: Session, item: HistoryItem): HTMLElement {
   const { sentAt, editedAt, expiresAt, state, failure, members } = item;
+  const dateTime = isoOf(sentAt);
   const [mark, meaning] = state === undefined ? ['', ''] : STATE_MARKS[state];
   const reached = members.map((member) => `${session.authorOf(member.user)}: ${member.state}`).join('\n');
   const title = failure === undefined ? reached || meaning : `${meaning}: ${failure}`;
@@ -100,7 +100,7 @@ function foot(session: Session, item: HistoryItem): HTMLElement {
     { className: 'foot' },
     editedAt !== undefined && make('span', {}, 'edited'),
     expiresAt !== undefined && make('span', {}, 'disappears'),
-    make('time', { dateTime: new Date(sentAt).toISOString() }, clockOf(sentAt)),
+    make('time', dateTime === undefined ? {} : { dateTime }, clockOf(sentAt)),
     mark !== '' && make('span', { className: `state ${state}`, title, role: 'img', aria: { label: meaning } }, mark),
   );
 }

@@ -5,7 +5,20 @@
 import t from 'tap';
 import type { HistoryItem, MessageBody } from '../../index.ts';
 import { fileNameOf } from './files.ts';
-import { initialsOf, momentOf, phoneIn, presenceText, previewOf, sizeOf, spanOf, summaryOf } from './words.ts';
+import {
+  clockOf,
+  dayOf,
+  initialsOf,
+  isoOf,
+  isSameDay,
+  momentOf,
+  phoneIn,
+  presenceText,
+  previewOf,
+  sizeOf,
+  spanOf,
+  summaryOf,
+} from './words.ts';
 
 t.test('every kind of message has its line', async (t) => {
   const attachment = { name: 'boat.png' } as Extract<MessageBody, { kind: 'attachment' }>['attachment'];
@@ -49,6 +62,17 @@ t.test('a moment of today is a time, an older one has its day', async (t) => {
   // The night between has 23 hours where clocks go forward: still one day.
   t.match(momentOf(new Date(2026, 2, 28, 23, 55).getTime(), now), /^yesterday /);
   t.match(momentOf(new Date(2026, 2, 27, 23, 55).getTime(), now), /27/);
+});
+
+t.test('a time that no calendar has is not shown, and breaks nothing', async (t) => {
+  const last = 8.64e15;
+  t.equal(isoOf(last), '+275760-09-13T00:00:00.000Z');
+  for (const never of [last + 1, Number.MAX_SAFE_INTEGER]) {
+    t.same([isoOf(never), clockOf(never), dayOf(never)], [undefined, '', 'At some time']);
+    t.equal(momentOf(never, 0), 'At some time');
+    t.notOk(isSameDay(never, 0));
+    t.ok(isSameDay(never, never), 'under one heading');
+  }
 });
 
 t.test('presence says what matters most, and nothing where nothing is known', async (t) => {

@@ -85,22 +85,33 @@ export function momentOf(atMs: number, nowMs: number): string {
   const days = Math.round((startOfDay(nowMs) - startOfDay(atMs)) / DAY_MS);
   if (days === 0) return time;
   if (days === 1) return `yesterday ${time}`;
-  return `${dayOf(atMs)} ${time}`;
+  return `${dayOf(atMs)} ${time}`.trimEnd();
 }
 
-/** Hours and minutes. */
+/** Hours and minutes; empty for a time that is none. */
 export function clockOf(atMs: number): string {
-  return new Date(atMs).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+  return dateOf(atMs)?.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' }) ?? '';
 }
 
 /** The day as a heading between messages. */
 export function dayOf(atMs: number): string {
-  return new Date(atMs).toLocaleDateString([], { day: 'numeric', month: 'long', year: 'numeric' });
+  return dateOf(atMs)?.toLocaleDateString([], { day: 'numeric', month: 'long', year: 'numeric' }) ?? 'At some time';
+}
+
+/** A time as machines read it; undefined for one that is none. */
+export function isoOf(atMs: number): string | undefined {
+  return dateOf(atMs)?.toISOString();
+}
+
+/** A time is its sender's claim, and any number; dates end in the year 275760. */
+function dateOf(atMs: number): Date | undefined {
+  const date = new Date(atMs);
+  return Number.isNaN(date.getTime()) ? undefined : date;
 }
 
 /** Whether two moments are of one day, here. */
 export function isSameDay(oneMs: number, otherMs: number): boolean {
-  return startOfDay(oneMs) === startOfDay(otherMs);
+  return Object.is(startOfDay(oneMs), startOfDay(otherMs));
 }
 
 function startOfDay(atMs: number): number {
