@@ -174,7 +174,7 @@ t.test('recent messages are replayed beside the version that runs, and nothing o
   for (const [fields, detail] of refused) {
     const bench = benchOf(t, 2);
     const adding = setInterval(() => bench.node.cast(bench.pids[0]!, { kind: 'add', by: 2 }), 2);
-    const { refusals, replayed } = await bench.check(textOf(fields), { recordMs: 60 });
+    const { refusals, replayed } = await bench.check(textOf(fields), { recordMs: 300 });
     clearInterval(adding);
     t.match(refusals, [{ code: 'RELOAD_SHADOW', detail }]);
     t.ok(replayed > 0, `${replayed} replayed`);
@@ -184,7 +184,7 @@ t.test('recent messages are replayed beside the version that runs, and nothing o
   const bench = benchOf(t, 1);
   const adding = setInterval(() => bench.node.cast(bench.pids[0]!, { kind: 'add' }), 2);
   const other = textOf(`handleCast(message, state, ctx) { ctx.cast('elsewhere', { kind: 'note' }); },`);
-  const { refusals, notes } = await bench.check(other, { recordMs: 40 });
+  const { refusals, notes } = await bench.check(other, { recordMs: 300 });
   clearInterval(adding);
   t.strictSame(refusals, []);
   t.match(notes, [
