@@ -11,8 +11,8 @@ import type { Browser } from 'playwright-core';
 import t from 'tap';
 import { bundle } from './bundle.ts';
 import { findChromium, startChromium } from './chromium.ts';
-import { countAssertions, countInNode, isWhole } from './node-count.ts';
-import type { Counts } from './node-count.ts';
+import type { Counts } from '../runner/tap-text.ts';
+import { countInNode } from './node-count.ts';
 import { servePages } from './page-server.ts';
 import type { TestReport } from './shims/tap.ts';
 import { compiled, findPageTests, findSuites, staleExclusions } from './suites.ts';
@@ -24,41 +24,6 @@ const FILE_TIMEOUT_MS = 240_000;
 
 // On a quiet machine with two cores it takes about a minute; beside the other suites it may take several.
 t.setTimeout(600_000);
-
-t.test('assertions are counted as tap writes them', async (t) => {
-  const text = [
-    'TAP version 14',
-    'ok 1 - outside',
-    '# Subtest: one \\# two',
-    '    # Subtest: inner',
-    '        ok 1 - deep',
-    '        1..1',
-    '    ok 1 - inner # time=1ms',
-    '    not ok 2 - shallow',
-    '    ok 3 - left out # SKIP',
-    '    1..2',
-    'ok 2 - one \\# two # time=2ms',
-    '1..2',
-  ].join('\n');
-  t.same(
-    [...countAssertions(text)],
-    [
-      ['', 1],
-      ['one # two', 2],
-    ],
-  );
-});
-
-t.test('a kept run counts only if it came to its end and nothing failed', async (t) => {
-  t.equal(isWhole('ok 1 - inside\n1..1\n# time=3ms\n'), true);
-  t.equal(
-    isWhole('# Subtest: cut off\n    ok 1 - inside\n    1..1\n'),
-    false,
-    'the plan of a subtest is not that of the file',
-  );
-  t.equal(isWhole('    not ok 1 - inside\nnot ok 1 - outside\n1..1\n'), false);
-  t.equal(isWhole('1..0 # SKIP\n'), false);
-});
 
 const executablePath = findChromium();
 const skip = executablePath === undefined ? 'no chromium in the PATH; on Debian: apt-get install chromium' : false;

@@ -2,7 +2,7 @@
  * What a cluster promises while its parts fail under load: nothing that was acknowledged is lost, nothing comes twice to the application, the order of each
  * conversation is kept, and soon after the heal everything has arrived.
  *
- * Two short schedules here. `CLUSTER_SCHEDULES=30 npx tap --disable-coverage --timeout=3600 dist/test/integration/cluster-faults.test.js` runs random
+ * Two short schedules here. `CLUSTER_SCHEDULES=30 node dist/test/integration/cluster-faults.test.js` runs random
  * ones of every fault, also those of 20 seconds; `CLUSTER_FAULT='cut off'` only those whose name has that in it.
  */
 
