@@ -50,6 +50,7 @@ export const SETTINGS = {
     default: 10_737_418_240,
     min: 65_536,
     max: 35_184_372_088_832,
+    live: true,
     help: 'bytes of undelivered messages to hold; beyond it senders are told to retry',
   },
   'web-chat': {

@@ -167,6 +167,7 @@ export async function startServing(
   const stopObserving = observeWorker({
     node,
     shards,
+    stores,
     admission,
     queuedBytesMax: () => bounds.queuedBytesMax * shards.length,
     isReadOnly: () => stores.some((each) => each.queuedBytesMax !== Infinity),

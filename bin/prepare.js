@@ -99,6 +99,7 @@ function removeOrphans(folder) {
     const path = join(entry.parentPath ?? entry.path, entry.name);
     if (!entry.isFile() || !/\.(js|d\.ts|js\.map)$/.test(entry.name)) continue;
     const source = join(ROOT, relative(DIST, path)).replace(/\.(d\.ts|js\.map|js)$/, '.ts');
-    if (!existsSync(source)) rmSync(path);
+    // Another first command may do the same at the same time.
+    if (!existsSync(source)) rmSync(path, { force: true });
   }
 }

@@ -134,6 +134,12 @@ export const METRICS = {
     help: 'Keys of devices handed to those who begin a conversation, by whether a one-time key was left.',
     labels: { one_time: ['yes', 'no'] },
   },
+  blindbeam_devices: { kind: 'gauge', help: 'Devices that are registered.' },
+  blindbeam_one_time_keys: {
+    kind: 'gauge',
+    help: 'One-time keys that are left of all devices, by kind: for new conversations.',
+    labels: { kind: ['curve', 'kem'] },
+  },
   blindbeam_presence_shed_total: {
     kind: 'counter',
     help: 'Presence and typing that were dropped, refused or put off.',

@@ -21,6 +21,17 @@ export function useMeterMemory(memory: SharedArrayBuffer | ArrayBuffer): void {
   values = new Float64Array(memory);
 }
 
+/** Runs `run` as if it did not count: for what is only tried (`runtime/reload/`). */
+export function countAside<Result>(run: () => Result): Result {
+  const counted = values;
+  values = new Float64Array(PLACE_COUNT);
+  try {
+    return run();
+  } finally {
+    values = counted;
+  }
+}
+
 /** A counter or gauge with fixed labels. Made once, when a module loads. */
 export type Gauge = number & { readonly gauge: never };
 

@@ -10,7 +10,7 @@ import { openMetrics } from './http.ts';
 import { PLACE_COUNT, placeOf, seriesOf, widthOf } from './layout.ts';
 import { lintMetrics, readSamples } from './lint.ts';
 import { metricsPage } from './page.ts';
-import { add, CounterByLabel, Distribution, gauge, METER_BYTES, set, useMeterMemory } from './meter.ts';
+import { add, countAside, CounterByLabel, Distribution, gauge, METER_BYTES, set, useMeterMemory } from './meter.ts';
 
 function thread(worker: number): ThreadFigures {
   return { worker, values: new Float64Array(new SharedArrayBuffer(METER_BYTES)) };
@@ -35,6 +35,11 @@ t.test('what is counted is told: counters, gauges, codes, histograms', async (t)
   t.teardown(() => useMeterMemory(new ArrayBuffer(METER_BYTES)));
   add(gauge('blindbeam_connections_accepted_total'), 3);
   set(gauge('blindbeam_heap_used_bytes'), 5);
+  t.equal(
+    countAside(() => (add(gauge('blindbeam_connections_accepted_total'), 100), 'made')),
+    'made',
+    'what is only tried does not count',
+  );
   const refusals = new CounterByLabel('blindbeam_refusals_total');
   refusals.add('APP_OVERLOADED');
   refusals.add('WIRE_OF_LATER', 2);

@@ -14,6 +14,7 @@ import { LIMITS } from '../limits.ts';
 import { loopBusyMs } from '../loop-use.ts';
 import type { PresenceStatistics } from '../presence.ts';
 import { inboxName, presenceName } from '../routes.ts';
+import type { InboxStore, StoreStock } from '../store/inbox-store.ts';
 import { behaviorLabel, METRICS } from './catalogue.ts';
 import { Distribution, gauge, set, type Gauge } from './meter.ts';
 
@@ -21,6 +22,8 @@ import { Distribution, gauge, set, type Gauge } from './meter.ts';
 export interface Watched {
   readonly node: RuntimeNode;
   readonly shards: readonly number[];
+  /** Of the shards. */
+  readonly stores: readonly Pick<InboxStore, 'stock'>[];
   readonly admission: { statistics(): AdmissionStatistics };
   /** Bytes that the shards of this worker may hold; Infinity does not count. */
   readonly queuedBytesMax: () => number;
@@ -44,6 +47,9 @@ const LOST_UNDELIVERABLE = gauge('blindbeam_messages_lost_total', { reason: 'und
 const OLDEST = gauge('blindbeam_store_oldest_message_timestamp_seconds');
 const READ_ONLY = gauge('blindbeam_store_read_only');
 const OVERLOADED = gauge('blindbeam_overloaded');
+const DEVICES = gauge('blindbeam_devices');
+const ONE_TIME_KEYS = gauge('blindbeam_one_time_keys', { kind: 'curve' });
+const ONE_TIME_KEM_KEYS = gauge('blindbeam_one_time_keys', { kind: 'kem' });
 const SHED = gauge('blindbeam_presence_shed_total');
 const ACTORS = gauge('blindbeam_actors');
 const HANDLED = gauge('blindbeam_actor_messages_total', { outcome: 'handled' });
@@ -126,7 +132,7 @@ function observeCollections(): PerformanceObserver {
 }
 
 function lookClosely(watched: Watched): void {
-  const { node, admission } = watched;
+  const { node, admission, stores } = watched;
   const { connections, live, loginsPerSecond, isFull } = admission.statistics();
   set(LIVE, live);
   set(GREETED, Math.max(0, connections - live));
@@ -135,6 +141,7 @@ function lookClosely(watched: Watched): void {
   set(READ_ONLY, watched.isReadOnly() ? 1 : 0);
   set(QUEUED_BYTES_MAX, watched.queuedBytesMax());
   const { processCount, handledCount, refusedCount, droppedCount, busyMs } = node.info();
+  lookAtStock(stores.map((store) => store.stock()));
   set(ACTORS, processCount);
   set(HANDLED, handledCount);
   set(REFUSED, refusedCount);
@@ -145,6 +152,22 @@ function lookClosely(watched: Watched): void {
   set(HEAP_USED, used);
   set(HEAP_LIMIT, limit);
   askShards(watched).catch(ignore);
+}
+
+function lookAtStock(stocks: readonly StoreStock[]): void {
+  const sum = (pick: (stock: StoreStock) => number): number => stocks.reduce((total, each) => total + pick(each), 0);
+  set(
+    DEVICES,
+    sum(({ devices }) => devices),
+  );
+  set(
+    ONE_TIME_KEYS,
+    sum(({ preKeys }) => preKeys),
+  );
+  set(
+    ONE_TIME_KEM_KEYS,
+    sum(({ kemPreKeys }) => kemPreKeys),
+  );
 }
 
 /** By messages, as everybody asks actors: their answers come with the next turns. */

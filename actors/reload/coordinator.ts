@@ -2,8 +2,8 @@
  * A reload of the whole node, from the main thread: bundle once, and take every worker from step to step, each when all have
  * done the one before. So no worker runs a version that another cannot compile.
  *
- *   bundle ─▶ prepare ─▶ check ─▶ canary ─▶ watch ─▶ switch ─▶ watch ─▶ keep
- *                │          │        └─────────┴────────┴────────┴───▶ back
+ *   bundle ─▶ prepare ─▶ check ─▶ canary ─▶ watch ─▶ switch ─▶ watch ─▶ keep ─▶ forget
+ *                │          │        └─────────┴────────┴────────┴───────┴─▶ back
  *                └──────────┴─▶ refused
  *
  * One reload at a time. It decides by `findFault` over the sums of all workers; what a worker does is
@@ -79,13 +79,13 @@ interface KeptVersion {
   readonly text: string;
 }
 
-type LiveVersions = Map<string, { readonly now: KeptVersion; readonly before: KeptVersion | undefined }>;
+/** By name, the version that runs, last, and those below it, which can be gone back to one by one. */
+type LiveVersions = Map<string, readonly KeptVersion[]>;
 
 type Draft = { -readonly [Field in keyof ReloadReport]: ReloadReport[Field] };
 
 export class Coordinator {
   readonly #parts: CoordinatorParts;
-  /** By name, the version that runs and the one before it, where that can be gone back to. */
   readonly #live: LiveVersions = new Map();
   #isBusy: boolean = false;
 
@@ -120,7 +120,7 @@ export class Coordinator {
     return this.#alone(options.name, false, (run) => run.reload(options), tell);
   }
 
-  /** Takes the last reload of `name` back. */
+  /** Takes the last reload of `name` that was not taken back yet back. */
   rollback(
     { name, observeMs, timeoutMs }: Pick<ReloadOptions, 'name' | 'observeMs' | 'timeoutMs'>,
     tell: Tell = SILENT,
@@ -188,6 +188,7 @@ class Run {
       canaryActors: 0,
       sweep: undefined,
       stallMs: 0,
+      stallDuring: '',
       counts: undefined,
     };
   }
@@ -237,18 +238,19 @@ class Run {
     const running = await this.#find(name);
     if (running === undefined) return this.refuse(refusal('RELOAD_UNKNOWN', name));
     this.#draft.from = running.version;
-    const before = this.#live.get(name)?.before;
+    const below = this.#live.get(name)?.slice(0, -1) ?? [];
+    const before = below.at(-1);
     if (before === undefined) return this.refuse(refusal('RELOAD_NOTHING_BACK', name));
     if (!(await this.#prepare(before.text, before.version, []))) return 'refused';
     const outcome = await this.#apply({ ...options, canary: 0 });
-    if (outcome === 'kept') this.#live.set(name, { now: before, before: undefined });
+    if (outcome === 'kept') this.#live.set(name, below);
     return outcome;
   }
 
   #note(text: string, from: number): void {
     const { name, to } = this.#draft;
-    const before = this.#live.get(name)?.now ?? { version: from, text: '' };
-    this.#live.set(name, { now: { version: to!, text }, before });
+    const below = this.#live.get(name) ?? [{ version: from, text: '' }];
+    this.#live.set(name, [...below, { version: to!, text }].slice(-1 - RELOAD_LIMITS.backCountMax));
   }
 
   async #find(name: string): Promise<LiveBehavior | undefined> {
@@ -329,7 +331,7 @@ class Run {
       if (early !== undefined) return await this.#back(early, timeoutMs);
       const fault = (await this.#switch(timeoutMs)) ?? (await this.#observe('all actors', observeMs));
       if (fault !== undefined) return await this.#back(fault, timeoutMs);
-      return await this.#keep();
+      return await this.#keep(timeoutMs);
     } catch (error) {
       // A worker that does not answer: the others go back, and so does it when it can.
       await this.#back(undefined, timeoutMs);
@@ -371,10 +373,13 @@ class Run {
     return findFault(counts);
   }
 
-  /** Decided: every worker keeps it, so that all are alike. What fails now is a crash as any other. */
-  async #keep(): Promise<Outcome> {
-    const answers = await this.#ask({ step: 'keep' });
-    this.#draft.counts = answers.map((each) => (each.step === 'kept' ? each.counts : NO_TRIAL)).reduce(sumTrials);
+  /** No worker counts any more, so what the last counts show is all there is: a fault that came since the last look is not missed. */
+  async #keep(timeoutMs: number): Promise<Outcome> {
+    const counts = sumCounts(await this.#ask({ step: 'keep' }));
+    this.#draft.counts = counts;
+    const fault = findFault(counts);
+    if (fault !== undefined) return this.#back(fault, timeoutMs);
+    await this.#ask({ step: 'forget' });
     return 'kept';
   }
 
@@ -394,14 +399,17 @@ class Run {
   async #ask(step: ReloadStep, timeoutMs: number = STEP_MS): Promise<ReloadAnswer[]> {
     const answers = await this.#parts.workers.ask(step, timeoutMs);
     for (const answer of answers) {
-      if ('stallMs' in answer) this.#draft.stallMs = Math.max(this.#draft.stallMs, answer.stallMs);
+      if ('stall' in answer && answer.stall.ms > this.#draft.stallMs) {
+        this.#draft.stallMs = answer.stall.ms;
+        this.#draft.stallDuring = answer.stall.during;
+      }
     }
     return answers;
   }
 }
 
 function sumCounts(answers: readonly ReloadAnswer[]): TrialCounts {
-  return answers.map((each) => (each.step === 'counts' ? each.counts : NO_TRIAL)).reduce(sumTrials, NO_TRIAL);
+  return answers.map((each) => ('counts' in each ? each.counts : NO_TRIAL)).reduce(sumTrials, NO_TRIAL);
 }
 
 function sumSweeps(answers: readonly ReloadAnswer[]): SweepReport {

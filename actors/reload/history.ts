@@ -30,6 +30,20 @@ export class ReloadHistory {
     return this.#reports.slice(-countMax).reverse();
   }
 
+  /**
+   * Behaviours whose last reload brought another version than the one in `behaviors`, which a process starts with: whoever restarts
+   * a node without having built what was reloaded has the code from before, and wants to know.
+   */
+  endedByRestart(
+    behaviors: readonly { readonly name: string; readonly version?: number }[],
+  ): { readonly behavior: string; readonly ran: number; readonly runs: number }[] {
+    const kept = this.#reports.filter(({ outcome }) => outcome === 'kept');
+    return behaviors.flatMap(({ name, version = 0 }) => {
+      const ran = kept.findLast((report) => report.name === name)?.to ?? version;
+      return ran === version ? [] : [{ behavior: name, ran, runs: version }];
+    });
+  }
+
   /** Keeps a report. That the file cannot be written is logged: the reload has happened all the same. */
   add(report: ReloadReport): void {
     this.#reports = [...this.#reports, report].slice(-RELOAD_LIMITS.historyCountMax);

@@ -42,6 +42,8 @@ export interface ReloadReport {
   readonly sweep: SweepReport | undefined;
   /** The longest that the event loop of a worker was away at a time, from the compilation to the end. */
   readonly stallMs: number;
+  /** The step of the worker in which that was, `''` if none was noticed. */
+  readonly stallDuring: string;
   readonly counts: TrialCounts | undefined;
 }
 
@@ -76,7 +78,17 @@ function reasons({ refusals, fault, backMs }: ReloadReport): string[] {
   return lines;
 }
 
-function details({ bundle, compileMs, check, canaryActors, sweep, stallMs, counts, notes }: ReloadReport): string[] {
+function details({
+  bundle,
+  compileMs,
+  check,
+  canaryActors,
+  sweep,
+  stallMs,
+  stallDuring,
+  counts,
+  notes,
+}: ReloadReport): string[] {
   const lines: string[] = [];
   if (bundle !== undefined) {
     const size = `${(bundle.bytes / 1024).toFixed(0)} KiB of ${bundle.modules.length} modules`;
@@ -91,7 +103,8 @@ function details({ bundle, compileMs, check, canaryActors, sweep, stallMs, count
     const killed = sweep.killed > 0 ? `, ${sweep.killed} killed` : '';
     lines.push(`  sweep    ${sweep.moved} actors${killed}, longest slice ${sweep.longestSliceMs.toFixed(1)} ms`);
   }
-  if (stallMs > 0) lines.push(`  stall    no worker was away for longer than ${stallMs.toFixed(1)} ms`);
+  if (stallMs > 0)
+    lines.push(`  stall    no worker was away for longer than ${stallMs.toFixed(1)} ms (${stallDuring})`);
   if (counts !== undefined) lines.push(...describeCounts(counts));
   return [...lines, ...notes.map((note) => `  note     ${note}`)];
 }

@@ -336,6 +336,7 @@ for (const fixture of FIXTURES) {
       batch.putPreKey(ALICE, 3, { id: 10, key: new Uint8Array(33) });
     });
     const reopened = await reopen();
+    t.strictSame(reopened.stock(), { devices: 2, preKeys: 1, kemPreKeys: 5 });
     const ids = (device: number): number[] => reopened.kemPreKeys(ALICE, device, 9).map((preKey) => preKey.id);
     t.strictSame(ids(3), [10, 20, 30, 0xff]);
     t.equal(reopened.countKemPreKeys(ALICE, 3, 9), 4);
@@ -353,6 +354,7 @@ for (const fixture of FIXTURES) {
     await reopened.commit((batch) => batch.removeDevice(ALICE, 3));
     t.strictSame(ids(3), []);
     t.strictSame(ids(4), [10], 'of another device, untouched');
+    t.strictSame(reopened.stock(), { devices: 1, preKeys: 0, kemPreKeys: 1 }, 'the stock of all');
   });
 
   t.test(`${fixture.name}: an inbox is forgotten whole and says what it freed`, async (t) => {

@@ -237,6 +237,8 @@ export interface InboxStore {
   countEntries(user: string, device: number, countMax: number): number;
   seenMinute(user: string): number | undefined;
   privacy(user: string): PrivacySettings | undefined;
+  /** How many of each there are in all. Costs no look at any of them. */
+  stock(): StoreStock;
   /** As last written by `putQueuedBytes`; 0 in a new store. */
   queuedBytes(): number;
   /**
@@ -246,6 +248,13 @@ export interface InboxStore {
    */
   backup?(directory: string): Promise<void>;
   close(): Promise<void>;
+}
+
+/** Devices that are registered, and the one-time keys that are left of all of them. */
+export interface StoreStock {
+  readonly devices: number;
+  readonly preKeys: number;
+  readonly kemPreKeys: number;
 }
 
 /** What one entry takes on the disk beside its ciphertext: key, header, its share of pages. Used for the store's bound. */

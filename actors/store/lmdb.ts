@@ -35,6 +35,7 @@ import type {
   PreKey,
   SenderAddress,
   StoreBatch,
+  StoreStock,
   WaitingConversation,
 } from './inbox-store.ts';
 import * as layout from './layout.ts';
@@ -449,6 +450,11 @@ class LmdbStore implements ReplicaStore {
   countKemPreKeys(user: string, device: number, countMax: number): number {
     const range = { ...rangeOfDevice(user, device), limit: countMax, snapshot: false };
     return Math.min(countMax, this.#kem.getKeysCount(range)); // lmdb counts on beyond the limit
+  }
+
+  stock(): StoreStock {
+    const count = (table: Table): number => (table.getStats() as { readonly entryCount: number }).entryCount;
+    return { devices: count(this.#device), preKeys: count(this.#prekey), kemPreKeys: count(this.#kem) };
   }
 
   countEntries(user: string, device: number, countMax: number): number {

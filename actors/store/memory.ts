@@ -21,6 +21,7 @@ import type {
   PreKey,
   SenderAddress,
   StoreBatch,
+  StoreStock,
   WaitingConversation,
 } from './inbox-store.ts';
 import { ProtectionMemory } from './protection-memory.ts';
@@ -282,6 +283,12 @@ export class MemoryStore implements InboxStore {
 
   preKeys(user: string, device: number, countMax: number): PreKey[] {
     return (this.#preKeys.get(address(user, device)) ?? []).slice(0, countMax);
+  }
+
+  stock(): StoreStock {
+    const sum = (lists: ReadonlyMap<string, readonly unknown[]>): number =>
+      [...lists.values()].reduce((total, { length }) => total + length, 0);
+    return { devices: this.#devices.size, preKeys: sum(this.#preKeys), kemPreKeys: sum(this.#kemPreKeys) };
   }
 
   countEntries(user: string, device: number, countMax: number): number {

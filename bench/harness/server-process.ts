@@ -53,6 +53,8 @@ export class ServerProcess {
   readonly #child: Child;
   /** The store of the run. */
   readonly dataDirectory: string;
+  /** Where it is scraped, once it has started; undefined from a server that does not say. */
+  metricsUrl: string | undefined = undefined;
   #waiting: { readonly event: string; readonly take: (line: LogLine) => void }[] = [];
   #lastErrors: string[] = [];
   readonly #seen = new Map<unknown, number>();
@@ -71,7 +73,8 @@ export class ServerProcess {
 
   /** Waits until it serves. Returns the URL that clients connect to. */
   async started(): Promise<string> {
-    const { url } = await this.#next('node_started', LIMITS.serverStartMsMax);
+    const { url, metrics } = await this.#next('node_started', LIMITS.serverStartMsMax);
+    if (typeof metrics === 'string') this.metricsUrl = metrics;
     if (typeof url !== 'string') throw new BenchError('BENCH_SERVER', 'its event "node_started" has no "url"');
     return url;
   }

@@ -8,6 +8,7 @@ import { createMediaWorkload } from './media.ts';
 import { createGroupsWorkload } from './groups.ts';
 import { createMessagesWorkload } from './messages.ts';
 import { createOfflineWorkload } from './offline.ts';
+import { createOperatorsWorkload } from './operators.ts';
 import { createReloadWorkload } from './reload.ts';
 import { createSignalWorkload } from './signal.ts';
 import { createStormWorkload } from './storm.ts';
@@ -23,4 +24,5 @@ export const WORKLOADS: readonly Workload[] = [
   createConnectionsWorkload(),
   createClusterWorkload(),
   createReloadWorkload(),
+  createOperatorsWorkload(),
 ];

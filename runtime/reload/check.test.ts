@@ -192,6 +192,35 @@ t.test('recent messages are replayed beside the version that runs, and nothing o
   ]);
 });
 
+t.test('all that a check runs is run aside, of both versions', async (t) => {
+  let depth = 0;
+  const runs: string[] = [];
+  const aside = <Result>(run: () => Result): Result => {
+    depth += 1;
+    try {
+      return run();
+    } finally {
+      depth -= 1;
+    }
+  };
+  const report = (what: string): void => void runs.push(`${what}: ${depth > 0 ? 'aside' : 'for real'}`);
+  const counting = {
+    init: (sink: unknown) => (report('first init'), { count: 0, sink }),
+    handleCast: () => report('first handler'),
+  };
+  const bench = benchOf(t, 1, counting, aside);
+  runs.length = 0;
+  const adding = setInterval(() => bench.node.cast(bench.pids[0]!, { kind: 'add' }), 2);
+  // What a stand-in is asked for goes to its original: so the version tells, though it is a text.
+  const telling = textOf(`codeChange: (state) => { state.sink.tell; return { ...state }; },`);
+  Object.defineProperty(bench.sinks[0]!, 'tell', { get: () => report('codeChange') });
+  const { replayed } = await bench.check(telling, { recordMs: 200 });
+  clearInterval(adding);
+  t.ok(replayed > 0);
+  const seen = [...new Set(runs)].sort();
+  t.strictSame(seen, ['codeChange: aside', 'first handler: aside', 'first handler: for real', 'first init: aside']);
+});
+
 t.test('a state of the version that runs may hold what is not its own, and nothing else', async (t) => {
   const own = benchOf(t, 2, { init: (sink: unknown) => ({ count: 0, sink, format: (n: number) => n }) });
   const { refusals } = await own.check(textOf(`init: (sink) => ({ count: 0, sink, format: null }),`));

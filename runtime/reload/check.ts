@@ -17,6 +17,7 @@ import { type Refusal, refusal } from './refusals.ts';
 import { initInShadow, runInShadow } from './shadow.ts';
 import { compareShapes, missingFields, type Shape, shapeOf } from './shape.ts';
 import { copyState } from './stand-in.ts';
+import { overAll, type Pause } from './sweep.ts';
 
 /** What a check of one worker found. Plain data. */
 export interface CheckReport {
@@ -35,9 +36,12 @@ export interface CheckParts {
   /** Of the version that runs and of the new one. */
   readonly scripts: Scripts;
   readonly finder: ScriptFinder;
-  /** Gives the loop back when a step has taken long. */
-  readonly breath: () => Promise<void>;
+  readonly pause: Pause;
+  readonly aside: Aside;
 }
+
+/** Runs `run`, and undoes what it does to anything that a copy of a state cannot stand in for. */
+export type Aside = <Result>(run: () => Result) => Result;
 
 /** Looks at the version alone: no actor is needed. */
 export function checkDeclarations(current: AnyBehavior, next: AnyBehavior): Refusal[] {
@@ -46,17 +50,23 @@ export function checkDeclarations(current: AnyBehavior, next: AnyBehavior): Refu
 
 /** Everything else. */
 export async function checkStates(parts: CheckParts): Promise<CheckReport> {
-  const { kernel, slot, next, records, breath } = parts;
+  const { next, records, aside } = parts;
   const check = new Check(parts);
-  check.compareInits();
-  const samples = sampleOf(kernel, slot);
+  const breath = breathOf(parts);
+  const { kernel, slot } = parts;
+  const was = aside(() => initInShadow(kernel, slot.current));
+  await breath();
+  const is = aside(() => initInShadow(kernel, next));
+  await breath();
+  check.compareInits(was, is);
+  const samples = await sampleOf(parts);
   for (const process of samples) {
     await breath();
-    check.convert(process);
+    aside(() => check.convert(process));
   }
   for (const record of records) {
     await breath();
-    check.replay(record);
+    aside(() => check.replay(record));
   }
   const { refusals, notes } = check;
   if (samples.length === 0) notes.push(`no actor of ${next.name} lives here: nothing was converted`);
@@ -97,22 +107,37 @@ function checkHandlers(current: AnyBehavior, next: AnyBehavior): Refusal[] {
   return gone.map((name) => refusal('RELOAD_HANDLER', name));
 }
 
+/** Gives the loop back once a slice has passed since it last did. */
+function breathOf({ kernel: { clock }, pause }: CheckParts): () => Promise<void> {
+  let sinceMs = clock.monotonicMs();
+  return async () => {
+    if (clock.monotonicMs() - sinceMs < RELOAD_LIMITS.sliceMs) return;
+    await pause.breath();
+    sinceMs = clock.monotonicMs();
+  };
+}
+
 /** Some living actors, from the whole table. */
-function sampleOf(kernel: Kernel, slot: BehaviorSlot): Process[] {
+async function sampleOf({ kernel, slot, pause }: CheckParts): Promise<Process[]> {
   const found: Process[] = [];
   const stride = Math.max(1, Math.floor(kernel.processes.count / (RELOAD_LIMITS.sampleCountMax * 8)));
+  const isFull = (): boolean => found.length >= RELOAD_LIMITS.sampleCountMax;
   let at = 0;
-  for (const process of kernel.processes.all()) {
-    if (process.behavior !== slot || process.has(NOT_SAMPLED)) continue;
+  const visit = (process: Process): void => {
+    if (isFull() || process.behavior !== slot || process.has(NOT_SAMPLED)) return;
     // The first ones anyhow, in case there are no others.
-    if (at++ % stride !== 0 && found.length > 2) continue;
-    found.push(process);
-    if (found.length >= RELOAD_LIMITS.sampleCountMax) break;
-  }
-  return found;
+    if (at++ % stride === 0 || found.length <= 2) found.push(process);
+  };
+  await overAll(kernel, pause, visit, isFull);
+  return found.filter((process) => process.behavior === slot && !process.has(NOT_SAMPLED));
 }
 
 const NOT_SAMPLED = FLAG.dead | FLAG.starting | FLAG.exiting | FLAG.suspended;
+
+/** What a function returned, whatever that is. */
+interface Made {
+  readonly made: unknown;
+}
 
 class Check {
   readonly #parts: CheckParts;
@@ -127,10 +152,8 @@ class Check {
     this.#parts = parts;
   }
 
-  compareInits(): void {
-    const { kernel, slot, next } = this.#parts;
-    const was = initInShadow(kernel, slot.current);
-    const is = initInShadow(kernel, next);
+  compareInits(was: Made | undefined, is: Made | undefined): void {
+    const { next } = this.#parts;
     if (was === undefined || is === undefined) {
       this.notes.push(`init could not be tried without its real arguments: shapes were not compared`);
       return;
@@ -195,7 +218,7 @@ class Check {
     return this.#attempt('RELOAD_CODE_CHANGE', () => wake(copied))?.made;
   }
 
-  #attempt(code: Refusal['code'], run: () => unknown): { readonly made: unknown } | undefined {
+  #attempt(code: Refusal['code'], run: () => unknown): Made | undefined {
     try {
       return { made: run() };
     } catch (error) {

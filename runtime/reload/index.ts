@@ -7,12 +7,13 @@
  * before), `worker-reload.ts` (the steps). The whole: docs/internals/reload.md.
  */
 
-export type { CheckReport } from './check.ts';
+export type { Aside, CheckReport } from './check.ts';
 export type { Bundle, Shell } from './compile.ts';
 export { messageOf } from './compile.ts';
 export { RELOAD_LIMITS } from './limits.ts';
 export { type Refusal, type RefusalCode, refusal, REFUSALS } from './refusals.ts';
 export { fieldsOfState } from './shadow.ts';
+export type { Stall } from './stall-watch.ts';
 export type { SweepReport } from './sweep.ts';
 export {
   type Fault,

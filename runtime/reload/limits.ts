@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 
 export const RELOAD_LIMITS: Readonly<{
   bundleBytesMax: number;
-  sweepSliceMs: number;
+  sliceMs: number;
   sweepLookCount: number;
   canaryShareDefault: number;
   canaryActorCountMin: number;
@@ -17,7 +17,6 @@ export const RELOAD_LIMITS: Readonly<{
   timeoutMsDefault: number;
   timeoutMsMax: number;
   pollMs: number;
-  stepMsMax: number;
   sampleCountMax: number;
   recordCountMax: number;
   recordOfKindMax: number;
@@ -34,16 +33,23 @@ export const RELOAD_LIMITS: Readonly<{
   turnSlowUs: number;
   turnSlowRatio: number;
   turnSampleCountMin: number;
+  tailUs: number;
+  tailRatio: number;
+  tailSampleCountMin: number;
   endsCountMin: number;
   endsRatio: number;
   errorTextCharsMax: number;
   differenceCountMax: number;
   historyCountMax: number;
+  backCountMax: number;
 }> = Object.freeze({
   /** Bytes of one bundle. The largest of ours has 120 KB; a module of data that strays into one is found by this. */
   bundleBytesMax: 4 * 1024 * 1024,
-  /** Milliseconds of one slice of a sweep. A frame waits this much longer; the aim for the whole stall is 5. */
-  sweepSliceMs: 2,
+  /**
+   * Milliseconds of one slice of a sweep or a check, after which sockets are read. On its way to the other end and back a message
+   * comes by the loop some four times, and waits for a slice each time: slices of 2 added up to 8 ms to it.
+   */
+  sliceMs: 0.5,
   /** Actors between two looks at the clock within a slice. */
   sweepLookCount: 16,
   /** Share of the actors that try a version first. */
@@ -60,8 +66,6 @@ export const RELOAD_LIMITS: Readonly<{
   timeoutMsMax: 3_600_000,
   /** Milliseconds between two looks at how the new version does: a fault is undone in much less than 2 s. */
   pollMs: 25,
-  /** Milliseconds after which a check gives the loop back between two of its steps. */
-  stepMsMax: 2,
   /** Living actors whose states a check converts. */
   sampleCountMax: 12,
   /** Messages that a check replays. */
@@ -94,6 +98,15 @@ export const RELOAD_LIMITS: Readonly<{
   turnSlowRatio: 8,
   /** Handled messages before latencies are compared. */
   turnSampleCountMin: 64,
+  /**
+   * Microseconds below which the slowest handlers in a hundred are quick enough. A handler of 50 µs that loses its core for a
+   * moment takes 4 ms; of a hundred, one does at worst.
+   */
+  tailUs: 8_000,
+  /** How many times slower these may be than those of the version before. Buckets double, so this is three of them. */
+  tailRatio: 8,
+  /** Handled messages before these are compared: five in a hundredth part, so that no single pause decides. */
+  tailSampleCountMin: 500,
   /** Actors that end themselves under the new version before that is compared. */
   endsCountMin: 5,
   /** How many times as often. */
@@ -104,6 +117,8 @@ export const RELOAD_LIMITS: Readonly<{
   differenceCountMax: 5,
   /** Reloads that are remembered. */
   historyCountMax: 200,
+  /** Versions of a behaviour whose texts are kept to be gone back to, one after the other; 70 KB each. */
+  backCountMax: 10,
 });
 
 assert.ok(RELOAD_LIMITS.conversionMsMax < RELOAD_LIMITS.conversionStallMs, 'slow comes before stalled');

@@ -8,7 +8,7 @@ import { createNode, type RuntimeNode } from '../node.ts';
 import type { Pid } from '../pid.ts';
 import { systemClock, systemLoop, systemRandom } from '../system-adapters.ts';
 import { counterBehavior } from './counter.fixture.ts';
-import type { CheckReport } from './check.ts';
+import type { Aside, CheckReport } from './check.ts';
 import { type Refusal } from './refusals.ts';
 import { type ReloadAnswer, type ReloadStep, WorkerReload } from './worker-reload.ts';
 
@@ -48,7 +48,7 @@ export interface Bench {
 }
 
 /** A node with `count` counters. */
-export function benchOf(t: Test, count: number, more: Partial<AnyBehavior> = {}): Bench {
+export function benchOf(t: Test, count: number, more: Partial<AnyBehavior> = {}, aside: Aside = (run) => run()): Bench {
   const node = createNode({ name: 'test', clock: systemClock, random: systemRandom, loop: systemLoop, log: SILENT });
   const counter = counterBehavior(more);
   const shell: Readonly<Record<string, unknown>> = { shell: { greet: () => 'hello', Sink } };
@@ -58,6 +58,7 @@ export function benchOf(t: Test, count: number, more: Partial<AnyBehavior> = {})
     behaviors: [counter],
     shell: (id) => shell[id],
     loadedModule: async () => undefined,
+    aside,
   });
   const sinks = Array.from({ length: count }, () => new Sink());
   const pids = sinks.map((sink) => (node.start(counter, sink) as { readonly ok: Pid }).ok);

@@ -51,17 +51,39 @@ export async function sweep(
   }
 }
 
-type Counted = { moved: number; slices: number; longestSliceMs: number };
+type Slices = { slices: number; longestSliceMs: number };
 
 /** One pass over all actors. Returns those that cannot be moved now. */
 async function goOver(
   kernel: Kernel,
   trial: Trial,
   pause: Pause,
-  report: Counted,
+  report: Slices & { moved: number },
   isOver: () => boolean,
 ): Promise<Process[]> {
   const left: Process[] = [];
+  const visit = (process: Process): void => {
+    if (!trial.concerns(process)) return;
+    if (!settle(process, trial)) left.push(process);
+    else report.moved += 1;
+  };
+  await overAll(kernel, pause, visit, isOver, report);
+  return left;
+}
+
+/**
+ * Visits all actors of the worker, in slices between which sockets are read. Actors may start and end meanwhile: who starts may be
+ * left out.
+ *
+ * @param isOver - Asked between two slices; ends it early.
+ */
+export async function overAll(
+  kernel: Kernel,
+  pause: Pause,
+  visit: (process: Process) => void,
+  isOver: () => boolean = () => false,
+  report: Slices = { slices: 0, longestSliceMs: 0 },
+): Promise<void> {
   let beganMs = kernel.clock.monotonicMs();
   let looks = 0;
   const endSlice = (): void => {
@@ -69,20 +91,16 @@ async function goOver(
     report.longestSliceMs = Math.max(report.longestSliceMs, kernel.clock.monotonicMs() - beganMs);
   };
   for (const process of kernel.processes.all()) {
-    if (trial.concerns(process)) {
-      if (!settle(process, trial)) left.push(process);
-      else report.moved += 1;
-    }
+    visit(process);
     looks += 1;
     if (looks % RELOAD_LIMITS.sweepLookCount !== 0) continue;
-    if (kernel.clock.monotonicMs() - beganMs < RELOAD_LIMITS.sweepSliceMs) continue;
+    if (kernel.clock.monotonicMs() - beganMs < RELOAD_LIMITS.sliceMs) continue;
     endSlice();
-    if (isOver()) return left;
+    if (isOver()) return;
     await pause.breath();
     beganMs = kernel.clock.monotonicMs();
   }
   endSlice();
-  return left;
 }
 
 const BUSY = FLAG.starting | FLAG.suspended | FLAG.exiting;

@@ -64,11 +64,6 @@ export class Trial implements SlotWatch {
     );
   }
 
-  /** Actors that the new version has failed, also those that ended of it. */
-  get refugeeCount(): number {
-    return this.#conversions.failed + this.#nextCounter.threw;
-  }
-
   get stage(): Stage {
     return this.#stage;
   }
@@ -97,7 +92,10 @@ export class Trial implements SlotWatch {
     setBehavior(this.slot, this.#watchedNext);
   }
 
-  /** Ends the trial for the new version. Nothing of the version before is left behind in the slot. */
+  /**
+   * Ends the counting, for the new version: from now on it runs as if it had always been there, and what it throws is a crash as any
+   * other. `back` is still possible, for what the last counts show; `forget` ends that.
+   */
   keep(): void {
     this.#stage = 'kept';
     this.slot.previous = null;
@@ -115,7 +113,7 @@ export class Trial implements SlotWatch {
     }
   }
 
-  /** Ends a trial that went back, when no actor is left at the new version. */
+  /** Ends a trial when all actors are at the version that stays. Nothing of the other is left behind in the slot. */
   forget(): void {
     this.slot.previous = null;
     this.slot.watch = null;
@@ -187,7 +185,7 @@ export class Trial implements SlotWatch {
   /** An actor that the new version cannot start is started by the version before. */
   #init(args: unknown, process: Process): unknown {
     const failed = (thrown: unknown): unknown => {
-      if (process.has(FLAG.dead)) throw thrown;
+      if (process.has(FLAG.dead) || this.#stage === 'kept') throw thrown;
       const made: unknown = this.before.init(args, process as never);
       this.#nextCounter.threw += 1;
       this.#noteError('init', thrown);
@@ -242,7 +240,8 @@ export class Trial implements SlotWatch {
 
   /** The new version threw: the version before handles the same message and keeps the actor, where that is safe. */
   #retry(process: Process, name: HandlerName, args: unknown[], thrown: unknown, wasStopping: boolean): unknown {
-    if (process.has(FLAG.dead)) throw thrown;
+    // A promise that outlasted the trial rejects as it does without one: there is no version before to go back to.
+    if (process.has(FLAG.dead) || this.#stage === 'kept') throw thrown;
     if (this.before.retriable !== true || this.next.retriable !== true) {
       this.#giveUp(process, name, thrown);
       throw thrown;

@@ -17,6 +17,15 @@ function trial(
   };
 }
 
+/** Buckets of handlers of which most are quick, and so many take from 16 ms. */
+function tail(slowCount: number, handled: number = 1_000): { handled: number; buckets: number[] } {
+  const buckets = [...NO_COUNTS.buckets];
+  buckets[4] = handled - slowCount;
+  buckets[14] = slowCount;
+  return { handled, buckets };
+}
+
+const QUICK = { before: tail(0) };
 const STALL_US = RELOAD_LIMITS.turnStallMs * 1_000;
 
 const FAULTS: readonly (readonly [what: string, counts: TrialCounts, code: string | undefined])[] = [
@@ -33,6 +42,10 @@ const FAULTS: readonly (readonly [what: string, counts: TrialCounts, code: strin
   ['far slower', trial({ busyUs: 3_000_000 }), 'handlers_slow'],
   ['slow as ever', trial({ busyUs: 3_000_000 }, { before: { busyUs: 2_500_000 } }), undefined],
   ['slow, but hardly tried', trial({ busyUs: 300_000, handled: 60 }), undefined],
+  ['two in a hundred are far slower', trial(tail(20), QUICK), 'handlers_slow'],
+  ['a few pauses', trial(tail(9), QUICK), undefined],
+  ['two in a hundred are slow as ever', trial(tail(20), { before: tail(20) }), undefined],
+  ['two in a hundred of few', trial(tail(8, 400), QUICK), undefined],
   ['a few actors end', trial({ ended: 4 }), undefined],
   ['many end', trial({ ended: 6 }), 'actors_end'],
   ['many end as before', trial({ ended: 6 }, { before: { ended: 5 } }), undefined],

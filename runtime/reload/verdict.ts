@@ -63,7 +63,7 @@ export function findFault({ before, next, conversions, firstError = 'unknown' }:
   if (next.slowestUs >= RELOAD_LIMITS.turnStallMs * 1_000 && next.slowestUs > before.slowestUs) {
     return fault('handler_stalled', `a handler took ${inMs(next.slowestUs)}`);
   }
-  return slowHandlers(before, next) ?? manyEnds(before, next);
+  return slowHandlers(before, next) ?? slowTail(before, next) ?? manyEnds(before, next);
 }
 
 function slowConversions({ slow, slowestUs, done }: ConversionCounts): string | undefined {
@@ -80,6 +80,17 @@ function slowHandlers(before: VersionCounts, next: VersionCounts): Fault | undef
   if (is < RELOAD_LIMITS.turnSlowUs || is < was * RELOAD_LIMITS.turnSlowRatio) return undefined;
   return fault('handlers_slow', `handlers take ${inMs(is)} on average and took ${inMs(was)}`);
 }
+
+/** Few handlers that are slow do not show in the average, and those who wait for one feel it all the same. */
+function slowTail(before: VersionCounts, next: VersionCounts): Fault | undefined {
+  if (Math.min(next.handled, before.handled) < RELOAD_LIMITS.tailSampleCountMin) return undefined;
+  const [was, is] = [percentileUs(before, TAIL), percentileUs(next, TAIL)];
+  if (is < 2 * RELOAD_LIMITS.tailUs || is < was * RELOAD_LIMITS.tailRatio) return undefined;
+  return fault('handlers_slow', `the slowest in a hundred handlers take up to ${inMs(is)} and took up to ${inMs(was)}`);
+}
+
+/** The share whose slowest is looked at. */
+const TAIL = 0.99;
 
 function manyEnds(before: VersionCounts, next: VersionCounts): Fault | undefined {
   if (next.ended < RELOAD_LIMITS.endsCountMin) return undefined;

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { startDynamicChild, startDynamicSupervisor } from '../../supervisors/index.ts';
 import { benchOf, prepare, Sink, textOf, type Bench } from './reload.test-kit.ts';
-import { findFault } from './verdict.ts';
+import { findFault, type TrialCounts } from './verdict.ts';
 
 /** A version whose state is wider, with both ways. */
 const WIDER = textOf(`
@@ -18,6 +18,13 @@ async function begin(bench: Bench, text: string, share: number = 0): Promise<num
 
 function switchAll(bench: Bench, timeoutMs: number = 1_000): ReturnType<Bench['take']> {
   return bench.take({ step: 'switch', timeoutMs }, 'swept');
+}
+
+/** Ends a trial for the new version. */
+async function keep(bench: Bench): Promise<TrialCounts> {
+  const { counts } = await bench.take({ step: 'keep' }, 'kept');
+  await bench.take({ step: 'forget' }, 'forgotten');
+  return counts;
 }
 
 function stateOf({ node, pids }: Bench, index: number): Promise<object> {
@@ -42,7 +49,7 @@ t.test(
     const { sweep } = (await switchAll(bench)) as { sweep: { moved: number; killed: number } };
     t.match(sweep, { moved: 40, killed: 0 });
     for (const index of [0, 19, 20, 39]) t.match(await stateOf(bench, index), { count: 0, unit: 'from 0' });
-    const { counts } = await bench.take({ step: 'keep' }, 'kept');
+    const counts = await keep(bench);
     t.match(counts.conversions, { done: 40, failed: 0 });
 
     const late = bench.node.spawn(bench.counter, new Sink());
@@ -196,22 +203,51 @@ t.test('an actor that holds on to the version before, by an open promise, is kil
   const { sweep } = (await switchAll(bench, 60)) as { sweep: object };
   t.match(sweep, { killed: 1 });
   t.match(await exit, { error: { message: /held on to version 0/ } });
-  await bench.take({ step: 'keep' }, 'kept');
+  await keep(bench);
   t.equal(await bench.node.call(bench.pids[0]!, 'count', 1_000), 0);
+});
+
+t.test('a version that was kept goes back for what its last counts show, until the trial is forgotten', async (t) => {
+  const bench = benchOf(t, 3);
+  const throwing = `handleCast(message, state) { if (message.kind === 'bad') throw new Error('planted'); },`;
+  await begin(bench, WIDER.replace(/};$/, `${throwing} };`));
+  await switchAll(bench);
+  bench.node.cast(bench.pids[0]!, { kind: 'bad' });
+  await stateOf(bench, 0);
+  const { counts } = await bench.take({ step: 'keep' }, 'kept');
+  t.match(findFault(counts), { code: 'handler_threw' }, 'what was thrown since the last look shows');
+  t.match(await stateOf(bench, 1), { unit: 'from 0' });
+  await bench.take({ step: 'back', timeoutMs: 1_000 }, 'swept');
+  for (const index of [0, 1, 2]) t.notOk('unit' in (await stateOf(bench, index)), 'all are back');
+  t.match((await bench.take({ step: 'list' }, 'list')).behaviors, [{ version: 0 }]);
+  await t.rejects(bench.reload.take({ step: 'forget' }), { message: 'nothing is on trial' });
+});
+
+t.test('a promise that outlasts the trial and rejects ends its actor, as it does without a trial', async (t) => {
+  const bench = benchOf(t, 1);
+  await begin(bench, textOf(`handleInfo: (wait) => wait.then(() => { throw new Error('late'); }),`));
+  await switchAll(bench);
+  let settle = (): void => undefined;
+  bench.node.send(bench.pids[0]!, new Promise<void>((resolve) => (settle = resolve)));
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  await keep(bench);
+  const exit = bench.node.awaitExit(bench.pids[0]!, 1_000);
+  settle();
+  t.match(await exit, { error: { message: 'late' } });
 });
 
 t.test('a reload is taken back later, from the text that was there or to the version of the start', async (t) => {
   const bench = benchOf(t, 5);
   await begin(bench, WIDER);
   await switchAll(bench);
-  await bench.take({ step: 'keep' }, 'kept');
+  await keep(bench);
   bench.node.cast(bench.pids[2]!, { kind: 'add' });
   t.match(await stateOf(bench, 2), { count: 1, unit: 'from 0' });
   const back = { step: 'prepare', name: 'test/counter', version: 0, isBack: true, modules: [] } as const;
   t.match(await bench.take(back, 'prepared'), { from: 1, to: 0 });
   await bench.take({ step: 'canary', share: 0 }, 'canary');
   await switchAll(bench);
-  await bench.take({ step: 'keep' }, 'kept');
+  await keep(bench);
   const state = await stateOf(bench, 2);
   t.match(state, { count: 1 });
   t.notOk('unit' in state, 'codeBack of the version that is left made it');
@@ -228,7 +264,7 @@ t.test('versions that went are collected', async (t) => {
     await switchAll(bench);
     for (const pid of bench.pids) bench.node.cast(pid, { kind: 'add' });
     await stateOf(bench, 49);
-    await bench.take({ step: 'keep' }, 'kept');
+    await keep(bench);
   }
   t.match(await stateOf(bench, 7), { count: 20, field20: 0 });
   const { memory } = await bench.take({ step: 'memory' }, 'memory');

@@ -4,8 +4,8 @@
  * It decides nothing: the coordinator of the node tells every worker the next step when all have done the last one. Each
  * step answers with plain data. At most one behaviour is on trial at a time.
  *
- *   prepare ─▶ check ─▶ canary ─▶ switch ─▶ keep
- *                          └────────┴─────▶ back
+ *   prepare ─▶ check ─▶ canary ─▶ switch ─▶ keep ─▶ forget
+ *                          └────────┴────────┴────▶ back
  */
 
 import { getHeapStatistics } from 'node:v8';
@@ -16,20 +16,20 @@ import type { Kernel } from '../kernel.ts';
 import type { RuntimeNode } from '../node.ts';
 import type { Process } from '../process.ts';
 import { ScriptFinder } from './captures.ts';
-import { type CheckReport, checkDeclarations, checkStates } from './check.ts';
+import { type Aside, type CheckReport, checkDeclarations, checkStates } from './check.ts';
 import { compileBundle, type Shell } from './compile.ts';
 import { RELOAD_LIMITS } from './limits.ts';
 import { Recorder } from './recorder.ts';
 import { type Refusal, refusal } from './refusals.ts';
 import { collectGarbage } from './collect-garbage.ts';
-import { StallWatch } from './stall-watch.ts';
-import { type Pause, sweep, type SweepReport } from './sweep.ts';
+import { type Stall, StallWatch } from './stall-watch.ts';
+import { overAll, type Pause, sweep, type SweepReport } from './sweep.ts';
 import { Trial } from './trial.ts';
 import type { TrialCounts } from './verdict.ts';
 
 /** What a worker is told. Plain data. */
 export type ReloadStep =
-  | { readonly step: 'list' | 'counts' | 'keep' | 'drop' | 'memory' }
+  | { readonly step: 'list' | 'counts' | 'keep' | 'forget' | 'drop' | 'memory' }
   /** A part of the text that the next `prepare` completes: a message between threads has a bound. */
   | { readonly step: 'part'; readonly text: string }
   /** Without a text: the version that the program was started with, to go back to. */
@@ -53,10 +53,10 @@ export type ReloadAnswer =
   | { readonly step: 'refused'; readonly refusals: readonly Refusal[] }
   | { readonly step: 'checked'; readonly report: CheckReport }
   | { readonly step: 'canary'; readonly actors: number }
-  | { readonly step: 'swept'; readonly sweep: SweepReport; readonly stallMs: number }
+  | { readonly step: 'swept'; readonly sweep: SweepReport; readonly stall: Stall }
   | { readonly step: 'counts'; readonly counts: TrialCounts }
-  | { readonly step: 'kept'; readonly counts: TrialCounts; readonly stallMs: number }
-  | { readonly step: 'dropped'; readonly stallMs: number }
+  | { readonly step: 'kept'; readonly counts: TrialCounts }
+  | { readonly step: 'forgotten' | 'dropped'; readonly stall: Stall }
   | { readonly step: 'memory'; readonly memory: ReloadMemory }
   | { readonly step: 'watched'; readonly stallMs: number };
 
@@ -82,6 +82,8 @@ export interface WorkerReloadParts {
   readonly shell: Shell;
   /** The exports of a module that the program has loaded itself, by its id; to know its functions. */
   readonly loadedModule: (id: string) => Promise<object | undefined>;
+  /** Runs what a check runs, so that nothing of it shows outside: in counts that the program keeps for the thread. */
+  readonly aside: Aside;
 }
 
 interface Prepared {
@@ -117,6 +119,7 @@ export class WorkerReload {
 
   /** Carries out one step. Rejects only for a step out of order, which is a bug of the caller. */
   async take(step: ReloadStep): Promise<ReloadAnswer> {
+    if (step.step !== 'counts') this.#stalls.during = step.step;
     switch (step.step) {
       case 'list':
         return { step: 'list', behaviors: this.#list(), collected: [...this.#collected] };
@@ -135,11 +138,13 @@ export class WorkerReload {
         return { step: 'counts', counts: this.#onTrial().counts() };
       case 'keep':
         return this.#keep();
+      case 'forget':
+        return this.#forget();
       case 'back':
         return this.#back(step.timeoutMs);
       case 'drop':
         this.#prepared = undefined;
-        return { step: 'dropped', stallMs: this.#stalls.stop() };
+        return { step: 'dropped', stall: this.#stalls.stop() };
       case 'watch':
         return this.#watchLoop(step.ms);
       case 'memory':
@@ -210,7 +215,8 @@ export class WorkerReload {
       records,
       scripts,
       finder: this.#finder,
-      breath: breathAfter(this.#kernel.clock, this.#pause, RELOAD_LIMITS.stepMsMax),
+      pause: this.#pause,
+      aside: this.#parts.aside,
     });
     if (report.refusals.length > 0) this.#prepared = undefined;
     return { step: 'checked', report };
@@ -243,14 +249,20 @@ export class WorkerReload {
     return scripts;
   }
 
-  #canary(share: number): ReloadAnswer {
+  async #canary(share: number): Promise<ReloadAnswer> {
     const { slot, next } = this.#inHand();
     const trial = new Trial(slot, next, this.#kernel.clock);
     this.#trial = trial;
     this.#prepared = undefined;
-    const actors = [...this.#kernel.processes.all()].filter(({ behavior }) => behavior === slot);
-    if (share === 0 || actors.length < RELOAD_LIMITS.canaryActorCountMin) return { step: 'canary', actors: 0 };
-    const chosen = actors.filter((process) => isChosen(process, share));
+    const chosen: Process[] = [];
+    let actors = 0;
+    const choose = (process: Process): void => {
+      if (process.behavior !== slot) return;
+      actors += 1;
+      if (isChosen(process, share)) chosen.push(process);
+    };
+    if (share > 0) await overAll(this.#kernel, this.#pause, choose);
+    if (actors < RELOAD_LIMITS.canaryActorCountMin) return { step: 'canary', actors: 0 };
     for (const process of chosen) trial.enlist(process);
     return { step: 'canary', actors: chosen.length };
   }
@@ -258,28 +270,31 @@ export class WorkerReload {
   async #switch(timeoutMs: number): Promise<ReloadAnswer> {
     const trial = this.#onTrial();
     trial.switch();
-    return { step: 'swept', sweep: await this.#sweep(trial, timeoutMs), stallMs: this.#stalls.longestMs };
+    return { step: 'swept', sweep: await this.#sweep(trial, timeoutMs), stall: this.#stalls.longest };
   }
 
-  async #keep(): Promise<ReloadAnswer> {
+  /** Ends the counting, so that no fault comes between the last counts and what is decided by them. */
+  #keep(): ReloadAnswer {
     const trial = this.#onTrial();
-    const counts = trial.counts();
     trial.keep();
+    return { step: 'kept', counts: trial.counts() };
+  }
+
+  #forget(): ReloadAnswer {
+    this.#onTrial().forget();
     this.#trial = undefined;
-    // Those that it failed in the last moment; all others are there.
-    if (trial.refugeeCount > 0) await this.#sweep(trial, 0);
-    return { step: 'kept', counts, stallMs: this.#stalls.stop() };
+    return { step: 'forgotten', stall: this.#stalls.stop() };
   }
 
   async #back(timeoutMs: number): Promise<ReloadAnswer> {
     this.#prepared = undefined;
     const trial = this.#trial;
-    if (trial === undefined) return { step: 'dropped', stallMs: this.#stalls.stop() };
+    if (trial === undefined) return { step: 'dropped', stall: this.#stalls.stop() };
     trial.back();
     const report = await this.#sweep(trial, timeoutMs);
     trial.forget();
     this.#trial = undefined;
-    return { step: 'swept', sweep: report, stallMs: this.#stalls.stop() };
+    return { step: 'swept', sweep: report, stall: this.#stalls.stop() };
   }
 
   /** What stops the loop when nothing is reloaded: to compare with. */
@@ -287,7 +302,7 @@ export class WorkerReload {
     const stalls = new StallWatch(this.#kernel.clock);
     stalls.start();
     await this.#pause.sleep(ms);
-    return { step: 'watched', stallMs: stalls.stop() };
+    return { step: 'watched', stallMs: stalls.stop().ms };
   }
 
   /** Twice, with a turn of the loop between: finalizers run in the second. Stops the worker for as long as that takes. */
@@ -334,15 +349,5 @@ function pauseOf(loop: Loop, clock: Clock): Pause {
   return {
     breath: () => new Promise((resolve) => loop.defer(resolve)),
     sleep: (ms) => new Promise((resolve) => clock.setTimer(ms, resolve)),
-  };
-}
-
-/** Gives the loop back once `ms` have passed since it last did. */
-function breathAfter(clock: Clock, pause: Pause, ms: number): () => Promise<void> {
-  let sinceMs = clock.monotonicMs();
-  return async () => {
-    if (clock.monotonicMs() - sinceMs < ms) return;
-    await pause.breath();
-    sinceMs = clock.monotonicMs();
   };
 }
