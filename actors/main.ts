@@ -14,11 +14,13 @@ import { configOf, type NodeConfig, type TlsFiles } from './config.ts';
 import { describeConfig } from './config-report.ts';
 import { readSettings, type Environment, type Settings } from './config-sources.ts';
 import { isStartupError, StartupError } from './errors.ts';
+import { LIMITS } from './limits.ts';
 import { createLogger, type NodeLogger } from './logger.ts';
 import { exposeMetrics } from './metrics/exposition.ts';
 import { judgeLife } from './metrics/health.ts';
 import { openMetrics, type MetricsServer } from './metrics/http.ts';
 import { NodeControl } from './node-control.ts';
+import { operateNode } from './nodes/open.ts';
 import { claimPort } from './port.ts';
 import { connectionsOfNode, Processes, readDescriptorLimit } from './processes.ts';
 import { stopBundler } from './reload/bundle.ts';
@@ -134,7 +136,8 @@ async function runNode(readAgain: () => Settings, watches: boolean): Promise<num
   log.info('node_stopping', { signal });
   await watch?.close();
   await manager.stopping();
-  await node.control.drain(node.control.config.drainRate, node.control.config.drainMs);
+  const { drainRate, drainMs } = node.control.config;
+  await node.control.depart(drainRate, drainMs, LIMITS.clusterLeaveMsMax);
   const statistics = await node.statistics();
   await node.stop();
   log.info('node_stopped', { ...statistics });
@@ -212,14 +215,22 @@ export async function startNode(start: NodeStart, log: NodeLogger): Promise<Runn
     const { directory, shards, secret } = store;
     const url = `${config.tls === undefined ? 'ws' : 'wss'}://${config.host}:${port}/ws`;
     const life = Math.floor(startedAtMs);
-    const workers = await Workers.start({ config, store: { directory, shards, secret }, port, life }, log);
+    const release = packageVersion();
+    const workers = await Workers.start({ config, store: { directory, shards, secret }, port, life, release }, log);
     const running = new NodeControl(Object.assign({ workers, log }, start), certificate);
     control = running;
-    const facts = { name: workers.node.name, url, data: directory, startedAtMs, version: packageVersion() };
+    const facts = { name: workers.node.name, url, data: directory, startedAtMs, version: release };
     const reloads = openCoordinator({ workers, directory, clock: systemClock, log });
     const info = { directory, shards, secret, isClustered: config.cluster !== undefined };
-    const backUpTo = (path: string): Promise<BackupResult> => backUp(workers, info, path, packageVersion());
-    const verbs = [...runVerbs(running, backUpTo), logVerb(running), ...reloadVerbs(reloads)];
+    const backUpTo = (path: string): Promise<BackupResult> => backUp(workers, info, path, release);
+    const operated = operateNode({
+      workers,
+      control: running,
+      facts,
+      config,
+      end: () => process.kill(process.pid, 'SIGTERM'),
+    });
+    const verbs = [...runVerbs(running, backUpTo), logVerb(running), ...reloadVerbs(reloads), ...operated.verbs];
     const admin = await openAdmin({
       workers,
       facts,
@@ -228,6 +239,7 @@ export async function startNode(start: NodeStart, log: NodeLogger): Promise<Runn
       log,
       verbs,
     });
+    await operated.answerOthers(admin.desk);
     const { url: metricsUrl } = metrics;
     return {
       url,

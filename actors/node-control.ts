@@ -7,6 +7,7 @@ import { askEach, type EachAnswer } from './admin/ask.ts';
 import { configOf, type NodeConfig } from './config.ts';
 import type { Environment, Settings } from './config-sources.ts';
 import type { DrainOrder, DrainResult } from './drain.ts';
+import type { HandedOver } from './nodes/shard-questions.ts';
 import { StartupError } from './errors.ts';
 import { compareSettings, takenSettings, type SettingChange } from './live-config.ts';
 import type { NodeLogger } from './logger.ts';
@@ -26,6 +27,12 @@ export interface NodeControlOptions {
   /** Reads the settings again, as at the start. Throws what `readSettings` throws. */
   readonly readAgain: () => Settings;
   readonly log: NodeLogger;
+}
+
+/** What became of a departure. */
+export interface DepartResult extends DrainResult {
+  /** Shards that nobody took in time: they are served here still, and will be missed for some seconds when the node ends. */
+  readonly shardsLeft: number;
 }
 
 const DRAINING = gauge('blindbeam_draining');
@@ -111,8 +118,7 @@ export class NodeControl {
    */
   async drain(perSecond: number, withinMs: number): Promise<DrainResult> {
     const { workers, log } = this.#options;
-    this.#phase = 'draining';
-    set(DRAINING, 1);
+    this.#beginDrain();
     log.info('drain_started', { connections: openConnections(workers.figures()), perSecond, withinMs });
     const order: DrainOrder = { perSecond: perSecond / workers.workerCount, withinMs };
     const each = await askEach<DrainResult>(workers, 'drain', order, withinMs + DRAIN_SLACK_MS);
@@ -126,17 +132,55 @@ export class NodeControl {
     return result;
   }
 
+  #beginDrain(): void {
+    this.#phase = 'draining';
+    set(DRAINING, 1);
+    this.#options.workers.announce('draining');
+  }
+
+  /**
+   * Hands the shards of a cluster over, then drains. In this order: who has to come again because a shard moves finds this node closed
+   * and goes elsewhere, so that each client comes again once.
+   *
+   * @param handOverMs - So long others have to take the shards.
+   */
+  async depart(perSecond: number, withinMs: number, handOverMs: number): Promise<DepartResult> {
+    const { workers, log } = this.#options;
+    let shardsLeft = 0;
+    if (workers.head !== undefined) {
+      this.#beginDrain();
+      const each = await askEach<HandedOver>(
+        workers,
+        'hand-over',
+        { timeoutMs: handOverMs },
+        handOverMs + DRAIN_SLACK_MS,
+      );
+      shardsLeft = each.reduce((sum, answer) => sum + ('ok' in answer ? answer.ok.left : 0), 0);
+      log.info('shards_handed_over', { left: shardsLeft });
+    }
+    const { told, left } = await this.drain(perSecond, withinMs);
+    return { told, left, shardsLeft };
+  }
+
+  /** After a departure: takes clients and shards again. */
+  async comeBack(): Promise<void> {
+    await this.#ask('come-back', {});
+    await this.resume();
+  }
+
   /** Lets clients in again. */
   async resume(): Promise<void> {
     await this.#ask('resume', {});
     this.#phase = 'serving';
     set(DRAINING, 0);
+    this.#options.workers.announce('up');
     this.#options.log.info('drain_ended');
   }
 
   /** The node is about to end. */
   stop(): void {
     this.#phase = 'stopping';
+    this.#options.workers.announce('leaving');
     this.#watch?.stop();
   }
 

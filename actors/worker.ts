@@ -39,6 +39,7 @@ import { shardsOfWorker } from './partition.ts';
 import type { PresenceStatistics } from './presence.ts';
 import { ResumeTickets } from './resume-ticket.ts';
 import { openPush, type Push } from './push/settings.ts';
+import { shardQuestions } from './nodes/shard-questions.ts';
 import type { MemberEvent } from '../runtime/cluster/index.ts';
 import { linkWorker, type WorkerLink } from './cluster/link.ts';
 import { openWorkerReload, RELOAD_QUESTION } from './reload/open.ts';
@@ -68,6 +69,8 @@ export interface WorkerAssignment {
   readonly port: number;
   /** Which life of this node; see `ClusterSeat`. */
   readonly life: number;
+  /** Version of the program. */
+  readonly release: string;
   /** Where each thread counts, by its number: 0 is the main thread. */
   readonly meters?: readonly SharedArrayBuffer[];
 }
@@ -104,7 +107,7 @@ export interface Serving {
  * when every worker is this far: a client may need a shard of any of them.
  *
  * @param onFatal - The disk failed a commit: the process must end.
- * @throws {StartupError} (as rejection) APP_STORE_UNREADABLE; APP_MEDIA_STORE; APP_CLUSTER.
+ * @throws {StartupError} (as rejection) APP_STORE_UNREADABLE; APP_MEDIA_STORE; APP_CLUSTER, APP_CLUSTER_*.
  */
 export async function startServing(
   node: RuntimeNode,
@@ -142,6 +145,7 @@ export async function startServing(
   let listener: Listener | undefined;
   const questions = workerQuestions(node, statistics, {
     ...runQuestions({ node, admission, bounds, store, shards, stores, listener: () => listener }),
+    ...shardQuestions(link, admission),
     ...storeQuestions({ node, routes, shards, stores }),
     [RELOAD_QUESTION]: (step: ReloadStep) => reload.take(step),
   });
@@ -206,7 +210,7 @@ async function linkToCluster(node: RuntimeNode, assignment: WorkerAssignment): P
   const { cluster } = config;
   if (cluster === undefined) return undefined;
   return linkWorker(node, cluster, { cluster: cluster.name, life }, store, config.workers).catch((error: Error) => {
-    throw new StartupError('APP_CLUSTER', error.message);
+    throw isStartupError(error) ? error : new StartupError('APP_CLUSTER', error.message);
   });
 }
 

@@ -13,10 +13,13 @@ import {
   type RuntimeNode,
   type WorkerPool,
 } from '../runtime/index.ts';
+import { traitsOf } from './cluster/agreement.ts';
 import { type NodeHead, startHead } from './cluster/head.ts';
+import { DICTIONARY_VERSION } from '../protocol/wire/index.ts';
 import { StartupError } from './errors.ts';
 import type { ThreadFigures } from './metrics/exposition.ts';
 import { METER_BYTES, useMeterMemory } from './metrics/meter.ts';
+import { writeCard, type NodeState } from './nodes/card.ts';
 import type { FromWorker, ToWorker } from './worker-control.ts';
 import type { WorkerAssignment, WorkerStatistics } from './worker.ts';
 
@@ -31,6 +34,7 @@ export class Workers {
   readonly node: RuntimeNode;
   #pool: WorkerPool | undefined;
   #head: NodeHead | undefined;
+  #announce: (state: NodeState) => void = () => undefined;
   #refuseStart: (error: StartupError) => void = () => undefined;
   #allListening: () => void = () => undefined;
   #listening = 0;
@@ -79,7 +83,7 @@ export class Workers {
   }
 
   /** Every worker can be reached: lets the other nodes know of this one, and the workers of the others. */
-  async #enterCluster({ config, life }: WorkerAssignment, pool: WorkerPool): Promise<void> {
+  async #enterCluster({ config, life, release }: WorkerAssignment, pool: WorkerPool): Promise<void> {
     const { cluster } = config;
     if (cluster === undefined) return;
     const each = (message: ToWorker): void => {
@@ -99,8 +103,20 @@ export class Workers {
     }).catch((error: Error) => {
       throw new StartupError('APP_CLUSTER', error.message);
     });
-    head.announce({});
+    const traits = traitsOf(cluster);
+    this.#announce = (state) => head.announce(writeCard({ release, wire: DICTIONARY_VERSION, traits, state }));
+    this.#announce('up');
     this.#head = head;
+  }
+
+  /** Who else is in the cluster; `undefined` for a node without one. */
+  get head(): NodeHead | undefined {
+    return this.#head;
+  }
+
+  /** Lets the other nodes know what this one does. */
+  announce(state: NodeState): void {
+    this.#announce(state);
   }
 
   /** Every shard is open: lets clients in on all workers. */

@@ -23,11 +23,20 @@ const DROPS_PER_REPORT = 10_000;
 /**
  * Acts on one packet from another worker.
  *
+ * @param peer - The node that it is from, if that is another: a call speaks for that node and for no other, so that who asked can be believed.
  * @throws {RuntimeError} RT_DECODE if it is not what its kind says.
  */
-export function receivePacket(kernel: Kernel, kind: number, packet: IncomingPacket): void {
+export function receivePacket(kernel: Kernel, kind: number, packet: IncomingPacket, peer?: string): void {
   if (kind === PACKET.info || kind === PACKET.cast) return receiveMessage(kernel, kind, packet);
-  act(kernel, checkPacket([kind, ...packet.rest()]));
+  const checked = checkPacket([kind, ...packet.rest()]);
+  if (peer !== undefined) checkCaller(checked, peer);
+  act(kernel, checked);
+}
+
+function checkCaller(packet: Packet, peer: string): void {
+  if (packet[0] !== PACKET.call && packet[0] !== PACKET.system) return;
+  if (packet[3].pid.node !== peer)
+    throw new RuntimeError('RT_DECODE', 'the packet is a call in the name of another node');
 }
 
 function receiveMessage(kernel: Kernel, kind: typeof KIND.info | typeof KIND.cast, packet: IncomingPacket): void {

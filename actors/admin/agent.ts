@@ -3,6 +3,9 @@
  *
  * What it can be asked is a table of questions that the parts of the worker put there: it holds none of their state. A
  * question that takes its time is answered later, and others meanwhile.
+ *
+ * It answers its own node alone. Who may write to a cluster's subjects could otherwise load code here; what other nodes may
+ * order stands in `../nodes/`.
  */
 
 import { NO_REPLY, type Behavior, type Context, type From } from '../../runtime/index.ts';
@@ -41,6 +44,7 @@ export const agent: Behavior<AgentState, AgentArgs, never, Question, AgentAnswer
   init: ({ questions, onIdle }) => ({ questions, onIdle, openCount: 0 }),
 
   handleCall({ question, parameters }, from, state, ctx) {
+    if (from.pid.node !== ctx.self.node) return refuse('ADM_REFUSED', 'a worker is asked by its own node alone');
     const answer = Object.hasOwn(state.questions, question) ? state.questions[question] : undefined;
     if (answer === undefined) return refuse('ADM_UNKNOWN_VERB', `a worker is not asked for "${question}"`);
     if (state.openCount >= LIMITS.workerQuestionsMax) return refuse('ADM_BUSY', 'the worker has enough questions');

@@ -21,7 +21,8 @@ export interface VerbSpec {
 export interface Caller {
   /** Aborted when the one who asked no longer waits. */
   readonly signal: AbortSignal;
-  readonly via: 'socket' | 'console';
+  /** `node b`: an operator of the node b, by the transport of the cluster. */
+  readonly via: 'socket' | 'console' | `node ${string}`;
 }
 
 /**

@@ -110,7 +110,9 @@ function yieldTo(record: ShardRecord, { shard, liveness, nowMs }: Situation): Pr
 /** Brings the record nearer to what it should be, one step at a time. */
 function arrangeCopies(record: ShardRecord, situation: Situation): Proposal | undefined {
   const { assignment, shard, liveness, nowMs, isLeaving, stableMs } = situation;
-  if (isLeaving && record.standby !== undefined && isCaughtUp(record.standby, situation)) {
+  // Not to one that leaves as well: when all nodes stop at once, nobody would come to an end.
+  const isStaying = record.standby !== undefined && liveness.recordOf(record.standby)?.leaving === false;
+  if (isLeaving && isStaying && isCaughtUp(record.standby!, situation)) {
     return moveTo(record.standby, record, situation);
   }
   if (assignment === undefined || (stableMs < LIMITS.stableMs && !isLeaving)) return undefined;

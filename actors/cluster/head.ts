@@ -8,13 +8,19 @@ import {
   headCluster,
   type Member,
   type MemberEvent,
+  type RefusedMember,
   openNatsBus,
 } from '../../runtime/cluster/index.ts';
+import { judgeMember, traitsOf } from './agreement.ts';
 import type { ClusterConfig } from './config.ts';
 
 export interface NodeHead {
   /** The other nodes that live, as this one sees it. */
   members(): readonly Member[];
+  /** Nodes that say that they live and are not let in. */
+  refused(): readonly RefusedMember[];
+  /** How long a node has been silent, milliseconds; `undefined` for one that is not known to live. */
+  silenceMs(node: string): number | undefined;
   /** Lets the others know of this node. */
   announce(info: Readonly<Record<string, unknown>>): void;
   /** Says that this node leaves, and parts. */
@@ -37,10 +43,12 @@ export interface HeadParts {
 export async function startHead(parts: HeadParts): Promise<NodeHead> {
   const { node, config, seat, workerCount, log, onEvent, onSuperseded } = parts;
   const bus = await openNatsBus(config.nats, `${config.node}.0`, log);
-  const head = headCluster(node, seat, bus, onEvent, onSuperseded);
+  const head = headCluster(node, seat, bus, onEvent, onSuperseded, judgeMember(traitsOf(config)));
   const workers = Array.from({ length: workerCount + 1 }, (_, worker) => worker);
   return {
     members: () => head.membership.members(),
+    refused: () => head.membership.refused(),
+    silenceMs: (name) => head.membership.silenceMs(name),
     announce: (info) => head.membership.announce(workers, info),
     close: () => head.close(),
   };

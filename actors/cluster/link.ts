@@ -3,16 +3,11 @@
  */
 
 import { systemRandom, type RuntimeNode } from '../../runtime/index.ts';
-import {
-  type ClusterSeat,
-  joinCluster,
-  type MemberEvent,
-  type NatsBus,
-  openNatsBus,
-} from '../../runtime/cluster/index.ts';
+import { type ClusterSeat, joinCluster, type MemberEvent, openNatsBus } from '../../runtime/cluster/index.ts';
 import { createClusterRoutes, type Routes } from '../routes.ts';
 import type { StoreInfo } from '../store-directory.ts';
 import type { ReplicaStore } from '../store/lmdb.ts';
+import { agreeWithCluster, traitsOf } from './agreement.ts';
 import type { ClusterConfig } from './config.ts';
 import { openJetStreamNet } from './jetstream-net.ts';
 import { Member, type ShardReport } from './member.ts';
@@ -21,8 +16,6 @@ import { pause } from './pause.ts';
 import type { ServedShard } from './shard-host.ts';
 
 export interface WorkerLink {
-  /** For JetStream. */
-  readonly bus: NatsBus;
   readonly routes: Routes;
   /** Takes part in the ownership of shards from now on. */
   join(duties: ShardDuties): void;
@@ -30,14 +23,25 @@ export interface WorkerLink {
   untilServed(timeoutMs: number): Promise<void>;
   /** Every shard of the cluster as this worker knows it. */
   report(): ShardReport[];
-  /** Hands over what is served here; resolves to the number of shards that are left when the time is over. */
+  /** Its connection to NATS. */
+  bus(): BusReport;
+  /** Hands over what is served here, and takes nothing more; resolves to the number of shards that are left when the time is over. */
   leave(timeoutMs: number): Promise<number>;
+  /** After `leave`: takes shards again. */
+  comeBack(): void;
   /** Stops serving and following, and closes the stores. */
   resign(): Promise<void>;
   /** Takes in what the main thread has heard of other nodes. */
   apply(event: MemberEvent): void;
   /** Parts from the others, when the actors have ended. */
   close(): Promise<void>;
+}
+
+/** How a thread is connected to NATS. */
+export interface BusReport {
+  readonly isUp: boolean;
+  /** Host and port of the server. */
+  readonly server: string;
 }
 
 /** What a worker does with a shard that it is given. */
@@ -48,7 +52,7 @@ export interface ShardDuties {
   readonly serve: (shard: number, store: ReplicaStore, isSilent: () => boolean) => Promise<ServedShard>;
 }
 
-/** @throws {RuntimeError} (as rejection) RT_BUS. */
+/** @throws {RuntimeError | StartupError} (as rejection) RT_BUS; what `agreeWithCluster` throws. */
 export async function linkWorker(
   node: RuntimeNode,
   config: ClusterConfig,
@@ -63,9 +67,9 @@ export async function linkWorker(
   const { connection } = bus;
   const { name: cluster, replicas, shards: shardCount } = config;
   const net = await openJetStreamNet({ connection, clock, logger, cluster, replicas, shardCount });
+  await agreeWithCluster(net.table, traitsOf(config), clock);
   let member: Member<ReplicaStore> | undefined;
   return {
-    bus,
     routes,
     join({ open, serve }) {
       const self = { node: config.node, worker: node.worker, life: seat.life };
@@ -81,6 +85,8 @@ export async function linkWorker(
       while (member?.isPlaced() === false && clock.monotonicMs() < untilMs) await pause(clock, LIMITS.lookMs);
     },
     report: () => member?.report() ?? [],
+    bus: () => ({ isUp: bus.isUp, server: connection.getServer() }),
+    comeBack: () => member?.comeBack(),
     leave: async (timeoutMs) => (await member?.leave(timeoutMs)) ?? 0,
     resign: async () => member?.stop(),
     apply: (event) => link.apply(event),

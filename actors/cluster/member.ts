@@ -12,6 +12,8 @@
 import type { Clock, Logger } from '../../runtime/index.ts';
 import type { ClusterNet } from './contracts.ts';
 import { decide, type Proposal } from './decision.ts';
+import { type Lag, LagMeter } from './lag.ts';
+import type { Writer } from './commit-log.ts';
 import { LIMITS } from './limits.ts';
 import { Lease, Liveness } from './liveness.ts';
 import { decodePageRequest } from './page-format.ts';
@@ -69,13 +71,28 @@ interface Local<Store extends HostedStore> {
   readonly pins: Map<string, { readonly sequence: number; readonly atMs: number }>;
   /** Since when copies have not said from where they need the log, by seat. */
   readonly silentSinceMs: Map<string, number>;
+  /** Its `number` counts the records that were written here. */
+  readonly writer: Writer;
+  /** How far copies are behind, while the shard is served here. */
+  lag: LagMeter;
 }
 
 /** One shard as an operator sees it. */
 export interface ShardReport {
   readonly shard: number;
   readonly record: ShardRecord | undefined;
+  /** Of this seat's copy; `undefined` for a shard that it cannot have. */
   readonly status: HostStatus | undefined;
+  /** The standby and the next one, as they say; of a shard that is served here. */
+  readonly copies: readonly CopyReport[];
+}
+
+export interface CopyReport {
+  readonly seat: Seat;
+  readonly isAlive: boolean;
+  readonly isWhole: boolean;
+  /** `undefined` while it has not said where it is. */
+  readonly lag: Lag | undefined;
 }
 
 export class Member<Store extends HostedStore = HostedStore> implements Placement {
@@ -108,7 +125,8 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
   }
 
   #makeLocal(shard: number): Local<Store> {
-    const { net, clock, logger, self, writer, openStore, serve } = this.#parts;
+    const { net, clock, logger, self, openStore, serve } = this.#parts;
+    const writer: Writer = { id: this.#parts.writer, number: 0 };
     const host = new ShardHost<Store>({
       shard,
       seat: { node: self.node, worker: self.worker },
@@ -116,7 +134,7 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
       pages: net.pages,
       clock,
       logger,
-      writer: { id: writer, number: 0 },
+      writer,
       isLeased: () => this.isLeased(),
       openStore: () => openStore(shard),
       serve: (store, isSilent) => serve(shard, store, isSilent),
@@ -125,7 +143,7 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
     const phaseSinceMs = clock.monotonicMs();
     // prettier-ignore
     return {
-      shard, host, phaseSinceMs, lastPhase: 'absent', isSwapping: false, samples: [], pins: new Map(), silentSinceMs: new Map(),
+      shard, host, phaseSinceMs, lastPhase: 'absent', isSwapping: false, samples: [], pins: new Map(), silentSinceMs: new Map(), writer, lag: new LagMeter(),
     };
   }
 
@@ -161,17 +179,40 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
 
   /** What is known of every shard. */
   report(): ShardReport[] {
-    const statuses = new Map(this.#locals.map(({ shard, host }) => [shard, host.status]));
-    return this.#records.map((known, shard) => ({ shard, record: known?.record, status: statuses.get(shard) }));
+    const locals = new Map(this.#locals.map((local) => [local.shard, local]));
+    return this.#records.map((known, shard) => {
+      const local = locals.get(shard);
+      const copies = local === undefined || known === undefined ? [] : this.#copiesOf(local, known.record);
+      return { shard, record: known?.record, status: local?.host.status, copies };
+    });
+  }
+
+  #copiesOf({ shard, host, lag, writer }: Local<Store>, { standby, next }: ShardRecord): CopyReport[] {
+    const { phase, sequence = 0 } = host.status;
+    if (phase !== 'serving') return [];
+    const nowMs = this.#parts.clock.monotonicMs();
+    return [standby, next].flatMap((seat): CopyReport[] => {
+      if (seat === undefined) return [];
+      const copy = this.#liveness.recordOf(seat)?.copies.find((each) => each.shard === shard);
+      const now = { atMs: nowMs, sequence, records: writer.number };
+      const isAlive = this.#liveness.isAlive(seat, nowMs);
+      return [{ seat, isAlive, isWhole: copy?.isWhole === true, lag: copy && lag.of(copy.sequence, now) }];
+    });
   }
 
   /** Hands over every shard to a node that has a copy. Resolves to the number that is still served here when the time is over. */
   async leave(timeoutMs: number): Promise<number> {
     const { clock } = this.#parts;
+    // Who would not take them the first time is not waited for again: a node that was drained before it stops.
+    const untilMs = clock.monotonicMs() + (this.#isLeaving ? 0 : timeoutMs);
     this.#isLeaving = true;
-    const untilMs = clock.monotonicMs() + timeoutMs;
     while (this.served().length > 0 && clock.monotonicMs() < untilMs) await pause(clock, LIMITS.lookMs);
     return this.served().length;
+  }
+
+  /** Takes shards again after `leave`, as far as the others give it some. */
+  comeBack(): void {
+    this.#isLeaving = false;
   }
 
   /** Whether every shard has an owner, and those of this seat are served. */
@@ -335,8 +376,10 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
       local.lastPhase = phase;
       local.phaseSinceMs = nowMs;
       local.samples = [];
+      local.lag = new LagMeter();
     }
     if (phase !== 'serving' || sequence === undefined) return;
+    local.lag.note({ atMs: nowMs, sequence, records: local.writer.number });
     local.samples.push({ atMs: nowMs, sequence });
     while (local.samples.length > 1 && local.samples[1]!.atMs <= nowMs - LIMITS.settledMs) local.samples.shift();
   }

@@ -2,7 +2,7 @@
  * What stands in the registry: who owns a shard, and who lives. Pure; JSON, since people read it when something is wrong.
  *
  *   table     shard.<n>             { version, epoch, owner, standby, next }
- *             cluster               { version, shards, secret }
+ *             cluster               { version, shards, secretMark, versions }
  *   liveness  seat.<node>.<worker>  { version, node, worker, workers, life, leaving, copies }
  *
  * A shard's key is written when its owner, its copies or their lives change, by compare-and-set, and by nobody in between. A seat's key is
@@ -96,22 +96,25 @@ export function parseSeat(text: string): SeatRecord {
   return { node, worker, workers, life, leaving, copies: states };
 }
 
-/** What all nodes of a cluster have in common. */
+/** What all nodes of a cluster have in common; see `agreement.ts`. */
 export interface ClusterRecord {
   readonly shards: number;
-  /** Of the installation, hex: nodes must agree on the partition of a phone number and on tickets. */
-  readonly secret: string;
+  /** Of the installation's secret: nodes must agree on the partition of a phone number and on tickets. */
+  readonly secretMark: string;
+  /** Versions of frames between nodes that its first node spoke. */
+  readonly versions: { readonly min: number; readonly max: number };
 }
 
 export const CLUSTER_KEY = 'cluster';
 
-export function formatCluster({ shards, secret }: ClusterRecord): string {
-  return JSON.stringify({ version: VERSION, shards, secret });
+export function formatCluster({ shards, secretMark, versions }: ClusterRecord): string {
+  return JSON.stringify({ version: VERSION, shards, secretMark, versions });
 }
 
+/** @throws {RangeError} a record of a version that this release does not know. */
 export function parseCluster(text: string): ClusterRecord {
-  const { shards, secret } = versioned(text) as unknown as ClusterRecord;
-  return { shards, secret };
+  const { shards, secretMark, versions } = versioned(text) as unknown as ClusterRecord;
+  return { shards, secretMark, versions };
 }
 
 function versioned(text: string): { readonly version: number } {

@@ -3,6 +3,7 @@
  */
 
 import { BACKUP, CONFIG_RELOAD, DRAIN, RESUME } from '../../actors/admin/run-verbs.ts';
+import { NODE_DRAIN, NODE_JOIN, NODE_LEAVE, NODE_LIST, NODE_MAP } from '../../actors/nodes/verbs.ts';
 import { STATUS } from '../../actors/admin/status.ts';
 import {
   RELOAD,
@@ -14,9 +15,14 @@ import {
 } from '../../actors/reload/verbs.ts';
 import { runCommand, type OperatorCommand } from './command.ts';
 import { LOOK_COMMANDS } from './look-commands.ts';
+import { printDeparted, printMap, printNodes } from './print-nodes.ts';
 import { printBackup, printDrain, printReload } from './print-run.ts';
 import { printStatus } from './print-status.ts';
 import { liveReload, printBehaviors, printHistory } from './reload.ts';
+
+const NODE_LIST_DETAILS = `WIRE is what it speaks with clients and with other nodes. BEHIND is what the worst of its copies lacks of its owner's log, which
+owners hear three times a second. States: up; suspect (silent, or it does not answer); draining, leaving; gone (known, and not there);
+refused (another secret, another number of shards, or no version in common: the last column has what to do).`;
 
 export const OPERATOR_COMMANDS: readonly OperatorCommand[] = [
   { spec: STATUS, print: printStatus },
@@ -25,6 +31,11 @@ export const OPERATOR_COMMANDS: readonly OperatorCommand[] = [
   { spec: CONFIG_RELOAD, print: printReload },
   { spec: DRAIN, print: printDrain, timeoutMs: 660_000 },
   { spec: RESUME, print: () => 'Clients are let in again.' },
+  { spec: NODE_LIST, print: printNodes, details: NODE_LIST_DETAILS },
+  { spec: NODE_MAP, print: printMap },
+  { spec: NODE_DRAIN, print: printDeparted, timeoutMs: 720_000 },
+  { spec: NODE_JOIN, print: () => 'The node takes clients again, and shards within half a minute.', timeoutMs: 15_000 },
+  { spec: NODE_LEAVE, print: printDeparted, timeoutMs: 720_000 },
   { spec: RELOAD, live: liveReload(RELOAD.name), details: 'Also: blindbeam reload list, history, rollback.' },
   { spec: RELOAD_LIST, print: printBehaviors },
   { spec: RELOAD_MEMORY },

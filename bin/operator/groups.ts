@@ -19,5 +19,6 @@ export const OPERATOR_GROUPS: Readonly<Record<string, string>> = {
   backup: 'copy the store while the node runs',
   drain: 'send every client away, at a rate, and let nobody in',
   resume: 'let clients in again after a drain',
+  node: 'the nodes of a cluster: list, map, drain, join, leave',
   reload: 'load a new version of a behaviour into the running node',
 };

@@ -10,9 +10,9 @@
  */
 
 export { type Bus, isNodeName, subjects } from './bus.ts';
-export { type Member, VERSIONS, type VersionRange } from './greeting.ts';
+export { agreeOn, type Member, VERSIONS, type VersionRange } from './greeting.ts';
 export { type ClusterHead, type ClusterLink, type ClusterSeat, headCluster, joinCluster } from './join.ts';
 export { LIMITS as CLUSTER_LIMITS } from './limits.ts';
-export { type MemberEvent, Membership } from './membership.ts';
+export { type MemberEvent, type MemberRefusal, Membership, type RefusedMember } from './membership.ts';
 export { type NatsAddress, NatsBus, openNatsBus } from './nats-bus.ts';
 export { ClusterTransport } from './transport.ts';

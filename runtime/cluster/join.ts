@@ -9,8 +9,9 @@
 
 import type { RuntimeNode } from '../node.ts';
 import { type Bus, isNodeName } from './bus.ts';
+import type { Member } from './greeting.ts';
 import { LIMITS } from './limits.ts';
-import { Membership, type MemberEvent } from './membership.ts';
+import { Membership, type MemberEvent, type MemberRefusal } from './membership.ts';
 import { ClusterTransport } from './transport.ts';
 
 /** What all threads of a node have in common. Plain data. */
@@ -60,6 +61,7 @@ export interface ClusterHead extends ClusterLink {
  *
  * @param onEvent - Called after this thread's actors were told; pass it on to the workers.
  * @param onSuperseded - A later process has this node's name: end.
+ * @param judge - Why a node is not let in. Default: all are.
  */
 export function headCluster(
   node: RuntimeNode,
@@ -67,6 +69,7 @@ export function headCluster(
   bus: Bus,
   onEvent: (event: MemberEvent) => void,
   onSuperseded: () => void,
+  judge: (member: Member) => MemberRefusal | undefined = () => undefined,
 ): ClusterHead {
   const link = joinCluster(node, seat, bus);
   const membership = new Membership({
@@ -77,6 +80,7 @@ export function headCluster(
     clock: node.clock,
     log: node.log,
     onSuperseded,
+    judge,
     onEvent(event) {
       link.apply(event);
       onEvent(event);

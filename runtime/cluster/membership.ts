@@ -23,6 +23,18 @@ export type MemberEvent =
       readonly reason: 'silence' | 'left' | 'replaced';
     };
 
+/** Why a node is not let in. Decided by the application; the code is stable. */
+export interface MemberRefusal {
+  readonly code: string;
+  /** For operators: what to do. */
+  readonly reason: string;
+}
+
+export interface RefusedMember {
+  readonly member: Member;
+  readonly refusal: MemberRefusal;
+}
+
 export interface MembershipOptions {
   readonly cluster: string;
   readonly node: string;
@@ -35,6 +47,8 @@ export interface MembershipOptions {
   readonly onSuperseded: () => void;
   /** Default: those of this code. */
   readonly versions?: VersionRange;
+  /** Asked at each sign of life of a node that is not known; one that is refused is as if it were not there. Default: all are let in. */
+  readonly judge?: (member: Member) => MemberRefusal | undefined;
 }
 
 interface Heard {
@@ -45,6 +59,8 @@ interface Heard {
 export class Membership {
   readonly #options: MembershipOptions;
   readonly #heard: Map<string, Heard> = new Map();
+  /** By name; for as long as they say that they live. */
+  readonly #refused: Map<string, RefusedMember & { readonly atMs: number }> = new Map();
   readonly #unsubscribe: () => void;
   #workers: readonly number[] = [];
   #info: Readonly<Record<string, unknown>> = {};
@@ -60,6 +76,17 @@ export class Membership {
   /** The other nodes that live, as this one sees it. */
   members(): readonly Member[] {
     return [...this.#heard.values()].map(({ member }) => member);
+  }
+
+  /** Nodes that say that they live and are not let in. */
+  refused(): readonly RefusedMember[] {
+    return [...this.#refused.values()];
+  }
+
+  /** How long a node has been silent, milliseconds; `undefined` for one that is not known to live. */
+  silenceMs(node: string): number | undefined {
+    const heard = this.#heard.get(node);
+    return heard === undefined ? undefined : this.#nowMs() - heard.atMs;
   }
 
   /** Says from now on that this node lives, with these workers; and now, if that is new. */
@@ -87,12 +114,30 @@ export class Membership {
     const beat = readBeat(bytes);
     if (beat === undefined) return;
     if (beat.node === this.#options.node) return this.#hearOwnName(beat);
+    if (this.#refuses(beat)) return;
     const events = decideBeat(this.#heard.get(beat.node)?.member, beat, this.#heard.size);
     if (events === undefined) return;
     const { leaving, node, life, versions, workers, info } = beat;
     if (leaving) this.#heard.delete(node);
     else this.#heard.set(node, { member: { node, life, versions, workers, info }, atMs: this.#nowMs() });
     for (const event of events) this.#emit(event);
+  }
+
+  /** A node that is known was judged when it came: what it is made of does not change in its life. */
+  #refuses({ node, life, versions, workers, info, leaving }: Beat): boolean {
+    const { judge, log } = this.#options;
+    const known = this.#heard.get(node)?.member;
+    if (judge === undefined || (known !== undefined && known.life >= life)) return false;
+    const member: Member = { node, life, versions, workers, info };
+    const refusal = judge(member);
+    const before = this.#refused.get(node);
+    if (refusal === undefined || leaving) this.#refused.delete(node);
+    if (refusal === undefined) return false;
+    if (leaving || (before === undefined && this.#refused.size >= LIMITS.nodeCountMax)) return true;
+    this.#refused.set(node, { member, refusal, atMs: this.#nowMs() });
+    if (before?.member.life !== life)
+      log.error('node_refused', { node, life, code: refusal.code, reason: refusal.reason });
+    return true;
   }
 
   #hearOwnName({ life }: Beat): void {
@@ -107,6 +152,7 @@ export class Membership {
       this.#heard.delete(node);
       this.#emit({ type: 'down', node, life: member.life, reason: 'silence' });
     }
+    for (const [node, { atMs }] of this.#refused) if (nowMs - atMs >= LIMITS.silenceMsMax) this.#refused.delete(node);
   }
 
   #emit(event: MemberEvent): void {

@@ -326,7 +326,7 @@ export class ClusterTransport implements Transport {
         if (at > frame.length) throw new RangeError('a packet is longer than its frame');
         const kind = channel.decoder.open(frame, start, at);
         if (kind === DEFINE_SHAPE) channel.decoder.define();
-        else receivePacket(this.#kernel, kind, channel.decoder);
+        else receivePacket(this.#kernel, kind, channel.decoder, channel.end.node);
       } catch (thrown) {
         this.#kernel.log.error('packet_refused', { from: channel.end.node, error: (thrown as Error).message });
       }

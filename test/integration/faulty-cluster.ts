@@ -84,12 +84,25 @@ export class FaultyCluster {
   }
 
   async #launch(name: string, relays: readonly Relay[]): Promise<ServerProcess> {
-    const servers = relays.map(({ port }) => `nats://127.0.0.1:${port}`).join(',');
-    const config = ['--config', join(this.#directory, 'node.yaml'), '--cluster-nodes', this.#founders.join(',')];
-    const flags = ['--nats', servers, '--node', name, '--workers', '1', '--metrics-port', '0', ...this.#flags];
-    const process = await ServerProcess.start(this.#t, join(this.#directory, name), [...config, ...flags]);
+    const servers = relays.map(({ port }) => `nats://127.0.0.1:${port}`);
+    const process = await ServerProcess.start(this.#t, this.directoryOf(name), this.#flagsOf(name, servers));
     this.#processes.push(process);
     return process;
+  }
+
+  #flagsOf(name: string, servers: readonly string[], file: string = 'node.yaml'): string[] {
+    const config = ['--config', join(this.#directory, file), '--cluster-nodes', this.#founders.join(',')];
+    const own = ['--nats', servers.join(','), '--node', name, '--workers', '1', '--metrics-port', '0'];
+    return [...config, ...own, ...this.#flags];
+  }
+
+  /** Starts one more node that is no part of this, and waits for nothing. @param secret - Default: that of the cluster. */
+  launch(name: string, { flags = [], secret }: { flags?: readonly string[]; secret?: string }): ServerProcess {
+    const file = secret === undefined ? undefined : `${name}.yaml`;
+    if (file !== undefined)
+      writeFileSync(join(this.#directory, file), `cluster-secret: "${secret}"\n`, { mode: 0o600 });
+    const common = this.#flagsOf(name, this.nats.urls, file);
+    return ServerProcess.launch(this.#t, ['--data', this.directoryOf(name), '--port', '0', ...common, ...flags]);
   }
 
   /** Every process that was ever started: for the log of a run that goes wrong. */
@@ -99,6 +112,11 @@ export class FaultyCluster {
 
   node(name: string): FaultyNode {
     return this.nodes.get(name)!;
+  }
+
+  /** The store directory of a node, with its admin socket. */
+  directoryOf(name: string): string {
+    return join(this.#directory, name);
   }
 
   /** A verification code is printed by the node that owns the number. */

@@ -31,7 +31,7 @@ export async function startNearNode(t: Test): Promise<NearNode> {
   const store = { directory, shards, secret };
   const serving = await startServing(
     node,
-    { config, store, port, life: 1 },
+    { config, store, port, life: 1, release: '0.0.0' },
     (error) => void t.fail('the disk failed', { error }),
   );
   await serving.listen();
