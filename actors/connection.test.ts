@@ -125,6 +125,9 @@ const MESSAGE = {
   envelopes: [{ device: 1, type: 'ratchet', ciphertext: new Uint8Array(9) }],
 } as const;
 
+/** Within this a look that is due has been made. */
+const LOOK_MS = LIMITS.answerLookMs + LIMITS.answerLookStepMs;
+
 t.test('a login attaches the device to its inbox and says what is left of its pre-keys', async (t) => {
   const fixture = await start();
   await fixture.login();
@@ -372,7 +375,7 @@ t.test('a connection that its inbox does not take ends', async (t) => {
   const fixture = await start();
   fixture.attaches = false;
   await fixture.login();
-  await fixture.test.advance(LIMITS.answerLookMs + 1);
+  await fixture.test.advance(LOOK_MS);
   t.same(fixture.socket.closed, { code: 4503, reason: 'APP_OVERLOADED' });
 });
 
@@ -402,23 +405,23 @@ t.test('a message that is not answered from one look to the next ends the connec
   const fixture = await start();
   await fixture.login();
   await fixture.say(MESSAGE);
-  await fixture.test.advance(LIMITS.answerLookMs + 1);
+  await fixture.test.advance(LOOK_MS);
   await fixture.tell({ kind: 'sent', to: BOB, id: 1, ts: 1 });
   await fixture.say({ ...MESSAGE, id: 2 });
-  await fixture.test.advance(LIMITS.answerLookMs + 1);
+  await fixture.test.advance(LOOK_MS);
   t.equal(fixture.socket.closed, undefined, 'the one of the look before was answered');
-  await fixture.test.advance(LIMITS.answerLookMs + 1);
+  await fixture.test.advance(LOOK_MS);
   t.same(fixture.socket.closed, { code: 4503, reason: 'APP_OVERLOADED' });
   const member = await start();
   await member.login();
   const group = '700000000000001';
   await member.say({ kind: 'group-message', group, id: 1, epoch: 1, ciphertext: new Uint8Array(3) });
-  await member.test.advance(LIMITS.answerLookMs + 1);
+  await member.test.advance(LOOK_MS);
   await member.tell({ kind: 'group-sent', group, id: 1, order: 1, ts: 1 });
-  await member.test.advance(3 * LIMITS.answerLookMs, LIMITS.answerLookMs);
+  await member.test.advance(3 * LOOK_MS, LOOK_MS);
   t.equal(member.socket.closed, undefined);
   await member.say({ kind: 'group-message', group, id: 2, epoch: 1, ciphertext: new Uint8Array(3) });
-  await member.test.advance(3 * LIMITS.answerLookMs, LIMITS.answerLookMs / 2);
+  await member.test.advance(3 * LOOK_MS, LOOK_MS / 2);
   t.same(member.socket.closed, { code: 4503, reason: 'APP_OVERLOADED' });
 });
 
@@ -429,7 +432,7 @@ t.test('an acknowledgement is said twice, the second time at the look, and then 
   const acknowledged = (): number[] =>
     fixture.toInbox.flatMap((message) => (message.kind === 'acknowledge' ? [message.seq] : []));
   t.strictSame(acknowledged(), [4, 7]);
-  await fixture.test.advance(3 * LIMITS.answerLookMs, LIMITS.answerLookMs);
+  await fixture.test.advance(3 * LOOK_MS, LOOK_MS);
   t.strictSame(acknowledged(), [4, 7, 7]);
   t.equal(fixture.socket.closed, undefined);
 });
@@ -441,7 +444,7 @@ t.test('acknowledgements and read marks beyond their rate wait or are lost; a fl
   const marks = (count: number): ClientMessage[] => Array.from({ length: count }, () => read);
   await fixture.say(...marks(LIMITS.marksBurstMax), { kind: 'inbox-ack', seq: 9 });
   t.match(fixture.toInbox.at(-1), { kind: 'mark-read' }, 'the acknowledgement waits');
-  await fixture.test.advance(LIMITS.answerLookMs + 1);
+  await fixture.test.advance(LOOK_MS);
   t.match(fixture.toInbox.at(-1), { kind: 'acknowledge', seq: 9 });
   t.equal(fixture.socket.closed, undefined);
   const { length } = fixture.toInbox;

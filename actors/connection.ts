@@ -110,7 +110,7 @@ export interface ConnectionState {
   /** Of messages and of requests; made with the first. */
   messages: TokenBucket | undefined;
   requests: TokenBucket | undefined;
-  /** Ends a connection on which nobody logs in. */
+  /** Ends a connection on which nobody logs in, or one that its inbox does not take. */
   loginTimer: Ref | undefined;
   /** Pings; made when there is one. */
   pings: TokenBucket | undefined;
@@ -504,7 +504,8 @@ function enter(
   }
   state.phase = phase;
   state.held = held;
-  ctx.sendAfter(LIMITS.answerLookMs, ATTACH_TIMEOUT);
+  if (state.loginTimer !== undefined) ctx.cancelTimer(state.loginTimer);
+  state.loginTimer = ctx.sendAfter(LIMITS.answerLookMs, ATTACH_TIMEOUT);
 }
 
 /** The inbox pushes to us from now on; should it end, we do. */
@@ -705,7 +706,7 @@ function pendingOf(state: ConnectionState, ctx: Context): Pending {
   const pending = (state.pending ??= noPending());
   if (pending.isTimed) return pending;
   pending.isTimed = true;
-  ctx.sendAfter(LIMITS.answerLookMs, LOOK);
+  lookLater(ctx);
   return pending;
 }
 
@@ -716,7 +717,14 @@ function lookForAnswers(state: ConnectionState, ctx: Context): void {
   if (seen === 'overdue') return closeWith('APP_OVERLOADED', state, ctx);
   if (seen.acknowledgeAgain > 0) sayAcknowledged(seen.acknowledgeAgain, state, ctx);
   pending.isTimed = !seen.isIdle;
-  if (pending.isTimed) ctx.sendAfter(LIMITS.answerLookMs, LOOK);
+  if (pending.isTimed) lookLater(ctx);
+}
+
+/** Together with all others of its second: a worker with many who say something now and then wakes once for all of them. */
+function lookLater(ctx: Context): void {
+  const nowMs = ctx.clock.monotonicMs();
+  const dueMs = Math.ceil((nowMs + LIMITS.answerLookMs) / LIMITS.answerLookStepMs) * LIMITS.answerLookStepMs;
+  ctx.sendAfter(dueMs - nowMs, LOOK);
 }
 
 // --- what the client is told ------------------------------------------------------------------------------------

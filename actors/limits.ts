@@ -99,6 +99,8 @@ export const LIMITS = {
   marksBurstMax: 8_000,
   /** What a connection handed over is answered after a commit or two. What has waited from one look to the next ends the connection. */
   answerLookMs: 15_000,
+  /** Looks are due at whole multiples of this, so that those of many connections come at once. */
+  answerLookStepMs: 1_000,
   /** Requests (iq) of one connection. */
   requestsPerSecondMax: 20,
   requestsBurstMax: 60,

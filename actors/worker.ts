@@ -14,7 +14,7 @@ import { nonceSource } from './auth.ts';
 import { Committer } from './committer.ts';
 import type { NodeConfig } from './config.ts';
 import { isStartupError, StartupError } from './errors.ts';
-import { collectHeap, watchRest, type RestSample } from './heap-rest.ts';
+import { collectHeap, crowdingOfMachine, drawWait, watchRest, type RestSample } from './heap-rest.ts';
 import { isHeapHigh } from './heap-watch.ts';
 import type { InboxStatistics } from './inbox.ts';
 import { LIMITS } from './limits.ts';
@@ -180,7 +180,7 @@ export async function startServing(
     const { connections, comings } = admission.statistics();
     return { connections, comings, busyMs: loopBusyMs() };
   };
-  const stopResting = watchRest(node.clock, load, collectHeap);
+  const stopResting = watchRest(node.clock, load, collectHeap, () => drawWait(systemRandom, crowdingOfMachine()));
   return {
     async listen() {
       await link?.untilServed(LIMITS.clusterReadyMsMax);

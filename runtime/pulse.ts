@@ -6,6 +6,7 @@
  *   1     slot of the actor that runs or ran last
  *   2     its creation
  *   3     number of its behaviour
+ *   4     the system's number of the thread; 0 where it is not known
  *   64 …  names of behaviours by number, 64 bytes each: a length and UTF-8
  *
  * A thread that is stuck answers nobody, so it must have told before. The words are written without atomics, because a
@@ -21,6 +22,7 @@ const TURN = 0;
 const SLOT = 1;
 const CREATION = 2;
 const BEHAVIOR = 3;
+const THREAD = 4;
 const WORDS = 16;
 const NAME_BYTES = 64;
 /** Behaviours with a name here; a program has some ten. Later ones share the last place. */
@@ -50,6 +52,11 @@ export class Pulse {
   constructor(memory: SharedArrayBuffer | ArrayBuffer) {
     this.#words = new Int32Array(memory, 0, WORDS);
     this.#names = new Uint8Array(memory, WORDS * 4);
+  }
+
+  /** Tells the system's number of this thread, under which others can look what it gets of the processors. */
+  nameThread(thread: number): void {
+    this.#words[THREAD] = thread;
   }
 
   /** A turn of the scheduler begins, or ends. */
@@ -86,6 +93,11 @@ export function readPulse(memory: SharedArrayBuffer, node: string, worker: numbe
   if (number === 0) return { turn, inTurn, behavior: undefined, pid: undefined };
   const pid = new Pid(node, worker, Atomics.load(words, SLOT), Atomics.load(words, CREATION));
   return { turn, inTurn, behavior: readName(memory, number), pid };
+}
+
+/** The system's number of the thread; 0 where it has told none. */
+export function readThread(memory: SharedArrayBuffer): number {
+  return Atomics.load(new Int32Array(memory, 0, WORDS), THREAD);
 }
 
 function readName(memory: SharedArrayBuffer, number: number): string {

@@ -12,6 +12,7 @@ import { createNode, type RuntimeNode } from '../node.ts';
 import { Pulse } from '../pulse.ts';
 import { systemClock, systemLoop, systemRandom } from '../system-adapters.ts';
 import type { ToMain, ToWorker, WorkerEvent, WorkerStart } from './control.ts';
+import { numberOfThread } from './processor-wait.ts';
 import { RingTransport } from './transport.ts';
 
 export interface JoinOptions {
@@ -62,6 +63,7 @@ export function joinWorkers(options: JoinOptions): JoinedWorker {
     log: log(start.worker, start.data),
   });
   node.kernel.pulse = new Pulse(start.pulse);
+  node.kernel.pulse.nameThread(numberOfThread());
   const transport = new RingTransport(node.kernel, start.membership);
   node.kernel.scheduler.onTurnStart(() => node.kernel.pulse.beat());
   node.kernel.scheduler.onTurnEnd(() => node.kernel.pulse.beat());

@@ -19,6 +19,8 @@ interface Setup {
   debugged: boolean;
   /** How long the process as a whole has been stopped. */
   stoppedMs: number;
+  /** How long each thread has waited for a processor. */
+  waitedMs: number;
 }
 
 function setUp(): Setup {
@@ -30,6 +32,7 @@ function setUp(): Setup {
     reports: [],
     debugged: false,
     stoppedMs: 0,
+    waitedMs: 0,
   };
   const watchdog = new Watchdog({
     clock: {
@@ -44,6 +47,7 @@ function setUp(): Setup {
       const turn = setup.turns.get(worker)!;
       return { turn, inTurn: turn % 2 === 1, behavior: 'slow', pid: PID };
     },
+    waitedMs: () => setup.waitedMs,
     wake: (worker) => void setup.woken.push(worker),
     onStuck: (report) => void setup.reports.push(report),
     debugged: () => setup.debugged,
@@ -129,6 +133,22 @@ t.test('a process that was stopped as a whole finds nobody stuck', async (t) => 
   turns.set(1, 9);
   pass(clock, STUCK_MS);
   t.strictSame(reports, []);
+});
+
+t.test('who waits for a processor is not stuck; who does not move though it had one is', async (t) => {
+  const setup = setUp();
+  const { clock, turns, reports } = setup;
+  turns.set(1, 7);
+  for (let look = 0; look < 100; look += 1) {
+    setup.waitedMs += INTERVAL_MS * 0.95;
+    pass(clock, INTERVAL_MS);
+  }
+  t.strictSame(reports, [], 'of ten seconds it has had half of one');
+  for (let look = 0; look < 10; look += 1) {
+    setup.waitedMs += INTERVAL_MS * 0.5;
+    pass(clock, INTERVAL_MS);
+  }
+  t.equal(reports.length, 1);
 });
 
 t.test('after stop nothing is looked at', async (t) => {

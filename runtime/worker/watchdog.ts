@@ -4,6 +4,8 @@
  * Every thread counts its turns in shared memory (`../pulse.ts`). The watchdog rings each thread now and then, so that
  * an idle one takes a turn as well, and looks whether the count has moved. It decides and reports; what happens to
  * the thread is the pool's business. A thread that only waits (for a promise, for a socket) takes its turns and is fine.
+ * The time for which a thread was ready to run and had no processor is not counted: on a crowded machine everybody
+ * would be found stuck at once, and to end them all is the worst that one could do then.
  */
 
 import { url as debuggerUrl } from 'node:inspector';
@@ -30,6 +32,8 @@ export interface Observation {
   /** How long the turn has not changed, as far as this thread was there to see it. */
   readonly unchangedMs: number;
   readonly atMs: number;
+  /** How long the thread has waited for a processor in its life. */
+  readonly waitedMs: number;
 }
 
 /**
@@ -38,10 +42,16 @@ export interface Observation {
  * A look that comes late counts for two intervals at most: the whole process may have been stopped (a debugger, a
  * suspended machine), and then nobody is stuck.
  */
-export function observe(before: Observation | undefined, turn: number, nowMs: number, intervalMs: number): Observation {
-  if (before === undefined || before.turn !== turn) return { turn, unchangedMs: 0, atMs: nowMs };
-  const passedMs = Math.min(nowMs - before.atMs, intervalMs * 2);
-  return { turn, unchangedMs: before.unchangedMs + passedMs, atMs: nowMs };
+export function observe(
+  before: Observation | undefined,
+  turn: number,
+  nowMs: number,
+  intervalMs: number,
+  waitedMs: number = 0,
+): Observation {
+  if (before === undefined || before.turn !== turn) return { turn, unchangedMs: 0, atMs: nowMs, waitedMs };
+  const passedMs = Math.min(nowMs - before.atMs, intervalMs * 2) - (waitedMs - before.waitedMs);
+  return { turn, unchangedMs: before.unchangedMs + Math.max(0, passedMs), atMs: nowMs, waitedMs };
 }
 
 // Looks within the time after which a thread counts as stuck.
@@ -54,6 +64,8 @@ export interface WatchdogOptions {
   /** The threads to watch now. */
   readonly workers: () => Iterable<number>;
   readonly sample: (worker: number) => PulseSample;
+  /** Milliseconds for which it has waited for a processor in its life. Default: none that is known. */
+  readonly waitedMs?: (worker: number) => number;
   /** Makes a sleeping thread take a turn. */
   readonly wake: (worker: number) => void;
   /** Told once for each time a thread is stuck. */
@@ -96,9 +108,9 @@ export class Watchdog {
   }
 
   #lookAt(worker: number, before: Observation | undefined, nowMs: number): void {
-    const { sample, wake, stuckMs, onStuck } = this.#options;
+    const { sample, waitedMs, wake, stuckMs, onStuck } = this.#options;
     const { turn, inTurn, behavior, pid } = sample(worker);
-    const seen = observe(before, turn, nowMs, this.#intervalMs);
+    const seen = observe(before, turn, nowMs, this.#intervalMs, waitedMs?.(worker));
     this.#observations.set(worker, seen);
     // Timers of the platform are early by a fraction of a millisecond now and then.
     const isStuck = (at: Observation | undefined): boolean => at !== undefined && at.unchangedMs >= stuckMs - 1;
