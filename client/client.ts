@@ -383,6 +383,18 @@ export class Client {
     return this.#compose(peer, (composer, user) => composer.reply(user, id, text));
   }
 
+  /**
+   * Passes a message on to somebody else, marked as forwarded. A file is not sent again: its reference is, and it can be fetched for as
+   * long as the server keeps it.
+   *
+   * @param peer - In whose conversation it is. @param to - As `enqueue`.
+   * @throws {ClientError} As `reply`; CLI_MESSAGE_FIXED for what may be viewed once, and for what is no text and no file.
+   */
+  async forward(peer: string, id: string, to: string): Promise<SentMessage> {
+    const content = await this.#compose(peer, (composer, user) => composer.forwarded(user, id));
+    return this.#compose(to, (composer, user) => composer.send(user, content));
+  }
+
   /** Reacts to a message; an empty `emoji` takes the reaction back. @throws {ClientError} As `reply`; CLI_MESSAGE_FIXED. */
   react(peer: string, id: string, emoji: string): Promise<SentMessage> {
     return this.#compose(peer, (composer, user) => composer.react(user, id, emoji));

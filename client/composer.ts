@@ -52,6 +52,19 @@ export class Composer {
     return this.#services.conversation(user).enqueue(content);
   }
 
+  /**
+   * A stored message as a content that passes it on: a text, or the reference of a file. What its author meant to be seen once, or took
+   * back, is not passed on.
+   *
+   * @throws {ClientError} CLI_MESSAGE_UNKNOWN; CLI_MESSAGE_FIXED.
+   */
+  async forwarded(user: string, id: string): Promise<DraftContent> {
+    const { record } = await this.#target(user, id);
+    const body = forwardable(record);
+    if (body === undefined) throw new ClientError('CLI_MESSAGE_FIXED');
+    return this.#checked({ body, isViewOnce: false, isForwarded: true });
+  }
+
   /** @throws {ClientError} CLI_MESSAGE_UNKNOWN; CLI_TEXT_TOO_LONG. */
   async reply(user: string, id: string, text: string): Promise<SentMessage> {
     const { record, name } = await this.#target(user, id);
@@ -142,6 +155,13 @@ export class Composer {
     if (isLong || encoded === undefined) throw new ClientError('CLI_TEXT_TOO_LONG');
     return content;
   }
+}
+
+/** What of a message is passed on: never whom it answered. */
+function forwardable({ body, isViewOnce }: HistoryRecord): ContentBody | undefined {
+  if (isViewOnce) return undefined;
+  if (body.kind === 'text' || body.kind === 'reply') return { kind: 'text', text: body.text };
+  return body.kind === 'attachment' ? body : undefined;
 }
 
 function isThere({ body }: HistoryRecord): boolean {

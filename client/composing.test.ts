@@ -225,3 +225,30 @@ t.test('an effect that waits in the outbox survives a crash and is done once', a
   await world.settle();
   t.match(await bob.client.history(alice.user), [{ text: 'At one' }]);
 });
+
+t.test(
+  'a message is passed on with a mark, a reply without what it answers; what is to be seen once stays',
+  async (t) => {
+    const world = new World();
+    const [alice, bob] = await world.pair();
+    const carol = await world.person('+4915100000003').join();
+    await alice.client.send(BOB, 'Where do we meet?');
+    await world.settle();
+    await bob.client.reply(alice.user, await idOfLast(bob, alice), 'At the harbour');
+    await world.settle();
+    await alice.client.forward(BOB, await idOfLast(alice, bob), carol.user);
+    await world.settle();
+    t.match(await carol.take(1), [{ kind: 'text', text: 'At the harbour', isForwarded: true }]);
+    t.match(await lastOf(alice, carol), { kind: 'text', direction: 'out', isForwarded: true });
+    t.match(await lastOf(alice, bob), { isForwarded: false });
+    await alice.start();
+    t.match(await lastOf(alice, carol), { isForwarded: true }, 'also after a restart');
+    await alice.client.connect();
+    await bob.client.send(ALICE, { kind: 'text', text: 'once', viewOnce: true });
+    await world.settle();
+    await t.rejects(alice.client.forward(BOB, await idOfLast(alice, bob), carol.user), { code: 'CLI_MESSAGE_FIXED' });
+    await bob.client.setTimer(ALICE, 60);
+    await world.settle();
+    await t.rejects(alice.client.forward(BOB, await idOfLast(alice, bob), carol.user), { code: 'CLI_MESSAGE_FIXED' });
+  },
+);

@@ -4,7 +4,7 @@
  *   field    form            meaning
  *   version  1 byte          2
  *   kind     1 byte          see `content-body.ts`
- *   flags    1 byte          bit 0: view once; the others are 0
+ *   flags    1 byte          bit 0: view once; bit 1: forwarded; the others are 0
  *   id       uint            message id within the conversation; the stanza's copy is checked against it
  *   phone    text            the sender's phone number, as the sender claims it
  *   sentAt   uint            the sender's wall time in milliseconds
@@ -35,6 +35,8 @@ export interface ContentHeader {
   /** Seconds that the message is kept; 0: for good. */
   readonly timerSeconds: number;
   readonly isViewOnce: boolean;
+  /** The author passes on what somebody else may have written. */
+  readonly isForwarded?: boolean;
 }
 
 /** A content that this release understands. */
@@ -60,11 +62,14 @@ export interface OutgoingContent {
   readonly body: ContentBody;
   readonly timerSeconds: number;
   readonly isViewOnce: boolean;
+  readonly isForwarded?: boolean;
 }
 
 const TEXT_ONLY_VERSION = 1;
 const VERSION = 2;
 const FLAG_VIEW_ONCE = 1;
+const FLAG_FORWARDED = 2;
+const FLAGS_KNOWN: number = FLAG_VIEW_ONCE | FLAG_FORWARDED;
 const PADDING_MARK = 0x80;
 const MALFORMED: MalformedContent = Object.freeze({ kind: 'malformed' });
 
@@ -74,9 +79,9 @@ const MALFORMED: MalformedContent = Object.freeze({ kind: 'malformed' });
  * @returns Owned bytes, as long as one of the buckets; undefined where the content is larger than the largest of them.
  */
 export function encodeContent(content: Omit<Content, 'kind'>): Uint8Array | undefined {
-  const { id, phone, sentAt, timerSeconds, isViewOnce, body } = content;
+  const { id, phone, sentAt, timerSeconds, body } = content;
   const writer = new RecordWriter().byte(VERSION).byte(numberOfKind(body.kind));
-  writer.byte(isViewOnce ? FLAG_VIEW_ONCE : 0);
+  writer.byte(flagsOf(content));
   writer.uint(id).text(phone).uint(sentAt).uint(timerSeconds).bytes(encodeBody(body));
   return pad(writer.finish());
 }
@@ -103,13 +108,13 @@ function decodeVersion2(reader: RecordReader): Content | UnsupportedContent | Ma
     phone: reader.text(),
     sentAt: reader.uint(),
     timerSeconds: reader.uint(),
-    isViewOnce: (flags & FLAG_VIEW_ONCE) !== 0,
+    ...readFlags(flags),
   };
   const bytes = reader.bytes();
   if (reader.failed || header.id === 0 || header.timerSeconds > LIMITS.timerSecondsMax) return MALFORMED;
   const name = kindOfNumber(kind);
   // A flag that we do not know may ask for something that we would not do.
-  if (name === undefined || flags > FLAG_VIEW_ONCE) {
+  if (name === undefined || (flags & ~FLAGS_KNOWN) !== 0) {
     return { kind: 'unsupported', version: VERSION, header: { ...header, kind } };
   }
   const body = decodeBody(name, bytes);
@@ -154,18 +159,28 @@ export function envelopeOf(
 }
 
 /** Encodes what the outbox and the history keep of a content. */
-export function writeOutgoing(writer: RecordWriter, { body, timerSeconds, isViewOnce }: OutgoingContent): void {
-  writer.byte(numberOfKind(body.kind)).byte(isViewOnce ? FLAG_VIEW_ONCE : 0);
+export function writeOutgoing(writer: RecordWriter, content: OutgoingContent): void {
+  const { body, timerSeconds } = content;
+  writer.byte(numberOfKind(body.kind)).byte(flagsOf(content));
   writer.uint(timerSeconds).bytes(encodeBody(body));
 }
 
 /** Reads what `writeOutgoing` wrote; undefined where it is damaged. */
 export function readOutgoing(reader: RecordReader): OutgoingContent | undefined {
   const kind = kindOfNumber(reader.byte());
-  const isViewOnce = reader.byte() === FLAG_VIEW_ONCE;
+  const flags = readFlags(reader.byte());
   const [timerSeconds, bytes] = [reader.uint(), reader.bytes()];
   const body = kind === undefined || reader.failed ? undefined : decodeBody(kind, bytes);
-  return body && { body, timerSeconds, isViewOnce };
+  return body && { body, timerSeconds, ...flags };
+}
+
+function flagsOf({ isViewOnce, isForwarded = false }: Pick<OutgoingContent, 'isViewOnce' | 'isForwarded'>): number {
+  return (isViewOnce ? FLAG_VIEW_ONCE : 0) | (isForwarded ? FLAG_FORWARDED : 0);
+}
+
+function readFlags(flags: number): Pick<OutgoingContent, 'isViewOnce' | 'isForwarded'> {
+  const isViewOnce = (flags & FLAG_VIEW_ONCE) !== 0;
+  return (flags & FLAG_FORWARDED) === 0 ? { isViewOnce } : { isViewOnce, isForwarded: true };
 }
 
 function pad(record: Uint8Array): Uint8Array | undefined {

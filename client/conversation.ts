@@ -310,7 +310,7 @@ export class Conversation {
     { id, ordinal, sentAt, content }: JournalledMessage,
   ): Promise<ChangedMessage[]> {
     const { history, self } = this.#services;
-    const { body, isViewOnce, timerSeconds } = content;
+    const { body, isViewOnce, isForwarded = false, timerSeconds } = content;
     if (isEffect(body)) return history.apply(transaction, this.user, self.user, { body, author: self.user, sentAt });
     if (!isStoredContent(body)) return [];
     if (body.kind === 'timer') transaction.put(KEYS.timer(this.user), NUMBER.encode(body.seconds));
@@ -323,6 +323,7 @@ export class Conversation {
       storedAt: sentAt,
       body: isViewOnce ? { kind: 'view-once' } : body,
       isViewOnce,
+      isForwarded,
       expiresAt: expiryOf(sentAt, timerSeconds),
     };
     history.put(transaction, this.user, ordinal, record);

@@ -5,7 +5,10 @@
 
 import t from 'tap';
 import {
+  createSenderKey,
   decodeSessionRecord,
+  distributionMessage,
+  encryptForGroup,
   hasSession,
   isSignalError,
   remoteIdentityKey,
@@ -13,7 +16,7 @@ import {
 } from '../protocol/signal/index.ts';
 import type { ClientMessage } from '../protocol/wire/index.ts';
 import { loadAccount } from './account.ts';
-import { encodeOutgoing } from './content.ts';
+import { encodeContent, encodeOutgoing } from './content.ts';
 import { IDENTITY_KEYS } from './identities.ts';
 import { Journal } from './journal.ts';
 import { KEYS, plainContent } from './layout.ts';
@@ -412,4 +415,53 @@ t.test('what is lost of a group is told, acknowledged, and its changes are asked
   await alice.client.send(name, 'after');
   await world.quiet();
   t.same(await texts(bob, name), ['after']);
+});
+
+t.test(
+  'what was heard under an id before it was given out does not count against the device that gets it',
+  async (t) => {
+    const world = new World();
+    const [alice, bob] = await world.pair();
+    const mallory = await world.person(CAROL).join();
+    await alice.client.send(BOB, 'hello');
+    await world.quiet();
+    const probe = world.server.addSilently(
+      alice.user,
+      world.server.keysOf(mallory.user, mallory.client.account!.device),
+    );
+    world.server.removeSilently(alice.user, probe);
+    const name = { user: alice.user, device: probe + 1 };
+    await speakAs(world, mallory, name, alice, { kind: 'seen', user: alice.user, device: 1, id: 7 }, 50);
+    await speakAs(world, mallory, name, bob, text('it is me'), 50);
+    await world.pass(60_000);
+    const laptop = await world.link(alice);
+    t.equal(laptop.client.account!.device, name.device);
+    await laptop.client.send(BOB, 'from my laptop');
+    await world.pass(60_000);
+    t.equal((await bob.texts(ALICE)).at(-1), 'from my laptop', 'a peer hears it from its first message on');
+    t.equal((await alice.client.history(BOB)).at(-1)!.text, 'from my laptop', 'and so do the other own devices');
+  },
+);
+
+t.test('the same in a group', async (t) => {
+  const { world, alice, bob, carol: mallory, name, group } = await groupWorld();
+  const probe = world.server.addSilently(alice.user, world.server.keysOf(mallory.user, mallory.client.account!.device));
+  world.server.removeSilently(alice.user, probe);
+  const spy = { user: alice.user, device: probe + 1 };
+  const random = (length: number): Uint8Array => world.random.bytes(length);
+  const key = createSenderKey(random(16), random);
+  await speakAs(world, mallory, spy, bob, { kind: 'sender-key', group, distribution: distributionMessage(key) });
+  const content = { id: 50, phone: '', sentAt: world.clock.nowMs(), timerSeconds: 0, isViewOnce: false };
+  const sealed = encryptForGroup(key, encodeContent({ ...content, body: text('it is me') })!);
+  if (isSignalError(sealed)) throw new Error(sealed.code);
+  const { ciphertext } = sealed;
+  const entry = { group, from: spy.user, device: spy.device, id: 50, order: 99, ts: world.clock.nowMs(), ciphertext };
+  world.server.groups.put([bob.user], { kind: 'group-message', ...entry });
+  await world.pass(1_000);
+  t.same(await texts(bob, name), ['it is me'], 'with the help of the server a thief is heard for now');
+  const laptop = await world.link(alice);
+  await world.pass(60_000);
+  await laptop.client.send(name, 'from my laptop');
+  await world.pass(60_000);
+  t.same(await texts(bob, name), ['it is me', 'from my laptop']);
 });

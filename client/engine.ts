@@ -442,7 +442,11 @@ export class Engine {
       }
     }
     this.#announce(report.changed);
-    if (report.stored.some(({ record }) => record.expiresAt !== undefined)) this.#expiry.schedule();
+    const arrived = [...report.stored, ...report.transcripts];
+    if (arrived.some(({ record }) => record.expiresAt !== undefined)) this.#expiry.schedule();
+    for (const { user, ordinal, record } of report.transcripts) {
+      emit({ type: 'transcript', user, item: toItem(user, ordinal, record, this.marks(user)) });
+    }
     for (const device of report.downgrades) emit({ type: 'downgrade', ...device });
     this.#stock.used(report.consumedPreKeyCount, report.consumedKemPreKeyCount);
     if (report.stored.some(({ record }) => record.body.kind === 'undecryptable')) this.#healer.tend();

@@ -244,7 +244,7 @@ export class GroupConversation {
     { id, ordinal, sentAt, content }: JournalledMessage,
   ): Promise<ChangedMessage[]> {
     const { history, self } = this.#services;
-    const { body, isViewOnce, timerSeconds } = content;
+    const { body, isViewOnce, isForwarded = false, timerSeconds } = content;
     if (isEffect(body)) return history.apply(transaction, this.user, self.user, { body, author: self.user, sentAt });
     if (!isStoredContent(body)) return [];
     if (body.kind === 'timer') transaction.put(KEYS.timer(this.user), NUMBER.encode(body.seconds));
@@ -253,6 +253,7 @@ export class GroupConversation {
       ...{ direction: 'out', number: id, device: self.device, sentAt, storedAt: sentAt },
       body: isViewOnce ? { kind: 'view-once' } : body,
       isViewOnce,
+      isForwarded,
       expiresAt: expiryOf(sentAt, timerSeconds),
     };
     history.put(transaction, this.user, ordinal, record);
@@ -349,7 +350,8 @@ export class GroupConversation {
     const { body, isViewOnce } = content;
     transaction.delete(GROUP_KEYS.kept(this.#group, Math.max(0, id - LIMITS.keptCountMax)));
     transaction.delete(GROUP_KEYS.kept(this.#group, id));
-    if (body.kind === 'delete' && body.target.author === this.#services.self.user) {
+    const { user, device } = this.#services.self;
+    if (body.kind === 'delete' && body.target.author === user && body.target.device === device) {
       transaction.delete(GROUP_KEYS.kept(this.#group, body.target.number));
     }
     if (isViewOnce || body.kind === 'receipt') return;

@@ -80,6 +80,8 @@ export class GroupDesk {
   readonly #progress = new Map<string, GroupProgress>();
   readonly #conversationServices: GroupConversationServices;
   #isOpen = false;
+  /** Of whose members' progress this connection is told. */
+  readonly #watchedGroups = new Set<string>();
   /** Counts connections: what an earlier one brought late is told apart by it. */
   #connectionCount = 0;
 
@@ -207,6 +209,7 @@ export class GroupDesk {
     const { journal, emit } = this.#services;
     for (const event of news.events) emit(event);
     for (const group of news.due) this.#progressOf(group).move(await this.#book.marks(journal, group));
+    for (const group of news.twins) await this.#askTwinMarks(group);
     await this.#keeper.attend(news, (knock) => this.groups.admit(knock));
   }
 
@@ -229,17 +232,31 @@ export class GroupDesk {
     });
   }
 
-  /** Catches up on how far members have come, page by page, in the groups to which we have written. */
+  /** Catches up on how far members have come in the groups to which we have written, here or on another device. */
   async #askMarks(): Promise<void> {
+    const { journal, self } = this.#services;
+    this.#watchedGroups.clear();
     for (const [group, conversation] of [...this.#conversations]) {
-      let isMore = conversation.hasSent;
-      for (let after: string | undefined; isMore;) {
-        const request = { kind: 'group-marks', group, after } as const;
-        const { marks, more } = await this.#services.requests.askPatiently(request, 'group-marks');
-        await this.#receiveMarks({ group, type: 'delivered', marks });
-        after = marks.at(-1)?.user;
-        isMore = more && after !== undefined;
-      }
+      const twins = await journal.list({ prefix: GROUP_KEYS.heardOf(group, self.user), limit: 1 });
+      if (conversation.hasSent || twins.length > 0) await this.#askMarksOf(group);
+    }
+  }
+
+  /** Another device of ours has written: asking how far members have come is what makes the server tell this one as well. */
+  async #askTwinMarks(group: string): Promise<void> {
+    const isWatched = this.#watchedGroups.has(group) || this.conversation(group).hasSent;
+    if (this.#isOpen && !isWatched) await this.#askMarksOf(group).catch(this.#services.fail);
+  }
+
+  /** Page by page. */
+  async #askMarksOf(group: string): Promise<void> {
+    this.#watchedGroups.add(group);
+    for (let after: string | undefined, isMore = true; isMore;) {
+      const request = { kind: 'group-marks', group, after } as const;
+      const { marks, more } = await this.#services.requests.askPatiently(request, 'group-marks');
+      await this.#receiveMarks({ group, type: 'delivered', marks });
+      after = marks.at(-1)?.user;
+      isMore = more && after !== undefined;
     }
   }
 

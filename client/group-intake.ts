@@ -17,8 +17,8 @@ import type { Clock } from './environment.ts';
 import type { ErrorCode } from './errors.ts';
 import { expiryOf } from './expiry.ts';
 import type { GroupBook, GroupFindings } from './group-book.ts';
-import { GROUP_KEY, GROUP_KEYS, nameOfGroup, UNREAD } from './group-layout.ts';
-import type { UnreadRecord } from './group-layout.ts';
+import { GROUP_HEARD, GROUP_KEY, GROUP_KEYS, nameOfGroup, UNREAD } from './group-layout.ts';
+import type { GroupHeardRecord, UnreadRecord } from './group-layout.ts';
 import { isHealable } from './healer.ts';
 import type { History } from './history.ts';
 import type { IntakeDraft } from './inbox.ts';
@@ -26,6 +26,7 @@ import type { Transaction } from './journal.ts';
 import { isStoredContent, KEYS, NUMBER, TEXT, UNTOUCHED } from './layout.ts';
 import type { HistoryBody, HistoryRecord } from './layout.ts';
 import { LIMITS } from './limits.ts';
+import { isSameKey } from './public-keys.ts';
 
 /** Contents that say something about a group. */
 export type GroupContentBody = Extract<ContentBody, { readonly group: string }>;
@@ -49,11 +50,13 @@ export interface GroupKnock {
 export interface GroupNews extends GroupFindings {
   readonly retries: GroupRetryRequest[];
   readonly knocks: GroupKnock[];
+  /** Groups to which another device of ours has written. */
+  readonly twins: Set<string>;
 }
 
 /** Nothing so far. */
 export function noGroupNews(): GroupNews {
-  return { events: [], due: new Set(), retries: [], knocks: [] };
+  return { events: [], due: new Set(), retries: [], knocks: [], twins: new Set() };
 }
 
 /** What receiving needs of its client. */
@@ -65,6 +68,17 @@ export interface GroupIntakeServices {
   readonly directory: Directory;
   readonly clock: Clock;
 }
+
+/** Which device says something in a conversation of two, and when. */
+interface Speaker {
+  readonly user: string;
+  readonly device: number;
+  readonly sentAt: number;
+  /** What authenticated it, 33 bytes. */
+  readonly identityKey: Uint8Array;
+}
+
+const NEVER_HEARD: GroupHeardRecord = Object.freeze({ lastId: 0, identityKey: undefined });
 
 /** Which message is meant. */
 interface Place {
@@ -119,7 +133,7 @@ export class GroupIntake {
     const { group, from, device, id, order } = message;
     const { book } = this.#services;
     const record = await book.notePlace(transaction, group, order);
-    if ((await this.#heard(transaction, message)) >= id) return;
+    if ((await this.#heard(transaction, message)).lastId >= id) return;
     const isMember = record !== undefined && book.isIn(record) && record.state.roster.members.has(from);
     const outcome = isMember ? await this.#open(transaction, message, message.ciphertext) : 'CLI_GROUP_UNKNOWN';
     if (typeof outcome !== 'string') return this.#takeContent(transaction, message, ordinal, outcome, draft);
@@ -137,7 +151,7 @@ export class GroupIntake {
   /** Takes what a member says about a group in a conversation of two. */
   async takeBody(
     transaction: Transaction,
-    from: { readonly user: string; readonly device: number; readonly sentAt: number },
+    from: Speaker,
     body: GroupContentBody,
     ordinal: number,
     draft: IntakeDraft,
@@ -147,7 +161,7 @@ export class GroupIntake {
     const { group } = body;
     switch (body.kind) {
       case 'sender-key':
-        return this.#takeSenderKey(transaction, from.user, from.device, body, groups);
+        return this.#takeSenderKey(transaction, from, body, groups);
       case 'group-invite':
         await book.invite(transaction, from, body, groups);
         return void (await book.advance(transaction, group, groups));
@@ -207,15 +221,17 @@ export class GroupIntake {
 
   async #takeSenderKey(
     transaction: Transaction,
-    user: string,
-    device: number,
+    { user, device, identityKey }: Speaker,
     { group, distribution, view }: SenderKeyBody,
     news: GroupNews,
   ): Promise<void> {
     const key = GROUP_KEYS.key(group, user, device);
     const stored = await transaction.get(key);
     const accepted = acceptDistribution(stored && GROUP_KEY.decode(stored), distribution);
-    if (!isSignalError(accepted)) transaction.put(key, GROUP_KEY.encode(accepted.record));
+    if (!isSignalError(accepted)) {
+      transaction.put(key, GROUP_KEY.encode(accepted.record));
+      await this.#noteSpeaker(transaction, group, { user, device, identityKey });
+    }
     if (view !== undefined) await this.#services.book.noteView(transaction, group, { user, device }, view, news);
     news.due.add(group);
   }
@@ -241,7 +257,7 @@ export class GroupIntake {
   /** A group that encrypts for each device: the message is its author's word to us alone. */
   async #takePairwise(
     transaction: Transaction,
-    { user: from, device, sentAt }: { readonly user: string; readonly device: number; readonly sentAt: number },
+    { user: from, device, sentAt }: Speaker,
     { group, number, content }: InGroupBody,
     ordinal: number,
     draft: IntakeDraft,
@@ -268,9 +284,9 @@ export class GroupIntake {
     const former = await history.read(transaction, name, ordinal);
     const isPlaceholder = former?.body.kind === 'undecryptable';
     if (isPlaceholder) await history.remove(transaction, name, ordinal, former);
-    const storedCount = draft.stored.length;
+    const [storedCount, transcriptCount] = [draft.stored.length, draft.transcripts.length];
     await this.#takeContent(transaction, place, ordinal, opened, draft);
-    const filled = draft.stored[storedCount];
+    const filled = draft.stored[storedCount] ?? draft.transcripts[transcriptCount];
     if (isPlaceholder) draft.changed.push({ user: name, ordinal, record: filled?.record });
   }
 
@@ -296,8 +312,9 @@ export class GroupIntake {
     if (inside !== undefined && inside.id !== id) {
       return this.#putPlaceholder(transaction, place, ordinal, 'CLI_CONTENT_MISMATCH', inside.sentAt, draft);
     }
-    if (id < LIMITS.pairwiseNumberBase && (await this.#heard(transaction, place)) < id) {
-      transaction.put(GROUP_KEYS.heard(group, from, device), NUMBER.encode(id));
+    const heard = await this.#heard(transaction, place);
+    if (id < LIMITS.pairwiseNumberBase && heard.lastId < id) {
+      transaction.put(GROUP_KEYS.heard(group, from, device), GROUP_HEARD.encode({ ...heard, lastId: id }));
     }
     if (content.kind === 'content') return this.#apply(transaction, place, ordinal, content, draft);
     const sentAt = inside?.sentAt ?? this.#services.clock.nowMs();
@@ -309,7 +326,7 @@ export class GroupIntake {
     transaction: Transaction,
     place: Place,
     ordinal: number,
-    { body, sentAt, timerSeconds, isViewOnce, phone }: Content,
+    { body, sentAt, timerSeconds, isViewOnce, isForwarded = false, phone }: Content,
     draft: IntakeDraft,
   ): Promise<void> {
     const { history, self, clock, directory } = this.#services;
@@ -320,7 +337,13 @@ export class GroupIntake {
     } else if (isStoredContent(body)) {
       if (body.kind === 'timer') transaction.put(KEYS.timer(name), NUMBER.encode(body.seconds));
       const expiresAt = expiryOf(clock.nowMs(), timerSeconds);
-      await this.#put(transaction, place, ordinal, { body, sentAt, isViewOnce, expiresAt }, draft);
+      const what = { sentAt, isViewOnce, isForwarded, expiresAt };
+      const isOwn = from === self;
+      // What may be viewed once is nowhere kept where it was sent from.
+      const shown = isOwn && isViewOnce ? ({ kind: 'view-once' } as const) : body;
+      await (isOwn
+        ? this.#putOwn(transaction, place, ordinal, { ...what, body: shown }, draft)
+        : this.#put(transaction, place, ordinal, { ...what, body }, draft));
     }
     if (await directory.claim(transaction, from, phone)) draft.claims.push({ user: from, phone });
   }
@@ -351,6 +374,22 @@ export class GroupIntake {
     draft.stored.push({ user: name, ordinal, record });
   }
 
+  /** What another device of ours wrote: ours here as well, and nothing to be read. */
+  async #putOwn(
+    transaction: Transaction,
+    { group, device, id, order }: Place,
+    ordinal: number,
+    what: { readonly body: HistoryBody; readonly sentAt: number } & Partial<HistoryRecord>,
+    draft: IntakeDraft,
+  ): Promise<void> {
+    const { history, clock, self } = this.#services;
+    const name = nameOfGroup(group);
+    const head = { direction: 'out', number: id, device, order, storedAt: clock.nowMs() } as const;
+    const record = await history.add(transaction, name, self, ordinal, { ...UNTOUCHED, ...head, ...what });
+    draft.transcripts.push({ user: name, ordinal, record });
+    draft.groups.twins.add(group);
+  }
+
   #keepUnread(transaction: Transaction, place: Place, ordinal: number, code: ErrorCode, ciphertext: Uint8Array): void {
     const { group, from, device, id, order } = place;
     const unread = { ordinal, order, code, tries: 0, askedAt: 0, ciphertext };
@@ -361,9 +400,22 @@ export class GroupIntake {
   async #heard(
     transaction: Transaction,
     { group, from, device }: Pick<Place, 'group' | 'from' | 'device'>,
-  ): Promise<number> {
+  ): Promise<GroupHeardRecord> {
     const bytes = await transaction.get(GROUP_KEYS.heard(group, from, device));
-    return bytes === undefined ? 0 : NUMBER.decode(bytes);
+    return bytes === undefined ? NEVER_HEARD : GROUP_HEARD.decode(bytes);
+  }
+
+  /** Another identity counts anew, even under an old device id: whoever spoke under it before does not count. */
+  async #noteSpeaker(
+    transaction: Transaction,
+    group: string,
+    { user, device, identityKey }: Omit<Speaker, 'sentAt'>,
+  ): Promise<void> {
+    const heard = await this.#heard(transaction, { group, from: user, device });
+    const isSame = heard.identityKey !== undefined && isSameKey(heard.identityKey, identityKey);
+    if (isSame) return;
+    const lastId = heard.identityKey === undefined ? heard.lastId : 0;
+    transaction.put(GROUP_KEYS.heard(group, user, device), GROUP_HEARD.encode({ lastId, identityKey }));
   }
 }
 

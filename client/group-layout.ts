@@ -19,7 +19,8 @@
  *   group-invite/<group>/<user>            nothing: we have added somebody and owe       with the change; gone when it is queued
  *                                          the invitation
  *   group-key/<group>/<user>/<d>           the chains of a member's device               when handed out; with each message
- *   group-heard/<group>/<user>/<d>         last message id stored from this device       with each stored message
+ *   group-heard/<group>/<user>/<d>         last message id stored from this device, and  with each stored message, and
+ *                                          the identity key that handed its chain out   each hand-out of another key
  *   group-unread/<group>/<user>/<d>/<id>   a ciphertext whose chain has not come, and    with its placeholder; gone when it
  *                                          how often it was asked for                    is filled
  *   generation/<user>                      how often the devices of a user changed,      with the change
@@ -45,7 +46,7 @@ import type { OutgoingContent } from './content.ts';
 import { ClientError } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
 import type { Transaction } from './journal.ts';
-import { codec, digits, readMany, requireOutgoing } from './layout.ts';
+import { codec, digits, readMany, readTeller, requireOutgoing, writeTeller } from './layout.ts';
 import type { RecordCodec } from './layout.ts';
 import type { RecordReader, RecordWriter } from './record.ts';
 
@@ -93,6 +94,7 @@ export const GROUP_KEYS = {
   invites: 'group-invite/',
   key: (group: string, user: string, device: number): string => `group-key/${group}/${user}/${device}`,
   heard: (group: string, user: string, device: number): string => `group-heard/${group}/${user}/${device}`,
+  heardOf: (group: string, user: string): string => `group-heard/${group}/${user}/`,
   unread: (group: string, user: string, device: number, id: number): string =>
     `group-unread/${group}/${user}/${device}/${digits(id)}`,
   unreadIn: (group: string): string => `group-unread/${group}/`,
@@ -178,6 +180,13 @@ export interface GroupKeptRecord {
 export interface GroupSendingRecord {
   readonly senderKey: SenderKey;
   readonly ledger: DistributionLedger;
+}
+
+/** How far a member's device has been heard in a group. */
+export interface GroupHeardRecord {
+  readonly lastId: number;
+  /** Under which its chain was handed out, 33 bytes; undefined in records of a release that did not keep it. */
+  readonly identityKey: Uint8Array | undefined;
 }
 
 /** A message of a group that could not be read yet. */
@@ -295,6 +304,13 @@ function required<Value>(outcome: Value): Exclude<Value, { readonly code: string
   if (isSignalError(outcome)) throw new ClientError('CLI_STORE_CORRUPT', { cause: outcome });
   return outcome as Exclude<Value, { readonly code: string }>;
 }
+
+/** Version 1 was the number alone. */
+export const GROUP_HEARD: RecordCodec<GroupHeardRecord> = codec(
+  (writer, { lastId, identityKey }) => writeTeller(writer.uint(lastId), identityKey),
+  (reader, version) => ({ lastId: reader.uint(), identityKey: readTeller(reader, version) }),
+  2,
+);
 
 export const UNREAD: RecordCodec<UnreadRecord> = codec(writeUnread, readUnread);
 

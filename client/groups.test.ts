@@ -422,6 +422,29 @@ t.test('a group that encrypts for each device is read and not written to', async
   t.equal(world.server.groups.messages.length, 0);
 });
 
+t.test('what one device writes is ours on the other ones, with its states, and nothing to be read', async (t) => {
+  const { world, alice, bob, carol, name } = await groupWorld();
+  const laptop = await world.link(alice);
+  await world.pass(60_000);
+  const sent = await alice.client.send(name, 'from the phone');
+  await alice.client.send(name, { kind: 'text', text: 'once', viewOnce: true });
+  await world.quiet();
+  const [item, once] = await laptop.client.history(name);
+  t.match(item, { direction: 'out', from: undefined, text: 'from the phone', number: sent.number });
+  t.match(once, { direction: 'out', kind: 'view-once' });
+  t.same(laptop.eventsOf('message'), []);
+  t.match(laptop.eventsOf('transcript'), [{ user: name, item: { text: 'from the phone' } }, { user: name }]);
+  for (const person of [bob, carol]) await person.client.markRead(name);
+  await world.pass(1_000);
+  t.match((await laptop.client.history(name))[0], { state: 'read', members: [{ state: 'read' }, { state: 'read' }] });
+  await laptop.client.edit(name, item!.id, 'edited on the laptop');
+  await world.quiet();
+  t.match((await alice.client.history(name)).at(-2), { text: 'edited on the laptop', direction: 'out' });
+  t.match((await bob.client.history(name)).at(-2), { text: 'edited on the laptop', direction: 'in' });
+  await laptop.start();
+  t.match((await laptop.client.history(name))[0], { direction: 'out', state: 'read' }, 'also after a restart');
+});
+
 t.test('a number registered anew on its store stays in the group, with another chain', async (t) => {
   const { world, alice, carol, name } = await groupWorld();
   await carol.client.send(name, 'one');

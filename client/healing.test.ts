@@ -230,7 +230,7 @@ t.test('what is sent once more and is of a later version is shown as such, and n
   const history = new History(journal);
   const [user, device] = ['u1', 1];
   // Kind 99 and no flags; a text with a flag that this release does not know.
-  for (const content of [Uint8Array.of(99, 0, 0, 0), Uint8Array.of(1, 2, 0, 1, 33)]) {
+  for (const content of [Uint8Array.of(99, 0, 0, 0), Uint8Array.of(1, 4, 0, 1, 33)]) {
     const resent = { kind: 'resent', number: 1, sentAt: 5, content } as const;
     const plaintext = encodeContent({ id: 2, phone: '', sentAt: 9, timerSeconds: 0, isViewOnce: false, body: resent })!;
     const outcomes = [{ code: 'SIG_BAD_MAC' }, { plaintext, identityKey: new Uint8Array(33) }];

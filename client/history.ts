@@ -181,7 +181,7 @@ export class History {
     const { author, device, number } = name;
     const indexOf = (direction: 'in' | 'out'): Promise<Uint8Array | undefined> =>
       source.get(nameKey(user, { direction, device, number, author: isGroup ? author : '' }));
-    // What another device of ours sent to a group came in, as from any member.
+    // What another device of ours sent to a group came in, as from any member, in an earlier release.
     const own = author === self ? await indexOf('out') : undefined;
     const index = own ?? (author !== self || isGroup ? await indexOf('in') : undefined);
     if (index === undefined) return undefined;
@@ -218,7 +218,7 @@ export class History {
     const { author, device, number } = name;
     const isGroup = groupOfName(user) !== undefined;
     if (isGroup ? !isUserId(author) : author !== user && author !== self) return false;
-    const direction = author === self && !isGroup ? 'out' : 'in';
+    const direction = author === self ? 'out' : 'in';
     const index = nameKey(user, { direction, device, number, author: isGroup ? author : '' });
     return (await source.get(index)) === undefined;
   }
@@ -382,8 +382,9 @@ function isOfGroup(marks: Marks): marks is readonly MemberMark[] {
 }
 
 /** What has been done to a message. */
-export function traitsOf({ editedAt, reactions, expiresAt, viewedAt }: HistoryRecord): MessageTraits {
-  return { editedAt, reactions, expiresAt, viewedAt };
+export function traitsOf(record: HistoryRecord): MessageTraits {
+  const { editedAt, reactions, expiresAt, viewedAt, isForwarded } = record;
+  return { editedAt, reactions, expiresAt, viewedAt, isForwarded };
 }
 
 /** @throws {TypeError} Where `id` is none. */

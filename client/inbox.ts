@@ -34,11 +34,24 @@ import type { RetryRequest } from './healer.ts';
 import type { ChangedMessage, History } from './history.ts';
 import type { IdentityNotice } from './identities.ts';
 import type { Journal, Transaction } from './journal.ts';
-import { HEARD, HISTORY, isStoredContent, KEYS, NUMBER, NUMBERS, RETRY, SYNCED, TEXT, UNTOUCHED } from './layout.ts';
+import {
+  HEARD,
+  HISTORY,
+  isStoredContent,
+  KEYS,
+  NEVER_HEARD,
+  NUMBER,
+  NUMBERS,
+  RETRY,
+  SYNCED,
+  TEXT,
+  UNTOUCHED,
+} from './layout.ts';
 import type { HeardRecord, HistoryBody, HistoryRecord } from './layout.ts';
 import type { Directory } from './directory.ts';
 import { LIMITS } from './limits.ts';
 import { Positions, PushOrder } from './positions.ts';
+import { isSameKey } from './public-keys.ts';
 import { GROUPS_LOCK } from './locks.ts';
 import type { Locks } from './locks.ts';
 import type { Opened, Sessions } from './sessions.ts';
@@ -56,6 +69,8 @@ export interface StoredMessage {
 /** What came of one group. */
 export interface IntakeReport {
   readonly stored: readonly StoredMessage[];
+  /** Messages of other own devices that came by the way of a group. */
+  readonly transcripts: readonly StoredMessage[];
   /** Earlier messages that were edited, deleted or reacted to. */
   readonly changed: readonly ChangedMessage[];
   readonly notices: readonly IdentityNotice[];
@@ -111,6 +126,7 @@ interface AuthenticContent extends OutgoingContent {
 /** A report under construction. */
 export interface IntakeDraft {
   readonly stored: StoredMessage[];
+  readonly transcripts: StoredMessage[];
   readonly changed: ChangedMessage[];
   readonly notices: IdentityNotice[];
   readonly claims: { readonly user: string; readonly phone: string }[];
@@ -126,12 +142,19 @@ export interface IntakeDraft {
 
 /** An empty report. */
 export function beginIntake(): IntakeDraft {
-  const lists = { stored: [], changed: [], notices: [], claims: [], downgrades: [], retries: [], pruned: [] };
+  const lists = {
+    stored: [],
+    transcripts: [],
+    changed: [],
+    notices: [],
+    claims: [],
+    downgrades: [],
+    retries: [],
+    pruned: [],
+  };
   const counts = { consumedPreKeyCount: 0, consumedKemPreKeyCount: 0 };
   return { ...lists, groups: noGroupNews(), ...counts, isSynced: false, isTransferTold: false };
 }
-
-const NEVER_HEARD: HeardRecord = Object.freeze({ lastId: 0, readId: 0 });
 
 /** The receiving half of one device. */
 export class Inbox {
@@ -272,9 +295,9 @@ export class Inbox {
     if (opened.consumedPreKeyId !== undefined) draft.consumedPreKeyCount += 1;
     if (opened.consumedKemPreKeyId !== undefined) draft.consumedKemPreKeyCount += 1;
     if (opened.isRenewalDue) draft.downgrades.push({ user: from, device });
-    // A new identity starts counting anew, even under an old device id.
-    const known = opened.notice === undefined ? heard : NEVER_HEARD;
-    await this.#takeOpened(transaction, message, ordinal, opened, known, draft);
+    // A new identity starts counting anew, even under an old device id: whoever spoke under it before does not count.
+    const isSame = isSameSpeaker(heard, opened);
+    await this.#takeOpened(transaction, message, ordinal, opened, isSame ? heard : NEVER_HEARD, draft);
   }
 
   async #takeOpened(
@@ -296,7 +319,7 @@ export class Inbox {
     // The same message encrypted twice: the server lost its record of the conversation and took a resend for new.
     if (message.id <= heard.lastId) return;
     const { from, device } = message;
-    transaction.put(KEYS.heard(from, device), HEARD.encode({ ...heard, lastId: message.id }));
+    transaction.put(KEYS.heard(from, device), HEARD.encode({ ...heard, lastId: message.id, identityKey }));
     // Whatever pretended to be this message stays a placeholder: this one is here.
     transaction.delete(KEYS.retry(from, device, message.id));
     if (content.kind === 'content') {
@@ -315,7 +338,7 @@ export class Inbox {
     transaction: Transaction,
     message: IncomingMessage,
     ordinal: number,
-    { body, sentAt, timerSeconds, isViewOnce, identityKey }: AuthenticContent,
+    { body, sentAt, timerSeconds, isViewOnce, isForwarded = false, identityKey }: AuthenticContent,
     draft: IntakeDraft,
   ): Promise<void> {
     const { history, self, ownDevice, clock } = this.#services;
@@ -325,7 +348,7 @@ export class Inbox {
     } else if (isStoredContent(body)) {
       if (body.kind === 'timer') transaction.put(KEYS.timer(from), NUMBER.encode(body.seconds));
       const expiresAt = expiryOf(clock.nowMs(), timerSeconds);
-      await this.#put(transaction, message, ordinal, { body, sentAt, isViewOnce, expiresAt }, draft);
+      await this.#put(transaction, message, ordinal, { body, sentAt, isViewOnce, isForwarded, expiresAt }, draft);
     } else if (body.kind === 'profile-key') {
       transaction.put(KEYS.profile(from), body.key);
     } else if (body.kind === 'retry') {
@@ -339,7 +362,13 @@ export class Inbox {
     } else if (isTransferBody(body)) {
       this.#takeTransfer(transaction, message, ordinal, { body, identityKey }, draft);
     } else if (isGroupBody(body)) {
-      await this.#services.groups.takeBody(transaction, { user: from, device, sentAt }, body, ordinal, draft);
+      await this.#services.groups.takeBody(
+        transaction,
+        { user: from, device, sentAt, identityKey },
+        body,
+        ordinal,
+        draft,
+      );
     }
   }
 
@@ -429,6 +458,11 @@ export class Inbox {
     const bytes = await transaction.get(KEYS.heard(user, device));
     return bytes === undefined ? NEVER_HEARD : HEARD.decode(bytes);
   }
+}
+
+/** Whether a device is the one that was heard under its id. Records of a release that kept no key: unless the identity is news. */
+function isSameSpeaker(heard: HeardRecord, { identityKey, notice }: Opened): boolean {
+  return heard.identityKey === undefined ? notice === undefined : isSameKey(heard.identityKey, identityKey);
 }
 
 /** Notes that a placeholder may still be filled, for the healer. */

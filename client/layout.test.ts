@@ -5,6 +5,7 @@
 import t from 'tap';
 import {
   HEAD,
+  HEARD,
   HISTORY,
   KEPT,
   KEYS,
@@ -74,31 +75,39 @@ const FIXTURES: [string, RecordCodec<never>, unknown, string][] = [
     'history, outgoing and refused',
     HISTORY as never,
     REFUSED,
-    '0301020105060541' + '50505f58' + '010179' + '0000000000' + '0000',
+    '0401020105060541' + '50505f58' + '010179' + '0000000000' + '0000' + '00',
   ],
   [
     'history, a placeholder',
     HISTORY as never,
     PLACEHOLDER,
-    '030002010506000305' + '5349475f58' + '0000000000' + '0000',
+    '040002010506000305' + '5349475f58' + '0000000000' + '0000' + '00',
   ],
   [
     'history, deleted',
     HISTORY as never,
     { ...RECEIVED, body: { kind: 'deleted' } },
-    '0300020105060005' + '0000000000' + '0000',
+    '0400020105060005' + '0000000000' + '0000' + '00',
   ],
   [
     'history, with everything',
     HISTORY as never,
     TOUCHED,
-    '0300020105060004' + '060000013c' + '07080109' + '0101310121' + '0000',
+    '0400020105060004' + '060000013c' + '07080109' + '0101310121' + '0000' + '00',
   ],
+  [
+    'history, forwarded',
+    HISTORY as never,
+    { ...RECEIVED, body: { kind: 'deleted' }, isForwarded: true },
+    '0400020105060005' + '0000000000' + '0000' + '01',
+  ],
+  ['heard', HEARD as never, { lastId: 9, readId: 7, identityKey: Uint8Array.of(5, 6) }, '020907' + '020506'],
+  ['heard, by nobody yet', HEARD as never, { lastId: 0, readId: 7, identityKey: undefined }, '020007' + '00'],
   [
     'history, of a group',
     HISTORY as never,
     { ...RECEIVED, author: '7', order: 300, body: { kind: 'deleted' } },
-    '0300020105060005' + '0000000000' + '0137' + 'ac02',
+    '0400020105060005' + '0000000000' + '0137' + 'ac02' + '00',
   ],
   [
     'kept',
@@ -142,6 +151,13 @@ const EARLIER: [string, RecordCodec<never>, unknown, string][] = [
     { device: 3, identityKey: undefined, body: SEEN },
     '0103' + '0f0000' + '04' + '01370207',
   ],
+  ['heard 1', HEARD as never, { lastId: 9, readId: 7, identityKey: undefined }, '010907'],
+  [
+    'history 3, of a group',
+    HISTORY as never,
+    { ...RECEIVED, author: '7', order: 300, body: { kind: 'deleted' } },
+    '0300020105060005' + '0000000000' + '0137' + 'ac02',
+  ],
   ['history 1, a placeholder', HISTORY as never, PLACEHOLDER, '010002010506000305' + '5349475f58'],
 ];
 
@@ -159,7 +175,7 @@ for (const [name, codec, value, hex] of [...FIXTURES, ...EARLIER]) {
       t.throws(() => codec.decode(bytes.subarray(0, length)), { code: 'CLI_STORE_CORRUPT' });
     }
     t.throws(() => codec.decode(Uint8Array.of(...bytes, 0)), { code: 'CLI_STORE_CORRUPT' }, 'trailing bytes');
-    for (const version of [0, 4]) {
+    for (const version of [0, 5]) {
       const other = Uint8Array.of(version, ...bytes.subarray(1));
       t.throws(() => codec.decode(other), { code: 'CLI_STORE_CORRUPT' }, 'a version that there is not');
     }

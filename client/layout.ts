@@ -18,7 +18,8 @@
  *   intake                         inbox position of the last stored message     with each stored group
  *   intake-ahead                   positions beyond it that came ahead of their   with a group that has any
  *                                  turn
- *   heard/<user>/<device>          last message id stored from this device       with each stored message
+ *   heard/<user>/<device>          last message id stored from this device, and  with each stored message
+ *                                  the identity key that it came under
  *   read-debt/<user>/<device>      message id up to which a read receipt is owed with the mark; gone when it is sent
  *   read-debt/group/<group>        place up to which one is owed to a group      the same
  *   read-receipts                  with whom they are exchanged                  when chosen
@@ -180,7 +181,12 @@ export interface HeardRecord {
   readonly lastId: number;
   /** The last message that the application marked as read. */
   readonly readId: number;
+  /** What authenticated the last message, 33 bytes; undefined before the first, and in records of a release that did not keep it. */
+  readonly identityKey: Uint8Array | undefined;
 }
+
+/** A device that was never heard. */
+export const NEVER_HEARD: HeardRecord = Object.freeze({ lastId: 0, readId: 0, identityKey: undefined });
 
 /** Contents that are messages of their own; the others change something, and are not stored as messages. */
 export type StoredContentBody = Extract<ContentBody, { readonly kind: 'text' | 'reply' | 'attachment' | 'timer' }>;
@@ -231,12 +237,14 @@ export interface HistoryRecord {
   readonly isViewOnce: boolean;
   /** When the recipient viewed what may be viewed once; the recipient's wall time. */
   readonly viewedAt: number | undefined;
+  /** Its author passed on what somebody had written. */
+  readonly isForwarded: boolean;
 }
 
 /** A message that nothing has been done to. */
 export const UNTOUCHED: Pick<
   HistoryRecord,
-  'author' | 'order' | 'failure' | 'editedAt' | 'reactions' | 'expiresAt' | 'isViewOnce' | 'viewedAt'
+  'author' | 'order' | 'failure' | 'editedAt' | 'reactions' | 'expiresAt' | 'isViewOnce' | 'viewedAt' | 'isForwarded'
 > = Object.freeze({
   author: '',
   order: 0,
@@ -246,6 +254,7 @@ export const UNTOUCHED: Pick<
   expiresAt: undefined,
   isViewOnce: false,
   viewedAt: undefined,
+  isForwarded: false,
 });
 
 const VERSION = 1;
@@ -437,7 +446,7 @@ export const SYNCED: RecordCodec<SyncedRecord> = codec(
   2,
 );
 
-/** The key that authenticated what an own device told, at the end of a record since its version 2. */
+/** The key that authenticated what a device told, at the end of a record since its version 2. */
 export function writeTeller(writer: RecordWriter, identityKey: Uint8Array | undefined): void {
   writer.bytes(identityKey ?? new Uint8Array(0));
 }
@@ -471,13 +480,15 @@ export const PEER: RecordCodec<PeerRecord> = codec(
   (reader) => ({ phone: reader.text(), verified: reader.byte() === 1 }),
 );
 
+/** Version 1 ended with the numbers. */
 export const HEARD: RecordCodec<HeardRecord> = codec(
-  (writer, { lastId, readId }) => writer.uint(lastId).uint(readId),
-  (reader) => ({ lastId: reader.uint(), readId: reader.uint() }),
+  (writer, { lastId, readId, identityKey }) => writeTeller(writer.uint(lastId).uint(readId), identityKey),
+  (reader, version) => ({ lastId: reader.uint(), readId: reader.uint(), identityKey: readTeller(reader, version) }),
+  2,
 );
 
-/** Version 1 had the fields up to the body, and the first three kinds of body; version 2 ended with the reactions. */
-export const HISTORY: RecordCodec<HistoryRecord> = codec(writeHistory, readHistory, 3);
+/** Version 1 had the fields up to the body, and the first three kinds of body; version 2 ended with the reactions, 3 with the place. */
+export const HISTORY: RecordCodec<HistoryRecord> = codec(writeHistory, readHistory, 4);
 
 const BODY_TEXT = 1;
 const BODY_UNSUPPORTED = 2;
@@ -505,7 +516,10 @@ function writeHistory(writer: RecordWriter, record: HistoryRecord): void {
     .uint(record.viewedAt ?? 0);
   writer.uint(record.reactions.length);
   for (const { author, emoji } of record.reactions) writer.text(author).text(emoji);
-  writer.text(record.author).uint(record.order);
+  writer
+    .text(record.author)
+    .uint(record.order)
+    .byte(record.isForwarded ? 1 : 0);
 }
 
 function readHistory(reader: RecordReader, version: number): HistoryRecord {
@@ -527,7 +541,8 @@ function readHistory(reader: RecordReader, version: number): HistoryRecord {
     reactions: readMany(reader, () => ({ author: reader.text(), emoji: reader.text() })),
   };
   const place = version === 2 ? { author: '', order: 0 } : { author: reader.text(), order: reader.uint() };
-  return { ...head, ...traits, ...place };
+  const isForwarded = version > 3 && reader.byte() === 1;
+  return { ...head, ...traits, ...place, isForwarded };
 }
 
 function writeBody(writer: RecordWriter, body: HistoryBody): void {

@@ -59,6 +59,8 @@ export interface MessageTraits {
   readonly expiresAt: number | undefined;
   /** When the recipient viewed what may be viewed once. */
   readonly viewedAt: number | undefined;
+  /** Its author passed on what they had received, or written elsewhere. */
+  readonly isForwarded: boolean;
 }
 
 /** What to send: a text, or more than that. */

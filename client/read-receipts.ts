@@ -11,7 +11,7 @@
 import type { Audience, Stanza } from '../protocol/wire/index.ts';
 import { groupReadStanza, readReceiptStanza } from '../protocol/wire/index.ts';
 import type { Journal, Transaction } from './journal.ts';
-import { HEARD, KEYS, NUMBER, numberOfKey, TEXT, userOfKey } from './layout.ts';
+import { HEARD, KEYS, NEVER_HEARD, NUMBER, numberOfKey, TEXT, userOfKey } from './layout.ts';
 import type { Locks } from './locks.ts';
 import { scan } from './renewal.ts';
 
@@ -110,7 +110,7 @@ export class ReadReceipts {
     const { journal, locks } = this.#services;
     await locks.run([user], async () => {
       const bytes = await journal.get(KEYS.heard(user, device));
-      const heard = bytes === undefined ? { lastId: 0, readId: 0 } : HEARD.decode(bytes);
+      const heard = bytes === undefined ? NEVER_HEARD : HEARD.decode(bytes);
       if (id <= heard.readId) return;
       const transaction = journal.begin();
       transaction.put(KEYS.heard(user, device), HEARD.encode({ ...heard, readId: id }));

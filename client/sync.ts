@@ -10,7 +10,7 @@
  * number is final. Order is that of this account's inbox, which is the server's, so two devices show one chat alike.
  *
  * Kinds 13 to 15 of `content-body.ts` mean something only when they come from one's own account. Messages of groups are not
- * told here: every device is a member's device, and hears them as such.
+ * told here: every device is a member's device, and hears them as such (`group-intake.ts`).
  */
 
 import { decodeContent, encodeOutgoing, envelopeOf } from './content.ts';
@@ -30,6 +30,7 @@ import {
   isStoredContent,
   KEYS,
   MARKS,
+  NEVER_HEARD,
   NUMBER,
   numberOfKey,
   OWED,
@@ -207,7 +208,7 @@ export class Sync {
       transaction.put(KEYS.peer(to), PEER.encode({ phone, verified: true }));
       transaction.put(KEYS.phone(phone), TEXT.encode(to));
     }
-    const { body, isViewOnce, timerSeconds } = content;
+    const { body, isViewOnce, isForwarded = false, timerSeconds } = content;
     if (isEffect(body)) {
       const changes = await history.apply(transaction, to, self, { body, author: self, sentAt });
       const viewed = changes.map((change) => this.#forgetViewed(transaction, change));
@@ -219,7 +220,7 @@ export class Sync {
     if (body.kind === 'timer') transaction.put(KEYS.timer(to), NUMBER.encode(body.seconds));
     const storedAt = clock.nowMs();
     const record: HistoryRecord = {
-      ...{ ...UNTOUCHED, direction: 'out', number, device, sentAt, storedAt, isViewOnce },
+      ...{ ...UNTOUCHED, direction: 'out', number, device, sentAt, storedAt, isViewOnce, isForwarded },
       ...{ body: isViewOnce ? { kind: 'view-once' } : body, expiresAt: expiryOf(storedAt, timerSeconds) },
     };
     const now = await history.add(transaction, to, self, ordinal, record);
@@ -264,7 +265,7 @@ export class Sync {
   ): Promise<(() => void) | undefined> {
     const key = KEYS.heard(user, device);
     const stored = await transaction.get(key);
-    const heard = stored === undefined ? { lastId: 0, readId: 0 } : HEARD.decode(stored);
+    const heard = stored === undefined ? NEVER_HEARD : HEARD.decode(stored);
     if (id <= heard.readId) return undefined;
     transaction.put(key, HEARD.encode({ ...heard, readId: id }));
     return () => this.#services.emit({ type: 'seen', user, device, id });

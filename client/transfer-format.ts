@@ -43,7 +43,8 @@ export type TransferredMessage = Pick<
   | 'failure'
   | 'body'
   | 'reactions'
->;
+> &
+  Partial<Pick<HistoryRecord, 'isForwarded'>>;
 
 export type TransferEntry =
   | { readonly kind: 'message'; readonly conversation: string; readonly message: TransferredMessage }
@@ -98,6 +99,7 @@ function writeEntry(writer: RecordWriter, entry: TransferEntry): void {
 
 function writeMessage(writer: RecordWriter, message: TransferredMessage): void {
   const { direction, author, device, number, sentAt, storedAt, order, editedAt, failure, body, reactions } = message;
+  const { isForwarded = false } = message;
   writer
     .byte(direction === 'out' ? 1 : 0)
     .text(author)
@@ -105,15 +107,17 @@ function writeMessage(writer: RecordWriter, message: TransferredMessage): void {
     .uint(number);
   writer.uint(sentAt).uint(storedAt).uint(order);
   writer.uint(editedAt ?? 0).text(failure ?? '');
-  const [form, said] = formOf(body);
+  const [form, said] = formOf(body, isForwarded);
   writer.byte(form).bytes(said).uint(reactions.length);
   for (const { author: from, emoji } of reactions) writer.text(from).text(emoji);
 }
 
-function formOf(body: HistoryBody): [form: number, said: Uint8Array] {
+function formOf(body: HistoryBody, isForwarded: boolean): [form: number, said: Uint8Array] {
   if (body.kind === 'unsupported') return [FORM_UNSUPPORTED, body.content];
   const isContent = body.kind !== 'deleted' && body.kind !== 'view-once' && body.kind !== 'undecryptable';
-  return isContent ? [FORM_CONTENT, encodeOutgoing(plainContent(body))] : [FORM_DELETED, new Uint8Array(0)];
+  return isContent
+    ? [FORM_CONTENT, encodeOutgoing({ ...plainContent(body), isForwarded })]
+    : [FORM_DELETED, new Uint8Array(0)];
 }
 
 /**
@@ -173,12 +177,12 @@ function readMessage(reader: RecordReader): TransferredMessage | undefined {
   const [author, device, number] = [reader.text(), reader.byte(), reader.uint()];
   const times = { sentAt: reader.uint(), storedAt: reader.uint(), order: reader.uint() };
   const [editedAt, failure] = [reader.uint(), reader.text()];
-  const body = readBody(reader.byte(), reader.bytes());
+  const said = readBody(reader.byte(), reader.bytes());
   const reactions = readReactions(reader);
   const isNamed = isDevice(device) && number > 0 && (author === '' || isUserId(author));
-  if (!isNamed || body === undefined || reactions === undefined || !FAILURE.test(failure)) return undefined;
+  if (!isNamed || said === undefined || reactions === undefined || !FAILURE.test(failure)) return undefined;
   const did = { editedAt: editedAt || undefined, failure: failure === '' ? undefined : (failure as ErrorCode) };
-  return { direction, author, device, number, ...times, ...did, body, reactions };
+  return { direction, author, device, number, ...times, ...did, ...said, reactions };
 }
 
 const FAILURE = /^((APP|CLI|SIG|WIRE)_[A-Z0-9_]{1,60})?$/;
@@ -187,13 +191,14 @@ function isDevice(device: number): boolean {
   return device >= 1 && device <= 127;
 }
 
-function readBody(form: number, said: Uint8Array): HistoryBody | undefined {
-  if (form === FORM_DELETED) return { kind: 'deleted' };
+function readBody(form: number, said: Uint8Array): Pick<TransferredMessage, 'body' | 'isForwarded'> | undefined {
+  if (form === FORM_DELETED) return { body: { kind: 'deleted' } };
   if (form === FORM_UNSUPPORTED) {
-    return said.length <= LIMITS.contentBytesMax ? { kind: 'unsupported', content: said } : undefined;
+    return said.length <= LIMITS.contentBytesMax ? { body: { kind: 'unsupported', content: said } } : undefined;
   }
   const content = form === FORM_CONTENT ? readOutgoing(new RecordReader(said)) : undefined;
-  return content !== undefined && isStoredContent(content.body) ? content.body : undefined;
+  if (content === undefined || !isStoredContent(content.body)) return undefined;
+  return content.isForwarded === true ? { body: content.body, isForwarded: true } : { body: content.body };
 }
 
 function readReactions(reader: RecordReader): Reaction[] | undefined {

@@ -47,6 +47,8 @@ export interface FakeGroup {
   /** Of each device, by address: the last id. */
   readonly accepted: Map<string, { readonly id: number; readonly order: number }>;
   readonly delivered: Map<string, number>;
+  /** Devices that are told how far members come, by address. */
+  readonly watchers: Set<string>;
 }
 
 /** The groups of a `FakeServer`. */
@@ -100,7 +102,7 @@ export class FakeGroups {
 
   #append(id: string, state: GroupState, bytes: Uint8Array): FakeGroup {
     const former = this.#groups.get(id);
-    const fresh = { order: 0, changes: [], accepted: new Map(), delivered: new Map() };
+    const fresh = { order: 0, changes: [], accepted: new Map(), delivered: new Map(), watchers: new Set<string>() };
     const group: FakeGroup = former ?? { ...fresh, state };
     const users = new Set([...group.state.roster.members.keys(), ...state.roster.members.keys()]);
     group.state = state;
@@ -133,10 +135,11 @@ export class FakeGroups {
     return { ...head, changes: changes.map(({ bytes }) => bytes) };
   }
 
-  /** Answers `<receipts group/>`. */
-  marks(id: string): Answer | string {
+  /** Answers `<receipts group/>`. @param address - Who asks, and is told from now on. */
+  marks(id: string, address: string): Answer | string {
     const group = this.#groups.get(id);
     if (group === undefined) return 'APP_UNKNOWN_GROUP';
+    group.watchers.add(address);
     const marks = [...group.delivered].sort().map(([user, order]) => ({ user, order }));
     return { kind: 'group-marks', group: id, marks, more: false };
   }
@@ -157,6 +160,7 @@ export class FakeGroups {
     const present = group.state.roster.epoch;
     if (epoch !== present) return { code: 'APP_GROUP_EPOCH', epoch: present };
     const order = (group.order += 1);
+    group.watchers.add(address);
     group.accepted.set(address, { id: number, order });
     const entry = {
       ...({ kind: 'group-message', group: id, from: user, device, id: number, order } as const),

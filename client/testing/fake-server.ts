@@ -437,7 +437,7 @@ export class FakeServer {
       case 'group':
         return this.groups.answer(connection.device!.user, request.group, request.after);
       case 'group-marks':
-        return this.groups.marks(request.group);
+        return this.groups.marks(request.group, `${connection.device!.user}:${connection.device!.id}`);
       case 'group-change': {
         const { user, id } = connection.device!;
         return this.groups.change(user, id, request.group, request.change.slice());
@@ -633,12 +633,13 @@ export class FakeServer {
     }
   }
 
-  /** To every other member; the real server tells those who have sent or asked. */
+  /** To the devices of other members that have sent or asked. */
   #tellMarks(type: 'delivered' | 'read', group: string, user: string, order: number): void {
-    for (const member of this.groups.get(group).state.roster.members.keys()) {
-      if (member === user) continue;
+    const { state, watchers } = this.groups.get(group);
+    for (const device of [...state.roster.members.keys()].flatMap((member) => this.#all(member))) {
+      if (device.user === user || !watchers.has(`${device.user}:${device.id}`)) continue;
       const marks = [{ user, order }];
-      this.#devices.get(member)?.peer?.say({ kind: 'group-receipts', type, group, ts: this.#clock.nowMs(), marks });
+      device.peer?.say({ kind: 'group-receipts', type, group, ts: this.#clock.nowMs(), marks });
     }
   }
 

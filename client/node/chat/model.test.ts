@@ -16,7 +16,10 @@ import {
 } from './model.ts';
 import type { ChatItem } from './model.ts';
 
-const UNTOUCHED = { editedAt: undefined, reactions: [], expiresAt: undefined, viewedAt: undefined };
+const UNTOUCHED = {
+  ...{ editedAt: undefined, reactions: [], expiresAt: undefined, viewedAt: undefined },
+  isForwarded: false,
+};
 const AT = 1_700_000_000_000;
 
 t.test('every kind of message has words', async (t) => {
@@ -42,6 +45,7 @@ t.test('what was done to a message stands behind it', async (t) => {
   ];
   const message = { kind: 'text', text: 'hi', ...UNTOUCHED, editedAt: AT, reactions } as const;
   t.equal(describeMessage(message), 'hi (edited) [\u{1f44d} \u2764]');
+  t.equal(describeMessage({ kind: 'text', text: 'hi', ...UNTOUCHED, isForwarded: true }), 'hi (forwarded)');
   t.equal(describeMessage({ kind: 'view-once', text: '', ...UNTOUCHED, viewedAt: AT }), '[to be viewed once] (viewed)');
 });
 

@@ -157,8 +157,9 @@ export function authorName(peer: Peer, from: string): string {
 
 /** What a message says, and what has been done to it. */
 export function describeMessage(message: MessageBody & MessageTraits): string {
-  const { editedAt, reactions, viewedAt } = message;
+  const { editedAt, reactions, viewedAt, isForwarded } = message;
   const marks = [
+    ...(isForwarded ? ['(forwarded)'] : []),
     ...(editedAt === undefined ? [] : ['(edited)']),
     ...(viewedAt === undefined ? [] : ['(viewed)']),
     ...(reactions.length === 0 ? [] : [`[${reactions.map(({ emoji }) => emoji).join(' ')}]`]),

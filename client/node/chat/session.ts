@@ -49,7 +49,7 @@ export interface SessionListener {
 
 const COMMANDS =
   'Commands: /to NUMBER, /group, /history, /who, /help, /quit. To the last message received: /reply TEXT, /react EMOJI, ' +
-  '/view. To your last one: /edit TEXT, /delete. /timer 8h or off. /safety compares keys. /send FILE, /save [FILE], /backup FILE. ' +
+  '/forward NUMBER, /view. To your last one: /edit TEXT, /delete. /timer 8h or off. /safety compares keys. /send FILE, /save [FILE], /backup FILE. ' +
   '/devices, /approve CODE, /unlink NUMBER, /transfer. /privacy and /receipts with everyone, contacts or nobody. Anything else is sent.';
 
 /** Smaller files are there before anybody could read of their progress. */
@@ -117,6 +117,8 @@ export class ChatSession {
     switch (command) {
       case '/reply':
         return this.#reply(words);
+      case '/forward':
+        return this.#forward(words);
       case '/react':
         return this.#alter('received', (peer, id) => this.#client.react(peer, id, words));
       case '/edit':
@@ -189,6 +191,16 @@ export class ChatSession {
     if (text === '') return this.#notice('/reply expected a text', 'warning');
     await this.#post(text, (peer) => this.#client.reply(peer.user, target.id, text));
     await this.#refresh();
+  }
+
+  /** Passes the last message received on. */
+  async #forward(number: string): Promise<void> {
+    const phone = tidyPhone(number);
+    if (!isPhone(phone)) return this.#notice(`/forward ${NUMBER_FORM}`, 'warning');
+    await this.#alter('received', async (peer, id) => {
+      await this.#client.forward(peer, id, phone);
+      this.#notice(`Passed on to ${phone}.`);
+    });
   }
 
   async #setTimer(span: string): Promise<void> {

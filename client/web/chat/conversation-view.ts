@@ -3,7 +3,7 @@
  */
 
 import type { HistoryItem } from '../index.ts';
-import { openGroup, openSafety, openViewedFile } from './dialogs.ts';
+import { openForward, openGroup, openSafety, openViewedFile } from './dialogs.ts';
 import { arrange, button, make, Nodes, signButton } from './dom.ts';
 import { sendFiles } from './files.ts';
 import { messageNode, type MessageActions } from './message-view.ts';
@@ -194,6 +194,7 @@ export class ConversationView {
       this.#session.attempt(() => work(this.#peer!));
     return {
       reply: (item) => this.#setAbout({ kind: 'reply', item }),
+      forward: (item) => openForward(this.#session, this.#peer!, item),
       edit: (item) => this.#setAbout({ kind: 'edit', item }),
       react: (item, emoji) => inPeer((peer) => client.react(peer, item.id, emoji)),
       delete: (item) => inPeer((peer) => client.deleteForEveryone(peer, item.id)),

@@ -3,7 +3,7 @@
  * it is opened.
  */
 
-import type { Audience, GroupInfo, MessageBody } from '../index.ts';
+import type { Audience, GroupInfo, HistoryItem, MessageBody } from '../index.ts';
 import { button, make } from './dom.ts';
 import { fileParts } from './message-view.ts';
 import type { Session } from './session.ts';
@@ -59,6 +59,32 @@ export function openNewGroup(session: Session): void {
       make('label', {}, 'Name', title),
       make('label', {}, 'Numbers, one on a line', people),
       make('button', { className: 'primary' }, 'Create'),
+    ),
+  );
+}
+
+/** Whom a message is passed on to: one of the chats, or a number. */
+export function openForward(session: Session, peer: string, item: HistoryItem): void {
+  const pass = async (to: string): Promise<void> => {
+    const went = await session.attempt(async () => session.client.forward(peer, item.id, to));
+    if (!went) return;
+    dialog.close();
+    await session.attempt(() => session.openPeer(to));
+  };
+  const chats = session.chats.filter((chat) => chat.peer !== peer);
+  const number = make('input', { name: 'to', required: true, placeholder: '+49…', autocomplete: 'off' });
+  const onsubmit = (event: Event): void => {
+    event.preventDefault();
+    void pass(phoneIn(number.value));
+  };
+  const dialog: HTMLDialogElement = show(
+    'Forward to',
+    make('div', { className: 'stack' }, ...chats.map((chat) => button(chat.title, () => pass(chat.peer)))),
+    make(
+      'form',
+      { onsubmit },
+      make('label', {}, 'Or a number', number),
+      make('button', { className: 'primary' }, 'Forward'),
     ),
   );
 }

@@ -11,6 +11,7 @@ import { clockOf, isoOf, sizeOf, STATE_MARKS, summaryOf } from './words.ts';
 /** What one may do with a message. */
 export interface MessageActions {
   reply(item: HistoryItem): void;
+  forward(item: HistoryItem): void;
   edit(item: HistoryItem): void;
   /** An empty `emoji` takes the reaction back. */
   react(item: HistoryItem, emoji: string): unknown;
@@ -90,7 +91,7 @@ function reactions(session: Session, { reactions: given }: HistoryItem): HTMLEle
 }
 
 function foot(session: Session, item: HistoryItem): HTMLElement {
-  const { sentAt, editedAt, expiresAt, state, failure, members } = item;
+  const { sentAt, editedAt, expiresAt, isForwarded, state, failure, members } = item;
   const dateTime = isoOf(sentAt);
   const [mark, meaning] = state === undefined ? ['', ''] : STATE_MARKS[state];
   const reached = members.map((member) => `${session.authorOf(member.user)}: ${member.state}`).join('\n');
@@ -98,6 +99,7 @@ function foot(session: Session, item: HistoryItem): HTMLElement {
   return make(
     'div',
     { className: 'foot' },
+    isForwarded && make('span', {}, 'forwarded'),
     editedAt !== undefined && make('span', {}, 'edited'),
     expiresAt !== undefined && make('span', {}, 'disappears'),
     make('time', dateTime === undefined ? {} : { dateTime }, clockOf(sentAt)),
@@ -116,6 +118,7 @@ function tools(session: Session, item: HistoryItem, actions: MessageActions): HT
       signButton(emoji, `React with ${emoji}`, () => actions.react(item, mine === emoji ? '' : emoji)),
     ),
     signButton('↩', 'Answer', () => actions.reply(item)),
+    signButton('↪', 'Forward', () => actions.forward(item)),
     isOwnText && signButton('✎', 'Change', () => actions.edit(item)),
     item.direction === 'out' && signButton('✕', 'Delete for everyone', () => actions.delete(item)),
   );
