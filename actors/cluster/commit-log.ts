@@ -9,8 +9,8 @@
  * killed has nothing that it would have to take back, and goes on as a copy. The price is that the two waits add up. One append is
  * under way at a time, because the next one must name it; commits of all actors of the shard share it.
  *
- * An append without an answer may be in the log, or get there yet. It is repeated with the same number until the log says what became of it,
- * and the log takes each number once, however often and late it comes. Until then nothing of it is acknowledged. Read next: `shard-host.ts`.
+ * An append without an answer may be in the log, or get there yet. It is repeated until the log says what became of it, and counts once, however
+ * often and late it comes: what names a predecessor that has a successor already is void. Until then nothing of it is acknowledged. Read next: `shard-host.ts`.
  */
 
 import assert from 'node:assert/strict';
@@ -46,7 +46,7 @@ export interface Writer {
  *
  * @param goesOn - Asked before every attempt, and while `isLeased` says no; when it says no, the outcome stays unknown.
  * @param isLeased - Asked before every attempt: without a lease nothing goes out, also not what went out before.
- * @returns Its sequence; `stale` when the log goes on otherwise; `unknown`.
+ * @returns Its sequence, which is the one after `expected`; `stale` when something else is there; `unknown`.
  */
 export async function appendSurely(
   log: ShardLog,
@@ -63,9 +63,10 @@ export async function appendSurely(
       continue;
     }
     const outcome = await log.append(record, expected);
-    if (outcome.kind === 'ok') return outcome.sequence;
+    // Whatever the servers have checked: in any other place it is void.
+    if (outcome.kind === 'ok') return outcome.sequence === expected + 1 ? outcome.sequence : 'stale';
     if (outcome.kind === 'stale') {
-      const found = await findLast(log, header);
+      const found = await findLast(log, header, expected);
       if (found !== 'unknown') return found;
     }
     await pause(clock, LIMITS.appendRetryMs);
@@ -74,10 +75,11 @@ export async function appendSurely(
 }
 
 /** The record may be in the log from an attempt that was not answered; then it is the last, since nobody could follow it but us. */
-async function findLast(log: ShardLog, header: RecordHeader): Promise<number | 'stale' | 'unknown'> {
+async function findLast(log: ShardLog, header: RecordHeader, expected: number): Promise<number | 'stale' | 'unknown'> {
   const last = await log.last();
   if (last === 'unknown') return 'unknown';
-  return last !== 'empty' && isSameRecord(headerOf(last.data), header) ? last.sequence : 'stale';
+  if (last === 'empty' || last.sequence !== expected + 1) return 'stale';
+  return isSameRecord(headerOf(last.data), header) ? last.sequence : 'stale';
 }
 
 export class ShardCommitLog implements CommitLog {

@@ -9,7 +9,7 @@
 import type { Seat } from './placement.ts';
 
 export interface LogEntry {
-  /** Grows within a shard, not by one: shards share streams. */
+  /** Grows by one within a shard: who is told the number of an append knows whether anything came between. */
   readonly sequence: number;
   /** Owned by the receiver. */
   readonly data: Buffer;
@@ -25,12 +25,11 @@ export type AppendOutcome =
 /** The log of one shard. */
 export interface ShardLog {
   /**
-   * Appends if the last entry is the one with sequence `expected`; 0 for a log without any. `data` is a record (`log-record.ts`): one that is in the log
-   * already, by its writer and number, is not appended a second time, and the answer has the sequence of the first. Held for
-   * LIMITS.duplicateMs; a request that was overtaken by its own repetition comes later than that nowhere.
+   * Appends if the last entry is the one with sequence `expected`; 0 for a log without any. Nothing hangs on the refusal: it keeps the log short, but who
+   * appends believes only a sequence of `expected + 1` (`commit-log.ts`), and who reads passes over what names another predecessor (`log-record.ts`).
    */
   append(data: Buffer, expected: number): Promise<AppendOutcome>;
-  /** The first entry with at least this sequence. */
+  /** The first entry with at least this sequence. May answer from what the log was a while ago, and so may `last`. */
   read(from: number): Promise<LogEntry | 'end' | 'unknown'>;
   last(): Promise<LogEntry | 'empty' | 'unknown'>;
   /** Hands over entries from `from` on, in order, until it is stopped. It may fall silent when the network fails. */

@@ -1,14 +1,15 @@
 /**
  * A cluster's logs, registries and pages on NATS: the adapter between `contracts.ts` and JetStream.
  *
- *   stream   bb-<cluster>-log-<k>   subjects bb.<cluster>.log.<k>.<shard>, k = shard % streams: many subjects, few streams,
- *                                   since every stream with replicas is a raft group of its own
+ *   stream   bb-<cluster>-log-<shard>   subject bb.<cluster>.log.<shard>: a stream for each shard, so that its sequences have no gaps
  *   bucket   bb-<cluster>-table     on disk: who owns what
  *   bucket   bb-<cluster>-live      in memory: gone with all servers at once, and written anew within a second
  *   subject  bb.<cluster>.page.<node>.<worker>   requests for pages of a copy
  *
  * It decides nothing and retries nothing: what is not answered in time is `unknown`. What the server refuses for its sequence is told
- * apart by the code of the refusal.
+ * apart by the code of the refusal. An append expects the last sequence of its stream, which servers check where they apply it, in the order of the
+ * raft group. The last sequence of a subject, which shards that share a stream would have to expect, is checked by a leader before it proposes: releases
+ * before 2.10.23 let two appends pass that are under way at once, and a new leader has not applied everything (nats-server, `processClusteredInboundMsg`).
  */
 
 import type { NatsBus } from '../../runtime/cluster/index.ts';
@@ -23,7 +24,6 @@ import type {
   ShardLog,
 } from './contracts.ts';
 import { LIMITS } from './limits.ts';
-import { headerOf, recordName } from './log-record.ts';
 import { pause } from './pause.ts';
 import type { Seat } from './placement.ts';
 
@@ -54,9 +54,8 @@ export interface JetStreamParts {
 export async function openJetStreamNet(parts: JetStreamParts): Promise<ClusterNet> {
   const { connection, clock, cluster, replicas, shardCount } = parts;
   const manager = await untilServed(clock, () => connection.jetstreamManager({ timeout: LIMITS.requestMs }));
-  const streamCount = Math.min(LIMITS.streamCount, shardCount);
-  for (let index = 0; index < streamCount; index++) {
-    await untilServed(clock, () => ensureLogStream(manager, cluster, index, replicas));
+  for (let shard = 0; shard < shardCount; shard++) {
+    await untilServed(clock, () => ensureLogStream(manager, cluster, shard, replicas));
   }
   const jetstream = connection.jetstream({ timeout: LIMITS.requestMs });
   const registry = async (suffix: string, storage: 'file' | 'memory'): Promise<Registry> => {
@@ -65,7 +64,7 @@ export async function openJetStreamNet(parts: JetStreamParts): Promise<ClusterNe
     return registryOf(await untilServed(clock, () => jetstream.views.kv(name, options)), name, manager, parts);
   };
   return {
-    log: (shard) => new JetStreamLog(parts, jetstream, manager, shard, streamCount),
+    log: (shard) => new JetStreamLog(parts, jetstream, manager, shard),
     table: await registry('table', 'file'),
     liveness: await registry('live', 'memory'),
     pages: pagesOf(connection, cluster),
@@ -85,25 +84,24 @@ async function untilServed<T>(clock: Clock, attempt: () => Promise<T>): Promise<
   }
 }
 
-async function ensureLogStream(manager: Manager, cluster: string, index: number, replicas: number): Promise<void> {
-  const name = logStream(cluster, index);
-  const duplicates = LIMITS.duplicateMs * NANOS_PER_MS;
+async function ensureLogStream(manager: Manager, cluster: string, shard: number, replicas: number): Promise<void> {
+  const name = logStream(cluster, shard);
   try {
-    const { config } = await manager.streams.info(name);
-    if (config.duplicate_window === duplicates) return;
-    // Made by an earlier release.
-    await manager.streams.update(name, Object.assign({}, config, { duplicate_window: duplicates }));
+    await manager.streams.info(name);
   } catch (error) {
     if (codeOf(error) !== STREAM_NOT_FOUND) throw error;
-    const options = { name, subjects: [`bb.${cluster}.log.${index}.*`], num_replicas: replicas };
+    const options = { name, subjects: [logSubject(cluster, shard)], num_replicas: replicas };
     // Nothing is given up but by `trim`: a log that is full refuses appends.
-    const rest = { storage: 'file', retention: 'limits', discard: 'new', duplicate_window: duplicates };
-    await manager.streams.add({ ...options, ...rest } as object);
+    await manager.streams.add({ ...options, storage: 'file', retention: 'limits', discard: 'new' } as object);
   }
 }
 
-function logStream(cluster: string, index: number): string {
-  return `bb-${cluster}-log-${index}`;
+function logStream(cluster: string, shard: number): string {
+  return `bb-${cluster}-log-${shard}`;
+}
+
+function logSubject(cluster: string, shard: number): string {
+  return `bb.${cluster}.log.${shard}`;
 }
 
 function codeOf(error: unknown): number | undefined {
@@ -117,24 +115,19 @@ class JetStreamLog implements ShardLog {
   readonly #manager: Manager;
   readonly #stream: string;
   readonly #subject: string;
-  readonly #shard: number;
 
-  constructor(parts: JetStreamParts, jetstream: JetStream, manager: Manager, shard: number, streamCount: number) {
-    const index = shard % streamCount;
+  constructor(parts: JetStreamParts, jetstream: JetStream, manager: Manager, shard: number) {
     this.#logger = parts.logger;
     this.#clock = parts.clock;
     this.#jetstream = jetstream;
     this.#manager = manager;
-    this.#shard = shard;
-    this.#stream = logStream(parts.cluster, index);
-    this.#subject = `bb.${parts.cluster}.log.${index}.${shard}`;
+    this.#stream = logStream(parts.cluster, shard);
+    this.#subject = logSubject(parts.cluster, shard);
   }
 
   async append(data: Buffer, expected: number): Promise<AppendOutcome> {
     try {
-      // Two copies of one append that are under way at once may both pass the check of what they expect; its name is taken once.
-      const msgID = recordName(this.#shard, headerOf(data));
-      const options = { msgID, expect: { lastSubjectSequence: expected }, timeout: LIMITS.requestMs };
+      const options = { expect: { lastSequence: expected }, timeout: LIMITS.requestMs };
       const { seq } = await this.#jetstream.publish(this.#subject, data, options);
       return { kind: 'ok', sequence: seq };
     } catch (error) {
@@ -213,7 +206,7 @@ class JetStreamLog implements ShardLog {
 
   async trim(before: number): Promise<void> {
     // Before, not up to: the last entry stays, since appends name it.
-    await this.#manager.streams.purge(this.#stream, { filter: this.#subject, seq: before }).catch(() => undefined);
+    await this.#manager.streams.purge(this.#stream, { seq: before }).catch(() => undefined);
   }
 }
 

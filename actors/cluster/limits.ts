@@ -30,8 +30,6 @@ export const LIMITS = {
   settleMs: 2_000,
   /** An append that was not answered is asked about, or repeated, after this long. */
   appendRetryMs: 150,
-  /** For so long the servers know a record again that is appended twice: two minutes, as JetStream does unasked. Far more than a request lives on its way. */
-  duplicateMs: 120_000,
   /** Of one record of the log; JetStream takes 1 MiB with headers. A larger write set goes out in parts. */
   recordBytesMax: 900_000,
   /** Of a page of a copy: read in one go on the owner's thread, a few milliseconds. */
@@ -60,8 +58,6 @@ export const LIMITS = {
   pageMs: 3_000,
   /** Between signs of life of a subscription to a log; two that are missing make a new one. */
   heartbeatMs: 1_000,
-  /** Streams of the logs: a few leaders, so that the work is spread over the servers. */
-  streamCount: 3,
   /** Attempts to open a stream while the servers elect their leaders: half a minute. */
   openTriesMax: 150,
   /** Shards of a new cluster wait so long for the nodes that it is said to begin with. */

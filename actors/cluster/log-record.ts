@@ -10,9 +10,12 @@
  *   18      6      number of the record among the writer's
  *   24      n      the write set, or a part of it
  *
- * A log is fenced by its server: an append names the record that it comes after, so whoever has not read the beginning of the newest epoch
- * cannot append any more. What is checked here is the other half: that a copy continues what it has. The two can
- * differ only when the servers lost a flushed part of the log, and then the copy is made anew.
+ * The log orders, its readers judge. A record counts if it names the last one that counts as its predecessor; one that names an earlier one is *void*, and
+ * everybody passes over it: its writer had not read what came between, the beginning of a newer epoch perhaps. Every reader sees the same records in the same order, so
+ * all agree, and a writer knows that its record counts by its place: the one behind its predecessor's. Hence no answer of a server has to be
+ * current, and no check of its has to be right, for what was acknowledged to stay.
+ *
+ * A record that names a later one than the reader knows, or another epoch, is of another log than the reader's copy: the servers lost an end of it, and the copy is made anew.
  */
 
 import type { LogMark } from '../store/raw-tables.ts';
@@ -63,11 +66,6 @@ export function bodyOf(data: Buffer): Buffer {
   return data.subarray(HEADER_BYTES);
 }
 
-/** Names a record for the servers of its log, which take each name once. */
-export function recordName(shard: number, { writer, number }: RecordHeader): string {
-  return `${shard}.${writer}.${number}`;
-}
-
 /** Whether two records are one that was appended twice. */
 export function isSameRecord(left: RecordHeader, right: RecordHeader): boolean {
   return left.writer === right.writer && left.number === right.number;
@@ -76,13 +74,15 @@ export function isSameRecord(left: RecordHeader, right: RecordHeader): boolean {
 /** What a copy has taken of a log: its mark on the disk, and the parts that wait for their end. */
 export interface Reading {
   readonly mark: LogMark;
-  /** Sequence of the last record taken, at least that of the mark. */
+  /** Sequence of the last record that counts, at least that of the mark. */
   readonly at: number;
+  /** Sequence of the last record read, which may be void. */
+  readonly seen: number;
   readonly parts: readonly Buffer[];
 }
 
 export function startReading(mark: LogMark): Reading {
-  return { mark, at: mark.sequence, parts: [] };
+  return { mark, at: mark.sequence, seen: mark.sequence, parts: [] };
 }
 
 /** What the next entry is to a copy. */
@@ -96,21 +96,28 @@ export type Step =
 /**
  * Takes the next entry of a log.
  *
- * @returns With `taken`: the reading after it, and the write set to apply with the new mark; none for a part and for the beginning of an epoch,
- *   whose mark has to be set all the same when it has moved.
+ * @returns With `taken`: the reading after it, and the write set to apply with the new mark; none for a void record, for a part, and for the beginning of an
+ *   epoch, whose mark has to be set all the same when it has moved.
  */
 export function takeEntry(reading: Reading, { sequence, data }: LogEntry): Step {
-  if (sequence <= reading.at) return { kind: 'known' };
+  if (sequence <= reading.seen) return { kind: 'known' };
   const { kind, epoch, previous } = headerOf(data);
+  // Something between the two is gone: the log was cut.
+  if (sequence !== reading.seen + 1) return { kind: 'foreign' };
+  if (previous < reading.at) return { kind: 'taken', reading: seen(reading, sequence), writes: undefined };
   const fitsEpoch = kind === 'epoch' ? epoch > reading.mark.epoch : epoch === reading.mark.epoch;
   if (previous !== reading.at || !fitsEpoch) return { kind: 'foreign' };
   if (kind === 'part') {
     const parts = [...reading.parts, bodyOf(data)];
-    return { kind: 'taken', reading: { mark: reading.mark, at: sequence, parts }, writes: undefined };
+    return { kind: 'taken', reading: { mark: reading.mark, at: sequence, seen: sequence, parts }, writes: undefined };
   }
   // The beginning of an epoch ends a write set of the former one that never became whole: nobody was told of it.
   const writes = kind === 'epoch' ? undefined : joined(reading.parts, bodyOf(data));
   return { kind: 'taken', reading: startReading({ epoch, sequence }), writes };
+}
+
+function seen({ mark, at, parts }: Reading, sequence: number): Reading {
+  return { mark, at, seen: sequence, parts };
 }
 
 function joined(parts: readonly Buffer[], last: Buffer): Buffer {

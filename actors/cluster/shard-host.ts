@@ -122,9 +122,7 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
   }
 
   /**
-   * Ends serving before a hand-over; resolves when the last append is settled and the actors have ended. An owner must not append while its
-   * heir does: servers of release 2.9 with replicas check an append against what is stored, and two that are under way
-   * at once both pass.
+   * Ends serving before a hand-over; resolves when the last append is settled and the actors have ended: what the heir has to have is known then.
    */
   seal(): Promise<void> {
     if (this.#phase !== 'serving') return Promise.resolve();
@@ -297,14 +295,14 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
   /** Applies what the log has. Resolves to the sequence of its last entry, 0 if it has none. */
   async #catchUp(number: number, store: Store): Promise<number | 'foreign' | 'unknown'> {
     for (let below = 0; this.#isCurrent(number);) {
-      const entry = await this.#parts.log.read(this.#reading!.at + 1);
+      const entry = await this.#parts.log.read(this.#reading!.seen + 1);
       if (entry === 'unknown') return 'unknown';
       if (entry === 'end') {
         const last = await this.#lastOfLog();
-        if (last === 'unknown' || last === 'foreign' || last === this.#reading!.at) return last;
+        if (last === 'unknown' || last === 'foreign' || last === this.#reading!.seen) return last;
         // Above what was read: appended between the two questions. Below: the servers lost the end of the log, if they keep saying so.
-        if (last < this.#reading!.at && ++below >= LIMITS.lostTriesMax) return last;
-        if (last < this.#reading!.at) await pause(this.#parts.clock, LIMITS.retryMs);
+        if (last < this.#reading!.seen && ++below >= LIMITS.lostTriesMax) return last;
+        if (last < this.#reading!.seen) await pause(this.#parts.clock, LIMITS.retryMs);
       } else if (!(await this.#take([entry], store))) return 'foreign';
     }
     return 'unknown';
@@ -369,7 +367,7 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
     const { log, clock } = this.#parts;
     let queue: LogEntry[] = [];
     let notify: (() => void) | undefined;
-    const subscription = log.follow(this.#reading!.at + 1, (entry) => {
+    const subscription = log.follow(this.#reading!.seen + 1, (entry) => {
       queue.push(entry);
       notify?.();
     });
@@ -381,7 +379,7 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
           clock.clearTimer(idle);
           if (queue.length === 0) {
             if (!this.#isCurrent(number)) return false;
-            const missed = await log.read(this.#reading!.at + 1);
+            const missed = await log.read(this.#reading!.seen + 1);
             if (missed === 'unknown' || queue.length > 0) continue;
             if (missed !== 'end') return await this.#take([missed], store);
             if ((await this.#lastOfLog()) === 'foreign') return false;

@@ -2,8 +2,9 @@
  * A cluster in memory under virtual time and one seed: servers that answer late or never, processes that are killed, paused and cut off,
  * stores that keep what they have flushed.
  *
- * The members and hosts are the ones of production; what stands in is the world: log, registry, pages, disk and actors. `fencing: false` plants
- * the fault that the log takes every append.
+ * The members and hosts are the ones of production; what stands in is the world: log, registry, pages, disk and actors. The servers of the log are
+ * `strict`; or `lax`, as those of release 2.9 are now and then: they take every append, at the place where it comes, and answer questions about the log from
+ * what it was a while ago; or `lying`, the planted fault: they also say that it stands where it was expected.
  */
 
 import type { Clock, Logger } from '../../runtime/index.ts';
@@ -14,7 +15,6 @@ import type { CommitLog } from '../store/lmdb.ts';
 import type { LogMark, Page, PageCursor } from '../store/raw-tables.ts';
 import { applyWrites, WriteSet } from '../store/write-set.ts';
 import type { AppendOutcome, ClusterNet, LogEntry, PageExchange, Registry, ShardLog } from './contracts.ts';
-import { headerOf, isSameRecord } from './log-record.ts';
 import { Member } from './member.ts';
 import type { Seat } from './placement.ts';
 import type { HostedStore } from './shard-host.ts';
@@ -27,15 +27,23 @@ const TIMEOUT_MS = 1_000;
 export interface SimOptions {
   readonly seed: number;
   readonly nodes: readonly string[];
-  /** Whether the log refuses an append that does not name its last entry. */
-  readonly fencing?: boolean;
+  readonly servers?: ServerKind;
+}
+
+export type ServerKind = 'strict' | 'lax' | 'lying';
+
+/** Of how long ago the end of a log is that lax servers tell. */
+const STALE_MS_MAX = 1_500;
+
+interface StoredEntry extends LogEntry {
+  readonly atMs: number;
 }
 
 type Change = (key: string, value: string | undefined, revision: number) => void;
 
 /** What the servers hold; it outlives every process. */
 class Servers {
-  readonly logs: Map<number, LogEntry[]> = new Map();
+  readonly logs: Map<number, StoredEntry[]> = new Map();
   readonly tables: { readonly table: SimTable; readonly liveness: SimTable } = {
     table: new SimTable(),
     liveness: new SimTable(),
@@ -43,24 +51,35 @@ class Servers {
   readonly answers: Map<string, (request: Buffer) => Buffer> = new Map();
   readonly followers: Set<(shard: number) => void> = new Set();
   isDown: boolean = false;
-  #sequence = 0;
+  readonly #kind: ServerKind;
+  readonly #clock: VirtualClock;
 
-  log(shard: number): LogEntry[] {
+  constructor(kind: ServerKind, clock: VirtualClock) {
+    this.#kind = kind;
+    this.#clock = clock;
+  }
+
+  log(shard: number): StoredEntry[] {
     const log = this.logs.get(shard) ?? [];
     this.logs.set(shard, log);
     return log;
   }
 
-  append(shard: number, data: Buffer, expected: number, fencing: boolean): AppendOutcome {
+  append(shard: number, data: Buffer, expected: number): AppendOutcome {
     const log = this.log(shard);
-    const header = headerOf(data);
-    const same = log.find((entry) => isSameRecord(headerOf(entry.data), header));
-    if (fencing && same !== undefined) return { kind: 'ok', sequence: same.sequence };
-    if (fencing && (log.at(-1)?.sequence ?? 0) !== expected) return { kind: 'stale' };
-    const sequence = ++this.#sequence;
-    log.push({ sequence, data: Buffer.from(data) });
+    const last = log.at(-1)?.sequence ?? 0;
+    if (this.#kind === 'strict' && last !== expected) return { kind: 'stale' };
+    log.push({ sequence: last + 1, data: Buffer.from(data), atMs: this.#clock.monotonicMs() });
     for (const follower of this.followers) follower(shard);
-    return { kind: 'ok', sequence };
+    return { kind: 'ok', sequence: this.#kind === 'lying' ? expected + 1 : last + 1 };
+  }
+
+  /** A log as who asks is told of it. */
+  toldLog(shard: number, random: { integer(bound: number): number }): readonly StoredEntry[] {
+    const log = this.log(shard);
+    if (this.#kind === 'strict' || random.integer(4) > 0) return log;
+    const toldMs = this.#clock.monotonicMs() - random.integer(STALE_MS_MAX);
+    return log.filter(({ atMs }) => atMs <= toldMs);
   }
 }
 
@@ -229,14 +248,15 @@ class SimProcess {
   }
 
   #log(shard: number): ShardLog {
-    const { servers, fencing } = this.sim;
+    const { servers, random } = this.sim;
     return {
       append: async (data, expected) => {
-        const outcome = await this.#request(() => servers.append(shard, data, expected, fencing));
+        const outcome = await this.#request(() => servers.append(shard, data, expected));
         return outcome === 'unknown' ? { kind: 'unknown' } : outcome;
       },
-      read: (from) => this.#request(() => servers.log(shard).find(({ sequence }) => sequence >= from) ?? 'end'),
-      last: () => this.#request(() => servers.log(shard).at(-1) ?? 'empty'),
+      read: (from) =>
+        this.#request(() => servers.toldLog(shard, random).find(({ sequence }) => sequence >= from) ?? 'end'),
+      last: () => this.#request(() => servers.toldLog(shard, random).at(-1) ?? 'empty'),
       follow: (from, onEntry) => this.#follow(shard, from, onEntry),
       trim: async (before) => {
         await this.#request(() => {
@@ -325,9 +345,8 @@ class SimProcess {
 export class ClusterSim {
   readonly clock: VirtualClock = new VirtualClock();
   readonly random: ReturnType<typeof createSeededRandom>;
-  readonly servers: Servers = new Servers();
+  readonly servers: Servers;
   readonly processes: Map<string, SimProcess> = new Map();
-  readonly fencing: boolean;
   readonly nodes: readonly string[];
   readonly trace: string[] = [];
   readonly #disks: Map<string, SimDisk> = new Map();
@@ -337,9 +356,9 @@ export class ClusterSim {
   #life = 0;
   #written = 0;
 
-  constructor({ seed, nodes, fencing = true }: SimOptions) {
+  constructor({ seed, nodes, servers = 'strict' }: SimOptions) {
     this.random = createSeededRandom(seed);
-    this.fencing = fencing;
+    this.servers = new Servers(servers, this.clock);
     this.nodes = nodes;
     for (const node of nodes) this.start(node);
   }
