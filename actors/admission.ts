@@ -189,10 +189,13 @@ export class Admission {
     return 1 + this.#services.integer(LIMITS.comeBackSecondsSpan);
   }
 
-  /** The same where a shard has moved or an inbox restarted: over as many seconds as logins of all live connections take, which is one for a few thousand. */
+  /**
+   * The same where a shard has moved or an inbox restarted: over as many seconds as logins of all live connections take. 0 where those take half a second, as
+   * for a few thousand: over that time clients spread by themselves.
+   */
   comeBackSoon(): number {
-    const span = Math.min(LIMITS.comeBackSecondsSpan, Math.ceil(this.#live / this.#rate));
-    return 1 + this.#services.integer(Math.max(1, span));
+    const seconds = Math.min(LIMITS.comeBackSecondsSpan, Math.round(this.#live / this.#rate));
+    return this.#services.integer(seconds + 1);
   }
 
   /** A claim was found true. @param tookMs - Since the greeting. */

@@ -14,16 +14,26 @@
  */
 
 import type { ClientMessage } from '../protocol/wire/index.ts';
+import type { Ref } from '../runtime/index.ts';
 import { checkResume, refuseLogin, type Challenge, type LoginClaim, type Now } from './auth.ts';
 import type { AppCode } from './errors.ts';
 import { LIMITS } from './limits.ts';
 import type { ResumeClaim, ResumeTickets } from './resume-ticket.ts';
 import type { DeviceRecord, SenderAddress } from './store/inbox-store.ts';
 
+/** What a login waits for: in a cluster its shard may be between two owners, and then it asks again. */
+export interface Asking {
+  /** The monitor of the actor that was asked last, where that is on a node of a cluster. */
+  watch: Ref | undefined;
+  /** How often nobody was there. */
+  misses: number;
+}
+
 export type Phase =
   | { readonly name: 'greeted'; readonly challenge: Challenge; readonly ticketRefused: boolean }
   | {
       readonly name: 'authenticating';
+      readonly asking: Asking;
       readonly challenge: Challenge;
       readonly claim: LoginClaim;
       /** Whether the client takes a ticket. */
@@ -31,6 +41,7 @@ export type Phase =
     }
   | {
       readonly name: 'attaching';
+      readonly asking: Asking;
       readonly self: SenderAddress;
       /** `user.device.creation`. */
       readonly key: string;
@@ -81,7 +92,12 @@ export function decideResume(
 }
 
 function attaching(user: string, device: number, creation: number, wantsTicket: boolean): Attaching {
-  return { name: 'attaching', self: { user, device, creation }, key: keyOf(user, device, creation), wantsTicket };
+  const key = keyOf(user, device, creation);
+  return { name: 'attaching', asking: notAsked(), self: { user, device, creation }, key, wantsTicket };
+}
+
+export function notAsked(): Asking {
+  return { watch: undefined, misses: 0 };
 }
 
 /** Decides a login once the accounts actor has answered. */

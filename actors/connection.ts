@@ -53,12 +53,13 @@ import {
   type Context,
   type Pid,
   type Ref,
+  type SendResult,
 } from '../runtime/index.ts';
 import type { Admission, Deferral } from './admission.ts';
 import type { Challenge } from './auth.ts';
 import { isDeviceRequest, routeOfDevices } from './connection-devices.ts';
 import { look, noPending, noteAnswer, noteGroupAnswer, type Pending } from './connection-pending.ts';
-import { decideLogin, decideResume, refuseInPhase, type Phase } from './connection-state.ts';
+import { decideLogin, decideResume, notAsked, refuseInPhase, type Asking, type Phase } from './connection-state.ts';
 import { describe, type AppCode, type Refusal } from './errors.ts';
 import type { GroupsMessage } from './group-messages.ts';
 import { LIMITS } from './limits.ts';
@@ -151,6 +152,7 @@ const LOGIN_TIMEOUT = 'login-timeout';
 /** Notes to itself: an answer may be overdue; the inbox has not taken this connection yet. */
 const LOOK = 'look-for-answers';
 const ATTACH_TIMEOUT = 'attach-timeout';
+const ASK_AGAIN = 'ask-again';
 const REFUSALS = new CounterByLabel('blindbeam_refusals_total');
 const LIMITED = {
   message: gauge('blindbeam_limited_total', { limiter: 'message' }),
@@ -244,9 +246,11 @@ export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMes
   handleInfo(info, state, ctx) {
     if (info === LOOK) lookForAnswers(state, ctx);
     else if (info === ATTACH_TIMEOUT) endUnattached(state, ctx);
+    else if (info === ASK_AGAIN) askAgain(state, ctx);
     else if (info === LOGIN_TIMEOUT && state.phase.name !== 'live') closeWith('APP_LOGIN_TIMEOUT', state, ctx);
     // Something for its client was lost, whatever it was.
     else if (info === MAILBOX_OVERFLOW) closeWith('APP_OVERLOADED', state, ctx);
+    else if (isDown(info) && wasAsked(info.ref, state.phase)) askAgainSoon(state, ctx);
     // The inbox that pushes to us is gone, and with it our place in it: the client comes back to its successor.
     else if (isDown(info)) closeWith('APP_RESTARTING', state, ctx, state.admission.comeBackSoon());
     else if (isExit(info)) closeWith('APP_OVERLOADED', state, ctx);
@@ -387,11 +391,17 @@ function submit(message: OutgoingMessage, state: ConnectionState, ctx: Context):
   const { to, id, envelopes } = message;
   const target = state.routes.inboxOf(to);
   const submission = { kind: 'submit', connection: ctx.self, sender: self, senderKey: key, to, id, envelopes } as const;
-  if (ctx.cast(target, submission satisfies InboxMessage) === 'ok') {
+  const result = ctx.cast(target, submission satisfies InboxMessage);
+  if (result === 'ok') {
     watchShard(target, state, ctx);
     return void pendingOf(state, ctx).messages.set(to, id);
   }
-  state.socket.write(refusalStanza(to, id, { code: 'APP_OVERLOADED', retryAfter: 1 }));
+  state.socket.write(refusalStanza(to, id, notTaken(result)));
+}
+
+/** A shard that is between two owners is there again within a second or two: the client's own pause is enough. */
+function notTaken(result: SendResult): Refusal {
+  return { code: 'APP_OVERLOADED', retryAfter: result === 'noconnection' ? 0 : 1 };
 }
 
 function refuseForRate(message: OutgoingMessage, waitMs: number, state: ConnectionState, ctx: Context): void {
@@ -416,11 +426,12 @@ function submitToGroup(message: OutgoingGroupMessage, state: ConnectionState, ct
   state.rateRefusals = 0;
   const sender = { connection: ctx.self, sender: self, senderKey: key };
   const submission: GroupsMessage = { kind: 'group-submit', ...sender, group, id, epoch, ciphertext };
-  if (ctx.cast(state.routes.groupsOf(group), submission) === 'ok') {
+  const result = ctx.cast(state.routes.groupsOf(group), submission);
+  if (result === 'ok') {
     watchShard(state.routes.groupsOf(group), state, ctx);
     return void pendingOf(state, ctx).groupMessages.set(group, id);
   }
-  refuseOfGroup(group, id, { code: 'APP_OVERLOADED', retryAfter: 1 }, state);
+  refuseOfGroup(group, id, notTaken(result), state);
 }
 
 function refuseOfGroup(group: string, id: number, refusal: Refusal, state: ConnectionState): void {
@@ -450,10 +461,65 @@ function beginLogin(message: AuthMessage, state: ConnectionState, ctx: Context):
   const { user, device, signature } = message;
   const wantsTicket = (state.features & FEATURES.resumeTickets) !== 0;
   const { challenge } = state.phase;
-  state.phase = { name: 'authenticating', challenge, claim: { user, device, signature }, wantsTicket };
-  const question: AccountsMessage = { kind: 'find-device', connection: ctx.self, user, device };
-  if (ctx.cast(state.routes.accountsOf(user), question) !== 'ok') return closeWith('APP_OVERLOADED', state, ctx);
-  watchShard(state.routes.accountsOf(user), state, ctx);
+  const claim = { user, device, signature };
+  state.phase = { name: 'authenticating', asking: notAsked(), challenge, claim, wantsTicket };
+  askForDevice(state.phase, state, ctx);
+}
+
+type Authenticating = Extract<Phase, { name: 'authenticating' }>;
+type Attaching = Extract<Phase, { name: 'attaching' }>;
+
+function askForDevice({ claim, asking }: Authenticating, state: ConnectionState, ctx: Context): void {
+  const { user, device } = claim;
+  ask(state.routes.accountsOf(user), { kind: 'find-device', connection: ctx.self, user, device }, asking, state, ctx);
+}
+
+function askToAttach({ self, asking }: Attaching, state: ConnectionState, ctx: Context): void {
+  const { user, device, creation } = self;
+  const known = { staged: understandsGaps(state), groups: understandsGroups(state) };
+  const attach: InboxMessage = { kind: 'attach', user, device, creation, connection: ctx.self, ...known };
+  ask(state.routes.inboxOf(user), attach, asking, state, ctx);
+}
+
+/** Asks an actor of the user's shard what the login hangs on. */
+function ask(
+  target: RemoteName,
+  question: AccountsMessage | InboxMessage,
+  asking: Asking,
+  state: ConnectionState,
+  ctx: Context,
+): void {
+  const result = ctx.cast(target, question);
+  if (result === 'noconnection') return askAgainSoon(state, ctx);
+  if (result !== 'ok') return closeWith('APP_OVERLOADED', state, ctx);
+  // A copy: an address follows its shard, the monitor stays with the actor.
+  if (target.node !== undefined) asking.watch = ctx.monitor({ ...target });
+}
+
+function wasAsked(ref: Ref, phase: Phase): boolean {
+  return 'asking' in phase && phase.asking.watch === ref;
+}
+
+/** The shard is between two owners: a login waits for the next one, since its client could only come back to ask the same. */
+function askAgainSoon(state: ConnectionState, ctx: Context): void {
+  const { phase } = state;
+  if (!('asking' in phase)) return;
+  phase.asking.watch = undefined;
+  if (++phase.asking.misses > LIMITS.shardMissesMax) {
+    return closeWith('APP_RESTARTING', state, ctx, state.admission.comeBackSoon());
+  }
+  ctx.sendAfter(LIMITS.shardLookMs, ASK_AGAIN);
+}
+
+function askAgain(state: ConnectionState, ctx: Context): void {
+  const { phase } = state;
+  if (phase.name === 'authenticating') askForDevice(phase, state, ctx);
+  else if (phase.name === 'attaching') askToAttach(phase, state, ctx);
+}
+
+/** It has answered. */
+function endAsking({ watch }: Asking, ctx: Context): void {
+  if (watch !== undefined) ctx.demonitor(watch);
 }
 
 function noteFeatures({ features = 0 }: AuthMessage | ResumeMessage, state: ConnectionState): void {
@@ -465,6 +531,7 @@ type DeviceFound = Extract<ConnectionMessage, { kind: 'device-found' }>;
 function finishLogin(found: DeviceFound, state: ConnectionState, ctx: Context): void {
   const { record, preKeys, kemPreKeys } = found;
   if (state.phase.name !== 'authenticating') return;
+  endAsking(state.phase.asking, ctx);
   const decision = decideLogin(state.phase, record, ctx.clock.monotonicMs());
   if (decision.kind === 'refused') return closeWith(decision.code, state, ctx);
   enter(decision.phase, { preKeys, kemPreKeys }, state, ctx);
@@ -487,16 +554,11 @@ type HeldKeys = { readonly preKeys?: number; readonly kemPreKeys?: number };
 
 /** Asks the inbox of the device to take this connection. Until it has, nobody is logged in. */
 function enter(
-  phase: Extract<Phase, { name: 'attaching' }>,
+  phase: Attaching,
   held: HeldKeys,
   state: ConnectionState,
   ctx: Context,
 ): void {
-  const { user, device, creation } = phase.self;
-  const known = { staged: understandsGaps(state), groups: understandsGroups(state) };
-  const attach: InboxMessage = { kind: 'attach', user, device, creation, connection: ctx.self, ...known };
-  if (ctx.cast(state.routes.inboxOf(user), attach) !== 'ok') return closeWith('APP_OVERLOADED', state, ctx);
-  watchShard(state.routes.inboxOf(user), state, ctx);
   const before = state.phase;
   if ('challenge' in before) {
     const tookMs = ctx.clock.monotonicMs() - before.challenge.issuedAtMs;
@@ -506,13 +568,15 @@ function enter(
   state.held = held;
   if (state.loginTimer !== undefined) ctx.cancelTimer(state.loginTimer);
   state.loginTimer = ctx.sendAfter(LIMITS.answerLookMs, ATTACH_TIMEOUT);
+  askToAttach(phase, state, ctx);
 }
 
 /** The inbox pushes to us from now on; should it end, we do. */
 function goLive(inbox: Pid, state: ConnectionState, ctx: Context): void {
   if (state.phase.name !== 'attaching') return;
-  const { self, key, wantsTicket } = state.phase;
+  const { self, key, wantsTicket, asking } = state.phase;
   ctx.monitor(inbox);
+  endAsking(asking, ctx);
   state.phase = { name: 'live', self, key };
   if (state.loginTimer !== undefined) ctx.cancelTimer(state.loginTimer);
   state.loginTimer = undefined;

@@ -101,6 +101,9 @@ export const LIMITS = {
   answerLookMs: 15_000,
   /** Looks are due at whole multiples of this, so that those of many connections come at once. */
   answerLookStepMs: 1_000,
+  /** Between two questions of a login to a shard that has no owner for now, and how many: ten seconds, several times what a take-over lasts. */
+  shardLookMs: 100,
+  shardMissesMax: 100,
   /** Requests (iq) of one connection. */
   requestsPerSecondMax: 20,
   requestsBurstMax: 60,

@@ -2,7 +2,7 @@
  * Every bound of ownership and replication, with its reason. Units stand in the names.
  *
  *   renewal ──300──▶ renewal ──▶ …              an owner whose last acknowledged renewal began 1,200 ms ago commits nothing
- *           silence of 1,700 ms                  and is dead to the others: 500 ms later, which is the margin for a slow answer
+ *           silence of 1,500 ms                  and is dead to the others: 300 ms later, which is the margin for a slow answer
  */
 
 export const LIMITS = {
@@ -11,7 +11,7 @@ export const LIMITS = {
   /** A lease lives this long from the beginning of the renewal that was acknowledged. */
   leaseMs: 1_200,
   /** Silence after which a node counts as dead. More than a lease, by what its last renewal may have taken to be heard. */
-  deadMs: 1_700,
+  deadMs: 1_500,
   /** A standby may be away this long, a restart, before another one is appointed and the log is cut without it. */
   standbyAwayMs: 30_000,
   /** After this long another copy is begun beside it. */
