@@ -28,6 +28,8 @@ interface Fixture {
   readonly toAccounts: AccountsMessage[];
   readonly admission: Admission;
   readonly toPresence: PresenceMessage[];
+  /** Where the inbox of Alice's shard is. */
+  readonly inbox: { name: string; worker: number; node?: string };
   say(...messages: ClientMessage[]): Promise<void>;
   /** Whether the inbox takes connections that ask it to. */
   attaches: boolean;
@@ -63,7 +65,7 @@ async function start(bounds: Partial<AdmissionBounds> = {}): Promise<Fixture> {
   test.node.spawn(spy('test/groups', []), undefined, { name: 'groups' });
   test.node.spawn(spy('test/accounts', toAccounts), undefined, { name: 'accounts' });
   test.node.spawn(spy('test/presence', toPresence), undefined, { name: 'presence' });
-  const inbox = { name: 'inbox', worker: 0 };
+  const inbox: Fixture['inbox'] = { name: 'inbox', worker: 0 };
   const accounts = { name: 'accounts', worker: 0 };
   const groups = { name: 'groups', worker: 0 };
   const media = { name: 'media', worker: 0 };
@@ -94,6 +96,7 @@ async function start(bounds: Partial<AdmissionBounds> = {}): Promise<Fixture> {
     toAccounts,
     admission,
     toPresence,
+    inbox,
     attaches: true,
     async tell(message) {
       test.node.cast(socket.pid!, message);
@@ -527,4 +530,31 @@ t.test('a server that closes says when to come back, to each client another time
   }
   t.strictSame([...times], [1, 2, 3, 4, 5]);
   t.equal(LIMITS.comeBackSecondsSpan, times.size);
+});
+
+t.test('a login waits while its shard is between two owners, and attaches to the next', async (t) => {
+  const fixture = await start();
+  const { inbox, test, socket, toInbox } = fixture;
+  inbox.node = 'lost';
+  await fixture.login();
+  await test.advance(LIMITS.shardLookMs * 3);
+  t.equal(socket.closed, undefined);
+  // Named as the owner, and its actors not there yet.
+  Object.assign(inbox, { node: test.node.name, name: 'inbox-to-come' });
+  await test.advance(LIMITS.shardLookMs * 3);
+  t.strictSame([socket.closed, toInbox], [undefined, []]);
+  inbox.name = 'inbox';
+  await test.advance(LIMITS.shardLookMs);
+  t.match(toInbox, [{ kind: 'attach', user: ALICE }]);
+  t.equal(toInbox.length, 1);
+  t.ok(socket.last('success'));
+});
+
+t.test('a login that waits for its shard in vain is told to come back', async (t) => {
+  const fixture = await start();
+  fixture.inbox.node = 'lost';
+  await fixture.login();
+  for (let miss = 0; miss <= LIMITS.shardMissesMax; miss++) await fixture.test.advance(LIMITS.shardLookMs);
+  t.same(fixture.socket.closed, { code: 4503, reason: 'APP_RESTARTING' });
+  t.match(fixture.socket.last('failure'), { retryAfter: 0 }, 'of few clients each at once');
 });

@@ -396,12 +396,12 @@ function submit(message: OutgoingMessage, state: ConnectionState, ctx: Context):
     watchShard(target, state, ctx);
     return void pendingOf(state, ctx).messages.set(to, id);
   }
-  state.socket.write(refusalStanza(to, id, notTaken(result)));
+  state.socket.write(refusalStanza(to, id, notTaken(target, result)));
 }
 
-/** A shard that is between two owners is there again within a second or two: the client's own pause is enough. */
-function notTaken(result: SendResult): Refusal {
-  return { code: 'APP_OVERLOADED', retryAfter: result === 'noconnection' ? 0 : 1 };
+/** What is between two owners is there again within a second or two: the client's own pause is enough. */
+function notTaken(target: RemoteName, result: SendResult): Refusal {
+  return { code: 'APP_OVERLOADED', retryAfter: isBetweenOwners(target, result) ? 0 : 1 };
 }
 
 function refuseForRate(message: OutgoingMessage, waitMs: number, state: ConnectionState, ctx: Context): void {
@@ -431,7 +431,7 @@ function submitToGroup(message: OutgoingGroupMessage, state: ConnectionState, ct
     watchShard(state.routes.groupsOf(group), state, ctx);
     return void pendingOf(state, ctx).groupMessages.set(group, id);
   }
-  refuseOfGroup(group, id, notTaken(result), state);
+  refuseOfGroup(group, id, notTaken(state.routes.groupsOf(group), result), state);
 }
 
 function refuseOfGroup(group: string, id: number, refusal: Refusal, state: ConnectionState): void {
@@ -490,10 +490,15 @@ function ask(
   ctx: Context,
 ): void {
   const result = ctx.cast(target, question);
-  if (result === 'noconnection') return askAgainSoon(state, ctx);
+  if (isBetweenOwners(target, result)) return askAgainSoon(state, ctx);
   if (result !== 'ok') return closeWith('APP_OVERLOADED', state, ctx);
   // A copy: an address follows its shard, the monitor stays with the actor.
   if (target.node !== undefined) asking.watch = ctx.monitor({ ...target });
+}
+
+/** In a cluster: the shard's owner is gone, or its actors are not there yet. */
+function isBetweenOwners({ node }: RemoteName, result: SendResult): boolean {
+  return node !== undefined && (result === 'noconnection' || result === 'noproc');
 }
 
 function wasAsked(ref: Ref, phase: Phase): boolean {
@@ -553,12 +558,7 @@ function resume(message: ResumeMessage, state: ConnectionState, ctx: Context): v
 type HeldKeys = { readonly preKeys?: number; readonly kemPreKeys?: number };
 
 /** Asks the inbox of the device to take this connection. Until it has, nobody is logged in. */
-function enter(
-  phase: Attaching,
-  held: HeldKeys,
-  state: ConnectionState,
-  ctx: Context,
-): void {
+function enter(phase: Attaching, held: HeldKeys, state: ConnectionState, ctx: Context): void {
   const before = state.phase;
   if ('challenge' in before) {
     const tookMs = ctx.clock.monotonicMs() - before.challenge.issuedAtMs;

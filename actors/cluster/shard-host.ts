@@ -218,7 +218,7 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
       const isSilent = (): boolean => commits.isEnded || commits.silentMs > LIMITS.leaseMs || !this.#parts.isLeased();
       served = await this.#parts.serve(store, isSilent);
       this.#enter('serving');
-      this.#log('shard_served', { epoch });
+      this.#log('shard_served', { epoch, sequence: mark.sequence });
       if (this.#isCurrent(number)) await Promise.race([untilFenced, this.#change()]);
     } finally {
       await commits.end();
@@ -229,7 +229,7 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
       for (const sealed of this.#sealing.splice(0)) sealed();
     }
     this.#enter('following');
-    this.#log('shard_released', { epoch });
+    this.#log('shard_released', { epoch, sequence: commits.mark.sequence });
   }
 
   #makeCommits(store: Store, mark: LogMark, fenced: () => void): ShardCommitLog {

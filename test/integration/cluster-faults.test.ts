@@ -3,10 +3,11 @@
  * conversation is kept, and soon after the heal everything has arrived.
  *
  * Two short schedules here. `CLUSTER_SCHEDULES=30 node dist/test/integration/cluster-faults.test.js` runs random
- * ones of every fault, also those of 20 seconds; `CLUSTER_FAULT='cut off'` only those whose name has that in it.
+ * ones of every fault, also those of 20 seconds; `CLUSTER_FAULT='cut off'` only those whose name has that in it. `CLUSTER_LOG=FILE` keeps what the nodes logged.
  */
 
 import { randomInt } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import { hasNatsServer } from '../../runtime/testing/nats-servers.ts';
 import { findFaults } from './delivery-check.ts';
@@ -70,6 +71,8 @@ t.test('three nodes and three servers under load', SKIP, async (t) => {
     servers: 3,
     flags: ['--cluster-shards', String(SHARDS)],
   });
+  const { CLUSTER_LOG: file } = process.env;
+  if (file !== undefined) t.teardown(() => writeFileSync(file, cluster.log()));
   const persons = await people(t, cluster);
   await cluster.untilCopied(SHARDS, 30_000);
   t.comment(`ready after ${Math.round(performance.now() - began)} ms`);

@@ -110,6 +110,16 @@ export class FaultyCluster {
     return this.#processes;
   }
 
+  /** What all of them logged, in the order of time, each line with the number of its process. */
+  log(): string {
+    const lines = this.#processes.flatMap(({ lines }, number) => lines.map((line) => Object.assign({ number }, line)));
+    const timeOf = (line: object): string => String((line as { readonly time?: unknown }).time);
+    return lines
+      .sort((left, right) => (timeOf(left) < timeOf(right) ? -1 : 1))
+      .map((line) => `${JSON.stringify(line)}\n`)
+      .join('');
+  }
+
   node(name: string): FaultyNode {
     return this.nodes.get(name)!;
   }
