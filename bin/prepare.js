@@ -6,7 +6,7 @@
  */
 
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -59,10 +59,15 @@ function readPackages(path) {
   }
 }
 
-/** Compiles, and bundles the pages, if a source is newer than the build. */
+/** Compiles, and bundles the pages, if a source is newer than the build. Who may not write there runs what was built. */
 export function requireBuild() {
-  if (Math.min(modified(join(DIST, '.tsbuildinfo')), modified(join(DIST, 'web', 'index.html'))) >= newest()) return;
+  const builtMs = Math.min(modified(join(DIST, '.tsbuildinfo')), modified(join(DIST, 'web', 'index.html')));
+  if (builtMs >= newest()) return;
   if (!existsSync(COMPILER)) return;
+  if (builtMs > 0 && !mayWrite(DIST)) {
+    console.error('The sources are newer than the build, which runs: "npm run build" renews it.');
+    return;
+  }
   console.error('Building …');
   removeOrphans(DIST);
   run(process.execPath, [COMPILER, '-p', join(ROOT, 'tsconfig.json')], 'the build failed');
@@ -74,6 +79,15 @@ function run(command, args, failure) {
   if (status === 0) return;
   console.error(`${failure}${error ? `: ${error.message}` : ''}`);
   process.exit(1);
+}
+
+function mayWrite(path) {
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function modified(path) {

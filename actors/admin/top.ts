@@ -80,6 +80,8 @@ export function topVerb(workers: Askable, facts: NodeFacts): Verb {
       const frame = await topFrame(workers, facts, { by: by as RankBy, rows, behavior }, before);
       before = frame.status;
       yield frame;
+      // Whoever asked for so many is not kept waiting for one that does not come.
+      if (count + 1 === frames) return;
       await pause(clock, Math.max(LIMITS.frameMsMin / 2, dueMs - clock.monotonicMs()), signal);
       if (signal.aborted) return;
     }

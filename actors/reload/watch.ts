@@ -3,9 +3,12 @@
  *
  * Whatever is saved under `actors/`, the bundles are made again, and a behaviour whose text has changed is reloaded, numbered by
  * the reload. A bundle that fails or is refused is told in the log, and the node goes on with what it has.
+ *
+ * Each folder is watched for itself. A recursive watch follows files on Linux, and many editors save by putting a new file into the place of
+ * the old one: only the first such save would be seen (Node 20, 2026-11).
  */
 
-import { watch, type FSWatcher } from 'node:fs';
+import { readdirSync, watch, type FSWatcher } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock, Logger } from '../../runtime/index.ts';
 import type { Refusal } from '../../runtime/reload/index.ts';
@@ -28,7 +31,9 @@ const OPTIONS = { ...DEFAULT_OPTIONS, canary: 0, observeMs: 200, recordMs: 50, r
 
 export class SourceWatch {
   readonly #options: WatchOptions;
-  readonly #watcher: FSWatcher;
+  /** By folder. */
+  readonly #watchers: Map<string, FSWatcher> = new Map();
+  readonly #directory: string;
   /** What the node runs, by name: the text, or why there is none. */
   readonly #texts: Map<string, string> = new Map();
   #timer: unknown = undefined;
@@ -38,16 +43,31 @@ export class SourceWatch {
   /** Begins to watch. What is saved before the first look has been done is found by the next save. */
   constructor(options: WatchOptions) {
     this.#options = options;
-    const directory = join(options.root.directory, 'actors');
-    this.#watcher = watch(directory, { recursive: true }, (_event, file) => this.#changed(file));
-    this.#working = this.#look().then(() => options.log.info('watching', { directory }));
+    this.#directory = join(options.root.directory, 'actors');
+    this.#watchFolders();
+    this.#working = this.#look().then(() => options.log.info('watching', { directory: this.#directory }));
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    this.#watcher.close();
+    for (const watcher of this.#watchers.values()) watcher.close();
     if (this.#timer !== undefined) this.#options.clock.clearTimer(this.#timer);
     await this.#working;
+  }
+
+  /** Watches every folder that is not watched yet. */
+  #watchFolders(): void {
+    const entries = readdirSync(this.#directory, { recursive: true, withFileTypes: true });
+    const folders = entries
+      .filter((entry) => entry.isDirectory())
+      .map(({ parentPath, name }) => join(parentPath, name));
+    for (const folder of [this.#directory, ...folders]) {
+      if (this.#watchers.has(folder)) continue;
+      const watcher = watch(folder, (_event, file) => this.#changed(file));
+      // A folder that goes takes its watch with it.
+      watcher.on('error', () => this.#watchers.delete(folder));
+      this.#watchers.set(folder, watcher);
+    }
   }
 
   #changed(file: string | null): void {
@@ -61,6 +81,7 @@ export class SourceWatch {
   }
 
   async #reloadChanged(): Promise<void> {
+    if (!this.#isClosed) this.#watchFolders();
     for (const name of await this.#look()) {
       if (this.#isClosed) return;
       const report = await this.#options.coordinator.reload({ ...OPTIONS, name });

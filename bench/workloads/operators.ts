@@ -40,6 +40,9 @@ type Context = WorkloadContext<OptionName>;
 /** From the beginning of a look to its window: the first one compiles what it runs. */
 const SETTLE_MS = 300;
 const WARM_UP_MS = 300;
+/** Below so many cores in so long, the server is quiet. */
+const QUIET_CORES = 0.015;
+const QUIET_LOOK_MS = 1_000;
 /** Questions that each one asks in a round. */
 const ASK_COUNT = 4;
 const ASK_PAUSE_MS = 50;
@@ -141,6 +144,8 @@ class Quiet {
 
   async run(): Promise<void> {
     const { rounds } = this.#context.options;
+    this.#context.progress('waiting until the server is quiet');
+    await this.#settled();
     for (let round = 1; round <= rounds; round += 1) {
       this.#context.progress(`looking, round ${round} of ${rounds}`);
       await this.#turn('nobody', undefined);
@@ -152,19 +157,25 @@ class Quiet {
     this.#record();
   }
 
+  /** After very many clients came, a worker that has become quiet collects its heap: that is nobody's look. */
+  async #settled(): Promise<void> {
+    const deadlineMs = systemClock.nowMs() + LIMITS.settlingMsMax;
+    while ((await this.#coresOver(QUIET_LOOK_MS)) > QUIET_CORES && systemClock.nowMs() < deadlineMs);
+  }
+
   async #turn(name: string, looker: Looker | undefined): Promise<void> {
     const cores = await whileLooking(looker, async () => {
       await wait(SETTLE_MS);
-      const before = this.#cpu();
-      await wait(this.#context.options.window);
-      const after = this.#cpu();
-      return (after.cpuMs - before.cpuMs) / (after.atMs - before.atMs);
+      return this.#coresOver(this.#context.options.window);
     });
     this.#cores.set(name, [...(this.#cores.get(name) ?? []), cores]);
   }
 
-  #cpu(): { readonly cpuMs: number; readonly atMs: number } {
-    return { cpuMs: this.#server.use()?.cpuMs ?? Number.NaN, atMs: systemClock.nowMs() };
+  /** What the server uses of the cores in the next `ms`; NaN without /proc. */
+  async #coresOver(ms: number): Promise<number> {
+    const [beforeMs, beganMs] = [this.#server.use()?.cpuMs ?? Number.NaN, systemClock.nowMs()];
+    await wait(ms);
+    return ((this.#server.use()?.cpuMs ?? Number.NaN) - beforeMs) / (systemClock.nowMs() - beganMs);
   }
 
   async #ask({ name, questions }: Looker): Promise<void> {

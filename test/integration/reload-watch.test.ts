@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { newPerson, until } from './people.ts';
@@ -22,6 +22,12 @@ function checkout(directory: string): string {
   return launcher;
 }
 
+/** As most editors do: a new file takes the place of the old one. */
+function save(path: string, text: string): void {
+  writeFileSync(`${path}.new`, text);
+  renameSync(`${path}.new`, path);
+}
+
 t.test('with --watch a behaviour is reloaded when it is saved, and a mistake changes nothing', async (t) => {
   const directory = temporaryDirectory(t);
   const launcher = checkout(directory);
@@ -40,16 +46,16 @@ t.test('with --watch a behaviour is reloaded when it is saved, and a mistake cha
     "$&\n    ctx.log.info('saved', { kind: message.kind });",
   );
   t.not(marked, source);
-  writeFileSync(path, marked);
+  save(path, marked);
   await server.line(({ event, outcome, to }) => event === 'reload' && outcome === 'kept' && to === 1);
   await alice.client.send(bob.phone, 'two');
   await server.line(({ event, kind }) => event === 'saved' && kind === 'frames');
 
-  writeFileSync(path, `${marked}\nconst broken = {;`);
+  save(path, `${marked}\nconst broken = {;`);
   t.match(await server.line(({ event }) => event === 'reload_failed'), {
     report: /RELOAD_SYNTAX[^]*connection\.ts:\d+/,
   });
-  writeFileSync(path, source);
+  save(path, source);
   await server.line(({ event, outcome, to }) => event === 'reload' && outcome === 'kept' && to === 2);
   await alice.client.send(bob.phone, 'three');
   await until('all messages', 5_000, () => bob.received.length === 3);
