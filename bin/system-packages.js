@@ -30,7 +30,7 @@ const TOTAL_MS_MAX = 300_000;
  * @typedef {object} Machine
  * @property {(command: string) => boolean} has - Whether a program is on the path.
  * @property {boolean} isRoot
- * @property {(argv: readonly string[], timeoutMs: number) => boolean} run - Runs a program quietly; whether it succeeded.
+ * @property {(argv: readonly string[], timeoutMs: number) => boolean} run - Runs a program quietly, for a whole number of milliseconds; whether it succeeded.
  * @property {() => number} nowMs
  * @property {(line: string) => void} say
  */
@@ -64,7 +64,7 @@ function install(missing, machine) {
   const endMs = machine.nowMs() + TOTAL_MS_MAX;
   const apt = (...argv) => {
     const leftMs = endMs - machine.nowMs();
-    return leftMs > 0 && machine.run(['apt-get', '--quiet=2', ...argv], leftMs);
+    return leftMs > 0 && machine.run(['apt-get', '--quiet=2', ...argv], Math.ceil(leftMs));
   };
   machine.say(`Installing ${missing.map((each) => each.package).join(', ')} for the tests (once) …`);
   apt('update');

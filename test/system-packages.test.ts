@@ -48,9 +48,12 @@ function testMachine({ installed = [], isRoot = true, missing = [], stepMs = 0 }
     said,
     isRoot,
     has: (command) => programs.has(command),
-    nowMs: () => nowMs,
+    // A clock moves on, by no round number.
+    nowMs: () => (nowMs += 0.3),
     say: (line) => void said.push(line),
-    run(argv) {
+    run(argv, timeoutMs) {
+      // As child_process does.
+      if (!Number.isInteger(timeoutMs)) throw new RangeError(`"timeoutMs" expected an integer, got ${timeoutMs}`);
       ran.push(argv.join(' '));
       nowMs += stepMs;
       const wanted = argv.at(-1)!;
