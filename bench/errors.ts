@@ -31,7 +31,8 @@ export type BenchCode =
   | 'BENCH_RESULT'
   | 'BENCH_REPORT'
   | 'BENCH_PREFLIGHT'
-  | 'BENCH_MEMORY';
+  | 'BENCH_MEMORY'
+  | 'BENCH_CONTROL';
 
 /** The catalogue, for documentation and tests. */
 export const BENCH_ERRORS: Readonly<Record<BenchCode, BenchErrorEntry>> = {
@@ -120,6 +121,11 @@ export const BENCH_ERRORS: Readonly<Record<BenchCode, BenchErrorEntry>> = {
     meaning: 'the run ended itself because the memory of the machine was nearly used up',
     cause: 'more connections than fit; the report shows how far it went',
     action: 'ask for fewer connections, or lower --memory-floor',
+  },
+  BENCH_CONTROL: {
+    meaning: 'the benchmark did not see a fault that it had planted itself',
+    cause: 'a machine so busy that the fault is lost in its noise, or a bug of the benchmark',
+    action: 'run the control again on a quiet machine; until it is seen, trust no figure',
   },
 };
 

@@ -96,6 +96,17 @@ export const LIMITS = {
   /** Above this the generator's own lateness is a visible part of the latency that it reports. */
   generatorLagMsMax: 5,
 
+  /** A late generator is more than a note when this share of the latency at p99 was spent before anything was sent. */
+  generatorLateShareMax: 0.5,
+
+  /** The slow server of `--control slow`: one message of a connection in so many waits for so long. */
+  controlSlowEvery: 100,
+  controlSlowMs: 50,
+
+  /** The starved generator of `--control starved`: stopped for so long, so often. */
+  controlStarvedMs: 200,
+  controlStarvedEveryMs: 1_000,
+
   /** Other processes that use more than this share of a core disturb a run on a small machine, and the report says so. */
   otherCoresMax: 0.2,
 

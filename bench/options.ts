@@ -16,25 +16,33 @@ export type Invocation =
   | { readonly kind: 'help'; readonly text: string }
   | { readonly kind: 'list' }
   | { readonly kind: 'compare'; readonly argv: readonly string[] }
+  | { readonly kind: 'repeat'; readonly argv: readonly string[] }
   | { readonly kind: 'usage-error'; readonly text: string }
-  | {
-      readonly kind: 'run';
-      readonly workload: Workload;
-      readonly options: OptionValues;
-      readonly isQuick: boolean;
-      readonly part: string | undefined;
-      readonly isChecked: boolean;
-      readonly keepData: boolean;
-      readonly jsonFile: string | undefined;
-      readonly htmlFile: string | undefined;
-      /** The command line that leads to this run again. */
-      readonly command: string;
-    };
+  | RunInvocation;
+
+/** A workload is to be run. */
+export interface RunInvocation {
+  readonly kind: 'run';
+  readonly workload: Workload;
+  readonly options: OptionValues;
+  readonly isQuick: boolean;
+  readonly part: string | undefined;
+  readonly control: string | undefined;
+  /** How often the whole workload is run. */
+  readonly rounds: number;
+  readonly isChecked: boolean;
+  readonly keepData: boolean;
+  readonly jsonFile: string | undefined;
+  readonly htmlFile: string | undefined;
+  /** The command line that leads to this run again. */
+  readonly command: string;
+}
 
 /** Flags that every workload has. */
 const COMMON = {
   quick: { type: 'boolean', help: 'short windows: the whole run ends within 45 seconds' },
-  check: { type: 'boolean', help: 'exit with 1 when a threshold of the workload is missed' },
+  check: { type: 'boolean', help: 'exit with 1 when a threshold is missed, or the figures are not the server’s' },
+  rounds: { type: 'string', help: 'run it so many times; two reports of several rounds can be compared (default 1)' },
   keep: { type: 'boolean', help: 'keep the data directory of the server' },
   json: { type: 'string', help: 'write the report to this file' },
   html: { type: 'string', help: 'write the report to this file as a page with charts, that needs nothing else' },
@@ -43,6 +51,9 @@ const COMMON = {
 
 /** The flag of workloads that have parts. */
 const ONLY = 'only';
+/** The flag of workloads that can plant a fault. */
+const CONTROL = 'control';
+const ROUNDS: WorkloadOption = { default: 1, min: 1, max: 100, help: 'rounds' };
 
 /** Reads the arguments after the verb `bench`. */
 export function readInvocation(argv: readonly string[], workloads: readonly Workload[]): Invocation {
@@ -51,6 +62,7 @@ export function readInvocation(argv: readonly string[], workloads: readonly Work
   if (name === undefined) return usageError('a workload is missing', describeBench(workloads));
   if (name === 'list') return { kind: 'list' };
   if (name === 'compare') return { kind: 'compare', argv: rest };
+  if (name === 'repeat') return { kind: 'repeat', argv: rest };
   const workload = findWorkload(workloads, name);
   if (workload === undefined) return usageError(`there is no workload "${name}"`, describeBench(workloads));
   return readWorkloadFlags(workload, rest);
@@ -61,7 +73,11 @@ function usageError(problem: string, help: string): Invocation {
 }
 
 function readWorkloadFlags(workload: Workload, argv: readonly string[]): Invocation {
-  const own = [...Object.keys(workload.options), ...(workload.parts === undefined ? [] : [ONLY])];
+  const choices = [
+    ...(workload.parts === undefined ? [] : [ONLY]),
+    ...(workload.controls === undefined ? [] : [CONTROL]),
+  ];
+  const own = [...Object.keys(workload.options), ...choices];
   const names = [...own.map((name) => [name, { type: 'string' }]), ...Object.entries(COMMON)];
   try {
     const parsed = parseArgs({ args: [...argv], options: Object.fromEntries(names), strict: true });
@@ -76,44 +92,56 @@ function readWorkloadFlags(workload: Workload, argv: readonly string[]): Invocat
 
 function invocationOf(workload: Workload, values: Readonly<Record<string, string | boolean | undefined>>): Invocation {
   const isQuick = values.quick === true;
+  const rounds = typeof values.rounds === 'string' ? readInteger('rounds', values.rounds, ROUNDS) : ROUNDS.default;
+  const part = readChoice(ONLY, values[ONLY], workload.parts);
+  const control = readChoice(CONTROL, values[CONTROL], workload.controls);
   const options = Object.entries<WorkloadOption>(workload.options).map(([name, option]) => {
     const given = values[name];
     return [name, typeof given === 'string' ? readInteger(name, given, option) : defaultOf(option, isQuick)];
   });
+  const chosen = { options: Object.fromEntries(options) as OptionValues, isQuick, part, control, rounds };
   return {
     kind: 'run',
     workload,
-    options: Object.fromEntries(options) as OptionValues,
-    isQuick,
-    part: readPart(values[ONLY], workload),
+    ...chosen,
     isChecked: values.check === true,
     keepData: values.keep === true,
     jsonFile: typeof values.json === 'string' ? values.json : undefined,
     htmlFile: typeof values.html === 'string' ? values.html : undefined,
-    command: commandOf(workload, Object.fromEntries(options) as OptionValues, isQuick, values[ONLY]),
+    command: commandOf(workload, chosen),
   };
 }
 
 /** With every option as it was taken, so that another default of a later version changes nothing. */
 function commandOf(
   { name }: Workload,
-  options: OptionValues,
-  isQuick: boolean,
-  part: string | boolean | undefined,
+  {
+    options,
+    isQuick,
+    part,
+    control,
+    rounds,
+  }: Pick<RunInvocation, 'options' | 'isQuick' | 'part' | 'control' | 'rounds'>,
 ): string {
   const flags = Object.entries(options).map(([flag, value]) => `--${flag} ${value}`);
-  const only = typeof part === 'string' ? [`--${ONLY} ${part}`] : [];
-  return ['bench', name, ...(isQuick ? ['--quick'] : []), ...flags, ...only].join(' ');
+  if (part !== undefined) flags.push(`--${ONLY} ${part}`);
+  if (control !== undefined) flags.push(`--${CONTROL} ${control}`);
+  if (rounds > 1) flags.push(`--rounds ${rounds}`);
+  return ['bench', name, ...(isQuick ? ['--quick'] : []), ...flags].join(' ');
 }
 
 function defaultOf(option: WorkloadOption, isQuick: boolean): number {
   return isQuick ? (option.quick ?? option.default) : option.default;
 }
 
-function readPart(given: string | boolean | undefined, { parts = [] }: Workload): string | undefined {
+function readChoice(
+  flag: string,
+  given: string | boolean | undefined,
+  choices: readonly string[] = [],
+): string | undefined {
   if (typeof given !== 'string') return undefined;
-  if (parts.includes(given)) return given;
-  throw new RangeError(`--${ONLY} expected one of ${parts.join(', ')}, got "${given}"`);
+  if (choices.includes(given)) return given;
+  throw new RangeError(`--${flag} expected one of ${choices.join(', ')}, got "${given}"`);
 }
 
 function readInteger(name: string, given: string, { min, max }: WorkloadOption): number {
@@ -124,15 +152,17 @@ function readInteger(name: string, given: string, { min, max }: WorkloadOption):
 
 function describeBench(workloads: readonly Workload[]): string {
   const usage =
-    'Usage: blindbeam bench list\n       blindbeam bench <workload> [options]\n       blindbeam bench compare A.json B.json\n';
+    'Usage: blindbeam bench list\n       blindbeam bench <workload> [options]\n       blindbeam bench compare A.json B.json\n       blindbeam bench repeat REPORT.json\n';
   return `${usage}\nWorkloads:\n${listWorkloads(workloads)}\nblindbeam bench <workload> --help tells its options.\n`;
 }
 
-function describeWorkload({ name, question, options, parts }: Workload): string {
+function describeWorkload({ name, question, options, parts, controls }: Workload): string {
   const own = Object.entries<WorkloadOption>(options).map(([flag, option]) =>
     describeFlag(flag, describeOption(option)),
   );
   if (parts !== undefined) own.push(describeFlag(ONLY, `one of ${parts.join(', ')}`));
+  if (controls !== undefined)
+    own.push(describeFlag(CONTROL, `plant a fault that must be seen: ${controls.join(' or ')}`));
   const common = Object.entries(COMMON).map(([flag, { help }]) => describeFlag(flag, help));
   return `Usage: blindbeam bench ${name} [options]\n\n${question}\n\n${[...own, ...common].join('')}`;
 }

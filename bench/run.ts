@@ -13,14 +13,16 @@ import { writeFileSync } from 'node:fs';
 import { isBenchError, type BenchError } from './errors.ts';
 import { wallClockNow } from './harness/clock.ts';
 import { runCompare } from './compare/command.ts';
+import { runRepeat } from './compare/repeat.ts';
 import { SETTINGS } from './connections/preflight.ts';
 import { describeCommit, describeEnvironment, describeMachine } from './harness/environment.ts';
 import { formatPage } from './harness/page.ts';
 import { ProgressLine } from './harness/progress.ts';
 import { listWorkloads, type Workload } from './harness/registry.ts';
 import { Recorder, type Param, type Report } from './harness/report.ts';
+import { mergeRounds, type Measured } from './harness/rounds.ts';
 import { formatReport } from './harness/table.ts';
-import { readInvocation, type Invocation } from './options.ts';
+import { readInvocation, type RunInvocation } from './options.ts';
 import { WORKLOADS } from './workloads/index.ts';
 
 /** Where a run reads and writes. */
@@ -58,59 +60,122 @@ export async function runBench(
       return EXIT.done;
     case 'compare':
       return runCompare(invocation.argv, io);
+    case 'repeat':
+      return runRepeat(invocation.argv, io, {
+        here: () => describeHere(''),
+        read: (again) => readInvocation(again, workloads),
+        run: (again) => runWorkload(again, io),
+      });
     case 'usage-error':
       io.err(invocation.text);
       return EXIT.usage;
     case 'run':
-      return runWorkload(invocation, io);
+      return (await runWorkload(invocation, io)).code;
   }
 }
 
-type RunInvocation = Extract<Invocation, { kind: 'run' }>;
-
-async function runWorkload(invocation: RunInvocation, io: BenchIo): Promise<number> {
-  const recorder = new Recorder();
-  const date = wallClockNow();
-  // Taken before the run: what is committed meanwhile was not measured.
-  const commit = describeCommit();
-  const environment = describeEnvironment(invocation.command, SETTINGS);
-  const failure = await measure(invocation, recorder, io);
-  const { workload, options, isQuick, part } = invocation;
-  const params: Record<string, Param> = { ...options, quick: isQuick };
-  if (part !== undefined) params.only = part;
-  if (failure !== undefined) params.failed = failure.code;
-  const { metrics, series, notes } = recorder;
-  const head = { workload: workload.name, commit, date: date.toISOString(), machine: describeMachine(), params };
-  const report: Report = { ...head, metrics, ...(series && { series }), environment, notes };
-  const json = (): string => `${JSON.stringify(report, null, 2)}\n`;
-  const outcomes = recorder.check(workload.thresholds);
-  const isWritten = [
-    writeReport(invocation.jsonFile, json, io),
-    writeReport(invocation.htmlFile, () => formatPage(report, outcomes), io),
-  ].every(Boolean);
-  return conclude(report, recorder, failure, invocation, io) && isWritten ? EXIT.done : EXIT.failed;
+/** What a run has led to. */
+interface Outcome {
+  readonly code: number;
+  readonly report: Report;
 }
 
-/** Lets the workload measure. Returns why it ended early, if it did; what is no BenchError is a bug and passes through. */
-async function measure(
-  { workload, options, isQuick, part, keepData }: RunInvocation,
-  recorder: Recorder,
-  io: BenchIo,
-): Promise<BenchError | undefined> {
+async function runWorkload(invocation: RunInvocation, io: BenchIo): Promise<Outcome> {
+  const date = wallClockNow();
+  // Taken before the run: what is committed meanwhile was not measured.
+  const here = describeHere(invocation.command);
+  const { rounds, failure } = await measureRounds(invocation, io);
+  const measured = mergeRounds(rounds, invocation.workload.thresholds);
+  const { metrics, series, notes, distrusted, outcomes } = measured;
+  const head = {
+    workload: invocation.workload.name,
+    commit: here.commit,
+    date: date.toISOString(),
+    machine: here.machine,
+  };
+  const report: Report = {
+    ...head,
+    params: paramsOf(invocation, rounds.length, failure),
+    metrics,
+    ...(series && { series }),
+    environment: here.environment,
+    notes,
+    ...(distrusted.length > 0 && { distrusted }),
+  };
+  const isWritten = [
+    writeReport(invocation.jsonFile, () => `${JSON.stringify(report, null, 2)}\n`, io),
+    writeReport(invocation.htmlFile, () => formatPage(report, outcomes), io),
+  ].every(Boolean);
+  const isGood = conclude(report, measured, failure, invocation, io);
+  return { report, code: isGood && isWritten ? EXIT.done : EXIT.failed };
+}
+
+/** The machine and the code, as a report has them. */
+function describeHere(command: string): Pick<Report, 'commit' | 'machine'> & Required<Pick<Report, 'environment'>> {
+  return {
+    commit: describeCommit(),
+    machine: describeMachine(),
+    environment: describeEnvironment(command, SETTINGS),
+  };
+}
+
+function paramsOf(
+  { options, isQuick, part, control, rounds: asked }: RunInvocation,
+  rounds: number,
+  failure: BenchError | undefined,
+): Record<string, Param> {
+  const params: Record<string, Param> = { ...options, quick: isQuick };
+  if (part !== undefined) params.only = part;
+  if (control !== undefined) params.control = control;
+  if (asked > 1) params.rounds = rounds;
+  if (failure !== undefined) params.failed = failure.code;
+  return params;
+}
+
+interface Rounds {
+  readonly rounds: readonly Recorder[];
+  /** Why the last one ended early, if it did. */
+  readonly failure: BenchError | undefined;
+}
+
+/** Lets the workload measure, as often as was asked for; the first round that fails is the last. */
+async function measureRounds(invocation: RunInvocation, io: BenchIo): Promise<Rounds> {
   const abort = new AbortController();
   const release = io.onInterrupt(() => abort.abort());
+  const rounds: Recorder[] = [];
+  let failure: BenchError | undefined = undefined;
+  try {
+    while (rounds.length < invocation.rounds && failure === undefined) {
+      const recorder = new Recorder();
+      rounds.push(recorder);
+      const round = invocation.rounds === 1 ? '' : `round ${rounds.length} of ${invocation.rounds}, `;
+      failure = await measure(invocation, round, recorder, abort.signal, io);
+    }
+    return { rounds, failure };
+  } finally {
+    release();
+  }
+}
+
+/** One round. Returns why it ended early, if it did; what is no BenchError is a bug and passes through. */
+async function measure(
+  { workload, options, isQuick, part, control, keepData }: RunInvocation,
+  round: string,
+  recorder: Recorder,
+  signal: AbortSignal,
+  io: BenchIo,
+): Promise<BenchError | undefined> {
   const line = new ProgressLine(io.isTty ? io.err : undefined);
   try {
-    const progress = (text: string): void => line.show(`${workload.name}: ${text}`);
+    const progress = (text: string): void => line.show(`${workload.name}: ${round}${text}`);
     const panel = io.isTty ? io.err : undefined;
-    await workload.run({ options, isQuick, part, recorder, progress, panel, signal: abort.signal, keepData });
+    await workload.run({ options, isQuick, part, control, recorder, progress, panel, signal, keepData });
     return undefined;
   } catch (error) {
     if (isBenchError(error)) return error;
     throw error;
   } finally {
     line.clear();
-    release();
   }
 }
 
@@ -128,15 +193,15 @@ function writeReport(file: string | undefined, text: () => string, io: BenchIo):
 /** Prints the table and the verdict. Returns whether the run is good. */
 function conclude(
   report: Report,
-  recorder: Recorder,
+  { outcomes, notes, distrusted }: Measured,
   failure: BenchError | undefined,
   { workload, isChecked }: RunInvocation,
   io: BenchIo,
 ): boolean {
-  const outcomes = recorder.check(workload.thresholds);
-  io.out(formatReport(report, outcomes, recorder.notes));
+  io.out(formatReport(report, outcomes, notes));
   if (failure !== undefined) io.err(`blindbeam bench ${workload.name}: ${failure.message}\n`);
-  return failure === undefined && !(isChecked && outcomes.some(({ isMet }) => !isMet));
+  const isKept = distrusted.length === 0 && outcomes.every(({ isMet }) => isMet);
+  return failure === undefined && (isKept || !isChecked);
 }
 
 /** The terminal, or whatever the process is connected to. */

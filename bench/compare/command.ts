@@ -1,15 +1,20 @@
 /**
- * `blindbeam bench compare A B`: two sides, each of one or more reports of the same workload (`a1.json,a2.json`), metric by
- * metric. A difference is one whose interval leaves out 1 and that is larger than the tolerance.
+ * `blindbeam bench compare A B`: two sides, each of one or more reports of the same workload (`a1.json,a2.json`), each of one or
+ * more rounds, metric by metric. A difference is one whose interval leaves out 1 and that is larger than the tolerance.
  *
- * Exit codes: 0 nothing is worse; 1 something is, or the reports do not belong together; 2 wrong usage.
+ * The intervals hold together: twenty metrics at 95 % each would find a difference between two runs of the same in most cases,
+ * so each gets its share of the 5 % (Bonferroni). Who knows before what to look at narrows them with `--only`.
+ *
+ * Exit codes: 0 nothing is worse; 1 something is, or the reports do not belong together; 2 wrong usage. Read next: `repeat.ts`.
  */
 
-import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { kindOfUnit, type Report, type Unit } from '../harness/report.ts';
+import { BenchError } from '../errors.ts';
+import { kindOfUnit, type Metric, type Report, type Unit } from '../harness/report.ts';
 import { alignColumns, formatValue } from '../harness/table.ts';
+import { differencesOfEnvironment } from './differences.ts';
 import { ratioInterval, type Interval } from './intervals.ts';
+import { readReport } from './saved-report.ts';
 
 /** What became of one metric. */
 export type Verdict = 'better' | 'worse' | 'no difference' | 'one run a side';
@@ -25,9 +30,14 @@ export interface Comparison {
 
 export const USAGE = `Usage: blindbeam bench compare A.json[,A2.json …] B.json[,B2.json …] [--tolerance PERCENT] [--only METRIC[,METRIC …]]
 
-Compares reports of one workload, metric by metric, with 95 % intervals where a side has several. Exits with 1 when something of B is worse
-than A by more than the tolerance (default 5 %).
+Compares reports of one workload, metric by metric, with intervals that hold at 95 % all together where a side has several rounds
+or reports. Exits with 1 when something of B is worse than A by more than the tolerance (default 5 %).
 `;
+
+/** All intervals together. */
+const CONFIDENCE = 0.95;
+/** A ratio below which a difference is none, whatever the interval. */
+export const TOLERANCE_PERCENT = 5;
 
 export interface CompareIo {
   readonly out: (text: string) => void;
@@ -41,8 +51,8 @@ export function runCompare(argv: readonly string[], io: CompareIo): number {
     const { values, positionals } = parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
     if (values.help === true) return (io.out(USAGE), 0);
     const [a, b, ...more] = positionals;
-    const tolerance = Number(values.tolerance ?? '5') / 100;
-    if (a === undefined || b === undefined || more.length > 0 || !(tolerance >= 0)) return (io.err(USAGE), 2);
+    const tolerance = readTolerance(values.tolerance);
+    if (a === undefined || b === undefined || more.length > 0 || tolerance === undefined) return (io.err(USAGE), 2);
     return compareSides(readSide(a), readSide(b), { tolerance, only: values.only?.split(',') }, io);
   } catch (error) {
     io.err(`blindbeam bench compare: ${(error as Error).message}\n`);
@@ -50,34 +60,68 @@ export function runCompare(argv: readonly string[], io: CompareIo): number {
   }
 }
 
-function readSide(list: string): Report[] {
-  return list.split(',').map((path) => JSON.parse(readFileSync(path, 'utf8')) as Report);
+/** The tolerance as a share; `undefined` for what is none. */
+export function readTolerance(percent: string = String(TOLERANCE_PERCENT)): number | undefined {
+  const tolerance = Number(percent) / 100;
+  return tolerance >= 0 ? tolerance : undefined;
 }
 
-interface Choice {
+function readSide(list: string): Report[] {
+  return list.split(',').map(readReport);
+}
+
+export interface Choice {
   readonly tolerance: number;
+  /** Metrics to look at; `undefined` for all. */
   readonly only: readonly string[] | undefined;
 }
 
-function compareSides(a: readonly Report[], b: readonly Report[], { tolerance, only }: Choice, io: CompareIo): number {
+/**
+ * Compares two sides and tells what it found. Returns the exit code.
+ *
+ * @throws {BenchError} BENCH_REPORT when the reports are not of one workload, or lack what is asked for.
+ */
+export function compareSides(
+  a: readonly Report[],
+  b: readonly Report[],
+  { tolerance, only }: Choice,
+  io: CompareIo,
+): number {
   const workloads = new Set([...a, ...b].map(({ workload }) => workload));
-  if (workloads.size !== 1) throw new Error(`these are reports of ${[...workloads].join(' and ')}`);
-  const comparisons = compare(a, b, tolerance).filter(({ metric }) => only === undefined || only.includes(metric));
+  if (workloads.size !== 1)
+    throw new BenchError('BENCH_REPORT', `these are reports of ${[...workloads].join(' and ')}`);
+  const comparisons = compare(a, b, tolerance, only);
+  if (comparisons.length === 0) throw new BenchError('BENCH_REPORT', 'the reports have no figure in common to compare');
   io.out(formatComparisons(comparisons, [a, b]));
   for (const difference of differencesOfEnvironment(a[0]!, b[0]!)) io.out(`note    ${difference}\n`);
+  for (const doubt of new Set([...a, ...b].flatMap(({ distrusted = [] }) => distrusted))) io.out(`doubt   ${doubt}\n`);
+  io.out(`${conclusionOf(comparisons)}\n`);
   return comparisons.some(({ verdict }) => verdict === 'worse') ? 1 : 0;
 }
 
 /** Every metric that all reports of both sides have, and in which anybody can be better. */
-export function compare(a: readonly Report[], b: readonly Report[], tolerance: number): Comparison[] {
-  return Object.entries(a[0]!.metrics).flatMap(([metric, { unit }]) => {
-    const [valuesA, valuesB] = [a, b].map((side) => side.map(({ metrics }) => metrics[metric]?.value));
-    const isComparable = kindOfUnit(unit) !== 'size' && [...valuesA!, ...valuesB!].every((value) => (value ?? 0) > 0);
-    if (!isComparable) return [];
-    const interval = ratioInterval(valuesA as number[], valuesB as number[]);
-    const [middleA, middleB] = [valuesA, valuesB].map((values) => geometricMean(values as number[]));
-    return [{ metric, unit, a: middleA!, b: middleB!, interval, verdict: judge(interval, unit, tolerance) }];
+export function compare(
+  a: readonly Report[],
+  b: readonly Report[],
+  tolerance: number,
+  only?: readonly string[],
+): Comparison[] {
+  const found = Object.entries(a[0]!.metrics).flatMap(([metric, { unit }]) => {
+    if (kindOfUnit(unit) === 'size' || only?.includes(metric) === false) return [];
+    const [valuesA, valuesB] = [a, b].map((side) => side.flatMap(({ metrics }) => valuesOf(metrics[metric])));
+    return [...valuesA!, ...valuesB!].every((value) => value > 0) ? [{ metric, unit, a: valuesA!, b: valuesB! }] : [];
   });
+  const confidence = 1 - (1 - CONFIDENCE) / found.length;
+  return found.map(({ metric, unit, a: valuesA, b: valuesB }) => {
+    const interval = ratioInterval(valuesA, valuesB, confidence);
+    const [middleA, middleB] = [geometricMean(valuesA), geometricMean(valuesB)];
+    return { metric, unit, a: middleA, b: middleB, interval, verdict: judge(interval, unit, tolerance) };
+  });
+}
+
+/** A report without the figure has none that is above 0. */
+function valuesOf(metric: Metric | undefined): readonly number[] {
+  return metric === undefined ? [Number.NaN] : (metric.rounds ?? [metric.value]);
 }
 
 function geometricMean(values: readonly number[]): number {
@@ -94,9 +138,22 @@ function judge({ ratio, low, high }: Interval, unit: Unit, tolerance: number): V
   return isMore === (kindOfUnit(unit) === 'rate') ? 'better' : 'worse';
 }
 
+/** In a sentence, what a reader is to take away. */
+function conclusionOf(comparisons: readonly Comparison[]): string {
+  const differing = comparisons.filter(({ verdict }) => verdict === 'worse' || verdict === 'better');
+  const said = differing.map(({ metric, verdict, interval: { ratio, low, high } }) => {
+    const times = Number.isNaN(low) ? `${ratio.toFixed(2)}` : `${low.toFixed(2)} to ${high.toFixed(2)}`;
+    return `${metric} is ${verdict} (${times} times)`;
+  });
+  if (comparisons.every(({ interval }) => Number.isNaN(interval.low))) {
+    said.push('one run a side has no interval, so this may be chance: run with --rounds 3 or more');
+  } else if (differing.length === 0) said.push(`no difference in ${comparisons.length} figures`);
+  return said.join('\n');
+}
+
 function formatComparisons(comparisons: readonly Comparison[], [a, b]: readonly (readonly Report[])[]): string {
-  const side = (reports: readonly Report[]): string => `${reports.length} × ${reports[0]!.commit}`;
-  const head = ['metric', side(a!), side(b!), 'unit', 'B / A', '95 %', 'verdict'];
+  const side = (reports: readonly Report[]): string => `${countRuns(reports)} × ${reports[0]!.commit}`;
+  const head = ['metric', side(a!), side(b!), 'unit', 'B / A', 'interval', 'verdict'];
   const rows = comparisons.map(({ metric, unit, a: left, b: right, interval: { ratio, low, high }, verdict }) => {
     const interval = Number.isNaN(low) ? '–' : `${low.toFixed(2)} to ${high.toFixed(2)}`;
     return [metric, formatValue(left, unit), formatValue(right, unit), unit, ratio.toFixed(2), interval, verdict];
@@ -104,18 +161,7 @@ function formatComparisons(comparisons: readonly Comparison[], [a, b]: readonly 
   return alignColumns([head, ...rows]);
 }
 
-/** What makes two runs hard to compare. */
-export function differencesOfEnvironment(a: Report, b: Report): string[] {
-  const flatten = ({ machine, environment, params }: Report): Record<string, unknown> => ({
-    ...machine,
-    ...params,
-    ...environment?.settings,
-    descriptors: environment?.descriptors,
-    NODE_OPTIONS: environment?.nodeOptions,
-  });
-  const [left, right] = [flatten(a), flatten(b)];
-  const names = [...new Set([...Object.keys(left), ...Object.keys(right)])];
-  return names
-    .filter((name) => left[name] !== right[name])
-    .map((name) => `${name} differs: ${String(left[name])} and ${String(right[name])}`);
+/** Runs of the workload behind a side. */
+function countRuns(reports: readonly Report[]): number {
+  return reports.reduce((sum, { params }) => sum + (typeof params.rounds === 'number' ? params.rounds : 1), 0);
 }

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import type { Report, Unit } from '../harness/report.ts';
-import { compare, differencesOfEnvironment, runCompare } from './command.ts';
+import { compare, runCompare } from './command.ts';
+import { differencesOfEnvironment } from './differences.ts';
 import { ratioInterval } from './intervals.ts';
 
 function report(values: Readonly<Record<string, readonly [number, Unit]>>, changes: Partial<Report> = {}): Report {
@@ -40,6 +41,37 @@ t.test('what lies within the noise is no difference; what lies outside is one', 
   t.equal(verdict(rates(100), rates(50)), 'worse');
 });
 
+t.test('rounds of a run tell how much it varies, as several runs do', async (t) => {
+  const run = (...rounds: readonly number[]): Report[] => {
+    const [first] = rates(rounds[0]!);
+    return [{ ...first!, metrics: { rate: { value: rounds[0]!, unit: 'msg/s', peers: {}, rounds } } }];
+  };
+  const [rounds] = compare(run(100, 104, 97), run(80, 81, 79), 0.05);
+  const [runs] = compare(rates(100, 104, 97), rates(80, 81, 79), 0.05);
+  t.strictSame(rounds, runs);
+});
+
+t.test('a single value beside several is taken to vary as they do', async (t) => {
+  const interval = ratioInterval([1], [Math.exp(0.2), Math.exp(0.3), Math.exp(0.4)]);
+  // By hand: variance 0.01 of three, error √(0.01 · (1 + 1/3)), two degrees of freedom.
+  t.ok(Math.abs(interval.low - Math.exp(0.3 - 4.3027 * Math.sqrt(0.01 * (4 / 3)))) < 1e-4);
+});
+
+t.test('many figures of the same are no difference by chance', async (t) => {
+  // Two sides of the same distribution, with a fixed generator: 200 comparisons of 20 figures each.
+  let state = 1;
+  const random = (): number => (state = (state * 48_271) % 2_147_483_647) / 2_147_483_647;
+  const normal = (): number => Math.sqrt(-2 * Math.log(random())) * Math.cos(2 * Math.PI * random());
+  const side = (): Report[] =>
+    [0, 1, 2].map(() => {
+      const figure = (): readonly [number, Unit] => [Math.exp(0.1 * normal()), 'ms'];
+      return report(Object.fromEntries(Array.from({ length: 20 }, (_, index) => [`m${index}`, figure()])));
+    });
+  const isAlarm = (): boolean => compare(side(), side(), 0.05).some(({ verdict }) => verdict !== 'no difference');
+  const alarms = Array.from({ length: 200 }, isAlarm).filter(Boolean).length;
+  t.ok(alarms <= 20, `${alarms} of 200 are false; ten are to be expected at most`);
+});
+
 t.test('of a cost, less is better', async (t) => {
   const times = (value: number): Report[] => [report({ p99_ms: [value, 'ms'], size: [5, 'client'] })];
   const [only, ...more] = compare(times(10), times(20), 0.05);
@@ -50,7 +82,7 @@ t.test('of a cost, less is better', async (t) => {
 t.test('a different machine is told', async (t) => {
   const [a] = rates(1);
   const other = { ...a!, machine: { ...a!.machine, cores: 4 }, params: { clients: 7 } };
-  t.strictSame(differencesOfEnvironment(a!, other), ['cores differs: 2 and 4', 'clients differs: undefined and 7']);
+  t.strictSame(differencesOfEnvironment(a!, other), ['cores differs: 2 and 4', 'clients differs: not recorded and 7']);
 });
 
 t.test('the exit code says whether something is worse', async (t) => {
@@ -73,6 +105,6 @@ t.test('the exit code says whether something is worse', async (t) => {
   t.equal(runCompare([fast], io), 2);
   const other = file('c.json', report({ rate: [1, 'msg/s'] }, { workload: 'other' }));
   t.equal(runCompare([fast, other], io), 1);
-  t.match(told.err, /reports of test and other/);
+  t.match(told.err, /BENCH_REPORT: these are reports of test and other/);
   t.equal(runCompare([fast, '/nowhere.json'], io), 1);
 });

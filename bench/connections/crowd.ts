@@ -25,6 +25,7 @@ import { interrupted, systemClock, within } from '../harness/clock.ts';
 import { readAvailableBytes, readKernelMemory, readProcessMemory } from '../harness/memory.ts';
 import type { Recorder } from '../harness/report.ts';
 import { readProcessUse } from '../harness/resources.ts';
+import { judgeLateness } from '../harness/trust.ts';
 import { LIMITS } from '../limits.ts';
 import { CrowdCount } from './crowd-count.ts';
 import { connectionsOfSource, planCrowd, type CrowdPart } from './crowd-plan.ts';
@@ -467,10 +468,7 @@ export class CrowdRun {
     recorder.metric('server_cores', cores(until.server, since.server), 'cores');
     recorder.metric('generator_cores', cores(until.generators, since.generators), 'cores');
     recorder.metric('generator_bytes', until.generators.bytes, 'bytes');
-    const late = sending.percentileMs(99) ?? 0;
-    if (late > LIMITS.generatorLagMsMax) {
-      recorder.note(`the generators were late by ${late.toFixed(1)} ms at p99: a part of the latencies is theirs`);
-    }
+    judgeLateness(recorder, 'holding', { sending, delivery });
   }
 }
 

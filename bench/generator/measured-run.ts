@@ -36,6 +36,8 @@ export interface RunResult {
   readonly completed: number;
   /** From the intended time to the arrival at the recipient, of messages intended within the window. */
   readonly delivery: EncodedHistogram;
+  /** The same from the write: what a measurement without intended times would have shown. */
+  readonly raw: EncodedHistogram;
   /** From the intended time to the delivered receipt at the sender. */
   readonly receipt: EncodedHistogram;
   /** From the intended time to the write: the generator's own part in both. */
@@ -51,6 +53,7 @@ export class Tally {
   accepted = 0;
   completed = 0;
   readonly delivery: LatencyHistogram = new LatencyHistogram();
+  readonly raw: LatencyHistogram = new LatencyHistogram();
   readonly receipt: LatencyHistogram = new LatencyHistogram();
   readonly sending: LatencyHistogram = new LatencyHistogram();
   #fromMs: number = Number.POSITIVE_INFINITY;
@@ -65,7 +68,7 @@ export class Tally {
   open(nowMs: number): void {
     this.accepted = 0;
     this.completed = 0;
-    for (const histogram of [this.delivery, this.receipt, this.sending]) histogram.reset();
+    for (const histogram of [this.delivery, this.raw, this.receipt, this.sending]) histogram.reset();
     this.#fromMs = nowMs;
     this.#toMs = Number.POSITIVE_INFINITY;
   }
@@ -133,8 +136,9 @@ async function runPhases(
   announce('window-ended');
   subject.stop();
   await drain(plan, subject, clock);
-  const [delivery, receipt, sending] = [tally.delivery.encode(), tally.receipt.encode(), tally.sending.encode()];
-  return { windowMs: endedMs - beganMs, ...use, accepted, completed, delivery, receipt, sending };
+  const [delivery, raw] = [tally.delivery.encode(), tally.raw.encode()];
+  const [receipt, sending] = [tally.receipt.encode(), tally.sending.encode()];
+  return { windowMs: endedMs - beganMs, ...use, accepted, completed, delivery, raw, receipt, sending };
 }
 
 function pause(durationMs: number, clock: Clock): Promise<void> {

@@ -257,20 +257,22 @@ class SenderSpeaker extends PairSpeaker {
 
   speak(writer: ClientFrameWriter): boolean {
     const { pair } = this;
-    if (pair.sent < pair.due) this.#noteSending();
+    if (pair.sent === pair.due) return false;
+    const nowMs = this.load.clock.nowMs();
+    this.#noteSending(nowMs);
     while (pair.sent < pair.due) {
       const room = Math.min(writer.room, LIMITS.webSocketPayloadBytesMax);
       if (room < this.#template.bytesOf(pair.sent + 1)) return true;
       // One WebSocket message for each: people write one at a time, and so the closed and the open loop load alike.
-      writer.close(this.#template.write(pair.takeDue(), writer.target, writer.open()));
+      writer.close(this.#template.write(pair.takeDue(nowMs), writer.target, writer.open()));
     }
     return false;
   }
 
   /** One reading for the oldest message of the turn: how late the generator itself is. */
-  #noteSending(): void {
+  #noteSending(nowMs: number): void {
     const intendedMs = this.pair.nextIntendedMs;
-    if (this.tally.includes(intendedMs)) this.tally.sending.record(this.load.clock.nowMs() - intendedMs);
+    if (this.tally.includes(intendedMs)) this.tally.sending.record(nowMs - intendedMs);
   }
 
   override ack(id: number): void {
@@ -296,8 +298,13 @@ class RecipientSpeaker extends PairSpeaker {
     if (!this.#isWhatWasSent(id, bytes, start, end)) {
       throw new BenchError('BENCH_CORRUPT', `${this.pair.name}: the ciphertext of message ${id} is another one`);
     }
-    if (this.tally.includes(intendedMs)) this.tally.delivery.record(this.nowMs - intendedMs);
+    if (this.tally.includes(intendedMs)) this.#noteDelivery(id, intendedMs);
     this.conversation.recipientLine.wake();
+  }
+
+  #noteDelivery(id: number, intendedMs: number): void {
+    this.tally.delivery.record(this.nowMs - intendedMs);
+    this.tally.raw.record(this.nowMs - this.pair.sentMs(id));
   }
 
   #isWhatWasSent(id: number, bytes: Uint8Array, start: number, end: number): boolean {

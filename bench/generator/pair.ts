@@ -42,6 +42,7 @@ export class Pair implements PairProgress {
   /** Highest id that the recipient has acknowledged by its position. */
   #acknowledgedId = 0;
   readonly #intendedMs: Float64Array = new Float64Array(LIMITS.outstandingCountMax);
+  readonly #sentMs: Float64Array = new Float64Array(LIMITS.outstandingCountMax);
 
   constructor(name: string) {
     this.name = name;
@@ -78,10 +79,16 @@ export class Pair implements PairProgress {
   }
 
   /** The next message that is due, sent now; 0 when there is none. */
-  takeDue(): number {
+  takeDue(nowMs: number): number {
     if (this.sent === this.due) return 0;
     this.sent += 1;
+    this.#sentMs[this.sent & RING_MASK] = nowMs;
     return this.sent;
+  }
+
+  /** When message `id` was written. Kept until its receipt, like its intended time. */
+  sentMs(id: number): number {
+    return this.#sentMs[id & RING_MASK]!;
   }
 
   /**

@@ -37,6 +37,8 @@ export interface Environment {
   readonly settings: Readonly<Record<string, string>>;
   /** Options of the JavaScript engine from outside. */
   readonly nodeOptions: string;
+  /** Versions of the libraries that were measured with. */
+  readonly dependencies?: Readonly<Record<string, string>>;
   /** Average load of the machine before the run: what else it had to do. */
   readonly loadBefore: number;
 }
@@ -49,8 +51,27 @@ export function describeEnvironment(command: string, paths: readonly string[]): 
     descriptors: readDescriptorLimit(),
     settings: Object.fromEntries(found) as Record<string, string>,
     nodeOptions: process.env.NODE_OPTIONS ?? '',
+    dependencies: readDependencies(),
     loadBefore: loadavg()[0]!,
   };
+}
+
+/** What is installed, and not what was asked for. */
+function readDependencies(): Record<string, string> {
+  const { dependencies = {} } = readJson('package.json') as { readonly dependencies?: Record<string, string> };
+  const versions = Object.keys(dependencies).map((name) => {
+    const { version = 'missing' } = readJson(`node_modules/${name}/package.json`) as { readonly version?: string };
+    return [name, version] as const;
+  });
+  return Object.fromEntries(versions);
+}
+
+function readJson(path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(ROOT + path, 'utf8'));
+  } catch {
+    return {};
+  }
 }
 
 /** A setting of the kernel; `undefined` where there is none. */

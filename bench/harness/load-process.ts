@@ -29,7 +29,9 @@ export interface LoadResult {
   /** Messages per second: the sum of the generators. */
   readonly acceptedPerSecond: number;
   readonly completedPerSecond: number;
+  /** Counted from the intended time; `raw` from the write. */
   readonly delivery: LatencyHistogram;
+  readonly raw: LatencyHistogram;
   readonly receipt: LatencyHistogram;
   readonly sending: LatencyHistogram;
   /** Of all generators together, in cores; and of the busiest one. */
@@ -315,6 +317,7 @@ export function combine(results: readonly RunResult[]): LoadResult {
     acceptedPerSecond: sum(({ accepted, windowMs }) => (accepted * 1000) / windowMs),
     completedPerSecond: sum(({ completed, windowMs }) => (completed * 1000) / windowMs),
     delivery: mergeHistograms(results.map(({ delivery }) => delivery)),
+    raw: mergeHistograms(results.map(({ raw }) => raw)),
     receipt: mergeHistograms(results.map(({ receipt }) => receipt)),
     sending: mergeHistograms(results.map(({ sending }) => sending)),
     cpuCores: cores.reduce((total, share) => total + share, 0),

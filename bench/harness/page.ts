@@ -59,9 +59,9 @@ function formatOutcomes(outcomes: readonly ThresholdOutcome[]): string {
   return `<h2>Thresholds</h2><ul>${items.join('')}</ul>`;
 }
 
-function formatNotes({ notes = [], params }: Report): string {
+function formatNotes({ notes = [], distrusted = [], params }: Report): string {
   const failed = params.failed === undefined ? [] : [`The run ended early: ${params.failed}.`];
-  const items = [...failed, ...notes].map((note) => `<li>${escape(String(note))}</li>`);
+  const items = [...failed, ...distrusted, ...notes].map((note) => `<li>${escape(String(note))}</li>`);
   return items.length === 0 ? '' : `<h2>Doubts</h2><ul>${items.join('')}</ul>`;
 }
 

@@ -24,6 +24,8 @@ export interface WorkloadContext<Name extends string = string> {
   readonly isQuick: boolean;
   /** The only part that is to be measured; `undefined` for all. */
   readonly part: string | undefined;
+  /** The fault to plant, of the workload's `controls`. */
+  readonly control?: string | undefined;
   readonly recorder: Recorder;
   /** Tells a person what is going on, in a few words. */
   readonly progress: (text: string) => void;
@@ -42,6 +44,8 @@ export interface Workload<Name extends string = string> {
   readonly options: Readonly<Record<Name, WorkloadOption>>;
   /** What `--only` may name, of a workload that consists of independent parts. */
   readonly parts?: readonly string[];
+  /** What `--control` may name: faults that the workload can plant, to show that it would see them. */
+  readonly controls?: readonly string[];
   readonly thresholds: readonly Threshold[];
   /**
    * Measures and records. Children are stopped when it settles.

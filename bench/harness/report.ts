@@ -18,6 +18,8 @@ export interface Metric {
   readonly value: number;
   readonly unit: Unit;
   readonly peers: Readonly<Record<string, PeerFigure>>;
+  /** What each round measured, of a run of several; `value` is their median. */
+  readonly rounds?: readonly number[];
 }
 
 /** A setting of the run. */
@@ -37,6 +39,8 @@ export interface Report {
   readonly environment?: Environment;
   /** What a reader is to doubt. */
   readonly notes?: readonly string[];
+  /** Why the figures are not the server's; missing where nothing speaks against them. */
+  readonly distrusted?: readonly string[];
 }
 
 /** A figure over time. */
@@ -121,6 +125,7 @@ export interface ThresholdOutcome extends Threshold {
 export class Recorder {
   readonly #metrics: Map<string, { value: number; unit: Unit; peers: Record<string, PeerFigure> }> = new Map();
   readonly #notes: string[] = [];
+  readonly #distrusted: string[] = [];
   readonly #series: Map<string, { unit: Unit; chart: string; points: [number, number][] }> = new Map();
 
   /**
@@ -161,6 +166,15 @@ export class Recorder {
     return this.#notes;
   }
 
+  /** Says that the figures are somebody else's and not the server's. With `--check` such a run fails, whatever it measured. */
+  distrust(text: string): void {
+    this.#distrusted.push(text);
+  }
+
+  get distrusted(): readonly string[] {
+    return this.#distrusted;
+  }
+
   get metrics(): Readonly<Record<string, Metric>> {
     return Object.fromEntries(this.#metrics);
   }
@@ -175,7 +189,8 @@ export class Recorder {
   }
 }
 
-function isWithin(measured: number, { bound, value }: Threshold): boolean {
+/** Whether a figure keeps what a threshold promises. */
+export function isWithin(measured: number, { bound, value }: Threshold): boolean {
   if (bound === 'at-least') return measured >= value;
   return bound === 'at-most' ? measured <= value : measured < value;
 }

@@ -12,6 +12,7 @@ export function formatReport(report: Report, outcomes: readonly ThresholdOutcome
     formatHead(report),
     formatMetrics(report.metrics),
     ...outcomes.map(formatOutcome),
+    ...(report.distrusted ?? []).map(formatDoubt),
     ...notes.map(formatNote),
   ];
   return `${sections.filter((section) => section !== '').join('\n')}\n`;
@@ -69,6 +70,10 @@ export function formatOutcome({ metric, peer, bound, value, isMet, measured }: T
   const promise = `${subject} ${SIGNS[bound]} ${value.toLocaleString('en')}`;
   if (isMet) return `met     ${promise}`;
   return `missed  ${promise}${measured === undefined ? ' (not measured)' : ''}`;
+}
+
+function formatDoubt(doubt: string): string {
+  return `doubt   ${doubt}`;
 }
 
 function formatNote(note: string): string {

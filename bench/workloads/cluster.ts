@@ -23,9 +23,9 @@ import type { PairPhones } from '../generator/control.ts';
 import { systemClock } from '../harness/clock.ts';
 import { LoadProcesses, type LoadPlan, type LoadResult, type WindowWatch } from '../harness/load-process.ts';
 import type { Workload, WorkloadContext, WorkloadOption } from '../harness/registry.ts';
-import type { Recorder } from '../harness/report.ts';
 import { readMachineCpuMs, readProcessUse } from '../harness/resources.ts';
 import { ServerProcess } from '../harness/server-process.ts';
+import { judgeLateness, noteOthers } from '../harness/trust.ts';
 import { LIMITS } from '../limits.ts';
 import { measureTakeOver } from './take-over.ts';
 import { phonesOf } from './messages.ts';
@@ -170,12 +170,15 @@ class ClusterRun {
     recorder.metric('half_load_nodes_cores', watch.cores('nodes'), 'cores');
     recorder.metric('half_load_nats_cores', watch.cores('nats'), 'cores');
     recorder.metric('half_load_machine_cores', watch.machineCores(), 'cores');
-    noteOthers(recorder, watch.machineCores() - watch.cores('nodes') - watch.cores('nats') - result.cpuCores);
+    const others = watch.machineCores() - watch.cores('nodes') - watch.cores('nats') - result.cpuCores;
+    recorder.metric('half_load_other_cores', others, 'cores');
+    noteOthers(recorder, 'half load', others);
     recorder.metric('cross_node_p50_ms', result.delivery.percentileMs(50), 'ms');
     recorder.metric('cross_node_p99_ms', result.delivery.percentileMs(99), 'ms');
     recorder.metric('cross_node_max_ms', result.delivery.maxMs(), 'ms');
     recorder.metric('receipt_p99_ms', result.receipt.percentileMs(99), 'ms');
     recorder.metric('half_load_sending_p99_ms', result.sending.percentileMs(99), 'ms');
+    judgeLateness(recorder, 'half load', result);
   }
 
   async #takeOver(nodes: readonly ServerProcess[], urls: readonly string[]): Promise<void> {
@@ -200,15 +203,6 @@ class ClusterRun {
     const [warmUpMs, windowMs] = [options['warm-up'] * 1000, options.seconds * 1000];
     return { shape, warmUpMs, windowMs, drainMsMax: LIMITS.drainMsMax };
   }
-}
-
-/** A neighbour that takes a core turns a latency into the length of its time slice. */
-function noteOthers(recorder: Recorder, cores: number): void {
-  recorder.metric('half_load_other_cores', cores, 'cores');
-  if (!(cores > LIMITS.otherCoresMax)) return;
-  recorder.note(
-    `half load: other processes used ${cores.toFixed(1)} cores; run again on a machine that has nothing else to do`,
-  );
 }
 
 /** Each sender on one node and its recipient on the next. */

@@ -9,11 +9,13 @@
  *   single       closed loop, 1 in flight for each pair       delivered_1_per_s, p99_1_ms
  *   ceilings     the server is down                           bare_echo, bare_relay at the rate of half load, bare_lmdb
  *
+ * With `--control` a fault is planted that the half load must show, and there are no ceilings; see `controls/control.ts`.
  * Every message is checked for exactly once, in order and unharmed; one violation voids the run.
  */
 
 import { measureEcho, measureLmdb, measureRelay, type RelayCeilingResult } from '../ceilings/ceilings.ts';
 import { BenchError, isBenchError } from '../errors.ts';
+import { CONTROLS, plant, type Control } from '../controls/control.ts';
 import type { PairPhones } from '../generator/control.ts';
 import { within } from '../harness/clock.ts';
 import { LoadProcesses, type LoadPlan, type LoadResult } from '../harness/load-process.ts';
@@ -21,6 +23,7 @@ import type { Workload, WorkloadContext, WorkloadOption } from '../harness/regis
 import type { Recorder } from '../harness/report.ts';
 import { ServerProcess } from '../harness/server-process.ts';
 import { ServerWatch, type ServerWindow } from '../harness/server-watch.ts';
+import { judgeLateness, noteBusyGenerator, noteOthers } from '../harness/trust.ts';
 import { LIMITS } from '../limits.ts';
 
 type OptionName = 'pairs' | 'in-flight' | 'bytes' | 'rate' | 'generators' | 'workers' | 'warm-up' | 'seconds';
@@ -73,6 +76,7 @@ export function createMessagesWorkload(settings: MessagesSettings = {}): Workloa
     name: 'messages',
     question: 'one-to-one messages between online clients: full cycles per second, and their latency at half load',
     options: OPTIONS,
+    controls: CONTROLS,
     thresholds: [
       { metric: 'delivered_per_s', bound: 'at-least', value: 40_000 },
       { metric: 'p99_ms', bound: 'below', value: 20 },
@@ -100,7 +104,8 @@ class MessagesRun {
 
   async run(): Promise<void> {
     const found = await this.#measureServer();
-    if (this.#settings.withCeilings !== false) await this.#measureCeilings(found);
+    const { control } = this.#context;
+    if (control === undefined && this.#settings.withCeilings !== false) await this.#measureCeilings(found);
   }
 
   async #measureServer(): Promise<Found> {
@@ -136,17 +141,30 @@ class MessagesRun {
   }
 
   async #measurePhases(server: ServerProcess, load: LoadProcesses): Promise<Found> {
-    const { options, progress, recorder } = this.#context;
+    const { progress, signal } = this.#context;
     progress('starting the server');
-    const url = await server.started();
+    const control = await plant(this.#context.control, await server.started(), signal);
+    try {
+      return await this.#measureBehind(control, server, load);
+    } finally {
+      await control.stop();
+    }
+  }
+
+  /** The phases, with the fault planted that was asked for, if any. */
+  async #measureBehind(control: Control, server: ServerProcess, load: LoadProcesses): Promise<Found> {
+    const { options, progress, recorder } = this.#context;
     progress(`registering ${options.pairs * 2} accounts`);
-    await load.openPairs(url, phonesOf(options.pairs), options.bytes);
+    await load.openPairs(control.url, phonesOf(options.pairs), options.bytes);
     const saturated = await this.#phase('saturation', this.#closedPlan(options['in-flight'], 1), load, server);
     recordSaturation(recorder, saturated.result, saturated.window);
     const ratePerSecond = options.rate || Math.floor(saturated.result.completedPerSecond / 2);
     if (ratePerSecond < 1) throw new BenchError('BENCH_LOST', 'no message completed its cycle at saturation');
+    control.begin(load.pids);
     const half = await this.#phase(`half load, ${ratePerSecond} msg/s`, this.#openPlan(ratePerSecond), load, server);
+    control.end();
     recordHalfLoad(recorder, half.result, half.window);
+    control.judge(recorder, half.result.delivery);
     const single = await this.#phase('one in flight', this.#closedPlan(1, SHORT_WINDOW_SHARE), load, server);
     recordSingle(recorder, single.result);
     const batchCount = Math.max(1, Math.round(saturated.window.messagesPerFlush ?? options['in-flight']));
@@ -214,12 +232,14 @@ function recordSaturation(recorder: Recorder, result: LoadResult, window: Server
   recorder.metric('server_rss_bytes_max', window.rssBytesMax, 'bytes');
   recorder.metric('generator_cores', result.cpuCores, 'cores');
   noteBusyGenerator(recorder, 'saturation', result.cpuCoresMax);
-  noteOthers(recorder, 'saturation', result, window);
+  noteOthers(recorder, 'saturation', window.machineCores - window.cpuCores - result.cpuCores);
 }
 
 function recordHalfLoad(recorder: Recorder, result: LoadResult, window: ServerWindow): void {
-  recorder.metric('p50_ms', result.delivery.percentileMs(50), 'ms');
-  recorder.metric('p99_ms', result.delivery.percentileMs(99), 'ms');
+  for (const [percent, name] of PERCENTILES) {
+    recorder.metric(`${name}_ms`, result.delivery.percentileMs(percent), 'ms');
+    recorder.metric(`${name}_raw_ms`, result.raw.percentileMs(percent), 'ms');
+  }
   recorder.metric('max_ms', result.delivery.maxMs(), 'ms');
   recorder.metric('receipt_p50_ms', result.receipt.percentileMs(50), 'ms');
   recorder.metric('receipt_p99_ms', result.receipt.percentileMs(99), 'ms');
@@ -228,9 +248,15 @@ function recordHalfLoad(recorder: Recorder, result: LoadResult, window: ServerWi
   recorder.metric('half_load_generator_cores', result.cpuCores, 'cores');
   recorder.metric('half_load_generator_lag_p99_ms', result.loopLagMs, 'ms');
   recorder.metric('half_load_sending_p99_ms', result.sending.percentileMs(99), 'ms');
-  noteLateGenerator(recorder, result);
-  noteOthers(recorder, 'half load', result, window);
+  judgeLateness(recorder, 'half load', result);
+  noteOthers(recorder, 'half load', window.machineCores - window.cpuCores - result.cpuCores);
 }
+
+const PERCENTILES = [
+  [50, 'p50'],
+  [99, 'p99'],
+  [99.9, 'p999'],
+] as const;
 
 function recordSingle(recorder: Recorder, result: LoadResult): void {
   recorder.metric('delivered_1_per_s', result.completedPerSecond, 'msg/s');
@@ -251,29 +277,4 @@ function recordCeilings(recorder: Recorder, echo: number, lmdb: number): void {
 function recordRelay(recorder: Recorder, { p50Ms, p99Ms }: RelayCeilingResult): void {
   recorder.peer('p50_ms', 'bare_relay', p50Ms);
   recorder.peer('p99_ms', 'bare_relay', p99Ms);
-}
-
-function noteBusyGenerator(recorder: Recorder, phase: string, coresMax: number): void {
-  if (coresMax < LIMITS.generatorCoreShareMax) return;
-  const share = Math.round(coresMax * 100);
-  recorder.note(
-    `${phase}: a generator was busy ${share} % of a core, so the figure is a lower bound of what was measured`,
-  );
-}
-
-/** A neighbour that takes a core turns a latency into the length of its time slice. */
-function noteOthers(recorder: Recorder, phase: string, result: LoadResult, window: ServerWindow): void {
-  const cores = window.machineCores - window.cpuCores - result.cpuCores;
-  if (!(cores > LIMITS.otherCoresMax)) return;
-  recorder.note(
-    `${phase}: other processes used ${cores.toFixed(1)} cores; run again on a machine that has nothing else to do`,
-  );
-}
-
-function noteLateGenerator(recorder: Recorder, result: LoadResult): void {
-  const lateMs = result.sending.percentileMs(99) ?? 0;
-  if (lateMs < LIMITS.generatorLagMsMax) return;
-  recorder.note(
-    `half load: one send in a hundred was ${lateMs.toFixed(1)} ms late in the generator; it counts as latency`,
-  );
 }

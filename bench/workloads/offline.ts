@@ -15,6 +15,7 @@ import type { Workload, WorkloadContext, WorkloadOption } from '../harness/regis
 import type { Recorder } from '../harness/report.ts';
 import { ServerProcess } from '../harness/server-process.ts';
 import { ServerWatch, type ServerWindow } from '../harness/server-watch.ts';
+import { noteBusyGenerator, noteOthers } from '../harness/trust.ts';
 import { LIMITS } from '../limits.ts';
 
 type OptionName = 'devices' | 'messages' | 'conversations' | 'senders' | 'bytes' | 'generators' | 'workers';
@@ -140,14 +141,6 @@ function record(recorder: Recorder, drained: DrainedLoad, window: ServerWindow):
   recorder.metric('server_cores', window.cpuCores, 'cores');
   recorder.metric('server_rss_bytes_max', window.rssBytesMax, 'bytes');
   recorder.metric('generator_cores', drained.cpuCores, 'cores');
-  if (drained.cpuCoresMax >= LIMITS.generatorCoreShareMax) {
-    const share = Math.round(drained.cpuCoresMax * 100);
-    recorder.note(`a generator was busy ${share} % of a core, so the figure is a lower bound of what was measured`);
-  }
-  const others = window.machineCores - window.cpuCores - drained.cpuCores;
-  if (others > LIMITS.otherCoresMax) {
-    recorder.note(
-      `other processes used ${others.toFixed(1)} cores; run again on a machine that has nothing else to do`,
-    );
-  }
+  noteBusyGenerator(recorder, 'all come back', drained.cpuCoresMax);
+  noteOthers(recorder, 'all come back', window.machineCores - window.cpuCores - drained.cpuCores);
 }

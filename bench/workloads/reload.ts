@@ -26,6 +26,7 @@ import { LoadProcesses, type LoadResult } from '../harness/load-process.ts';
 import type { Workload, WorkloadContext, WorkloadOption } from '../harness/registry.ts';
 import { ServerProcess } from '../harness/server-process.ts';
 import { ServerWatch } from '../harness/server-watch.ts';
+import { judgeLateness } from '../harness/trust.ts';
 import { LIMITS } from '../limits.ts';
 import { phonesOf } from './messages.ts';
 import { NAME, Versions } from './reload-versions.ts';
@@ -237,6 +238,7 @@ class ReloadRun {
     recorder.metric('p99_ms', p99, 'ms');
     recorder.metric('added_p99_ms', Math.max(0, p99 - calmP99), 'ms');
     recorder.metric('max_ms', loaded.delivery.maxMs(), 'ms');
+    judgeLateness(recorder, 'reloads', loaded);
   }
 }
 
