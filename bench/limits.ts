@@ -137,6 +137,9 @@ export const LIMITS = {
   /** Bytes of a request to the bare library: as many as the SDK puts into one. */
   bareSliceBytes: 1_048_576,
 
+  /** From the start of ejabberd to its last account: it boots in 2 s here and registers 10,000 in another 2. */
+  ejabberdStartMsMax: 60_000,
+
   /** Lines of a child's stderr that a failure shows. */
   stderrLinesMax: 20,
 } as const;

@@ -6,6 +6,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { ClientFrameWriter, OPCODE } from '../generator/websocket.ts';
+import type { XmppLine, XmppSpeaker } from '../generator/xmpp-line.ts';
+import { XmppLoad, type XmppEnds } from '../generator/xmpp-load.ts';
+import { judgeLateness } from '../harness/trust.ts';
 import { LatencyHistogram } from '../harness/histogram.ts';
 import { Recorder, type Report } from '../harness/report.ts';
 import { LIMITS } from '../limits.ts';
@@ -14,7 +17,7 @@ import { ManualClock } from '../testing/manual-clock.ts';
 import { createMessagesWorkload } from '../workloads/messages.ts';
 import { judgeSlowness, Starvation } from './control.ts';
 import { FrameCutter, type Piece } from './frame-cutter.ts';
-import { DelayLine } from './slow-proxy.ts';
+import { DelayLine, type Slowness } from './slow-proxy.ts';
 
 /** An upgrade, a short message, a ping, a message with a 16-bit length. */
 function clientBytes(): { readonly parts: readonly Buffer[]; readonly areMessages: readonly boolean[] } {
@@ -106,6 +109,72 @@ t.test('a slow server that does not show, or shows everywhere, is no control', a
   }
 });
 
+/** A generator before a server that answers after a fifth of a millisecond, on a clock that a test moves. */
+class Simulation {
+  readonly clock: ManualClock = new ManualClock();
+  readonly load: XmppLoad;
+
+  /** @param slowness - Of the proxy between the two. */
+  constructor(pairs: number, slowness: Slowness | undefined) {
+    const ends = Array.from({ length: pairs }, (_, index) => this.#pair(index, slowness));
+    this.load = new XmppLoad(ends, 100, this.clock);
+    this.load.tally.open(0);
+    this.load.begin({ kind: 'open', ratePerSecond: 400, index: 0, count: 1 });
+  }
+
+  #pair(index: number, slowness: Slowness | undefined): XmppEnds {
+    const recipient: { speaker?: XmppSpeaker; wake(): void } = { wake: () => undefined };
+    const deliver = (bytes: Buffer): void => void this.clock.after(0.2, () => recipient.speaker!.hear(String(bytes)));
+    const line = slowness === undefined ? undefined : new DelayLine(slowness, index * 37, this.clock, deliver);
+    const send = (stanza: string): void =>
+      line === undefined ? deliver(Buffer.from(stanza)) : line.take(Buffer.from(stanza), true);
+    const say = (): void =>
+      sender
+        .speaker!.speak()
+        .split(/(?<=<\/message>)/)
+        .filter(Boolean)
+        .forEach(send);
+    const sender: { speaker?: XmppSpeaker; wake(): void } = { wake: () => this.clock.atTurnEnd(say) };
+    return { sender: sender as XmppLine, recipient: recipient as XmppLine, recipientAccount: index };
+  }
+}
+
+t.test('one message in a hundred that is 50 ms late shows at p99 and p99.9, and not at p50', async (t) => {
+  const { controlSlowEvery: every, controlSlowMs: delayMs } = LIMITS;
+  const slow = new Simulation(4, { every, delayMs });
+  await slow.clock.pass(10_000);
+  const { delivery, count } = { delivery: slow.load.tally.delivery, count: slow.load.tally.delivery.count };
+  t.ok(count > 3_900, `${count} messages`);
+  t.ok(delivery.percentileMs(50)! < 2, `p50 ${delivery.percentileMs(50)}`);
+  t.ok(delivery.percentileMs(99)! >= delayMs / 2, `p99 ${delivery.percentileMs(99)}`);
+  t.ok(delivery.percentileMs(99.9)! >= delayMs, `p99.9 ${delivery.percentileMs(99.9)}`);
+  const recorder = new Recorder();
+  judgeSlowness(recorder, delivery);
+  judgeLateness(recorder, 'half load', slow.load.tally);
+  t.strictSame([recorder.distrusted.length, recorder.notes.length], [0, 1], 'and the generator is not to blame');
+  const sound = new Simulation(4, undefined);
+  await sound.clock.pass(10_000);
+  t.throws(() => judgeSlowness(recorder, sound.load.tally.delivery), { code: 'BENCH_CONTROL' });
+});
+
+t.test(
+  'a generator that stands still shows in what was intended, not in what was written, and is blamed',
+  async (t) => {
+    const starved = new Simulation(4, undefined);
+    for (let second = 0; second < 10; second += 1) {
+      await starved.clock.pass(LIMITS.controlStarvedEveryMs - LIMITS.controlStarvedMs);
+      starved.clock.stall(LIMITS.controlStarvedMs);
+    }
+    await starved.clock.pass(1);
+    const { delivery, raw } = starved.load.tally;
+    t.ok(delivery.percentileMs(99)! > 150, `corrected ${delivery.percentileMs(99)}`);
+    t.ok(raw.percentileMs(99)! < 5, `raw ${raw.percentileMs(99)}: the omission`);
+    const recorder = new Recorder();
+    judgeLateness(recorder, 'half load', starved.load.tally);
+    t.match(recorder.distrusted, [/the generator was late \(by 1\d\d\.\d of 1\d\d\.\d ms at p99\)/]);
+  },
+);
+
 const STAND_IN: string = fileURLToPath(new URL('../testing/stand-in-main.js', import.meta.url));
 const SMALL = ['messages', '--pairs', '3', '--in-flight', '4', '--warm-up', '0', '--seconds', '1', '--rate', '300'];
 
@@ -126,23 +195,29 @@ async function runWith(t: Test, ...flags: readonly string[]): Promise<{ code: nu
   return { code, out: told.out + told.err, report: JSON.parse(readFileSync(file, 'utf8')) as Report };
 }
 
-t.test('a server that is slow for one message in a hundred shows at p99 and p99.9, and not at p50', async (t) => {
+/*
+ * With real processes and real time only a lower bound is certain: a machine that is busy with other tests adds to every latency. What it
+ * must look like on a quiet one is said above.
+ */
+
+t.test('a real proxy holds real messages, and the run says what it saw', async (t) => {
   const { code, out, report } = await runWith(t, '--control', 'slow');
-  t.equal(code, 0, out);
   const value = (name: string): number => report.metrics[name]!.value;
+  t.equal(report.params.control, 'slow');
   t.ok(value('p99_ms') >= LIMITS.controlSlowMs / 2, `p99 ${value('p99_ms')}`);
   t.ok(value('p999_ms') >= LIMITS.controlSlowMs * 0.98, `p99.9 ${value('p999_ms')}`);
-  t.ok(value('p50_ms') < LIMITS.controlSlowMs / 2, `p50 ${value('p50_ms')}`);
-  t.equal(report.params.control, 'slow');
-  t.match(report.notes!.join(), /and it was seen/);
+  const isSeen = value('p50_ms') < LIMITS.controlSlowMs / 2;
+  t.equal(code, isSeen ? 0 : 1, out);
+  t.match(out, isSeen ? /control: .* and it was seen/ : /BENCH_CONTROL/);
 });
 
-t.test('a starved generator is told from a slow server, and fails a run with --check', async (t) => {
+t.test('a real generator that is stopped was late, and fails a run with --check', async (t) => {
   const { code, out, report } = await runWith(t, '--control', 'starved', '--check');
   t.equal(code, 1);
-  t.match(out, /doubt +half load: the generator was late .*: the figures are not the server's/);
-  t.match(report.distrusted, [/the generator was late/]);
   const value = (name: string): number => report.metrics[name]!.value;
   t.ok(value('p99_ms') > 100, `what was intended counts: ${value('p99_ms')}`);
-  t.ok(value('p99_raw_ms') < value('p99_ms') / 2, `counted from the write it is hidden: ${value('p99_raw_ms')}`);
+  t.ok(value('half_load_sending_p99_ms') > 100, `late by ${value('half_load_sending_p99_ms')}`);
+  const isMost = value('half_load_sending_p99_ms') >= value('p99_ms') * LIMITS.generatorLateShareMax;
+  t.match(out, isMost ? /doubt +half load: the generator was late .* figures are not the server's/ : /BENCH_CONTROL/);
+  t.equal(report.distrusted?.length ?? 0, isMost ? 1 : 0);
 });

@@ -64,6 +64,25 @@ export type GeneratorCommand =
       readonly pairs: readonly number[];
       readonly ciphertextBytes: number;
     }
+  /** Logs pairs in to an XMPP server: accounts 2n and 2n + 1 of each number. */
+  | {
+      readonly kind: 'open-xmpp';
+      readonly host: string;
+      readonly port: number;
+      readonly pairs: readonly number[];
+      readonly bodyBytes: number;
+    }
+  /** Logs clients in to an XMPP server, who then say nothing: accounts from `first` on. */
+  | {
+      readonly kind: 'open-xmpp-clients';
+      readonly host: string;
+      readonly port: number;
+      readonly first: number;
+      readonly count: number;
+      readonly parallelMax: number;
+      /** Addresses to connect from, in turn. */
+      readonly sources: readonly string[];
+    }
   | { readonly kind: 'run'; readonly plan: RunPlan }
   /** Registers and logs in the members of a group, and creates it. */
   | {

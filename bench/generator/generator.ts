@@ -17,6 +17,8 @@ import { OpeningSpeaker, type Account } from './opening.ts';
 import { GroupLoad } from './group-load.ts';
 import { PairLoad, type PairEnds } from './pair-load.ts';
 import { StormLoad } from './storm-load.ts';
+import { XmppLine, XmppOutbox } from './xmpp-line.ts';
+import { XmppLoad } from './xmpp-load.ts';
 
 /** User ids of the bare relay, which knows no accounts: 15 digits. */
 const RELAY_USER_FIRST = 100_000_000_000_000;
@@ -51,7 +53,7 @@ export class Generator {
   readonly #tell: (event: GeneratorEvent) => void;
   readonly #outbox: Outbox;
   readonly #readBuffer: Uint8Array = createReadBuffer();
-  readonly #connections: Connection[] = [];
+  readonly #connections: (Connection | XmppLine)[] = [];
   /** Who waits for a code, by phone number. */
   readonly #registering: Map<string, OpeningSpeaker> = new Map();
   #load: Subject | undefined = undefined;
@@ -87,6 +89,12 @@ export class Generator {
         return this.#tell({ kind: 'opened' });
       case 'open-relay':
         this.#load = new PairLoad(await this.#openRelay(command), this.#clock);
+        return this.#tell({ kind: 'opened' });
+      case 'open-xmpp':
+        this.#load = await this.#openXmpp(command);
+        return this.#tell({ kind: 'opened' });
+      case 'open-xmpp-clients':
+        await this.#openXmppClients(command);
         return this.#tell({ kind: 'opened' });
       case 'run':
         return this.#run(command.plan);
@@ -239,6 +247,34 @@ export class Generator {
       };
     };
     return mapWithBound(command.pairs, LIMITS.openingParallelMax, openPair);
+  }
+
+  async #openXmpp(command: Extract<GeneratorCommand, { kind: 'open-xmpp' }>): Promise<XmppLoad> {
+    const open = this.#xmppOpener(command, []);
+    const ends = await mapWithBound(command.pairs, LIMITS.openingParallelMax, async (pair) => {
+      const [sender, recipient] = await Promise.all([open(2 * pair), open(2 * pair + 1)]);
+      return { sender, recipient, recipientAccount: 2 * pair + 1 };
+    });
+    return new XmppLoad(ends, command.bodyBytes, this.#clock);
+  }
+
+  async #openXmppClients(command: Extract<GeneratorCommand, { kind: 'open-xmpp-clients' }>): Promise<void> {
+    const { first, count, parallelMax, sources } = command;
+    const accounts = Array.from({ length: count }, (_, index) => first + index);
+    await mapWithBound(accounts, parallelMax, this.#xmppOpener(command, sources));
+  }
+
+  #xmppOpener(
+    { host, port }: { readonly host: string; readonly port: number },
+    sources: readonly string[],
+  ): (account: number) => Promise<XmppLine> {
+    const outbox = new XmppOutbox(this.#clock);
+    return (account) => {
+      const source = sources.length === 0 ? undefined : sources[account % sources.length];
+      const line = new XmppLine({ host, port, account, outbox, source });
+      this.#connections.push(line);
+      return line.opened;
+    };
   }
 
   async #openBareClients(command: Extract<GeneratorCommand, { kind: 'open-bare-clients' }>): Promise<StormLoad> {

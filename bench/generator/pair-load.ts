@@ -6,16 +6,15 @@
  *   sender ◀─<receipt>──── server
  *
  * Both ends live in this process, so an arrival and its intention are on one clock. What is counted and checked stands in
- * `pair.ts`; here it is tied to connections and to the pace.
+ * `pair.ts`, when messages are intended in `paced-pairs.ts`; here both are tied to connections.
  */
 
 import { isWireError, type ServerMessage } from '../../protocol/wire/index.ts';
 import { BenchError } from '../errors.ts';
-import type { Cancel, Clock } from '../harness/clock.ts';
-import { Pace } from '../harness/pace.ts';
+import type { Clock } from '../harness/clock.ts';
 import { LIMITS } from '../limits.ts';
 import type { Speaker } from './connection.ts';
-import { Tally, type LoadShape, type Subject } from './measured-run.ts';
+import type { Tally } from './measured-run.ts';
 import {
   CIPHERTEXT_TAG_BYTES,
   INBOX_ACK_BYTES_MAX,
@@ -24,6 +23,7 @@ import {
   writeInboxAck,
 } from './message-template.ts';
 import type { Account } from './opening.ts';
+import { PacedPairs, type Paced } from './paced-pairs.ts';
 import { Pair } from './pair.ts';
 import { StanzaScanner, type StanzaTaker } from './stanza-scanner.ts';
 import type { ClientFrameWriter } from './websocket.ts';
@@ -47,40 +47,25 @@ export interface PairEnds {
 }
 
 /** What both ends of a pair share. */
-interface Conversation {
-  readonly pair: Pair;
+interface Conversation extends Paced {
   readonly load: PairLoad;
-  readonly senderLine: Line;
   readonly recipientLine: Line;
   readonly ciphertext: Uint8Array;
 }
 
-export class PairLoad implements Subject {
-  readonly tally: Tally = new Tally();
-  readonly failed: Promise<never>;
-  readonly clock: Clock;
-  readonly #conversations: Conversation[];
+export class PairLoad extends PacedPairs<Conversation> {
   readonly #refusals: Map<string, number> = new Map();
-  readonly #fail: (error: Error) => void;
-  #inFlight = 0;
-  #next = 0;
-  /** The open loop that runs. */
-  #pacing: { readonly pace: Pace; readonly cancel: Cancel } | undefined = undefined;
 
   /** Takes over the connections: their speakers are replaced. */
   constructor(ends: readonly PairEnds[], clock: Clock) {
-    this.clock = clock;
-    let fail: (error: Error) => void = ignore;
-    this.failed = new Promise<never>((_resolve, reject) => (fail = reject));
-    this.failed.catch(ignore);
-    this.#fail = fail;
-    this.#conversations = ends.map((pair, index) => this.#converse(pair, index));
+    super(clock);
+    for (const [index, pair] of ends.entries()) this.add(this.#converse(pair, index));
   }
 
   #converse({ sender, recipient, ciphertext }: PairEnds, index: number): Conversation {
-    const pair = new Pair(`pair ${index}`);
-    const ends = { senderLine: sender.line, recipientLine: recipient.line };
-    const conversation: Conversation = { pair, load: this, ...ends, ciphertext: ciphertext.slice() };
+    const wake = (): void => sender.line.wake();
+    const ends = { wake, recipientLine: recipient.line, ciphertext: ciphertext.slice() };
+    const conversation: Conversation = { pair: new Pair(`pair ${index}`), load: this, ...ends };
     const { user: to, device } = recipient.account;
     sender.line.speaker = new SenderSpeaker(
       conversation,
@@ -91,97 +76,17 @@ export class PairLoad implements Subject {
     return conversation;
   }
 
-  begin(shape: LoadShape): void {
-    if (shape.kind === 'closed') this.#beginClosed(shape.inFlight);
-    else this.#beginOpen(shape);
-  }
-
-  #beginClosed(inFlight: number): void {
-    const nowMs = this.clock.nowMs();
-    this.#inFlight = inFlight;
-    for (const conversation of this.#conversations) intend(conversation, inFlight, nowMs);
-  }
-
-  #beginOpen({ ratePerSecond, index, count }: Extract<LoadShape, { kind: 'open' }>): void {
-    const pace = new Pace({ ratePerSecond, startMs: this.clock.nowMs(), index, count });
-    const cancel = this.clock.every(LIMITS.paceTickMs, () => this.#keepPace(pace));
-    this.#pacing = { pace, cancel };
-  }
-
-  /** Intends all messages whose time has come, pair by pair in turn. */
-  #keepPace(pace: Pace): void {
-    const nowMs = this.clock.nowMs();
-    try {
-      for (let atMs = pace.take(nowMs); atMs !== undefined; atMs = pace.take(nowMs)) {
-        intend(this.#conversations[this.#next]!, 1, atMs);
-        this.#next = (this.#next + 1) % this.#conversations.length;
-      }
-    } catch (error) {
-      this.fail(error as Error);
-    }
-  }
-
-  stop(): void {
-    const pacing = this.#pacing;
-    this.#halt();
-    // A generator that stood still at the end of the window still owes what was due before it: leaving that out would omit
-    // the very messages that were held up.
-    if (pacing !== undefined) this.#keepPace(pacing.pace);
-  }
-
-  #halt(): void {
-    this.#inFlight = 0;
-    this.#pacing?.cancel();
-    this.#pacing = undefined;
-  }
-
-  isIdle(): boolean {
-    return this.#conversations.every(({ pair }) => pair.isIdle);
-  }
-
-  describe(): string {
-    const stuck = this.#conversations.filter(({ pair }) => !pair.isIdle).map(({ pair }) => pair);
-    const sum = (count: (pair: Pair) => number): number => stuck.reduce((total, pair) => total + count(pair), 0);
-    const stations = [
-      `${sum((pair) => pair.due - pair.sent)} not sent`,
-      `${sum((pair) => pair.sent - pair.accepted)} not acknowledged to the sender`,
-      `${sum((pair) => pair.accepted - pair.delivered)} acknowledged and not delivered`,
-      `${sum((pair) => pair.delivered - pair.receipted)} delivered without a receipt`,
-    ];
-    return `${stuck.length} pairs are stuck: ${stations.join(', ')}`;
-  }
-
-  /** Ends the run. The first error counts. */
-  fail(error: Error): void {
-    this.#halt();
-    this.#fail(error);
-  }
-
-  /** @internal Full cycles of a conversation are complete: a closed loop sends as many again. */
-  completed(conversation: Conversation, count: number, nowMs: number): void {
-    this.tally.completed += count;
-    const room = this.#inFlight - conversation.pair.outstanding;
-    if (room > 0) intend(conversation, room, nowMs);
-  }
-
   /** @internal A message was refused. Counts it, and gives the run up a little later with all that came together. */
   refused(code: string): void {
     if (this.#refusals.size === 0) this.clock.after(REFUSALS_GATHER_MS, () => this.fail(this.#refusalError()));
     this.#refusals.set(code, (this.#refusals.get(code) ?? 0) + 1);
-    this.#halt();
+    this.halt();
   }
 
   #refusalError(): BenchError {
     const counts = Array.from(this.#refusals, ([code, count]) => `${code} ${count} times`);
     return new BenchError('BENCH_REFUSED', counts.join(', '));
   }
-}
-
-function ignore(): void {}
-
-function intend({ pair, senderLine }: Conversation, count: number, intendedMs: number): void {
-  pair.intend(count, intendedMs);
-  senderLine.wake();
 }
 
 /** What both speakers do: scan a message at one moment, and turn away what does not belong here. */

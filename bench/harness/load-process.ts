@@ -19,7 +19,7 @@ import type { LoadShape, RunResult } from '../generator/measured-run.ts';
 import type { ReturnPlan, StormPlan, StormResult } from '../generator/storm-load.ts';
 import { LIMITS } from '../limits.ts';
 import { Child } from './child.ts';
-import { within } from './clock.ts';
+import { systemClock, within } from './clock.ts';
 import { mergeHistograms, type LatencyHistogram } from './histogram.ts';
 
 const ENTRY: string = fileURLToPath(new URL('../generator/main.js', import.meta.url));
@@ -65,6 +65,12 @@ export interface LoadPlan {
   readonly warmUpMs: number;
   readonly windowMs: number;
   readonly drainMsMax: number;
+}
+
+/** Where an XMPP server listens. */
+export interface XmppAddress {
+  readonly host: string;
+  readonly port: number;
 }
 
 /** One generator process. */
@@ -160,6 +166,34 @@ export class LoadProcesses {
       const share = numbers.filter((number) => number % count === index);
       return { kind: 'open-relay', url, pairs: share, ciphertextBytes };
     });
+  }
+
+  /** Logs pairs in to an XMPP server that has their accounts. Both ends of a pair stay in one process. */
+  async openXmpp(server: XmppAddress, pairs: number, bodyBytes: number): Promise<void> {
+    const { length: count } = this.#generators;
+    const numbers = Array.from({ length: pairs }, (_, index) => index);
+    await this.#openAll((_, index) => {
+      const share = numbers.filter((number) => number % count === index);
+      return { kind: 'open-xmpp', host: server.host, port: server.port, pairs: share, bodyBytes };
+    });
+  }
+
+  /** Logs `clients` in to an XMPP server, so many at a time. Returns the milliseconds that it took. */
+  async openXmppClients(
+    { host, port }: XmppAddress,
+    clients: number,
+    parallel: number,
+    sources: readonly string[],
+  ): Promise<number> {
+    const { length: count } = this.#generators;
+    const firstOf = (index: number): number => Math.floor((clients * index) / count);
+    const parallelMax = Math.max(1, Math.round(parallel / count));
+    const beganMs = systemClock.nowMs();
+    await this.#openAll((_, index) => {
+      const first = firstOf(index);
+      return { kind: 'open-xmpp-clients', host, port, first, count: firstOf(index + 1) - first, parallelMax, sources };
+    });
+    return systemClock.nowMs() - beganMs;
   }
 
   /** Registers all accounts of `offline`; its devices then go away. Senders and their devices stay in one process. */

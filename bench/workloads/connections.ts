@@ -31,6 +31,8 @@ import { LoadProcesses } from '../harness/load-process.ts';
 import { readKernelMemory, readProcessMemory, type KernelMemory, type ProcessMemory } from '../harness/memory.ts';
 import type { Workload, WorkloadContext, WorkloadOption } from '../harness/registry.ts';
 import { ServerProcess } from '../harness/server-process.ts';
+import { refuseEjabberd } from '../peers/ejabberd.ts';
+import { measureEjabberdConnections, PEERS_LEFT_OUT, PEERS_OPTION } from '../peers/ejabberd-script.ts';
 import { LIMITS } from '../limits.ts';
 
 type OptionName =
@@ -46,7 +48,8 @@ type OptionName =
   | 'heartbeat'
   | 'hold'
   | 'seed'
-  | 'memory-floor';
+  | 'memory-floor'
+  | 'peers';
 
 const OPTIONS: Readonly<Record<OptionName, WorkloadOption>> = {
   connections: { default: 0, min: 0, max: 5_000_000, help: 'connections to hold; 0: as many as a process may have' },
@@ -77,6 +80,7 @@ const OPTIONS: Readonly<Record<OptionName, WorkloadOption>> = {
     max: 1_000_000,
     help: 'MiB of available memory below which the run ends itself',
   },
+  peers: PEERS_OPTION,
 };
 
 type Context = WorkloadContext<OptionName>;
@@ -156,7 +160,31 @@ class ConnectionsRun {
 
   async run(): Promise<void> {
     await this.#measureServer();
-    if (this.#settings.withCeiling !== false) await this.#measureCeiling();
+    if (this.#settings.withCeiling === false) return;
+    await this.#measureCeiling();
+    await this.#measurePeers();
+  }
+
+  /** As many connections to ejabberd, idle and logged in. */
+  async #measurePeers(): Promise<void> {
+    const { options, progress, recorder, signal } = this.#context;
+    if (options.peers === 0) return recorder.note(PEERS_LEFT_OUT);
+    const refusal = refuseEjabberd();
+    if (refusal !== undefined) return recorder.note(refusal);
+    progress('peer: ejabberd');
+    const plan = {
+      generators: options.generators,
+      clients: this.#connections,
+      parallel: options.parallel,
+      sources: sourcesOf(options.sources),
+      settle: (read: () => number | undefined) => untilSteady(read, this.#settings.patience ?? 1),
+    };
+    const found = await measureEjabberdConnections(plan, signal);
+    recorder.peer('bytes_per_connection_user', 'ejabberd', found.bytesPerConnection);
+    recorder.peer('connects_per_s', 'ejabberd', found.connectsPerSecond);
+    recorder.note(
+      `ejabberd ${found.version}: plain TCP, SASL PLAIN, no module, no presence; ours log in by ticket over WebSocket`,
+    );
   }
 
   async #measureCeiling(): Promise<void> {

@@ -23,10 +23,17 @@ import type { Workload, WorkloadContext, WorkloadOption } from '../harness/regis
 import type { Recorder } from '../harness/report.ts';
 import { ServerProcess } from '../harness/server-process.ts';
 import { ServerWatch, type ServerWindow } from '../harness/server-watch.ts';
+import { refuseEjabberd } from '../peers/ejabberd.ts';
+import {
+  measureEjabberdMessages,
+  PEERS_LEFT_OUT,
+  PEERS_OPTION,
+  type EjabberdMessages,
+} from '../peers/ejabberd-script.ts';
 import { judgeLateness, noteBusyGenerator, noteOthers } from '../harness/trust.ts';
 import { LIMITS } from '../limits.ts';
 
-type OptionName = 'pairs' | 'in-flight' | 'bytes' | 'rate' | 'generators' | 'workers' | 'warm-up' | 'seconds';
+type OptionName = 'pairs' | 'in-flight' | 'bytes' | 'rate' | 'generators' | 'workers' | 'warm-up' | 'seconds' | 'peers';
 
 const OPTIONS: Readonly<Record<OptionName, WorkloadOption>> = {
   pairs: {
@@ -47,6 +54,7 @@ const OPTIONS: Readonly<Record<OptionName, WorkloadOption>> = {
   workers: { default: 0, min: 0, max: 64, help: 'worker threads of the server; 0 leaves it to the server' },
   'warm-up': { default: 5, quick: 2, min: 0, max: 60, help: 'seconds before each window that are left out' },
   seconds: { default: 20, quick: 5, min: 1, max: 600, help: 'seconds of the windows of saturation and half load' },
+  peers: PEERS_OPTION,
 };
 
 type Context = WorkloadContext<OptionName>;
@@ -105,7 +113,9 @@ class MessagesRun {
   async run(): Promise<void> {
     const found = await this.#measureServer();
     const { control } = this.#context;
-    if (control === undefined && this.#settings.withCeilings !== false) await this.#measureCeilings(found);
+    if (control !== undefined || this.#settings.withCeilings === false) return;
+    await this.#measureCeilings(found);
+    await this.#measurePeers();
   }
 
   async #measureServer(): Promise<Found> {
@@ -197,6 +207,19 @@ class MessagesRun {
     return { warmUpMs: options['warm-up'] * secondMs, windowMs: options.seconds * secondMs * share, drainMsMax };
   }
 
+  /** The same script on another server, with the machine to itself as ours had it. */
+  async #measurePeers(): Promise<void> {
+    const { options, recorder, progress, signal } = this.#context;
+    if (options.peers === 0) return recorder.note(PEERS_LEFT_OUT);
+    const refusal = refuseEjabberd();
+    if (refusal !== undefined) return recorder.note(refusal);
+    progress('peer: ejabberd');
+    const { generators, pairs, 'in-flight': inFlight, bytes: messageBytes } = options;
+    const { warmUpMs, windowMs } = this.#times(SHORT_WINDOW_SHARE);
+    const plan = { generators, pairs, inFlight, messageBytes, warmUpMs, windowMs };
+    recordEjabberd(recorder, await measureEjabberdMessages(plan, signal));
+  }
+
   async #measureCeilings({ batchCount, ratePerSecond }: Found): Promise<void> {
     const { options, recorder, progress, signal } = this.#context;
     const { warmUpMs, windowMs } = this.#times(SHORT_WINDOW_SHARE);
@@ -214,6 +237,29 @@ class MessagesRun {
     recordRelay(recorder, relay);
     noteBusyGenerator(recorder, 'the bare echo', echo.generatorCoresMax);
   }
+}
+
+/** ejabberd's figures beside ours, and what it does not do for them. */
+function recordEjabberd(
+  recorder: Recorder,
+  { version, saturated, half, ratePerSecond, single }: EjabberdMessages,
+): void {
+  const peer = (metric: string, value: number | undefined): void => recorder.peer(metric, 'ejabberd', value);
+  peer('delivered_per_s', saturated.completedPerSecond);
+  peer('saturated_p50_ms', saturated.delivery.percentileMs(50));
+  peer('saturated_p99_ms', saturated.delivery.percentileMs(99));
+  for (const [percent, name] of PERCENTILES) {
+    peer(`${name}_ms`, half.delivery.percentileMs(percent));
+    peer(`${name}_raw_ms`, half.raw.percentileMs(percent));
+  }
+  peer('max_ms', half.delivery.maxMs());
+  peer('delivered_1_per_s', single.completedPerSecond);
+  peer('p50_1_ms', single.delivery.percentileMs(50));
+  peer('p99_1_ms', single.delivery.percentileMs(99));
+  recorder.note(
+    `ejabberd ${version}: plain TCP, SASL PLAIN, no module and no stream management; it stores and flushes nothing and sends no receipts; its half load is ${ratePerSecond} msg/s`,
+  );
+  noteBusyGenerator(recorder, 'ejabberd', saturated.cpuCoresMax);
 }
 
 /** Phone numbers of all pairs, none twice. */
