@@ -70,6 +70,6 @@ t.test('messages, with a server and a generator', { skip: hasProc }, async (t) =
 });
 
 t.test('actors, with a process for each side of a program', { skip: hasProc }, async (t) => {
-  const report = await interrupt(t, ['actors', '--quick', '--only', 'ping_pong'], 1);
+  const report = await interrupt(t, ['actors', '--quick', '--only', 'ping_pong'], 2);
   t.match(report, { workload: 'actors', params: { failed: 'BENCH_INTERRUPTED', only: 'ping_pong' } });
 });

@@ -81,10 +81,20 @@ interface Outcome {
 }
 
 async function runWorkload(invocation: RunInvocation, io: BenchIo): Promise<Outcome> {
+  const abort = new AbortController();
+  const release = io.onInterrupt(() => abort.abort());
+  try {
+    return await runRounds(invocation, abort.signal, io);
+  } finally {
+    release();
+  }
+}
+
+async function runRounds(invocation: RunInvocation, signal: AbortSignal, io: BenchIo): Promise<Outcome> {
   const date = wallClockNow();
   // Taken before the run: what is committed meanwhile was not measured.
   const here = describeHere(invocation.command);
-  const { rounds, failure } = await measureRounds(invocation, io);
+  const { rounds, failure } = await measureRounds(invocation, signal, io);
   const measured = mergeRounds(rounds, invocation.workload.thresholds);
   const { metrics, series, notes, distrusted, outcomes } = measured;
   const head = {
@@ -139,22 +149,16 @@ interface Rounds {
 }
 
 /** Lets the workload measure, as often as was asked for; the first round that fails is the last. */
-async function measureRounds(invocation: RunInvocation, io: BenchIo): Promise<Rounds> {
-  const abort = new AbortController();
-  const release = io.onInterrupt(() => abort.abort());
+async function measureRounds(invocation: RunInvocation, signal: AbortSignal, io: BenchIo): Promise<Rounds> {
   const rounds: Recorder[] = [];
   let failure: BenchError | undefined = undefined;
-  try {
-    while (rounds.length < invocation.rounds && failure === undefined) {
-      const recorder = new Recorder();
-      rounds.push(recorder);
-      const round = invocation.rounds === 1 ? '' : `round ${rounds.length} of ${invocation.rounds}, `;
-      failure = await measure(invocation, round, recorder, abort.signal, io);
-    }
-    return { rounds, failure };
-  } finally {
-    release();
+  while (rounds.length < invocation.rounds && failure === undefined) {
+    const recorder = new Recorder();
+    rounds.push(recorder);
+    const round = invocation.rounds === 1 ? '' : `round ${rounds.length} of ${invocation.rounds}, `;
+    failure = await measure(invocation, round, recorder, signal, io);
   }
+  return { rounds, failure };
 }
 
 /** One round. Returns why it ended early, if it did; what is no BenchError is a bug and passes through. */

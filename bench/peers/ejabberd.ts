@@ -7,7 +7,7 @@
  * and sends no receipts. Read next: `generator/xmpp-line.ts`.
  */
 
-import { execFileSync, spawn, type ChildProcessByStdio } from 'node:child_process';
+import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -18,6 +18,7 @@ import { BenchError } from '../errors.ts';
 import { XMPP_DOMAIN, XMPP_SECRET } from '../generator/xmpp-line.ts';
 import { Child } from '../harness/child.ts';
 import { within } from '../harness/clock.ts';
+import { hasProgram } from '../harness/programs.ts';
 import { LIMITS } from '../limits.ts';
 
 /** Where distributions and ejabberd's own packages put applications; each in a folder `ejabberd-VERSION`. */
@@ -39,7 +40,7 @@ interface Installation {
 
 /** Why there is no ejabberd to compare with, in a sentence for the table; `undefined` if there is one. */
 export function refuseEjabberd(): string | undefined {
-  if (findEjabberd() !== undefined && hasErlang()) return undefined;
+  if (findEjabberd() !== undefined && hasProgram('erl')) return undefined;
   return 'the peer ejabberd is left out: it is not installed (Debian: apt-get install ejabberd)';
 }
 
@@ -57,15 +58,6 @@ function foldersOf(path: string): string[] {
     return readdirSync(path);
   } catch {
     return [];
-  }
-}
-
-function hasErlang(): boolean {
-  try {
-    execFileSync('erl', ['-noshell', '-eval', 'halt().'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
   }
 }
 

@@ -3,7 +3,7 @@
  * process of its own. What is said to it, and how it answers, stands in `erlang/host.erl`.
  */
 
-import { execFile, execFileSync, spawn, type ChildProcessByStdio } from 'node:child_process';
+import { execFile, spawn, type ChildProcessByStdio } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,6 +15,7 @@ import type { Figure, Sizes } from '../actors/program.ts';
 import { BenchError } from '../errors.ts';
 import { Child } from '../harness/child.ts';
 import { interrupted, within } from '../harness/clock.ts';
+import { hasProgram } from '../harness/programs.ts';
 import { LIMITS } from '../limits.ts';
 
 // The sources of the twins are not copied into the build.
@@ -22,13 +23,8 @@ const SOURCES: string = fileURLToPath(new URL('../../../bench/peers/erlang/', im
 
 /** Why there is no BEAM to compare with, in a sentence for the table; `undefined` if there is one. */
 export function refuseErlang(): string | undefined {
-  try {
-    execFileSync('erlc', ['--help'], { stdio: 'ignore' });
-    return undefined;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return undefined;
-    return 'the peer beam is left out: erl is not installed (Debian: apt-get install erlang-base)';
-  }
+  if (hasProgram('erlc')) return undefined;
+  return 'the peer beam is left out: erl is not installed (Debian: apt-get install erlang-base)';
 }
 
 /** The twins, compiled. */
@@ -65,6 +61,9 @@ export class ErlangTwins {
   }
 }
 
+/** Ctrl-C is for the benchmark: the BEAM would stop for a question that nobody sees, and wait for its answer. */
+const DEAF = '+Bi';
+
 /** The host first: it declares the behaviour of the others. */
 function sourceFiles(): string[] {
   const isTwin = (name: string): boolean => name.endsWith('.erl') && name !== 'host.erl';
@@ -75,7 +74,8 @@ async function compileInto(directory: string, files: readonly string[], signal: 
   const paths = files.map((name) => join(SOURCES, name));
   const argv = ['-Werror', '-pa', directory, '-o', directory, ...paths];
   try {
-    await promisify(execFile)('erlc', argv, { timeout: LIMITS.programStartMsMax, signal });
+    const env = { ...process.env, ERL_FLAGS: DEAF };
+    await promisify(execFile)('erlc', argv, { env, timeout: LIMITS.programStartMsMax, signal, killSignal: 'SIGKILL' });
   } catch (error) {
     if (signal.aborted) throw interrupted();
     const { stdout = '', message } = error as Error & { readonly stdout?: string };
@@ -96,7 +96,16 @@ class ErlangPerformer implements Performer {
   #onDone: (lines: readonly string[]) => void = () => undefined;
 
   constructor(directory: string, program: string, schedulers: number, signal: AbortSignal) {
-    const machine = ['+S', `${schedulers}:${schedulers}`, '+P', String(PROCESSES_MAX), '-noshell', '-pa', directory];
+    const machine = [
+      DEAF,
+      '+S',
+      `${schedulers}:${schedulers}`,
+      '+P',
+      String(PROCESSES_MAX),
+      '-noshell',
+      '-pa',
+      directory,
+    ];
     const argv = [...machine, '-s', 'host', 'main', '-extra', program];
     this.#process = spawn('erl', argv, { stdio: ['pipe', 'pipe', 'pipe'] });
     this.#name = `the Erlang process of ${program}`;
