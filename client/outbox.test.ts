@@ -91,13 +91,23 @@ t.test('a refused flight is sent again once, after its last echo', async (t) => 
   t.same(types(run(first.lane, { type: 'elapsed' }).actions), ['clear-timer', 'transmit'], 'an echo that never comes');
 });
 
-t.test('the expected id acknowledges everything before it', async (t) => {
-  const step = run(FLYING, refused(3, 'APP_OUT_OF_ORDER', { expectedId: 2 }));
-  t.same(step.actions, [
-    { type: 'acknowledge', sentId: 1 },
-    { type: 'clear-timer' },
-    { type: 'transmit', firstId: 2, lastId: 3 },
-  ]);
+t.test(
+  'the expected id is where to go on, and acknowledges nothing: what is before it may not be flushed',
+  async (t) => {
+    const step = run(FLYING, refused(3, 'APP_OUT_OF_ORDER', { expectedId: 2 }));
+    t.same(step.actions, [{ type: 'clear-timer' }, { type: 'transmit', firstId: 2, lastId: 3 }]);
+    t.equal(step.lane.sentId, 0);
+    t.same(run(step.lane, acked(3)).actions[0], { type: 'acknowledge', sentId: 3 });
+  },
+);
+
+t.test('what went to an owner that is no more is sent again when its successor asks for it', async (t) => {
+  // 1 and 2 went to the former owner, 3 was refused between the two, and the new one has none of them.
+  const between = run(FLYING, refused(3, 'APP_OVERLOADED'), { type: 'elapsed' });
+  t.same(between.lane.sentId, 0, 'no check mark for 1 and 2');
+  t.same(between.actions, [{ type: 'transmit', firstId: 3, lastId: 3 }]);
+  const asked = run(between.lane, refused(3, 'APP_OUT_OF_ORDER', { expectedId: 1 }), { type: 'elapsed' });
+  t.same(asked.actions, [{ type: 'transmit', firstId: 1, lastId: 3 }]);
 });
 
 for (const code of ['APP_RATE_LIMITED', 'APP_OVERLOADED', 'APP_RESTARTING', 'APP_INBOX_FULL', 'APP_STORE_FULL']) {

@@ -10,6 +10,9 @@
  * Resending at the first of those echoes would start a storm of resends. So a refusal puts the lane on hold, `settling`,
  * until the last message of the flight has been answered; then its verdict is carried out once.
  *
+ * A refusal acknowledges nothing of what came before: a refusal is told at once and an acknowledgement after the flush; and who refuses may be another than who
+ * had the messages before it, as when a shard has a new owner.
+ *
  * It knows no plaintext, key, socket or disk; `conversation.ts` carries the actions out. Read next: `conversation.ts`.
  */
 
@@ -195,13 +198,11 @@ function refuse(lane: Lane, event: LaneEvent & { readonly type: 'refused' }): La
   const resumeId = outOfOrder ? (event.expectedId ?? lane.sentId + 1) : event.id;
   if (resumeId <= lane.sentId) return breakLane(lane, 'CLI_ORDER_LOST');
   if (resumeId > lane.nextId) return breakLane(lane, 'CLI_STORE_ROLLED_BACK');
-  // The server waits for `resumeId`, so it has everything before.
-  const { lane: caughtUp, actions } = acknowledgeQuietly(lane, resumeId - 1);
-  const verdict = judge(caughtUp, event);
+  const verdict = judge(lane, event);
   const hold = { type: 'settling', resumeId, lastId: lane.cursor - 1, verdict } as const;
-  const held = { ...caughtUp, hold, strikes: lane.strikes + 1 };
-  if (event.id >= hold.lastId) return prepend(actions, settle(held, hold));
-  return { lane: held, actions: [...actions, { type: 'set-timer', delay: fixed(LIMITS.settleTimeoutMs) }] };
+  const held = { ...lane, hold, strikes: lane.strikes + 1 };
+  if (event.id >= hold.lastId) return settle(held, hold);
+  return { lane: held, actions: [{ type: 'set-timer', delay: fixed(LIMITS.settleTimeoutMs) }] };
 }
 
 function judge(lane: Lane, event: LaneEvent & { readonly type: 'refused' }): Verdict {
@@ -277,14 +278,6 @@ function breakLane(lane: Lane, code: ErrorCode): LaneStep {
 function stepBroken(lane: Lane, code: ErrorCode, event: LaneEvent): LaneStep {
   if (event.type !== 'queued') return { lane, actions: [] };
   return { lane, actions: [{ type: 'abandon', firstId: lane.nextId, code }] };
-}
-
-function acknowledgeQuietly(lane: Lane, id: number): LaneStep {
-  if (id <= lane.sentId) return { lane, actions: [] };
-  return {
-    lane: { ...lane, sentId: id, cursor: Math.max(lane.cursor, id + 1), strikes: 0 },
-    actions: [{ type: 'acknowledge', sentId: id }],
-  };
 }
 
 function pauseRange(strikes: number, retryAfterMs: number | undefined): DelayRange {
