@@ -487,7 +487,7 @@ export class Client {
   async markRead(peer: string): Promise<void> {
     const engine = this.#requireEngine();
     const group = groupOfName(peer);
-    if (group !== undefined) return engine.desk.markRead(group, Infinity);
+    if (group !== undefined) return engine.desk.markRead(group, Infinity, Infinity);
     const user = await engine.directory.resolveLocally(peer);
     if (user !== undefined) await engine.readReceipts.markAll(user);
   }

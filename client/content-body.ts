@@ -25,7 +25,8 @@
  *   20 group invitation   group, text · epoch, uint · head, bytes · info key, bytes · roster, bytes; none where it is too long
  *   21 group retry        group, text · author's device, 1 byte · code, text · count, uint · that many message ids, uint
  *   22 group resent       group, text · message id, uint · sentAt, uint · content, bytes, as in 12
- *   23 in group           group, text · message id, uint · content, bytes, as in 12: a message of a group that encrypts pairwise
+ *   23 in group           group, text · message id, uint · content, bytes, as in 12 · in newer writers sentAt, uint: a message of a
+ *                         group that encrypts pairwise
  *   24 group knock        group, text · secret of a link, bytes
  *
  *   name                  author's user id, text · author's device, 1 byte · message id, uint · sentAt, uint
@@ -246,6 +247,8 @@ export interface GroupResentBody extends Omit<ResentBody, 'kind'> {
 /** A message to a group that is encrypted for each device on its own. */
 export interface InGroupBody {
   readonly kind: 'in-group';
+  /** When its author wrote it; undefined of an earlier release: when it was encrypted. */
+  readonly sentAt?: number | undefined;
   readonly group: string;
   readonly number: number;
   /** As in `ResentBody`. */
@@ -390,8 +393,15 @@ const CODECS: { readonly [Kind in ContentKind]: BodyCodec<BodyOf<Kind>> } = {
   },
   'in-group': {
     number: 23,
-    write: (writer, { group, number, content }) => void writer.text(group).uint(number).bytes(content),
-    read: (reader) => ({ kind: 'in-group', group: reader.text(), number: reader.uint(), content: reader.bytes() }),
+    write(writer, { group, number, content, sentAt }) {
+      writer.text(group).uint(number).bytes(content);
+      if (sentAt !== undefined) writer.uint(sentAt);
+    },
+    read(reader) {
+      const [group, number, content] = [reader.text(), reader.uint(), reader.bytes()];
+      const body = { kind: 'in-group', group, number, content } as const;
+      return reader.remainingBytes === 0 ? body : { ...body, sentAt: reader.uint() };
+    },
   },
   'group-knock': {
     number: 24,

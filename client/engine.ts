@@ -278,6 +278,7 @@ export class Engine {
   /** Of the conversation with one's own devices the application hears only what it should act upon. */
   #tellOfConversation(event: ClientEvent): void {
     const isOwn = (event.type === 'progress' || event.type === 'refused') && event.user === this.account.user;
+    if (event.type === 'progress') this.desk.memberMoved(event.user);
     if (!isOwn) return this.#services.emit(event);
     if (event.type === 'refused' && event.code !== 'APP_NO_OTHER_DEVICE') {
       this.#services.emit({ type: 'trouble', code: event.code });
@@ -342,7 +343,9 @@ export class Engine {
     const { phone, verified } = await this.directory.peer(from);
     const { number, device, sentAt, order } = stored;
     const markRead = (): Promise<void> =>
-      group === undefined ? this.readReceipts.mark({ user, device, id: number }) : this.desk.markRead(group, order);
+      group === undefined
+        ? this.readReceipts.mark({ user, device, id: number })
+        : this.desk.markRead(group, order, ordinal);
     return {
       id: idOfOrdinal(ordinal),
       number,

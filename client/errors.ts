@@ -222,9 +222,9 @@ export const CLIENT_CODES = {
     advice: 'Look at the roster; ask an admin.',
   },
   CLI_GROUP_MODE: {
-    meaning: 'This group encrypts each message for each device, which this release reads and does not write.',
-    cause: 'An admin with another client has chosen so.',
-    advice: 'Ask an admin to choose one encryption for all.',
+    meaning: 'The group began to encrypt for each device while the message waited.',
+    cause: 'An admin has chosen so.',
+    advice: 'Send it again.',
   },
   CLI_GROUP_BUSY: {
     meaning: 'Others changed the group at the same time, again and again.',

@@ -36,6 +36,7 @@ import {
 } from './group-layout.ts';
 import type { GroupLaneRecord, GroupName, GroupOutboxRecord, GroupRecord } from './group-layout.ts';
 import { GroupMessageHandle } from './group-message-handle.ts';
+import type { PairwiseSender } from './group-pairwise.ts';
 import type { GroupProgress } from './group-progress.ts';
 import type { ChangedMessage, History } from './history.ts';
 import type { Journal, Transaction } from './journal.ts';
@@ -66,6 +67,8 @@ export interface GroupConversationServices {
   readonly catchUp: (group: string, epoch: number) => Promise<ErrorCode | undefined>;
   /** Sends the hand-outs that are due; resolves when the server has them, or they have taken too long. */
   readonly handOut: (group: string) => Promise<void>;
+  /** Sends where the group encrypts for each device. */
+  readonly pairwise: PairwiseSender;
   /** Whether this account has other devices, which read and write in its groups as well. */
   readonly hasTwins: () => boolean;
 }
@@ -202,13 +205,14 @@ export class GroupConversation {
   }
 
   async #journalGroup(drafts: readonly Draft[]): Promise<void> {
-    const { journal, history, clock, changed } = this.#services;
+    const { journal, history, book, clock, changed } = this.#services;
     const { hold, nextId } = this.#lane;
     if (hold.type === 'broken') throw new ClientError(hold.code);
     const firstOrdinal = await history.takeOrdinals(drafts.length);
     const sentAt = clock.nowMs();
     const transaction = journal.begin();
-    requireMember(await this.#services.book.load(transaction, this.#group), this.#services.book);
+    const { state } = requireMember(await book.load(transaction, this.#group), book);
+    if (state.roster.mode === 'pairwise') return this.#journalPairwise(transaction, drafts, firstOrdinal, sentAt);
     const entries: Entry[] = [];
     const changes: ChangedMessage[] = [];
     for (const [index, draft] of drafts.entries()) {
@@ -232,16 +236,45 @@ export class GroupConversation {
     if (changes.length > 0) changed(changes);
   }
 
+  /** The lane is the server's row of this group, and has no part in what goes to each member by itself. */
+  async #journalPairwise(
+    transaction: Transaction,
+    drafts: readonly Draft[],
+    firstOrdinal: number,
+    sentAt: number,
+  ): Promise<void> {
+    const { journal, pairwise, changed } = this.#services;
+    const firstNumber = await pairwise.takeNumbers(transaction, this.#group, drafts.length);
+    const changes: ChangedMessage[] = [];
+    const handles: SentMessage[] = [];
+    for (const [index, draft] of drafts.entries()) {
+      const content = await this.#withTimer(transaction, draft.content);
+      const [id, ordinal] = [firstNumber + index, firstOrdinal + index];
+      changes.push(...(await this.#remember(transaction, { id, ordinal, sentAt, content }, id)));
+      handles.push(pairwise.owe(transaction, this.#group, id, { ordinal, sentAt, content }));
+    }
+    await journal.commit(transaction);
+    this.#journallingCount = 0;
+    for (const [index, handle] of handles.entries()) drafts[index]!.resolve(handle);
+    pairwise.pay(this.#group);
+    if (changes.length > 0) changed(changes);
+  }
+
   async #withTimer(transaction: Transaction, { timerSeconds, ...content }: DraftContent): Promise<OutgoingContent> {
     if (timerSeconds !== undefined) return { ...content, timerSeconds };
     const stored = isStoredContent(content.body) ? await transaction.get(KEYS.timer(this.user)) : undefined;
     return { ...content, timerSeconds: stored === undefined ? 0 : NUMBER.decode(stored) };
   }
 
-  /** Puts a message of ours into the history, or does what it says to another one there. */
+  /**
+   * Puts a message of ours into the history, or does what it says to another one there.
+   *
+   * @param order - Its place: the server's, once it is known; its number where the server gives none.
+   */
   async #remember(
     transaction: Transaction,
     { id, ordinal, sentAt, content }: JournalledMessage,
+    order: number = 0,
   ): Promise<ChangedMessage[]> {
     const { history, self } = this.#services;
     const { body, isViewOnce, isForwarded = false, timerSeconds } = content;
@@ -254,6 +287,7 @@ export class GroupConversation {
       body: isViewOnce ? { kind: 'view-once' } : body,
       isViewOnce,
       isForwarded,
+      order,
       expiresAt: expiryOf(sentAt, timerSeconds),
     };
     history.put(transaction, this.user, ordinal, record);

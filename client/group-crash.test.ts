@@ -197,3 +197,33 @@ t.test('a group comes back with a backup: both directions go on, with a chain of
   t.equal(new Set(keys).size, keys.length);
   t.same(bob.eventsOf('group-alarm'), []);
 });
+
+t.test('the author of a message to each member crashes at any write: everybody shows it once', async (t) => {
+  const crashes = await atEachWrite(async (crashAfter, writes) => {
+    const scene = await groupWorld(writes + 1);
+    const { world, alice, bob, carol, name } = scene;
+    await alice.client.groups.setMode(name, 'pairwise');
+    await world.settle();
+    crashAfter(alice);
+    const promised: string[] = [];
+    for (const text of ['one', 'two']) {
+      const message = await alice.client.enqueue(name, text).catch(() => undefined);
+      if (message !== undefined) promised.push(text);
+      await world.settle();
+    }
+    await comeBack(world, alice);
+    await alice.client.send(name, 'last');
+    await world.pass(10_000);
+    for (const person of [bob, carol]) {
+      const seen = await texts(person, name);
+      t.equal(new Set(seen).size, seen.length, `crash after ${writes}: nothing twice`);
+      t.same(
+        seen.filter((text) => promised.includes(text)),
+        promised,
+        `crash after ${writes}: what was promised`,
+      );
+      t.equal(seen.at(-1), 'last');
+    }
+  });
+  t.ok(crashes >= 3, `${crashes} crashes`);
+});

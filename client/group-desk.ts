@@ -15,6 +15,7 @@ import type { KeyPair } from '../protocol/signal/index.ts';
 import type { Conversation } from './conversation.ts';
 import type { Directory } from './directory.ts';
 import type { Clock, Random } from './environment.ts';
+import type { ErrorCode } from './errors.ts';
 import type { ClientEvent } from './events.ts';
 import { GroupBook } from './group-book.ts';
 import { GroupConversation } from './group-conversation.ts';
@@ -24,6 +25,7 @@ import type { GroupNews } from './group-intake.ts';
 import { GroupKeeper } from './group-keeper.ts';
 import { GROUP, GROUP_KEYS, GROUP_LANE, GROUP_OUTBOX, nameOfGroup, renewGeneration } from './group-layout.ts';
 import type { GroupLaneRecord, GroupOutboxRecord, MemberMark } from './group-layout.ts';
+import { PairwiseSender } from './group-pairwise.ts';
 import { GroupProgress } from './group-progress.ts';
 import { Groups } from './groups.ts';
 import type { ChangedMessage, History } from './history.ts';
@@ -76,6 +78,7 @@ export class GroupDesk {
   readonly #services: GroupDeskServices;
   readonly #book: GroupBook;
   readonly #keeper: GroupKeeper;
+  readonly #pairwise: PairwiseSender;
   readonly #conversations = new Map<string, GroupConversation>();
   readonly #progress = new Map<string, GroupProgress>();
   readonly #conversationServices: GroupConversationServices;
@@ -95,14 +98,19 @@ export class GroupDesk {
       journal,
     });
     this.#book = book;
-    this.intake = new GroupIntake({ ...services, self: self.user, ownDevice: self.device, book });
+    // Each of the three is asked for by another one of them, later.
+    const catchUp = (group: string, epoch: number): Promise<ErrorCode | undefined> =>
+      this.#keeper.catchUp(group, epoch);
+    this.#pairwise = new PairwiseSender({ ...services, book, catchUp });
+    const pairwise = this.#pairwise;
+    const showsReads = (): boolean => services.receipts().isSharedInGroups;
+    this.intake = new GroupIntake({ ...services, self: self.user, ownDevice: self.device, book, pairwise, showsReads });
     this.#keeper = new GroupKeeper({ ...services, book, intake: this.intake });
     const keeper = this.#keeper;
     this.groups = new Groups({ ...services, book, keeper });
     this.#conversationServices = {
       ...services,
-      book,
-      catchUp: (group, epoch) => keeper.catchUp(group, epoch),
+      ...{ book, pairwise, catchUp },
       handOut: (group) => keeper.handOut(group),
     };
   }
@@ -122,11 +130,12 @@ export class GroupDesk {
       this.#progressOf(group).move(await this.#book.marks(journal, group));
       this.#open(group, lane, outboxes.get(group) ?? []);
     }
+    await this.#pairwise.load();
   }
 
   /** Messages that the server has not acknowledged. */
   get waitingCount(): number {
-    let count = 0;
+    let count = this.#pairwise.waitingCount;
     for (const conversation of this.#conversations.values()) count += conversation.waitingCount;
     return count;
   }
@@ -179,6 +188,7 @@ export class GroupDesk {
     this.#connectionCount += 1;
     for (const conversation of this.#conversations.values()) conversation.online();
     await this.#keeper.opened();
+    this.#pairwise.opened();
     await this.#askMarks();
   }
 
@@ -208,7 +218,11 @@ export class GroupDesk {
   async attend(news: GroupNews): Promise<void> {
     const { journal, emit } = this.#services;
     for (const event of news.events) emit(event);
-    for (const group of news.due) this.#progressOf(group).move(await this.#book.marks(journal, group));
+    for (const group of news.due) {
+      this.#progressOf(group).move(await this.#book.marks(journal, group));
+      this.#pairwise.pay(group);
+    }
+    this.#pairwise.noteRead(news.reads);
     for (const group of news.twins) await this.#askTwinMarks(group);
     await this.#keeper.attend(news, (knock) => this.groups.admit(knock));
   }
@@ -216,6 +230,7 @@ export class GroupDesk {
   /** Waits for nothing, and begins nothing any more. */
   close(): void {
     for (const conversation of this.#conversations.values()) conversation.close();
+    this.#pairwise.close();
     this.#keeper.close();
   }
 
@@ -260,9 +275,20 @@ export class GroupDesk {
     }
   }
 
-  /** Marks what was received up to a place as read: one place for all authors. @param order - Or beyond: all of it. */
-  async markRead(group: string, order: number): Promise<void> {
+  /** How far the conversation with a user has come may be how far messages to groups have that encrypt for each device. */
+  memberMoved(user: string): void {
+    void this.#pairwise.memberMoved(user).catch(this.#services.fail);
+  }
+
+  /**
+   * Marks what was received up to a place as read: one place for all authors.
+   *
+   * @param order - Or beyond: all of it.
+   * @param ordinal - The same as a local number, for what the server has given no place.
+   */
+  async markRead(group: string, order: number, ordinal: number): Promise<void> {
     const { journal, locks, receipts } = this.#services;
+    await this.#pairwise.markRead(group, ordinal, receipts().isSharedInGroups);
     await locks.run([GROUPS_LOCK], async () => {
       const transaction = journal.begin();
       const record = await this.#book.load(transaction, group);

@@ -17,6 +17,8 @@ import type { Clock } from './environment.ts';
 import type { ErrorCode } from './errors.ts';
 import { expiryOf } from './expiry.ts';
 import type { GroupBook, GroupFindings } from './group-book.ts';
+import { PairwiseSender } from './group-pairwise.ts';
+import type { PairwiseRead } from './group-pairwise.ts';
 import { GROUP_HEARD, GROUP_KEY, GROUP_KEYS, nameOfGroup, UNREAD } from './group-layout.ts';
 import type { GroupHeardRecord, UnreadRecord } from './group-layout.ts';
 import { isHealable } from './healer.ts';
@@ -52,11 +54,13 @@ export interface GroupNews extends GroupFindings {
   readonly knocks: GroupKnock[];
   /** Groups to which another device of ours has written. */
   readonly twins: Set<string>;
+  /** Messages of ours that somebody has read, where each member got them by itself. */
+  readonly reads: PairwiseRead[];
 }
 
 /** Nothing so far. */
 export function noGroupNews(): GroupNews {
-  return { events: [], due: new Set(), retries: [], knocks: [], twins: new Set() };
+  return { events: [], due: new Set(), retries: [], knocks: [], twins: new Set(), reads: [] };
 }
 
 /** What receiving needs of its client. */
@@ -67,6 +71,9 @@ export interface GroupIntakeServices {
   readonly history: History;
   readonly directory: Directory;
   readonly clock: Clock;
+  readonly pairwise: PairwiseSender;
+  /** Whether it is shown what members say to have read. */
+  readonly showsReads: () => boolean;
 }
 
 /** Which device says something in a conversation of two, and when. */
@@ -257,18 +264,38 @@ export class GroupIntake {
   /** A group that encrypts for each device: the message is its author's word to us alone. */
   async #takePairwise(
     transaction: Transaction,
-    { user: from, device, sentAt }: Speaker,
-    { group, number, content }: InGroupBody,
+    { user: from, device, sentAt: encryptedAt }: Speaker,
+    { group, number, sentAt = encryptedAt, content: outgoing }: InGroupBody,
     ordinal: number,
     draft: IntakeDraft,
   ): Promise<void> {
-    const { book } = this.#services;
+    const { book, history, self } = this.#services;
     const record = await book.load(transaction, group);
     const isMember = record !== undefined && book.isIn(record) && record.state.roster.members.has(from);
-    const plaintext = envelopeOf({ id: number, sentAt }, content);
+    const plaintext = envelopeOf({ id: number, sentAt }, outgoing);
     if (!isMember || plaintext === undefined || number < LIMITS.pairwiseNumberBase) return;
-    const place = { group, from, device, id: number, order: 0 };
-    await this.#takeContent(transaction, place, ordinal, { content: decodeContent(plaintext), plaintext }, draft);
+    const content = decodeContent(plaintext);
+    const told = content.kind === 'content' ? content.body : undefined;
+    if (told?.kind === 'receipt' && told.state === 'read') return this.#takeRead(transaction, group, from, told, draft);
+    const name = { author: from, device, number, sentAt };
+    // Its author has come back from a crash, and did not know whether it had been sent.
+    if ((await history.find(transaction, nameOfGroup(group), self, name)) !== undefined) return;
+    const isOwn = from === self;
+    const place = { group, from, device, id: number, order: isOwn ? number : 0 };
+    const storedCount = draft.stored.length;
+    await this.#takeContent(transaction, place, ordinal, { content, plaintext }, draft);
+    if (draft.stored.length > storedCount) PairwiseSender.noteUnread(transaction, group, ordinal, name);
+  }
+
+  async #takeRead(
+    transaction: Transaction,
+    group: string,
+    reader: string,
+    { targets }: Extract<ContentBody, { readonly kind: 'receipt' }>,
+    draft: IntakeDraft,
+  ): Promise<void> {
+    const { pairwise, showsReads } = this.#services;
+    if (showsReads()) draft.groups.reads.push(...(await pairwise.takeRead(transaction, group, reader, targets)));
   }
 
   /** Puts a message in the place that was kept for it. */

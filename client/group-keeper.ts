@@ -234,7 +234,7 @@ export class GroupKeeper {
     try {
       return await requests.askUntilAnswered(request, 'group');
     } catch (error) {
-      const isGone = ClientError.is(error, 'APP_UNKNOWN_GROUP') || ClientError.is(error, 'APP_NOT_MEMBER');
+      const isGone = ClientError.is(error, 'APP_UNKNOWN_GROUP') || ClientError.is(error, 'APP_NOT_A_MEMBER');
       // Our own notes a group that we are making: the server may be about to hear of it.
       if (!isGone || stored === undefined || INVITED.decode(stored).inviter === self.user) throw error;
       await this.#forget(key, stored);

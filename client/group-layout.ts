@@ -23,6 +23,11 @@
  *                                          the identity key that handed its chain out   each hand-out of another key
  *   group-unread/<group>/<user>/<d>/<id>   a ciphertext whose chain has not come, and    with its placeholder; gone when it
  *                                          how often it was asked for                    is filled
+ *   group-pairwise/<group>/<number>         a message of ours to each member, and under    when it is in their conversations;
+ *                                          which id in the conversation with each        gone with the message
+ *   group-pairwise-owed/<group>/<number>   such a message that is not there yet          send; gone when it is
+ *   group-pairwise-next/<group>            number of the next one                        with each of them
+ *   group-pairwise-unread/<group>/<o>      name of one that came and was not read        receipt; gone when it is read
  *   generation/<user>                      how often the devices of a user changed,      with the change
  *                                          and when
  *
@@ -43,6 +48,7 @@ import { decodeRoster, encodeRoster, isGroupRefusal, isUserId } from '../protoco
 import type { GroupState } from '../protocol/wire/index.ts';
 import { writeOutgoing } from './content.ts';
 import type { OutgoingContent } from './content.ts';
+import type { MessageName } from './content-body.ts';
 import { ClientError } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
 import type { Transaction } from './journal.ts';
@@ -99,6 +105,14 @@ export const GROUP_KEYS = {
     `group-unread/${group}/${user}/${device}/${digits(id)}`,
   unreadIn: (group: string): string => `group-unread/${group}/`,
   unreadAll: 'group-unread/',
+  pairwise: (group: string, number: number): string => `group-pairwise/${group}/${digits(number)}`,
+  pairwiseAll: 'group-pairwise/',
+  pairwiseOwed: (group: string, number: number): string => `group-pairwise-owed/${group}/${digits(number)}`,
+  pairwiseOwedOf: (group: string): string => `group-pairwise-owed/${group}/`,
+  pairwiseOwedAll: 'group-pairwise-owed/',
+  pairwiseNext: (group: string): string => `group-pairwise-next/${group}`,
+  pairwiseUnread: (group: string, ordinal: number): string => `group-pairwise-unread/${group}/${digits(ordinal)}`,
+  pairwiseUnreadOf: (group: string): string => `group-pairwise-unread/${group}/`,
   generation: (user: string): string => `generation/${user}`,
 } as const;
 
@@ -187,6 +201,22 @@ export interface GroupHeardRecord {
   readonly lastId: number;
   /** Under which its chain was handed out, 33 bytes; undefined in records of a release that did not keep it. */
   readonly identityKey: Uint8Array | undefined;
+}
+
+/** A message to each member of a group that is in no conversation with them yet. */
+export interface PairwiseOwedRecord {
+  readonly ordinal: number;
+  readonly sentAt: number;
+  readonly content: OutgoingContent;
+}
+
+/** Such a message as it went to one member. */
+export interface PairwiseMember {
+  readonly user: string;
+  /** Its message id in the conversation with them. */
+  readonly id: number;
+  /** They said that they have read it. */
+  readonly isRead: boolean;
 }
 
 /** A message of a group that could not be read yet. */
@@ -310,6 +340,28 @@ export const GROUP_HEARD: RecordCodec<GroupHeardRecord> = codec(
   (writer, { lastId, identityKey }) => writeTeller(writer.uint(lastId), identityKey),
   (reader, version) => ({ lastId: reader.uint(), identityKey: readTeller(reader, version) }),
   2,
+);
+
+export const PAIRWISE_OWED: RecordCodec<PairwiseOwedRecord> = codec(
+  (writer, { ordinal, sentAt, content }) => writeOutgoing(writer.uint(ordinal).uint(sentAt), content),
+  (reader) => ({ ordinal: reader.uint(), sentAt: reader.uint(), content: requireOutgoing(reader) }),
+);
+
+export const PAIRWISE: RecordCodec<readonly PairwiseMember[]> = codec(
+  (writer, members) => {
+    writer.uint(members.length);
+    for (const { user, id, isRead } of members)
+      writer
+        .text(user)
+        .uint(id)
+        .byte(isRead ? 1 : 0);
+  },
+  (reader) => readMany(reader, () => ({ user: reader.text(), id: reader.uint(), isRead: reader.byte() === 1 })),
+);
+
+export const PAIRWISE_UNREAD: RecordCodec<MessageName> = codec(
+  (writer, { author, device, number, sentAt }) => writer.text(author).byte(device).uint(number).uint(sentAt),
+  (reader) => ({ author: reader.text(), device: reader.byte(), number: reader.uint(), sentAt: reader.uint() }),
 );
 
 export const UNREAD: RecordCodec<UnreadRecord> = codec(writeUnread, readUnread);

@@ -1,14 +1,9 @@
 /** Groups end to end: clients with disks on a faithful server in memory. Lying servers: `group-attacks.test.ts`. */
 
 import t from 'tap';
-import { readGroupHeader, xeddsaSign } from '../protocol/signal/index.ts';
+import { readGroupHeader } from '../protocol/signal/index.ts';
 import type { GroupHeader } from '../protocol/signal/index.ts';
-import { draftGroupChange, encodeGroupChange, groupChangeStatement } from '../protocol/wire/index.ts';
-import type { GroupAction, GroupChange } from '../protocol/wire/index.ts';
-import { loadAccount } from './account.ts';
 import { GROUP_KEYS, UNREAD } from './group-layout.ts';
-import { sha512 } from './group-verifier.ts';
-import { Journal } from './journal.ts';
 import { canRead, CAROL, DAVE, groupWorld, roster, texts } from './testing/group-world.ts';
 import { CODE } from './testing/fake-server.ts';
 import { ALICE, BOB, World } from './testing/world.ts';
@@ -405,21 +400,78 @@ t.test('rotation by number: after 1,000 messages of a chain comes another', asyn
   t.equal(world.server.groups.get(group).order, 1 + 1 + count);
 });
 
-t.test('a group that encrypts for each device is read and not written to', async (t) => {
-  const { world, alice, bob, name, group } = await groupWorld();
-  const { local, user, device } = (await loadAccount(new Journal(await alice.disk.copy().open(), () => {})))!;
-  const actions: GroupAction[] = [{ kind: 'policy', mode: 'pairwise' }];
-  const intent = { group, author: user, device, time: world.clock.nowMs(), actions };
-  const statement = groupChangeStatement(
-    draftGroupChange(world.server.groups.get(group).state, intent, sha512) as GroupChange,
-  );
-  const random = (length: number): Uint8Array => world.random.bytes(length);
-  const signature = xeddsaSign(local.identityKeyPair.privateKey, statement, random);
-  t.match(world.server.groups.change(user, device, group, encodeGroupChange(statement, signature)), { epoch: 2 });
+t.test('a group that encrypts for each device: no chain, one message to each member, states and effects', async (t) => {
+  const { world, alice, bob, carol, name } = await groupWorld();
+  await alice.client.groups.setMode(name, 'pairwise');
   await world.settle();
   t.equal((await bob.client.groups.get(name)).mode, 'pairwise');
-  await t.rejects(bob.client.send(name, 'hello'), { code: 'CLI_GROUP_MODE' });
-  t.equal(world.server.groups.messages.length, 0);
+  await t.rejects(bob.client.groups.setMode(name, 'sender-keys'), { code: 'CLI_GROUP_REFUSED' }, 'admins choose');
+  const sent = await bob.client.send(name, 'for each of you');
+  await sent.delivered;
+  await world.quiet();
+  for (const person of [alice, carol]) t.same(await texts(person, name), ['for each of you']);
+  t.equal(world.server.groups.messages.length, 0, 'nothing for all of them');
+  const states = async (): Promise<string> => {
+    const [item] = (await bob.client.history(name)).filter(({ direction }) => direction === 'out');
+    const ofEach = item!.members.map(({ user, state }) => `${user === alice.user ? 'alice' : 'carol'} ${state}`);
+    return [item!.state, ...ofEach].join(', ');
+  };
+  t.equal(await states(), 'delivered, alice delivered, carol delivered');
+  await alice.client.send(BOB, 'unrelated');
+  await world.quiet();
+  await bob.client.send(ALICE, 'also unrelated');
+  await world.quiet();
+  await alice.client.markRead(bob.user);
+  await world.quiet();
+  t.equal(await states(), 'delivered, alice delivered, carol delivered', 'reading elsewhere says nothing of the group');
+  await alice.client.markRead(name);
+  await world.quiet();
+  t.equal(await states(), 'delivered, alice read, carol delivered');
+  t.equal(sent.state, 'delivered');
+  await carol.client.markRead(name);
+  await sent.read;
+  t.equal(await states(), 'read, alice read, carol read');
+  const [item] = await alice.client.history(name);
+  await alice.client.react(name, item!.id, '👍');
+  await bob.client.edit(name, sent.id, 'for all of you');
+  await world.quiet();
+  for (const person of [alice, bob, carol]) {
+    const [shown] = await person.client.history(name);
+    t.match(shown, { text: 'for all of you', reactions: [{ author: alice.user, emoji: '👍' }] });
+  }
+  await bob.start();
+  t.equal(await states(), 'read, alice read, carol read', 'also after a restart');
+  await bob.client.connect();
+  await alice.client.groups.setMode(name, 'sender-keys');
+  await world.settle();
+  await bob.client.send(name, 'once for all');
+  await world.quiet();
+  for (const person of [alice, carol]) t.equal((await texts(person, name)).at(-1), 'once for all');
+});
+
+t.test('who was removed while its author was away gets no message that is encrypted for each device', async (t) => {
+  const { world, alice, bob, carol, name } = await groupWorld();
+  await alice.client.groups.setMode(name, 'pairwise');
+  await bob.client.send(name, 'first');
+  await world.quiet();
+  world.server.isDown = true;
+  world.server.dropAll();
+  const waiting = await bob.client.enqueue(name, 'without Carol');
+  await world.settle();
+  t.equal(waiting.state, 'queued');
+  t.match((await bob.client.history(name)).at(-1), { state: 'queued' });
+  await bob.start();
+  world.server.isDown = false;
+  await world.pass(60_000);
+  await alice.client.groups.remove(name, [CAROL]);
+  await bob.client.connect();
+  await world.pass(60_000);
+  t.same(await texts(carol, name), ['first']);
+  t.same(await texts(alice, name), ['first', 'without Carol'], 'and a restart has not lost it');
+  t.match((await bob.client.history(name)).at(-1), { state: 'delivered', members: [{ user: alice.user }] });
+  await alice.client.groups.remove(name, [BOB]);
+  await world.quiet();
+  await t.rejects(bob.client.send(name, 'am I in?'), { code: 'CLI_GROUP_NOT_A_MEMBER' });
 });
 
 t.test('what one device writes is ours on the other ones, with its states, and nothing to be read', async (t) => {

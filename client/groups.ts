@@ -68,7 +68,7 @@ export interface GroupInfo {
   readonly title: string;
   /** How many changes there have been. */
   readonly epoch: number;
-  /** How its messages are encrypted. This release reads `pairwise` groups and does not write to them. */
+  /** How its messages are encrypted: once for all members, or for each of their devices by itself. */
   readonly mode: GroupMode;
   /** Ourselves among them while we are a member. */
   readonly members: readonly GroupMember[];
@@ -149,6 +149,17 @@ export class Groups {
   async setRole(name: string, person: string, role: GroupRole): Promise<GroupInfo> {
     const [user] = await this.#resolve([person]);
     return this.#change(name, () => [{ kind: 'role', user: user!, role }]);
+  }
+
+  /**
+   * Chooses how messages to the group are encrypted from now on: `sender-keys`, once for all members, or `pairwise`, for each of their
+   * devices by itself. The latter shares no key among members and heals as a conversation of two does; it costs a message for each
+   * member, the server gives no common order, and who comes back after a long absence may have to be sent them again.
+   *
+   * @throws {ClientError} CLI_GROUP_REFUSED for who is no admin, or where it is so already.
+   */
+  setMode(name: string, mode: GroupMode): Promise<GroupInfo> {
+    return this.#change(name, () => [{ kind: 'policy', mode }]);
   }
 
   /** Gives the group another title. */

@@ -19,7 +19,7 @@ import type { MessageName } from './content-body.ts';
 import { applyEffect, forgetViewed, targetsOf } from './effects.ts';
 import type { Effect } from './effects.ts';
 import { ClientError } from './errors.ts';
-import { GROUP_KEYS, groupOfName } from './group-layout.ts';
+import { GROUP_KEYS, groupOfName, PAIRWISE } from './group-layout.ts';
 import type { MemberMark } from './group-layout.ts';
 import { memberStates, stateOfAll } from './group-progress.ts';
 import type { Journal, RecordSource, Transaction } from './journal.ts';
@@ -165,6 +165,7 @@ export class History {
     const group = groupOfName(user);
     if (record.direction === 'out') {
       transaction.delete(group === undefined ? KEYS.kept(user, record.number) : GROUP_KEYS.kept(group, record.number));
+      if (group !== undefined) transaction.delete(GROUP_KEYS.pairwise(group, record.number));
     }
   }
 
@@ -248,6 +249,9 @@ export class History {
     });
     const items = entries.reverse().map(async ({ key, value }) => {
       const record = HISTORY.decode(value);
+      const group = groupOfName(user);
+      const isPairwise = group !== undefined && record.direction === 'out' && isPairwiseNumber(record.number);
+      if (isPairwise) return this.#toPairwiseItem(user, group, numberOfKey(key), record);
       return toItem(user, numberOfKey(key), record, await this.#marksOf(user, record, marks));
     });
     return Promise.all(items);
@@ -272,6 +276,26 @@ export class History {
     return stored === undefined ? marks : MARKS.decode(stored);
   }
 
+  /** A message that went to each member by itself has come as far with them as in the conversations with them. */
+  async #toPairwiseItem(name: string, group: string, ordinal: number, record: HistoryRecord): Promise<HistoryItem> {
+    const [sent, owed] = [
+      await this.#journal.get(GROUP_KEYS.pairwise(group, record.number)),
+      await this.#journal.get(GROUP_KEYS.pairwiseOwed(group, record.number)),
+    ];
+    const members = sent === undefined ? [] : PAIRWISE.decode(sent);
+    const { order } = record;
+    let isQueued = owed !== undefined;
+    const marks: MemberMark[] = [];
+    for (const { user, id, isRead } of members) {
+      const stored = await this.#journal.get(KEYS.marks(user));
+      const { sentId, deliveredId } = stored === undefined ? { sentId: 0, deliveredId: 0 } : MARKS.decode(stored);
+      isQueued ||= id > sentId;
+      const delivered = isRead || id <= deliveredId ? order : 0;
+      marks.push({ user, epoch: 0, since: 0, delivered, read: isRead ? order : 0 });
+    }
+    return toItem(name, ordinal, isQueued ? { ...record, order: 0 } : record, marks);
+  }
+
   async #reserve(): Promise<void> {
     const stored = await this.#journal.get(KEYS.ordinal);
     const first = stored === undefined ? 1 : NUMBER.decode(stored);
@@ -282,6 +306,11 @@ export class History {
     this.#ceiling = first + RESERVED_COUNT;
     this.#reserving = undefined;
   }
+}
+
+/** Whether a message was sent to each member of its group by itself: their numbers are beyond all that the server counts. */
+function isPairwiseNumber(number: number): boolean {
+  return number >= LIMITS.pairwiseNumberBase;
 }
 
 /** The application's name of a stored message. */

@@ -273,7 +273,7 @@ export class Sync {
 }
 
 /** A thumbnail is left out: it is the only part of a content that may be too large to travel inside of another. */
-function slim(content: OutgoingContent): OutgoingContent {
+export function slim(content: OutgoingContent): OutgoingContent {
   if (content.body.kind !== 'attachment') return content;
   return { ...content, body: { ...content.body, thumbnail: new Uint8Array(0) } };
 }
