@@ -23,21 +23,30 @@ const FILES = [
 
 /**
  * Nothing from elsewhere, no code within the page, no frame around it. Pictures come out of memory (`blob:`), as they are
- * decrypted in the page; the empty icon is a `data:` address. The page's own WebSocket is `'self'` as well: to
- * "scheme-part match" of CSP level 3, `ws` is as good as `http` and `wss` as `https`.
+ * decrypted in the page; the empty icon is a `data:` address. The page's own WebSocket is `'self'` as well to "scheme-part match" of
+ * CSP level 3, where `ws` is as good as `http`; Safari before 15.4 does not know that, so the socket's own origin is named, too.
  */
-const POLICY =
-  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src blob: data:; " +
-  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+function policyFor(host: string): string {
+  const sockets = HOST.test(host) ? ` ws://${host} wss://${host}` : '';
+  return (
+    `default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'${sockets}; img-src blob: data:; ` +
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+  );
+}
 
-const COMMON: Headers = {
-  'content-security-policy': POLICY,
-  'x-content-type-options': 'nosniff',
-  'referrer-policy': 'no-referrer',
-  'cross-origin-opener-policy': 'same-origin',
-  // Asked for each time and mostly answered with 304: a page must not be older than its node.
-  'cache-control': 'no-cache',
-};
+/** A name or an address with a port: nothing that could end a directive, or begin one. */
+const HOST = /^(?:[a-z0-9](?:[a-z0-9.-]{0,253}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?$/i;
+
+function commonHeaders(host: string): Headers {
+  return {
+    'content-security-policy': policyFor(host),
+    'x-content-type-options': 'nosniff',
+    'referrer-policy': 'no-referrer',
+    'cross-origin-opener-policy': 'same-origin',
+    // Asked for each time and mostly answered with 304: a page must not be older than its node.
+    'cache-control': 'no-cache',
+  };
+}
 
 /** A file as it leaves. */
 interface Served {
@@ -67,9 +76,10 @@ export class WebChat {
       app.get(file.path, (response, request) => {
         const isKnown = request.getHeader('if-none-match') === file.etag;
         const takesGzip = /\bgzip\b/.test(request.getHeader('accept-encoding'));
+        const headers = commonHeaders(request.getHeader('host'));
         const exchange = new Exchange(response);
-        if (isKnown) exchange.reply('304 Not Modified', { ...COMMON, etag: file.etag });
-        else void send(exchange, file, takesGzip);
+        if (isKnown) exchange.reply('304 Not Modified', Object.assign(headers, { etag: file.etag }));
+        else void send(exchange, file, headers, takesGzip);
       });
     }
   }
@@ -78,12 +88,18 @@ export class WebChat {
 function load(path: string, file: string, type: string): Served {
   const body = readFileSync(file);
   const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
-  const headers = { ...COMMON, 'content-type': type, etag, vary: 'accept-encoding' };
+  const headers = { 'content-type': type, etag, vary: 'accept-encoding' };
   return { path, headers, etag, body, compressed: gzipSync(body, { level: 9 }) };
 }
 
-function send(exchange: Exchange, { headers, body, compressed }: Served, takesGzip: boolean): Promise<void> {
+function send(
+  exchange: Exchange,
+  { headers, body, compressed }: Served,
+  common: Headers,
+  takesGzip: boolean,
+): Promise<void> {
   const bytes = takesGzip ? compressed : body;
-  exchange.begin('200 OK', takesGzip ? { ...headers, 'content-encoding': 'gzip' } : headers);
+  const encoding: Headers = takesGzip ? { 'content-encoding': 'gzip' } : {};
+  exchange.begin('200 OK', Object.assign({}, common, headers, encoding));
   return exchange.send(bytes, bytes.length);
 }

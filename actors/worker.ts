@@ -9,6 +9,7 @@ import type { ReloadStep } from '../runtime/reload/index.ts';
 import { castStartChild, startSupervisor } from '../supervisors/index.ts';
 import { Admission } from './admission.ts';
 import { workerQuestions } from './admin/questions.ts';
+import { reportQuestions } from './admin/report-questions.ts';
 import { storeQuestions } from './admin/store-questions.ts';
 import { nonceSource } from './auth.ts';
 import { Committer } from './committer.ts';
@@ -147,6 +148,7 @@ export async function startServing(
     ...runQuestions({ node, admission, bounds, store, shards, stores, listener: () => listener }),
     ...shardQuestions(link, admission),
     ...storeQuestions({ node, routes, shards, stores }),
+    ...reportQuestions({ shards, stores }),
     [RELOAD_QUESTION]: (step: ReloadStep) => reload.take(step),
   });
   const started = await startSupervisor(node, workerTree(parts, keeper, connections, questions));

@@ -11,7 +11,7 @@
 
 import type { ByteStream, SafetyComparison } from '../protocol/signal/index.ts';
 import { isPhone, LIMITS as WIRE_LIMITS } from '../protocol/wire/index.ts';
-import type { Audience, PrivacySettings, TypingState } from '../protocol/wire/index.ts';
+import type { Audience, PrivacySettings, StrangersPolicy, TypingState } from '../protocol/wire/index.ts';
 import { confirmRequest, loadAccount, loadRestored, makeKeys, putAccount } from './account.ts';
 import type { Account, FreshKeys } from './account.ts';
 import { makeBackup } from './backup.ts';
@@ -52,6 +52,8 @@ import { Requests } from './requests.ts';
 import type { Protection } from './protection.ts';
 import type { PeerSafety } from './safety.ts';
 import type { Store, StoreSource } from './store.ts';
+import { STRANGER_KEYS } from './strangers.ts';
+import type { Standing } from './strangers.ts';
 import type { HistoryRequestOptions } from './transfer-incoming.ts';
 import { TRANSFER_KEYS } from './transfer-layout.ts';
 import type { TransferInfo } from './transfer-layout.ts';
@@ -73,6 +75,11 @@ export interface ClientOptions {
    * but nothing is sent to a peer whose identity had been verified (`confirmSafetyNumber`) until `acceptIdentity`.
    */
   readonly trustIdentity?: IdentityPolicy;
+  /**
+   * What strangers may do, for an account that this client registers (`confirmCode`): `ask` has them wait for a decision and learn nothing
+   * before it. As the account has it if not given; `open` at first. Later: `Protection.setStrangers`.
+   */
+  readonly strangers?: StrangersPolicy;
 }
 
 /** Which account a client speaks for. */
@@ -80,6 +87,15 @@ export interface AccountInfo {
   readonly phone: string;
   readonly user: string;
   readonly device: number;
+}
+
+/** One line of a list of chats. */
+export interface ConversationInfo {
+  /** A user id, or the name of a group. */
+  readonly peer: string;
+  readonly last: HistoryItem;
+  /** What the peer is to this account; of a group `open`. */
+  readonly standing: Standing;
 }
 
 /** A linking that waits for its approval. */
@@ -213,6 +229,8 @@ export class Client {
     putAccount(transaction, phone, answer.user, answer.device, keys);
     transaction.delete(KEYS.restored);
     transaction.delete(KEYS.devices(answer.user));
+    const { strangers } = this.#options;
+    if (strangers !== undefined) transaction.put(STRANGER_KEYS.wish, TEXT.encode(strangers));
     await this.#journal.commit(transaction);
     await this.#loadEngine();
     return this.account!;
@@ -472,15 +490,27 @@ export class Client {
    *
    * @returns User ids, and names of groups in which something was written.
    */
-  async conversations(): Promise<{ readonly peer: string; readonly last: HistoryItem }[]> {
+  async conversations(): Promise<ConversationInfo[]> {
     const engine = this.#requireEngine();
-    const found: { readonly peer: string; readonly last: HistoryItem }[] = [];
+    const found: ConversationInfo[] = [];
     for (const peer of await this.#history.peers()) {
       const [last] = await this.#history.list(peer, { limit: 1 }, engine.marks(peer));
       // Forgotten in between.
-      if (last !== undefined) found.push({ peer, last });
+      if (last !== undefined) found.push({ peer, last, standing: engine.strangers.standingOf(peer) });
     }
     return found.sort((one, other) => Number(other.last.id) - Number(one.last.id));
+  }
+
+  /**
+   * Deletes the messages of a conversation on this device, for good; those who wrote them, and other devices of the account, keep
+   * theirs. A request is declined by this, or by `Protection.block`: its author learns of neither.
+   *
+   * @throws {ClientError} CLI_STORE_FAILED.
+   */
+  async forget(peer: string): Promise<void> {
+    const engine = this.#requireEngine();
+    const name = groupOfName(peer) === undefined ? await engine.directory.resolveLocally(peer) : peer;
+    if (name !== undefined) await engine.forget(name);
   }
 
   /** Tells a peer that everything received from them has been read, as `markRead` of the last message would. */

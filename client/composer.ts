@@ -13,6 +13,7 @@ import { applyEffect } from './effects.ts';
 import type { EffectBody } from './effects.ts';
 import type { Clock } from './environment.ts';
 import { ClientError } from './errors.ts';
+import { groupOfName } from './group-layout.ts';
 import { authorIn, nameOf, openBody, ordinalOfId } from './history.ts';
 import type { History } from './history.ts';
 import type { Journal } from './journal.ts';
@@ -20,6 +21,7 @@ import type { HistoryRecord } from './layout.ts';
 import { LIMITS } from './limits.ts';
 import type { Locks } from './locks.ts';
 import type { MessageBody, OutgoingMessage, SentMessage } from './messages.ts';
+import type { Strangers } from './strangers.ts';
 
 /** What composing needs of its client. */
 export interface ComposerServices {
@@ -29,6 +31,8 @@ export interface ComposerServices {
   readonly clock: Clock;
   readonly self: { readonly phone: string; readonly user: string };
   /** With a user, or in a group. */
+  /** Who acts towards a stranger has accepted them. */
+  readonly strangers: () => Pick<Strangers, 'isStranger' | 'meet'>;
   readonly conversation: (name: string) => { enqueue(content: DraftContent): Promise<SentMessage> };
 }
 
@@ -48,8 +52,10 @@ export class Composer {
   }
 
   /** @throws {ClientError} As `Conversation.enqueue`. */
-  send(user: string, content: DraftContent): Promise<SentMessage> {
-    return this.#services.conversation(user).enqueue(content);
+  async send(user: string, content: DraftContent): Promise<SentMessage> {
+    const conversation = this.#services.conversation(user);
+    if (groupOfName(user) === undefined) await this.#services.strangers().meet(user);
+    return conversation.enqueue(content);
   }
 
   /**
@@ -114,6 +120,8 @@ export class Composer {
       await journal.commit(transaction);
       return found;
     });
+    // A stranger is not told what happens here.
+    if (this.#services.strangers().isStranger(user)) return openBody(record.body);
     await this.#enqueue(user, {
       kind: 'receipt',
       state: 'viewed',

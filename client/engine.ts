@@ -18,6 +18,7 @@ import { ClientError, codeOf } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
 import type { ClientEvent } from './events.ts';
 import { Expiry } from './expiry.ts';
+import { forgetConversation } from './forgetting.ts';
 import { GroupDesk } from './group-desk.ts';
 import { groupOfName, nameOfGroup } from './group-layout.ts';
 import type { GroupConversation } from './group-conversation.ts';
@@ -50,6 +51,7 @@ import { TicketHolder } from './resume-ticket.ts';
 import { OwnDevices } from './own-devices.ts';
 import { Safety } from './safety.ts';
 import { Sessions } from './sessions.ts';
+import { Strangers } from './strangers.ts';
 import { Sync } from './sync.ts';
 import { HistoryTransfer } from './transfer.ts';
 import { TOLD, TRANSFER_KEYS } from './transfer-layout.ts';
@@ -83,6 +85,7 @@ export class Engine {
   readonly desk: GroupDesk;
   readonly presence: Presence;
   readReceipts!: ReadReceipts;
+  strangers!: Strangers;
   readonly ownDevices: OwnDevices;
   readonly transfer: HistoryTransfer;
   readonly #sync: Sync;
@@ -115,7 +118,8 @@ export class Engine {
     this.#services = services;
     this.#stock = new KeyStock({ journal, requests, clock, random, emit }, account);
     this.directory = new Directory(journal, requests);
-    this.protection = new Protection({ requests, directory: this.directory, history });
+    const strangers = (): Strangers => this.strangers;
+    this.protection = new Protection({ requests, directory: this.directory, history, strangers });
     this.presence = new Presence({ requests, clock, random, transmit, emit });
     const { publicKey: identityKey } = account.local.identityKeyPair;
     this.safety = new Safety({ journal, locks, identities, self: { user: account.user, identityKey }, emit });
@@ -124,7 +128,7 @@ export class Engine {
       const group = groupOfName(name);
       return group === undefined ? conversation(name) : this.desk.conversation(group);
     };
-    this.composer = new Composer({ journal, locks, history, clock, self, conversation: anyConversation });
+    this.composer = new Composer({ journal, locks, history, clock, self, strangers, conversation: anyConversation });
     const fail = (error: unknown): void => emit({ type: 'trouble', code: codeOf(error) });
     this.#expiry = new Expiry({ journal, locks, history, clock, changed, fail });
     const common = { journal, locks, history, sessions, requests, clock, random };
@@ -136,6 +140,7 @@ export class Engine {
     });
     this.#sync = new Sync({
       ...{ journal, locks, history, clock, self: account.user, emit, changed, fail: complain },
+      noteMet: (transaction, user) => this.strangers.noteMet(transaction, user),
       conversation: () => this.#conversationOf(account.user),
     });
     this.transfer = new HistoryTransfer({
@@ -155,6 +160,7 @@ export class Engine {
       hasTwins: () => this.#sync.isOn,
       report: (draft) => void this.#report(draft),
       receipts: () => this.readReceipts,
+      strangers,
     });
   }
 
@@ -169,6 +175,7 @@ export class Engine {
     await engine.desk.load();
     await engine.#loadInbox();
     engine.#sync.isOn = await engine.ownDevices.hasOthers();
+    await engine.#loadStrangers();
     await engine.#loadReadReceipts();
     engine.#tickets = await TicketHolder.load(services.journal, account);
     engine.#expiry.schedule();
@@ -241,6 +248,7 @@ export class Engine {
     void this.#askReceipts(this.#connectionCount);
     void this.#openGroups(this.#connectionCount);
     void this.#inBackground(() => this.#resumeVouches());
+    void this.#inBackground(() => this.strangers.opened());
     this.presence.opened();
     this.#stock.opened(held);
     this.#healer.tend();
@@ -357,6 +365,7 @@ export class Engine {
       device,
       phone: phone === '' ? undefined : phone,
       phoneVerified: verified,
+      isRequest: group === undefined && this.strangers.isStranger(from),
       markRead,
     };
   }
@@ -421,8 +430,22 @@ export class Engine {
   async #loadReadReceipts(): Promise<void> {
     const { journal, transmit } = this.#services;
     const isContact = (user: string): boolean => this.#marksOf(user).sentId > 0;
+    const isStranger = (user: string): boolean => this.strangers.isStranger(user);
     const noteSeen = this.#sync.noteSeen.bind(this.#sync);
-    this.readReceipts = await ReadReceipts.open({ journal, locks: this.#locks, transmit, isContact, noteSeen });
+    this.readReceipts = await ReadReceipts.open({
+      journal,
+      locks: this.#locks,
+      transmit,
+      isContact,
+      isStranger,
+      noteSeen,
+    });
+  }
+
+  async #loadStrangers(): Promise<void> {
+    const { journal, history, requests, emit } = this.#services;
+    const fail = (error: unknown): void => this.#complain(error);
+    this.strangers = await Strangers.open({ self: this.account.user, journal, history, requests, emit, fail });
   }
 
   /** Somebody with whom read receipts are not exchanged is shown to have received what they say to have read. */
@@ -440,6 +463,7 @@ export class Engine {
     for (const { user, record } of report.stored) {
       if (groupOfName(user) !== undefined) continue;
       this.presence.heard(user);
+      this.strangers.heard(user);
       if (record.body.kind !== 'undecryptable' && user !== this.account.user) {
         this.conversation(user).suggestDevice(record.device);
       }
@@ -570,6 +594,13 @@ export class Engine {
         if (delivered > 0) conversation.received('delivered', delivered);
       }
     });
+  }
+
+  /** Deletes a conversation here. */
+  async forget(name: string): Promise<void> {
+    const { journal, history, emit } = this.#services;
+    await forgetConversation({ journal, locks: this.#locks, history }, name);
+    emit({ type: 'forgotten', user: name });
   }
 
   /** Work that nobody waits for: what fails in passing is silent and done again at the next login. */

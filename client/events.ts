@@ -13,6 +13,7 @@ import type { GroupName } from './group-layout.ts';
 import { LIMITS } from './limits.ts';
 import type { HistoryItem, ReceivedMessage } from './messages.ts';
 import type { PeerPresence } from './presence-feed.ts';
+import type { Standing } from './strangers.ts';
 import type { TransferInfo } from './transfer-layout.ts';
 
 /** Something happened. Plain data but for the message's `markRead`. */
@@ -24,6 +25,12 @@ export type ClientEvent =
   | { readonly type: 'stopped'; readonly code: ErrorCode }
   /** A message was stored, also one that could not be opened (`kind` tells). `messages()` yields it as well. */
   | { readonly type: 'message'; readonly message: ReceivedMessage }
+  /** Somebody who is no contact yet has written: see `Protection.accept`. Once in a run for each of them. */
+  | { readonly type: 'message-request'; readonly user: string }
+  /** What somebody is to this account has changed, here or on another device. */
+  | { readonly type: 'standing'; readonly user: string; readonly standing: Standing }
+  /** The messages of a conversation were deleted here (`Client.forget`). */
+  | { readonly type: 'forgotten'; readonly user: string }
   /** A stored message was edited, deleted, reacted to or viewed; `item` is undefined when it was forgotten. */
   | {
       readonly type: 'changed';

@@ -38,6 +38,7 @@ import { scan } from './renewal.ts';
 import type { ReadReceipts } from './read-receipts.ts';
 import type { Requests } from './requests.ts';
 import type { Sessions } from './sessions.ts';
+import type { Strangers } from './strangers.ts';
 
 /** What groups need of their engine. */
 export interface GroupDeskServices {
@@ -61,6 +62,7 @@ export interface GroupDeskServices {
   readonly hasTwins: () => boolean;
   /** What others are told of what is read here, and whether what they say of that is shown. */
   readonly receipts: () => Pick<ReadReceipts, 'isSharedInGroups' | 'oweGroup' | 'payLater'>;
+  readonly strangers: () => Pick<Strangers, 'isStranger' | 'meet'>;
 }
 
 /** What the server says of groups beside what stands in the inbox. */
@@ -223,8 +225,22 @@ export class GroupDesk {
       this.#pairwise.pay(group);
     }
     this.#pairwise.noteRead(news.reads);
+    for (const { group, user } of news.speakers) await this.#acquaint(group, user);
     for (const group of news.twins) await this.#askTwinMarks(group);
     await this.#keeper.attend(news, (knock) => this.groups.admit(knock));
+  }
+
+  /**
+   * Keys of a group come in a conversation of two, where a stranger has a few messages only. Not so in a group into which a stranger has
+   * brought us: it would be a way around being asked.
+   */
+  async #acquaint(group: string, user: string): Promise<void> {
+    const { journal, self, strangers, fail } = this.#services;
+    if (!strangers().isStranger(user)) return;
+    const record = await this.#book.load(journal, group);
+    if (record === undefined || !this.#book.isIn(record) || !record.state.roster.members.has(user)) return;
+    const isKnown = record.inviter === self.user || !strangers().isStranger(record.inviter);
+    if (isKnown) await strangers().meet(user).catch(fail);
   }
 
   /** Waits for nothing, and begins nothing any more. */

@@ -54,13 +54,15 @@ export interface GroupNews extends GroupFindings {
   readonly knocks: GroupKnock[];
   /** Groups to which another device of ours has written. */
   readonly twins: Set<string>;
+  /** Who has spoken to us as a member. */
+  readonly speakers: { readonly group: string; readonly user: string }[];
   /** Messages of ours that somebody has read, where each member got them by itself. */
   readonly reads: PairwiseRead[];
 }
 
 /** Nothing so far. */
 export function noGroupNews(): GroupNews {
-  return { events: [], due: new Set(), retries: [], knocks: [], twins: new Set(), reads: [] };
+  return { events: [], due: new Set(), retries: [], knocks: [], twins: new Set(), reads: [], speakers: [] };
 }
 
 /** What receiving needs of its client. */
@@ -166,6 +168,7 @@ export class GroupIntake {
     const { book, ownDevice } = this.#services;
     const { groups } = draft;
     const { group } = body;
+    if (body.kind === 'sender-key' || body.kind === 'in-group') groups.speakers.push({ group, user: from.user });
     switch (body.kind) {
       case 'sender-key':
         return this.#takeSenderKey(transaction, from, body, groups);

@@ -1,13 +1,15 @@
 /**
  * What opens a group: invitation links, and the name that only members can read.
  *
- *   link     blindbeam:join/ ‖ base64url of: version 01 ‖ group, 7 B ‖ user id of the maker, 7 B ‖ secret, 32 B
+ *   link     blindbeam:join/ ‖ base64url of: version 02 ‖ group, 7 B ‖ secret, 32 B ‖ user ids of admins, 7 B each, the maker first
+ *            version 01 ‖ group ‖ user id of the maker ‖ secret: an earlier release's, still read
  *   gate     first 32 bytes of SHA-512("Blindbeam link gate" 00 ‖ secret)
  *   key      X25519 key pair whose private key is the first 32 bytes of SHA-512("Blindbeam link key" 00 ‖ secret)
  *   info     sealed stream (`protocol/signal/sealed-stream.ts`) under the group's info key: version 01 ‖ name, text
  *
  * Of the secret the roster has the hash of the gate and the public key: the server can check that somebody has it, and does not
- * learn it. Who follows a link shows it to its maker, in an encrypted message, and is added like anybody else.
+ * learn it. Who follows a link shows it to those admins, in encrypted messages that wait for each of them, and is added by whoever comes first, like
+ * anybody else.
  */
 
 import { generateIdentityKeyPair, isSignalError, openStream, sealStream } from '../protocol/signal/index.ts';
@@ -26,16 +28,17 @@ export const GROUP_SECRET_BYTES: 32 = 32;
 /** What a link says. */
 export interface GroupInvitationLink {
   readonly group: string;
-  /** Who let it out, and lets people in. */
-  readonly maker: string;
+  /** Who lets people in: who let it out, and other admins of that time. */
+  readonly admins: readonly string[];
   /** 32 bytes. */
   readonly secret: Uint8Array;
 }
 
 const SCHEME = 'blindbeam:join/';
 const VERSION = 1;
+const LINK_VERSION = 2;
+const ONE_ADMIN_LINK_VERSION = 1;
 const ID_BYTES = 7;
-const LINK_BYTES = 1 + 2 * ID_BYTES + GROUP_SECRET_BYTES;
 const INFO_LABEL = 'blindbeam group info 1';
 const SALT_BYTES = 16;
 const utf8 = new TextEncoder();
@@ -43,8 +46,8 @@ const GATE_LABEL = utf8.encode('Blindbeam link gate\0');
 const KEY_LABEL = utf8.encode('Blindbeam link key\0');
 
 /** Writes a link. */
-export function formatLink({ group, maker, secret }: GroupInvitationLink): string {
-  const bytes = Uint8Array.of(VERSION, ...idBytes(group), ...idBytes(maker), ...secret);
+export function formatLink({ group, admins, secret }: GroupInvitationLink): string {
+  const bytes = Uint8Array.of(LINK_VERSION, ...idBytes(group), ...secret, ...admins.flatMap(idBytes));
   const base64 = btoa(String.fromCharCode(...bytes));
   return SCHEME + base64.replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
 }
@@ -52,10 +55,24 @@ export function formatLink({ group, maker, secret }: GroupInvitationLink): strin
 /** Reads a link. @throws {ClientError} CLI_GROUP_LINK. */
 export function parseLink(text: string): GroupInvitationLink {
   const bytes = decodeLink(text.trim());
-  if (bytes?.length !== LINK_BYTES || bytes[0] !== VERSION) throw new ClientError('CLI_GROUP_LINK');
-  const [group, maker] = [idIn(bytes, 1), idIn(bytes, 1 + ID_BYTES)];
-  if (!isUserId(group) || !isUserId(maker)) throw new ClientError('CLI_GROUP_LINK');
-  return { group, maker, secret: bytes.slice(1 + 2 * ID_BYTES) };
+  const link = bytes && readLink(bytes);
+  const isWhole = link !== undefined && [link.group, ...link.admins].every((id) => isUserId(id));
+  if (!isWhole) throw new ClientError('CLI_GROUP_LINK');
+  return link;
+}
+
+function readLink(bytes: Uint8Array): GroupInvitationLink | undefined {
+  const head = 1 + ID_BYTES + GROUP_SECRET_BYTES;
+  const adminsBytes = bytes.length - head;
+  const count = adminsBytes / ID_BYTES;
+  if (!Number.isInteger(count) || count < 1 || count > LIMITS.groupLinkAdminCountMax) return undefined;
+  const group = idIn(bytes, 1);
+  if (bytes[0] === ONE_ADMIN_LINK_VERSION && count === 1) {
+    return { group, admins: [idIn(bytes, 1 + ID_BYTES)], secret: bytes.slice(1 + 2 * ID_BYTES) };
+  }
+  if (bytes[0] !== LINK_VERSION) return undefined;
+  const admins = Array.from({ length: count }, (_, index) => idIn(bytes, head + index * ID_BYTES));
+  return { group, admins, secret: bytes.slice(1 + ID_BYTES, head) };
 }
 
 function decodeLink(text: string): Uint8Array | undefined {

@@ -4,6 +4,7 @@ import t from 'tap';
 import { readGroupHeader } from '../protocol/signal/index.ts';
 import type { GroupHeader } from '../protocol/signal/index.ts';
 import { GROUP_KEYS, UNREAD } from './group-layout.ts';
+import { formatLink, parseLink } from './group-link.ts';
 import { canRead, CAROL, DAVE, groupWorld, roster, texts } from './testing/group-world.ts';
 import { CODE } from './testing/fake-server.ts';
 import { ALICE, BOB, World } from './testing/world.ts';
@@ -333,6 +334,57 @@ t.test('a link lets people in while its maker is there; a removal closes it', as
   t.equal((await dave.client.groups.get(name)).role, undefined, 'who was removed does not come back by the link');
   t.equal((await alice.client.groups.get(name)).hasLink, false);
   await t.rejects(dave.client.groups.join('blindbeam:join/xyz'), { code: 'CLI_GROUP_LINK' });
+});
+
+t.test('any admin of the link’s day lets people in: the first who comes online, and nobody twice', async (t) => {
+  const { world, alice, bob, carol, name } = await groupWorld();
+  await alice.client.groups.setRole(name, BOB, 'admin');
+  await world.settle();
+  const link = await alice.client.groups.inviteLink(name);
+  for (const person of [alice, bob]) await person.client.close();
+  const dave = await world.person(DAVE).join();
+  await dave.client.groups.join(link);
+  await world.pass(60_000);
+  t.same(await dave.client.groups.list(), [], 'nobody is there, and the request waits');
+  await bob.start();
+  await bob.client.connect();
+  await world.quiet();
+  t.equal(await roster(dave, name, [alice, bob, carol, dave]), 'alice* bob* carol dave');
+  t.match(dave.eventsOf('group-joined'), [{ group: name, inviter: bob.user }]);
+  await alice.start();
+  await alice.client.connect();
+  await world.quiet();
+  const erin = await world.person('+4915100000005').join();
+  await erin.client.groups.join(link);
+  await world.quiet();
+  t.equal((await alice.client.groups.get(name)).members.length, 5, 'two admins at once add one member');
+  for (const person of [alice, bob]) t.same(person.eventsOf('trouble'), [], 'and neither minds');
+  await alice.client.groups.setRole(name, BOB, 'member');
+  await alice.client.close();
+  const frank = await world.person('+4915100000006').join();
+  await frank.client.groups.join(link);
+  await world.quiet();
+  t.same(await frank.client.groups.list(), [], 'who is no admin any more lets nobody in');
+  t.same(bob.eventsOf('trouble'), []);
+});
+
+t.test('links of an earlier release are read, and what is none is refused', async (t) => {
+  const [group, maker, secret] = ['123456789012345', '543210987654321', new Uint8Array(32).fill(7)];
+  const link = { group, admins: [maker, group], secret };
+  t.same(parseLink(` ${formatLink(link)}\n`), link);
+  const idOf = (id: string): number[] => [...Buffer.from(BigInt(id).toString(16).padStart(14, '0'), 'hex')];
+  const textOf = (...bytes: number[]): string => `blindbeam:join/${Buffer.from(bytes).toString('base64url')}`;
+  t.same(parseLink(textOf(1, ...idOf(group), ...idOf(maker), ...secret)), { group, admins: [maker], secret });
+  const head = [...idOf(group), ...secret];
+  const many = Array.from({ length: 9 }, () => idOf(maker)).flat();
+  for (const bytes of [
+    [2, ...head],
+    [3, ...head, ...idOf(maker)],
+    [2, ...head, 0],
+    [2, ...head, ...many],
+  ]) {
+    t.throws(() => parseLink(textOf(...bytes)), { code: 'CLI_GROUP_LINK' });
+  }
 });
 
 t.test('leaving: the last admin names another; the group goes on without', async (t) => {

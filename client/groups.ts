@@ -50,6 +50,7 @@ import { GROUPS_LOCK } from './locks.ts';
 import type { Locks } from './locks.ts';
 import { scan } from './renewal.ts';
 import type { Requests } from './requests.ts';
+import type { Strangers } from './strangers.ts';
 
 /** A member of a group. */
 export interface GroupMember {
@@ -93,6 +94,7 @@ export interface GroupsServices {
   readonly random: Random;
   readonly conversation: (user: string) => Conversation;
   readonly emit: (event: ClientEvent) => void;
+  readonly strangers: () => Pick<Strangers, 'meet'>;
 }
 
 /** The groups of one account. */
@@ -180,12 +182,19 @@ export class Groups {
     await this.#change(name, () => (user === undefined ? [leave] : [{ kind: 'role', user, role: 'admin' }, leave]));
   }
 
-  /** A link that lets people in, until somebody is removed or leaves; the present one if we have made it. */
+  /**
+   * A link that lets people in, until somebody is removed or leaves; the present one if we have made it. It names the admins of now, at most
+   * `LIMITS.groupLinkAdminCountMax`: the first of them who comes online lets in whoever asks.
+   */
   async inviteLink(name: string): Promise<string> {
     const { random, self, journal, locks, book } = this.#services;
     const record = await this.#record(name);
     const { group } = record.state.roster;
-    if (record.linkSecret.length > 0) return formatLink({ group, maker: self.user, secret: record.linkSecret });
+    const others = [...record.state.roster.members].flatMap(([user, role]) =>
+      role === 'admin' && user !== self.user ? [user] : [],
+    );
+    const admins = [self.user, ...others].slice(0, LIMITS.groupLinkAdminCountMax);
+    if (record.linkSecret.length > 0) return formatLink({ group, admins, secret: record.linkSecret });
     const secret = random.bytes(GROUP_SECRET_BYTES);
     await this.#change(name, () => [{ kind: 'link', ...publicHalfOf(secret) }]);
     await locks.run([GROUPS_LOCK], async () => {
@@ -195,7 +204,7 @@ export class Groups {
         transaction.put(GROUP_KEYS.group(group), GROUP.encode({ ...present, linkSecret: secret }));
       await journal.commit(transaction);
     });
-    return formatLink({ group, maker: self.user, secret });
+    return formatLink({ group, admins, secret });
   }
 
   /** Closes the link. */
@@ -204,27 +213,36 @@ export class Groups {
   }
 
   /**
-   * Asks the maker of a link to be let in; resolves when the request is durable here. The `group-joined` event tells when it was
-   * granted, which takes the maker's device to be online.
+   * Asks the admins whom a link names to be let in; resolves when the requests are durable here. They wait for each of them; the
+   * `group-joined` event tells when the first one who came online has granted it.
    *
    * @throws {ClientError} CLI_GROUP_LINK.
    */
   async join(link: string): Promise<GroupName> {
-    const { group, maker, secret } = parseLink(link);
-    if (maker === this.#services.self.user) throw new ClientError('CLI_GROUP_LINK');
+    const { self, conversation, strangers } = this.#services;
+    const { group, admins, secret } = parseLink(link);
+    if (admins.includes(self.user)) throw new ClientError('CLI_GROUP_LINK');
     const body = { kind: 'group-knock', group, secret } as const;
-    await this.#services.conversation(maker).enqueue({ body, isViewOnce: false });
+    for (const admin of new Set(admins)) {
+      // Whoever is asked may answer.
+      await strangers().meet(admin);
+      await conversation(admin).enqueue({ body, isViewOnce: false });
+    }
     return nameOfGroup(group);
   }
 
   /** Lets somebody in who has shown the secret of the present link. For the keeper. */
   async admit({ group, user, secret }: GroupKnock): Promise<void> {
-    const { book, journal } = this.#services;
+    const { book, journal, self } = this.#services;
     const record = await book.load(journal, group);
     const link = record?.state.roster.link;
-    if (link === undefined || record!.state.roster.members.has(user)) return;
+    // Who is no admin any more leaves it to those who are.
+    if (link === undefined || record!.state.roster.members.get(self.user) !== 'admin') return;
     if (!isSameKey(publicHalfOf(secret).gateHash, link.gateHash)) return;
-    await this.#change(nameOfGroup(group), () => [{ kind: 'add', user, role: 'member' }]);
+    // Another admin, or another device of ours, may be faster.
+    await this.#change(nameOfGroup(group), ({ roster }) =>
+      roster.members.has(user) ? [] : [{ kind: 'add', user, role: 'member' }],
+    );
   }
 
   /** Every group that we are or were in. */
@@ -268,14 +286,16 @@ export class Groups {
     return Promise.all(people.map((person) => this.#services.directory.resolve(person)));
   }
 
-  /** Makes a change on the newest state, until it is accepted or nothing allows it any more. */
+  /** Makes a change on the newest state, until it is accepted, nothing is left to be done, or nothing allows it any more. */
   async #change(name: string, actionsOn: (state: GroupState) => GroupAction[]): Promise<GroupInfo> {
     const { keeper, book, journal } = this.#services;
     for (let tries = 0; tries < LIMITS.groupTryCountMax; tries += 1) {
       const record = await this.#record(name);
       if (!book.isIn(record)) throw new ClientError('CLI_GROUP_NOT_A_MEMBER');
       const { group, epoch } = record.state.roster;
-      const { change, bytes } = this.#draft(record.state, group, actionsOn(record.state));
+      const actions = actionsOn(record.state);
+      if (actions.length === 0) return this.get(name);
+      const { change, bytes } = this.#draft(record.state, group, actions);
       const order = await this.#tryToSubmit(group, bytes);
       if (order !== undefined) await this.#adopt(group, bytes, order);
       // Somebody was faster; or our own change was accepted and the answer lost.

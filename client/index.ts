@@ -24,7 +24,7 @@ export { restoreBackup } from './backup.ts';
 export type { BackupOptions, RestoreOptions } from './backup.ts';
 export type { BackupManifest } from './backup-format.ts';
 export { Client, createClient } from './client.ts';
-export type { AccountInfo, ClientOptions, Linking } from './client.ts';
+export type { AccountInfo, ClientOptions, ConversationInfo, Linking } from './client.ts';
 export type { TransportClose } from './close-reason.ts';
 export type { ConnectionState } from './connection.ts';
 export type { Clock, Random } from './environment.ts';
@@ -59,6 +59,7 @@ export type {
 export type { PeerPresence } from './presence-feed.ts';
 export { Protection } from './protection.ts';
 export type { Limit, PushInfo, PushTarget, Relation, StrangersPolicy } from './protection.ts';
+export type { Standing } from './strangers.ts';
 export type { PeerSafety } from './safety.ts';
 export type { Durability, Store, StoreChange, StoreEntry, StoreRange, StoreSource } from './store.ts';
 export type { HistoryRequestOptions } from './transfer-incoming.ts';

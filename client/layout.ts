@@ -41,7 +41,7 @@
  *                                  registered anew; the bytes of `account`
  *   restoring                      nothing: a restoration under way              while a backup is restored
  *
- * Groups have records of their own, described in `group-layout.ts`; in `history`, `name`, `expiry` and `timer` a group stands
+ * Groups have records of their own, described in `group-layout.ts`, and so have decisions about others (`strangers.ts`); in `history`, `name`, `expiry` and `timer` a group stands
  * in the place of the user, under its name (`g` and 15 digits), which is no user id.
  *
  * `head` and `marks` are two records because two writers move them at their own pace: a send under the peer's lock, an
@@ -109,6 +109,7 @@ export const KEYS = {
   kept: (user: string, id: number): string => `kept/${user}/${digits(id)}`,
   keptAll: 'kept/',
   retry: (user: string, device: number, id: number): string => `retry/${user}/${device}/${digits(id)}`,
+  retriesOf: (user: string): string => `retry/${user}/`,
   retries: 'retry/',
   timer: (user: string): string => `timer/${user}`,
   profile: (user: string): string => `profile/${user}`,

@@ -130,6 +130,8 @@ export const LIMITS = {
   groupNameBytesMax: 256,
   /** Bytes of a roster that goes with an invitation, which must fit a content: some 450 members. Others ask the server for it. */
   groupInviteRosterBytesMax: 3_800,
+  /** Admins whom a link names: one of them has to come online to let somebody in, and each is asked. */
+  groupLinkAdminCountMax: 8,
   /** Numbers of messages in groups that encrypt for each device begin here, so that they name no other message. */
   pairwiseNumberBase: 1_099_511_627_776,
 

@@ -83,6 +83,8 @@ export type ReceivedMessage = MessageHead &
     readonly phone: string | undefined;
     /** True when the server has confirmed that number; false for the sender's own claim. */
     readonly phoneVerified: boolean;
+    /** A stranger wrote it, about whom nothing is decided: see `Protection.accept`. Nothing is told to them until then. */
+    readonly isRequest: boolean;
     /**
      * Tells the sender that this message, and every earlier one of the same device, has been read; in a group, every earlier one of
      * everybody.

@@ -1,7 +1,7 @@
 /**
  * What an account does about others and about itself, at the server: blocks and acceptances, strangers, reports, quotas, push.
  *
- * The server keeps it, so it holds on every device and while none is there; nothing is stored here. What it means is said in
+ * The server keeps it, so it holds on every device and while none is there; of decisions about others there is a copy here (`strangers.ts`). What it means is said in
  * docs/protocol.md, "Protection". Each call waits for a connection.
  */
 
@@ -11,6 +11,7 @@ import type { Directory } from './directory.ts';
 import { ClientError } from './errors.ts';
 import { idOfOrdinal, type History } from './history.ts';
 import type { Requests } from './requests.ts';
+import type { Standing, Strangers } from './strangers.ts';
 
 export type { Limit, PushTarget, Relation, StrangersPolicy };
 
@@ -18,6 +19,7 @@ export interface ProtectionServices {
   readonly requests: Requests;
   readonly directory: Directory;
   readonly history: History;
+  readonly strangers: () => Strangers;
 }
 
 /** What this device is registered for, and what a browser subscribes with. */
@@ -35,6 +37,16 @@ export class Protection {
     this.#services = services;
   }
 
+  /**
+   * What somebody is to this account, as this device knows it: also without a connection.
+   *
+   * @param peer - A user id, or a phone number that was looked up before; `open` for any other.
+   */
+  async standing(peer: string): Promise<Standing> {
+    const user = await this.#services.directory.resolveLocally(peer);
+    return user === undefined ? 'open' : this.#services.strangers().standingOf(user);
+  }
+
   /** Drops what a peer sends from now on. The peer is not told, and sees what it would see of somebody who is away. */
   async block(peer: string): Promise<void> {
     await this.#decide(peer, 'blocked');
@@ -45,23 +57,19 @@ export class Protection {
     await this.#decide(peer, 'none');
   }
 
-  /** Lets a stranger write, where strangers have to ask. @throws {ClientError} APP_RELATIONS_FULL; as `Client.resolve`. */
+  /**
+   * Lets a stranger write, where strangers have to ask; answering them does it, too. They learn from then on what was delivered and
+   * read; since receipts are cumulative, the next one covers what came before.
+   *
+   * @throws {ClientError} APP_RELATIONS_FULL; as `Client.resolve`.
+   */
   async accept(peer: string): Promise<void> {
     await this.#decide(peer, 'accepted');
   }
 
   /** Everybody about whom this account has decided, and strangers who wait. By user id. */
   async relations(): Promise<Relation[]> {
-    const relations: Relation[] = [];
-    let after: string | undefined;
-    do {
-      const page = await this.#services.requests.askUntilAnswered({ kind: 'relations', after }, 'relations');
-      relations.push(...page.relations);
-      // A page that does not go on would be asked for again and again.
-      if (page.next !== undefined && page.next <= (after ?? '')) throw new ClientError('CLI_PROTOCOL');
-      after = page.next;
-    } while (after !== undefined);
-    return relations;
+    return this.#services.strangers().list();
   }
 
   /** What strangers may do. */
@@ -70,11 +78,12 @@ export class Protection {
   }
 
   /**
-   * Says what strangers may do from now on. Under `ask` they have five messages and get no receipts until they are accepted; so
-   * accept first whom this account knows, and later whom it writes to.
+   * Says what strangers may do from now on. Under `ask` they have five messages and get no receipts until they are accepted. Whom this
+   * account has written to is accepted with it, whom it writes to later then, and who writes in its groups, unless a stranger
+   * brought it there.
    */
   async setStrangers(policy: StrangersPolicy): Promise<void> {
-    await this.#services.requests.askUntilAnswered({ kind: 'strangers-change', policy }, 'strangers');
+    await this.#services.strangers().choose(policy);
   }
 
   /**
@@ -118,7 +127,7 @@ export class Protection {
 
   async #decide(peer: string, state: RelationState): Promise<void> {
     const user = await this.#services.directory.resolve(peer);
-    await this.#services.requests.askUntilAnswered({ kind: 'relation', user, state }, 'relation');
+    await this.#services.strangers().decide(user, state);
   }
 }
 

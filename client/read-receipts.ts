@@ -24,6 +24,8 @@ export interface ReadReceiptServices {
   readonly noteSeen: (transaction: Transaction, mark: ReadMark) => void;
   /** Whether this device has written to a user. */
   readonly isContact: (user: string) => boolean;
+  /** Whether nothing may be told to a user before something is decided about them. */
+  readonly isStranger: (user: string) => boolean;
 }
 
 /** Everything up to `id` from this device has been read. */
@@ -174,6 +176,7 @@ function debtOf(key: string, upTo: number): Debt {
   return { user, stanza: readReceiptStanza({ to: user, device: Number(last), id: upTo }) };
 }
 
-function isShared(audience: Audience, user: string, { isContact }: ReadReceiptServices): boolean {
+function isShared(audience: Audience, user: string, { isContact, isStranger }: ReadReceiptServices): boolean {
+  if (isStranger(user)) return false;
   return audience === 'everyone' || (audience === 'contacts' && isContact(user));
 }

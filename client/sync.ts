@@ -65,6 +65,8 @@ export interface SyncServices {
   readonly emit: (event: ClientEvent) => void;
   readonly changed: (changes: readonly ChangedMessage[]) => void;
   readonly fail: (error: unknown) => void;
+  /** Another device has written to a user, and so accepted them. */
+  readonly noteMet: (transaction: Transaction, user: string) => void;
 }
 
 /** Tells other devices and hears from them. */
@@ -208,6 +210,7 @@ export class Sync {
       transaction.put(KEYS.peer(to), PEER.encode({ phone, verified: true }));
       transaction.put(KEYS.phone(phone), TEXT.encode(to));
     }
+    this.#services.noteMet(transaction, to);
     const { body, isViewOnce, isForwarded = false, timerSeconds } = content;
     if (isEffect(body)) {
       const changes = await history.apply(transaction, to, self, { body, author: self, sentAt });

@@ -15,6 +15,7 @@ import { ADMIN_VERSION } from './lines.ts';
 import { AdminServer } from './server.ts';
 import { adminSocketPath } from './socket-path.ts';
 import { statusVerb, type NodeFacts } from './status.ts';
+import { reportVerbs } from './report-verbs.ts';
 import { storeVerbs } from './store-verbs.ts';
 import { topVerb } from './top.ts';
 import { VerbTable, type Verb } from './verb.ts';
@@ -50,6 +51,7 @@ export async function openAdmin(options: AdminOptions): Promise<OpenAdmin> {
     topVerb(workers, facts),
     ...actorVerbs(workers, closing.signal),
     ...storeVerbs(workers),
+    ...reportVerbs(workers),
     crashVerb(workers, lastCrashes),
     auditVerb(audit),
     consoleVerb(() => page?.address),

@@ -14,6 +14,7 @@ export const OPERATOR_GROUPS: Readonly<Record<string, string>> = {
   inbox: 'what waits: stat, peek',
   prekeys: 'pre-keys that are left: stat',
   group: 'a group: stat',
+  report: 'messages that people have reported: list, show',
   limits: 'limits of the running node: show, set',
   log: 'what is logged: level',
   backup: 'copy the store while the node runs',

@@ -22,6 +22,7 @@ import {
   SESSION_KICK,
   SESSION_LIST,
 } from '../../actors/admin/store-verbs.ts';
+import { REPORT_LIST, REPORT_SHOW } from '../../actors/admin/report-verbs.ts';
 import { AUDIT_LIST, CONSOLE, CRASH_LIST } from '../../actors/console/verbs.ts';
 import { TOP } from '../../actors/admin/top.ts';
 import type { OperatorCommand } from './command.ts';
@@ -46,6 +47,7 @@ import {
   printPreKeys,
   printSessions,
 } from './print-store.ts';
+import { printReport, printReports } from './print-reports.ts';
 import { runTop } from './top.ts';
 
 export const LOOK_COMMANDS: readonly OperatorCommand[] = [
@@ -66,6 +68,8 @@ export const LOOK_COMMANDS: readonly OperatorCommand[] = [
   { spec: INBOX_PEEK, print: printPeek },
   { spec: PREKEYS_STAT, print: printPreKeys },
   { spec: GROUP_STAT, print: printGroup },
+  { spec: REPORT_LIST, print: printReports },
+  { spec: REPORT_SHOW, print: printReport },
   { spec: LIMITS_SHOW, print: printLimits },
   { spec: LIMITS_SET, print: printLimitSet },
   { spec: LOG_LEVEL, print: printLevels },

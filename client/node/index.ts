@@ -7,7 +7,7 @@
  */
 
 import { createClient as createPortableClient } from '../index.ts';
-import type { Client, IdentityPolicy, StoreSource } from '../index.ts';
+import type { Client, IdentityPolicy, StoreSource, StrangersPolicy } from '../index.ts';
 import { fetchUnderAuthority } from './authority-fetch.ts';
 import { diskStore } from './disk-store.ts';
 import { systemClock, systemRandom } from './system.ts';
@@ -30,6 +30,8 @@ export interface NodeClientOptions {
   readonly ca?: string;
   /** Asked when a peer shows a new identity key; if not given, as `ClientOptions` says. */
   readonly trustIdentity?: IdentityPolicy;
+  /** What strangers may do, for an account that is registered here; as `ClientOptions` says. */
+  readonly strangers?: StrangersPolicy;
 }
 
 /**

@@ -16,6 +16,11 @@ export class FakeProtection {
     return this.#relations.get(owner)?.get(other) === 'blocked';
   }
 
+  /** Whether `other` is told nothing of what `owner` gets. */
+  isStranger(owner: string, other: string): boolean {
+    return this.#policies.get(owner) === 'ask' && this.#relations.get(owner)?.get(other) !== 'accepted';
+  }
+
   answer(user: string, request: Request): Answer {
     const relations = this.#relations.get(user) ?? new Map<string, 'accepted' | 'blocked'>();
     this.#relations.set(user, relations);

@@ -662,6 +662,7 @@ export class FakeServer {
       if (sender === undefined) continue;
       const record = this.#conversations.get(conversationKey(sender, device.user));
       if (record !== undefined) record.delivered = Math.max(record.delivered, id);
+      if (this.protection.isStranger(device.user, from)) continue;
       sender.peer?.say({ kind: 'receipt', type: 'delivered', from: device.user, id, ts: this.#clock.nowMs() });
     }
   }

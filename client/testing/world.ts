@@ -7,6 +7,7 @@ import type { Client } from '../client.ts';
 import type { ClientEvent } from '../events.ts';
 import type { ReceivedMessage } from '../messages.ts';
 import type { IdentityPolicy } from '../identities.ts';
+import type { StrangersPolicy } from '../protection.ts';
 import type { Fetch } from '../media-http.ts';
 import type { Transport, TransportListener, TransportSocket } from '../transport.ts';
 import { CrashDisk } from './crashing-store.ts';
@@ -43,7 +44,7 @@ export class Person {
   }
 
   /** Makes a client on this person's disk, as a start of the program does. An earlier client is killed, not closed. */
-  async start(trustIdentity?: IdentityPolicy): Promise<Client> {
+  async start(trustIdentity?: IdentityPolicy, strangers?: StrangersPolicy): Promise<Client> {
     const { server, clock, random } = this.#world;
     this.kill();
     this.#cable = new Cable(server.transport);
@@ -51,7 +52,12 @@ export class Person {
     const fetch = cable.carry(this.#world.media.fetch);
     const options = { url: 'ws://test', transport: cable, clock, random, fetch };
     const store = await this.disk.open();
-    this.#client = await createClient({ ...options, store, ...(trustIdentity && { trustIdentity }) });
+    this.#client = await createClient({
+      ...options,
+      store,
+      ...(trustIdentity && { trustIdentity }),
+      ...(strangers && { strangers }),
+    });
     this.#client.onEvent((event) => this.events.push(event));
     return this.#client;
   }

@@ -7,7 +7,7 @@
  */
 
 import { createClient as createPortableClient } from '../index.ts';
-import type { Client, IdentityPolicy, StoreSource } from '../index.ts';
+import type { Client, IdentityPolicy, StoreSource, StrangersPolicy } from '../index.ts';
 import { indexedStore } from './indexed-store.ts';
 import { socketTransport } from './socket-transport.ts';
 import { browserClock, browserRandom } from './system.ts';
@@ -25,6 +25,8 @@ export interface WebClientOptions {
   readonly store: string | StoreSource;
   /** Asked when a peer shows a new identity key; if not given, as `ClientOptions` says. */
   readonly trustIdentity?: IdentityPolicy;
+  /** What strangers may do, for an account that is registered here; as `ClientOptions` says. */
+  readonly strangers?: StrangersPolicy;
 }
 
 /**

@@ -5,6 +5,7 @@
  */
 
 import { mkdirSync, readFileSync } from 'node:fs';
+import { request } from 'node:http';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import t from 'tap';
@@ -84,12 +85,21 @@ t.test('two people in two browsers', { skip, timeout: 240_000 }, async (t) => {
   await t.test('a message is sent, delivered and read; the answer quotes it', async (t) => {
     await openChat(alice, BOB);
     await write(alice, 'Are you coming along on Sunday?');
-    await message(alice, 'Sunday').getByLabel('delivered').waitFor();
-    await bob.getByText('Are you coming along on Sunday?').waitFor();
+    await bob.getByText('Request: Are you coming along on Sunday?').waitFor();
     t.equal(await bob.title(), '(1) Blindbeam', 'one unread');
     await look(bob, '2-unread');
     await bob.getByText('Are you coming along on Sunday?').click();
-    await message(alice, 'Sunday').getByLabel('read', { exact: true }).waitFor();
+    await bob
+      .getByRole('group', { name: 'Message request' })
+      .getByText('They learn nothing until you accept')
+      .waitFor();
+    await look(bob, '2-request');
+    await message(alice, 'Sunday').getByLabel('sent').waitFor();
+    t.equal(await message(alice, 'Sunday').getByLabel('delivered').count(), 0, 'a stranger is not told that it came');
+    await bob.getByRole('button', { name: 'Accept' }).click();
+    await bob.getByRole('button', { name: 'Accept' }).waitFor({ state: 'detached' });
+    await write(alice, 'At the harbour');
+    await message(alice, 'At the harbour').getByLabel('read', { exact: true }).waitFor();
     t.equal(await bob.title(), 'Blindbeam');
     await message(bob, 'Sunday').hover();
     await message(bob, 'Sunday').getByLabel('Answer').click();
@@ -199,12 +209,34 @@ t.test('two people in two browsers', { skip, timeout: 240_000 }, async (t) => {
   });
 });
 
+/** The policy that comes to whoever asks under another name: `fetch` would not let one say it. */
+function policyUnder(url: string, host: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const asked = request(`${url}/`, { headers: { host } }, (response) => {
+      response.resume();
+      resolve(String(response.headers['content-security-policy']));
+    });
+    asked.on('error', reject).end();
+  });
+}
+
 t.test('the page is served with a policy, once, and not when it is switched off', async (t) => {
   const server = await ServerProcess.start(t, temporaryDirectory(t));
   const url = server.url.replace(/^ws/, 'http').replace(/\/ws$/, '');
   const page = await fetch(`${url}/`);
   t.match(page.headers.get('content-security-policy'), /default-src 'none'; script-src 'self'/);
-  t.match(page.headers.get('content-security-policy'), /; connect-src 'self';/, 'nothing leaves for elsewhere');
+  const connections = (policy: string | null): string | undefined => /connect-src ([^;]*);/.exec(policy ?? '')?.[1];
+  const { host } = new URL(url);
+  t.equal(
+    connections(page.headers.get('content-security-policy')),
+    `'self' ws://${host} wss://${host}`,
+    'nothing leaves for elsewhere, and the socket is named for browsers that do not take it for the same origin',
+  );
+  for (const name of ["evil.example; script-src 'unsafe-inline'", 'a b', '-']) {
+    const policy = await policyUnder(url, name);
+    t.equal(connections(policy), "'self'", `a host called ${JSON.stringify(name)} gets no say`);
+    t.notMatch(policy, /unsafe-inline/);
+  }
   t.equal(await page.text(), readFileSync(join(ROOT, 'client/web/chat/page.html'), 'utf8'));
   const again = await fetch(`${url}/`, { headers: { 'if-none-match': page.headers.get('etag')! } });
   t.equal(again.status, 304);

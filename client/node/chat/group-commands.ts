@@ -18,7 +18,7 @@ export interface GroupDeskHooks {
 
 export const GROUP_HELP: string =
   '/group create TITLE NUMBER…, /group TITLE opens one, /group lists them; in an open one: /group add NUMBER…, /group remove NUMBER…, ' +
-  '/group admin NUMBER, /group members, /group title TEXT, /group link, /group leave [NUMBER of the next admin]; /group join LINK';
+  '/group admin NUMBER, /group mode each or once, /group members, /group title TEXT, /group link, /group leave [NUMBER of the next admin]; /group join LINK';
 
 /** Carries the commands out. */
 export class GroupCommands {
@@ -40,13 +40,17 @@ export class GroupCommands {
         return this.#create(rest);
       case 'join':
         await client.groups.join(text);
-        return this.#hooks.notice('Asked to be let in; whoever made the link has to be online for that.');
+        return this.#hooks.notice(
+          'Asked to be let in. One of its admins has to come online for that; the request waits for each of them.',
+        );
       case 'add':
         return this.#inOpen((name) => client.groups.add(name, numbersIn(rest)));
       case 'remove':
         return this.#inOpen((name) => client.groups.remove(name, numbersIn(rest)));
       case 'admin':
         return this.#inOpen((name) => client.groups.setRole(name, numbersIn(rest)[0] ?? '', 'admin'));
+      case 'mode':
+        return this.#setMode(text);
       case 'title':
         return this.#inOpen((name) => client.groups.setTitle(name, text));
       case 'leave':
@@ -84,6 +88,13 @@ export class GroupCommands {
     const peer = this.#hooks.openGroup();
     if (peer === undefined) return this.#hooks.notice(`No group is open. ${GROUP_HELP}`, 'warning');
     await work(peer.user);
+  }
+
+  /** Once for all members, or for each of their devices. */
+  async #setMode(word: string): Promise<void> {
+    const mode = word === 'each' ? 'pairwise' : word === 'once' ? 'sender-keys' : undefined;
+    if (mode !== undefined) return this.#inOpen((name) => this.#hooks.client.groups.setMode(name, mode));
+    this.#hooks.notice('/group mode expected each (encrypts for each device) or once (for all members)', 'warning');
   }
 
   async #list(): Promise<void> {

@@ -58,7 +58,12 @@ async function withClient(options: ChatOptions, io: ChatIo, signal: AbortSignal)
   try {
     if (options.restore !== undefined) await restore(options.directory, options.restore, io, reader);
     const ca = options.ca === undefined ? undefined : readFileSync(options.ca, 'utf8');
-    client = await createClient({ url: options.url, store: options.directory, ...(ca !== undefined && { ca }) });
+    client = await createClient({
+      url: options.url,
+      store: options.directory,
+      strangers: 'ask',
+      ...(ca !== undefined && { ca }),
+    });
     return await converse(client, options, io, reader, signal);
   } catch (error) {
     if (!ClientError.is(error) && !isSystemError(error)) throw error;

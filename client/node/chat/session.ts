@@ -37,6 +37,7 @@ import {
   settleDraft,
 } from './model.ts';
 import type { ChatItem, ChatModel, Peer } from './model.ts';
+import { StrangerCommands } from './stranger-commands.ts';
 import { TRANSFER_HELP, TransferCommands } from './transfer-commands.ts';
 import { isPhone } from '../../../protocol/wire/index.ts';
 
@@ -50,7 +51,7 @@ export interface SessionListener {
 const COMMANDS =
   'Commands: /to NUMBER, /group, /history, /who, /help, /quit. To the last message received: /reply TEXT, /react EMOJI, ' +
   '/forward NUMBER, /view. To your last one: /edit TEXT, /delete. /timer 8h or off. /safety compares keys. /send FILE, /save [FILE], /backup FILE. ' +
-  '/devices, /approve CODE, /unlink NUMBER, /transfer. /privacy and /receipts with everyone, contacts or nobody. Anything else is sent.';
+  '/devices, /approve CODE, /unlink NUMBER, /transfer. Strangers: /accept, /block, /unblock, /forget, /strangers ask or open. /privacy and /receipts with everyone, contacts or nobody. Anything else is sent.';
 
 /** Smaller files are there before anybody could read of their progress. */
 const PROGRESS_BYTES_MIN = 8_388_608;
@@ -64,6 +65,7 @@ export class ChatSession {
   #model: ChatModel;
   readonly #groups: GroupCommands;
   readonly #transfers: TransferCommands;
+  readonly #strangers: StrangerCommands;
   #draftCount = 0;
   #isOver = false;
 
@@ -80,6 +82,7 @@ export class ChatSession {
       notice: (text, tone) => this.#notice(text, tone),
     });
     this.#transfers = new TransferCommands(client, (text, tone) => this.#notice(text, tone));
+    this.#strangers = new StrangerCommands(client, (text, tone) => this.#notice(text, tone));
     this.#stopListening = client.onEvent((event) => this.#onEvent(event));
   }
 
@@ -153,7 +156,13 @@ export class ChatSession {
       case '/unlink':
         return this.#unlink(words);
       case '/accept':
+        if (await this.#strangers.accept(this.#model.peer)) return;
         return this.#acceptIdentity();
+      case '/block':
+      case '/unblock':
+      case '/forget':
+      case '/strangers':
+        return this.#strangers.run(command, words, this.#model.peer);
       case '/to':
         return this.#open(rest.join(''));
       case '/group':
@@ -420,6 +429,8 @@ export class ChatSession {
     this.#change(openPeer(this.#model, peer, history));
     const where = peer.members === undefined ? `with ${peer.name}` : `in ${peer.name}`;
     if (history.length === 0) this.#notice(`Messages ${where} are end-to-end encrypted. Say hello.`);
+    if ((await this.#client.protection.standing(peer.user)) === 'request' && history.length > 0)
+      this.#strangers.ask(peer);
     await this.#client.markRead(peer.user);
   }
 
@@ -535,6 +546,10 @@ export class ChatSession {
         return this.#notice(describeCode(event.code), 'warning');
       case 'identity-changed':
         return this.#notice(describeIdentityChange(this.#model.peer, event), 'warning');
+      case 'message-request':
+        return void this.#strangers.tell(event.user, this.#model.peer).catch((error: unknown) => this.#report(error));
+      case 'forgotten':
+        return void this.#reload(event.user).catch((error: unknown) => this.#report(error));
       case 'phone-checked':
         if (!event.verified) this.#notice(`Somebody claims to be ${event.phone}, and is not.`, 'warning');
         return;

@@ -84,7 +84,7 @@ function startForm(session: Session): HTMLElement {
 }
 
 function line(session: Session, chat: Chat, nowMs: number): HTMLElement {
-  const { peer, title, preview, atMs, unreadCount } = chat;
+  const { peer, title, preview, atMs, unreadCount, standing } = chat;
   const isOpen = session.openChat?.peer === peer;
   const when = atMs === 0 ? '' : isSameDay(atMs, nowMs) ? clockOf(atMs) : dayOf(atMs);
   const content = button('', () => session.attempt(() => session.openPeer(peer)));
@@ -93,7 +93,7 @@ function line(session: Session, chat: Chat, nowMs: number): HTMLElement {
     make('span', { className: 'face', aria: { hidden: 'true' } }, initialsOf(title)),
     make('span', { className: 'title' }, title),
     make('small', {}, when),
-    make('span', { className: 'preview' }, preview),
+    make('span', { className: 'preview' }, standing === 'request' && preview !== '' ? `Request: ${preview}` : preview),
   );
   if (unreadCount > 0)
     content.append(make('span', { className: 'badge', aria: { label: `${unreadCount} unread` } }, String(unreadCount)));

@@ -2,7 +2,7 @@
  * The right column: the open chat, and the field to write in.
  */
 
-import type { HistoryItem } from '../index.ts';
+import type { HistoryItem, Standing } from '../index.ts';
 import { openForward, openGroup, openSafety, openViewedFile } from './dialogs.ts';
 import { arrange, button, make, Nodes, signButton } from './dom.ts';
 import { sendFiles } from './files.ts';
@@ -25,6 +25,8 @@ export class ConversationView {
   readonly #timer = make('select', { title: 'Disappearing messages', aria: { label: 'Disappearing messages' } });
   readonly #messages = make('div', { className: 'messages', role: 'log', aria: { label: 'Messages' } });
   readonly #about = make('div', { className: 'about' });
+  readonly #request = make('div', { role: 'group', aria: { label: 'Message request' } });
+  #requestStanding: Standing | undefined;
   readonly #text = make('textarea', { name: 'text', rows: 1, placeholder: 'Message', aria: { label: 'Message' } });
   readonly #content = make('section', { className: 'talk' });
   readonly #nodes: Nodes<HistoryItem>;
@@ -60,6 +62,16 @@ export class ConversationView {
     this.#presence.textContent =
       chat.group === undefined ? presenceText(chat.presence, this.#nowMs()) : `${chat.group.members.length} members`;
     this.#showMessages(chat);
+    this.#showRequest(chat);
+  }
+
+  /** What is to be decided about a stranger, or was about somebody who is blocked. Drawn anew only when it changes: it has buttons. */
+  #showRequest({ standing, items }: OpenChat): void {
+    const shown = standing === 'request' && items.length === 0 ? 'open' : standing;
+    if (shown === this.#requestStanding) return;
+    this.#requestStanding = shown;
+    this.#request.className = shown === 'request' || shown === 'blocked' ? 'request' : '';
+    this.#request.replaceChildren(...requestNodes(this.#session, this.#peer!, shown));
   }
 
   #enter(chat: OpenChat): void {
@@ -67,7 +79,8 @@ export class ConversationView {
     this.#peer = chat.peer;
     this.#text.value = this.#drafts.get(chat.peer) ?? '';
     this.#setAbout(undefined);
-    this.#content.replaceChildren(this.#header(chat), this.#messages, this.#compose());
+    this.#requestStanding = undefined;
+    this.#content.replaceChildren(this.#header(chat), this.#messages, this.#request, this.#compose());
     this.#messages.replaceChildren();
     this.#text.focus();
   }
@@ -218,6 +231,26 @@ export class ConversationView {
     );
     this.#text.focus();
   }
+}
+
+/** The question about a stranger, with its answers. */
+function requestNodes(session: Session, peer: string, standing: Standing): HTMLElement[] {
+  const { client } = session;
+  const decide = (text: string, work: () => Promise<unknown>, className?: string): HTMLElement =>
+    button(text, () => session.attempt(work), className);
+  if (standing === 'blocked') {
+    return [
+      make('span', {}, 'Blocked: nothing that they write arrives, and they are not told.'),
+      decide('Unblock', () => client.protection.unblock(peer)),
+    ];
+  }
+  if (standing !== 'request') return [];
+  return [
+    make('span', {}, 'You have not written with them before. They learn nothing until you accept, or answer.'),
+    decide('Accept', () => client.protection.accept(peer), 'primary'),
+    decide('Block', () => client.protection.block(peer)),
+    decide('Delete', () => client.forget(peer)),
+  ];
 }
 
 /** Bytes as something short: they are secret keys and digests, and only whether they change matters. */

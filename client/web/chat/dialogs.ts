@@ -3,7 +3,7 @@
  * it is opened.
  */
 
-import type { Audience, GroupInfo, HistoryItem, MessageBody } from '../index.ts';
+import type { Audience, GroupInfo, HistoryItem, MessageBody, StrangersPolicy } from '../index.ts';
 import { button, make } from './dom.ts';
 import { fileParts } from './message-view.ts';
 import type { Session } from './session.ts';
@@ -132,6 +132,10 @@ export function openGroup(session: Session, group: GroupInfo): void {
         button('Invite by link', () =>
           session.attempt(async () => (link.textContent = await groups.inviteLink(group.name))),
         ),
+      isAdmin &&
+        button(group.mode === 'pairwise' ? 'Encrypt once for all' : 'Encrypt for each device', () =>
+          again(() => groups.setMode(group.name, group.mode === 'pairwise' ? 'sender-keys' : 'pairwise')),
+        ),
       group.role !== undefined && button('Leave', () => again(() => groups.leave(group.name))),
     ),
     link,
@@ -194,6 +198,19 @@ function audienceField(
   return make('label', {}, label, make('select', { onchange }, ...options));
 }
 
+function strangersField(session: Session, chosen: StrangersPolicy): HTMLElement {
+  const choices: readonly (readonly [StrangersPolicy, string])[] = [
+    ['ask', 'wait until I accept them'],
+    ['open', 'write like anybody'],
+  ];
+  const options = choices.map(([value, text]) => make('option', { value, selected: value === chosen }, text));
+  const onchange = (event: Event): void => {
+    const policy = (event.target as HTMLSelectElement).value as StrangersPolicy;
+    void session.attempt(() => session.client.protection.setStrangers(policy));
+  };
+  return make('label', {}, 'People I have not written with', make('select', { onchange }, ...options));
+}
+
 export function openSettings(session: Session): void {
   const { client } = session;
   const fields = make('div', { className: 'stack' });
@@ -210,6 +227,7 @@ export function openSettings(session: Session): void {
     const { audience } = await client.privacy();
     fields.append(
       audienceField('Who sees when I am here', audience, (chosen) => client.setPrivacy({ audience: chosen }), session),
+      strangersField(session, await client.protection.strangers()),
     );
   });
 }

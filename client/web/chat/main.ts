@@ -37,7 +37,7 @@ function seenMarks(user: string): SeenMarks {
 }
 
 async function start(): Promise<void> {
-  const client = await createClient({ url: serverUrl(), store: storeName() });
+  const client = await createClient({ url: serverUrl(), store: storeName(), strangers: 'ask' });
   // A page that goes leaves its messages in order; what is under way is finished by the next one.
   addEventListener('pagehide', () => void client.close());
   if (client.account === undefined) await enter(root, client);

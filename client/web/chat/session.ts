@@ -7,7 +7,7 @@
  */
 
 import { ClientError } from '../index.ts';
-import type { Client, ClientEvent, ConnectionState, GroupInfo, HistoryItem, PeerPresence } from '../index.ts';
+import type { Client, ClientEvent, ConnectionState, GroupInfo, HistoryItem, PeerPresence, Standing } from '../index.ts';
 import type { ErrorCode } from '../index.ts';
 import { previewOf } from './words.ts';
 
@@ -22,6 +22,7 @@ export interface Chat {
   /** Newest of all: the order of the list. */
   readonly order: number;
   readonly unreadCount: number;
+  readonly standing: Standing;
 }
 
 /** The chat on the screen. */
@@ -33,6 +34,7 @@ export interface OpenChat {
   /** Whether the store has older ones. */
   readonly hasEarlier: boolean;
   readonly presence: PeerPresence | undefined;
+  readonly standing: Standing;
 }
 
 /** Something to be told once, above the page. */
@@ -132,7 +134,7 @@ export class Session {
     this.#itemCount = PAGE_COUNT;
     const title = await this.titleOf(peer);
     const group = await this.#groupOf(peer);
-    this.#open = { peer, title, group, items: [], hasEarlier: false, presence: undefined };
+    this.#open = { peer, title, group, items: [], hasEarlier: false, presence: undefined, standing: 'open' };
     if (!this.#chats.has(peer)) await this.#list(peer, undefined);
     await this.#reload(peer);
     if (group === undefined) void this.#watch(peer);
@@ -227,7 +229,11 @@ export class Session {
       case 'lost':
       case 'pruned':
       case 'seen':
+      case 'standing':
+      case 'message-request':
         return this.#refreshSoon(event.user);
+      case 'forgotten':
+        return void this.#dropChat(event.user);
       case 'phone-checked':
         this.#titles.delete(event.user);
         return this.#refreshSoon(event.user);
@@ -278,15 +284,24 @@ export class Session {
     const limit = isOpen ? this.#itemCount + 1 : 1;
     const items = await this.client.history(peer, { limit });
     const [title, group] = [await this.titleOf(peer), await this.#groupOf(peer)];
+    const standing = await this.client.protection.standing(peer);
     // Another chat may have been opened meanwhile.
     if (this.#open?.peer === peer && isOpen) {
       for (const { from } of items) if (from !== undefined) await this.titleOf(from);
       const hasEarlier = items.length > this.#itemCount && this.#itemCount < ITEM_COUNT_MAX;
       const shown = items.slice(-this.#itemCount);
-      this.#open = { ...this.#open, title, group, items: shown, hasEarlier };
+      this.#open = { ...this.#open, title, group, items: shown, hasEarlier, standing };
       if (this.#hooks.isVisible()) this.#markSeen(this.#open);
     }
     await this.#list(peer, items.at(-1));
+    this.#changed();
+  }
+
+  /** The messages of a chat are gone; a group stays in the list. */
+  async #dropChat(peer: string): Promise<void> {
+    if (this.#open?.peer === peer) this.closeChat();
+    this.#chats.delete(peer);
+    if ((await this.#groupOf(peer)) !== undefined) await this.#list(peer, undefined);
     this.#changed();
   }
 
@@ -311,6 +326,7 @@ export class Session {
       atMs: last?.sentAt ?? 0,
       order,
       unreadCount: await this.#countUnread(peer, order),
+      standing: await this.client.protection.standing(peer),
     });
   }
 

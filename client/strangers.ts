@@ -1,0 +1,246 @@
+/**
+ * Strangers: whose messages are requests, and what they learn before somebody here has decided about them.
+ *
+ *   policy   who was not accepted …
+ *   open     writes like anybody; nobody is a stranger
+ *   ask      has a few messages, and is told of no delivery and no reading until accepted
+ *
+ * Accepted is whom the person here accepts, or writes to, on any device; and who writes in a group into which somebody accepted has brought
+ * us, for keys of the group come in a conversation of two. The server keeps the decisions and holds strangers to their bound; what stands here
+ * is this device's copy, so that it is known without a connection. It is renewed at each login.
+ *
+ *   key                    record
+ *   standing/<user>        `accepted` or `blocked`
+ *   standing-owed/<user>   nothing: the server has not heard it yet
+ *   strangers              the policy, as the server said it last
+ *   strangers-wish         the policy that the server is still to be told
+ */
+
+import type { Relation, RelationState, StrangersPolicy } from '../protocol/wire/index.ts';
+import { ClientError } from './errors.ts';
+import type { ClientEvent } from './events.ts';
+import { groupOfName } from './group-layout.ts';
+import type { History } from './history.ts';
+import type { Journal, Transaction } from './journal.ts';
+import { TEXT } from './layout.ts';
+import { LIMITS } from './limits.ts';
+import { scan } from './renewal.ts';
+import { isPassing } from './requests.ts';
+import type { Requests } from './requests.ts';
+
+/** The keys of this file's records. */
+export const STRANGER_KEYS = {
+  standing: (user: string): string => `standing/${user}`,
+  standings: 'standing/',
+  owed: (user: string): string => `standing-owed/${user}`,
+  owedAll: 'standing-owed/',
+  policy: 'strangers',
+  wish: 'strangers-wish',
+} as const;
+
+/** What somebody is to this account. `request`: a stranger, who waits for a decision. `open`: nothing was decided, and need not be. */
+export type Standing = 'open' | 'request' | 'accepted' | 'blocked';
+
+type Decision = 'accepted' | 'blocked';
+
+/** What this needs of its engine. */
+export interface StrangersServices {
+  readonly self: string;
+  readonly journal: Journal;
+  readonly history: History;
+  readonly requests: Requests;
+  readonly emit: (event: ClientEvent) => void;
+  /** Something failed that will be tried again. */
+  readonly fail: (error: unknown) => void;
+}
+
+/** The decisions of one account about others, as this device knows them. */
+export class Strangers {
+  readonly #services: StrangersServices;
+  readonly #decisions = new Map<string, Decision>();
+  readonly #announced = new Set<string>();
+  #policy: StrangersPolicy = 'open';
+  #isPaying = false;
+
+  private constructor(services: StrangersServices) {
+    this.#services = services;
+  }
+
+  static async open(services: StrangersServices): Promise<Strangers> {
+    const { journal } = services;
+    const strangers = new Strangers(services);
+    const stored = await journal.get(STRANGER_KEYS.policy);
+    if (stored !== undefined) strangers.#policy = TEXT.decode(stored) as StrangersPolicy;
+    for await (const { key, value } of scan(journal, STRANGER_KEYS.standings)) {
+      strangers.#decisions.set(key.slice(STRANGER_KEYS.standings.length), TEXT.decode(value) as Decision);
+    }
+    return strangers;
+  }
+
+  standingOf(user: string): Standing {
+    const decision = this.#decisions.get(user);
+    if (decision !== undefined) return decision;
+    const isPerson = user !== this.#services.self && groupOfName(user) === undefined;
+    return this.#policy === 'ask' && isPerson ? 'request' : 'open';
+  }
+
+  /** Whether a user learns nothing yet: neither what was read nor, from the server, what was delivered. */
+  isStranger(user: string): boolean {
+    return this.standingOf(user) === 'request';
+  }
+
+  /** A message of a user has come: told once in a run, where it is a request. */
+  heard(user: string): void {
+    if (!this.isStranger(user) || this.#announced.has(user)) return;
+    this.#announced.add(user);
+    this.#services.emit({ type: 'message-request', user });
+  }
+
+  /** Logged in: the server hears what it has not heard, and says what was decided on other devices. */
+  async opened(): Promise<void> {
+    await this.#grantWish();
+    await this.#pay();
+    const { policy } = await this.#services.requests.askPatiently({ kind: 'strangers' }, 'strangers');
+    await this.#setPolicy(policy);
+    if (policy === 'ask' || this.#decisions.size > 0) await this.#adopt(await this.list());
+  }
+
+  /** Everybody about whom the account has decided, and strangers who wait: the server's word. */
+  async list(): Promise<Relation[]> {
+    const relations: Relation[] = [];
+    let after: string | undefined;
+    do {
+      const page = await this.#services.requests.askUntilAnswered({ kind: 'relations', after }, 'relations');
+      relations.push(...page.relations);
+      // A page that does not go on would be asked for again and again.
+      if (page.next !== undefined && page.next <= (after ?? '')) throw new ClientError('CLI_PROTOCOL');
+      after = page.next;
+    } while (after !== undefined);
+    return relations;
+  }
+
+  /** Decides about a user: holds once the server says so. */
+  async decide(user: string, state: RelationState): Promise<void> {
+    await this.#services.requests.askUntilAnswered({ kind: 'relation', user, state }, 'relation');
+    await this.#note(user, state === 'none' ? undefined : state, false);
+  }
+
+  /** The person here writes to a user, or a group needs it: that accepts a stranger, also without a connection. */
+  async meet(user: string): Promise<void> {
+    if (!this.isStranger(user)) return;
+    await this.#note(user, 'accepted', true);
+    void this.#pay().catch((error: unknown) => isPassing(error) || this.#services.fail(error));
+  }
+
+  /** Another device of the account has written to a user: it has accepted them as well. */
+  noteMet(transaction: Transaction, user: string): void {
+    if (!this.isStranger(user)) return;
+    this.#decisions.set(user, 'accepted');
+    transaction.put(STRANGER_KEYS.standing(user), TEXT.encode('accepted'));
+  }
+
+  /** Chooses what strangers may do. Whom this account has written to is accepted before they would become strangers. */
+  async choose(policy: StrangersPolicy): Promise<void> {
+    if (policy === 'ask' && this.#policy === 'open') {
+      for (const user of await this.#writtenTo()) {
+        if (!this.#decisions.has(user)) await this.#note(user, 'accepted', true);
+      }
+      await this.#pay();
+    }
+    await this.#services.requests.askUntilAnswered({ kind: 'strangers-change', policy }, 'strangers');
+    await this.#setPolicy(policy);
+  }
+
+  async #writtenTo(): Promise<string[]> {
+    const { history } = this.#services;
+    const users: string[] = [];
+    for (const peer of await history.peers()) {
+      if (groupOfName(peer) !== undefined) continue;
+      const items = await history.list(peer, { limit: LIMITS.scanCountMax }, { sentId: 0, deliveredId: 0, readId: 0 });
+      if (items.some(({ direction }) => direction === 'out')) users.push(peer);
+    }
+    return users;
+  }
+
+  /** What was chosen for an account before its first login. */
+  async #grantWish(): Promise<void> {
+    const { journal } = this.#services;
+    const wish = await journal.get(STRANGER_KEYS.wish);
+    if (wish === undefined) return;
+    await this.choose(TEXT.decode(wish) as StrangersPolicy);
+    const transaction = journal.begin();
+    transaction.delete(STRANGER_KEYS.wish);
+    await journal.commit(transaction);
+  }
+
+  async #setPolicy(policy: StrangersPolicy): Promise<void> {
+    if (policy === this.#policy) return;
+    const { journal } = this.#services;
+    this.#policy = policy;
+    const transaction = journal.begin();
+    transaction.put(STRANGER_KEYS.policy, TEXT.encode(policy));
+    await journal.commit(transaction);
+  }
+
+  async #note(user: string, decision: Decision | undefined, isOwed: boolean): Promise<void> {
+    const { journal, emit } = this.#services;
+    const transaction = journal.begin();
+    putDecision(transaction, user, decision);
+    if (isOwed) transaction.put(STRANGER_KEYS.owed(user), new Uint8Array(0));
+    else transaction.delete(STRANGER_KEYS.owed(user));
+    this.#set(user, decision);
+    await journal.commit(transaction);
+    emit({ type: 'standing', user, standing: this.standingOf(user) });
+  }
+
+  #set(user: string, decision: Decision | undefined): void {
+    if (decision === undefined) this.#decisions.delete(user);
+    else this.#decisions.set(user, decision);
+  }
+
+  /** Tells the server what it has not heard. One that has no room for it goes on taking that user for a stranger. */
+  async #pay(): Promise<void> {
+    if (this.#isPaying) return;
+    this.#isPaying = true;
+    const { journal, requests } = this.#services;
+    try {
+      for await (const { key } of scan(journal, STRANGER_KEYS.owedAll)) {
+        const user = key.slice(STRANGER_KEYS.owedAll.length);
+        await requests.askPatiently({ kind: 'relation', user, state: 'accepted' }, 'relation').catch(givingWay);
+        const transaction = journal.begin();
+        transaction.delete(key);
+        await journal.commit(transaction, 'eventual');
+      }
+    } finally {
+      this.#isPaying = false;
+    }
+  }
+
+  /** Takes over what the account's devices have decided. What is owed is newer. */
+  async #adopt(relations: readonly Relation[]): Promise<void> {
+    const { journal, emit } = this.#services;
+    const told = new Map<string, Decision>();
+    for (const { user, state } of relations) if (state !== 'pending') told.set(user, state);
+    const changed: string[] = [];
+    const transaction = journal.begin();
+    for (const user of new Set([...told.keys(), ...this.#decisions.keys()])) {
+      const isOwed = (await journal.get(STRANGER_KEYS.owed(user))) !== undefined;
+      if (isOwed || told.get(user) === this.#decisions.get(user)) continue;
+      putDecision(transaction, user, told.get(user));
+      this.#set(user, told.get(user));
+      changed.push(user);
+    }
+    if (changed.length === 0) return;
+    await journal.commit(transaction);
+    for (const user of changed) emit({ type: 'standing', user, standing: this.standingOf(user) });
+  }
+}
+
+function putDecision(transaction: Transaction, user: string, decision: Decision | undefined): void {
+  if (decision === undefined) transaction.delete(STRANGER_KEYS.standing(user));
+  else transaction.put(STRANGER_KEYS.standing(user), TEXT.encode(decision));
+}
+
+function givingWay(error: unknown): void {
+  if (!ClientError.is(error, 'APP_RELATIONS_FULL') && !ClientError.is(error, 'APP_UNKNOWN_USER')) throw error;
+}
