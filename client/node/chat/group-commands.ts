@@ -181,8 +181,6 @@ async function describeAction(action: Action, nameOf: (user: string) => Promise<
     case 'unlink':
       return 'closed the invitation link';
     case 'policy':
-      return action.mode === 'pairwise'
-        ? 'has messages encrypted for each device'
-        : 'has messages encrypted once for all';
+      return action.mode === 'pairwise' ? 'chose encryption for each device' : 'chose one encryption for all';
   }
 }
