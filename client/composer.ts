@@ -33,6 +33,8 @@ export interface ComposerServices {
   /** With a user, or in a group. */
   /** Who acts towards a stranger has accepted them. */
   readonly strangers: () => Pick<Strangers, 'isStranger' | 'meet'>;
+  /** The same of a group, 15 digits. */
+  readonly meetGroup: (group: string) => Promise<void>;
   readonly conversation: (name: string) => { enqueue(content: DraftContent): Promise<SentMessage> };
 }
 
@@ -54,7 +56,8 @@ export class Composer {
   /** @throws {ClientError} As `Conversation.enqueue`. */
   async send(user: string, content: DraftContent): Promise<SentMessage> {
     const conversation = this.#services.conversation(user);
-    if (groupOfName(user) === undefined) await this.#services.strangers().meet(user);
+    const group = groupOfName(user);
+    await (group === undefined ? this.#services.strangers().meet(user) : this.#services.meetGroup(group));
     return conversation.enqueue(content);
   }
 

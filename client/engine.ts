@@ -128,7 +128,11 @@ export class Engine {
       const group = groupOfName(name);
       return group === undefined ? conversation(name) : this.desk.conversation(group);
     };
-    this.composer = new Composer({ journal, locks, history, clock, self, strangers, conversation: anyConversation });
+    const meetGroup = (group: string): Promise<void> => this.desk.meet(group);
+    this.composer = new Composer({
+      ...{ journal, locks, history, clock, self, strangers, meetGroup },
+      conversation: anyConversation,
+    });
     const fail = (error: unknown): void => emit({ type: 'trouble', code: codeOf(error) });
     this.#expiry = new Expiry({ journal, locks, history, clock, changed, fail });
     const common = { journal, locks, history, sessions, requests, clock, random };

@@ -243,6 +243,16 @@ export class GroupDesk {
     if (isKnown) await strangers().meet(user).catch(fail);
   }
 
+  /** The person here writes in a group: who brought us there is no stranger then, nor is anybody whose keys have come. */
+  async meet(group: string): Promise<void> {
+    const { journal, strangers } = this.#services;
+    const record = await this.#book.load(journal, group);
+    if (record === undefined || !strangers().isStranger(record.inviter)) return;
+    await strangers().meet(record.inviter);
+    for await (const { key } of scan(journal, GROUP_KEYS.keysOf(group)))
+      await this.#acquaint(group, key.split('/')[2]!);
+  }
+
   /** Waits for nothing, and begins nothing any more. */
   close(): void {
     for (const conversation of this.#conversations.values()) conversation.close();

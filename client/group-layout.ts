@@ -100,6 +100,7 @@ export const GROUP_KEYS = {
   invites: 'group-invite/',
   key: (group: string, user: string, device: number): string => `group-key/${group}/${user}/${device}`,
   heard: (group: string, user: string, device: number): string => `group-heard/${group}/${user}/${device}`,
+  keysOf: (group: string): string => `group-key/${group}/`,
   heardOf: (group: string, user: string): string => `group-heard/${group}/${user}/`,
   unread: (group: string, user: string, device: number, id: number): string =>
     `group-unread/${group}/${user}/${device}/${digits(id)}`,

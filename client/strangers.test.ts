@@ -127,6 +127,7 @@ t.test('who writes in a group is no stranger, unless a stranger has brought one 
   await alice.client.send(spam.name, 'you have won');
   await world.pass(20_000);
   t.equal(await bob.client.protection.standing(alice.user), 'request');
+  t.equal(await bob.client.protection.standing(carol.user), 'request');
   await bob.client.send(ALICE, 'hello Alice');
   const group = await alice.client.groups.create('Sailing', [BOB, CAROL]);
   await world.quiet();
@@ -135,6 +136,24 @@ t.test('who writes in a group is no stranger, unless a stranger has brought one 
   t.same(await texts(bob, group.name), ['hello all']);
   t.equal(await bob.client.protection.standing(carol.user), 'accepted');
 });
+
+t.test(
+  'who answers in a group into which a stranger has brought him accepts the stranger, and who spoke there',
+  async (t) => {
+    const world = new World();
+    const [alice, carol] = [await world.person(ALICE).join(), await world.person(CAROL).join()];
+    const bob = await joinAsking(world, BOB);
+    const group = await carol.client.groups.create('Class of 1999', [BOB, ALICE]);
+    await world.quiet();
+    await alice.client.send(group.name, 'remember me?');
+    await world.pass(20_000);
+    for (const person of [alice, carol]) t.equal(await bob.client.protection.standing(person.user), 'request');
+    await bob.client.send(group.name, 'of course');
+    await world.quiet();
+    for (const person of [alice, carol]) t.equal(await bob.client.protection.standing(person.user), 'accepted');
+    t.same(await texts(alice, group.name), ['of course']);
+  },
+);
 
 t.test('a conversation is deleted here, to the last page, and what comes later is there', async (t) => {
   const world = new World();
