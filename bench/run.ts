@@ -32,6 +32,8 @@ export interface BenchIo {
   /** Failures, and the progress line if there is a terminal. */
   readonly err: (text: string) => void;
   readonly isTty: boolean;
+  /** Of the terminal; missing where there is none. */
+  readonly columns?: () => number;
   /** Calls `stop` on Ctrl-C or SIGTERM. Returns what takes the hook away. */
   readonly onInterrupt: (stop: () => void) => () => void;
 }
@@ -169,7 +171,7 @@ async function measure(
   signal: AbortSignal,
   io: BenchIo,
 ): Promise<BenchError | undefined> {
-  const line = new ProgressLine(io.isTty ? io.err : undefined);
+  const line = new ProgressLine(io.isTty ? io.err : undefined, io.columns);
   try {
     const progress = (text: string): void => line.show(`${workload.name}: ${round}${text}`);
     const panel = io.isTty ? io.err : undefined;
@@ -214,6 +216,7 @@ export function processIo(): BenchIo {
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
     isTty: process.stderr.isTTY === true,
+    columns: () => process.stderr.columns ?? Infinity,
     onInterrupt: hookSignals,
   };
 }

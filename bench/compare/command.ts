@@ -148,17 +148,31 @@ function conclusionOf(comparisons: readonly Comparison[]): string {
   if (comparisons.every(({ interval }) => Number.isNaN(interval.low))) {
     said.push('one run a side has no interval, so this may be chance: run with --rounds 3 or more');
   } else if (differing.length === 0) said.push(`no difference in ${comparisons.length} figures`);
+  const noisy = comparisons.filter(({ interval: { low, high } }) => high / low > NOISY ** 2);
+  if (noisy.length > 0) {
+    said.push(
+      `${noisy.length} of them vary too much to show less than a factor of ${NOISY}: more rounds, or a quieter machine`,
+    );
+  }
   return said.join('\n');
 }
+
+/** An interval that reaches further than this to either side says little, and the last line says so. */
+const NOISY = 2;
 
 function formatComparisons(comparisons: readonly Comparison[], [a, b]: readonly (readonly Report[])[]): string {
   const side = (reports: readonly Report[]): string => `${countRuns(reports)} × ${reports[0]!.commit}`;
   const head = ['metric', side(a!), side(b!), 'unit', 'B / A', 'interval', 'verdict'];
   const rows = comparisons.map(({ metric, unit, a: left, b: right, interval: { ratio, low, high }, verdict }) => {
-    const interval = Number.isNaN(low) ? '–' : `${low.toFixed(2)} to ${high.toFixed(2)}`;
+    const interval = Number.isNaN(low) ? '–' : `${formatRatio(low)} to ${formatRatio(high)}`;
     return [metric, formatValue(left, unit), formatValue(right, unit), unit, ratio.toFixed(2), interval, verdict];
   });
   return alignColumns([head, ...rows]);
+}
+
+function formatRatio(ratio: number): string {
+  if (ratio >= 100) return 'more';
+  return ratio < 0.01 ? 'less' : ratio.toFixed(2);
 }
 
 /** Runs of the workload behind a side. */

@@ -22,7 +22,7 @@ function report(values: Readonly<Record<string, readonly [number, Unit]>>, chang
 
 const rates = (...values: readonly number[]): Report[] => values.map((value) => report({ rate: [value, 'msg/s'] }));
 
-t.test('the interval is that of Welch’s t over logarithms', async (t) => {
+t.test('the interval is that of Student’s t over logarithms, with one variance for both sides', async (t) => {
   // By hand: logs 0, 0.1 and 0.2, 0.3; variances 0.005 each, error √0.005, two degrees of freedom.
   const interval = ratioInterval([1, Math.exp(0.1)], [Math.exp(0.2), Math.exp(0.3)]);
   t.ok(Math.abs(interval.ratio - Math.exp(0.2)) < 1e-9);
@@ -70,6 +70,22 @@ t.test('many figures of the same are no difference by chance', async (t) => {
   const isAlarm = (): boolean => compare(side(), side(), 0.05).some(({ verdict }) => verdict !== 'no difference');
   const alarms = Array.from({ length: 200 }, isAlarm).filter(Boolean).length;
   t.ok(alarms <= 20, `${alarms} of 200 are false; ten are to be expected at most`);
+});
+
+t.test('what varies too much to tell is said to', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'blindbeam-compare-'));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  const path = join(directory, 'noisy.json');
+  const [noisy] = rates(100);
+  const rounds = [100, 300, 40];
+  writeFileSync(
+    path,
+    JSON.stringify({ ...noisy, metrics: { rate: { value: 100, unit: 'msg/s', peers: {}, rounds } } }),
+  );
+  let out = '';
+  const io = { out: (text: string) => void (out += text), err: () => undefined };
+  t.equal(runCompare([path, path], io), 0);
+  t.match(out, /no difference in 1 figures\n1 of them vary too much/);
 });
 
 t.test('of a cost, less is better', async (t) => {

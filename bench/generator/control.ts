@@ -5,7 +5,7 @@
  *   open-pairs, code …  ───────────────────▶
  *                       ◀─────────────────── opened
  *   run                 ───────────────────▶
- *                       ◀─────────────────── window-begun, window-ended, result
+ *                       ◀─────────────────── second …, window-begun, window-ended, result
  *   (disconnect)        ───────────────────▶ ends
  *
  * `failed` may come at any time and is the last word.
@@ -13,6 +13,7 @@
 
 import type { BenchCode } from '../errors.ts';
 import type { DrainResult } from './backlog-load.ts';
+import type { SecondReport } from '../harness/second-counts.ts';
 import type { RunPlan, RunResult, WindowEdge } from './measured-run.ts';
 import type { ReturnPlan, StormPlan, StormResult } from './storm-load.ts';
 
@@ -125,6 +126,7 @@ export type GeneratorCommand =
 export type GeneratorEvent =
   | { readonly kind: 'opened' }
   | { readonly kind: WindowEdge }
+  | { readonly kind: 'second'; readonly second: SecondReport }
   | { readonly kind: 'result'; readonly result: RunResult }
   | { readonly kind: 'storm-over'; readonly result: StormResult }
   | { readonly kind: 'departed' }

@@ -6,13 +6,14 @@
 import { FEATURES } from '../../protocol/wire/index.ts';
 import { BenchError, isBenchError } from '../errors.ts';
 import type { Clock } from '../harness/clock.ts';
+import type { SecondReport } from '../harness/second-counts.ts';
 import { LIMITS } from '../limits.ts';
 import { makeAccountKeys, opaqueBytes, type AccountKeys } from './account-keys.ts';
 import { BacklogLoad } from './backlog-load.ts';
 import { Connection, createReadBuffer, Outbox, type Speaker } from './connection.ts';
 import { SUBPROTOCOL, type GeneratorCommand, type GeneratorEvent, type PairPhones } from './control.ts';
 import { EchoLoad } from './echo-load.ts';
-import { measureRun, type RunPlan, type Subject } from './measured-run.ts';
+import { measureRun, type RunPlan, type Subject, type WindowEdge } from './measured-run.ts';
 import { OpeningSpeaker, type Account } from './opening.ts';
 import { GroupLoad } from './group-load.ts';
 import { PairLoad, type PairEnds } from './pair-load.ts';
@@ -126,7 +127,9 @@ export class Generator {
 
   async #run(plan: RunPlan): Promise<void> {
     if (this.#load === undefined) throw new TypeError('a run needs open connections');
-    const result = await measureRun(plan, this.#load, this.#clock, (kind) => this.#tell({ kind }));
+    const announce = (kind: WindowEdge): void => this.#tell({ kind });
+    const look = (second: SecondReport): void => this.#tell({ kind: 'second', second });
+    const result = await measureRun(plan, this.#load, this.#clock, announce, look);
     this.#tell({ kind: 'result', result });
   }
 

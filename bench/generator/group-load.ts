@@ -166,7 +166,7 @@ export class GroupLoad implements Subject {
     if (writer === undefined || flying === undefined) throw new BenchError('BENCH_DUPLICATE', `message ${id}`);
     if (--flying.missing > 0) return;
     writer.flying.delete(id);
-    if (this.tally.includes(flying.intendedMs)) this.tally.delivery.record(nowMs - flying.intendedMs);
+    this.tally.arrived(nowMs, flying.intendedMs);
     const room = this.#inFlight - writer.flying.size;
     if (room > 0) writer.intend(room, nowMs);
   }

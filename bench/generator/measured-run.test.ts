@@ -1,5 +1,6 @@
 import t from 'tap';
 import { mergeHistograms } from '../harness/histogram.ts';
+import { SecondSum, type SecondReport } from '../harness/second-counts.ts';
 import { ManualClock } from '../testing/manual-clock.ts';
 import { measureRun, Tally, type LoadShape, type RunPlan, type Subject } from './measured-run.ts';
 
@@ -28,7 +29,7 @@ class SteadyLoad implements Subject {
   #complete(intendedMs: number): void {
     this.waiting -= 1;
     this.tally.completed += 1;
-    if (this.tally.includes(intendedMs)) this.tally.delivery.record(this.#clock.nowMs() - intendedMs);
+    this.tally.arrived(this.#clock.nowMs(), intendedMs);
   }
 
   stop(): void {
@@ -90,4 +91,32 @@ t.test('a second window begins at zero', async (t) => {
     counts.push((await run).completed);
   }
   t.same(counts, [200, 200]);
+});
+
+t.test('who looks on is told what each second was, from the warm-up on, until the window ends', async (t) => {
+  const clock = new ManualClock();
+  const load = new SteadyLoad(clock, 105);
+  const seconds: SecondReport[] = [];
+  const run = measureRun(
+    PLAN,
+    load,
+    clock,
+    () => undefined,
+    (second) => seconds.push(second),
+  );
+  await clock.pass(5000);
+  await run;
+  t.strictSame(
+    seconds.map(({ index }) => index),
+    [0, 1, 2],
+  );
+  const sums = seconds.map((second) => {
+    const sum = new SecondSum();
+    sum.add(second);
+    return sum;
+  });
+  t.ok(sums[0]!.arrived > 80 && sums[0]!.arrived < 100, `the first messages take a while: ${sums[0]!.arrived}`);
+  for (const sum of sums.slice(1)) t.ok(sum.arrived >= 99 && sum.arrived <= 101, `${sum.arrived} a second`);
+  const p50 = sums[1]!.percentileMs(50)!;
+  t.ok(p50 >= 105 && p50 < 105 * 1.09, `p50 ${p50}`);
 });

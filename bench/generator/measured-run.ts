@@ -12,6 +12,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { BenchError } from '../errors.ts';
 import type { Clock } from '../harness/clock.ts';
 import { LatencyHistogram, type EncodedHistogram } from '../harness/histogram.ts';
+import { SecondCounts, type SecondReport } from '../harness/second-counts.ts';
 
 /** What a generator does in a phase. */
 export type LoadShape =
@@ -56,12 +57,27 @@ export class Tally {
   readonly raw: LatencyHistogram = new LatencyHistogram();
   readonly receipt: LatencyHistogram = new LatencyHistogram();
   readonly sending: LatencyHistogram = new LatencyHistogram();
+  /** Of the present second, for those who look on. */
+  readonly second: SecondCounts = new SecondCounts();
   #fromMs: number = Number.POSITIVE_INFINITY;
   #toMs: number = Number.POSITIVE_INFINITY;
 
   /** Whether a message that was intended at this time belongs to the window. */
   includes(intendedMs: number): boolean {
     return intendedMs >= this.#fromMs && intendedMs < this.#toMs;
+  }
+
+  /**
+   * A message has arrived.
+   *
+   * @param intendedMs - Whether it counts is up to its intended time; that it was seen is not.
+   * @param sentMs - When it was written; missing where nobody knows.
+   */
+  arrived(nowMs: number, intendedMs: number, sentMs?: number): void {
+    this.second.record(nowMs - intendedMs);
+    if (!this.includes(intendedMs)) return;
+    this.delivery.record(nowMs - intendedMs);
+    if (sentMs !== undefined) this.raw.record(nowMs - sentMs);
   }
 
   /** Begins a window, with everything at zero. */
@@ -98,12 +114,14 @@ export interface Subject {
 export type WindowEdge = 'window-begun' | 'window-ended';
 
 const IDLE_POLL_MS = 5;
+const SECOND_MS = 1_000;
 /** How fine the event loop's lateness is looked at; a timer of this interval fires late by the lag. */
 const LAG_RESOLUTION_MS = 5;
 
 /**
  * Carries out one phase.
  *
+ * @param look - Told what each second was, from the first one on.
  * @throws {BenchError} BENCH_LOST when messages are stuck after `drainMsMax`; what the load fails with.
  */
 export function measureRun(
@@ -111,8 +129,22 @@ export function measureRun(
   subject: Subject,
   clock: Clock,
   announce: (edge: WindowEdge) => void,
+  look: (second: SecondReport) => void = ignore,
 ): Promise<RunResult> {
-  return Promise.race([subject.failed, runPhases(plan, subject, clock, announce)]);
+  const cancel = reportSeconds(subject, clock, look);
+  return Promise.race([subject.failed, runPhases(plan, subject, clock, announce, cancel)]).finally(cancel);
+}
+
+function ignore(): void {}
+
+/** Tells what each second was, until it is cancelled. */
+function reportSeconds({ tally }: Subject, clock: Clock, look: (second: SecondReport) => void): () => void {
+  let index = 0;
+  tally.second.take();
+  return clock.every(SECOND_MS, () => {
+    look({ index, buckets: tally.second.take() });
+    index += 1;
+  });
 }
 
 async function runPhases(
@@ -120,6 +152,7 @@ async function runPhases(
   subject: Subject,
   clock: Clock,
   announce: (edge: WindowEdge) => void,
+  lookAway: () => void,
 ): Promise<RunResult> {
   const { tally } = subject;
   subject.begin(plan.shape);
@@ -134,6 +167,7 @@ async function runPhases(
   const { accepted, completed } = tally;
   const use = endUse();
   announce('window-ended');
+  lookAway();
   subject.stop();
   await drain(plan, subject, clock);
   const [delivery, raw] = [tally.delivery.encode(), tally.raw.encode()];

@@ -203,13 +203,8 @@ class RecipientSpeaker extends PairSpeaker {
     if (!this.#isWhatWasSent(id, bytes, start, end)) {
       throw new BenchError('BENCH_CORRUPT', `${this.pair.name}: the ciphertext of message ${id} is another one`);
     }
-    if (this.tally.includes(intendedMs)) this.#noteDelivery(id, intendedMs);
+    this.tally.arrived(this.nowMs, intendedMs, this.pair.sentMs(id));
     this.conversation.recipientLine.wake();
-  }
-
-  #noteDelivery(id: number, intendedMs: number): void {
-    this.tally.delivery.record(this.nowMs - intendedMs);
-    this.tally.raw.record(this.nowMs - this.pair.sentMs(id));
   }
 
   #isWhatWasSent(id: number, bytes: Uint8Array, start: number, end: number): boolean {

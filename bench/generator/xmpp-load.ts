@@ -111,10 +111,7 @@ class XmppRecipient implements XmppSpeaker {
     const nowMs = this.#load.clock.nowMs();
     const intendedMs = pair.deliver(id, id);
     const { tally } = this.#load;
-    if (tally.includes(intendedMs)) {
-      tally.delivery.record(nowMs - intendedMs);
-      tally.raw.record(nowMs - pair.sentMs(id));
-    }
+    tally.arrived(nowMs, intendedMs, pair.sentMs(id));
     // There is nothing more to come: with the arrival the cycle is complete.
     pair.takeAcknowledgement();
     tally.accepted += pair.accept(id);

@@ -21,6 +21,7 @@ import { LIMITS } from '../limits.ts';
 import { Child } from './child.ts';
 import { systemClock, within } from './clock.ts';
 import { mergeHistograms, type LatencyHistogram } from './histogram.ts';
+import { SecondSum, type SecondReport } from './second-counts.ts';
 
 const ENTRY: string = fileURLToPath(new URL('../generator/main.js', import.meta.url));
 
@@ -57,6 +58,9 @@ export interface WindowWatch {
   readonly begun: () => void;
   readonly ended: () => void;
 }
+
+/** Told what each second of a phase was, when all generators have said it. */
+export type WatchSecond = (index: number, sum: SecondSum) => void;
 
 /** A phase for all generators: the rate of an open loop is shared by them. */
 export interface LoadPlan {
@@ -245,13 +249,15 @@ export class LoadProcesses {
    * Carries out one phase in all generators.
    *
    * @param watch - `begun` is called when the last window has begun, `ended` when the first has ended.
+   * @param second - Called once a second.
    */
-  async run(plan: LoadPlan, watch?: WindowWatch): Promise<LoadResult> {
+  async run(plan: LoadPlan, watch?: WindowWatch, second?: WatchSecond): Promise<LoadResult> {
     const { length: count } = this.#generators;
-    const edges = countEdges(count, watch);
+    const [edges, seconds] = [countEdges(count, watch), addSeconds(count, second)];
+    const listen = (event: GeneratorEvent): void => (event.kind === 'second' ? seconds(event.second) : edges(event));
     const runs = this.#generators.map(async (generator, index) => {
       const command = { kind: 'run', plan: { ...plan, shape: shareOf(plan.shape, index, count) } } as const;
-      return (await generator.request(command, 'result', edges)).result;
+      return (await generator.request(command, 'result', listen)).result;
     });
     const totalMs = plan.warmUpMs + plan.windowMs + plan.drainMsMax + LIMITS.drainMsMax;
     const late = (): Error => new BenchError('BENCH_CHILD', `no result after ${totalMs} ms`);
@@ -339,6 +345,18 @@ function countEdges(count: number, watch: WindowWatch | undefined): (event: Gene
   return ({ kind }) => {
     if (kind === 'window-begun' && ++begun === count) watch?.begun();
     if (kind === 'window-ended' && ++ended === 1) watch?.ended();
+  };
+}
+
+function addSeconds(count: number, watch: WatchSecond | undefined): (report: SecondReport) => void {
+  const sums: Map<number, SecondSum> = new Map();
+  return (report) => {
+    const sum = sums.get(report.index) ?? new SecondSum();
+    sums.set(report.index, sum);
+    sum.add(report);
+    if (sum.parts < count) return;
+    sums.delete(report.index);
+    watch?.(report.index, sum);
   };
 }
 

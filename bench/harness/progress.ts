@@ -4,16 +4,22 @@
 
 export class ProgressLine {
   readonly #write: ((text: string) => void) | undefined;
+  readonly #columns: () => number;
   #isShown = false;
 
-  /** @param write - To the terminal; `undefined` when there is none. */
-  constructor(write: ((text: string) => void) | undefined) {
+  /**
+   * @param write - To the terminal; `undefined` when there is none.
+   * @param columns - Of the terminal, which may change: what is longer is cut, since a line that wraps cannot be erased.
+   */
+  constructor(write: ((text: string) => void) | undefined, columns: () => number = () => Infinity) {
     this.#write = write;
+    this.#columns = columns;
   }
 
   /** Shows `text` in place of what is shown. */
   show(text: string): void {
-    this.#write?.(`${ERASE_LINE}${text} …`);
+    const room = Math.max(0, this.#columns() - ELLIPSIS.length - 1);
+    this.#write?.(`${ERASE_LINE}${text.slice(0, room)}${ELLIPSIS}`);
     this.#isShown = true;
   }
 
@@ -23,6 +29,8 @@ export class ProgressLine {
     this.#isShown = false;
   }
 }
+
+const ELLIPSIS = ' …';
 
 /** To the start of the line, and erase what stands there. */
 const ERASE_LINE = '\r\x1b[2K';

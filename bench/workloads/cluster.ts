@@ -21,6 +21,7 @@ import { type NatsServers, startNatsServers } from '../../runtime/testing/nats-s
 import { BenchError } from '../errors.ts';
 import type { PairPhones } from '../generator/control.ts';
 import { systemClock } from '../harness/clock.ts';
+import { LivePhases } from '../harness/live-phase.ts';
 import { LoadProcesses, type LoadPlan, type LoadResult, type WindowWatch } from '../harness/load-process.ts';
 import type { Workload, WorkloadContext, WorkloadOption } from '../harness/registry.ts';
 import { readMachineCpuMs, readProcessUse } from '../harness/resources.ts';
@@ -75,11 +76,13 @@ export function createClusterWorkload(): Workload<OptionName> {
 class ClusterRun {
   readonly #context: Context;
   readonly #codes = new Map<string, string>();
+  readonly #live: LivePhases;
   #killed: ServerProcess | undefined;
   readonly #directory: string = mkdtempSync(join(tmpdir(), 'blindbeam-bench-cluster-'));
 
   constructor(context: Context) {
     this.#context = context;
+    this.#live = new LivePhases(context);
   }
 
   async run(): Promise<void> {
@@ -145,10 +148,9 @@ class ClusterRun {
   }
 
   async #saturate(nodes: readonly ServerProcess[], nats: NatsServers, load: LoadProcesses): Promise<LoadResult> {
-    const { options, progress, recorder } = this.#context;
-    progress('saturation');
+    const { options, recorder } = this.#context;
     const watch = watchCpu(nodes, nats);
-    const result = await load.run(this.#plan({ kind: 'closed', inFlight: options['in-flight'] }), watch);
+    const result = await this.#run('saturation', { kind: 'closed', inFlight: options['in-flight'] }, load, watch);
     recorder.metric('delivered_per_s', result.completedPerSecond, 'msg/s');
     recorder.metric('saturated_p99_ms', result.delivery.percentileMs(99), 'ms');
     recorder.metric('nodes_cores', watch.cores('nodes'), 'cores');
@@ -163,10 +165,9 @@ class ClusterRun {
     nats: NatsServers,
     load: LoadProcesses,
   ): Promise<void> {
-    const { progress, recorder } = this.#context;
-    progress(`half load, ${ratePerSecond} msg/s`);
+    const { recorder } = this.#context;
     const watch = watchCpu(nodes, nats);
-    const result = await load.run(this.#plan({ kind: 'open', ratePerSecond }), watch);
+    const result = await this.#run(`half load, ${ratePerSecond} msg/s`, { kind: 'open', ratePerSecond }, load, watch);
     recorder.metric('half_load_nodes_cores', watch.cores('nodes'), 'cores');
     recorder.metric('half_load_nats_cores', watch.cores('nats'), 'cores');
     recorder.metric('half_load_machine_cores', watch.machineCores(), 'cores');
@@ -196,6 +197,11 @@ class ClusterRun {
     recorder.metric('acked_lost', result.lost, 'msg');
     recorder.metric('take_over_acked', result.acknowledged, 'msg');
     if (result.doubled > 0) throw new BenchError('BENCH_LOST', `${result.doubled} messages came twice`);
+  }
+
+  #run(name: string, shape: LoadPlan['shape'], load: LoadProcesses, watch: CpuWatch): Promise<LoadResult> {
+    const plan = this.#plan(shape);
+    return load.run(plan, watch, this.#live.phase(name, plan, watch.pids, load.pids));
   }
 
   #plan(shape: LoadPlan['shape']): LoadPlan {
@@ -228,6 +234,11 @@ class CpuWatch implements WindowWatch {
 
   constructor(groups: Readonly<Record<string, readonly number[]>>) {
     this.#groups = groups;
+  }
+
+  /** All processes under watch. */
+  get pids(): readonly number[] {
+    return Object.values(this.#groups).flat();
   }
 
   readonly begun = (): void => this.#sample();

@@ -7,6 +7,7 @@
  * A delivery counts when the member acknowledges it. Every member's row of places is checked: once, in order, unharmed.
  */
 
+import { LivePhases } from '../harness/live-phase.ts';
 import { LoadProcesses, type LoadPlan, type LoadResult } from '../harness/load-process.ts';
 import type { Workload, WorkloadContext, WorkloadOption } from '../harness/registry.ts';
 import { ServerProcess } from '../harness/server-process.ts';
@@ -87,10 +88,10 @@ async function measure(
     windowMs: options.seconds * secondMs,
     drainMsMax: LIMITS.drainMsMax,
   };
+  const live = new LivePhases(context);
   const phase = async (name: string, plan: LoadPlan): Promise<[LoadResult, ServerWindow]> => {
-    progress(name);
     const watch = new ServerWatch(server);
-    const result = await load.run(plan, watch);
+    const result = await load.run(plan, watch, live.phase(name, plan, [server.pid], load.pids));
     return [result, await watch.window()];
   };
   const [full, window] = await phase('saturation', {

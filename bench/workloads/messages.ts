@@ -18,6 +18,7 @@ import { BenchError, isBenchError } from '../errors.ts';
 import { CONTROLS, plant, type Control } from '../controls/control.ts';
 import type { PairPhones } from '../generator/control.ts';
 import { within } from '../harness/clock.ts';
+import { LivePhases } from '../harness/live-phase.ts';
 import { LoadProcesses, type LoadPlan, type LoadResult } from '../harness/load-process.ts';
 import type { Workload, WorkloadContext, WorkloadOption } from '../harness/registry.ts';
 import type { Recorder } from '../harness/report.ts';
@@ -104,9 +105,11 @@ interface Found {
 class MessagesRun {
   readonly #context: Context;
   readonly #settings: MessagesSettings;
+  readonly #live: LivePhases;
 
   constructor(context: Context, settings: MessagesSettings) {
     this.#context = context;
+    this.#live = new LivePhases(context);
     this.#settings = settings;
   }
 
@@ -187,9 +190,8 @@ class MessagesRun {
     load: LoadProcesses,
     server: ServerProcess,
   ): Promise<{ readonly result: LoadResult; readonly window: ServerWindow }> {
-    this.#context.progress(`${name}, ${Math.round((plan.warmUpMs + plan.windowMs) / 1000)} s`);
     const watch = new ServerWatch(server);
-    const result = await load.run(plan, watch);
+    const result = await load.run(plan, watch, this.#live.phase(name, plan, [server.pid], load.pids));
     return { result, window: await watch.window() };
   }
 
