@@ -127,15 +127,20 @@ function formatGrid(scale: Scale, unit: Unit): string {
   const rows = Array.from({ length: TICKS + 1 }, (_, index) => {
     const value = (scale.valueMax * index) / TICKS;
     const [, y] = place([0, value], scale).split(',');
-    const label = `${formatValue(value, unit)} ${unit}`;
-    return `<line x1="${LEFT}" x2="${WIDTH - 8}" y1="${y}" y2="${y}" stroke="#d8dee4"/><text x="${LEFT - 6}" y="${Number(y) + 4}" text-anchor="end">${escape(label)}</text>`;
+    return `<line x1="${LEFT}" x2="${WIDTH - 8}" y1="${y}" y2="${y}" stroke="#d8dee4"/><text x="${LEFT - 6}" y="${Number(y) + 4}" text-anchor="end">${escape(formatTick(value, unit))}</text>`;
   });
   const columns = Array.from({ length: TICKS + 1 }, (_, index) => {
     const seconds = (scale.secondsMax * index) / TICKS;
     const [x] = place([seconds, 0], scale).split(',');
-    return `<text x="${x}" y="${HEIGHT - BOTTOM + 14}" text-anchor="middle">${Math.round(seconds)} s</text>`;
+    const anchor = index === TICKS ? 'end' : 'middle';
+    return `<text x="${x}" y="${HEIGHT - BOTTOM + 14}" text-anchor="${anchor}">${Math.round(seconds)} s</text>`;
   });
   return rows.join('') + columns.join('');
+}
+
+/** Short enough for the margin. */
+function formatTick(value: number, unit: Unit): string {
+  return unit === 'bytes' && value >= 2 ** 20 ? `${formatValue(value, unit)}B` : `${formatValue(value, unit)} ${unit}`;
 }
 
 function colourOf(index: number): string {
