@@ -8,8 +8,14 @@ import { join } from 'node:path';
 /** Folders whose code runs in browsers. */
 const FOLDERS = ['protocol/signal', 'protocol/wire', 'client'];
 
-/** Files that test Node's side of something, or the checkout as text. */
+/** Bent bytes by the thousand: minutes in plain JavaScript, for decoders that ask nothing of the engine; in Node they run whole. */
+const BENT_BYTES = 'bent bytes by the thousand: minutes in plain JavaScript';
+
+/** Files that test Node's side of something, or the checkout as text, or that take too long. */
 const NODE_ONLY: Readonly<Record<string, string>> = {
+  'protocol/signal/decoders.fuzz.test.ts': BENT_BYTES,
+  'protocol/wire/decode.fuzz.test.ts': BENT_BYTES,
+  'client/decoders.fuzz.test.ts': BENT_BYTES,
   'protocol/signal/primitives.test.ts': 'compares the native provider with the other: Node has both',
   'protocol/signal/session-transcripts.test.ts':
     'replays on the native provider; session-transcripts-noble is its browser form',
@@ -31,6 +37,25 @@ const NODE_ONLY_TESTS: Readonly<Record<string, Readonly<Record<string, string>>>
   'client/transfer.test.ts': {
     'the new device crashes at any write, with a power cut': 'a world for each crash: slow in plain JavaScript',
     'the primary device crashes at any write, with a power cut': 'the same',
+  },
+  'protocol/signal/sender-key-codec.test.ts': Object.fromEntries(
+    ['distribution', 'group message', 'own sender key', 'sender key record'].flatMap((kind) => [
+      [`${kind}: mutated bytes are refused, or are other bytes of the same kind`, BENT_BYTES],
+      [`${kind}: noise after a right first byte, another version, too many bytes, a wrong call`, BENT_BYTES],
+    ]),
+  ),
+  'protocol/signal/ciphertext.test.ts': {
+    'prekey: a mutated message is refused or is a message of its own bytes': BENT_BYTES,
+    'prekey: random bytes after a right version byte': BENT_BYTES,
+    'ratchet: a mutated message is refused or is a message of its own bytes': BENT_BYTES,
+    'ratchet: random bytes after a right version byte': BENT_BYTES,
+    'version 4: no prefix, no continuation, and no second encoding': BENT_BYTES,
+  },
+  'protocol/signal/record-codec.test.ts': {
+    'a mutated record is refused or is a record of its own bytes': BENT_BYTES,
+  },
+  'protocol/signal/session.test.ts': {
+    'mutated messages are refused or say the same; nothing throws and nothing is stored': BENT_BYTES,
   },
   'protocol/signal/chunk-cipher.test.ts': { 'native: so does the cipher of Node': 'Node’s cipher' },
   'protocol/signal/xeddsa.test.ts': {

@@ -6,12 +6,25 @@ import t from 'tap';
 import type { PeerPresence } from '../../client/index.ts';
 import { hasNatsServer } from '../../runtime/testing/nats-servers.ts';
 import { startTestCluster } from './cluster-process.ts';
-import { attend, newPerson, openClient, until } from './people.ts';
+import { attend, newPerson, openClient, pause, until } from './people.ts';
 import { connectAs, register } from './raw-client.ts';
 import type { ServerProcess } from './server-process.ts';
 
 const WAIT_MS = 10_000;
 const PHONES = ['+4915100000001', '+4915100000002', '+4915100000003', '+4915100000004'] as const;
+
+/** On a machine that is starved an owner may lose its lease for a moment: clients are told to come again, and so does this one. */
+async function askUntilServed(ask: () => Promise<unknown>): Promise<void> {
+  for (let left = 20; ; left--) {
+    try {
+      await ask();
+      return;
+    } catch (error) {
+      if (left === 0 || !/APP_RESTARTING|APP_UNAVAILABLE/.test(String(error))) throw error;
+      await pause(250);
+    }
+  }
+}
 
 t.test('with two nodes', hasNatsServer() ? {} : { skip: 'nats-server is not installed' }, async (t) => {
   const cluster = await startTestCluster(t, { nodes: ['a', 'b'], servers: 1 });
@@ -66,7 +79,7 @@ t.test('with two nodes', hasNatsServer() ? {} : { skip: 'nats-server is not inst
   t.test('what was written to somebody who is away waits, whichever node it comes back to', async (t) => {
     const dora = await openClient(first.url);
     t.teardown(() => dora.close());
-    await dora.requestCode('+4915100000009');
+    await askUntilServed(() => dora.requestCode('+4915100000009'));
     await dora.confirmCode('+4915100000009', await first.code('+4915100000009'));
     for (const { client } of people) await client.send('+4915100000009', 'for later');
     await dora.connect();
