@@ -195,10 +195,12 @@ function refuse(lane: Lane, event: LaneEvent & { readonly type: 'refused' }): La
     return event.id >= lane.hold.lastId ? settle(lane, lane.hold) : { lane, actions: [] };
   if (lane.hold.type !== 'none') return { lane, actions: [] };
   const outOfOrder = event.code === 'APP_OUT_OF_ORDER';
-  const resumeId = outOfOrder ? (event.expectedId ?? lane.sentId + 1) : event.id;
-  if (resumeId <= lane.sentId) return breakLane(lane, 'CLI_ORDER_LOST');
-  if (resumeId > lane.nextId) return breakLane(lane, 'CLI_STORE_ROLLED_BACK');
+  const expectedId = outOfOrder ? (event.expectedId ?? lane.sentId + 1) : event.id;
+  if (expectedId <= lane.sentId) return breakLane(lane, 'CLI_ORDER_LOST');
+  if (expectedId > lane.nextId) return breakLane(lane, 'CLI_STORE_ROLLED_BACK');
   const verdict = judge(lane, event);
+  // After a pause everything goes again that has no check mark: who answers then may not have what came before.
+  const resumeId = verdict.type === 'pause' && !outOfOrder ? lane.sentId + 1 : expectedId;
   const hold = { type: 'settling', resumeId, lastId: lane.cursor - 1, verdict } as const;
   const held = { ...lane, hold, strikes: lane.strikes + 1 };
   if (event.id >= hold.lastId) return settle(held, hold);

@@ -12,6 +12,9 @@ import { pause, until } from './people.ts';
 import { Relay, targetOf, type RelayTarget } from './relay.ts';
 import { ServerProcess, temporaryDirectory } from './server-process.ts';
 
+/** For what a disk had to be on another again: another copy is begun ten seconds after the loss of one. */
+const COPIED_ANEW_MS = 20_000;
+
 class FaultyNode {
   readonly name: string;
   /** To each of the servers. */
@@ -43,6 +46,7 @@ export class FaultyCluster {
   readonly #processes: ServerProcess[] = [];
   #door: Relay | undefined;
   #next = 0;
+  #diskLostMs = -Infinity;
 
   private constructor(t: Test, nats: NatsServers, { nodes, flags = [] }: FaultyClusterOptions) {
     this.#t = t;
@@ -150,6 +154,12 @@ export class FaultyCluster {
     const node = this.node(name);
     node.process = await this.#launch(name, node.relays);
     node.isOut = false;
+    if (disk === 'lost') this.#diskLostMs = performance.now();
+  }
+
+  /** Waits until what a lost disk had is copied anew: two copies do not survive the loss of both. */
+  async untilDiskMayGo(): Promise<void> {
+    await pause(Math.max(0, this.#diskLostMs + COPIED_ANEW_MS - performance.now()));
   }
 
   /** As a machine that stands still. */
@@ -170,6 +180,14 @@ export class FaultyCluster {
 
   heal(name: string): void {
     for (const relay of this.node(name).relays) relay.heal();
+  }
+
+  /** A node that serves shards now, as the nodes log it. */
+  serving(): string {
+    const count = ({ process }: FaultyNode, of: string): number =>
+      process.lines.filter(({ event }) => event === of).length;
+    const nodes = [...this.nodes.values()];
+    return nodes.find((node) => count(node, 'shard_served') > count(node, 'shard_released'))!.name;
   }
 
   /** Shards that were served by another than their first owner, by what all processes logged, also those that were killed. */
@@ -225,6 +243,7 @@ export const FAULTS: Readonly<Record<FaultName, (cluster: FaultyCluster, name: s
     cluster.heal(name);
   },
   'a node is killed and its disk is gone': async (cluster, name) => {
+    await cluster.untilDiskMayGo();
     await cluster.kill(name);
     await pause(randomInt(500, 4_000));
     await cluster.restart(name, 'lost');
