@@ -29,6 +29,7 @@ import { judgeLateness } from '../harness/trust.ts';
 import { LIMITS } from '../limits.ts';
 import { CrowdCount } from './crowd-count.ts';
 import { connectionsOfSource, planCrowd, type CrowdPart } from './crowd-plan.ts';
+import { recordReloads, reloadAll } from './crowd-reload.ts';
 import { formatPanelLine, Panel, type PanelView } from './panel.ts';
 import { preflight, type Shortage } from './preflight.ts';
 import { provision } from './provision.ts';
@@ -49,6 +50,8 @@ export interface CrowdOptions {
   readonly heartbeatS: number;
   readonly holdS: number;
   readonly seed: number;
+  /** How often the code of connections is replaced on each node while they are held. */
+  readonly reloads: number;
   /** Available memory below which the run ends itself. */
   readonly memoryFloorBytes: number;
   /** How long is waited for memory to settle, as a share of what a measurement takes; less than 1 in tests. */
@@ -171,10 +174,14 @@ export class CrowdRun {
     for (const part of this.#parts) {
       if (this.#io.signal.aborted) throw interrupted();
       this.#io.progress(`accounts of node ${part.index + 1} of ${this.#parts.length}`);
-      const directory = join(this.#directory, `process-${String(part.index).padStart(2, '0')}`);
+      const directory = this.#dataOf(part);
       const holders = await provision(directory, part.first, part.connections, 1);
       writeAccounts(this.#accountsOf(part), this.#urlOf(part), holders, this.#options.ciphertextBytes);
     }
+  }
+
+  #dataOf({ index }: CrowdPart): string {
+    return join(this.#directory, `process-${String(index).padStart(2, '0')}`);
   }
 
   #accountsOf({ index }: CrowdPart): string {
@@ -285,8 +292,24 @@ export class CrowdRun {
       const offsetNs = messagesPerSecond === 0 ? 0n : BigInt(Math.round((index * 1e9) / messagesPerSecond));
       holder.tell(`go ${startNs + offsetNs} ${milli} ${heartbeatS * 1000} ${seed + index}`);
     });
+    const reloading = this.#reload();
     await this.#pause(holdS * 1000);
+    // Who reloads longer than that is waited for, and held for as long.
+    await this.#until(() => !reloading.isOpen, Infinity);
     this.#heldUntil = this.#edge();
+  }
+
+  #reload(): { isOpen: boolean } {
+    const { reloads } = this.#options;
+    const state = { isOpen: reloads > 0 };
+    if (reloads === 0) return state;
+    const sockets = this.#parts.map((part) => join(this.#dataOf(part), 'admin.sock'));
+    const done = reloadAll(sockets, reloads, this.#io.signal).then(
+      (reports) => recordReloads(reports, this.#io.recorder),
+      (error: BenchError) => (this.#failure ??= error),
+    );
+    void done.finally(() => (state.isOpen = false));
+    return state;
   }
 
   /** What is under way comes through, or is lost. */

@@ -41,9 +41,9 @@ t.test('all log in and leave, and memory is looked at in between', async (t) => 
   );
 });
 
-t.test('a crowd over two nodes: all log in, messages and heartbeats arrive, none is lost', async (t) => {
+t.test('a crowd over two nodes: all log in, get new code, messages and heartbeats arrive, none is lost', async (t) => {
   if (buildHolder() === undefined) return void t.pass('there is no C compiler here');
-  const crowd = { 'per-process': 25, port: 7_690, rate: 40, hold: 2, heartbeat: 2, seed: 7 };
+  const crowd = { 'per-process': 25, port: 7_690, rate: 40, hold: 2, heartbeat: 2, seed: 7, reloads: 1 };
   const { metrics, series, notes } = await runWorkload(50, crowd);
   const figure = (name: string): number => metrics[name]!.value;
   t.equal(figure('connections'), 50);
@@ -53,6 +53,8 @@ t.test('a crowd over two nodes: all log in, messages and heartbeats arrive, none
   t.equal(figure('messages_out_of_order'), 0);
   t.equal(figure('unexpected_closes'), 0);
   t.ok(figure('heartbeats') > 20);
+  t.equal(figure('reloads'), 2, 'one on each node');
+  t.ok(figure('converted_states') >= 50, 'every connection was given the state of the new version');
   t.ok(figure('p99_ms') >= figure('p50_ms'));
   t.ok(series!['servers']!.points.length > 3);
   t.notOk(

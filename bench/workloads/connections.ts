@@ -48,6 +48,7 @@ type OptionName =
   | 'heartbeat'
   | 'hold'
   | 'seed'
+  | 'reloads'
   | 'memory-floor'
   | 'peers';
 
@@ -74,6 +75,7 @@ const OPTIONS: Readonly<Record<OptionName, WorkloadOption>> = {
   },
   hold: { default: 60, min: 1, max: 86_400, help: 'seconds for which the connections of several nodes are held' },
   seed: { default: 1, min: 0, max: 1_000_000_000, help: 'which pairs are drawn, and who writes' },
+  reloads: { default: 0, min: 0, max: 100, help: 'of several nodes, how often connections get new code while held' },
   'memory-floor': {
     default: 1_500,
     min: 0,
@@ -141,6 +143,7 @@ function runCrowd(
     heartbeatS: options.heartbeat,
     holdS: options.hold,
     seed: options.seed,
+    reloads: options.reloads,
     memoryFloorBytes: options['memory-floor'] * 2 ** 20,
     patience,
   };

@@ -5,11 +5,43 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileOf, type SourceRoot } from '../../actors/reload/bundle.ts';
+import { fileURLToPath } from 'node:url';
+import { connection } from '../../actors/connection.ts';
+import { fileOf, sourceRootOf, type SourceRoot } from '../../actors/reload/bundle.ts';
+import type { ReloadReport } from '../../actors/reload/report.ts';
+import type { ReloadProgress } from '../../actors/reload/verbs.ts';
+import type { AdminClient } from '../../bin/operator/client.ts';
+import { createNode, systemClock as clock, systemLoop, systemRandom } from '../../runtime/index.ts';
+import { fieldsOfState } from '../../runtime/reload/index.ts';
 import { BenchError } from '../errors.ts';
 
 /** The behaviour that is reloaded. */
 export const NAME = 'actors/connection';
+
+const BUILD: string = fileURLToPath(new URL('../..', import.meta.url));
+const SYSTEM = { name: 'bench', clock, random: systemRandom, loop: systemLoop, log: console };
+
+/** Versions of the behaviour that this build has. Removed by who made them. */
+export function versionsOfBuild(): Versions {
+  return new Versions(sourceRootOf(BUILD.replace(/[/\\]$/, '')), fieldsOfState(createNode(SYSTEM).kernel, connection));
+}
+
+/**
+ * Replaces the code of connections on one node.
+ *
+ * @param parameters - Of the verb `reload`, beside the name and the file.
+ * @throws {BenchError} BENCH_UNEXPECTED when the version was not kept.
+ */
+export async function reloadOnce(admin: AdminClient, file: string, parameters: object): Promise<ReloadReport> {
+  for await (const value of admin.watch<ReloadProgress>('reload', { name: NAME, file, ...parameters })) {
+    if (!('report' in value)) continue;
+    const { report } = value;
+    if (report.outcome === 'kept') return report;
+    const why = report.fault?.detail ?? report.refusals.map(({ code, detail }) => `${code} ${detail}`).join('; ');
+    throw new BenchError('BENCH_UNEXPECTED', `the version in ${file} was ${report.outcome}: ${why}`);
+  }
+  throw new BenchError('BENCH_UNEXPECTED', `the reload of ${file} ended without a report`);
+}
 
 export class Versions {
   readonly #directory: string = mkdtempSync(join(tmpdir(), 'blindbeam-bench-versions-'));

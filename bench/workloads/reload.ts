@@ -11,16 +11,10 @@
  */
 
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { sourceRootOf } from '../../actors/reload/bundle.ts';
 import type { ReloadReport } from '../../actors/reload/report.ts';
-import type { ReloadProgress } from '../../actors/reload/verbs.ts';
-import { connection } from '../../actors/connection.ts';
 import { AdminClient } from '../../bin/operator/client.ts';
 import type { NodeStatus } from '../../actors/admin/status.ts';
-import { fieldsOfState, type ReloadMemory } from '../../runtime/reload/index.ts';
-import { createNode, systemClock as clock, systemLoop, systemRandom } from '../../runtime/index.ts';
-import { BenchError } from '../errors.ts';
+import type { ReloadMemory } from '../../runtime/reload/index.ts';
 import { systemClock } from '../harness/clock.ts';
 import { LoadProcesses, type LoadResult } from '../harness/load-process.ts';
 import type { Workload, WorkloadContext, WorkloadOption } from '../harness/registry.ts';
@@ -29,7 +23,7 @@ import { ServerWatch } from '../harness/server-watch.ts';
 import { judgeLateness } from '../harness/trust.ts';
 import { LIMITS } from '../limits.ts';
 import { phonesOf } from './messages.ts';
-import { NAME, Versions } from './reload-versions.ts';
+import { reloadOnce, versionsOfBuild, type Versions } from './reload-versions.ts';
 
 type OptionName = 'connections' | 'rate' | 'reloads' | 'every' | 'more' | 'generators' | 'bytes' | 'workers' | 'calm';
 
@@ -47,7 +41,6 @@ const OPTIONS: Readonly<Record<OptionName, WorkloadOption>> = {
 
 type Context = WorkloadContext<OptionName>;
 
-const BUILD: string = fileURLToPath(new URL('../..', import.meta.url));
 /** Milliseconds that each stage of a reload is watched: a whole one fits into its second. */
 const OBSERVE_MS = 80;
 const RECORD_MS = 30;
@@ -55,8 +48,6 @@ const WARM_UP_MS = 1_000;
 const STALL_MS_MAX = 60_000;
 /** At a message a second for each pair. */
 const TOUCH_MS = 1_200;
-
-const SYSTEM = { name: 'bench', clock, random: systemRandom, loop: systemLoop, log: console };
 
 /** What tests change. */
 export interface ReloadSettings {
@@ -86,10 +77,7 @@ async function run(context: Context, { serverFlags = [] }: ReloadSettings): Prom
   const workers = options.workers === 0 ? [] : ['--workers', String(options.workers)];
   const flags = [...workers, ...serverFlags];
   const server = new ServerProcess({ flags, keepData, signal, onCode: (...code) => load.takeCode(...code) });
-  const versions = new Versions(
-    sourceRootOf(BUILD.replace(/[/\\]$/, '')),
-    fieldsOfState(createNode(SYSTEM).kernel, connection),
-  );
+  const versions = versionsOfBuild();
   try {
     await Promise.race([new ReloadRun(context, server, load, versions).run(), server.gone]);
   } finally {
@@ -192,15 +180,7 @@ class ReloadRun {
 
   async #reload(admin: AdminClient, parameters: object): Promise<void> {
     this.#version += 1;
-    const request = { name: NAME, file: this.#versions.file(this.#version), ...parameters };
-    for await (const value of admin.watch<ReloadProgress>('reload', request)) {
-      if (!('report' in value)) continue;
-      const { report } = value;
-      this.#reports.push(report);
-      if (report.outcome === 'kept') return;
-      const why = report.fault?.detail ?? report.refusals.map(({ code, detail }) => `${code} ${detail}`).join('; ');
-      throw new BenchError('BENCH_UNEXPECTED', `version ${this.#version} was ${report.outcome}: ${why}`);
-    }
+    this.#reports.push(await reloadOnce(admin, this.#versions.file(this.#version), parameters));
   }
 
   #record(calm: LoadResult, loaded: LoadResult): void {
