@@ -7,6 +7,7 @@
 
 import type { AvailabilityMessage, OutgoingTyping, UnsubscribeMessage } from '../protocol/wire/index.ts';
 import type { Context } from '../runtime/index.ts';
+import { ratesOf } from './connection-rates.ts';
 import type { ConnectionState } from './connection.ts';
 import { LIMITS } from './limits.ts';
 import { liveRule } from './live-limits.ts';
@@ -21,9 +22,10 @@ const SIGNAL_RULE = liveRule('presenceSignalsPerSecondMax', 'presenceSignalsBurs
 /** Passes a signal of `user` on. @returns False when there were so many over the rate that the connection is to be closed. */
 export function takeSignal(signal: Signal, user: string, state: ConnectionState, ctx: Context): boolean {
   const now = ctx.clock.monotonicMs();
-  state.signals ??= fullBucket(SIGNAL_RULE, now);
-  if (takeToken(state.signals, SIGNAL_RULE, now) > 0) return ++state.rateRefusals <= LIMITS.rateRefusalsMax;
-  state.rateRefusals = 0;
+  const rates = ratesOf(state);
+  rates.signals ??= fullBucket(SIGNAL_RULE, now);
+  if (takeToken(rates.signals, SIGNAL_RULE, now) > 0) return ++rates.refusals <= LIMITS.rateRefusalsMax;
+  rates.refusals = 0;
   if (signal.kind === 'unsubscribe' && !state.subscriptions?.delete(signal.to)) return true;
   const [target, message] = routeSignal(signal, user, state, ctx);
   ctx.cast(target, message);

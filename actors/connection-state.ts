@@ -29,6 +29,11 @@ export interface Asking {
   misses: number;
 }
 
+/** What a login tells of the pre-keys that are left. */
+export type HeldKeys = { readonly preKeys?: number; readonly kemPreKeys?: number };
+
+export const NOTHING_HELD: HeldKeys = {};
+
 export type Phase =
   | { readonly name: 'greeted'; readonly challenge: Challenge; readonly ticketRefused: boolean }
   | {
@@ -43,11 +48,15 @@ export type Phase =
       readonly name: 'attaching';
       readonly asking: Asking;
       readonly self: SenderAddress;
-      /** `user.device.creation`. */
-      readonly key: string;
       readonly wantsTicket: boolean;
+      held: HeldKeys;
     }
-  | { readonly name: 'live'; readonly self: SenderAddress; readonly key: string }
+  | {
+      readonly name: 'live';
+      readonly self: SenderAddress;
+      /** Made with the first message; see `keyOf`. */
+      key: string | undefined;
+    }
   | { readonly name: 'closed' };
 
 const BEFORE_LOGIN: ReadonlySet<string> = new Set(['register', 'confirm', 'link-begin']);
@@ -92,8 +101,8 @@ export function decideResume(
 }
 
 function attaching(user: string, device: number, creation: number, wantsTicket: boolean): Attaching {
-  const key = keyOf(user, device, creation);
-  return { name: 'attaching', asking: notAsked(), self: { user, device, creation }, key, wantsTicket };
+  const self = { user, device, creation };
+  return { name: 'attaching', asking: notAsked(), self, wantsTicket, held: NOTHING_HELD };
 }
 
 export function notAsked(): Asking {
@@ -112,7 +121,11 @@ export function decideLogin(
   return { kind: 'admitted', phase: attaching(user, device, record.creation, phase.wantsTicket) };
 }
 
-/** In one piece: a template would be kept as a tree of its parts for as long as the connection lives, three times the size. */
-function keyOf(user: string, device: number, creation: number): string {
-  return [user, device, creation].join('.');
+/**
+ * `user.device.creation`, by which an inbox knows a sender. In one piece: a template would be kept as a tree of its parts for as long as
+ * the connection lives, three times the size.
+ */
+export function keyOf(phase: Extract<Phase, { name: 'live' }>): string {
+  const { user, device, creation } = phase.self;
+  return (phase.key ??= [user, device, creation].join('.'));
 }

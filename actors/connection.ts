@@ -59,7 +59,18 @@ import type { Admission, Deferral } from './admission.ts';
 import type { Challenge } from './auth.ts';
 import { isDeviceRequest, routeOfDevices } from './connection-devices.ts';
 import { look, noPending, noteAnswer, noteGroupAnswer, type Pending } from './connection-pending.ts';
-import { decideLogin, decideResume, notAsked, refuseInPhase, type Asking, type Phase } from './connection-state.ts';
+import { ratesOf, type Rates } from './connection-rates.ts';
+import {
+  decideLogin,
+  decideResume,
+  keyOf,
+  notAsked,
+  NOTHING_HELD,
+  refuseInPhase,
+  type Asking,
+  type HeldKeys,
+  type Phase,
+} from './connection-state.ts';
 import { describe, type AppCode, type Refusal } from './errors.ts';
 import type { GroupsMessage } from './group-messages.ts';
 import { LIMITS } from './limits.ts';
@@ -82,7 +93,7 @@ import type {
 } from './messages.ts';
 import { routeProtection } from './protection-routes.ts';
 import type { AccountAction } from './quotas.ts';
-import { fullBucket, takeToken, viewBucket, type TokenBucket } from './rate-limit.ts';
+import { fullBucket, takeToken, viewBucket } from './rate-limit.ts';
 import type { ResumeTickets } from './resume-ticket.ts';
 import type { RemoteName, Routes } from './routes.ts';
 import type { InboxEntry } from './store/inbox-store.ts';
@@ -108,35 +119,20 @@ export interface ConnectionState {
   readonly tickets: ResumeTickets;
   readonly admission: Admission;
   phase: Phase;
-  /** Of messages and of requests; made with the first. */
-  messages: TokenBucket | undefined;
-  requests: TokenBucket | undefined;
+  /** What it does in a second; made with the first. */
+  rates: Rates | undefined;
   /** Ends a connection on which nobody logs in, or one that its inbox does not take. */
   loginTimer: Ref | undefined;
-  /** Pings; made when there is one. */
-  pings: TokenBucket | undefined;
-  /** Pings in a row that went unanswered. */
-  pingRefusals: number;
-  /** Presence and typing; made when there is some. */
-  signals: TokenBucket | undefined;
   /** Whose presence this connection hears of; made with the first. */
   subscriptions: Set<string> | undefined;
   /** What the client said at login that it understands: a sum of `FEATURES`. */
   features: number;
   /** Below which stock of pre-keys the client wants to be told of it; 0 and 0 until it asks. */
   lowWater: LowWater;
-  /** Of messages to groups; made with the first. */
-  groupMessages: TokenBucket | undefined;
   /** Actors that it watches: owners of groups, and in a cluster all to which it has sent what it waits for. Made with the first. */
   watched: Set<string> | undefined;
-  /** Refusals for rate since the last accepted message. */
-  rateRefusals: number;
   /** What is not answered yet; made with the first. */
   pending: Pending | undefined;
-  /** Of acknowledgements and read marks; made with the first. */
-  marks: TokenBucket | undefined;
-  /** What the login tells of the pre-keys that are left. */
-  held: HeldKeys;
   /** Pushes of the inbox that came so far. */
   pushes: number;
 }
@@ -161,7 +157,6 @@ const LIMITED = {
   ping: gauge('blindbeam_limited_total', { limiter: 'ping' }),
 };
 const NO_NOTICES: LowWater = { preKeys: 0, kemPreKeys: 0 };
-const NOTHING_HELD: HeldKeys = {};
 
 export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMessage> = {
   name: 'actors/connection',
@@ -178,10 +173,8 @@ export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMes
     // One literal, and what few need is made when it is needed: this runs for everybody at once when a network comes back.
     // prettier-ignore
     return {
-      socket, routes, tickets, admission, phase, loginTimer, messages: undefined, requests: undefined,
-      pings: undefined, pingRefusals: 0, signals: undefined, subscriptions: undefined,
-      features: 0, lowWater: NO_NOTICES, rateRefusals: 0, pending: undefined, marks: undefined, held: NOTHING_HELD, pushes: 0,
-      groupMessages: undefined, watched: undefined,
+      socket, routes, tickets, admission, phase, loginTimer, rates: undefined, subscriptions: undefined,
+      features: 0, lowWater: NO_NOTICES, pending: undefined, pushes: 0, watched: undefined,
     };
   },
 
@@ -332,9 +325,10 @@ function markRead(message: MarkRead, state: ConnectionState, ctx: Context): void
 
 function takeMark(state: ConnectionState, ctx: Context): boolean {
   const now = ctx.clock.monotonicMs();
-  state.marks ??= fullBucket(MARK_RULE, now);
-  if (takeToken(state.marks, MARK_RULE, now) === 0) return true;
-  if (++state.rateRefusals > LIMITS.rateRefusalsMax) closeWith('APP_RATE_LIMITED', state, ctx);
+  const rates = ratesOf(state);
+  rates.marks ??= fullBucket(MARK_RULE, now);
+  if (takeToken(rates.marks, MARK_RULE, now) === 0) return true;
+  if (++rates.refusals > LIMITS.rateRefusalsMax) closeWith('APP_RATE_LIMITED', state, ctx);
   return false;
 }
 
@@ -382,12 +376,15 @@ function device(state: ConnectionState): { user: string; device: number } {
 }
 
 function submit(message: OutgoingMessage, state: ConnectionState, ctx: Context): void {
-  const { self, key } = livePhase(state);
+  const phase = livePhase(state);
+  const { self } = phase;
+  const key = keyOf(phase);
   const now = ctx.clock.monotonicMs();
-  state.messages ??= fullBucket(MESSAGE_RULE, now);
-  const waitMs = takeToken(state.messages, MESSAGE_RULE, now);
+  const rates = ratesOf(state);
+  rates.messages ??= fullBucket(MESSAGE_RULE, now);
+  const waitMs = takeToken(rates.messages, MESSAGE_RULE, now);
   if (waitMs > 0) return refuseForRate(message, waitMs, state, ctx);
-  state.rateRefusals = 0;
+  rates.refusals = 0;
   const { to, id, envelopes } = message;
   const target = state.routes.inboxOf(to);
   const submission = { kind: 'submit', connection: ctx.self, sender: self, senderKey: key, to, id, envelopes } as const;
@@ -406,25 +403,26 @@ function notTaken(target: RemoteName, result: SendResult): Refusal {
 
 function refuseForRate(message: OutgoingMessage, waitMs: number, state: ConnectionState, ctx: Context): void {
   add(LIMITED.message);
-  if (++state.rateRefusals > LIMITS.rateRefusalsMax) return closeWith('APP_RATE_LIMITED', state, ctx);
+  if (++ratesOf(state).refusals > LIMITS.rateRefusalsMax) return closeWith('APP_RATE_LIMITED', state, ctx);
   const refusal = { code: 'APP_RATE_LIMITED', retryAfter: Math.ceil(waitMs / 1000) } as const;
   state.socket.write(refusalStanza(message.to, message.id, refusal));
 }
 
 /** One of these becomes up to a thousand deliveries, so they have a bound of their own. */
 function submitToGroup(message: OutgoingGroupMessage, state: ConnectionState, ctx: Context): void {
-  const { self, key } = livePhase(state);
+  const phase = livePhase(state);
   const now = ctx.clock.monotonicMs();
-  state.groupMessages ??= fullBucket(GROUP_MESSAGE_RULE, now);
+  const rates = ratesOf(state);
+  rates.groupMessages ??= fullBucket(GROUP_MESSAGE_RULE, now);
   const { group, id, epoch, ciphertext } = message;
-  const waitMs = takeToken(state.groupMessages, GROUP_MESSAGE_RULE, now);
+  const waitMs = takeToken(rates.groupMessages, GROUP_MESSAGE_RULE, now);
   if (waitMs > 0) {
     add(LIMITED.groupMessage);
-    if (++state.rateRefusals > LIMITS.rateRefusalsMax) return closeWith('APP_RATE_LIMITED', state, ctx);
+    if (++rates.refusals > LIMITS.rateRefusalsMax) return closeWith('APP_RATE_LIMITED', state, ctx);
     return refuseOfGroup(group, id, { code: 'APP_RATE_LIMITED', retryAfter: Math.ceil(waitMs / 1000) }, state);
   }
-  state.rateRefusals = 0;
-  const sender = { connection: ctx.self, sender: self, senderKey: key };
+  rates.refusals = 0;
+  const sender = { connection: ctx.self, sender: phase.self, senderKey: keyOf(phase) };
   const submission: GroupsMessage = { kind: 'group-submit', ...sender, group, id, epoch, ciphertext };
   const result = ctx.cast(state.routes.groupsOf(group), submission);
   if (result === 'ok') {
@@ -442,13 +440,14 @@ function refuseOfGroup(group: string, id: number, refusal: Refusal, state: Conne
 /** A client that asks all the time gets no answer, and in the end no connection. */
 function answerPing(message: PingMessage, state: ConnectionState, ctx: Context): void {
   const nowMs = ctx.clock.monotonicMs();
-  state.pings ??= fullBucket(PING_RULE, nowMs);
-  if (takeToken(state.pings, PING_RULE, nowMs) === 0) {
-    state.pingRefusals = 0;
+  const rates = ratesOf(state);
+  rates.pings ??= fullBucket(PING_RULE, nowMs);
+  if (takeToken(rates.pings, PING_RULE, nowMs) === 0) {
+    rates.pingRefusals = 0;
     return state.socket.write(pongStanza(message));
   }
   add(LIMITED.ping);
-  if (++state.pingRefusals > LIMITS.pingRefusalsMax) closeWith('APP_RATE_LIMITED', state, ctx);
+  if (++rates.pingRefusals > LIMITS.pingRefusalsMax) closeWith('APP_RATE_LIMITED', state, ctx);
 }
 
 // --- login ------------------------------------------------------------------------------------------------------
@@ -554,9 +553,6 @@ function resume(message: ResumeMessage, state: ConnectionState, ctx: Context): v
   state.socket.write(failureStanza({ code: 'APP_BAD_TICKET', text: describe('APP_BAD_TICKET').text }));
 }
 
-/** What a login tells of the pre-keys that are left. */
-type HeldKeys = { readonly preKeys?: number; readonly kemPreKeys?: number };
-
 /** Asks the inbox of the device to take this connection. Until it has, nobody is logged in. */
 function enter(phase: Attaching, held: HeldKeys, state: ConnectionState, ctx: Context): void {
   const before = state.phase;
@@ -564,8 +560,8 @@ function enter(phase: Attaching, held: HeldKeys, state: ConnectionState, ctx: Co
     const tookMs = ctx.clock.monotonicMs() - before.challenge.issuedAtMs;
     state.admission.noteLogin(before.name === 'greeted' ? 'ticket' : 'signature', tookMs);
   }
+  phase.held = held;
   state.phase = phase;
-  state.held = held;
   if (state.loginTimer !== undefined) ctx.cancelTimer(state.loginTimer);
   state.loginTimer = ctx.sendAfter(LIMITS.answerLookMs, ATTACH_TIMEOUT);
   askToAttach(phase, state, ctx);
@@ -574,17 +570,16 @@ function enter(phase: Attaching, held: HeldKeys, state: ConnectionState, ctx: Co
 /** The inbox pushes to us from now on; should it end, we do. */
 function goLive(inbox: Pid, state: ConnectionState, ctx: Context): void {
   if (state.phase.name !== 'attaching') return;
-  const { self, key, wantsTicket, asking } = state.phase;
+  const { self, wantsTicket, asking, held } = state.phase;
   ctx.monitor(inbox);
   endAsking(asking, ctx);
-  state.phase = { name: 'live', self, key };
+  state.phase = { name: 'live', self, key: undefined };
   if (state.loginTimer !== undefined) ctx.cancelTimer(state.loginTimer);
   state.loginTimer = undefined;
   state.admission.finished();
   const nowMs = Math.floor(ctx.clock.nowMs());
   const ticket = wantsTicket ? state.tickets.seal(self, nowMs) : undefined;
-  const { preKeys, kemPreKeys } = state.held;
-  state.held = NOTHING_HELD;
+  const { preKeys, kemPreKeys } = held;
   state.socket.write(successStanza({ user: self.user, device: self.device, ts: nowMs, preKeys, kemPreKeys, ticket }));
 }
 
@@ -597,8 +592,9 @@ function endUnattached(state: ConnectionState, ctx: Context): void {
 
 function takeRequest(message: IqGetMessage | IqSetMessage, state: ConnectionState, ctx: Context): void {
   const now = ctx.clock.monotonicMs();
-  state.requests ??= fullBucket(REQUEST_RULE, now);
-  const waitMs = takeToken(state.requests, REQUEST_RULE, now);
+  const rates = ratesOf(state);
+  rates.requests ??= fullBucket(REQUEST_RULE, now);
+  const waitMs = takeToken(rates.requests, REQUEST_RULE, now);
   if (waitMs > 0) {
     add(LIMITED.request);
     return refuseRequest(message.id, { code: 'APP_RATE_LIMITED', retryAfter: Math.ceil(waitMs / 1000) }, state);
@@ -666,8 +662,9 @@ function route(
       return [routes.accountsOf(upload.user), upload];
     }
     case 'receipts': {
-      const { self, key } = livePhase(state);
-      const query = { kind: 'query-conversation', ...origin, sender: self, senderKey: key, to: request.to } as const;
+      const phase = livePhase(state);
+      const sender = { sender: phase.self, senderKey: keyOf(phase) };
+      const query = { kind: 'query-conversation', ...origin, ...sender, to: request.to } as const;
       return [routes.inboxOf(request.to), { ...query, withGaps: understandsGaps(state) }];
     }
     case 'group': {
@@ -723,7 +720,8 @@ function spend(
 }
 
 /** What this connection bounds by itself. */
-function ownLimits({ messages, requests }: ConnectionState, ctx: Context): Limit[] {
+function ownLimits(state: ConnectionState, ctx: Context): Limit[] {
+  const { messages, requests } = ratesOf(state);
   const now = ctx.clock.monotonicMs();
   return [
     { action: 'message', ...viewBucket(messages ?? fullBucket(MESSAGE_RULE, now), MESSAGE_RULE, now) },

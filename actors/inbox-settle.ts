@@ -18,7 +18,15 @@ import { LIMITS } from './limits.ts';
 import { Distribution } from './metrics/meter.ts';
 import { applyLosses, undoLosses } from './losses.ts';
 import type { Submit } from './messages.ts';
-import { type Device, dropAcknowledged, dropFresh, notePushed, type Online, trimConversations } from './recipients.ts';
+import {
+  type Device,
+  dropAcknowledged,
+  dropFresh,
+  NOT_SILENT,
+  notePushed,
+  type Online,
+  trimConversations,
+} from './recipients.ts';
 import { noteAwake, noteSilent } from './silence.ts';
 import { isUnasked } from './strangers.ts';
 import { restore } from './waiting-runs.ts';
@@ -101,7 +109,7 @@ function applyAcknowledged(device: Device, acknowledged: Acknowledged, state: In
   device.count = Math.max(0, device.count - count);
   device.bytes = Math.max(0, device.bytes - bytes);
   device.fruitless = 0;
-  if (device.silentAtMs !== -Infinity) noteAwake(recipient, device, state, ctx);
+  if (device.silentAtMs !== NOT_SILENT) noteAwake(recipient, device, state, ctx);
   dropFresh(device, mark);
   const { online } = device;
   if (online === undefined) return;

@@ -130,7 +130,7 @@ export interface Device {
   stuckSeq: number;
   /** While a commit moves or removes entries, nothing is read for this device. */
   moving: boolean;
-  /** When it was told to be silent, monotonic; -Infinity while it is not. */
+  /** When it was told to be silent, monotonic; -1 while it is not, which unlike an infinity takes no object of its own. */
   silentAtMs: number;
 }
 
@@ -184,6 +184,9 @@ function countWaiting(recipient: Recipient, store: InboxStore): void {
   }
 }
 
+/** `silentAtMs` of a device that is not. */
+export const NOT_SILENT = -1;
+
 /** A device as the store knows it, offline. */
 export function loadDevice(store: InboxStore, user: string, id: number): Device {
   const last = store.lastSeq(user, id);
@@ -202,7 +205,7 @@ export function loadDevice(store: InboxStore, user: string, id: number): Device 
     fruitless: 0,
     stuckSeq: 0,
     moving: false,
-    silentAtMs: -Infinity,
+    silentAtMs: NOT_SILENT,
   };
 }
 

@@ -11,7 +11,7 @@ import type { Context } from '../runtime/index.ts';
 import type { InboxState } from './inbox-state.ts';
 import { LIMITS } from './limits.ts';
 import type { WakeupsMessage } from './messages.ts';
-import { findDevice, type Device, type Recipient } from './recipients.ts';
+import { findDevice, NOT_SILENT, type Device, type Recipient } from './recipients.ts';
 
 /** A note of the inbox to itself: time to look at the next devices. */
 export const LOOK_FOR_SILENCE = 'look-for-silence';
@@ -26,7 +26,7 @@ export function noteSilent(
 ): void {
   if (state.args.wakeups === undefined) return;
   const now = ctx.clock.monotonicMs();
-  if (now - device.silentAtMs < LIMITS.wakeAgainMs) return;
+  if (device.silentAtMs !== NOT_SILENT && now - device.silentAtMs < LIMITS.wakeAgainMs) return;
   device.silentAtMs = now;
   tell({ kind: 'silent', user: recipient.user, device: device.id, sinceMs }, state, ctx);
 }
@@ -34,7 +34,7 @@ export function noteSilent(
 /** The device is there, or has acknowledged something. */
 export function noteAwake(recipient: Recipient, device: Device, state: InboxState, ctx: Context): void {
   if (state.args.wakeups === undefined) return;
-  device.silentAtMs = -Infinity;
+  device.silentAtMs = NOT_SILENT;
   tell({ kind: 'awake', user: recipient.user, device: device.id }, state, ctx);
 }
 
@@ -63,7 +63,7 @@ export function lookForSilence(state: InboxState, ctx: Context): void {
 function look(recipient: Recipient, device: Device, now: number, state: InboxState, ctx: Context): void {
   const { online } = device;
   const head = online?.window[0];
-  if (online === undefined || head === undefined || device.silentAtMs !== -Infinity) return;
+  if (online === undefined || head === undefined || device.silentAtMs !== NOT_SILENT) return;
   if (online.headSeq !== head.seq) {
     online.headSeq = head.seq;
     online.headSinceMs = now;
