@@ -18,7 +18,6 @@
  */
 
 import { Session } from 'node:inspector/promises';
-import { availableParallelism, loadavg } from 'node:os';
 import { getHeapStatistics } from 'node:v8';
 import type { Clock, Random } from '../runtime/index.ts';
 
@@ -93,11 +92,6 @@ export class HeapRest {
  */
 export function drawWait(random: Pick<Random, 'integer'>, crowding: number): number {
   return random.integer(1 + Math.floor((crowding * COLLECTION_MS) / LOOK_MS));
-}
-
-/** Threads that want a processor, for each there is, of late. Adapter to the system's load. */
-export function crowdingOfMachine(): number {
-  return loadavg()[0]! / availableParallelism();
 }
 
 /** Looks every second from now on. Returns how to end it. */

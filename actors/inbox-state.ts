@@ -31,6 +31,8 @@ export interface InboxArgs {
   readonly groupsOf: (group: string) => RemoteName;
   /** Who is told of silent devices; absent where the node wakes nobody. */
   readonly wakeups: RemoteName | undefined;
+  /** Whether processors are scarce on this machine; see `inbox-company.ts`. Default: they are not. */
+  readonly isCrowded?: () => boolean;
   /** Its commits, whose outcomes come back as `committed`. */
   readonly committer: Committer;
 }
@@ -160,6 +162,8 @@ export interface InboxState {
   queue: Queued[];
   commit: Commit | undefined;
   queuedBytes: number;
+  /** Since when removals wait for company, monotonic; `undefined` while none do. */
+  aloneSinceMs: number | undefined;
   /** Until this time (monotonic) the disk is taken for full. */
   fullUntilMs: number;
   /** Connected devices, by the id of the monitor on their connection. */
@@ -192,6 +196,7 @@ export function firstState(args: InboxArgs): InboxState {
     queue: [],
     commit: undefined,
     queuedBytes: args.store.queuedBytes(),
+    aloneSinceMs: undefined,
     fullUntilMs: 0,
     attached: new Map(),
     catchUp: emptyCatchUp(),

@@ -666,3 +666,41 @@ t.test('devices that come back to full inboxes are read out so many at a time, e
   await slow.test.advance(LIMITS.catchUpMsMax + 2 * LIMITS.catchUpLookMs, LIMITS.catchUpLookMs);
   t.equal(served(), users.length, 'who does not get on keeps nobody waiting for good');
 });
+
+t.test('on a crowded machine removals ride on the next message, and go alone when none comes', async (t) => {
+  let isCrowded = true;
+  const fixture = await startInbox([ALICE, BOB], { isCrowded: () => isCrowded });
+  const alice = spawnProbe(fixture.test);
+  const bob = await attach(fixture);
+  const commits = async (): Promise<number> => {
+    const answer = fixture.test.node.call<{ readonly commits: number }>('inbox.0', 'statistics', 1_000);
+    await fixture.test.settle();
+    return (await answer).commits;
+  };
+  const receipts = (): number => alice.take().filter(({ kind }) => kind === 'receipt').length;
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 1));
+  await fixture.tell(acknowledgement(bob, 1));
+  t.strictSame([stored(fixture), receipts(), await commits()], [1, 0, 1], 'it waits, and so does its receipt');
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 2));
+  t.strictSame([stored(fixture), receipts(), await commits()], [1, 1, 2], 'the second message took it along');
+  await fixture.tell(acknowledgement(bob, 2));
+  await fixture.test.advance(LIMITS.removalWaitMs - 1);
+  t.strictSame([stored(fixture), receipts()], [1, 0]);
+  await fixture.test.advance(1);
+  t.strictSame([stored(fixture), receipts(), await commits()], [0, 1, 3], 'nobody came');
+  isCrowded = false;
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 3));
+  await fixture.tell(acknowledgement(bob, 3));
+  t.strictSame([stored(fixture), receipts()], [0, 1], 'at once where processors are not scarce');
+});
+
+t.test('a device that is catching up waits for no company', async (t) => {
+  const fixture = await startInbox([ALICE, BOB], { isCrowded: () => true });
+  const alice = spawnProbe(fixture.test);
+  const count = LIMITS.windowCountMax + 10;
+  for (let id = 1; id <= count; id++) await fixture.tell(submission(alice.pid, ALICE, BOB, id));
+  const bob = await attach(fixture);
+  t.equal(pushed(bob.take()).length, LIMITS.windowCountMax);
+  await fixture.tell(acknowledgement(bob, LIMITS.windowCountMax));
+  t.equal(pushed(bob.take()).length, 10, 'the next page, without a wait');
+});

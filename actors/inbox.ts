@@ -19,6 +19,7 @@
  *   inbox-submit.ts   the fate of one message          losses.ts          what is given up
  *   inbox-write.ts    the write set                    group-entries.ts   messages of groups
  *   inbox-settle.ts   flushed or refused               inbox-devices.ts   devices that are no more
+ *   inbox-company.ts  what waits for a fuller commit
  *                                                      claim-inbox.ts     one life after the other
  */
 
@@ -28,6 +29,7 @@ import { claimInbox } from './claim-inbox.ts';
 import { attach, detach, goOnCatchingUp, startCatchingUp } from './inbox-attach.ts';
 import { forgetDevice, reloadDevices } from './inbox-devices.ts';
 import { answerMarks, confirmFanOuts } from './inbox-groups.ts';
+import { GO_ALONE, waitsForCompany } from './inbox-company.ts';
 import { isEmpty, planCommit } from './inbox-plan.ts';
 import { enqueue } from './inbox-queue.ts';
 import { queryConversation, relayReads, relayReceipt } from './inbox-receipts.ts';
@@ -89,6 +91,7 @@ export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', 
   handleInfo(info, state, ctx) {
     if (isDown(info)) detach(info.ref, state, ctx);
     else if (info === TRY_AGAIN) tryAgain(state, ctx);
+    else if (info === GO_ALONE) ctx.requestTurnEnd();
     else if (info === SWEEP) sweepExpired(state, ctx);
     else if (info === NEXT_PLACES) goOnCatchingUp(state, ctx);
     else if (info === LOOK_FOR_SILENCE) lookForSilence(state, ctx);
@@ -149,7 +152,8 @@ function tryAgain(state: InboxState, ctx: Ctx): void {
 
 function startCommit(state: InboxState, ctx: Ctx): void {
   if (state.commit !== undefined || ctx.clock.monotonicMs() < state.fullUntilMs) return;
-  if (state.queue.length > 0 && state.args.committer.holdsBack(ctx, TRY_AGAIN)) return;
+  if (state.queue.length === 0 || state.args.committer.holdsBack(ctx, TRY_AGAIN) || waitsForCompany(state, ctx)) return;
+  state.aloneSinceMs = undefined;
   while (state.commit === undefined && state.queue.length > 0) {
     const commit = planCommit(state, { wallMs: ctx.clock.nowMs(), monotonicMs: ctx.clock.monotonicMs() });
     if (isEmpty(commit)) confirmEmpty(commit, state, ctx);

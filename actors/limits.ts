@@ -121,6 +121,11 @@ export const LIMITS = {
   commitBytesMax: 8_388_608,
   /** Acknowledged entries that one commit removes, give or take a window: while it is written, others are pushed the next. */
   commitRemovalsMax: 8_192,
+  /** On a crowded machine, how long acknowledgements wait for a commit that goes anyway, and how many go without one. */
+  removalWaitMs: 100,
+  removalCompanyCount: 16,
+  /** Threads that want a processor, for each there is, above which a machine is crowded. A busy node alone on it stays well below. */
+  crowdedLoad: 4,
   /** Fresh entries of a former life that one commit moves when an inbox takes its store over. */
   settleCountMax: 4_096,
   /** Operations that wait for the next commit. Beyond it, submissions are refused with APP_OVERLOADED. */

@@ -14,8 +14,9 @@ import { storeQuestions } from './admin/store-questions.ts';
 import { nonceSource } from './auth.ts';
 import { Committer } from './committer.ts';
 import type { NodeConfig } from './config.ts';
+import { readCrowding, watchCrowding } from './crowding.ts';
 import { isStartupError, StartupError } from './errors.ts';
-import { collectHeap, crowdingOfMachine, drawWait, watchRest, type RestSample } from './heap-rest.ts';
+import { collectHeap, drawWait, watchRest, type RestSample } from './heap-rest.ts';
 import { isHeapHigh } from './heap-watch.ts';
 import type { InboxStatistics } from './inbox.ts';
 import { LIMITS } from './limits.ts';
@@ -182,7 +183,7 @@ export async function startServing(
     const { connections, comings } = admission.statistics();
     return { connections, comings, busyMs: loopBusyMs() };
   };
-  const stopResting = watchRest(node.clock, load, collectHeap, () => drawWait(systemRandom, crowdingOfMachine()));
+  const stopResting = watchRest(node.clock, load, collectHeap, () => drawWait(systemRandom, readCrowding()));
   return {
     async listen() {
       await link?.untilServed(LIMITS.clusterReadyMsMax);
@@ -304,6 +305,7 @@ function shardParts(
 ): ShardParts {
   const { inboxOf, presenceOf, linksOf } = routes;
   const load = { queuedCount: 0 };
+  const crowding = watchCrowding(node.clock);
   // One for each actor: what its former life has under way is of no concern to the others.
   const timed = timedCommits(store, node.clock);
   const tell: ConstructorParameters<typeof Committer>[1] = (self, message) => void node.cast(self, message);
@@ -319,6 +321,7 @@ function shardParts(
       get queuedBytesMax() {
         return bounds.queuedBytesMax;
       },
+      isCrowded: () => crowding() > LIMITS.crowdedLoad,
       committer: committer(),
     },
     wakeups: wakeupsArgs(store, committer(), node, push),
