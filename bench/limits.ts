@@ -99,6 +99,9 @@ export const LIMITS = {
   /** A late generator is more than a note when this share of the latency at p99 was spent before anything was sent. */
   generatorLateShareMax: 0.5,
 
+  /** Messages a second under a planted fault, unless --rate says otherwise: few, so that nothing else makes them late. */
+  controlRatePerSecond: 2_000,
+
   /** The slow server of `--control slow`: one message of a connection in so many waits for so long. */
   controlSlowEvery: 100,
   controlSlowMs: 50,

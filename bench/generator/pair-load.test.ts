@@ -105,6 +105,7 @@ t.test('what a stalled generator owes is sent when the load stops, with its late
   load.stop();
   t.equal(sender.speak().messages.flat().length, 50);
   t.ok(mergeHistograms([load.tally.sending.encode()]).maxMs()! >= 490);
+  t.equal(load.tally.sending.count, 51, 'each message counts: one for a turn would hide how many were held up');
 });
 
 t.test('an open loop that is not answered overruns instead of growing for ever', async (t) => {

@@ -164,17 +164,17 @@ class SenderSpeaker extends PairSpeaker {
     const { pair } = this;
     if (pair.sent === pair.due) return false;
     const nowMs = this.load.clock.nowMs();
-    this.#noteSending(nowMs);
     while (pair.sent < pair.due) {
       const room = Math.min(writer.room, LIMITS.webSocketPayloadBytesMax);
       if (room < this.#template.bytesOf(pair.sent + 1)) return true;
+      this.#noteSending(nowMs);
       // One WebSocket message for each: people write one at a time, and so the closed and the open loop load alike.
       writer.close(this.#template.write(pair.takeDue(nowMs), writer.target, writer.open()));
     }
     return false;
   }
 
-  /** One reading for the oldest message of the turn: how late the generator itself is. */
+  /** How late the generator itself is: for each message, since one for a turn would hide how many a stall held up. */
   #noteSending(nowMs: number): void {
     const intendedMs = this.pair.nextIntendedMs;
     if (this.tally.includes(intendedMs)) this.tally.sending.record(nowMs - intendedMs);

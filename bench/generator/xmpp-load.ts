@@ -69,9 +69,10 @@ class XmppSender implements XmppSpeaker {
     if (pair.sent === pair.due) return '';
     const nowMs = this.#load.clock.nowMs();
     const { tally } = this.#load;
-    if (tally.includes(pair.nextIntendedMs)) tally.sending.record(nowMs - pair.nextIntendedMs);
     let said = '';
-    for (let id = pair.takeDue(nowMs); id > 0; id = pair.takeDue(nowMs)) {
+    while (pair.sent < pair.due) {
+      if (tally.includes(pair.nextIntendedMs)) tally.sending.record(nowMs - pair.nextIntendedMs);
+      const id = pair.takeDue(nowMs);
       said += `${this.#head}${id}'><body>${bodyOf(id, this.#filler)}</body></message>`;
     }
     return said;

@@ -171,7 +171,9 @@ class MessagesRun {
     await load.openPairs(control.url, phonesOf(options.pairs), options.bytes);
     const saturated = await this.#phase('saturation', this.#closedPlan(options['in-flight'], 1), load, server);
     recordSaturation(recorder, saturated.result, saturated.window);
-    const ratePerSecond = options.rate || Math.floor(saturated.result.completedPerSecond / 2);
+    const isPlanted = this.#context.control !== undefined;
+    const halfPerSecond = Math.floor(saturated.result.completedPerSecond / 2);
+    const ratePerSecond = options.rate || (isPlanted ? LIMITS.controlRatePerSecond : halfPerSecond);
     if (ratePerSecond < 1) throw new BenchError('BENCH_LOST', 'no message completed its cycle at saturation');
     control.begin(load.pids);
     const half = await this.#phase(`half load, ${ratePerSecond} msg/s`, this.#openPlan(ratePerSecond), load, server);
