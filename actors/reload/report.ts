@@ -103,8 +103,11 @@ function details({
     const killed = sweep.killed > 0 ? `, ${sweep.killed} killed` : '';
     lines.push(`  sweep    ${sweep.moved} actors${killed}, longest slice ${sweep.longestSliceMs.toFixed(1)} ms`);
   }
-  if (stallMs > 0)
-    lines.push(`  stall    no worker was away for longer than ${stallMs.toFixed(1)} ms (${stallDuring})`);
+  if (stallMs > 0) {
+    // Reports of an earlier version do not say when.
+    const during = stallDuring ? `, in the step ${stallDuring}` : '';
+    lines.push(`  stall    no worker was away for longer than ${stallMs.toFixed(1)} ms${during}`);
+  }
   if (counts !== undefined) lines.push(...describeCounts(counts));
   return [...lines, ...notes.map((note) => `  note     ${note}`)];
 }

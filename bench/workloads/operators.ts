@@ -40,6 +40,8 @@ type Context = WorkloadContext<OptionName>;
 /** From the beginning of a look to its window: the first one compiles what it runs. */
 const SETTLE_MS = 300;
 const WARM_UP_MS = 300;
+/** For a message of every pair, at one a second. */
+const TOUCH_MS = 1_200;
 /** Below so many cores in so long, the server is quiet. */
 const QUIET_CORES = 0.015;
 const QUIET_LOOK_MS = 1_000;
@@ -191,10 +193,10 @@ class Quiet {
 
   #record(): void {
     const { recorder } = this.#context;
-    const nobody = meanOf(this.#cores.get('nobody')!);
+    const nobody = medianOf(this.#cores.get('nobody')!);
     recorder.metric('nobody_cores', nobody, 'cores');
     for (const { name } of this.#lookers) {
-      recorder.metric(`${name}_cores`, meanOf(this.#cores.get(name)!) - nobody, 'cores');
+      recorder.metric(`${name}_cores`, medianOf(this.#cores.get(name)!) - nobody, 'cores');
       recorder.metric(`${name}_answer_p50_ms`, this.#answers.get(name)!.percentileMs(50), 'ms');
       recorder.metric(`${name}_answer_ms_max`, this.#answers.get(name)!.maxMs(), 'ms');
     }
@@ -216,7 +218,8 @@ class Traffic {
   async run(): Promise<void> {
     const { options, progress, recorder } = this.#context;
     const [calm, scraped] = [new LatencyHistogram(), new LatencyHistogram()];
-    // What the first messages compile belongs to neither.
+    // What the first message of a conversation makes, and what the first ones compile, belongs to neither.
+    await this.#turn(Math.max(options.rate, options.connections / 2), TOUCH_MS);
     await this.#turn();
     for (let round = 1; round <= options.rounds; round += 1) {
       progress(`traffic, round ${round} of ${options.rounds}`);
@@ -235,14 +238,17 @@ class Traffic {
     recorder.metric('scrape_added_p99_ms', scrapedP99 - p99, 'ms');
   }
 
-  async #turn(): Promise<LatencyHistogram> {
-    const { options } = this.#context;
-    const shape = { kind: 'open', ratePerSecond: options.rate } as const;
-    const plan = { shape, warmUpMs: WARM_UP_MS, windowMs: options.traffic, drainMsMax: LIMITS.drainMsMax };
+  async #turn(
+    ratePerSecond: number = this.#context.options.rate,
+    windowMs: number = this.#context.options.traffic,
+  ): Promise<LatencyHistogram> {
+    const shape = { kind: 'open', ratePerSecond } as const;
+    const plan = { shape, warmUpMs: WARM_UP_MS, windowMs, drainMsMax: LIMITS.drainMsMax };
     return (await this.#load.run(plan)).delivery;
   }
 }
 
-function meanOf(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
+/** A single turn may have a collection of the whole heap in it, whoever looks. */
+function medianOf(values: readonly number[]): number {
+  return [...values].sort((left, right) => left - right)[(values.length - 1) >> 1]!;
 }

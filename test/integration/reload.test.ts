@@ -160,6 +160,13 @@ t.test(
         return original.handleCast.call(this, message, state, ctx);
       },`,
       },
+      {
+        code: 'handler_stalled',
+        changes: `handleCast(message, state, ctx) {
+        if (isLive(state) && message.kind === 'frames') spin(260);
+        return original.handleCast.call(this, message, state, ctx);
+      },`,
+      },
     ];
     for (const [index, { code, changes }] of faults.entries()) {
       const report = await reload(directory, { file: writeVariant(directory, index + 1, changes), observe: 1_000 });
@@ -170,7 +177,7 @@ t.test(
     }
     await chat.check(t);
     t.match(await blindbeam('reload', 'history', '--data', directory), {
-      out: /handler_threw[^]*handleCast: TypeError[^]*code_change_slow[^]*code_change_threw[^]*planted/,
+      out: /handler_stalled[^]*handler_threw[^]*handleCast: TypeError[^]*code_change_slow[^]*code_change_threw[^]*planted/,
     });
   },
 );

@@ -229,12 +229,12 @@ t.test('SIGTERM drains: clients are told to come back before the node ends', asy
 t.test('a running node takes what it can of new settings, and says what waits for a restart', async (t) => {
   const directory = temporaryDirectory(t);
   const file = join(directory, 'node.yaml');
-  writeFileSync(file, 'log-level: info\nconnections: 100\n');
+  writeFileSync(file, 'log-level: info\nconnections: 100\nstore-bytes: 1000000\n');
   const server = await ServerProcess.start(t, join(directory, 'store'), ['--config', file, ...METRICS]);
   await newPerson(t, server, '+4915100000001');
-  writeFileSync(file, 'log-level: info\nconnections: 1\nstuck-ms: 7000\n');
+  writeFileSync(file, 'log-level: info\nconnections: 1\nstore-bytes: 2000000\nstuck-ms: 7000\n');
   process.kill(server.pid, 'SIGHUP');
-  const taken = await server.line((line) => line.event === 'setting_taken');
+  const taken = await server.line((line) => line.event === 'setting_taken' && line['setting'] === 'connections');
   t.match(taken, { setting: 'connections', before: '100', now: '1' });
   t.match(await server.line((line) => line.event === 'setting_waits_for_restart'), {
     setting: 'stuck-ms',
@@ -246,6 +246,10 @@ t.test('a running node takes what it can of new settings, and says what waits fo
   const url = await metricsOf(server);
   await until(async () => /refusals_total\{code="APP_OVERLOADED"\} [1-9]/.test((await read(`${url}/metrics`)).text));
   t.pass('the second connection is one too many now');
+  await until(async () =>
+    / 2000000$/m.test((await read(`${url}/metrics`)).text.replace(/^(?!blindbeam_store_queued_bytes_max ).*$/gm, '')),
+  );
+  t.pass('and the store takes as much as the file says');
   await until(async () => (await read(`${url}/readyz`)).text.includes('lets nobody in'));
 
   writeFileSync(file, 'conections: 5\n');

@@ -29,9 +29,15 @@ export class Chart {
       height: HEIGHT,
       cursor: { y: false, drag: { x: false, y: false } },
       scales: { y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.1 : 1] } },
-      axes: [axis, { ...axis, size: 64, values: (_plot, values) => values.map((value) => format(value)) }],
+      axes: [
+        { ...axis, space: 90, values: (_plot, seconds) => seconds.map(timeOfDay) },
+        { ...axis, size: 64, values: (_plot, values) => eachOnce(values.map(format)) },
+      ],
       series: [
-        { label: 'time' },
+        {
+          label: 'time',
+          value: (_plot: uPlot, seconds: number | null) => (seconds === null ? '' : timeOfDay(seconds)),
+        },
         ...series.map((label, index) => ({
           label,
           stroke: COLORS[index % COLORS.length]!,
@@ -53,4 +59,14 @@ export class Chart {
     // One point has no span, and the axis would show years.
     if (this.#data[0]!.length > 1) this.#plot.setData(this.#data as uPlot.AlignedData);
   }
+}
+
+/** In the browser's zone, 24 hours. */
+function timeOfDay(seconds: number): string {
+  return new Date(seconds * 1_000).toLocaleTimeString('en-GB');
+}
+
+/** Of halves that are rounded to the same whole number, the first is enough. */
+function eachOnce(labels: readonly string[]): string[] {
+  return labels.map((label, index) => (label === labels[index - 1] ? '' : label));
 }
