@@ -16,7 +16,8 @@ import { transportUnder, wsTransport } from './ws-transport.ts';
 export * from '../index.ts';
 export { restoreBackupFile, writeBackupFile } from './backup-file.ts';
 export { diskStore } from './disk-store.ts';
-export { safeFileName, saveFile, uploadFile } from './media-file.ts';
+export { safeFileName } from '../file-name.ts';
+export { saveFile, uploadFile } from './media-file.ts';
 export { systemClock, systemRandom } from './system.ts';
 export { wsTransport } from './ws-transport.ts';
 

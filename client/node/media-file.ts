@@ -77,12 +77,3 @@ async function writeStream(stream: ReadableStream<Uint8Array>, path: string): Pr
     await file.close();
   }
 }
-
-/** A name for a file that somebody sent: what they call it, without anything that could lead out of the directory. */
-export function safeFileName(name: string): string {
-  const tidy = basename(name.replaceAll('\\', '/'))
-    .replace(/[^\p{L}\p{N}._ -]/gu, '_')
-    .replace(/^\.+/, '')
-    .slice(0, 100);
-  return tidy === '' ? 'file' : tidy;
-}

@@ -15,7 +15,8 @@ import type {
   SentMessage,
 } from '../../index.ts';
 import { writeBackupFile } from '../backup-file.ts';
-import { safeFileName, saveFile, uploadFile } from '../media-file.ts';
+import { safeFileName } from '../../file-name.ts';
+import { saveFile, uploadFile } from '../media-file.ts';
 import { systemRandom } from '../system.ts';
 import { NUMBER_FORM, tidyPhone } from './arguments.ts';
 import { GROUP_HELP, GroupCommands, peerOfGroup, titleOf } from './group-commands.ts';

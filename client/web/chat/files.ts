@@ -3,6 +3,7 @@
  * under its name.
  */
 
+import { safeFileName } from '../../file-name.ts';
 import type { Attachment } from '../index.ts';
 import { browserClock } from '../system.ts';
 import { make } from './dom.ts';
@@ -91,14 +92,9 @@ export async function openFile(
   report: (text: string) => void,
 ): Promise<void> {
   const url = URL.createObjectURL(await fetchWhole(session, attachment, report));
-  make('a', { href: url, download: fileNameOf(attachment) }).click();
+  make('a', { href: url, download: safeFileName(attachment.name) }).click();
   // The browser reads it in its own time; a minute is enough to begin.
   browserClock.setTimer(60_000, () => URL.revokeObjectURL(url));
-}
-
-/** The name to save under: the sender's claim without anything that leads elsewhere. */
-export function fileNameOf({ name }: Pick<Attachment, 'name'>): string {
-  return name.replace(/[\u0000-\u001f/\\]/g, '_').replace(/^\.+/, '_') || 'file';
 }
 
 /** The whole file, checked: the stream errors before its end if it is not the one that was sent. */
