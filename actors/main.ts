@@ -230,7 +230,12 @@ export async function startNode(start: NodeStart, log: NodeLogger): Promise<Runn
       config,
       end: () => process.kill(process.pid, 'SIGTERM'),
     });
-    const verbs = [...runVerbs(running, backUpTo), logVerb(running), ...reloadVerbs(reloads), ...operated.verbs];
+    const verbs = [
+      ...runVerbs(running, backUpTo),
+      logVerb(running),
+      ...reloadVerbs(reloads, operated.reloads(reloads)),
+      ...operated.verbs,
+    ];
     const admin = await openAdmin({
       workers,
       facts,

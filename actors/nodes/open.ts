@@ -15,6 +15,9 @@ import { NODE_AGENT, nodeAgent, type NodeAgentArgs } from './node-agent.ts';
 import { orderKey } from './order.ts';
 import { OwnNode } from './own-node.ts';
 import { Peers } from './peers.ts';
+import type { Coordinator } from '../reload/coordinator.ts';
+import type { AcrossNodes } from '../reload/verbs.ts';
+import { reloadsOf } from './reload-targets.ts';
 import { nodeVerbs, type OwnCluster } from './verbs.ts';
 
 export interface OperateParts {
@@ -31,6 +34,8 @@ export interface OperatedNode {
   readonly own: OwnNode;
   /** Absent for a node on its own. */
   readonly cluster: OwnCluster | undefined;
+  /** Reloads at every node, this one by `coordinator`; undefined for a node on its own. */
+  reloads(coordinator: Coordinator): AcrossNodes | undefined;
   /** From now on other nodes are answered, if there is a cluster. */
   answerOthers(desk: Desk): Promise<void>;
 }
@@ -47,6 +52,7 @@ export function operateNode({ workers, control, facts, config, end }: OperatePar
     verbs: nodeVerbs({ own, control, workers, cluster, end }),
     own,
     cluster,
+    reloads: (coordinator) => (cluster === undefined ? undefined : reloadsOf(workers.node, coordinator, cluster)),
     async answerOthers(desk) {
       if (config.cluster === undefined) return;
       const args: NodeAgentArgs = { own, desk, key: orderKey(config.cluster.secret) };

@@ -73,7 +73,7 @@ t.test('each node has its row: living, silent, without an answer, known and gone
   ];
   t.match(a, { isThis: true, owned: 1, standby: 1, sessions: 7, frames: 1 });
   t.notOk('lag' in a, 'its copy has an owner that told nothing');
-  t.match(b, { isThis: false, owned: 1, standby: 1, lag: { records: 12, ms: 300 } });
+  t.match(b, { isThis: false, owned: 1, standby: 1, copying: 0, lag: { records: 12, ms: 300 } });
   t.match(c.reason, /silent for 900 ms/);
   t.match(d, { owned: 0, standby: 0 });
   t.equal(e.reason, 'does not answer');

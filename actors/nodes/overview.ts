@@ -28,6 +28,8 @@ export interface NodeRow {
   /** Shards that it owns, and that it stands by for. */
   readonly owned: number;
   readonly standby: number;
+  /** Of those it stands by for, how many no owner says to be whole: they are being made, or the owner does not answer. */
+  readonly copying: number;
   /** How far its copies are behind, the worst of them, as the owners say; absent without copies. */
   readonly lag?: { readonly records: number; readonly ms: number };
   readonly sessions?: number;
@@ -105,17 +107,26 @@ function figuresOf({ sessions, workers, memoryBytes, uptimeMs, url, nats }: Node
   return { sessions, workers, memoryBytes, uptimeMs, url, nats };
 }
 
-function sharesOf(node: string, { records, answers }: OverviewParts): Pick<NodeRow, 'owned' | 'standby' | 'lag'> {
+function sharesOf(
+  node: string,
+  { records, answers }: OverviewParts,
+): Pick<NodeRow, 'owned' | 'standby' | 'copying' | 'lag'> {
   const owned = records.filter(({ owner }) => owner?.node === node).length;
-  const standby = records.filter((record) => record.standby?.node === node).length;
-  const behind = [...answers.values()].flatMap(({ copies }) => copies.flatMap((copy) => copy.behind));
-  const own = behind.filter(({ seat }) => seat.node === node);
-  if (own.length === 0) return { owned, standby };
-  const lag = {
-    records: Math.max(...own.map(({ records: count }) => count)),
-    ms: Math.max(...own.map(({ ms }) => ms)),
-  };
-  return { owned, standby, lag };
+  const standbyFor = records.filter((record) => record.standby?.node === node);
+  const copies = records.flatMap(({ shard, owner }) =>
+    owner === undefined ? [] : (answers.get(owner.node)?.copies.filter((copy) => copy.shard === shard) ?? []),
+  );
+  const said = copies.flatMap(({ shard, behind }) =>
+    behind
+      .filter(({ seat }) => seat.node === node)
+      .map(({ isWhole, records: count, ms }) => ({ shard, isWhole, count, ms })),
+  );
+  const isWhole = (shard: number): boolean => said.some((each) => each.shard === shard && each.isWhole);
+  const copying = standbyFor.filter(({ shard }) => !isWhole(shard)).length;
+  const shares = { owned, standby: standbyFor.length, copying };
+  if (said.length === 0) return shares;
+  const lag = { records: Math.max(...said.map(({ count }) => count)), ms: Math.max(...said.map(({ ms }) => ms)) };
+  return Object.assign(shares, { lag });
 }
 
 export interface MapRow {

@@ -10,6 +10,7 @@
  * `runtime/reload/worker-reload.ts`.
  */
 
+import { createHash } from 'node:crypto';
 import type { Clock, Logger } from '../../runtime/index.ts';
 import {
   findFault,
@@ -47,6 +48,8 @@ export interface ReloadOptions {
   /** Number the version one above the one that runs, whatever the source says. */
   readonly renumber: boolean;
   readonly checkOnly: boolean;
+  /** SHA-256 that the bundle must have, hex: of the node that begins a reload through a cluster. */
+  readonly expect?: string | undefined;
 }
 
 /** The options that nobody gave. */
@@ -217,12 +220,16 @@ class Run {
   }
 
   async reload(options: ReloadOptions): Promise<Outcome> {
-    const { name, file, renumber, recordMs, checkOnly } = options;
+    const { name, file, renumber, recordMs, checkOnly, expect } = options;
     const running = await this.#find(name);
     if (running === undefined) return this.refuse(refusal('RELOAD_UNKNOWN', name));
     this.#draft.from = running.version;
     const bundled = await this.#bundle(name, file);
     if ('code' in bundled) return this.refuse(bundled);
+    const { sha256 = '' } = this.#draft.bundle ?? {};
+    if (expect !== undefined && expect !== sha256) {
+      return this.refuse(refusal('RELOAD_OTHER_CODE', `${sha256.slice(0, 12)} here, ${expect.slice(0, 12)} there`));
+    }
     const version = renumber ? running.version + 1 : undefined;
     if (!(await this.#prepare(bundled.text, version, bundled.modules))) return 'refused';
     if (!(await this.#check(recordMs))) return 'refused';
@@ -266,7 +273,8 @@ class Run {
     if (!('code' in bundled)) {
       const { text, modules } = bundled;
       const bundleMs = clock.monotonicMs() - beganMs;
-      this.#draft.bundle = { bytes: Buffer.byteLength(text), modules, bundleMs };
+      const sha256 = createHash('sha256').update(text).digest('hex');
+      this.#draft.bundle = { bytes: Buffer.byteLength(text), modules, bundleMs, sha256 };
     }
     return bundled;
   }

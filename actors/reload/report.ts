@@ -33,7 +33,13 @@ export interface ReloadReport {
   /** From the first sign of the fault that was seen until no actor was left at the version. */
   readonly backMs: number | undefined;
   readonly bundle:
-    { readonly bytes: number; readonly modules: readonly string[]; readonly bundleMs: number } | undefined;
+    | {
+        readonly bytes: number;
+        readonly modules: readonly string[];
+        readonly bundleMs: number;
+        readonly sha256: string;
+      }
+    | undefined;
   /** The longest of the workers. */
   readonly compileMs: number;
   readonly check: { readonly sampled: number; readonly replayed: number; readonly checkMs: number } | undefined;
@@ -59,7 +65,8 @@ export function headline({ id, name, outcome, from, to, tookMs, isBack, startedA
   return `#${id} ${name}${versions}: ${word} in ${Math.round(tookMs)} ms, ${startedAt}`;
 }
 
-const OUTCOMES: Readonly<Record<Outcome, string>> = {
+/** For people. */
+export const OUTCOMES: Readonly<Record<Outcome, string>> = {
   checked: 'checked, nothing applied',
   refused: 'REFUSED',
   kept: 'reloaded',

@@ -5,9 +5,10 @@
  */
 
 import { RELOAD_LIMITS } from '../../runtime/reload/index.ts';
-import { defineVerb, type Verb } from '../admin/verb.ts';
+import { defineVerb, type Caller, type Verb } from '../admin/verb.ts';
 import { AdminError } from '../admin/errors.ts';
 import { DEFAULT_OPTIONS, type Coordinator, type Tell } from './coordinator.ts';
+import type { ClusterReloadReport, NodeReloadParameters, NodeRollbackParameters } from '../nodes/reload-across.ts';
 import type { ReloadReport } from './report.ts';
 
 const NAME = { kind: 'text', required: true, position: 1, help: 'the behaviour: actors/connection' } as const;
@@ -24,6 +25,11 @@ const TIMEOUT = {
   max: RELOAD_LIMITS.timeoutMsMax as number,
   default: RELOAD_LIMITS.timeoutMsDefault as number,
   help: 'milliseconds that an actor may hold on to the version before; then it is killed',
+} as const;
+
+const CLUSTER = {
+  kind: 'flag',
+  help: 'at every node of the cluster, one after the other; all go back if one fails',
 } as const;
 
 export const RELOAD = {
@@ -44,6 +50,8 @@ export const RELOAD = {
     },
     timeout: TIMEOUT as typeof TIMEOUT,
     renumber: { kind: 'flag', help: 'number the version one above the one that runs' },
+    expect: { kind: 'text', help: 'SHA-256 that the bundle must have, as a report tells it' },
+    cluster: CLUSTER as typeof CLUSTER,
     file: { kind: 'text', help: 'a file to load in place of the module’s own, within the root of the node' },
   },
 } as const;
@@ -72,6 +80,7 @@ export const RELOAD_ROLLBACK = {
     name: NAME as typeof NAME,
     observe: OBSERVE as typeof OBSERVE,
     timeout: TIMEOUT as typeof TIMEOUT,
+    cluster: CLUSTER as typeof CLUSTER,
   },
 } as const;
 
@@ -90,28 +99,67 @@ export const RELOAD_STALL = {
 } as const;
 
 /** What `reload` and `reload.rollback` answer. */
-export type ReloadProgress = { readonly stage: string } | { readonly report: ReloadReport };
+export type ReloadProgress = { readonly stage: string } | ReloadOutcome;
 
-export function reloadVerbs(coordinator: Coordinator): Verb[] {
+/** The last answer: of a node, or of all nodes of the cluster. */
+export type ReloadOutcome = { readonly report: ReloadReport } | { readonly clusterReport: ClusterReloadReport };
+
+/** Reloads at every node of a cluster. */
+export interface AcrossNodes {
+  reload(parameters: NodeReloadParameters, tell: Tell): Promise<ClusterReloadReport>;
+  rollback(parameters: NodeRollbackParameters, tell: Tell): Promise<ClusterReloadReport>;
+}
+
+/** @param across - Absent for a node without a cluster. */
+export function reloadVerbs(coordinator: Coordinator, across: AcrossNodes | undefined): Verb[] {
   return [
-    defineVerb(RELOAD, ({ name, canary, check, observe, record, timeout, renumber, file }) => {
-      const options = { ...DEFAULT_OPTIONS, name, renumber, file, checkOnly: check };
+    defineVerb(RELOAD, ({ name, canary, check, observe, record, timeout, renumber, expect, cluster, file }, caller) => {
+      checkReach(caller, cluster, file);
+      if (cluster) {
+        const parameters = { name, canary, check, observe, record, timeout, renumber };
+        readShare(canary);
+        return progressOf(async (tell) => ({ clusterReport: await inCluster(across).reload(parameters, tell) }));
+      }
+      const options = { ...DEFAULT_OPTIONS, name, renumber, file, expect, checkOnly: check };
       const share = readShare(canary);
-      return progressOf((tell) =>
-        coordinator.reload(
+      return progressOf(async (tell) => ({
+        report: await coordinator.reload(
           { ...options, canary: share, observeMs: observe, recordMs: record, timeoutMs: timeout },
           tell,
         ),
-      );
+      }));
     }),
     defineVerb(RELOAD_LIST, async () => ({ behaviors: await coordinator.list() })),
     defineVerb(RELOAD_MEMORY, async () => ({ workers: await coordinator.memory() })),
     defineVerb(RELOAD_STALL, async (values) => ({ stallMs: await coordinator.stalls(values.for) })),
     defineVerb(RELOAD_HISTORY, ({ count }) => ({ reports: coordinator.history.last(count) })),
-    defineVerb(RELOAD_ROLLBACK, ({ name, observe, timeout }) =>
-      progressOf((tell) => coordinator.rollback({ name, observeMs: observe, timeoutMs: timeout }, tell)),
-    ),
+    defineVerb(RELOAD_ROLLBACK, ({ name, observe, timeout, cluster }, caller) => {
+      checkReach(caller, cluster, undefined);
+      return progressOf(async (tell) => {
+        if (cluster) return { clusterReport: await inCluster(across).rollback({ name, observe, timeout }, tell) };
+        return { report: await coordinator.rollback({ name, observeMs: observe, timeoutMs: timeout }, tell) };
+      });
+    }),
   ];
+}
+
+/**
+ * A file is for the node where somebody names it: by the path of another node it would name who knows what. An order is for the node that gets it.
+ *
+ * @throws {AdminError} ADM_REFUSED.
+ */
+function checkReach({ via }: Caller, cluster: boolean, file: string | undefined): void {
+  const isOrder = via.startsWith('node ');
+  if (isOrder && cluster) throw new AdminError('ADM_REFUSED', 'an order is for the node that gets it');
+  if (file !== undefined && (isOrder || cluster)) {
+    throw new AdminError('ADM_REFUSED', 'through a cluster each node loads its own module: "file" is for one node');
+  }
+}
+
+/** @throws {AdminError} ADM_REFUSED. */
+function inCluster(across: AcrossNodes | undefined): AcrossNodes {
+  if (across === undefined) throw new AdminError('ADM_REFUSED', 'this node has no cluster: leave --cluster out');
+  return across;
 }
 
 /** `5%` or `0.05`. @throws {AdminError} ADM_BAD_PARAMETER. */
@@ -123,17 +171,17 @@ export function readShare(text: string): number {
 }
 
 /** What goes on, as it comes; then the report. A caller that leaves does not end the reload. */
-async function* progressOf(run: (tell: Tell) => Promise<ReloadReport>): AsyncGenerator<ReloadProgress> {
+async function* progressOf(run: (tell: Tell) => Promise<ReloadOutcome>): AsyncGenerator<ReloadProgress> {
   const stages: string[] = [];
   let wake = (): void => undefined;
-  let outcome: { readonly report: ReloadReport } | { readonly thrown: unknown } | undefined;
+  let outcome: ReloadOutcome | { readonly thrown: unknown } | undefined;
   const tell = (stage: string): void => {
     stages.push(stage);
     wake();
   };
   void run(tell).then(
-    (report) => {
-      outcome = { report };
+    (ended) => {
+      outcome = ended;
       wake();
     },
     (thrown: unknown) => {

@@ -13,7 +13,8 @@ export function printNodes({ nodes }: NodeList): string {
 }
 
 export function nodeCells(row: NodeRow): string[] {
-  const { node, state, release, wire, frames, sessions, owned, standby, lag, nats, uptimeMs, isThis, reason } = row;
+  const { node, state, release, wire, frames, sessions, owned, standby, copying, lag, nats, uptimeMs, isThis, reason } =
+    row;
   return [
     `${node}${isThis ? ' *' : ''}`,
     state,
@@ -21,7 +22,7 @@ export function nodeCells(row: NodeRow): string[] {
     wire === undefined ? '' : `${wire}/${frames ?? '?'}`,
     sessions === undefined ? '' : count(sessions),
     count(owned),
-    count(standby),
+    copying === 0 ? count(standby) : `${count(standby)} (${count(copying)} begun)`,
     lag === undefined ? '' : lagText(lag),
     nats === undefined ? '' : nats.isUp ? nats.servers.join(' ') : 'DOWN',
     uptimeMs === undefined ? '' : span(uptimeMs),

@@ -1,5 +1,6 @@
 /** How `blindbeam reload …` looks: what goes on as it comes, then the report. */
 
+import { formatClusterReport } from '../../actors/nodes/reload-across.ts';
 import { formatReport, headline, type ReloadReport } from '../../actors/reload/report.ts';
 import type { ReloadProgress } from '../../actors/reload/verbs.ts';
 import type { LiveBehavior } from '../../runtime/reload/index.ts';
@@ -17,8 +18,9 @@ export function liveReload(
         if (!json) process.stderr.write(`  … ${value.stage}\n`);
         continue;
       }
-      const { report } = value;
-      process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : `${formatReport(report)}\n`);
+      const report = 'report' in value ? value.report : value.clusterReport;
+      const text = 'report' in value ? formatReport(value.report) : formatClusterReport(value.clusterReport);
+      process.stdout.write(`${json ? JSON.stringify(report, null, 2) : text}\n`);
       return report.outcome === 'kept' || report.outcome === 'checked' ? 0 : 1;
     }
     return 1;

@@ -80,6 +80,10 @@ export const REFUSALS: Readonly<Record<RefusalCode, { readonly meaning: string; 
       meaning: 'In a shadow, the new version threw or ended the actor at a message that the running one handles.',
       fix: 'The report names the message and the error.',
     },
+    RELOAD_OTHER_CODE: {
+      meaning: 'What lies on the disk of this node is not what the first node of the reload has.',
+      fix: 'Put the same release, or the same edit, in its place on every node.',
+    },
     RELOAD_BUSY: {
       meaning: 'Another reload is under way.',
       fix: 'Wait for its report: two versions of one behaviour live at a time, and not three.',
@@ -109,6 +113,7 @@ export type RefusalCode =
   | 'RELOAD_CAPTURED_TIMER'
   | 'RELOAD_CAPTURED_INSTANCE'
   | 'RELOAD_SHADOW'
+  | 'RELOAD_OTHER_CODE'
   | 'RELOAD_BUSY'
   | 'RELOAD_NOTHING_BACK';
 

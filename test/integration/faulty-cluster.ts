@@ -10,7 +10,7 @@ import type { Test } from 'tap';
 import { type NatsServers, startNatsServers } from '../../runtime/testing/nats-servers.ts';
 import { pause, until } from './people.ts';
 import { Relay, targetOf, type RelayTarget } from './relay.ts';
-import { ServerProcess, temporaryDirectory } from './server-process.ts';
+import { type LogLine, ServerProcess, temporaryDirectory } from './server-process.ts';
 
 /** For what a disk had to be on another again: another copy is begun ten seconds after the loss of one. */
 const COPIED_ANEW_MS = 20_000;
@@ -34,6 +34,8 @@ export interface FaultyClusterOptions {
   readonly nodes: readonly string[];
   readonly servers: number;
   readonly flags?: readonly string[];
+  /** What starts each node, by its name. Default: this checkout. */
+  readonly launcherOf?: (name: string) => string | undefined;
 }
 
 export class FaultyCluster {
@@ -43,17 +45,19 @@ export class FaultyCluster {
   readonly #directory: string;
   readonly #flags: readonly string[];
   readonly #founders: readonly string[];
+  readonly #launcherOf: (name: string) => string | undefined;
   readonly #processes: ServerProcess[] = [];
   #door: Relay | undefined;
   #next = 0;
   #diskLostMs = -Infinity;
 
-  private constructor(t: Test, nats: NatsServers, { nodes, flags = [] }: FaultyClusterOptions) {
+  private constructor(t: Test, nats: NatsServers, { nodes, flags = [], launcherOf }: FaultyClusterOptions) {
     this.#t = t;
     this.nats = nats;
     this.#directory = temporaryDirectory(t);
     this.#flags = flags;
     this.#founders = nodes;
+    this.#launcherOf = launcherOf ?? (() => undefined);
     const secret = randomBytes(32).toString('hex');
     writeFileSync(join(this.#directory, 'node.yaml'), `cluster-secret: "${secret}"\n`, { mode: 0o600 });
   }
@@ -89,7 +93,12 @@ export class FaultyCluster {
 
   async #launch(name: string, relays: readonly Relay[]): Promise<ServerProcess> {
     const servers = relays.map(({ port }) => `nats://127.0.0.1:${port}`);
-    const process = await ServerProcess.start(this.#t, this.directoryOf(name), this.#flagsOf(name, servers));
+    const process = await ServerProcess.start(
+      this.#t,
+      this.directoryOf(name),
+      this.#flagsOf(name, servers),
+      this.#launcherOf(name),
+    );
     this.#processes.push(process);
     return process;
   }
@@ -145,8 +154,9 @@ export class FaultyCluster {
 
   /** SIGTERM, and waits until it has handed everything over and ended. */
   async retire(name: string): Promise<void> {
-    await this.node(name).process.stop();
+    // What stands before the nodes has seen that it is not ready any more.
     this.node(name).isOut = true;
+    await this.node(name).process.stop();
   }
 
   async restart(name: string, disk: 'kept' | 'lost' = 'kept'): Promise<void> {
@@ -188,6 +198,18 @@ export class FaultyCluster {
       process.lines.filter(({ event }) => event === of).length;
     const nodes = [...this.nodes.values()];
     return nodes.find((node) => count(node, 'shard_served') > count(node, 'shard_released'))!.name;
+  }
+
+  /** A moment of the nodes' logs. */
+  now(): string {
+    return new Date().toISOString();
+  }
+
+  /** Whether a node was missed since, by silence, on a machine without enough time for all; `but` one that was ended on purpose. */
+  wasDown(since: string, but?: string): boolean {
+    const isMissed = ({ event, time, node, reason }: LogLine): boolean =>
+      event === 'node_down' && String(time) >= since && node !== but && reason === 'silence';
+    return this.#processes.some(({ lines }) => lines.some(isMissed));
   }
 
   /** Shards that were served by another than their first owner, by what all processes logged, also those that were killed. */

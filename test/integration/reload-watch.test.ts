@@ -1,26 +1,9 @@
-import { cpSync, mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { checkout } from './checkout.ts';
 import { newPerson, until } from './people.ts';
-import { ROOT, ServerProcess, temporaryDirectory } from './server-process.ts';
-
-/** A checkout of its own, to save files in: the sources that are bundled, and the build. */
-function checkout(directory: string): string {
-  for (const folder of ['actors', 'dist']) {
-    mkdirSync(join(directory, folder), { recursive: true });
-    const isWanted = (path: string): boolean => !/\.(test|map)\b|dist\/(test|bench)/.test(path);
-    cpSync(join(ROOT, folder), join(directory, folder), { recursive: true, filter: isWanted });
-  }
-  for (const name of ['node_modules', 'runtime', 'protocol', 'supervisors', 'package.json', 'tsconfig.json']) {
-    symlinkSync(join(ROOT, name), join(directory, name));
-  }
-  const launcher = join(directory, 'launch.mjs');
-  writeFileSync(
-    launcher,
-    `const { main } = await import('./dist/bin/cli.js'); process.exitCode = await main(process.argv.slice(2));`,
-  );
-  return launcher;
-}
+import { ServerProcess, temporaryDirectory } from './server-process.ts';
 
 /** As most editors do: a new file takes the place of the old one. */
 function save(path: string, text: string): void {

@@ -44,8 +44,13 @@ export class ServerProcess {
   }
 
   /** Starts a node on a free port of the loopback and waits until it serves. */
-  static async start(t: Test, directory: string, flags: readonly string[] = []): Promise<ServerProcess> {
-    const server = ServerProcess.launch(t, ['--data', directory, '--port', '0', ...flags]);
+  static async start(
+    t: Test,
+    directory: string,
+    flags: readonly string[] = [],
+    launcher: string = LAUNCHER,
+  ): Promise<ServerProcess> {
+    const server = ServerProcess.launch(t, ['--data', directory, '--port', '0', ...flags], [], launcher);
     const started = await server.line((line) => line.event === 'node_started');
     server.url = String(started['url']);
     return server;
