@@ -30,6 +30,8 @@ export const CONSOLE = {
 /** Open to who can reach the page. Nothing in their answers names a user. */
 const OPEN: ReadonlySet<string> = new Set([
   'status',
+  'node.list',
+  'node.map',
   'top',
   'actor.tree',
   'actor.inspect',

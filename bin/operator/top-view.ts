@@ -14,7 +14,7 @@ export type RankBy = (typeof RANK_BY)[number];
 /** What the person has chosen. */
 export interface TopView {
   readonly by: RankBy;
-  readonly page: 'actors' | 'behaviours' | 'actor' | 'help';
+  readonly page: 'actors' | 'behaviours' | 'actor' | 'nodes' | 'help';
   readonly isPaused: boolean;
   readonly intervalMs: number;
   /** Of the rows shown. */
@@ -57,6 +57,8 @@ export function pressKey(view: TopView, key: string, frame: TopFrame | undefined
       return { ...view, by: neighbour(RANK_BY, view.by, -1), selected: 0 };
     case 'b':
       return { ...view, page: view.page === 'behaviours' ? 'actors' : 'behaviours', selected: 0 };
+    case 'n':
+      return { ...view, page: view.page === 'nodes' ? 'actors' : 'nodes' };
     case 'h':
     case '?':
       return { ...view, page: view.page === 'help' ? 'actors' : 'help' };
@@ -101,7 +103,8 @@ function open(view: TopView, frame: TopFrame | undefined): TopView {
 }
 
 function back(view: TopView): TopView {
-  if (view.page === 'actor' || view.page === 'help') return { ...view, page: 'actors', pid: undefined };
+  if (view.page === 'actor' || view.page === 'nodes' || view.page === 'help')
+    return { ...view, page: 'actors', pid: undefined };
   return { ...view, page: 'actors', behavior: undefined, selected: 0 };
 }
 
@@ -176,6 +179,7 @@ function bodyLines(frame: TopFrame, view: TopView, details: ActorDetails | strin
     case 'help':
       return HELP.map((text) => ({ text }));
     case 'actor':
+    case 'nodes':
       return detailLines(details);
     case 'behaviours':
       return tableLines(GROUP_HEAD, frame.groups.map(groupCells), view.selected, room, 0);
@@ -247,7 +251,7 @@ function tableLines(
 function footLine(view: TopView): Line {
   const seconds = view.intervalMs / 1_000;
   const text =
-    view.page === 'actor' || view.page === 'help'
+    view.page === 'actor' || view.page === 'nodes' || view.page === 'help'
       ? 'esc back  q quit'
       : `←→ rank by  ↑↓ enter look  b behaviours  space pause  +- every ${seconds} s  ? help  q quit`;
   return { text, style: 'dim' };
@@ -260,6 +264,7 @@ const HELP: readonly string[] = [
   '',
   'b      behaviours: all actors of a kind together; enter shows those of one kind',
   'enter  an actor in detail',
+  'n      the nodes of the cluster, each with its figures',
   'esc    back; without a filter',
   'space  stop the picture, and go on',
   '+ -    more rarely, more often',

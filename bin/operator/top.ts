@@ -6,8 +6,10 @@
 import { emitKeypressEvents } from 'node:readline';
 import type { ActorDetails } from '../../actors/admin/actor-questions.ts';
 import type { TopFrame } from '../../actors/admin/top.ts';
+import type { NodeList } from '../../actors/nodes/verbs.ts';
 import type { AdminClient } from './client.ts';
 import type { LiveOptions } from './command.ts';
+import { printNodes } from './print-nodes.ts';
 import { FIRST_VIEW, pressKey, renderTop, type Line, type RankBy, type TopView } from './top-view.ts';
 
 interface TopParameters {
@@ -123,10 +125,19 @@ class Observer {
   }
 
   async #inspect(): Promise<void> {
-    const { pid } = this.#view;
+    const { pid, page } = this.#view;
+    if (page === 'nodes') return this.#lookAtNodes();
     if (pid === undefined) return;
     try {
       this.#details = await this.#client.request<ActorDetails>('actor.inspect', { actor: pid }, 2_000);
+    } catch (error) {
+      this.#details = (error as Error).message;
+    }
+  }
+
+  async #lookAtNodes(): Promise<void> {
+    try {
+      this.#details = printNodes(await this.#client.request<NodeList>('node.list', {}, 5_000));
     } catch (error) {
       this.#details = (error as Error).message;
     }
@@ -140,7 +151,7 @@ class Observer {
     this.#view = view;
     const isOther = view.by !== before.by || view.behavior !== before.behavior || view.intervalMs !== before.intervalMs;
     if (isOther) this.#look();
-    if (view.pid !== before.pid) {
+    if (view.pid !== before.pid || view.page !== before.page) {
       this.#details = undefined;
       void this.#inspect().then(() => this.#draw());
     }

@@ -10,10 +10,19 @@ import type { AuditLine } from '../../admin/audit.ts';
 import { RANK_BY } from '../../admin/rank-by.ts';
 import type { TopActor, TopFrame } from '../../admin/top.ts';
 import type { ReloadReport } from '../../reload/report.ts';
+import type { NodeList } from '../../nodes/verbs.ts';
 import type { CrashRow } from '../verbs.ts';
 import { ask, follow, isSignedIn, signIn, signOut, type LiveView } from './api.ts';
 import { byId, count, element } from './dom.ts';
-import { showAudit, showBehaviors, showCrashes, showReloads, showTree, type LiveBehaviorRow } from './looks.ts';
+import {
+  showAudit,
+  showBehaviors,
+  showCrashes,
+  showNodes,
+  showReloads,
+  showTree,
+  type LiveBehaviorRow,
+} from './looks.ts';
 import { NowView, type ActorAction } from './now.ts';
 
 let signedIn = false;
@@ -58,7 +67,21 @@ function look(): void {
   const by = byId<HTMLSelectElement>('rank').value;
   const behavior = byId<HTMLSelectElement>('behavior').value;
   const parameters = { by, rows: '25', intervalMs: '1000', ...(behavior === '' ? undefined : { behavior }) };
-  live = follow<TopFrame>('top', parameters, (frame) => now.show(frame, signedIn), showLink);
+  live = follow<TopFrame>('top', parameters, (frame) => show(frame), showLink);
+}
+
+/** Between two looks at the other nodes, which are asked for their figures. */
+const FRAMES_PER_LOOK = 5;
+let frameCount = 0;
+
+function show(frame: TopFrame): void {
+  now.show(frame, signedIn);
+  // Who does not answer has its row; that this node does not is told by the link.
+  if (frameCount++ % FRAMES_PER_LOOK === 0) void lookAtNodes().catch(() => undefined);
+}
+
+async function lookAtNodes(): Promise<void> {
+  showNodes(await ask<NodeList>('node.list'));
 }
 
 function showLink(isOpen: boolean): void {
