@@ -1,7 +1,7 @@
 /**
  * A cluster as operators run it: they look at its nodes, drain them and have them back, and what does not belong is told so. Real nodes, a real server.
  *
- * `CLUSTER_OPERATIONS=long` restarts each of three nodes under load, adds a fourth and has it leave, and restarts three servers.
+ * `CLUSTER_OPERATIONS=long` restarts each of three nodes under load, adds a fourth and has it leave, and kills three servers one after the other.
  */
 
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -200,25 +200,6 @@ t.test('a cluster of two nodes and its operators', SKIP, async (t) => {
     );
   });
 
-  await t.test('a node is drained from another one, and has its shards back when it joins', async (t) => {
-    t.match(await ask(cluster, 'a', 'node.drain', { node: 'b' }), { told: Number, left: 0, shardsLeft: 0 });
-    const drained = await untilListed(cluster, 'a', (rows) =>
-      rows.every(({ node, owned }) => owned === (node === 'a' ? SHARDS : 0)),
-    );
-    t.match(drained, [{ state: 'up' }, { state: 'draining' }]);
-    const { lines } = await ask<{ lines: { via: string; verb: string }[] }>(cluster, 'b', 'audit.list');
-    t.match(
-      lines.find(({ verb }) => verb === 'node.drain'),
-      { via: 'node a' },
-      'who ordered it is in its audit log',
-    );
-    await ask(cluster, 'a', 'node.join', { node: 'b' });
-    t.match((await ask<NodeList>(cluster, 'b', 'node.list')).nodes, [{ state: 'up' }, { state: 'up' }]);
-    // It is given some when the nodes have been the same for 15 seconds.
-    if (LONG) await untilListed(cluster, 'b', ([, b]) => b!.owned > 0);
-    await t.rejects(ask(cluster, 'a', 'node.drain', { node: 'c' }), { code: 'ADM_NOT_FOUND' });
-  });
-
   await t.test(
     'a reload goes through both nodes, and neither it nor a fault at the second ends a connection',
     async (t) => {
@@ -273,18 +254,21 @@ t.test('a cluster of two nodes and its operators', SKIP, async (t) => {
     },
   );
 
-  await t.test('each node is stopped and started again under load', async (t) => {
-    for (const name of ['a', 'b']) {
-      const comings = await underLoad(t, persons, async () => {
-        await cluster.retire(name);
-        await cluster.restart(name);
-        await untilListed(cluster, name, isWhole);
-        await untilServed(cluster);
-      });
-      t.comment(`${name} was restarted: the clients came back ${comings.join(', ')} times`);
-      // A machine that is shared, and starved, misses a node that lives; by itself it holds this.
-      if (LONG) t.ok(Math.max(...comings) <= 1, `${name}: ${comings.join(', ')}`);
-    }
+  await t.test('a node is drained from another one, and joins again', async (t) => {
+    t.match(await ask(cluster, 'a', 'node.drain', { node: 'b' }), { told: Number, left: 0, shardsLeft: 0 });
+    const drained = await untilListed(cluster, 'a', (rows) =>
+      rows.every(({ node, owned }) => owned === (node === 'a' ? SHARDS : 0)),
+    );
+    t.match(drained, [{ state: 'up' }, { state: 'draining' }]);
+    const { lines } = await ask<{ lines: { via: string; verb: string }[] }>(cluster, 'b', 'audit.list');
+    t.match(
+      lines.find(({ verb }) => verb === 'node.drain'),
+      { via: 'node a' },
+      'who ordered it is in its audit log',
+    );
+    await ask(cluster, 'a', 'node.join', { node: 'b' });
+    t.match((await ask<NodeList>(cluster, 'b', 'node.list')).nodes, [{ state: 'up' }, { state: 'up' }]);
+    await t.rejects(ask(cluster, 'a', 'node.drain', { node: 'c' }), { code: 'ADM_NOT_FOUND' });
   });
 
   await t.test('a node that leaves ends in order, and is listed as gone', async (t) => {
@@ -294,3 +278,61 @@ t.test('a cluster of two nodes and its operators', SKIP, async (t) => {
     t.match(await untilListed(cluster, 'a', ([, row]) => row!.state === 'gone'), [{ owned: SHARDS }, { owned: 0 }]);
   });
 });
+
+t.test(
+  'three nodes and three servers, the long form',
+  LONG ? SKIP : { skip: 'CLUSTER_OPERATIONS=long runs it' },
+  async (t) => {
+    const flags = ['--cluster-shards', String(SHARDS), '--drain-ms', '2000'];
+    const cluster = await FaultyCluster.start(t, { nodes: ['a', 'b', 'c'], servers: 3, flags });
+    const persons = await people(t, cluster);
+    await untilListed(cluster, 'a', isWhole);
+
+    await t.test(
+      'each node is stopped and started again, and each client comes back at most once for it',
+      async (t) => {
+        for (const name of ['b', 'c', 'a']) {
+          const comings = await underLoad(t, persons, async () => {
+            await cluster.retire(name);
+            await cluster.restart(name);
+            await untilListed(cluster, name, isWhole);
+            await untilServed(cluster);
+          });
+          t.ok(Math.max(...comings) <= 1, `${name}: ${comings.join(', ')}`);
+        }
+      },
+    );
+
+    await t.test('a fourth node comes, is given shards, and leaves again', async (t) => {
+      const comings = await underLoad(t, persons, async () => {
+        await cluster.join('d');
+        const given = await untilListed(
+          cluster,
+          'a',
+          (rows) => (rows.find(({ node }) => node === 'd')?.owned ?? 0) > 0,
+        );
+        t.equal(given.length, 4);
+        await untilListed(cluster, 'a', isWhole);
+        cluster.node('d').isOut = true;
+        t.match(await ask(cluster, 'a', 'node.leave', { node: 'd' }), { shardsLeft: 0 });
+        t.equal(await cluster.node('d').process.exited(), 0);
+        await untilListed(cluster, 'a', (rows) => rows.every(({ node, owned }) => (node === 'd') === (owned === 0)));
+      });
+      t.comment(`the clients came back ${comings.join(', ')} times`);
+    });
+
+    await t.test('each server is killed and started again, one after the other', async (t) => {
+      await underLoad(t, persons, async () => {
+        for (const server of cluster.nats.servers) {
+          server.signal('SIGKILL');
+          await pause(2_000);
+          await server.restart();
+          // As an operator waits: until each node says that it is connected, and every shard is served.
+          await untilListed(cluster, 'a', (rows) => rows.filter(({ nats }) => nats?.isUp === true).length === 3);
+          await pause(10_000);
+        }
+      });
+      await untilServed(cluster);
+    });
+  },
+);
