@@ -44,7 +44,7 @@ export function call(
   return promise;
 }
 
-/** `Context.systemRequest`: as `call`, in the lane of the system. */
+/** `Context.systemRequest`: as `call`, in the lane of the system, and on this node alone: no other obeys it (`inbound.ts`). */
 export function systemRequest(
   kernel: Kernel,
   caller: Process | null,
@@ -53,6 +53,7 @@ export function systemRequest(
   timeoutMs: number,
 ): Promise<unknown> {
   checkTimeout(timeoutMs);
+  if (typeof to === 'object' && to.node !== undefined && to.node !== kernel.name) return Promise.reject(otherNode());
   const location = locate(kernel, to);
   if (typeof location === 'string') return Promise.reject(refusal(location));
   if (location === caller) return Promise.reject(selfCall());
@@ -277,6 +278,12 @@ function dispatchSystem(
 
 function selfCall(): RuntimeError {
   return new RuntimeError('RT_CALL_SELF', 'an actor cannot call itself');
+}
+
+function otherNode(): RuntimeError {
+  return new RuntimeError('RT_CALL_REFUSED', 'a system request is for actors of its own node', {
+    detail: 'other_node',
+  });
 }
 
 function refusal(result: Location | SendResult): RuntimeError {

@@ -33,8 +33,8 @@ export const RT_ERRORS: Readonly<Record<RuntimeErrorCode, { meaning: string; cau
     RT_CALL_REFUSED: {
       meaning: 'The request could not travel; `detail` holds the send result. Nothing was sent.',
       cause:
-        'It cannot be encoded for another worker, is too large for a ring, or that worker is not part of this node.',
-      action: 'Send plain data, in pieces below LIMITS.workerPacketBytesMax.',
+        'It cannot be encoded for another worker, is too large for a ring, or that worker is not part of this node; or it is a system request to another node.',
+      action: 'Send plain data, in pieces below LIMITS.workerPacketBytesMax; ask `sys` on the node of the actor.',
     },
     RT_CALL_SELF: {
       meaning: 'An actor called itself; it would wait for itself until the timeout.',

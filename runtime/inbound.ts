@@ -23,20 +23,43 @@ const DROPS_PER_REPORT = 10_000;
 /**
  * Acts on one packet from another worker.
  *
- * @param peer - The node that it is from, if that is another: a call speaks for that node and for no other, so that who asked can be believed.
+ * @param peer - The node that it is from, if that is another: it speaks for its own actors and for no others, so that who asked, watches or ended can be believed,
+ *   and looks into none of ours.
  * @throws {RuntimeError} RT_DECODE if it is not what its kind says.
  */
 export function receivePacket(kernel: Kernel, kind: number, packet: IncomingPacket, peer?: string): void {
   if (kind === PACKET.info || kind === PACKET.cast) return receiveMessage(kernel, kind, packet);
   const checked = checkPacket([kind, ...packet.rest()]);
-  if (peer !== undefined) checkCaller(checked, peer);
+  if (peer !== undefined) checkSpeaker(checked, peer);
   act(kernel, checked);
 }
 
-function checkCaller(packet: Packet, peer: string): void {
-  if (packet[0] !== PACKET.call && packet[0] !== PACKET.system) return;
-  if (packet[3].pid.node !== peer)
-    throw new RuntimeError('RT_DECODE', 'the packet is a call in the name of another node');
+function checkSpeaker(packet: Packet, peer: string): void {
+  // States hold keys, and to suspend or end an actor is its own node's affair; on a bus anybody with a node's rights there is a peer.
+  if (packet[0] === PACKET.system) throw new RuntimeError('RT_DECODE', 'a system request of another node');
+  const speaker = speakerOf(packet);
+  if (speaker !== undefined && speaker.node !== peer) {
+    throw new RuntimeError('RT_DECODE', 'the packet speaks in the name of another node');
+  }
+}
+
+/** The actor, or the ref, of the far side in whose name a packet is; of an answer none, its ref is one of ours. */
+function speakerOf(packet: Packet): Pid | Ref | undefined {
+  switch (packet[0]) {
+    case PACKET.call:
+      return packet[3].pid;
+    case PACKET.exit:
+    case PACKET.link:
+    case PACKET.unlink:
+    case PACKET.unlinked:
+      return packet[2];
+    case PACKET.monitor:
+      return packet[3];
+    case PACKET.demonitor:
+      return packet[1];
+    default:
+      return undefined;
+  }
 }
 
 function receiveMessage(kernel: Kernel, kind: typeof KIND.info | typeof KIND.cast, packet: IncomingPacket): void {

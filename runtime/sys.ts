@@ -39,10 +39,11 @@
  * 2
  * ```
  *
- * All functions reject as `Context.call` does; RT_CALL_FULL means that LIMITS.systemRequestCountMax requests wait already.
+ * All functions reject as `Context.call` does; RT_CALL_FULL means that LIMITS.systemRequestCountMax requests wait already, RT_CALL_REFUSED
+ * with the detail `'other_node'` that the actor is one of another node of a cluster: a node looks into its own actors alone.
  *
  * Source: sys of stdlib. Differs: a trace goes to an actor as messages, not to the terminal, and always has an end; what is
- * told of a state is a bounded copy; there are no debug functions to install.
+ * told of a state is a bounded copy; there are no debug functions to install; other nodes are not obeyed.
  */
 
 import type { Context } from './behavior.ts';

@@ -10,6 +10,7 @@ import {
   type Behavior,
   type Context,
   type ExitReason,
+  type From,
   type Pid,
   samePid,
   type SendResult,
@@ -178,7 +179,8 @@ export function defineDynamicSupervisor<Args>(
       };
     },
 
-    handleCall(request: DynamicRequest, _from: unknown, state: DynamicState<Args>, ctx: Context) {
+    handleCall(request: DynamicRequest, { pid: { node } }: From, state: DynamicState<Args>, ctx: Context) {
+      if (node !== ctx.self.node) return { error: 'SUP_OTHER_NODE' } as const;
       logRefusedChange(state, ctx);
       return answer(request, state, ctx);
     },

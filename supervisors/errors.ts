@@ -15,7 +15,8 @@ export type SupervisorErrorCode =
   | 'SUP_BAD_SPEC'
   | 'SUP_CHILDREN_MAX'
   | 'SUP_SIMPLE_ONE_FOR_ONE'
-  | 'SUP_UNKNOWN_REQUEST';
+  | 'SUP_UNKNOWN_REQUEST'
+  | 'SUP_OTHER_NODE';
 
 /** The catalogue: what a code means, what causes it, what to do. */
 export const SUP_ERRORS: Readonly<Record<SupervisorErrorCode, { meaning: string; cause: string; action: string }>> =
@@ -69,5 +70,10 @@ export const SUP_ERRORS: Readonly<Record<SupervisorErrorCode, { meaning: string;
       meaning: 'The supervisor does not know the request.',
       cause: 'A call that did not come from the functions of this folder, or startDynamicChild of an ordinary one.',
       action: 'Use startChild, terminateChild, whichChildren and their like.',
+    },
+    SUP_OTHER_NODE: {
+      meaning: 'A supervisor is asked by its own node alone.',
+      cause: 'A call from another node of a cluster; whoever may speak on its bus could otherwise end what runs here.',
+      action: 'Ask an actor of that node to do it, which decides for whom.',
     },
   });

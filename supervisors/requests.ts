@@ -4,6 +4,7 @@
  * Each waits LIMITS.requestMsMax at most and rejects with the errors of `Context.call`: RT_CALL_TIMEOUT,
  * RT_CALL_NOPROC, RT_CALL_EXITED. A supervisor that waits for a child (a slow `init`, a slow end) answers when that is
  * over. Those that carry a specification work on the supervisor's own worker only: a specification holds functions.
+ * A supervisor of another node answers SUP_OTHER_NODE to all of them.
  */
 
 import type { Context, Pid, Target } from '../runtime/index.ts';

@@ -6,7 +6,16 @@
  * Read next: `dynamic.ts`, `partitioned.ts`.
  */
 
-import type { AnyBehavior, Behavior, Context, ExitReason, RuntimeNode, StartResult, Target } from '../runtime/index.ts';
+import type {
+  AnyBehavior,
+  Behavior,
+  Context,
+  ExitReason,
+  From,
+  RuntimeNode,
+  StartResult,
+  Target,
+} from '../runtime/index.ts';
 import { type Answer, answerRequest, type SupervisorRequest } from './administration.ts';
 import { logRefusedChange, receiveInfo, startBy, type Started, stopOne } from './carry-out.ts';
 import {
@@ -108,7 +117,8 @@ export function defineSupervisor<Args>(definition: SupervisorDefinition<Args>): 
       return startFrom(0, flags.specs, state, ctx);
     },
 
-    handleCall(request: SupervisorRequest, _from: unknown, state: NamedState<Args>, ctx: Context) {
+    handleCall(request: SupervisorRequest, { pid: { node } }: From, state: NamedState<Args>, ctx: Context) {
+      if (node !== ctx.self.node) return { error: 'SUP_OTHER_NODE' } as const;
       logRefusedChange(state, ctx);
       return answerRequest(request, state, ctx);
     },

@@ -23,11 +23,14 @@ export type NodeRequest =
   | { readonly kind: 'copies'; readonly from: number }
   | { readonly kind: 'nonce' }
   | { readonly kind: 'order'; readonly nonce: string; readonly order: string; readonly mark: string }
-  | { readonly kind: 'outcome'; readonly ticket: string };
+  /** `from`: what was told before this number has arrived. */
+  | { readonly kind: 'outcome'; readonly ticket: string; readonly from: number };
 
-/** What became of an order so far. `values` are those since it was last asked for. */
+/** What became of an order so far. What it says is kept until the asker goes on from behind it: an answer can be lost, or come too late. */
 export interface OrderOutcome {
   readonly values: readonly object[];
+  /** Where to go on: the number of the first value that is not here. */
+  readonly next: number;
   /** There when it has ended. */
   readonly end?: { readonly result: object } | { readonly refused: AdminRefusal };
 }
@@ -42,15 +45,24 @@ export interface NodeAgentArgs {
 }
 
 interface Work {
-  values: object[];
+  readonly values: object[];
+  /** Values before these: told, or too many. */
+  gone: number;
   end: OrderOutcome['end'];
   endedAtMs: number | undefined;
 }
 
+interface Challenge {
+  /** The node that asked for it. */
+  readonly by: string;
+  /** When it is too old. */
+  readonly untilMs: number;
+}
+
 interface NodeAgentState {
   readonly args: NodeAgentArgs;
-  /** Challenges that were drawn, with when they are too old. */
-  readonly nonces: Map<string, number>;
+  /** Challenges that were drawn, the oldest first. */
+  readonly nonces: Map<string, Challenge>;
   readonly works: Map<string, Work>;
 }
 
@@ -68,15 +80,22 @@ export const nodeAgent: Behavior<NodeAgentState, NodeAgentArgs, never, NodeReque
       case 'copies':
         return answerLater(pageOfCopies(state.args.own, Number(request.from)), from, ctx);
       case 'nonce':
-        return drawNonce(state, ctx);
+        return drawNonce(from.pid.node, state, ctx);
       case 'order':
         return takeOrder(request, from, state, ctx);
       case 'outcome':
-        return tellOutcome(state, String(request.ticket));
+        return tellOutcome(state, String(request.ticket), Number(request.from));
       default:
         return refuse('ADM_UNKNOWN_VERB', 'this node knows no such question: it may be older');
     }
   },
+
+  // Neither the key nor a challenge is for anybody's eyes.
+  systemGetState: ({ args: { own }, nonces, works }) => ({
+    node: own.name,
+    challenges: nonces.size,
+    orders: works.size,
+  }),
 };
 
 function answerLater(answer: Promise<object>, from: From, ctx: Context): typeof NO_REPLY {
@@ -98,10 +117,13 @@ async function pageOfCopies(own: OwnNode, from: number): Promise<object> {
 
 // --- orders -----------------------------------------------------------------------------------------------------
 
-function drawNonce({ nonces }: NodeAgentState, { clock, random }: Context): NodeAnswer {
-  if (nonces.size >= LIMITS.nonceCountMax) return refuse('ADM_BUSY', 'the node has enough orders to wait for');
+function drawNonce(by: string, { nonces }: NodeAgentState, { clock, random }: Context): NodeAnswer {
+  const own = Array.from(nonces).filter(([, each]) => each.by === by);
+  // Who draws and orders nothing pushes its own out, and nobody else's.
+  if (own.length >= LIMITS.nonceCountMax) nonces.delete(own[0]![0]);
+  if (nonces.size >= LIMITS.nonceTotalMax) nonces.delete(nonces.keys().next().value!);
   const nonce = textOf(random.bytes(16));
-  nonces.set(nonce, clock.monotonicMs() + LIMITS.nonceAgeMs);
+  nonces.set(nonce, { by, untilMs: clock.monotonicMs() + LIMITS.nonceAgeMs });
   return { ok: { nonce } };
 }
 
@@ -114,7 +136,7 @@ function takeOrder(
   const { args, nonces, works } = state;
   const envelope: OrderEnvelope = { from: from.pid.node, to: args.own.name, nonce: String(nonce), order: String(text) };
   // Good for one try, whatever comes of it.
-  const isFresh = nonces.delete(envelope.nonce);
+  const isFresh = nonces.get(envelope.nonce)?.by === envelope.from && nonces.delete(envelope.nonce);
   if (!isFresh || !isMarked(args.key, envelope, String(mark))) {
     ctx.log.warn('node_order_refused', { from: envelope.from, isFresh });
     return refuse('ADM_REFUSED', 'the order is not marked with the secret of this cluster');
@@ -122,9 +144,9 @@ function takeOrder(
   const order = readOrder(envelope.order);
   if (order === undefined) return refuse('ADM_BAD_REQUEST', 'the order is none');
   if (!ORDERABLE.has(order.verb)) return refuse('ADM_REFUSED', `a node is not ordered to "${order.verb}"`);
-  if (works.size >= LIMITS.orderCountMax) return refuse('ADM_BUSY', 'the node has enough orders under way');
+  if (countOpen(works) >= LIMITS.orderCountMax) return refuse('ADM_BUSY', 'the node has enough orders under way');
   const ticket = textOf(ctx.random.bytes(16));
-  const work: Work = { values: [], end: undefined, endedAtMs: undefined };
+  const work: Work = { values: [], gone: 0, end: undefined, endedAtMs: undefined };
   works.set(ticket, work);
   void carryOut(order, envelope.from, work, args.desk, ctx.clock);
   return { ok: { ticket } };
@@ -147,7 +169,7 @@ async function carryOut({ verb, parameters }: Order, by: string, work: Work, des
   const caller = { via: `node ${by}`, signal: new AbortController().signal } as const;
   const next = async (value: object): Promise<void> => {
     work.values.push(value);
-    if (work.values.length > LIMITS.stageCountMax) work.values.shift();
+    if (work.values.length > LIMITS.stageCountMax) dropValues(work, 1);
   };
   try {
     work.end = { result: (await desk.answer(verb, parameters, caller, next)) ?? {} };
@@ -159,22 +181,35 @@ async function carryOut({ verb, parameters }: Order, by: string, work: Work, des
   work.endedAtMs = clock.monotonicMs();
 }
 
-function tellOutcome({ works }: NodeAgentState, ticket: string): NodeAnswer {
+function tellOutcome({ works }: NodeAgentState, ticket: string, from: number): NodeAnswer {
   const work = works.get(ticket);
   if (work === undefined)
     return refuse('ADM_NOT_FOUND', 'no such order is under way, or its outcome was told long ago');
-  const { values, end } = work;
-  work.values = [];
-  const outcome: OrderOutcome = end === undefined ? { values } : { values, end };
+  if (from > work.gone) dropValues(work, Math.min(from - work.gone, work.values.length));
+  const { values, gone, end } = work;
+  const told = { values: [...values], next: gone + values.length };
+  const outcome: OrderOutcome = end === undefined ? told : Object.assign(told, { end });
   return { ok: outcome };
+}
+
+function dropValues(work: Work, count: number): void {
+  work.values.splice(0, count);
+  work.gone += count;
 }
 
 function forgetOld({ nonces, works }: NodeAgentState, clock: Clock): void {
   const nowMs = clock.monotonicMs();
-  for (const [nonce, untilMs] of nonces) if (nowMs > untilMs) nonces.delete(nonce);
+  for (const [nonce, { untilMs }] of nonces) if (nowMs > untilMs) nonces.delete(nonce);
   for (const [ticket, { endedAtMs }] of works) {
-    if (endedAtMs !== undefined && nowMs - endedAtMs > LIMITS.outcomeAgeMs) works.delete(ticket);
+    if (endedAtMs === undefined) continue;
+    if (nowMs - endedAtMs > LIMITS.outcomeAgeMs || works.size >= LIMITS.outcomeCountMax) works.delete(ticket);
   }
+}
+
+function countOpen(works: ReadonlyMap<string, Work>): number {
+  let count = 0;
+  for (const { endedAtMs } of works.values()) if (endedAtMs === undefined) count += 1;
+  return count;
 }
 
 function textOf(bytes: Uint8Array): string {

@@ -29,12 +29,14 @@ export class Peers {
   /** @throws {AdminError} (as rejection) as `figures`. */
   async copies(name: string): Promise<CopyRow[]> {
     const rows: CopyRow[] = [];
-    for (let from: number | undefined = 0; from !== undefined;) {
+    for (let from = 0; rows.length < LIMITS.copyRowsMax;) {
       const page: ShardsPage<CopyRow> = await this.#ask(name, { kind: 'copies', from });
       rows.push(...page.rows);
+      // A node that never comes to an end is not followed.
+      if (page.next === undefined || !(page.next > from) || page.rows.length === 0) break;
       from = page.next;
     }
-    return rows;
+    return rows.slice(0, LIMITS.copyRowsMax);
   }
 
   /**
@@ -54,10 +56,11 @@ export class Peers {
 
   async #follow(name: string, ticket: string, onValue: (value: object) => void): Promise<object> {
     const { clock } = this.#node;
+    let from = 0;
     for (let heardMs = clock.monotonicMs(); ; await pause(clock, LIMITS.pollMs)) {
       let outcome: OrderOutcome;
       try {
-        outcome = await this.#ask<OrderOutcome>(name, { kind: 'outcome', ticket });
+        outcome = await this.#ask<OrderOutcome>(name, { kind: 'outcome', ticket, from });
       } catch (error) {
         // A busy node, or a moment without a server, is not the end of the order.
         const isSilent = (error as AdminError).code === 'ADM_NO_ANSWER';
@@ -66,6 +69,7 @@ export class Peers {
       }
       heardMs = clock.monotonicMs();
       for (const value of outcome.values) onValue(value);
+      from = outcome.next;
       if (outcome.end === undefined) continue;
       if ('refused' in outcome.end) throw new AdminError(outcome.end.refused.code, outcome.end.refused.message);
       return outcome.end.result;

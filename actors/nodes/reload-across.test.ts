@@ -1,4 +1,5 @@
 import t from 'tap';
+import type { Clock } from '../../runtime/index.ts';
 import { VirtualClock } from '../../runtime/testing/virtual-clock.ts';
 import { AdminError } from '../admin/errors.ts';
 import type { Outcome, ReloadReport } from '../reload/report.ts';
@@ -18,9 +19,10 @@ const PARAMETERS = {
   record: 100,
   timeout: 5_000,
   renumber: false,
+  run: 'a 0 1',
 };
 
-function reportOf(outcome: Outcome, sha256: string): ReloadReport {
+function reportOf(outcome: Outcome, sha256: string, from = 0, to = 1): ReloadReport {
   const parts = { refusals: [], notes: [], fault: undefined, backMs: undefined, compileMs: 1, check: undefined };
   const rest = {
     canaryActors: 0,
@@ -31,7 +33,7 @@ function reportOf(outcome: Outcome, sha256: string): ReloadReport {
     isBack: false,
   };
   const bundle = { bytes: 1, modules: [], bundleMs: 1, sha256 };
-  return { id: 1, name: PARAMETERS.name, outcome, from: 0, to: 1, startedAt: '', tookMs: 1, bundle, ...parts, ...rest };
+  return { id: 1, name: PARAMETERS.name, outcome, from, to, startedAt: '', tookMs: 1, bundle, ...parts, ...rest };
 }
 
 /** Nodes that note what they are asked. `says`: what each makes of the check and of the reload; `silence`: it does not answer. */
@@ -57,13 +59,68 @@ function nodes(
     },
     async rollback() {
       asked.push(`${node} back`);
-      return reportOf('kept', 'aa');
+      return reportOf('kept', 'aa', 1, 0);
     },
   }));
   return { targets, asked, given };
 }
 
+/** The versions of a node as its coordinator keeps them, and what becomes of the order to load a third one. */
+interface Stack {
+  target: ReloadTarget;
+  readonly versions: { readonly version: number; readonly run: string | undefined }[];
+}
+
+type Fate = 'kept' | 'not taken' | 'report lost' | 'back, report lost' | 'rolled back';
+
+/** @param backs - What it says first when it is to go back. */
+function stackOf(node: string, fate: Fate, backs: ('busy' | 'silent')[] = []): Stack {
+  const versions: { version: number; run: string | undefined }[] = [
+    { version: 1, run: undefined },
+    { version: 2, run: 'an earlier one' },
+  ];
+  const silent = new AdminError('ADM_NO_ANSWER', `node ${node} did not answer`);
+  const target: ReloadTarget = {
+    node,
+    async reload({ check, run }) {
+      if (check) return reportOf('checked', 'aa', 2, 3);
+      if (fate === 'not taken') throw new AdminError('ADM_BUSY', 'the node has enough orders under way');
+      if (fate === 'rolled back') return reportOf('rolled_back', 'aa', 2, 3);
+      if (fate !== 'back, report lost') versions.push({ version: 3, run });
+      if (fate !== 'kept') throw silent;
+      return reportOf('kept', 'aa', 2, 3);
+    },
+    async rollback({ of }) {
+      const first = backs.shift();
+      if (first === 'silent') throw silent;
+      if (first === 'busy') return refusedFor('RELOAD_BUSY', undefined);
+      const { version, run } = versions.at(-1)!;
+      if (of !== undefined && run !== of) return refusedFor('RELOAD_NOTHING_BACK', version);
+      versions.pop();
+      return reportOf('kept', 'aa', version, versions.at(-1)!.version);
+    },
+  };
+  return { target, versions };
+}
+
+function refusedFor(code: 'RELOAD_BUSY' | 'RELOAD_NOTHING_BACK', from: number | undefined): ReloadReport {
+  return Object.assign(reportOf('refused', 'aa'), { from, to: undefined, refusals: [{ code, detail: '' }] });
+}
+
 const clock = new VirtualClock();
+/** Whoever waits has waited. */
+const hasty: Clock = {
+  nowMs: () => clock.nowMs(),
+  monotonicMs: () => clock.monotonicMs(),
+  setTimer(delayMs, callback) {
+    queueMicrotask(() => {
+      clock.advance(delayMs);
+      callback();
+    });
+    return undefined;
+  },
+  clearTimer: () => undefined,
+};
 const told: string[] = [];
 const tell = (stage: string): void => void told.push(stage);
 
@@ -117,7 +174,7 @@ t.test(
       back: [{ node: 'b' }, { node: 'a' }],
     });
     t.strictSame(asked.slice(4), ['a reload', 'b reload', 'c reload', 'b back', 'a back']);
-    t.match(formatClusterReport(report), /at 3 nodes: ROLLED BACK[^]*taken back:\nb /);
+    t.match(formatClusterReport(report), /at 3 nodes: ROLLED BACK[^]*asked to take it back:\nb /);
   },
 );
 
@@ -128,6 +185,52 @@ t.test('a node that falls silent in the middle is asked to go back too, since no
     nodes: [{ node: 'a' }, { error: { code: 'ADM_NO_ANSWER' } }],
   });
   t.strictSame(asked.slice(-2), ['b back', 'a back']);
+});
+
+t.test('no failure takes a node below the version that it began with', async (t) => {
+  for (const fate of ['not taken', 'report lost', 'back, report lost', 'rolled back'] as const) {
+    const stacks = [stackOf('a', 'kept'), stackOf('b', fate), stackOf('c', 'kept')];
+    const targets = stacks.map(({ target }) => target);
+    const report = await reloadAcross(targets, PARAMETERS, hasty, tell);
+    t.match(report, { outcome: 'rolled_back', run: PARAMETERS.run }, fate);
+    const two = ['a', 'b', 'c'].map((node) => ({ node, version: 2 }));
+    t.strictSame(report.runs, two, `${fate}, as it is told`);
+    const live = stacks.map(({ target: { node }, versions }) => ({ node, version: versions.at(-1)!.version }));
+    t.strictSame(live, two, `${fate}, as it is`);
+  }
+});
+
+t.test('a node that is busy, or silent for a while, goes back when it can', async (t) => {
+  const stacks = [stackOf('a', 'kept', ['busy', 'busy', 'silent']), stackOf('b', 'report lost', ['silent', 'busy'])];
+  const targets = stacks.map(({ target }) => target);
+  t.match(await reloadAcross(targets, PARAMETERS, hasty, tell), { outcome: 'rolled_back' });
+  t.strictSame(
+    stacks.map(({ versions }) => versions.at(-1)!.version),
+    [2, 2],
+  );
+});
+
+t.test('what could not be taken back is said: which node runs what, and of whom nobody knows', async (t) => {
+  const silent = stackOf('b', 'report lost', Array<'silent'>(1_000).fill('silent'));
+  const stacks = [stackOf('a', 'kept'), silent, stackOf('c', 'kept')];
+  stacks[0]!.target = Object.assign({}, stacks[0]!.target, {
+    rollback: async () => reportOf('rolled_back', 'aa', 3, 2),
+  });
+  const report = await reloadAcross(
+    stacks.map(({ target }) => target),
+    PARAMETERS,
+    hasty,
+    tell,
+  );
+  t.match(report, { outcome: 'mixed', back: [{ error: { code: 'ADM_NO_ANSWER' } }, { node: 'a' }] });
+  t.strictSame(report.runs, [
+    { node: 'a', version: 3 },
+    { node: 'b', version: undefined },
+    { node: 'c', version: 2 },
+  ]);
+  const text = formatClusterReport(report);
+  t.match(text, /NOT ALIKE[^]*now: a runs 3, b runs nobody knows what, c runs 2\nname: a 0 1$/);
+  t.notMatch(text, /nodes: ROLLED BACK/);
 });
 
 t.test('a fault on the first node ends with its own verdict; a check alone applies nothing', async (t) => {
@@ -142,4 +245,18 @@ t.test('a reload is taken back at all nodes, the last one first', async (t) => {
   const { targets, asked } = nodes({ a: ['checked', 'kept'], b: ['checked', 'kept'] });
   t.match(await rollBackAcross(targets, PARAMETERS, clock, tell), { outcome: 'kept', isBack: true });
   t.strictSame(asked, ['b back', 'a back']);
+  const stacks = [stackOf('a', 'kept'), stackOf('b', 'kept')];
+  stacks[0]!.versions.push({ version: 3, run: 'this one' });
+  const named = Object.assign({}, PARAMETERS, { of: 'this one' });
+  const report = await rollBackAcross(
+    stacks.map(({ target }) => target),
+    named,
+    hasty,
+    tell,
+  );
+  t.match(report, { outcome: 'mixed', run: 'this one' }, 'one that is named, where it is');
+  t.strictSame(report.runs, [
+    { node: 'b', version: 2 },
+    { node: 'a', version: 2 },
+  ]);
 });

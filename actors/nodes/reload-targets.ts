@@ -21,8 +21,12 @@ export function reloadsOf(
     const others = head.members().map((member) => member.node);
     return [ownTarget(name, coordinator), ...others.sort().map((other) => peerTarget(other, peers))];
   };
+  let count = 0;
+  // No other of the cluster has it: the names of nodes differ, and so do the clocks of two lives of one.
+  const nextRun = (): string => `${name} ${Math.round(clock.nowMs())} ${(count += 1)}`;
   return {
-    reload: (parameters, tell) => reloadAcross(targets(), parameters, clock, tell),
+    reload: (parameters, tell) =>
+      reloadAcross(targets(), Object.assign({}, parameters, { run: nextRun() }), clock, tell),
     rollback: (parameters, tell) => rollBackAcross(targets(), parameters, clock, tell),
   };
 }
@@ -31,15 +35,15 @@ function ownTarget(node: string, coordinator: Coordinator): ReloadTarget {
   return {
     node,
     reload: (parameters, tell) => coordinator.reload(optionsOf(parameters), tell),
-    rollback: ({ name, observe, timeout }, tell) =>
-      coordinator.rollback({ name, observeMs: observe, timeoutMs: timeout }, tell),
+    rollback: ({ name, observe, timeout, of }, tell) =>
+      coordinator.rollback({ name, observeMs: observe, timeoutMs: timeout, of }, tell),
   };
 }
 
 function optionsOf(parameters: NodeReloadParameters): Parameters<Coordinator['reload']>[0] {
-  const { name, canary, check, observe, record, timeout, renumber, expect } = parameters;
+  const { name, canary, check, observe, record, timeout, renumber, expect, run } = parameters;
   const times = { observeMs: observe, recordMs: record, timeoutMs: timeout };
-  return Object.assign({ name, canary: readShare(canary), checkOnly: check, renumber, expect }, times);
+  return Object.assign({ name, canary: readShare(canary), checkOnly: check, renumber, expect, run }, times);
 }
 
 function peerTarget(node: string, peers: Peers): ReloadTarget {

@@ -24,7 +24,7 @@ interface Node {
   /** Called before each step is taken. */
   planted: (step: ReloadStep['step']) => Promise<void> | void;
   /** Saves a version as an engineer would, and loads it. */
-  load(fields: string): Promise<ReloadReport>;
+  load(fields: string, run?: string): Promise<ReloadReport>;
   history(): ReloadHistory;
 }
 
@@ -40,9 +40,9 @@ function nodeOf(t: Test, actors: number): Node {
   };
   const root = { directory, extension: '.ts' } as const;
   const coordinator = new Coordinator({ workers: { ask }, root, history: history(), clock: systemClock, log: LOG });
-  const load = (fields: string): Promise<ReloadReport> => {
+  const load = (fields: string, run?: string): Promise<ReloadReport> => {
     writeFileSync(join(directory, `${NAME}.ts`), textOf(fields));
-    return coordinator.reload(QUICK);
+    return coordinator.reload(Object.assign({}, QUICK, { run }));
   };
   const node: Node = { bench, coordinator, planted: () => undefined, load, history };
   return node;
@@ -100,6 +100,34 @@ t.test('reloads are taken back one by one, to the version of the start, each by 
   const nothing = { outcome: 'refused', refusals: [{ code: 'RELOAD_NOTHING_BACK' }] };
   t.match(await node.coordinator.rollback(QUICK), nothing);
   t.match(await node.load(numbered(1)), { outcome: 'kept' }, 'and forth again');
+  t.match(await node.coordinator.rollback(QUICK), { outcome: 'kept', to: 0 });
+});
+
+t.test('a reload that is named is taken back where it is the last one, and nothing in its place', async (t) => {
+  const node = nodeOf(t, 1);
+  const back = (of: string): Promise<ReloadReport> => node.coordinator.rollback(Object.assign({}, QUICK, { of }));
+  const nothing = { outcome: 'refused', from: 2, refusals: [{ code: 'RELOAD_NOTHING_BACK' }] };
+  t.match(await node.load(numbered(1), 'first'), { outcome: 'kept' });
+  t.match(await node.load(numbered(2)), { outcome: 'kept' });
+  t.match(await back('first'), nothing, 'another came after it');
+  t.match(await back('never here'), nothing);
+  t.match(await node.coordinator.rollback(QUICK), { outcome: 'kept', to: 1 });
+  t.match(await back('first'), { outcome: 'kept', to: 0 });
+  t.match(await back('first'), { outcome: 'refused' }, 'once');
+});
+
+t.test('a worker that is slow to forget keeps the version as all do, which can be taken back', async (t) => {
+  const node = nodeOf(t, 1);
+  node.planted = (step) => {
+    if (step === 'forget') throw new Error('no answer');
+  };
+  const kept = node.load(numbered(1));
+  t.match(await kept, { outcome: 'kept', to: 1, notes: [/forgot/] });
+  t.match(await node.coordinator.list(), [{ version: 1 }]);
+  t.match(await stateOf(node.bench), { field1: 'changed' });
+  node.planted = () => undefined;
+  // It comes to it later.
+  await node.bench.reload.take({ step: 'forget' });
   t.match(await node.coordinator.rollback(QUICK), { outcome: 'kept', to: 0 });
 });
 

@@ -50,6 +50,13 @@ export interface ReloadOptions {
   readonly checkOnly: boolean;
   /** SHA-256 that the bundle must have, hex: of the node that begins a reload through a cluster. */
   readonly expect?: string | undefined;
+  /** Name of the reload through a cluster that this one is a part of: by it, and no other reload with it, it can be taken back. */
+  readonly run?: string | undefined;
+}
+
+export interface RollbackOptions extends Pick<ReloadOptions, 'name' | 'observeMs' | 'timeoutMs'> {
+  /** Only if the last reload that was not taken back is a part of this one, as its `run` said. */
+  readonly of?: string | undefined;
 }
 
 /** The options that nobody gave. */
@@ -80,6 +87,8 @@ export interface CoordinatorParts {
 interface KeptVersion {
   readonly version: number;
   readonly text: string;
+  /** See `ReloadOptions`. */
+  readonly run: string | undefined;
 }
 
 /** By name, the version that runs, last, and those below it, which can be gone back to one by one. */
@@ -124,11 +133,8 @@ export class Coordinator {
   }
 
   /** Takes the last reload of `name` that was not taken back yet back. */
-  rollback(
-    { name, observeMs, timeoutMs }: Pick<ReloadOptions, 'name' | 'observeMs' | 'timeoutMs'>,
-    tell: Tell = SILENT,
-  ): Promise<ReloadReport> {
-    return this.#alone(name, true, (run) => run.rollback({ observeMs, timeoutMs }), tell);
+  rollback(options: RollbackOptions, tell: Tell = SILENT): Promise<ReloadReport> {
+    return this.#alone(options.name, true, (run) => run.rollback(options), tell);
   }
 
   async #alone(
@@ -235,29 +241,32 @@ class Run {
     if (!(await this.#check(recordMs))) return 'refused';
     if (checkOnly) return this.#drop('checked');
     const outcome = await this.#apply(options);
-    if (outcome === 'kept') this.#note(bundled.text, running.version);
+    if (outcome === 'kept') this.#note(bundled.text, running.version, options.run);
     return outcome;
   }
 
   /** What went before was live beside what runs: it needs no check, and is watched all the same. */
-  async rollback(options: Pick<ReloadOptions, 'observeMs' | 'timeoutMs'>): Promise<Outcome> {
+  async rollback({ of, observeMs, timeoutMs }: RollbackOptions): Promise<Outcome> {
     const { name } = this.#draft;
     const running = await this.#find(name);
     if (running === undefined) return this.refuse(refusal('RELOAD_UNKNOWN', name));
     this.#draft.from = running.version;
-    const below = this.#live.get(name)?.slice(0, -1) ?? [];
+    const live = this.#live.get(name) ?? [];
+    const below = live.slice(0, -1);
     const before = below.at(-1);
-    if (before === undefined) return this.refuse(refusal('RELOAD_NOTHING_BACK', name));
+    // Another one came after it, or it was never kept here: what runs is not its doing.
+    const isAnother = of !== undefined && live.at(-1)?.run !== of;
+    if (before === undefined || isAnother) return this.refuse(refusal('RELOAD_NOTHING_BACK', name));
     if (!(await this.#prepare(before.text, before.version, []))) return 'refused';
-    const outcome = await this.#apply({ ...options, canary: 0 });
+    const outcome = await this.#apply({ observeMs, timeoutMs, canary: 0 });
     if (outcome === 'kept') this.#live.set(name, below);
     return outcome;
   }
 
-  #note(text: string, from: number): void {
+  #note(text: string, from: number, run: string | undefined): void {
     const { name, to } = this.#draft;
-    const below = this.#live.get(name) ?? [{ version: from, text: '' }];
-    this.#live.set(name, [...below, { version: to!, text }].slice(-1 - RELOAD_LIMITS.backCountMax));
+    const below = this.#live.get(name) ?? [{ version: from, text: '', run: undefined }];
+    this.#live.set(name, [...below, { version: to!, text, run }].slice(-1 - RELOAD_LIMITS.backCountMax));
   }
 
   async #find(name: string): Promise<LiveBehavior | undefined> {
@@ -387,8 +396,18 @@ class Run {
     this.#draft.counts = counts;
     const fault = findFault(counts);
     if (fault !== undefined) return this.#back(fault, timeoutMs);
-    await this.#ask({ step: 'forget' });
+    await this.#forget();
     return 'kept';
+  }
+
+  /** All have kept it: a worker that is slow to forget the version before runs the new one as well, and there is no way back any more. */
+  async #forget(): Promise<void> {
+    try {
+      await this.#ask({ step: 'forget' });
+    } catch (error) {
+      this.#draft.notes = [...this.#draft.notes, 'a worker did not say in time that it forgot the version before'];
+      this.#parts.log.warn('reload_forget_failed', { behavior: this.#draft.name, reason: (error as Error).message });
+    }
   }
 
   async #back(fault: Fault | undefined, timeoutMs: number): Promise<Outcome> {

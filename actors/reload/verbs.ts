@@ -51,6 +51,7 @@ export const RELOAD = {
     timeout: TIMEOUT as typeof TIMEOUT,
     renumber: { kind: 'flag', help: 'number the version one above the one that runs' },
     expect: { kind: 'text', help: 'SHA-256 that the bundle must have, as a report tells it' },
+    run: { kind: 'text', help: 'a name for this reload, for "of" of reload rollback; through a cluster it has one' },
     cluster: CLUSTER as typeof CLUSTER,
     file: { kind: 'text', help: 'a file to load in place of the module’s own, within the root of the node' },
   },
@@ -80,6 +81,7 @@ export const RELOAD_ROLLBACK = {
     name: NAME as typeof NAME,
     observe: OBSERVE as typeof OBSERVE,
     timeout: TIMEOUT as typeof TIMEOUT,
+    of: { kind: 'text', help: 'only if the last reload is the one of this name, as the report of a cluster tells it' },
     cluster: CLUSTER as typeof CLUSTER,
   },
 } as const;
@@ -106,38 +108,41 @@ export type ReloadOutcome = { readonly report: ReloadReport } | { readonly clust
 
 /** Reloads at every node of a cluster. */
 export interface AcrossNodes {
-  reload(parameters: NodeReloadParameters, tell: Tell): Promise<ClusterReloadReport>;
+  reload(parameters: Omit<NodeReloadParameters, 'expect' | 'run'>, tell: Tell): Promise<ClusterReloadReport>;
   rollback(parameters: NodeRollbackParameters, tell: Tell): Promise<ClusterReloadReport>;
 }
 
 /** @param across - Absent for a node without a cluster. */
 export function reloadVerbs(coordinator: Coordinator, across: AcrossNodes | undefined): Verb[] {
   return [
-    defineVerb(RELOAD, ({ name, canary, check, observe, record, timeout, renumber, expect, cluster, file }, caller) => {
-      checkReach(caller, cluster, file);
-      if (cluster) {
-        const parameters = { name, canary, check, observe, record, timeout, renumber };
-        readShare(canary);
-        return progressOf(async (tell) => ({ clusterReport: await inCluster(across).reload(parameters, tell) }));
-      }
-      const options = { ...DEFAULT_OPTIONS, name, renumber, file, expect, checkOnly: check };
-      const share = readShare(canary);
-      return progressOf(async (tell) => ({
-        report: await coordinator.reload(
-          { ...options, canary: share, observeMs: observe, recordMs: record, timeoutMs: timeout },
-          tell,
-        ),
-      }));
-    }),
+    defineVerb(
+      RELOAD,
+      ({ name, canary, check, observe, record, timeout, renumber, expect, run, cluster, file }, caller) => {
+        checkReach(caller, cluster, file);
+        if (cluster) {
+          const parameters = { name, canary, check, observe, record, timeout, renumber };
+          readShare(canary);
+          return progressOf(async (tell) => ({ clusterReport: await inCluster(across).reload(parameters, tell) }));
+        }
+        const options = { ...DEFAULT_OPTIONS, name, renumber, file, expect, run, checkOnly: check };
+        const share = readShare(canary);
+        return progressOf(async (tell) => ({
+          report: await coordinator.reload(
+            { ...options, canary: share, observeMs: observe, recordMs: record, timeoutMs: timeout },
+            tell,
+          ),
+        }));
+      },
+    ),
     defineVerb(RELOAD_LIST, async () => ({ behaviors: await coordinator.list() })),
     defineVerb(RELOAD_MEMORY, async () => ({ workers: await coordinator.memory() })),
     defineVerb(RELOAD_STALL, async (values) => ({ stallMs: await coordinator.stalls(values.for) })),
     defineVerb(RELOAD_HISTORY, ({ count }) => ({ reports: coordinator.history.last(count) })),
-    defineVerb(RELOAD_ROLLBACK, ({ name, observe, timeout, cluster }, caller) => {
+    defineVerb(RELOAD_ROLLBACK, ({ name, observe, timeout, of, cluster }, caller) => {
       checkReach(caller, cluster, undefined);
       return progressOf(async (tell) => {
-        if (cluster) return { clusterReport: await inCluster(across).rollback({ name, observe, timeout }, tell) };
-        return { report: await coordinator.rollback({ name, observeMs: observe, timeoutMs: timeout }, tell) };
+        if (cluster) return { clusterReport: await inCluster(across).rollback({ name, observe, timeout, of }, tell) };
+        return { report: await coordinator.rollback({ name, observeMs: observe, timeoutMs: timeout, of }, tell) };
       });
     }),
   ];

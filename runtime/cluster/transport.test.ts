@@ -4,7 +4,9 @@ import type { Behavior } from '../behavior.ts';
 import { isDown, isExit } from '../envelope.ts';
 import type { Pid } from '../pid.ts';
 import { createSeededRandom } from '../testing/seeded-random.ts';
+import * as sys from '../sys.ts';
 import { createSimCluster, type SimCluster, type SimMember } from '../testing/sim-bus.ts';
+import { PACKET, type Packet } from '../transport.ts';
 import { LIMITS } from './limits.ts';
 
 interface Notebook {
@@ -267,6 +269,56 @@ t.test('a node that stood still and goes on is lost and found: both sides begin 
   await cluster.settle();
   t.strictSame(heardB.at(-1), 'again');
 });
+
+t.test('no node looks into an actor of another, or stops or ends one by a system request', async (t) => {
+  const { cluster, a, b, pidB } = await stand();
+  for (const target of [pidB, { name: 'notebook', worker: 0, node: 'b' }]) {
+    t.equal(await sys.getState(a.node, target).catch(codeOf), 'RT_CALL_REFUSED', 'it says so at once');
+  }
+  const from = { pid: a.node.kernel.self, ref: a.node.kernel.refs.next() };
+  const requests = [{ type: 'get_state', limits: {} }, { type: 'suspend' }, { type: 'terminate', reason: 'normal' }];
+  for (const request of requests) forge(a, [PACKET.system, pidB, request, from]);
+  await cluster.advance(100);
+  t.equal(refusals(b, 'a system request of another node'), requests.length);
+  t.ok(b.node.processInfo(pidB), 'it lives');
+  const call = a.node.call(pidB, 'question', 1_000);
+  await cluster.settle();
+  t.strictSame(await call, { echo: 'question' }, 'and is not suspended');
+});
+
+t.test('a node ends, links, watches and asks in the name of its own actors alone', async (t) => {
+  const { cluster, a, b, pidA, pidB, heardB } = await stand();
+  const third = cluster.add('c');
+  await cluster.advance(1_000);
+  const { kernel } = third.node;
+  const ref = a.node.kernel.refs.next();
+  const forged: Packet[] = [
+    [PACKET.exit, pidB, pidA, 'shutdown', false],
+    [PACKET.exit, pidB, pidB, 'shutdown', false],
+    [PACKET.link, pidB, pidA],
+    [PACKET.unlink, pidB, pidA, 1],
+    [PACKET.unlinked, pidB, pidA, 1],
+    [PACKET.monitor, pidB, kernel.refs.next(), pidA],
+    [PACKET.demonitor, ref],
+    [PACKET.call, pidB, 'question', { pid: pidA, ref }],
+  ];
+  for (const packet of forged) forge(third, packet);
+  await cluster.advance(100);
+  t.equal(refusals(b, 'the packet speaks in the name of another node'), forged.length);
+  t.strictSame(heardB, []);
+  third.node.exit(pidB, 'shutdown');
+  await cluster.settle();
+  t.strictSame(heardB, [['exit', 'shutdown']], 'in its own name it may');
+});
+
+/** Puts a packet on the channel to `b` that this code would not write. */
+function forge({ link: { transport } }: SimMember, packet: Packet): void {
+  transport.signal(transport.placeOf('b', 0)!, packet);
+}
+
+function refusals({ logged }: SimMember, error: string): number {
+  return logged.filter(({ event, fields }) => event === 'packet_refused' && fields['error'] === error).length;
+}
 
 function reached({ link }: SimMember): string[] {
   return link.transport
