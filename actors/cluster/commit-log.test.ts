@@ -3,7 +3,7 @@ import { createSeededRandom, VirtualClock } from '../../runtime/testing/index.ts
 import { promisesSettled } from '../../runtime/testing/virtual-clock.ts';
 import { applyWrites } from '../store/write-set.ts';
 import { ShardCommitLog } from './commit-log.ts';
-import type { AppendOutcome, LogEntry, ShardLog } from './contracts.ts';
+import type { AppendOutcome, LogEnd, LogEntry, ShardLog } from './contracts.ts';
 import { LIMITS } from './limits.ts';
 import { bodyOf, encodeRecord, headerOf, startReading, takeEntry, type Reading } from './log-record.ts';
 
@@ -28,7 +28,7 @@ class FlakyLog implements ShardLog {
     return fate === 'answer-lost' ? { kind: 'unknown' } : { kind: 'ok', sequence };
   }
   read = async (from: number): Promise<LogEntry | 'end'> => this.entries.find((each) => each.sequence >= from) ?? 'end';
-  last = async (): Promise<LogEntry | 'empty'> => this.entries.at(-1) ?? 'empty';
+  last = async (): Promise<LogEnd> => this.entries.at(-1) ?? { sequence: 0, data: undefined };
   follow = (): { stop(): void } => ({ stop: () => undefined });
   trim = async (): Promise<void> => undefined;
 }

@@ -78,7 +78,7 @@ export async function appendSurely(
 async function findLast(log: ShardLog, header: RecordHeader, expected: number): Promise<number | 'stale' | 'unknown'> {
   const last = await log.last();
   if (last === 'unknown') return 'unknown';
-  if (last === 'empty' || last.sequence !== expected + 1) return 'stale';
+  if (last.data === undefined || last.sequence !== expected + 1) return 'stale';
   return isSameRecord(headerOf(last.data), header) ? last.sequence : 'stale';
 }
 

@@ -15,6 +15,14 @@ export interface LogEntry {
   readonly data: Buffer;
 }
 
+/** Where a log ends. */
+export interface LogEnd {
+  /** Of its last entry; 0 for a log that never had any. */
+  readonly sequence: number;
+  /** Owned by the receiver. `undefined` when no entry is left, because somebody emptied the log: it ends where it did all the same. */
+  readonly data: Buffer | undefined;
+}
+
 export type AppendOutcome =
   | { readonly kind: 'ok'; readonly sequence: number }
   /** The last entry of the log is another than expected. */
@@ -31,7 +39,7 @@ export interface ShardLog {
   append(data: Buffer, expected: number): Promise<AppendOutcome>;
   /** The first entry with at least this sequence. May answer from what the log was a while ago, and so may `last`. */
   read(from: number): Promise<LogEntry | 'end' | 'unknown'>;
-  last(): Promise<LogEntry | 'empty' | 'unknown'>;
+  last(): Promise<LogEnd | 'unknown'>;
   /** Hands over entries from `from` on, in order, until it is stopped. It may fall silent when the network fails. */
   follow(from: number, onEntry: (entry: LogEntry) => void): { stop(): void };
   /** Removes entries before `before`, never the last. Failures do not matter: it is called again. */

@@ -17,6 +17,7 @@ import type { Clock, Logger } from '../../runtime/index.ts';
 import type {
   AppendOutcome,
   ClusterNet,
+  LogEnd,
   LogEntry,
   PageExchange,
   Registry,
@@ -139,8 +140,19 @@ class JetStreamLog implements ShardLog {
     return this.#get({ seq: from, next_by_subj: this.#subject }, 'end');
   }
 
-  last(): Promise<LogEntry | 'empty' | 'unknown'> {
-    return this.#get({ last_by_subj: this.#subject }, 'empty');
+  async last(): Promise<LogEnd | 'unknown'> {
+    const last = await this.#get({ last_by_subj: this.#subject }, 'empty');
+    return last === 'empty' ? this.#endOfEmpty() : last;
+  }
+
+  /** A stream without messages remembers the sequence of its last one, and holds appends against it. */
+  async #endOfEmpty(): Promise<LogEnd | 'unknown'> {
+    try {
+      const { state } = await this.#manager.streams.info(this.#stream);
+      return state.messages === 0 ? { sequence: state.last_seq, data: undefined } : 'unknown';
+    } catch {
+      return 'unknown';
+    }
   }
 
   async #get<None extends string>(query: object, none: None): Promise<LogEntry | None | 'unknown'> {
@@ -166,7 +178,11 @@ class JetStreamLog implements ShardLog {
             next = entry.sequence + 1;
             onEntry(entry);
           },
-          (end) => (unsubscribe = end),
+          (end) => {
+            unsubscribe = end;
+            // The role changed while the server was being asked for a subscription.
+            if (stopped) end();
+          },
         );
         if (!stopped) await pause(this.#clock, LIMITS.retryMs);
       }
@@ -205,7 +221,9 @@ class JetStreamLog implements ShardLog {
   }
 
   async trim(before: number): Promise<void> {
-    // Before, not up to: the last entry stays, since appends name it.
+    // Before, not up to: the last entry stays, since appends name it. Nothing stands before the first one, and servers up to 2.10.3 take a purge before
+    // 1 for one of everything (`PurgeEx`).
+    if (before <= 1) return;
     await this.#manager.streams.purge(this.#stream, { seq: before }).catch(() => undefined);
   }
 }
@@ -251,6 +269,7 @@ function watchBucket(bucket: Bucket, onChange: OnChange, { clock, logger }: JetS
       try {
         const entries = await bucket.watch();
         end = () => entries.stop();
+        if (stopped) end();
         for await (const { key, operation, revision, value } of entries) {
           if (stopped) return;
           onChange(key, operation === 'PUT' ? Buffer.from(value).toString() : undefined, revision);

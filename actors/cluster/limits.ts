@@ -50,6 +50,8 @@ export const LIMITS = {
   pinMs: 60_000,
   /** Shards that a node copies anew at a time: a copy reads the whole shard on its owner's thread. */
   copyCountMax: 2,
+  /** A take-over takes milliseconds; one that takes so long is told of in the log, with what it waits for, and again after twice as long. */
+  slowMs: 2_000,
   /** A take-over or a hand-over that came to nothing is tried again after this long. */
   retryMs: 200,
   /** A request to JetStream that is not answered by then is of unknown outcome. */

@@ -4,12 +4,11 @@ import { VirtualClock } from '../../runtime/testing/index.ts';
 import { promisesSettled } from '../../runtime/testing/virtual-clock.ts';
 import type { CommitResult } from '../store/inbox-store.ts';
 import type { LogMark } from '../store/raw-tables.ts';
-import type { AppendOutcome, LogEntry, ShardLog } from './contracts.ts';
-import { encodeRecord, type RecordKind } from './log-record.ts';
+import type { AppendOutcome, LogEnd, LogEntry, ShardLog } from './contracts.ts';
+import { encodeRecord, headerOf, type RecordKind } from './log-record.ts';
 import { ShardHost, type HostedStore } from './shard-host.ts';
 
 const OWNER = { node: 'a', worker: 1 };
-const SILENT: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore };
 
 function ignore(): void {}
 
@@ -21,19 +20,30 @@ function entry(sequence: number, kind: RecordKind, epoch: number, previous: numb
 /** A log in memory that hands nothing over by itself: a copy sees it when it looks. */
 class QuietLog implements ShardLog {
   entries: LogEntry[];
+  /** Where it ends while it has no entry: 0, or what it had was removed. */
+  emptiedAt = 0;
+  /** Comes in just before the next append, which servers that check nothing take all the same. */
+  intruder: LogEntry | undefined = undefined;
+  isSilent = false;
 
   constructor(entries: LogEntry[]) {
     this.entries = entries;
   }
 
   async append(data: Buffer, expected: number): Promise<AppendOutcome> {
-    const last = this.entries.at(-1)?.sequence ?? 0;
-    if (last !== expected) return { kind: 'stale' };
-    this.entries.push({ sequence: last + 1, data });
-    return { kind: 'ok', sequence: last + 1 };
+    if (this.intruder !== undefined) this.entries.push(this.intruder);
+    else if (this.#end !== expected) return { kind: 'stale' };
+    this.intruder = undefined;
+    const sequence = this.#end + 1;
+    this.entries.push({ sequence, data });
+    return { kind: 'ok', sequence };
   }
-  read = async (from: number): Promise<LogEntry | 'end'> => this.entries.find((each) => each.sequence >= from) ?? 'end';
-  last = async (): Promise<LogEntry | 'empty'> => this.entries.at(-1) ?? 'empty';
+  get #end(): number {
+    return this.entries.at(-1)?.sequence ?? this.emptiedAt;
+  }
+  read = async (from: number): Promise<LogEntry | 'end' | 'unknown'> =>
+    this.isSilent ? 'unknown' : (this.entries.find((each) => each.sequence >= from) ?? 'end');
+  last = async (): Promise<LogEnd> => ({ sequence: this.#end, data: this.entries.at(-1)?.data });
   follow = (): { stop(): void } => ({ stop: ignore });
   trim = async (): Promise<void> => undefined;
 }
@@ -41,6 +51,8 @@ class QuietLog implements ShardLog {
 interface Fixture {
   readonly host: ShardHost;
   readonly log: QuietLog;
+  /** What it warned of. */
+  readonly warnings: object[];
   readonly disk: { mark: LogMark | undefined; room: boolean; applied: string[]; failingStarts: number };
   settle(ms: number): Promise<void>;
 }
@@ -49,6 +61,8 @@ interface Fixture {
 function start(t: Tap, mark: LogMark | undefined, entries: LogEntry[]): Fixture {
   const clock = new VirtualClock();
   const log = new QuietLog(entries);
+  const warnings: object[] = [];
+  const warn = (event: string, fields?: object): void => void warnings.push({ event, ...fields });
   const disk: Fixture['disk'] = { mark, room: true, applied: [], failingStarts: 0 };
   const store: HostedStore = {
     raw: {
@@ -71,7 +85,7 @@ function start(t: Tap, mark: LogMark | undefined, entries: LogEntry[]): Fixture 
     log,
     pages: { ask: async () => 'unknown', answer: () => ({ stop: ignore }) },
     clock,
-    logger: SILENT,
+    logger: { debug: ignore, info: ignore, warn, error: ignore },
     writer: { id: 9, number: 0 },
     isLeased: () => true,
     openStore: () => store,
@@ -93,7 +107,7 @@ function start(t: Tap, mark: LogMark | undefined, entries: LogEntry[]): Fixture 
     await settle(5_000);
     await stopped;
   });
-  return { host, log, disk, settle };
+  return { host, log, disk, warnings, settle };
 }
 
 type Tap = { teardown(run: () => Promise<void>): unknown };
@@ -135,6 +149,68 @@ t.test('the owner whose servers lost the end of the log begins behind what is le
   await settle(5_000);
   t.match(host.status, { phase: 'serving', servingEpoch: 8, sequence: 6 });
   t.equal(log.entries.length, 2);
+});
+
+t.test('a log that somebody emptied ends where it did: who has all of it takes over', async (t) => {
+  const { host, settle, log } = start(t, { epoch: 1, sequence: 1 }, []);
+  log.emptiedAt = 1;
+  host.setRole({ kind: 'follow', source: OWNER });
+  await settle(3_000);
+  t.match(host.status, { phase: 'following', sequence: 1, isWhole: true });
+  host.setRole({ kind: 'own', epoch: 2 });
+  await settle(500);
+  t.match(host.status, { phase: 'serving', servingEpoch: 2, sequence: 2 });
+  t.match(headerOf(log.entries[0]!.data), { kind: 'epoch', epoch: 2, previous: 1 });
+});
+
+t.test('and who lacks something of it does not, and is made anew', async (t) => {
+  const { host, settle, log } = start(t, { epoch: 1, sequence: 1 }, []);
+  log.emptiedAt = 2;
+  host.setRole({ kind: 'own', epoch: 2 });
+  await settle(500);
+  t.match(host.status, { isLost: true });
+  host.setRole({ kind: 'follow', source: OWNER });
+  await settle(3_000);
+  t.match(host.status, { phase: 'copying', isWhole: false });
+  t.strictSame(log.entries, []);
+});
+
+t.test('a beginning that counts at another place than expected, behind a void one, is served at once', async (t) => {
+  const { host, settle, log, disk } = start(t, { epoch: 7, sequence: 4 }, [entry(4, 'writes', 7, 3)]);
+  log.intruder = entry(5, 'writes', 7, 3);
+  host.setRole({ kind: 'own', epoch: 8 });
+  await settle(500);
+  t.match(host.status, { phase: 'serving', servingEpoch: 8, sequence: 6 });
+  t.strictSame([disk.mark, log.entries.length], [{ epoch: 8, sequence: 6 }, 3], 'and is not appended again');
+});
+
+t.test('behind one that counts it is void, and is appended again', async (t) => {
+  const { host, settle, log, disk } = start(t, { epoch: 7, sequence: 4 }, [entry(4, 'writes', 7, 3)]);
+  log.intruder = entry(5, 'writes', 7, 4);
+  host.setRole({ kind: 'own', epoch: 8 });
+  await settle(500);
+  t.match(host.status, { phase: 'serving', servingEpoch: 8, sequence: 7 });
+  t.strictSame(disk.applied, ['write 5'], 'with what came before it');
+});
+
+t.test('a take-over that lasts says what it waits for, ever more rarely', async (t) => {
+  const { host, settle, log, warnings } = start(t, { epoch: 7, sequence: 4 }, [entry(4, 'writes', 7, 3)]);
+  host.setRole({ kind: 'own', epoch: 8 });
+  await settle(5_000);
+  t.strictSame(warnings, [], 'one that does not says nothing');
+  log.isSilent = true;
+  host.setRole({ kind: 'own', epoch: 9 });
+  await settle(10_000);
+  const event = 'shard_overdue';
+  t.match(
+    warnings,
+    [2_000, 4_000, 8_000].map((forMs) => ({ event, epoch: 9, forMs, waitsFor: 'the log to be read', sequence: 5 })),
+  );
+  t.equal(warnings.length, 3);
+  log.isSilent = false;
+  await settle(20_000);
+  t.match(host.status, { phase: 'serving', servingEpoch: 9 });
+  t.equal(warnings.length, 3, 'nor does one that is over');
 });
 
 t.test('a shard whose actors did not start is not lost: it follows, and starts with the next epoch', async (t) => {

@@ -19,6 +19,7 @@ import { appendSurely, ShardCommitLog, type Writer } from './commit-log.ts';
 import type { LogEntry, PageExchange, ShardLog } from './contracts.ts';
 import { LIMITS } from './limits.ts';
 import { encodeRecord, headerOf, startReading, takeEntry, type Reading } from './log-record.ts';
+import { Overdue } from './overdue.ts';
 import { pause } from './pause.ts';
 import { decodePage, encodePage, encodePageRequest, type PageRequest } from './page-format.ts';
 import type { Seat } from './placement.ts';
@@ -92,10 +93,13 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
   #isLost = false;
   #hasRoom = true;
   #stopped = false;
+  /** From the role of an owner to actors that serve. */
+  readonly #overdue: Overdue;
   readonly #done: Promise<void>;
 
   constructor(parts: HostParts<Store>) {
     this.#parts = parts;
+    this.#overdue = new Overdue(parts.clock, LIMITS.slowMs, (forMs, reason) => this.#warnSlow(forMs, reason));
     this.#done = this.#run();
   }
 
@@ -111,7 +115,15 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
   setRole(role: Role): void {
     if (sameRole(role, this.#role) || this.#stopped) return;
     this.#role = role;
+    if (role.kind === 'own') this.#overdue.begin('its former role to end');
+    else this.#overdue.end();
     this.#turn();
+  }
+
+  #warnSlow(forMs: number, waitsFor: string): void {
+    const { shard, logger } = this.#parts;
+    const epoch = this.#role.kind === 'own' ? this.#role.epoch : undefined;
+    logger.warn('shard_overdue', { shard, epoch, forMs: Math.round(forMs), waitsFor, sequence: this.status.sequence });
   }
 
   /** Ends whatever goes on, so that the loop looks at the role again. */
@@ -141,6 +153,7 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
   /** Ends serving or following and closes the store. */
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#overdue.end();
     this.#turn();
     await this.#done;
   }
@@ -216,7 +229,9 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
     let served: ServedShard | undefined;
     try {
       const isSilent = (): boolean => commits.isEnded || commits.silentMs > LIMITS.leaseMs || !this.#parts.isLeased();
+      this.#overdue.waitsFor('its actors to start');
       served = await this.#parts.serve(store, isSilent);
+      this.#overdue.end();
       this.#enter('serving');
       this.#log('shard_served', { epoch, sequence: mark.sequence });
       if (this.#isCurrent(number)) await Promise.race([untilFenced, this.#change()]);
@@ -244,40 +259,64 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
 
   /** Reads the log to its end and begins an epoch behind it. `undefined` when the role has changed, or it cannot be done. */
   async #beginEpoch(epoch: number, number: number, store: Store): Promise<LogMark | undefined> {
-    const { log, clock, writer, isLeased } = this.#parts;
+    const { clock, writer } = this.#parts;
     if (store.raw.mark() === undefined) {
       // Nothing, or a part of a copy: only a log that was never cut makes a shard of that.
       await store.raw.clear();
       this.#reading = undefined;
     }
     this.#reading ??= startReading(store.raw.mark() ?? { epoch: 0, sequence: 0 });
+    const before = writer.number;
     while (this.#isCurrent(number)) {
-      const end = await this.#catchUp(number, store);
-      if (end === 'unknown' || !isLeased()) {
-        await pause(clock, LIMITS.retryMs);
-        continue;
-      }
-      if (end !== 'foreign' && epoch === this.#reading.mark.epoch) {
-        // It began, and what came behind it failed, as the start of the actors: with the next epoch it may succeed.
-        this.#isLost = false;
-        this.#enter('following');
-        return undefined;
-      }
-      if (end === 'foreign' || epoch < this.#reading.mark.epoch) {
-        this.#lose(end);
-        return undefined;
-      }
-      const { at } = this.#reading;
-      const header = { kind: 'epoch', epoch, previous: at, writer: writer.id, number: ++writer.number } as const;
-      const goesOn = (): boolean => this.#isCurrent(number);
-      const sequence = await appendSurely(log, encodeRecord(header), end, clock, goesOn, isLeased);
-      if (typeof sequence !== 'number') continue;
-      const mark = { epoch, sequence };
-      await this.#apply(store, [], mark);
-      this.#reading = startReading(mark);
-      return mark;
+      const mark = await this.#tryEpoch(epoch, before, number, store);
+      if (mark !== 'again') return mark;
+      if (this.#isCurrent(number)) await pause(clock, LIMITS.retryMs);
     }
     return undefined;
+  }
+
+  /** @param before - Number of the last record that was written here before this epoch was tried. */
+  async #tryEpoch(epoch: number, before: number, number: number, store: Store): Promise<LogMark | 'again' | undefined> {
+    const { log, clock, writer, isLeased } = this.#parts;
+    this.#overdue.waitsFor('the log to be read');
+    const end = await this.#catchUp(number, store);
+    if (!isLeased()) this.#overdue.waitsFor('a lease of this node');
+    if (end === 'unknown' || !isLeased()) return 'again';
+    const reading = this.#reading!;
+    if (end === 'foreign' || epoch < reading.mark.epoch) return this.#lose(end);
+    if (epoch === reading.mark.epoch) {
+      const isOurs = await this.#isBegunHere(before);
+      if (isOurs === 'unknown') return 'again';
+      return isOurs ? reading.mark : this.#followUntilNext();
+    }
+    this.#overdue.waitsFor('the log to take the beginning of its epoch');
+    const header = { kind: 'epoch', epoch, previous: reading.at, writer: writer.id, number: ++writer.number } as const;
+    const goesOn = (): boolean => this.#isCurrent(number);
+    const sequence = await appendSurely(log, encodeRecord(header), end, clock, goesOn, isLeased);
+    // Something else is at that place. What was appended may count all the same, behind something void: the log tells.
+    if (typeof sequence !== 'number') return 'again';
+    const mark = { epoch, sequence };
+    await this.#apply(store, [], mark);
+    this.#reading = startReading(mark);
+    return mark;
+  }
+
+  /** The epoch began, and what came behind it failed, as the start of the actors: with the next one it may succeed. */
+  #followUntilNext(): undefined {
+    this.#isLost = false;
+    this.#enter('following');
+  }
+
+  /** Whether the epoch that was read last is one that was appended here after record number `before`, and still the end of the log. */
+  async #isBegunHere(before: number): Promise<boolean | 'unknown'> {
+    const { log, writer } = this.#parts;
+    const { mark, seen } = this.#reading!;
+    if (writer.number === before || seen !== mark.sequence) return false;
+    const entry = await log.read(mark.sequence);
+    if (entry === 'unknown') return 'unknown';
+    if (entry === 'end' || entry.sequence !== mark.sequence) return false;
+    const header = headerOf(entry.data);
+    return header.writer === writer.id && header.number > before;
   }
 
   /** @throws {Error} (as rejection) when the disk is full; the status says so until something fits again. */
@@ -286,7 +325,7 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
     if (!this.#hasRoom) throw new Error('no room on the disk');
   }
 
-  #lose(why: number | 'foreign'): void {
+  #lose(why: number | 'foreign'): undefined {
     this.#isLost = true;
     this.#log('shard_lost', { why: why === 'foreign' ? 'the log does not continue what is here' : 'a newer epoch' });
     this.#parts.onChange();
@@ -294,29 +333,31 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
 
   /** Applies what the log has. Resolves to the sequence of its last entry, 0 if it has none. */
   async #catchUp(number: number, store: Store): Promise<number | 'foreign' | 'unknown'> {
-    for (let below = 0; this.#isCurrent(number);) {
+    for (let below = 0, above = 0; this.#isCurrent(number);) {
       const entry = await this.#parts.log.read(this.#reading!.seen + 1);
       if (entry === 'unknown') return 'unknown';
       if (entry === 'end') {
         const last = await this.#lastOfLog();
         if (last === 'unknown' || last === 'foreign' || last === this.#reading!.seen) return last;
-        // Above what was read: appended between the two questions. Below: the servers lost the end of the log, if they keep saying so.
-        if (last < this.#reading!.seen && ++below >= LIMITS.lostTriesMax) return last;
-        if (last < this.#reading!.seen) await pause(this.#parts.clock, LIMITS.retryMs);
+        // Below what was read: the servers lost the end of the log, if they keep saying so. Above: appended between the two questions.
+        const isBelow = last < this.#reading!.seen;
+        if (isBelow && ++below >= LIMITS.lostTriesMax) return last;
+        if (isBelow || ++above > 1) await pause(this.#parts.clock, LIMITS.retryMs);
       } else if (!(await this.#take([entry], store))) return 'foreign';
     }
     return 'unknown';
   }
 
   /**
-   * Sequence of the last entry; 0 if the log has none. `foreign`: where this copy has read everything, another epoch has begun. The servers
-   * lost the end of the log, and its owner has begun anew behind what was left: this copy lacks what was acknowledged since.
+   * Sequence of the last entry; 0 if the log never had any. `foreign`: where this copy has read everything, another epoch has begun. The servers
+   * lost the end of the log, and its owner has begun anew behind what was left: this copy lacks what was acknowledged since. Or the log was
+   * emptied, and this copy lacks what is gone.
    */
   async #lastOfLog(): Promise<number | 'foreign' | 'unknown'> {
     const last = await this.#parts.log.last();
     if (last === 'unknown') return 'unknown';
-    if (last === 'empty') return 0;
-    const { mark, at } = this.#reading!;
+    const { mark, at, seen } = this.#reading!;
+    if (last.data === undefined) return last.sequence > seen ? 'foreign' : last.sequence;
     return last.sequence <= at && headerOf(last.data).epoch > mark.epoch ? 'foreign' : last.sequence;
   }
 

@@ -14,7 +14,7 @@ import type { CommitResult } from '../store/inbox-store.ts';
 import type { CommitLog } from '../store/lmdb.ts';
 import type { LogMark, Page, PageCursor } from '../store/raw-tables.ts';
 import { applyWrites, WriteSet } from '../store/write-set.ts';
-import type { AppendOutcome, ClusterNet, LogEntry, PageExchange, Registry, ShardLog } from './contracts.ts';
+import type { AppendOutcome, ClusterNet, LogEnd, LogEntry, PageExchange, Registry, ShardLog } from './contracts.ts';
 import { Member } from './member.ts';
 import type { Seat } from './placement.ts';
 import type { HostedStore } from './shard-host.ts';
@@ -34,6 +34,8 @@ export type ServerKind = 'strict' | 'lax' | 'lying';
 
 /** Of how long ago the end of a log is that lax servers tell. */
 const STALE_MS_MAX = 1_500;
+
+const NO_ENTRY: LogEnd = { sequence: 0, data: undefined };
 
 interface StoredEntry extends LogEntry {
   readonly atMs: number;
@@ -256,7 +258,7 @@ class SimProcess {
       },
       read: (from) =>
         this.#request(() => servers.toldLog(shard, random).find(({ sequence }) => sequence >= from) ?? 'end'),
-      last: () => this.#request(() => servers.toldLog(shard, random).at(-1) ?? 'empty'),
+      last: () => this.#request(() => servers.toldLog(shard, random).at(-1) ?? NO_ENTRY),
       follow: (from, onEntry) => this.#follow(shard, from, onEntry),
       trim: async (before) => {
         await this.#request(() => {

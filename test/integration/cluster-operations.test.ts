@@ -260,6 +260,7 @@ t.test('a cluster of two nodes and its operators', SKIP, async (t) => {
       rows.every(({ node, owned }) => owned === (node === 'a' ? SHARDS : 0)),
     );
     t.match(drained, [{ state: 'up' }, { state: 'draining' }]);
+    await untilServed(cluster);
     const { lines } = await ask<{ lines: { via: string; verb: string }[] }>(cluster, 'b', 'audit.list');
     t.match(
       lines.find(({ verb }) => verb === 'node.drain'),
