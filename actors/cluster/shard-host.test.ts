@@ -1,5 +1,4 @@
 import t from 'tap';
-import type { Logger } from '../../runtime/index.ts';
 import { VirtualClock } from '../../runtime/testing/index.ts';
 import { promisesSettled } from '../../runtime/testing/virtual-clock.ts';
 import type { CommitResult } from '../store/inbox-store.ts';
