@@ -144,6 +144,10 @@ export class Admission {
     this.#isDraining = value;
   }
 
+  get isDraining(): boolean {
+    return this.#isDraining;
+  }
+
   /**
    * Asks for a connection. One that is admitted counts until `left`.
    *

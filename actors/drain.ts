@@ -33,18 +33,22 @@ export function dueCount(order: DrainOrder, elapsedMs: number, openCount: number
   return Math.min(openCount, Math.ceil((order.perSecond * (elapsedMs + LIMITS.drainSliceMs)) / 1_000));
 }
 
-/** Lets nobody in from now on, and sends everybody away. Who lost its actor meanwhile is gone by itself. */
+/**
+ * Lets nobody in from now on, and sends everybody away. Who lost its actor meanwhile is gone by itself. Ends early when clients are let in again: who is there
+ * then stays.
+ */
 export async function drainWorker(node: RuntimeNode, admission: Admission, order: DrainOrder): Promise<DrainResult> {
   const { clock } = node;
   admission.isDraining = true;
   const open = connectionsOf(node);
   const beganMs = clock.monotonicMs();
   let told = 0;
-  while (told < open.length) {
+  while (told < open.length && admission.isDraining) {
     const due = dueCount(order, clock.monotonicMs() - beganMs, open.length);
     for (; told < due; told += 1) node.cast(open[told]!, { kind: 'drain' });
     await pause(clock, LIMITS.drainSliceMs);
   }
+  if (!admission.isDraining) return { told, left: admission.statistics().connections };
   // Those that were let in before and had no actor yet.
   for (const late of connectionsOf(node)) node.cast(late, { kind: 'drain' });
   await pause(clock, LIMITS.drainSliceMs);

@@ -135,6 +135,7 @@ async function runNode(readAgain: () => Settings, watches: boolean): Promise<num
   const signal = await stopping;
   log.info('node_stopping', { signal });
   await watch?.close();
+  node.control.resolveToEnd();
   await manager.stopping();
   const { drainRate, drainMs } = node.control.config;
   await node.control.depart(drainRate, drainMs, LIMITS.clusterLeaveMsMax);

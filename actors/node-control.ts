@@ -4,6 +4,7 @@
  */
 
 import { askEach, type EachAnswer } from './admin/ask.ts';
+import { AdminError } from './admin/errors.ts';
 import { configOf, type NodeConfig } from './config.ts';
 import type { Environment, Settings } from './config-sources.ts';
 import type { DrainOrder, DrainResult } from './drain.ts';
@@ -44,6 +45,10 @@ export class NodeControl {
   #settings: Settings;
   #config: NodeConfig;
   #phase: Phase = 'serving';
+  /** Departures and returns that were asked for: whichever came last holds. */
+  #departures = 0;
+  #returns = 0;
+  #isEnding = false;
 
   /** @param certificate - What is in use; absent without TLS. */
   constructor(options: NodeControlOptions, certificate: CertificateInfo | undefined) {
@@ -115,9 +120,11 @@ export class NodeControl {
    *
    * @param perSecond - Connections of the node in a second.
    * @param withinMs - After so long, all that are left go at once.
+   * @throws {AdminError} (as rejection) ADM_REFUSED when it was called off by `resume` or `comeBack`.
    */
   async drain(perSecond: number, withinMs: number): Promise<DrainResult> {
     const { workers, log } = this.#options;
+    const returns = this.#returns;
     this.#beginDrain();
     log.info('drain_started', { connections: openConnections(workers.figures()), perSecond, withinMs });
     const order: DrainOrder = { perSecond: perSecond / workers.workerCount, withinMs };
@@ -128,14 +135,23 @@ export class NodeControl {
       result.told += answer.ok.told;
       result.left += answer.ok.left;
     }
+    this.#throwIfCalledOff(returns);
     log.info('drain_finished', result);
     return result;
   }
 
   #beginDrain(): void {
+    this.#departures += 1;
     this.#phase = 'draining';
     set(DRAINING, 1);
     this.#options.workers.announce('draining');
+  }
+
+  /** @param returns - When the departure began. */
+  #throwIfCalledOff(returns: number): void {
+    if (this.#returns === returns) return;
+    this.#options.log.info('departure_called_off');
+    throw new AdminError('ADM_REFUSED', 'called off: meanwhile the node was told to let clients in again');
   }
 
   /**
@@ -143,9 +159,11 @@ export class NodeControl {
    * and goes elsewhere, so that each client comes again once.
    *
    * @param handOverMs - So long others have to take the shards.
+   * @throws {AdminError} (as rejection) ADM_REFUSED when it was called off by `comeBack` or `resume`: nothing more is undone then.
    */
   async depart(perSecond: number, withinMs: number, handOverMs: number): Promise<DepartResult> {
     const { workers, log } = this.#options;
+    const returns = this.#returns;
     let shardsLeft = 0;
     if (workers.head !== undefined) {
       this.#beginDrain();
@@ -155,6 +173,7 @@ export class NodeControl {
         { timeoutMs: handOverMs },
         handOverMs + DRAIN_SLACK_MS,
       );
+      this.#throwIfCalledOff(returns);
       shardsLeft = each.reduce((sum, answer) => sum + ('ok' in answer ? answer.ok.left : 0), 0);
       log.info('shards_handed_over', { left: shardsLeft });
     }
@@ -162,15 +181,33 @@ export class NodeControl {
     return { told, left, shardsLeft };
   }
 
-  /** After a departure: takes clients and shards again. */
-  async comeBack(): Promise<void> {
-    await this.#ask('come-back', {});
-    await this.resume();
+  /**
+   * After a departure, or in the middle of one, which it calls off: takes clients and shards again.
+   *
+   * @throws {AdminError} (as rejection) ADM_REFUSED when the process is about to end.
+   */
+  comeBack(): Promise<void> {
+    return this.#return(['come-back', 'resume']);
   }
 
-  /** Lets clients in again. */
-  async resume(): Promise<void> {
-    await this.#ask('resume', {});
+  /** Lets clients in again. Calls a departure off that is under way. @throws {AdminError} (as rejection) as `comeBack`. */
+  resume(): Promise<void> {
+    return this.#return(['resume']);
+  }
+
+  /** From now on nothing calls a departure off: the process ends after it. */
+  resolveToEnd(): void {
+    this.#isEnding = true;
+  }
+
+  async #return(questions: readonly string[]): Promise<void> {
+    if (this.#isEnding)
+      throw new AdminError('ADM_REFUSED', 'the node is about to end: it comes back when it is started again');
+    this.#returns += 1;
+    const departures = this.#departures;
+    // All at once: a departure that is asked for meanwhile comes behind the whole of it.
+    await Promise.all(questions.map((question) => this.#ask(question, {})));
+    if (this.#departures !== departures) return;
     this.#phase = 'serving';
     set(DRAINING, 0);
     this.#options.workers.announce('up');
@@ -179,6 +216,7 @@ export class NodeControl {
 
   /** The node is about to end. */
   stop(): void {
+    this.#isEnding = true;
     this.#phase = 'stopping';
     this.#options.workers.announce('leaving');
     this.#watch?.stop();

@@ -72,13 +72,17 @@ function usageError(problem: string, help: string): Invocation {
   return { kind: 'usage-error', text: `blindbeam bench: ${problem}.\n\n${help}` };
 }
 
-function readWorkloadFlags(workload: Workload, argv: readonly string[]): Invocation {
+/** Names of the flags that a workload has for itself. */
+export function ownFlags(workload: Workload): string[] {
   const choices = [
     ...(workload.parts === undefined ? [] : [ONLY]),
     ...(workload.controls === undefined ? [] : [CONTROL]),
   ];
-  const own = [...Object.keys(workload.options), ...choices];
-  const names = [...own.map((name) => [name, { type: 'string' }]), ...Object.entries(COMMON)];
+  return [...Object.keys(workload.options), ...choices];
+}
+
+function readWorkloadFlags(workload: Workload, argv: readonly string[]): Invocation {
+  const names = [...ownFlags(workload).map((name) => [name, { type: 'string' }]), ...Object.entries(COMMON)];
   try {
     const parsed = parseArgs({ args: [...argv], options: Object.fromEntries(names), strict: true });
     const values = parsed.values as Record<string, string | boolean | undefined>;

@@ -18,11 +18,11 @@ import { SETTINGS } from './connections/preflight.ts';
 import { describeCommit, describeEnvironment, describeMachine } from './harness/environment.ts';
 import { formatPage } from './harness/page.ts';
 import { ProgressLine } from './harness/progress.ts';
-import { listWorkloads, type Workload } from './harness/registry.ts';
+import { findWorkload, listWorkloads, type Workload } from './harness/registry.ts';
 import { Recorder, type Param, type Report } from './harness/report.ts';
 import { mergeRounds, type Measured } from './harness/rounds.ts';
 import { formatReport } from './harness/table.ts';
-import { readInvocation, type RunInvocation } from './options.ts';
+import { ownFlags, readInvocation, type RunInvocation } from './options.ts';
 import { WORKLOADS } from './workloads/index.ts';
 
 /** Where a run reads and writes. */
@@ -66,6 +66,10 @@ export async function runBench(
       return runRepeat(invocation.argv, io, {
         here: () => describeHere(''),
         read: (again) => readInvocation(again, workloads),
+        optionsOf: (name) => {
+          const workload = findWorkload(workloads, name);
+          return workload === undefined ? [] : ownFlags(workload);
+        },
         run: (again) => runWorkload(again, io),
       });
     case 'usage-error':

@@ -19,6 +19,8 @@ export const LIMITS = {
   refusedCharsMax: 64,
   /** How long the main thread waits for a worker: one that is busy answers late, one that is stuck is reported as such. */
   workerAnswerMs: 2_000,
+  /** The same where it looks through all that it keeps, page by page: a full shard of reports takes some five seconds, twice that beside traffic. */
+  searchAnswerMs: 120_000,
   /** Questions that one worker works on at a time; the rest are refused, since operators ask again. */
   workerQuestionsMax: 64,
   /** Milliseconds of a slice in which a worker looks at its actors; between two it reads its sockets. */
@@ -62,3 +64,4 @@ assert.ok(LIMITS.rowsMax * 300 < RUNTIME_LIMITS.workerPacketBytesMax, 'a view tr
 assert.ok(LIMITS.treeActorsMax * 300 < RUNTIME_LIMITS.workerPacketBytesMax, 'and so does a tree');
 assert.ok(LIMITS.traceEventsMax <= RUNTIME_LIMITS.traceEventCountMax && LIMITS.traceMsMax <= RUNTIME_LIMITS.traceMsMax);
 assert.ok(LIMITS.workerAnswerMs <= RUNTIME_LIMITS.callTimeoutMsMax, 'a worker is asked by a call');
+assert.ok(LIMITS.searchAnswerMs <= RUNTIME_LIMITS.callTimeoutMsMax);

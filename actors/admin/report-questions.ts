@@ -3,9 +3,11 @@
  * disclosed of it. What a report proves is said in docs/internals/abuse.md.
  */
 
+import type { Clock } from '../../runtime/index.ts';
 import type { InboxStore } from '../store/inbox-store.ts';
 import type { PlacedReport, ProtectionStore } from '../store/protection-store.ts';
 import type { Questions } from './agent.ts';
+import { pause } from './pause.ts';
 
 /** What the questions are answered from: shards of this worker with their stores, in the same order. */
 export interface ReportParts {
@@ -35,42 +37,59 @@ export interface ReportDetails extends ReportRow {
   readonly evidence: string;
 }
 
-/** Reports that are read at a time. */
-const PAGE_COUNT = 256;
+/** Reports that are read in one turn of the worker: with all the evidence allowed some 600 KB, two milliseconds. */
+const PAGE_COUNT = 64;
+
+interface ReportsQuestion {
+  readonly sender?: string | undefined;
+  readonly rows: number;
+}
 
 export function reportQuestions(parts: ReportParts): Questions {
   return {
-    reports: (question: { readonly sender?: string | undefined; readonly rows: number }) => newest(parts, question),
+    reports: (question: ReportsQuestion, { clock }) => newest(parts, question, clock),
     report: ({ shard, place }: { readonly shard: number; readonly place: number }) => show(parts, shard, place),
   };
 }
 
 /** The newest ones of each shard, at most `rows` of them. */
-function newest(
-  { shards, stores }: ReportParts,
-  { sender, rows }: { readonly sender?: string | undefined; readonly rows: number },
-): { readonly rows: ReportRow[] } {
+async function newest(parts: ReportParts, question: ReportsQuestion, clock: Clock): Promise<{ rows: ReportRow[] }> {
+  const { shards, stores } = parts;
   const found: ReportRow[] = [];
-  for (const [index, shard] of shards.entries()) {
-    const own: ReportRow[] = [];
-    for (const placed of newestFirst(stores[index]!.protection)) {
-      if (sender !== undefined && placed.report.sender !== sender) continue;
-      own.push(rowOf(shard, placed));
-      if (own.length === rows) break;
-    }
-    found.push(...own);
+  // Those of now: in a cluster shards come and go meanwhile.
+  const those = shards.map((shard, index) => ({ shard, store: stores[index]! }));
+  for (const { shard, store } of those) {
+    const isHere = (): boolean => stores.includes(store);
+    found.push(...(await newestOf(shard, store.protection, isHere, question, clock)));
   }
   return { rows: found };
 }
 
-function* newestFirst(store: ProtectionStore): Generator<PlacedReport, void> {
-  for (let end = store.lastReport(); end > 0; end -= PAGE_COUNT) {
-    const first = Math.max(1, end - PAGE_COUNT + 1);
-    const page = store.reports(first, PAGE_COUNT).filter(({ place }) => place <= end);
+/** Those of one sender may be anywhere among 100,000: after each page the worker has a turn for its other work. */
+async function newestOf(
+  shard: number,
+  store: ProtectionStore,
+  isHere: () => boolean,
+  { sender, rows }: ReportsQuestion,
+  clock: Clock,
+): Promise<ReportRow[]> {
+  const found: ReportRow[] = [];
+  for (let end = isHere() ? store.lastReport() : 0; end > 0 && isHere(); end -= PAGE_COUNT) {
+    const page = pageTo(store, end);
     // What is older has been removed.
-    if (page.length === 0) return;
-    yield* page.reverse();
+    if (page.length === 0) break;
+    for (const placed of page.reverse()) {
+      if (sender === undefined || placed.report.sender === sender) found.push(rowOf(shard, placed));
+      if (found.length === rows) return found;
+    }
+    await pause(clock, 0);
   }
+  return found;
+}
+
+function pageTo(store: ProtectionStore, end: number): PlacedReport[] {
+  const first = Math.max(1, end - PAGE_COUNT + 1);
+  return store.reports(first, end - first + 1).filter(({ place }) => place <= end);
 }
 
 function show(

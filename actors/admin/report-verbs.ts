@@ -5,6 +5,7 @@
 
 import { askEach, type Askable } from './ask.ts';
 import { AdminError } from './errors.ts';
+import { LIMITS } from './limits.ts';
 import type { ReportDetails, ReportRow } from './report-questions.ts';
 import { defineVerb, type Verb } from './verb.ts';
 
@@ -48,7 +49,8 @@ async function list(workers: Askable, sender: string | undefined, rows: number):
   if (sender !== undefined && !/^\d{15}$/.test(sender)) {
     throw new AdminError('ADM_BAD_PARAMETER', '"sender" expected an id of 15 digits; phone numbers are not looked up');
   }
-  const each = await askEach<{ readonly rows: ReportRow[] }>(workers, 'reports', { sender, rows });
+  const answerMs = sender === undefined ? LIMITS.workerAnswerMs : LIMITS.searchAnswerMs;
+  const each = await askEach<{ readonly rows: ReportRow[] }>(workers, 'reports', { sender, rows }, answerMs);
   const found = each.flatMap((answer) => ('ok' in answer ? answer.ok.rows : []));
   const shown = found.sort((one, other) => other.at - one.at).slice(0, rows);
   const errors = each.flatMap((answer) => ('error' in answer ? [answer.error] : []));

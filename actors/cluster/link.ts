@@ -25,7 +25,7 @@ export interface WorkerLink {
   report(): ShardReport[];
   /** Its connection to NATS. */
   bus(): BusReport;
-  /** Hands over what is served here, and takes nothing more; resolves to the number of shards that are left when the time is over. */
+  /** Hands over what is owned here, and takes nothing more; resolves to the number of shards that are left when the time is over, or `comeBack` ends it. */
   leave(timeoutMs: number): Promise<number>;
   /** After `leave`: takes shards again. */
   comeBack(): void;

@@ -112,6 +112,8 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
   #isConfirming = false;
   #wasLeased = false;
   #isLeaving = false;
+  /** Until when others have to take what is owned here. */
+  #leaveUntilMs = 0;
   #isStopped = false;
 
   constructor(parts: MemberParts<Store>) {
@@ -200,14 +202,23 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
     });
   }
 
-  /** Hands over every shard to a node that has a copy. Resolves to the number that is still served here when the time is over. */
+  /**
+   * Hands over every shard to a node that has a copy. Resolves to the number that still belongs here when the time is over, or `comeBack` ends it.
+   */
   async leave(timeoutMs: number): Promise<number> {
     const { clock } = this.#parts;
-    // Who would not take them the first time is not waited for again: a node that was drained before it stops.
-    const untilMs = clock.monotonicMs() + (this.#isLeaving ? 0 : timeoutMs);
+    const nowMs = clock.monotonicMs();
+    // Who would not take them the first time is not waited for again (a node that was drained before it stops); while the first time lasts, both wait.
+    if (!this.#isLeaving) this.#leaveUntilMs = nowMs + timeoutMs;
+    const untilMs = Math.min(this.#leaveUntilMs, nowMs + timeoutMs);
     this.#isLeaving = true;
-    while (this.served().length > 0 && clock.monotonicMs() < untilMs) await pause(clock, LIMITS.lookMs);
-    return this.served().length;
+    while (this.#isLeaving && this.#countKept() > 0 && clock.monotonicMs() < untilMs) await pause(clock, LIMITS.lookMs);
+    return this.#countKept();
+  }
+
+  /** Shards that the registry gives to this seat, served or not, and those of which it is being asked. */
+  #countKept(): number {
+    return this.#locals.filter(({ shard, isSwapping }) => isSwapping || this.#isMine(shard)).length;
   }
 
   /** Takes shards again after `leave`, as far as the others give it some. */
@@ -223,11 +234,6 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
 
   #isMine(shard: number): boolean {
     return sameSeat(this.ownerOf(shard), this.#parts.self);
-  }
-
-  /** The shards that are served here. */
-  served(): number[] {
-    return this.#locals.filter(({ host }) => host.status.phase === 'serving').map(({ shard }) => shard);
   }
 
   /** Stops serving and following. The registry keeps what it says of this seat until others find it silent. */

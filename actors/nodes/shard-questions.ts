@@ -41,7 +41,7 @@ export interface ShardsPage<Row> {
 }
 
 export interface HandedOver {
-  /** Shards that are still served here when the time was over. */
+  /** Shards that still belong here when the time was over. */
   readonly left: number;
 }
 

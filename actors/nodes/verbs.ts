@@ -120,6 +120,7 @@ export function nodeVerbs(parts: NodeVerbParts): Verb[] {
     defineVerb(NODE_LEAVE, ({ node, rate, withinMs }, { via }) =>
       at(parts, node, via, NODE_LEAVE.name, { rate, withinMs }, async () => {
         const result = await depart(parts, rate, withinMs);
+        parts.control.resolveToEnd();
         parts.workers.node.clock.setTimer(LIMITS.endPauseMs, parts.end);
         return result;
       }),

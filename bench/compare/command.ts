@@ -14,7 +14,7 @@ import { kindOfUnit, type Metric, type Report, type Unit } from '../harness/repo
 import { alignColumns, formatValue } from '../harness/table.ts';
 import { differencesOfEnvironment } from './differences.ts';
 import { ratioInterval, type Interval } from './intervals.ts';
-import { readReport } from './saved-report.ts';
+import { readWholeReport } from './saved-report.ts';
 
 /** What became of one metric. */
 export type Verdict = 'better' | 'worse' | 'no difference' | 'one run a side';
@@ -67,7 +67,7 @@ export function readTolerance(percent: string = String(TOLERANCE_PERCENT)): numb
 }
 
 function readSide(list: string): Report[] {
-  return list.split(',').map(readReport);
+  return list.split(',').map(readWholeReport);
 }
 
 export interface Choice {
@@ -91,12 +91,19 @@ export function compareSides(
   if (workloads.size !== 1)
     throw new BenchError('BENCH_REPORT', `these are reports of ${[...workloads].join(' and ')}`);
   const comparisons = compare(a, b, tolerance, only);
-  if (comparisons.length === 0) throw new BenchError('BENCH_REPORT', 'the reports have no figure in common to compare');
-  io.out(formatComparisons(comparisons, [a, b]));
+  const left = findUncompared(a, b, only);
+  const asked = left.find(({ metric }) => only?.includes(metric));
+  if (asked !== undefined && asked.why !== FELL_TO_ZERO)
+    throw new BenchError('BENCH_REPORT', `${asked.metric} cannot be compared: ${asked.why}`);
+  if (comparisons.length + left.length === 0)
+    throw new BenchError('BENCH_REPORT', 'the reports have no figure in common to compare');
+  if (comparisons.length > 0) io.out(formatComparisons(comparisons, [a, b]));
+  for (const { metric, why } of left) io.out(`note    ${metric} is not compared: ${why}\n`);
   for (const difference of differencesOfEnvironment(a[0]!, b[0]!)) io.out(`note    ${difference}\n`);
   for (const doubt of new Set([...a, ...b].flatMap(({ distrusted = [] }) => distrusted))) io.out(`doubt   ${doubt}\n`);
-  io.out(`${conclusionOf(comparisons)}\n`);
-  return comparisons.some(({ verdict }) => verdict === 'worse') ? 1 : 0;
+  const fallen = left.filter(({ why }) => why === FELL_TO_ZERO).map(({ metric }) => `${metric} is worse (0)`);
+  io.out(`${[...fallen, conclusionOf(comparisons)].join('\n').trim()}\n`);
+  return fallen.length > 0 || comparisons.some(({ verdict }) => verdict === 'worse') ? 1 : 0;
 }
 
 /** Every metric that all reports of both sides have, and in which anybody can be better. */
@@ -117,6 +124,34 @@ export function compare(
     const [middleA, middleB] = [geometricMean(valuesA), geometricMean(valuesB)];
     return { metric, unit, a: middleA, b: middleB, interval, verdict: judge(interval, unit, tolerance) };
   });
+}
+
+/** A figure that one side has and that a ratio cannot tell of. */
+export interface Uncompared {
+  readonly metric: string;
+  readonly why: string;
+}
+
+/** A rate that was there and is not: nothing is worse. */
+const FELL_TO_ZERO = '0 in B';
+
+/** What `compare` passes over, but for figures that are 0 in every run. A cost of 0 tells of the clock, or of a good run: that is no verdict. */
+export function findUncompared(a: readonly Report[], b: readonly Report[], only?: readonly string[]): Uncompared[] {
+  const metrics = new Map([...a, ...b].flatMap((each) => Object.entries(each.metrics)));
+  return [...metrics].flatMap(([metric, { unit }]) => {
+    if (kindOfUnit(unit) === 'size' || only?.includes(metric) === false) return [];
+    const [valuesA, valuesB] = [a, b].map((side) => side.flatMap(({ metrics: each }) => valuesOf(each[metric])));
+    const why = whyUncompared(valuesA!, valuesB!, kindOfUnit(unit) === 'rate');
+    return why === undefined ? [] : [{ metric, why }];
+  });
+}
+
+function whyUncompared(a: readonly number[], b: readonly number[], isRate: boolean): string | undefined {
+  if ([...a, ...b].every((value) => value > 0) || [...a, ...b].every((value) => value === 0)) return undefined;
+  if (a.some(Number.isNaN)) return 'missing in A';
+  if (b.some(Number.isNaN)) return 'missing in B';
+  if (isRate && a.every((value) => value > 0)) return FELL_TO_ZERO;
+  return 'not above 0 in every run';
 }
 
 /** A report without the figure has none that is above 0. */
@@ -145,6 +180,7 @@ function conclusionOf(comparisons: readonly Comparison[]): string {
     const times = Number.isNaN(low) ? `${ratio.toFixed(2)}` : `${low.toFixed(2)} to ${high.toFixed(2)}`;
     return `${metric} is ${verdict} (${times} times)`;
   });
+  if (comparisons.length === 0) return '';
   if (comparisons.every(({ interval }) => Number.isNaN(interval.low))) {
     said.push('one run a side has no interval, so this may be chance: run with --rounds 3 or more');
   } else if (differing.length === 0) said.push(`no difference in ${comparisons.length} figures`);

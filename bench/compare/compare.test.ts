@@ -124,3 +124,28 @@ t.test('the exit code says whether something is worse', async (t) => {
   t.match(told.err, /BENCH_REPORT: these are reports of test and other/);
   t.equal(runCompare([fast, '/nowhere.json'], io), 1);
 });
+
+t.test('a side that failed, or lacks what the other has, is no side without a difference', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'blindbeam-compare-'));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  const file = (name: string, values: Parameters<typeof report>[0], params: Report['params'] = {}): string => {
+    const path = join(directory, name);
+    writeFileSync(path, JSON.stringify(report(values, { params })));
+    return path;
+  };
+  const run = (...argv: readonly string[]): { readonly code: number; readonly told: string } => {
+    let told = '';
+    const tell = (text: string): void => void (told += text);
+    return { code: runCompare(argv, { out: tell, err: tell }), told };
+  };
+  const whole = file('a.json', { rate: [100, 'msg/s'], p99_ms: [5, 'ms'], idle: [0, 'msg/s'] });
+  const failed = file('b.json', { rate: [100, 'msg/s'] }, { failed: 'BENCH_GAP' });
+  t.match(run(whole, failed), { code: 1, told: /b\.json is of a run that ended early \(BENCH_GAP\)/ });
+  t.match(run(failed, whole), { code: 1, told: /ended early/ });
+  const dead = file('c.json', { rate: [0, 'msg/s'], p99_ms: [5, 'ms'], idle: [0, 'msg/s'] });
+  t.match(run(whole, dead), { code: 1, told: /rate is not compared: 0 in B\n[^]*rate is worse \(0\)/ });
+  t.notMatch(run(whole, dead).told, /idle/, 'what is 0 everywhere differs in nothing');
+  const lacking = file('d.json', { rate: [100, 'msg/s'] });
+  t.match(run(whole, lacking), { code: 0, told: /note    p99_ms is not compared: missing in B/ });
+  t.match(run(whole, lacking, '--only', 'p99_ms'), { code: 1, told: /p99_ms cannot be compared: missing in B/ });
+});

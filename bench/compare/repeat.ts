@@ -12,7 +12,7 @@ import type { Report } from '../harness/report.ts';
 import type { Invocation, RunInvocation } from '../options.ts';
 import { compareSides, readTolerance, type Choice, type CompareIo } from './command.ts';
 import { differencesOfEnvironment, type Circumstances } from './differences.ts';
-import { readReport } from './saved-report.ts';
+import { readWholeReport } from './saved-report.ts';
 
 export const USAGE = `Usage: blindbeam bench repeat REPORT.json [--rounds N] [--json FILE] [--html FILE] [--tolerance PERCENT] [--only METRIC[,METRIC …]]
 
@@ -38,6 +38,8 @@ export interface Runner {
   /** This machine and this code. */
   readonly here: () => Circumstances;
   readonly read: (argv: readonly string[]) => Invocation;
+  /** Names of the options that a workload of this version has, without those that every workload has. */
+  readonly optionsOf: (workload: string) => readonly string[];
   readonly run: (invocation: RunInvocation) => Promise<{ readonly code: number; readonly report: Report }>;
 }
 
@@ -56,7 +58,7 @@ export async function runRepeat(argv: readonly string[], io: CompareIo, runner: 
     if (path === undefined || more.length > 0 || tolerance === undefined) return (io.err(USAGE), 2);
     const { rounds, json, html } = values;
     return await repeat(
-      readReport(path),
+      readWholeReport(path),
       { rounds, json, html },
       { tolerance, only: values.only?.split(',') },
       io,
@@ -72,7 +74,7 @@ export async function runRepeat(argv: readonly string[], io: CompareIo, runner: 
 type Flags = Readonly<Record<'rounds' | 'json' | 'html', string | undefined>>;
 
 async function repeat(saved: Report, flags: Flags, choice: Choice, io: CompareIo, runner: Runner): Promise<number> {
-  const invocation = runner.read(argvOf(saved, flags));
+  const invocation = runner.read(argvOf(saved, flags, runner.optionsOf(saved.workload)));
   if (invocation.kind !== 'run') {
     io.err(`blindbeam bench repeat: this version cannot run what the report was made by.\n`);
     if (invocation.kind === 'usage-error') io.err(invocation.text);
@@ -95,11 +97,20 @@ function formatDifferences(differences: readonly string[]): string {
   return `Here and there differ in this:\n${differences.map((line) => `  ${line}\n`).join('')}\n`;
 }
 
-/** The command line of a report, from its settings: every option stands there as it was taken. */
-export function argvOf({ workload, params }: Pick<Report, 'workload' | 'params'>, flags: Flags): string[] {
-  const { quick, rounds: saved, failed: _failed, ...options } = params;
+/**
+ * The command line of a report, from its settings: every option stands there as it was taken.
+ *
+ * @param known - Options that are taken from it. A report may be a stranger's: where files are written is said by who repeats it.
+ */
+export function argvOf(
+  { workload, params }: Pick<Report, 'workload' | 'params'>,
+  flags: Flags,
+  known: readonly string[],
+): string[] {
+  const { quick, rounds: saved } = params;
   const rounds = flags.rounds ?? String(Math.max(ROUNDS_MIN, typeof saved === 'number' ? saved : 1));
-  const own = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  const options = Object.entries(params).filter(([name]) => known.includes(name));
+  const own = options.flatMap(([name, value]) => [`--${name}`, String(value)]);
   const files = (['json', 'html'] as const).flatMap((name) =>
     flags[name] === undefined ? [] : [`--${name}`, flags[name]],
   );

@@ -18,6 +18,14 @@ export function readReport(path: string): Report {
   throw new BenchError('BENCH_REPORT', `${path} is no report of bench; --json writes one`);
 }
 
+/** The same of a run that came to its end. @throws {BenchError} BENCH_REPORT also for one that did not: what it lacks would look like no difference. */
+export function readWholeReport(path: string): Report {
+  const report = readReport(path);
+  const { failed } = report.params;
+  if (failed === undefined) return report;
+  throw new BenchError('BENCH_REPORT', `${path} is of a run that ended early (${failed}): its figures are not whole`);
+}
+
 function readText(path: string): string {
   try {
     return readFileSync(path, 'utf8');

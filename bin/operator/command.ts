@@ -10,6 +10,7 @@ import { checkParameters, type Parameter } from '../../actors/admin/parameters.t
 import { adminSocketPath } from '../../actors/admin/socket-path.ts';
 import type { VerbSpec } from '../../actors/admin/verb.ts';
 import { AdminClient, OperatorError } from './client.ts';
+import { harmless, harmlessJson } from './text.ts';
 
 export interface OperatorCommand {
   readonly spec: VerbSpec;
@@ -75,7 +76,9 @@ async function ask(command: OperatorCommand, flags: Flags, output: Output): Prom
     client = await AdminClient.connect(flags.socket, flags.timeoutMs);
     if (command.live !== undefined) return await command.live(client, flags.parameters, flags);
     const result = await client.request<object>(command.spec.name, flags.parameters, flags.timeoutMs);
-    output.out(flags.json || command.print === undefined ? toJson(result) : `${command.print(result as never)}\n`);
+    output.out(
+      flags.json || command.print === undefined ? toJson(result) : `${harmless(command.print(result as never))}\n`,
+    );
     return 0;
   } catch (error) {
     return fail(error, flags, output);
@@ -87,12 +90,12 @@ async function ask(command: OperatorCommand, flags: Flags, output: Output): Prom
 function fail(error: unknown, { json }: Flags, output: Output): number {
   if (!(error instanceof OperatorError)) throw error;
   if (json) output.out(toJson({ error: { code: error.code, message: error.message } }));
-  else output.error(`${error.code}: ${error.message}\n`);
+  else output.error(`${error.code}: ${harmless(error.message)}\n`);
   return error.code === 'ADM_BAD_PARAMETER' ? 2 : 1;
 }
 
 function toJson(value: object): string {
-  return `${JSON.stringify(value, null, 2)}\n`;
+  return `${harmlessJson(value, 2)}\n`;
 }
 
 function readFlags(command: OperatorCommand, argv: readonly string[]): Flags {

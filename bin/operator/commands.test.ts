@@ -2,7 +2,8 @@ import t from 'tap';
 import { helpOf, runCommand } from './command.ts';
 import { OPERATOR_COMMANDS } from './commands.ts';
 import { OPERATOR_GROUPS } from './groups.ts';
-import { bytes, count, percent, span, table } from './text.ts';
+import { printNodes } from './print-nodes.ts';
+import { bytes, count, harmless, harmlessJson, percent, span, table } from './text.ts';
 
 t.test('the list of verbs has the first word of each command, and no other', async (t) => {
   const words = new Set(OPERATOR_COMMANDS.map(({ spec }) => spec.name.split('.')[0]!));
@@ -53,4 +54,18 @@ t.test('figures are written for people', async (t) => {
     ),
     'A       N\nlong    1\ns     100',
   );
+});
+
+t.test('what another node says of itself is shown, and steers no terminal', async (t) => {
+  const evil = '0.1\u001b]0;x\u0007\u009b2J\u202e\nb  up';
+  const shares = { isThis: false, owned: 0, standby: 0, copying: 0, state: 'up' } as const;
+  const nats = { isUp: true, servers: [evil] };
+  const printed = printNodes({ nodes: [{ ...shares, node: 'a', release: evil, nats, reason: evil }] });
+  t.notMatch(printed, /[^\P{Cc}\n]|\p{Cf}/u);
+  t.equal(printed.split('\n').length, 2, 'a line of its own for nobody else');
+  t.match(printed, /0\.1·\]0;x··2J··b {2}up/);
+  t.equal(harmless(`one\n${evil}`), 'one\n0.1·]0;x··2J·\nb  up');
+  const json = harmlessJson({ evil, tag: '\u{e0001}' }, 2);
+  t.notMatch(json, /[^\P{Cc}\n]|\p{Cf}/u);
+  t.strictSame(JSON.parse(json), { evil, tag: '\u{e0001}' });
 });

@@ -68,7 +68,7 @@ export const LOOK_COMMANDS: readonly OperatorCommand[] = [
   { spec: INBOX_PEEK, print: printPeek },
   { spec: PREKEYS_STAT, print: printPreKeys },
   { spec: GROUP_STAT, print: printGroup },
-  { spec: REPORT_LIST, print: printReports },
+  { spec: REPORT_LIST, print: printReports, timeoutMs: 125_000 },
   { spec: REPORT_SHOW, print: printReport },
   { spec: LIMITS_SHOW, print: printLimits },
   { spec: LIMITS_SET, print: printLimitSet },

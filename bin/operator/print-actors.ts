@@ -6,7 +6,7 @@ import type { EachAnswer } from '../../actors/admin/ask.ts';
 import type { LineageNode } from '../../runtime/index.ts';
 import type { AdminClient } from './client.ts';
 import type { LiveOptions } from './command.ts';
-import { count, table } from './text.ts';
+import { count, harmless, harmlessJson, table } from './text.ts';
 
 export function printTree({ workers }: { readonly workers: readonly EachAnswer<TreeAnswer>[] }): string {
   return workers.map(printWorkerTree).join('\n\n');
@@ -76,7 +76,7 @@ export function printKilled({ pid, ended }: KillResult): string {
 /** Prints a trace as it comes. */
 export async function followTrace(client: AdminClient, parameters: object, { json }: LiveOptions): Promise<number> {
   for await (const line of client.watch<TraceLine>('actor.trace', parameters)) {
-    process.stdout.write(`${json ? JSON.stringify(line) : traceText(line)}\n`);
+    process.stdout.write(`${json ? harmlessJson(line) : harmless(traceText(line))}\n`);
   }
   return 0;
 }

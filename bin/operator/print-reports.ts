@@ -2,7 +2,7 @@
 
 import type { ReportDetails } from '../../actors/admin/report-questions.ts';
 import type { ReportList } from '../../actors/admin/report-verbs.ts';
-import { bytes, count, table } from './text.ts';
+import { bytes, count, harmless, table } from './text.ts';
 
 export function printReports({ rows, reporters, errors = [] }: ReportList): string {
   if (rows.length === 0) return ['nothing has been reported', ...errors].join('\n');
@@ -36,6 +36,6 @@ function disclosure(evidence: string): string[] {
   const raw = Buffer.from(evidence, 'base64');
   const text = raw.toString('utf8');
   const isText = Buffer.from(text, 'utf8').equals(raw);
-  const shown = isText ? text.replace(/[\p{Cc}\p{Cf}]/gu, (sign) => (sign === '\n' ? '\n' : '\u00b7')) : evidence;
+  const shown = isText ? harmless(text) : evidence;
   return [`Disclosed by the reporter, who alone vouches for it${isText ? '' : ', base64'}:`, '', shown];
 }

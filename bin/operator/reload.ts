@@ -6,7 +6,7 @@ import type { ReloadProgress } from '../../actors/reload/verbs.ts';
 import type { LiveBehavior } from '../../runtime/reload/index.ts';
 import type { AdminClient } from './client.ts';
 import type { LiveOptions } from './command.ts';
-import { table } from './text.ts';
+import { harmless, harmlessJson, table } from './text.ts';
 
 /** Runs a verb that reloads. Resolves to the exit code: 1 if it was refused or rolled back. */
 export function liveReload(
@@ -15,12 +15,12 @@ export function liveReload(
   return async (client, parameters, { json }) => {
     for await (const value of client.watch<ReloadProgress>(verb, parameters)) {
       if ('stage' in value) {
-        if (!json) process.stderr.write(`  … ${value.stage}\n`);
+        if (!json) process.stderr.write(`  … ${harmless(value.stage)}\n`);
         continue;
       }
       const report = 'report' in value ? value.report : value.clusterReport;
       const text = 'report' in value ? formatReport(value.report) : formatClusterReport(value.clusterReport);
-      process.stdout.write(`${json ? JSON.stringify(report, null, 2) : text}\n`);
+      process.stdout.write(`${json ? harmlessJson(report, 2) : harmless(text)}\n`);
       return report.outcome === 'kept' || report.outcome === 'checked' ? 0 : 1;
     }
     return 1;

@@ -18,7 +18,13 @@ const CAROL = '400000000000004';
 async function startFixture(
   t: Test,
   counts: readonly [number, number],
-): Promise<{ ask<T>(verb: string, parameters?: object): Promise<T>; audited(): string }> {
+): Promise<{
+  ask<T>(verb: string, parameters?: object): Promise<T>;
+  audited(): string;
+  /** Reports that the first worker has read. */
+  readCount(): number;
+  settle(): Promise<void>;
+}> {
   const threads = createThreads(2);
   const stores = [new MemoryStore(), new MemoryStore()];
   for (const [shard, store] of stores.entries()) {
@@ -34,13 +40,22 @@ async function startFixture(
     const { node } = threads.workerNodes[shard]!;
     node.spawn(agent, { questions: reportQuestions({ shards: [shard], stores: [store] }) }, { name: AGENT_NAME });
   }
+  let readCount = 0;
+  const { protection } = stores[0]!;
+  const read = protection.reports.bind(protection);
+  protection.reports = (place, countMax) => {
+    const page = read(place, countMax);
+    readCount += page.length;
+    return page;
+  };
   await threads.settle();
   const { desk, directory } = createDesk(t, reportVerbs(threads.workers));
   const caller = { signal: new AbortController().signal, via: 'socket' } as const;
   const ask = async <T>(verb: string, parameters: object = {}): Promise<T> => {
     return (await threads.outcome(desk.answer(verb, parameters, caller, () => Promise.resolve()))) as T;
   };
-  return { ask, audited: (): string => readFileSync(join(directory, 'audit.log'), 'utf8') };
+  const audited = (): string => readFileSync(join(directory, 'audit.log'), 'utf8');
+  return { ask, audited, readCount: () => readCount, settle: () => threads.settle() };
 }
 
 t.test('a list: the newest of all workers first, with how many different people reported a sender', async (t) => {
@@ -74,6 +89,15 @@ t.test('more than one page of a store is looked through for a sender', async (t)
     ['0.1'],
   );
   t.match((await ask<ReportList>('report.list', { rows: 1 })).rows, [{ report: '0.600' }]);
+});
+
+t.test('a worker that looks for a sender does its other work after every page', async (t) => {
+  const { ask, readCount, settle } = await startFixture(t, [600, 0]);
+  const asked = ask<ReportList>('report.list', { sender: BOB });
+  await settle();
+  t.ok(readCount() > 0 && readCount() < 200, `${readCount()} in its first turns`);
+  t.equal((await asked).rows.length, 1);
+  t.equal(readCount(), 600);
 });
 
 t.test('what was disclosed is shown on request, which is audited, and cannot steer a terminal', async (t) => {

@@ -1,4 +1,28 @@
-/** Figures and tables for people in a terminal. */
+/** Figures and tables for people in a terminal. Nothing that came from elsewhere can steer one. */
+
+/** Everything that a terminal might obey instead of showing it: control characters, and marks that turn the order of what is shown. */
+const STEERING = /[\p{Cc}\p{Cf}]/gu;
+
+/** Text of whoever, as a terminal may have it: with a dot for each sign that would steer it. Lines stay lines. */
+export function harmless(text: string): string {
+  return text.replace(STEERING, (sign) => (sign === '\n' ? sign : '\u00b7'));
+}
+
+/** The same within a line. */
+function harmlessLine(text: string): string {
+  return text.replace(STEERING, '\u00b7');
+}
+
+/** JSON of whatever, with escapes for those signs: to a program it is the same. */
+export function harmlessJson(value: unknown, indent?: number): string {
+  return JSON.stringify(value, null, indent).replace(STEERING, (sign) => (sign === '\n' ? sign : escapes(sign)));
+}
+
+function escapes(sign: string): string {
+  return Array.from({ length: sign.length }, (_, at) => `\\u${sign.charCodeAt(at).toString(16).padStart(4, '0')}`).join(
+    '',
+  );
+}
 
 /** Columns as wide as they must be; numbers are written by the caller and stand to the right where `right` says so. */
 export function table(
@@ -6,7 +30,7 @@ export function table(
   rows: readonly (readonly string[])[],
   right: readonly boolean[] = [],
 ): string {
-  const all = [head, ...rows];
+  const all = [head, ...rows].map((row) => row.map(harmlessLine));
   const widths = head.map((_, column) => Math.max(...all.map((row) => (row[column] ?? '').length)));
   return all
     .map((row) =>

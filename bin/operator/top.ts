@@ -10,6 +10,7 @@ import type { NodeList } from '../../actors/nodes/verbs.ts';
 import type { AdminClient } from './client.ts';
 import type { LiveOptions } from './command.ts';
 import { printNodes } from './print-nodes.ts';
+import { harmless, harmlessJson } from './text.ts';
 import { FIRST_VIEW, pressKey, renderTop, type Line, type RankBy, type TopView } from './top-view.ts';
 
 interface TopParameters {
@@ -34,9 +35,9 @@ async function printJson(client: AdminClient, parameters: TopParameters): Promis
   let last: TopFrame | undefined;
   for await (const frame of client.watch<TopFrame>('top', { ...parameters, frames })) {
     last = frame;
-    if (parameters.frames !== 0) process.stdout.write(`${JSON.stringify(frame)}\n`);
+    if (parameters.frames !== 0) process.stdout.write(`${harmlessJson(frame)}\n`);
   }
-  if (parameters.frames === 0 && last !== undefined) process.stdout.write(`${JSON.stringify(last)}\n`);
+  if (parameters.frames === 0 && last !== undefined) process.stdout.write(`${harmlessJson(last)}\n`);
   return 0;
 }
 
@@ -50,7 +51,7 @@ async function printOnce(client: AdminClient, parameters: TopParameters): Promis
   const lines = renderTop(last!, view, undefined, size).slice(0, -1);
   process.stdout.write(
     `${lines
-      .map(({ text }) => text.trimEnd())
+      .map(({ text }) => harmless(text).trimEnd())
       .join('\n')
       .trimEnd()}\n`,
   );
@@ -167,7 +168,9 @@ class Observer {
   }
 }
 
-function styled({ text, style }: Line): string {
+function styled(line: Line): string {
+  const text = harmless(line.text);
+  const { style } = line;
   const code = style === undefined || process.env['NO_COLOR'] !== undefined ? undefined : STYLES[style];
   return code === undefined ? text : `${ESC}${code}m${text}${ESC}0m`;
 }
