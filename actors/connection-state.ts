@@ -25,7 +25,7 @@ import type { DeviceRecord, SenderAddress } from './store/inbox-store.ts';
 export interface Asking {
   /** The monitor of the actor that was asked last, where that is on a node of a cluster. */
   watch: Ref | undefined;
-  /** How often nobody was there. */
+  /** How often nobody was there, since the client asked to be logged in. */
   misses: number;
 }
 
@@ -118,7 +118,9 @@ export function decideLogin(
   const code = refuseLogin(phase.claim, record, phase.challenge, nowMs);
   if (code !== undefined || record === undefined) return { kind: 'refused', code: code ?? 'APP_UNKNOWN_DEVICE' };
   const { user, device } = phase.claim;
-  return { kind: 'admitted', phase: attaching(user, device, record.creation, phase.wantsTicket) };
+  const next = attaching(user, device, record.creation, phase.wantsTicket);
+  next.asking.misses = phase.asking.misses;
+  return { kind: 'admitted', phase: next };
 }
 
 /**

@@ -30,6 +30,7 @@ interface Fixture {
   readonly toPresence: PresenceMessage[];
   /** Where the inbox of Alice's shard is. */
   readonly inbox: { name: string; worker: number; node?: string };
+  readonly accounts: { name: string; worker: number; node?: string };
   say(...messages: ClientMessage[]): Promise<void>;
   /** Whether the inbox takes connections that ask it to. */
   attaches: boolean;
@@ -66,7 +67,7 @@ async function start(bounds: Partial<AdmissionBounds> = {}): Promise<Fixture> {
   test.node.spawn(spy('test/accounts', toAccounts), undefined, { name: 'accounts' });
   test.node.spawn(spy('test/presence', toPresence), undefined, { name: 'presence' });
   const inbox: Fixture['inbox'] = { name: 'inbox', worker: 0 };
-  const accounts = { name: 'accounts', worker: 0 };
+  const accounts: Fixture['accounts'] = { name: 'accounts', worker: 0 };
   const groups = { name: 'groups', worker: 0 };
   const media = { name: 'media', worker: 0 };
   const presence = { name: 'presence', worker: 0 };
@@ -97,6 +98,7 @@ async function start(bounds: Partial<AdmissionBounds> = {}): Promise<Fixture> {
     admission,
     toPresence,
     inbox,
+    accounts,
     attaches: true,
     async tell(message) {
       test.node.cast(socket.pid!, message);
@@ -545,9 +547,30 @@ t.test('a login waits while its shard is between two owners, and attaches to the
   t.strictSame([socket.closed, toInbox], [undefined, []]);
   inbox.name = 'inbox';
   await test.advance(LIMITS.shardLookMs);
-  t.match(toInbox, [{ kind: 'attach', user: ALICE }]);
+  t.match(toInbox, [{ kind: 'attach', user: ALICE, isLate: true }]);
   t.equal(toInbox.length, 1);
   t.ok(socket.last('success'));
+});
+
+t.test(
+  'a login whose account was between two owners is late as well; one that waited for nothing is not',
+  async (t) => {
+    for (const isLate of [false, true]) {
+      const fixture = await start();
+      if (isLate) Object.assign(fixture.accounts, { node: fixture.test.node.name, name: 'accounts-to-come' });
+      await fixture.login();
+      t.match(fixture.toInbox, [{ kind: 'attach', isLate }]);
+    }
+  },
+);
+
+t.test('a login that was overtaken while it waited comes again', async (t) => {
+  const fixture = await start();
+  fixture.attaches = false;
+  await fixture.login();
+  await fixture.tell({ kind: 'overtaken' });
+  t.same(fixture.socket.closed, { code: 4503, reason: 'APP_RESTARTING' });
+  t.match(fixture.socket.last('failure'), { retryAfter: 0 });
 });
 
 t.test('a login that waits for its shard in vain is told to come back', async (t) => {

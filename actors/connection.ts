@@ -227,6 +227,8 @@ export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMes
         return state.socket.write(linkedStanza(message));
       case 'replaced':
         return closeWith('APP_REPLACED', state, ctx);
+      case 'overtaken':
+        return closeWith('APP_RESTARTING', state, ctx, state.admission.comeBackSoon());
       case 'unregistered':
         return closeWith('APP_UNREGISTERED', state, ctx);
       case 'drain':
@@ -475,7 +477,8 @@ function askForDevice({ claim, asking }: Authenticating, state: ConnectionState,
 
 function askToAttach({ self, asking }: Attaching, state: ConnectionState, ctx: Context): void {
   const { user, device, creation } = self;
-  const known = { staged: understandsGaps(state), groups: understandsGroups(state) };
+  const isLate = asking.misses > 0;
+  const known = { staged: understandsGaps(state), groups: understandsGroups(state), isLate };
   const attach: InboxMessage = { kind: 'attach', user, device, creation, connection: ctx.self, ...known };
   ask(state.routes.inboxOf(user), attach, asking, state, ctx);
 }

@@ -1,14 +1,17 @@
 /**
  * Devices that come and go: which connection an inbox pushes to, when a device that comes back has its turn, what becomes of what
  * was pushed to one that has gone.
+ *
+ * What a connection has acknowledged counts while it has its place here. So one that ends, or is replaced, stands in the queue behind its
+ * acknowledgements and loses its place once they are planned and written.
  */
 
-import type { Context, Ref } from '../runtime/index.ts';
+import { samePid, type Context, type Ref } from '../runtime/index.ts';
 import { givePlace, NEXT_PLACES, nextPlaces, takePlace } from './catch-up.ts';
 import { reloadDevices } from './inbox-devices.ts';
 import { pump } from './inbox-push.ts';
 import { enqueue } from './inbox-queue.ts';
-import type { InboxState } from './inbox-state.ts';
+import type { Gone, InboxState } from './inbox-state.ts';
 import { tell } from './inbox-tell.ts';
 import { LIMITS } from './limits.ts';
 import { setAside } from './losses.ts';
@@ -27,6 +30,27 @@ import { noteAwake, noteSilent } from './silence.ts';
 
 type Ctx = Context;
 
+/**
+ * Whether the connection that this login replaces has acknowledged something that is not planned yet: it keeps its place until then, or
+ * the device would get once more what it has stored. Not where commits do not settle for now.
+ */
+export function isBehindAcknowledgement(
+  { user, device: id }: Attach,
+  { queue, recipients, args }: InboxState,
+): boolean {
+  if (queue.length === 0 || args.committer.isCutOff()) return false;
+  const recipient = recipients.get(user);
+  const online = recipient && findDevice(recipient, id)?.online;
+  if (online === undefined) return false;
+  return queue.some((item) => item.kind === 'acknowledge' && samePid(item.connection, online.connection));
+}
+
+/** The commit that takes along what was acknowledged before is under way. */
+export function comeOrGo(passage: Attach | Gone, state: InboxState, ctx: Ctx): void {
+  if (passage.kind === 'attach') attach(passage, state, ctx);
+  else detach(passage.monitor, state, ctx);
+}
+
 export function attach(message: Attach, state: InboxState, ctx: Ctx): void {
   const recipient = findRecipient(state.recipients, state.args.store, message.user);
   if (recipient !== undefined && findDevice(recipient, message.device) === undefined)
@@ -37,6 +61,8 @@ export function attach(message: Attach, state: InboxState, ctx: Ctx): void {
     return tell(message.connection, { kind: 'unregistered' }, ctx);
   }
   if (device.online !== undefined) {
+    // While this login waited for its shard, another one, of which nobody knows whether it is newer, has not.
+    if (message.isLate === true) return tell(message.connection, { kind: 'overtaken' }, ctx);
     tell(device.online.connection, { kind: 'replaced' }, ctx);
     dropOnline(device, device.online, state, ctx);
   }

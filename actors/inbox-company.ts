@@ -7,6 +7,9 @@
  * message's. What waits is lost with the process at worst, and then comes again and is known to its client, as with any
  * acknowledgement that was not flushed; receipts wait with it, since they are told after the flush.
  *
+ * A connection that ends or is replaced stands in the queue behind what it has acknowledged, which then waits no longer: it counts only while
+ * the connection has its place (`inbox-attach.ts`).
+ *
  * Never for a device that has more waiting than its window holds: it is catching up, and its next page waits for this one.
  */
 

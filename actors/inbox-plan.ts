@@ -47,6 +47,7 @@ function planItem(item: Queued, commit: Commit, state: InboxState): void {
   else if (item.kind === 'mark-read') commit.reads.push(item);
   else if (item.kind === 'move-fresh') planMove(item, commit, state);
   else if (item.kind === 'fan-out') planForGroup(item, commit, state);
+  else if (item.kind === 'attach' || item.kind === 'gone') commit.passages.push(item);
   else if (item.kind !== 'forget-device') planLoss(item, commit, state);
   else planForget(item, commit, state);
 }
@@ -76,6 +77,7 @@ function emptyCommit(now: Now, ts: number, bytesMax: number): Commit {
     requests: new Map(),
     forgottenArrivals: [],
     reads: [],
+    passages: [],
     bytes: 0,
     groups: undefined,
     removals: 0,

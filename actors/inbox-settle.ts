@@ -151,7 +151,11 @@ export function undoCommit(commit: Commit, state: InboxState, ctx: Ctx): void {
   for (const message of commit.submits) refuse(message, storeFull(), ctx);
   const deletions: Queued[] = [...commit.forgotten, ...commit.reads];
   for (const [device, { recipient, online, count }] of commit.acknowledged) {
-    if (device.online !== online) continue;
+    if (device.online !== online) {
+      // Whoever came back meanwhile was not to be read what was being removed; now it gets it once more.
+      if (device.online !== undefined) pump(recipient, device, device.online, state, ctx);
+      continue;
+    }
     const { seq } = online.window[count - 1]!;
     const { connection } = online;
     deletions.push({ kind: 'acknowledge', connection, user: recipient.user, device: device.id, seq });

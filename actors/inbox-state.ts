@@ -4,13 +4,13 @@
  * Plain data, which outlives a reload of the code. Read next: `inbox.ts`, the actor; `inbox-plan.ts`, from queue to commit.
  */
 
-import type { Pid } from '../runtime/index.ts';
+import type { Pid, Ref } from '../runtime/index.ts';
 import { emptyCatchUp, type CatchUp } from './catch-up.ts';
 import type { Committer } from './committer.ts';
 import type { GroupPart, GroupPlaces, KnownBodies } from './group-entries.ts';
 import type { FanOut } from './group-messages.ts';
 import { newSweep, type Losses, type LossItem, type Sweep } from './losses.ts';
-import type { Acknowledge, ConnectionMessage, MarkRead, Submit } from './messages.ts';
+import type { Acknowledge, Attach, ConnectionMessage, MarkRead, Submit } from './messages.ts';
 import type { Buckets } from './rate-limit.ts';
 import type { Conversation, Device, Online, Pin, Recipient, Recipients } from './recipients.ts';
 import type { RemoteName } from './routes.ts';
@@ -53,7 +53,14 @@ export interface MoveFresh {
   readonly device: number;
 }
 
-export type Queued = Submit | Acknowledge | Forget | MarkRead | MoveFresh | FanOut | LossItem;
+/** A connection has ended. */
+export interface Gone {
+  readonly kind: 'gone';
+  /** The monitor that said so. */
+  readonly monitor: Ref;
+}
+
+export type Queued = Submit | Acknowledge | Attach | Gone | Forget | MarkRead | MoveFresh | FanOut | LossItem;
 
 /** Entries of one device that the commit under way adds, each with its conversation. The first ones may be fresh. */
 export interface Push {
@@ -139,6 +146,8 @@ export interface Commit {
   readonly forgottenArrivals: number[];
   /** Read marks that came before or with the acknowledgements of this commit, so that they are capped after these. */
   readonly reads: MarkRead[];
+  /** Who comes or goes once it is written: what their connections had acknowledged is in it. */
+  readonly passages: (Attach | Gone)[];
   bytes: number;
   /** What it changes of groups, if anything. */
   groups: GroupPart | undefined;

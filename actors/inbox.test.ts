@@ -704,3 +704,91 @@ t.test('a device that is catching up waits for no company', async (t) => {
   await fixture.tell(acknowledgement(bob, LIMITS.windowCountMax));
   t.equal(pushed(bob.take()).length, 10, 'the next page, without a wait');
 });
+
+/** How a connection may end behind what it has acknowledged: its actor is gone, or the device comes back before that is noticed. */
+const ENDS: readonly (readonly [
+  name: string,
+  end: (fixture: InboxFixture, bob: Probe) => Promise<Probe | undefined>,
+])[] = [
+  [
+    'ends',
+    async ({ test }, bob) => {
+      test.node.exit(bob.pid, 'kill');
+      await test.settle();
+      return undefined;
+    },
+  ],
+  ['is replaced', (fixture) => attach(fixture)],
+];
+
+for (const [name, end] of ENDS) {
+  t.test(`what waits for company goes when its connection ${name}`, async (t) => {
+    const fixture = await startInbox([ALICE, BOB], { isCrowded: () => true });
+    const alice = spawnProbe(fixture.test);
+    const bob = await attach(fixture);
+    await fixture.tell(submission(alice.pid, ALICE, BOB, 1));
+    await fixture.tell(acknowledgement(bob, 1));
+    await fixture.test.advance(LIMITS.removalWaitMs - 10);
+    t.strictSame([stored(fixture), kinds(alice.take())], [1, ['sent']]);
+    const second = await end(fixture, bob);
+    t.strictSame([stored(fixture), kinds(alice.take())], [0, ['receipt']]);
+    t.strictSame(kinds((second ?? (await attach(fixture))).take()), ['attached', 'drained'], 'nothing comes twice');
+  });
+
+  t.test(`what comes while a commit is under way counts, though its connection ${name} meanwhile`, async (t) => {
+    const fixture = await startInbox([ALICE, BOB]);
+    const alice = spawnProbe(fixture.test);
+    const bob = await attach(fixture);
+    await fixture.tell(submission(alice.pid, ALICE, BOB, 1));
+    await fixture.tell(submission(alice.pid, ALICE, BOB, 2));
+    fixture.store.holdCommits();
+    await fixture.tell(submission(alice.pid, BOB, ALICE, 1));
+    await fixture.tell(acknowledgement(bob, 1));
+    const second = await end(fixture, bob);
+    t.strictSame(second?.take() ?? [], [], 'who comes back waits for that commit');
+    alice.take();
+    fixture.store.releaseCommits();
+    await fixture.test.settle();
+    t.equal(stored(fixture), 1);
+    t.match(
+      alice.take().filter(({ kind }) => kind === 'receipt'),
+      [{ type: 'delivered', from: BOB, id: 1 }],
+    );
+    const last = second ?? (await attach(fixture));
+    t.strictSame(pushed(last.take()), ['2:2'], 'what it acknowledged does not come again');
+    await fixture.tell(acknowledgement(last, 2));
+    t.strictSame([stored(fixture), fixture.store.countEntries(BOB, 1, 10)], [0, 0]);
+  });
+}
+
+t.test('who comes back while a removal is written gets the rest, also if the disk refuses it', async (t) => {
+  const fixture = await startInbox([ALICE, BOB]);
+  const alice = spawnProbe(fixture.test);
+  const bob = await attach(fixture);
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 1));
+  fixture.store.holdCommits();
+  fixture.store.failNextCommits(1);
+  await fixture.tell(acknowledgement(bob, 1));
+  const second = await attach(fixture);
+  t.strictSame(kinds(second.take()), ['attached']);
+  fixture.store.releaseCommits();
+  await fixture.test.settle();
+  const told = second.take();
+  t.strictSame([pushed(told), told.at(-1)?.kind], [['1:1'], 'drained']);
+});
+
+t.test('a login that waited for its shard replaces nobody', async (t) => {
+  const fixture = await startInbox([ALICE, BOB]);
+  const late = spawnProbe(fixture.test);
+  const login = { kind: 'attach', user: BOB, device: 1, creation: 1, connection: late.pid, staged: false } as const;
+  const bob = await attach(fixture);
+  bob.take();
+  await fixture.tell({ ...login, isLate: true });
+  t.strictSame([kinds(late.take()), kinds(bob.take())], [['overtaken'], []]);
+  fixture.test.node.exit(bob.pid, 'kill');
+  await fixture.test.settle();
+  await fixture.tell({ ...login, isLate: true });
+  t.strictSame(kinds(late.take()), ['attached', 'drained'], 'where nobody is, it is taken');
+  await fixture.tell({ ...login, connection: bob.pid });
+  t.strictSame(kinds(late.take()), ['replaced'], 'by one that says nothing of it');
+});

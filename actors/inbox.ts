@@ -23,10 +23,10 @@
  *                                                      claim-inbox.ts     one life after the other
  */
 
-import { type Behavior, type Context, isDown, NO_REPLY } from '../runtime/index.ts';
+import { type Behavior, type Context, isDown, NO_REPLY, type Ref } from '../runtime/index.ts';
 import { NEXT_PLACES } from './catch-up.ts';
 import { claimInbox } from './claim-inbox.ts';
-import { attach, detach, goOnCatchingUp, startCatchingUp } from './inbox-attach.ts';
+import { attach, comeOrGo, detach, goOnCatchingUp, isBehindAcknowledgement, startCatchingUp } from './inbox-attach.ts';
 import { forgetDevice, reloadDevices } from './inbox-devices.ts';
 import { answerMarks, confirmFanOuts } from './inbox-groups.ts';
 import { GO_ALONE, waitsForCompany } from './inbox-company.ts';
@@ -70,7 +70,7 @@ export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', 
         return recipient && reloadDevices(recipient, state, ctx);
       }
       case 'attach':
-        return attach(message, state, ctx);
+        return isBehindAcknowledgement(message, state) ? enqueue(message, state, ctx) : attach(message, state, ctx);
       case 'relay-receipt':
         return relayReceipt(message, state, ctx);
       case 'reconsider':
@@ -89,7 +89,7 @@ export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', 
   },
 
   handleInfo(info, state, ctx) {
-    if (isDown(info)) detach(info.ref, state, ctx);
+    if (isDown(info)) connectionEnded(info.ref, state, ctx);
     else if (info === TRY_AGAIN) tryAgain(state, ctx);
     else if (info === GO_ALONE) ctx.requestTurnEnd();
     else if (info === SWEEP) sweepExpired(state, ctx);
@@ -145,6 +145,12 @@ function statistics(state: InboxState): InboxStatistics {
   };
 }
 
+/** It goes when everything that it may have acknowledged is on its way to the disk. */
+function connectionEnded(monitor: Ref, state: InboxState, ctx: Ctx): void {
+  if (state.queue.length === 0) detach(monitor, state, ctx);
+  else enqueue({ kind: 'gone', monitor }, state, ctx);
+}
+
 function tryAgain(state: InboxState, ctx: Ctx): void {
   state.args.committer.looksAgain();
   ctx.requestTurnEnd();
@@ -161,6 +167,7 @@ function startCommit(state: InboxState, ctx: Ctx): void {
       state.commit = commit;
       state.args.committer.commit(ctx.self, (batch) => writeCommit(commit, state, batch));
     }
+    for (const passage of commit.passages) comeOrGo(passage, state, ctx);
     tellAll(commit.told, ctx);
     releaseUnheld(commit, state, ctx);
   }

@@ -73,6 +73,11 @@ export interface Attach {
   readonly staged: boolean;
   /** Whether the client knows groups: to one that does not, their entries are as good as stored. */
   readonly groups?: boolean;
+  /**
+   * Whether the login has waited for a shard between two owners: then it replaces nobody, who may have come after it. Absent
+   * from a node of a version that did not say.
+   */
+  readonly isLate?: boolean;
 }
 
 /** A device has read the conversation from `sender` up to `id`. Checked and relayed, never stored. */
@@ -383,6 +388,8 @@ export type ConnectionMessage =
       readonly envelope: Uint8Array;
     }
   | { readonly kind: 'replaced' }
+  /** Another login of the device was taken while this one waited for its shard: the client comes again. Told to who said `isLate` only. */
+  | { readonly kind: 'overtaken' }
   | { readonly kind: 'unregistered' }
   /** The node sends its clients away. */
   | { readonly kind: 'drain' };

@@ -1,7 +1,7 @@
 /**
  * How far a copy is behind its owner, in records and in time. Pure.
  *
- * Sequences of a log grow, but not by one, since shards share streams. So the owner notes now and then where it is and how many records it has
+ * Sequences of a log grow, but not by one, since not everything in it is a record. So the owner notes now and then where it is and how many records it has
  * written, and looks up what a copy has said against these notes. In records it is never too low: a copy counts as no further than the note
  * before it.
  */

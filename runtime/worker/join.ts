@@ -12,7 +12,7 @@ import { createNode, type RuntimeNode } from '../node.ts';
 import { Pulse } from '../pulse.ts';
 import { systemClock, systemLoop, systemRandom } from '../system-adapters.ts';
 import type { ToMain, ToWorker, WorkerEvent, WorkerStart } from './control.ts';
-import { numberOfThread } from './processor-wait.ts';
+import { numberOfThread } from './processor-time.ts';
 import { RingTransport } from './transport.ts';
 
 export interface JoinOptions {

@@ -20,7 +20,7 @@ import type { RuntimeNode } from '../node.ts';
 import { PULSE_BYTES, type PulseSample, readPulse, readThread } from '../pulse.ts';
 import type { ToMain, ToWorker, WorkerEvent, WorkerStart } from './control.ts';
 import { createMesh, type Mesh } from './mesh.ts';
-import { processorWaitMs } from './processor-wait.ts';
+import { processorTimes } from './processor-time.ts';
 import { RingTransport } from './transport.ts';
 import { type StuckReport, Watchdog } from './watchdog.ts';
 
@@ -327,7 +327,7 @@ class Pool implements WorkerPool {
       stuckMs,
       workers: () => this.#serving(),
       sample: (worker) => this.#sample(worker),
-      waitedMs: (worker) => processorWaitMs(readThread(this.#seat(worker).pulse)),
+      times: (worker) => processorTimes(readThread(this.#seat(worker).pulse)),
       wake: (worker) => this.#transport.wake(worker),
       onStuck: (report) => this.#stuck(report),
     });

@@ -3,7 +3,7 @@ import t from 'tap';
 
 import { Pid } from '../pid.ts';
 import { VirtualClock } from '../testing/virtual-clock.ts';
-import { type Observation, observe, type StuckReport, Watchdog } from './watchdog.ts';
+import { type Observation, observe, type StuckReport, unchangedMs, Watchdog } from './watchdog.ts';
 
 const STUCK_MS = 500;
 const INTERVAL_MS = STUCK_MS / 5;
@@ -19,8 +19,8 @@ interface Setup {
   debugged: boolean;
   /** How long the process as a whole has been stopped. */
   stoppedMs: number;
-  /** How long each thread has waited for a processor. */
-  waitedMs: number;
+  /** What each thread has had of the processors; where it is not known, none. */
+  times: { ranMs: number; waitedMs: number } | undefined;
 }
 
 function setUp(): Setup {
@@ -32,7 +32,7 @@ function setUp(): Setup {
     reports: [],
     debugged: false,
     stoppedMs: 0,
-    waitedMs: 0,
+    times: undefined,
   };
   const watchdog = new Watchdog({
     clock: {
@@ -47,7 +47,7 @@ function setUp(): Setup {
       const turn = setup.turns.get(worker)!;
       return { turn, inTurn: turn % 2 === 1, behavior: 'slow', pid: PID };
     },
-    waitedMs: () => setup.waitedMs,
+    times: () => setup.times && { ...setup.times },
     wake: (worker) => void setup.woken.push(worker),
     onStuck: (report) => void setup.reports.push(report),
     debugged: () => setup.debugged,
@@ -138,18 +138,65 @@ t.test('a process that was stopped as a whole finds nobody stuck', async (t) => 
 t.test('who waits for a processor is not stuck; who does not move though it had one is', async (t) => {
   const setup = setUp();
   const { clock, turns, reports } = setup;
+  const times = (setup.times = { ranMs: 0, waitedMs: 0 });
   turns.set(1, 7);
   for (let look = 0; look < 100; look += 1) {
-    setup.waitedMs += INTERVAL_MS * 0.95;
+    times.waitedMs += INTERVAL_MS * 0.95;
+    times.ranMs += INTERVAL_MS * 0.05;
     pass(clock, INTERVAL_MS);
   }
   t.strictSame(reports, [], 'of ten seconds it has had half of one');
   for (let look = 0; look < 10; look += 1) {
-    setup.waitedMs += INTERVAL_MS * 0.5;
+    times.waitedMs += INTERVAL_MS * 0.5;
+    times.ranMs += INTERVAL_MS * 0.5;
     pass(clock, INTERVAL_MS);
   }
   t.equal(reports.length, 1);
 });
+
+/** A look: milliseconds since the one before, and what the thread ran and waited meanwhile as the system tells it; `none` where it tells nothing. */
+type Look = readonly [passedMs: number, ranMs: number, waitedMs: number] | 'none';
+
+/** What counts after these looks at one turn of a thread that has lived for an hour. */
+function counted(looks: readonly Look[]): number {
+  let times = { ranMs: 1_000_000, waitedMs: 2_600_000 };
+  let nowMs = 3_600_000;
+  let seen = observe(undefined, 1, nowMs, 1_000, times);
+  for (const look of looks) {
+    const [passedMs, ranMs, waitedMs] = look === 'none' ? [1_000, 0, 0] : look;
+    nowMs += passedMs;
+    times = { ranMs: times.ranMs + ranMs, waitedMs: times.waitedMs + waitedMs };
+    seen = observe(seen, 1, nowMs, 1_000, look === 'none' ? undefined : times);
+  }
+  return unchangedMs(seen);
+}
+
+const repeated = (count: number, look: Look): Look[] => Array.from({ length: count }, () => look);
+
+const COUNTED: readonly (readonly [claim: string, looks: readonly Look[], expected: number])[] = [
+  ['who runs, counts', repeated(5, [1_000, 1_000, 0]), 5_000],
+  ['who waits and runs, counts for what it ran', repeated(5, [1_000, 50, 950]), 250],
+  ['one look that could not be read adds nothing once it is made up for', ['none', [1_000, 100, 1_900]], 100],
+  ['many that could not be read do not make who waits stuck', repeated(5, 'none'), 5_000 / 6],
+  [
+    'a wait that is told when it is over is taken off the looks before',
+    [...repeated(5, [1_000, 0, 0]), [1_000, 100, 5_900]],
+    100,
+  ],
+  [
+    'nor is that forgiven which was run before',
+    [[1_000, 900, 0], ...repeated(3, [1_000, 0, 0]), [1_000, 100, 4_000]],
+    1_000,
+  ],
+  ['who neither runs nor waits counts for a sixth', repeated(12, [1_000, 0, 0]), 2_000],
+  ['a late look counts for two intervals after its waits, not before', [[9_000, 3_000, 6_000]], 2_000],
+  ['a machine that was suspended, whichever clock went on', [[3_600_000, 3_600_000, 0]], 2_000],
+  ['a count that jumps back says nothing', [[1_000, -999_000, -2_000_000]], 1_000 / 6],
+];
+
+for (const [claim, looks, expected] of COUNTED) {
+  t.test(claim, async (t) => t.equal(Math.round(counted(looks)), Math.round(expected)));
+}
 
 t.test('after stop nothing is looked at', async (t) => {
   const { clock, watchdog, turns, woken } = setUp();
@@ -175,7 +222,7 @@ t.test('what counts as unchanged is never more than has passed, nor than two int
         looked += 1;
       }
       seen = observe(seen, turn, nowMs, INTERVAL_MS);
-      if (seen.unchangedMs > nowMs - sinceMs || seen.unchangedMs > looked * INTERVAL_MS * 2) return false;
+      if (unchangedMs(seen) > nowMs - sinceMs || unchangedMs(seen) > looked * INTERVAL_MS * 2) return false;
     }
     return true;
   });

@@ -4,8 +4,8 @@
  * Every thread counts its turns in shared memory (`../pulse.ts`). The watchdog rings each thread now and then, so that
  * an idle one takes a turn as well, and looks whether the count has moved. It decides and reports; what happens to
  * the thread is the pool's business. A thread that only waits (for a promise, for a socket) takes its turns and is fine.
- * The time for which a thread was ready to run and had no processor is not counted: on a crowded machine everybody
- * would be found stuck at once, and to end them all is the worst that one could do then.
+ * What counts is the time for which a thread ran: on a crowded machine, where threads wait for a processor, everybody
+ * would be found stuck at once otherwise, and to end them all is the worst that one could do then.
  */
 
 import { url as debuggerUrl } from 'node:inspector';
@@ -13,11 +13,12 @@ import { url as debuggerUrl } from 'node:inspector';
 import type { Clock } from '../contracts.ts';
 import type { Pid } from '../pid.ts';
 import type { PulseSample } from '../pulse.ts';
+import type { ProcessorTimes } from './processor-time.ts';
 
 /** What is known of a stuck thread. */
 export interface StuckReport {
   readonly worker: number;
-  /** Milliseconds without a turn, at least. */
+  /** Milliseconds without a turn, at least; see `unchangedMs`. */
   readonly stuckMs: number;
   /** Whether an actor's turn does not end. If not, what is stuck runs outside: a callback, or code after an `await`. */
   readonly inTurn: boolean;
@@ -29,43 +30,68 @@ export interface StuckReport {
 /** What was seen of one thread so far. */
 export interface Observation {
   readonly turn: number;
-  /** How long the turn has not changed, as far as this thread was there to see it. */
-  readonly unchangedMs: number;
+  /** How long it has run while the turn did not change; where nobody counts that, how long the turn has not changed. */
+  readonly ranMs: number;
+  /** How long it has neither run nor waited for a processor while the turn did not change. */
+  readonly idleMs: number;
   readonly atMs: number;
-  /** How long the thread has waited for a processor in its life. */
-  readonly waitedMs: number;
+  /** As last told by the system. */
+  readonly times: ProcessorTimes | undefined;
 }
 
 /**
  * Adds a sample to what was seen. Pure.
  *
- * A look that comes late counts for two intervals at most: the whole process may have been stopped (a debugger, a
- * suspended machine), and then nobody is stuck.
+ * Both sums are kept over the whole turn, so that a wait which the system tells late, when the thread has its processor at last, is taken off
+ * the looks before. A look that comes late counts for two intervals at most: the whole process may have been stopped (a debugger, a
+ * suspended machine), and then nobody is stuck. Times that could not be read once are made up for by the next.
  */
 export function observe(
   before: Observation | undefined,
   turn: number,
   nowMs: number,
   intervalMs: number,
-  waitedMs: number = 0,
+  read?: ProcessorTimes,
 ): Observation {
-  if (before === undefined || before.turn !== turn) return { turn, unchangedMs: 0, atMs: nowMs, waitedMs };
-  const passedMs = Math.min(nowMs - before.atMs, intervalMs * 2) - (waitedMs - before.waitedMs);
-  return { turn, unchangedMs: before.unchangedMs + Math.max(0, passedMs), atMs: nowMs, waitedMs };
+  const times = read ?? before?.times;
+  if (before === undefined || before.turn !== turn) return { turn, ranMs: 0, idleMs: 0, atMs: nowMs, times };
+  const passedMs = nowMs - before.atMs;
+  const { ranMs, waitedMs } = since(before.times, times, passedMs);
+  const countedMs = Math.min(ranMs, intervalMs * 2);
+  const notRunMs = Math.min(passedMs - waitedMs, intervalMs * 2) - countedMs;
+  const idleMs = Math.max(0, before.idleMs + notRunMs);
+  return { turn, ranMs: before.ranMs + countedMs, idleMs, atMs: nowMs, times };
 }
+
+/** What a thread has had since the last look. Where nothing is known of that, it ran all the time. */
+function since(before: ProcessorTimes | undefined, now: ProcessorTimes | undefined, passedMs: number): ProcessorTimes {
+  if (now === undefined) return { ranMs: passedMs, waitedMs: 0 };
+  if (before === undefined) return { ranMs: 0, waitedMs: 0 };
+  return { ranMs: Math.max(0, now.ranMs - before.ranMs), waitedMs: Math.max(0, now.waitedMs - before.waitedMs) };
+}
+
+/**
+ * How long a turn has not ended, as far as the thread is to blame. JavaScript that never returns runs. A thread that neither runs nor waits is
+ * blocked in the system (a slow disk) or waits for its first slice on a crowded machine, which is told afterwards only: that counts a sixth.
+ */
+export function unchangedMs({ ranMs, idleMs }: Observation): number {
+  return ranMs + idleMs / IDLE_PER_RUN;
+}
+
+const IDLE_PER_RUN = 6;
 
 // Looks within the time after which a thread counts as stuck.
 const LOOKS = 5;
 
 export interface WatchdogOptions {
   readonly clock: Clock;
-  /** A thread that takes no turn for this long is stuck. */
+  /** A thread that takes no turn for this long while it runs is stuck. */
   readonly stuckMs: number;
   /** The threads to watch now. */
   readonly workers: () => Iterable<number>;
   readonly sample: (worker: number) => PulseSample;
-  /** Milliseconds for which it has waited for a processor in its life. Default: none that is known. */
-  readonly waitedMs?: (worker: number) => number;
+  /** What it has had of the processors; `undefined` if not known, and then all time counts. Default: not known. */
+  readonly times?: (worker: number) => ProcessorTimes | undefined;
   /** Makes a sleeping thread take a turn. */
   readonly wake: (worker: number) => void;
   /** Told once for each time a thread is stuck. */
@@ -108,14 +134,14 @@ export class Watchdog {
   }
 
   #lookAt(worker: number, before: Observation | undefined, nowMs: number): void {
-    const { sample, waitedMs, wake, stuckMs, onStuck } = this.#options;
+    const { sample, times, wake, stuckMs, onStuck } = this.#options;
     const { turn, inTurn, behavior, pid } = sample(worker);
-    const seen = observe(before, turn, nowMs, this.#intervalMs, waitedMs?.(worker));
+    const seen = observe(before, turn, nowMs, this.#intervalMs, times?.(worker));
     this.#observations.set(worker, seen);
     // Timers of the platform are early by a fraction of a millisecond now and then.
-    const isStuck = (at: Observation | undefined): boolean => at !== undefined && at.unchangedMs >= stuckMs - 1;
+    const isStuck = (at: Observation | undefined): boolean => at !== undefined && unchangedMs(at) >= stuckMs - 1;
     if (!isStuck(seen)) return wake(worker);
-    if (!isStuck(before)) onStuck({ worker, stuckMs: Math.round(seen.unchangedMs), inTurn, behavior, pid });
+    if (!isStuck(before)) onStuck({ worker, stuckMs: Math.round(unchangedMs(seen)), inTurn, behavior, pid });
   }
 }
 

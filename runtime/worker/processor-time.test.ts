@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import t from 'tap';
 
-import { numberOfThread, processorWaitMs } from './processor-wait.ts';
+import { numberOfThread, processorTimes } from './processor-time.ts';
 
 const isCounted = existsSync('/proc/thread-self/schedstat');
 const BUSY =
@@ -15,7 +15,7 @@ t.test(
   async (t) => {
     const own = numberOfThread();
     t.ok(own > 0);
-    const before = processorWaitMs(own);
+    const before = processorTimes(own)!;
     const count = 2 * availableParallelism();
     const ends = Array.from({ length: count }, () => {
       const worker = new Worker(BUSY, { eval: true });
@@ -23,12 +23,14 @@ t.test(
     });
     const untilMs = performance.now() + 300;
     while (performance.now() < untilMs);
-    t.ok(processorWaitMs(own) > before, 'this thread was one of them');
+    const after = processorTimes(own)!;
+    t.ok(after.waitedMs > before.waitedMs, 'this thread was one of them');
+    t.ok(after.ranMs > before.ranMs, 'and ran');
     await Promise.all(ends);
   },
 );
 
 t.test('of a thread that is not there, nothing is known', async (t) => {
-  t.equal(processorWaitMs(0), 0);
-  t.equal(processorWaitMs(2 ** 31 - 1), 0);
+  t.equal(processorTimes(0), undefined);
+  t.equal(processorTimes(2 ** 31 - 1), undefined);
 });
