@@ -168,6 +168,30 @@ t.test('a policy that refuses a new identity stops the message and keeps the old
   t.match(alice.eventsOf('identity-changed'), [{ accepted: false }, { accepted: false }]);
 });
 
+t.test('a message that was stored before its acknowledgement came is not refused with the one behind it', async (t) => {
+  const world = new World();
+  const [alice, bob] = await world.pair();
+  await alice.client.send(BOB, 'first');
+  await alice.client.close();
+  await alice.start((change) => change.known.length === 0);
+  await alice.client.connect();
+  await world.quiet();
+  world.server.holdsAcks = true;
+  const stored = [await alice.client.enqueue(BOB, 'second'), await alice.client.enqueue(BOB, 'third')];
+  await world.settle();
+  await bob.client.confirmCode(BOB, CODE);
+  const refused = await alice.client.enqueue(BOB, 'not for a stranger');
+  await t.rejects(refused.sent, { code: 'CLI_IDENTITY_REFUSED' });
+  world.server.flush();
+  await Promise.all(stored.map((message) => message.sent));
+  t.match(alice.eventsOf('refused'), [{ firstId: refused.number }]);
+  const next = await alice.client.enqueue(BOB, 'nor this');
+  t.equal(next.number, refused.number, 'only the id of the refused one is free');
+  await t.rejects(next.sent, { code: 'CLI_IDENTITY_REFUSED' });
+  await alice.start();
+  t.equal(alice.client.outboxSize, 0);
+});
+
 t.test('a refusal for good rejects the message and those behind it; later ones go through', async (t) => {
   const world = new World();
   const [alice, bob] = await world.pair();

@@ -5,7 +5,8 @@
  *
  * There is no chain that could be stolen, and none to hand out: each message is encrypted in the session with each device. It costs as
  * many ciphertexts as there are devices, so it is for small groups. What is owed stands in the store until it is in the outboxes of
- * the conversations with the members; a crash sends it twice, and recipients know it by its number.
+ * the conversations with the members; a crash sends it twice, and recipients know it by its number. A member whose conversation takes
+ * nothing any more is passed over, and the application told; the others get what follows.
  *
  * States: delivered is what the conversation with a member says of the message that went there. Read is said by members in a content of
  * its own, since the marks of a conversation of two would tell of what was not read there. The server does not order these messages.
@@ -17,7 +18,6 @@ import { encodeContent, encodeOutgoing } from './content.ts';
 import type { OutgoingContent } from './content.ts';
 import type { ContentBody, MessageName } from './content-body.ts';
 import type { Conversation } from './conversation.ts';
-import { isEffect } from './effects.ts';
 import type { Clock } from './environment.ts';
 import { ClientError, codeOf } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
@@ -214,7 +214,7 @@ export class PairwiseSender {
       const users = await this.#membersNow(group);
       if (this.#isClosed || users === 'later') return;
       const number = numberOfKey(key);
-      if (users === undefined) await this.#refuse(group, number, PAIRWISE_OWED.decode(value));
+      if (users === undefined) await this.#refuse(group, number, PAIRWISE_OWED.decode(value), 'CLI_GROUP_NOT_A_MEMBER');
       else await this.#fanOut(group, number, PAIRWISE_OWED.decode(value), users);
     }
   }
@@ -238,23 +238,23 @@ export class PairwiseSender {
     return present !== undefined && book.isIn(present) ? [...present.state.roster.members.keys()] : undefined;
   }
 
-  async #fanOut(
-    group: string,
-    number: number,
-    { sentAt, content }: PairwiseOwedRecord,
-    users: readonly string[],
-  ): Promise<void> {
-    const { self, conversation, hasTwins } = this.#services;
-    const body = this.#wrap(group, number, sentAt, content);
+  async #fanOut(group: string, number: number, owed: PairwiseOwedRecord, users: readonly string[]): Promise<void> {
+    const { self, history, hasTwins } = this.#services;
+    const body = this.#wrap(group, number, owed.sentAt, owed.content);
     const parts = new Map<string, SentMessage>();
+    let obstacle: ErrorCode | undefined;
     for (const user of users) {
       if (user === self.user && !hasTwins()) continue;
-      const part = await conversation(user).enqueue({ body, isViewOnce: false, timerSeconds: 0 });
-      if (user !== self.user) parts.set(user, part);
+      const part = await this.#enqueue(user, body);
+      if ('code' in part) obstacle = part.code;
+      else if (user !== self.user) parts.set(user, part);
     }
+    if (parts.size === 0 && obstacle !== undefined) return this.#refuse(group, number, owed, obstacle);
     await this.#transact(async (transaction) => {
       const members = [...parts].map(([user, { number: id }]) => ({ user, id, isRead: false }));
-      if (!isEffect(content.body)) transaction.put(GROUP_KEYS.pairwise(group, number), PAIRWISE.encode(members));
+      // One that was forgotten before it left has no states to keep.
+      const isShown = (await history.read(transaction, nameOfGroup(group), owed.ordinal)) !== undefined;
+      if (isShown) transaction.put(GROUP_KEYS.pairwise(group, number), PAIRWISE.encode(members));
       transaction.delete(GROUP_KEYS.pairwiseOwed(group, number));
     });
     this.#owedCount -= 1;
@@ -264,11 +264,22 @@ export class PairwiseSender {
     handle?.sent.then(() => emit({ type: 'group-progress', group: nameOfGroup(group) }), quiet);
   }
 
-  /** We are out of the group: the message is not sent. */
-  async #refuse(group: string, number: number, { ordinal }: PairwiseOwedRecord): Promise<void> {
+  /** Puts a content into the outbox of one conversation. @returns Why that conversation takes nothing: it must not stop the others. */
+  async #enqueue(user: string, body: ContentBody): Promise<SentMessage | { readonly code: ErrorCode }> {
+    const { conversation, fail } = this.#services;
+    try {
+      return await conversation(user).enqueue({ body, isViewOnce: false, timerSeconds: 0 });
+    } catch (error) {
+      if (!ClientError.is(error) || OF_ALL.has(error.code)) throw error;
+      fail(error);
+      return { code: error.code };
+    }
+  }
+
+  /** Nobody gets the message: we are out of the group, or no conversation takes it. */
+  async #refuse(group: string, number: number, { ordinal }: PairwiseOwedRecord, code: ErrorCode): Promise<void> {
     const { history, emit } = this.#services;
     const user = nameOfGroup(group);
-    const code = 'CLI_GROUP_NOT_A_MEMBER';
     await this.#transact(async (transaction) => {
       transaction.delete(GROUP_KEYS.pairwiseOwed(group, number));
       const record = await history.read(transaction, user, ordinal);
@@ -276,6 +287,7 @@ export class PairwiseSender {
     });
     this.#owedCount -= 1;
     this.#handles.get(`${group}/${number}`)?.fail(new ClientError(code));
+    this.#handles.delete(`${group}/${number}`);
     emit({ type: 'refused', user, firstId: number, code });
   }
 
@@ -298,7 +310,7 @@ export class PairwiseSender {
 
   /** Everything that came in a group up to a local number has been read. @param isTold - Whether authors hear of it. */
   async markRead(group: string, ordinal: number, isTold: boolean): Promise<void> {
-    const { journal, conversation, clock } = this.#services;
+    const { journal, clock } = this.#services;
     const read = new Map<string, MessageName[]>();
     const keys: string[] = [];
     for await (const { key, value } of scan(journal, GROUP_KEYS.pairwiseUnreadOf(group))) {
@@ -317,7 +329,7 @@ export class PairwiseSender {
           isViewOnce: false,
         } as const;
         const body = this.#wrap(group, LIMITS.pairwiseNumberBase, clock.nowMs(), content);
-        await conversation(author).enqueue({ body, isViewOnce: false, timerSeconds: 0 });
+        await this.#enqueue(author, body);
       }
     }
     await this.#transact(async (transaction) => {
@@ -348,7 +360,12 @@ export class PairwiseSender {
 
   /** It is in the store that messages were read: their senders here hear it. */
   noteRead(reads: readonly PairwiseRead[]): void {
-    for (const { group, number, reader } of reads) this.#handles.get(`${group}/${number}`)?.readBy(reader);
+    for (const { group, number, reader } of reads) {
+      const handle = this.#handles.get(`${group}/${number}`);
+      handle?.readBy(reader);
+      // It has come as far as a message comes.
+      if (handle?.state === 'read') this.#handles.delete(`${group}/${number}`);
+    }
     const groups = new Set(reads.map(({ group }) => group));
     for (const group of groups) this.#services.emit({ type: 'group-progress', group: nameOfGroup(group) });
   }
@@ -378,6 +395,9 @@ async function allSent(parts: readonly SentMessage[]): Promise<void> {
   const refused = outcomes.filter((outcome) => outcome.status === 'rejected');
   if (refused.length > 0 && refused.length === outcomes.length) throw refused[0]!.reason;
 }
+
+/** What fails with one conversation for these reasons fails with all of them. */
+const OF_ALL: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['CLI_CLOSED', 'CLI_STORE_FAILED']);
 
 /** The server does not know us there any more; what it tells of the group decides, not this. */
 function notAMember(error: unknown): { readonly epoch: number } {

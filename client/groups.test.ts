@@ -501,6 +501,46 @@ t.test('a group that encrypts for each device: no chain, one message to each mem
   for (const person of [alice, carol]) t.equal((await texts(person, name)).at(-1), 'once for all');
 });
 
+t.test('a member whose conversation takes nothing any more does not stop the others', async (t) => {
+  const { world, alice, bob, carol, name } = await groupWorld();
+  await alice.client.groups.setMode(name, 'pairwise');
+  await alice.client.send(CAROL, 'before');
+  world.server.refuseNext(carol.user, { code: 'APP_OUT_OF_ORDER', expected: 1 });
+  await t.rejects(alice.client.send(CAROL, 'lost'), { code: 'CLI_ORDER_LOST' });
+  await bob.client.send(name, 'from Bob');
+  await carol.client.send(name, 'from Carol');
+  await world.quiet();
+  world.server.log.length = 0;
+  for (const text of ['one', 'two']) await alice.client.send(name, text);
+  await world.quiet();
+  t.same(await texts(bob, name), ['from Carol', 'one', 'two']);
+  t.match((await alice.client.history(name)).at(-1), { state: 'delivered', members: [{ user: bob.user }] });
+  const toBob = world.server.log.filter(({ message }) => message.kind === 'message' && message.to === bob.user);
+  t.equal(toBob.length, 2, 'each once');
+  t.match(alice.eventsOf('trouble').at(-1), { code: 'CLI_ORDER_LOST' });
+  await alice.client.markRead(name);
+  await world.quiet();
+  const [fromBob] = (await bob.client.history(name)).filter(({ direction }) => direction === 'out');
+  t.ok(fromBob!.members.some(({ user, state }) => user === alice.user && state === 'read'));
+});
+
+t.test('a message for each member that was forgotten before it left leaves nothing behind', async (t) => {
+  const { world, alice, name, group } = await groupWorld();
+  await alice.client.groups.setMode(name, 'pairwise');
+  await alice.client.setTimer(name, 60);
+  await world.quiet();
+  world.server.isDown = true;
+  world.server.dropAll(alice.user);
+  const message = await alice.client.enqueue(name, 'for a minute');
+  await world.pass(90_000);
+  world.server.isDown = false;
+  await world.pass(90_000);
+  await message.sent;
+  const store = await alice.disk.copy().open();
+  t.equal(await store.get(GROUP_KEYS.pairwise(group, message.number)), undefined);
+  t.notSame(await store.list({ prefix: GROUP_KEYS.pairwiseAll, limit: 10 }), [], 'others have their states');
+});
+
 t.test('who was removed while its author was away gets no message that is encrypted for each device', async (t) => {
   const { world, alice, bob, carol, name } = await groupWorld();
   await alice.client.groups.setMode(name, 'pairwise');

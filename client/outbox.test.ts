@@ -159,6 +159,30 @@ t.test('changed devices renew everything unacknowledged, and give up after repea
   t.match(last.actions, [{}, { type: 'abandon', firstId: 2, code: 'CLI_DEVICES_UNSETTLED' }]);
 });
 
+t.test('a renewal that fails gives up what was refused, and nothing that the server may have', async (t) => {
+  const renewing = run(FLYING, refused(3, 'APP_DEVICES_CHANGED', { devices: [7] })).lane;
+  const never: LaneEvent = { type: 'unprepared', code: 'CLI_IDENTITY_REFUSED', retry: false };
+  const failed = run(renewing, never);
+  t.same(failed.actions, [{ type: 'abandon', firstId: 3, code: 'CLI_IDENTITY_REFUSED' }]);
+  t.same(run(failed.lane, acked(2)).actions, [{ type: 'acknowledge', sentId: 2 }], 'flushed after the refusal');
+  const later = run(renewing, { ...never, retry: true }, acked(2), { type: 'elapsed' }, never);
+  t.same(later.actions, [{ type: 'abandon', firstId: 3, code: 'CLI_IDENTITY_REFUSED' }], 'nor at the second attempt');
+  t.match(later.lane, { nextId: 3, sentId: 2, preparedId: 2, cursor: 3 });
+});
+
+t.test('a preparation that fails leaves a refused flight and a pause as they are', async (t) => {
+  const half = run(openLane(FRESH), ONLINE, queued(3), queued(4, 3), refused(2, 'APP_OVERLOADED')).lane;
+  for (const retry of [true, false]) {
+    const settling = run(half, { type: 'unprepared', code: 'CLI_TIMEOUT', retry });
+    t.equal(settling.lane.hold.type, 'settling');
+    const paused = run(settling.lane, refused(3, 'APP_OUT_OF_ORDER', { expectedId: 2 }));
+    t.match(paused.lane.hold, { type: 'paused' });
+    t.match(run(paused.lane, { type: 'elapsed' }).actions[0], { type: 'transmit', firstId: 1, lastId: 3 });
+    const failed = run(half, refused(3, 'APP_OUT_OF_ORDER'), { type: 'unprepared', code: 'CLI_TIMEOUT', retry });
+    t.match(failed.lane.hold, { type: 'paused' }, 'the server named a time');
+  }
+});
+
 t.test('any other refusal is final for the message and those behind it', async (t) => {
   const step = run(FLYING, refused(2, 'APP_UNKNOWN_USER'), refused(3, 'APP_UNKNOWN_USER'));
   t.match(step.actions, [{ type: 'clear-timer' }, { type: 'abandon', firstId: 2, code: 'APP_UNKNOWN_USER' }]);

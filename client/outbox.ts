@@ -11,7 +11,8 @@
  * until the last message of the flight has been answered; then its verdict is carried out once.
  *
  * A refusal acknowledges nothing of what came before: a refusal is told at once and an acknowledgement after the flush; and who refuses may be another than who
- * had the messages before it, as when a shard has a new owner.
+ * had the messages before it, as when a shard has a new owner. For the same reason only what was refused, or never left, is given up: what went before it
+ * may be stored. Telling that as refused would be untrue, and its ids given out again would pass for resends and be lost.
  *
  * It knows no plaintext, key, socket or disk; `conversation.ts` carries the actions out. Read next: `conversation.ts`.
  */
@@ -35,7 +36,7 @@ export type Hold =
   /** A message was refused; the answers to the rest of the flight, through `lastId`, are awaited. */
   | { readonly type: 'settling'; readonly resumeId: number; readonly lastId: number; readonly verdict: Verdict }
   | { readonly type: 'paused' }
-  /** The device list is wrong; everything unacknowledged is being encrypted anew. */
+  /** The device list is wrong; everything unacknowledged is being encrypted anew. `preparedId` is before what was refused. */
   | { readonly type: 'renewing' }
   /** The two sides disagree on what was acknowledged. Nothing can leave any more. */
   | { readonly type: 'broken'; readonly code: ErrorCode };
@@ -46,7 +47,7 @@ export interface Lane {
   readonly sentId: number;
   readonly deliveredId: number;
   readonly readId: number;
-  /** All up to here are encrypted. */
+  /** All up to here are encrypted, and none beyond it can be at the server: it was refused or never sent. At least `sentId`. */
   readonly preparedId: number;
   /** The next id to transmit on this connection. */
   readonly cursor: number;
@@ -166,16 +167,19 @@ function prepared(lane: Lane, preparedId: number): LaneStep {
 
 function unprepared(lane: Lane, code: ErrorCode, retry: boolean): LaneStep {
   const idle = { ...lane, preparing: false };
-  if (lane.hold.type === 'offline') return { lane: idle, actions: [] };
+  const { type } = lane.hold;
+  // A refused flight and a pause end by themselves, and whatever is missing then is asked for anew, as on the next connection.
+  const isHeld = type === 'settling' || type === 'paused';
+  if (type === 'offline' || (isHeld && retry)) return { lane: idle, actions: [] };
   if (retry) return pause({ ...idle, strikes: lane.strikes + 1 }, pauseRange(lane.strikes, undefined));
-  // What is encrypted already may still go; while renewing, nothing of it would be accepted.
-  return abandon(idle, lane.hold.type === 'renewing' ? lane.sentId + 1 : lane.preparedId + 1, code);
+  return abandon(isHeld ? idle : { ...idle, hold: { type: 'none' } }, lane.preparedId + 1, code);
 }
 
 function acknowledge(lane: Lane, id: number): LaneStep {
   if (id <= lane.sentId) return { lane, actions: [] };
   if (id >= lane.nextId) return breakLane(lane, 'CLI_STORE_ROLLED_BACK');
-  const moved = { ...lane, sentId: id, cursor: Math.max(lane.cursor, id + 1), strikes: 0 };
+  const [cursor, preparedId] = [Math.max(lane.cursor, id + 1), Math.max(lane.preparedId, id)];
+  const moved = { ...lane, sentId: id, cursor, preparedId, strikes: 0 };
   return advance(moved, [{ type: 'acknowledge', sentId: id }]);
 }
 
@@ -193,7 +197,8 @@ function refuse(lane: Lane, event: LaneEvent & { readonly type: 'refused' }): La
   if (event.id <= lane.sentId || event.id >= lane.cursor) return { lane, actions: [] };
   if (lane.hold.type === 'settling')
     return event.id >= lane.hold.lastId ? settle(lane, lane.hold) : { lane, actions: [] };
-  if (lane.hold.type !== 'none') return { lane, actions: [] };
+  // A pause of what is to be encrypted is none of the flight in the air: nobody would send that again.
+  if (lane.hold.type !== 'none' && lane.hold.type !== 'paused') return { lane, actions: [] };
   const outOfOrder = event.code === 'APP_OUT_OF_ORDER';
   const expectedId = outOfOrder ? (event.expectedId ?? lane.sentId + 1) : event.id;
   if (expectedId <= lane.sentId) return breakLane(lane, 'CLI_ORDER_LOST');
@@ -238,7 +243,7 @@ function settle(lane: Lane, { resumeId, verdict }: Hold & { readonly type: 'sett
       return pause(rewound, verdict.delay);
     case 'renew':
       return {
-        lane: { ...rewound, hold: { type: 'renewing' }, preparing: true, preparedId: rewound.sentId },
+        lane: { ...rewound, hold: { type: 'renewing' }, preparing: true, preparedId: rewound.cursor - 1 },
         actions: [clear, { type: 'prepare', devices: verdict.devices }],
       };
     case 'fail':
@@ -255,13 +260,13 @@ function pause(lane: Lane, delay: DelayRange): LaneStep {
   return { lane: { ...lane, hold: { type: 'paused' } }, actions: [{ type: 'set-timer', delay }] };
 }
 
+/** Gives up everything from `firstId` on. A hold stays: it is about what was sent before. */
 function abandon(lane: Lane, firstId: number, code: ErrorCode): LaneStep {
   const freed = {
     ...lane,
     nextId: firstId,
     cursor: Math.min(lane.cursor, firstId),
     preparedId: Math.min(lane.preparedId, firstId - 1),
-    hold: lane.hold.type === 'offline' ? lane.hold : ({ type: 'none' } as const),
     strikes: 0,
   };
   return prepend([{ type: 'abandon', firstId, code }], advance(freed));

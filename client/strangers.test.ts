@@ -64,6 +64,78 @@ t.test('answering accepts, also without a connection: the server hears it at the
   t.notOk(world.server.protection.isStranger(bob.user, alice.user));
 });
 
+/** Bob, who is asked, with messages of these people; and the server takes a while for each decision. */
+async function askedBySeveral(world: World): Promise<{ bob: Person; alice: Person; carol: Person }> {
+  const [alice, carol] = [await world.person(ALICE).join(), await world.person(CAROL).join()];
+  const bob = await joinAsking(world, BOB);
+  for (const person of [alice, carol]) await person.client.send(BOB, 'hello');
+  await world.quiet();
+  world.server.answersAfterMs.set('relation', 30);
+  return { bob, alice, carol };
+}
+
+t.test('an acceptance that was owed does not undo a block that came after it', async (t) => {
+  const world = new World();
+  const { bob, alice, carol } = await askedBySeveral(world);
+  world.server.isDown = true;
+  world.server.dropAll();
+  const [first, second] = [alice, carol].sort((a, b) => (a.user < b.user ? -1 : 1)) as [Person, Person];
+  for (const person of [first, second]) await bob.client.enqueue(person.phone, 'hello');
+  await bob.start();
+  world.server.isDown = false;
+  await bob.client.connect();
+  // While the server is asked about the first one; its answer about the second comes after that.
+  await world.pass(20);
+  const blocked = bob.client.protection.block(second.user);
+  await world.pass(1_000);
+  await blocked;
+  t.notOk(world.server.protection.isStranger(bob.user, first.user));
+  t.ok(world.server.protection.isBlocked(bob.user, second.user));
+  await bob.start();
+  await bob.client.connect();
+  await world.pass(1_000);
+  t.equal(await bob.client.protection.standing(second.user), 'blocked');
+});
+
+t.test('whoever is written to while the server is told of another is told as well', async (t) => {
+  const world = new World();
+  const { bob, alice, carol } = await askedBySeveral(world);
+  await bob.client.enqueue(ALICE, 'hello');
+  await world.pass(10);
+  await bob.client.enqueue(CAROL, 'hello');
+  await world.pass(1_000);
+  for (const person of [alice, carol]) t.notOk(world.server.protection.isStranger(bob.user, person.user));
+});
+
+t.test('strangers have to ask only when the server knows who is none, whoever began telling it', async (t) => {
+  const world = new World();
+  const [, bob] = await world.pair();
+  await world.person(CAROL).join();
+  for (const phone of [ALICE, CAROL]) await bob.client.send(phone, 'hello');
+  world.server.answersAfterMs.set('relation', 30);
+  world.server.log.length = 0;
+  const both = [bob.client.protection.setStrangers('ask'), bob.client.protection.setStrangers('ask')];
+  await world.pass(1_000);
+  await Promise.all(both);
+  const asked = world.server.log.flatMap(({ message }) => (message.kind === 'iq-set' ? [message.request.kind] : []));
+  t.same(asked, ['relation', 'relation', 'strangers-change', 'strangers-change']);
+});
+
+t.test('a list from before a decision does not take it back', async (t) => {
+  const world = new World();
+  const { bob, alice, carol } = await askedBySeveral(world);
+  world.server.answersAfterMs.clear();
+  await bob.client.protection.accept(ALICE);
+  world.server.answersAfterMs.set('relations', 30);
+  await bob.start();
+  await bob.client.connect();
+  await world.pass(10);
+  await bob.client.protection.block(carol.user);
+  await world.pass(1_000);
+  t.equal(await bob.client.protection.standing(carol.user), 'blocked');
+  t.equal(await bob.client.protection.standing(alice.user), 'accepted');
+});
+
 t.test('a reaction accepts; viewing once what a stranger sent does not, and tells nothing', async (t) => {
   const world = new World();
   const alice = await world.person(ALICE).join();

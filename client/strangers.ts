@@ -9,6 +9,8 @@
  * us, for keys of the group come in a conversation of two. The server keeps the decisions and holds strangers to their bound; what stands here
  * is this device's copy, so that it is known without a connection. It is renewed at each login.
  *
+ * What the server is asked about one user goes in turns: an acceptance that was owed does not follow a block that came after it.
+ *
  *   key                    record
  *   standing/<user>        `accepted` or `blocked`
  *   standing-owed/<user>   nothing: the server has not heard it yet
@@ -24,6 +26,7 @@ import type { History } from './history.ts';
 import type { Journal, Transaction } from './journal.ts';
 import { TEXT } from './layout.ts';
 import { LIMITS } from './limits.ts';
+import { Locks } from './locks.ts';
 import { scan } from './renewal.ts';
 import { isPassing } from './requests.ts';
 import type { Requests } from './requests.ts';
@@ -59,8 +62,14 @@ export class Strangers {
   readonly #services: StrangersServices;
   readonly #decisions = new Map<string, Decision>();
   readonly #announced = new Set<string>();
+  /** For each user, one question to the server at a time. */
+  readonly #turns = new Locks();
+  /** For each list that the server is being asked for: about whom something was decided meanwhile. */
+  readonly #overtaken = new Set<Set<string>>();
   #policy: StrangersPolicy = 'open';
-  #isPaying = false;
+  #paying: Promise<void> | undefined;
+  /** Something may be owed that the present payment has passed by. */
+  #isOwing = false;
 
   private constructor(services: StrangersServices) {
     this.#services = services;
@@ -102,7 +111,7 @@ export class Strangers {
     await this.#pay();
     const { policy } = await this.#services.requests.askPatiently({ kind: 'strangers' }, 'strangers');
     await this.#setPolicy(policy);
-    if (policy === 'ask' || this.#decisions.size > 0) await this.#adopt(await this.list());
+    if (policy === 'ask' || this.#decisions.size > 0) await this.#adopt();
   }
 
   /** Everybody about whom the account has decided, and strangers who wait: the server's word. */
@@ -121,8 +130,10 @@ export class Strangers {
 
   /** Decides about a user: holds once the server says so. */
   async decide(user: string, state: RelationState): Promise<void> {
-    await this.#services.requests.askUntilAnswered({ kind: 'relation', user, state }, 'relation');
-    await this.#note(user, state === 'none' ? undefined : state, false);
+    await this.#turns.run([user], async () => {
+      await this.#services.requests.askUntilAnswered({ kind: 'relation', user, state }, 'relation');
+      await this.#note(user, state === 'none' ? undefined : state, false);
+    });
   }
 
   /** The person here writes to a user, or a group needs it: that accepts a stranger, also without a connection. */
@@ -135,7 +146,7 @@ export class Strangers {
   /** Another device of the account has written to a user: it has accepted them as well. */
   noteMet(transaction: Transaction, user: string): void {
     if (!this.isStranger(user)) return;
-    this.#decisions.set(user, 'accepted');
+    this.#set(user, 'accepted');
     transaction.put(STRANGER_KEYS.standing(user), TEXT.encode('accepted'));
   }
 
@@ -194,46 +205,86 @@ export class Strangers {
   }
 
   #set(user: string, decision: Decision | undefined): void {
+    for (const overtaken of this.#overtaken) overtaken.add(user);
     if (decision === undefined) this.#decisions.delete(user);
     else this.#decisions.set(user, decision);
   }
 
-  /** Tells the server what it has not heard. One that has no room for it goes on taking that user for a stranger. */
-  async #pay(): Promise<void> {
-    if (this.#isPaying) return;
-    this.#isPaying = true;
-    const { journal, requests } = this.#services;
+  /** Tells the server what it has not heard; resolves when nothing is owed any more, of what became owed meanwhile either. */
+  #pay(): Promise<void> {
+    this.#isOwing = true;
+    return (this.#paying ??= this.#payAll());
+  }
+
+  async #payAll(): Promise<void> {
     try {
-      for await (const { key } of scan(journal, STRANGER_KEYS.owedAll)) {
-        const user = key.slice(STRANGER_KEYS.owedAll.length);
-        await requests.askPatiently({ kind: 'relation', user, state: 'accepted' }, 'relation').catch(givingWay);
-        const transaction = journal.begin();
-        transaction.delete(key);
-        await journal.commit(transaction, 'eventual');
+      while (this.#isOwing) {
+        this.#isOwing = false;
+        for await (const { key } of scan(this.#services.journal, STRANGER_KEYS.owedAll)) {
+          const user = key.slice(STRANGER_KEYS.owedAll.length);
+          await this.#turns.run([user], () => this.#payFor(user));
+        }
       }
     } finally {
-      this.#isPaying = false;
+      this.#paying = undefined;
     }
   }
 
-  /** Takes over what the account's devices have decided. What is owed is newer. */
-  async #adopt(relations: readonly Relation[]): Promise<void> {
-    const { journal, emit } = this.#services;
-    const told = new Map<string, Decision>();
-    for (const { user, state } of relations) if (state !== 'pending') told.set(user, state);
-    const changed: string[] = [];
+  /** A server that has no room for an acceptance goes on taking that user for a stranger. */
+  async #payFor(user: string): Promise<void> {
+    const { journal, requests } = this.#services;
+    const key = STRANGER_KEYS.owed(user);
+    // The page that named it may be old: something else was decided since.
+    if ((await journal.get(key)) === undefined) return;
+    await requests.askPatiently({ kind: 'relation', user, state: 'accepted' }, 'relation').catch(givingWay);
     const transaction = journal.begin();
+    transaction.delete(key);
+    await journal.commit(transaction, 'eventual');
+  }
+
+  /** Takes over what the account's devices have decided. What is owed is newer, and so is what was decided while the list was on its way. */
+  async #adopt(): Promise<void> {
+    const overtaken = new Set<string>();
+    this.#overtaken.add(overtaken);
+    try {
+      const told = decisionsIn(await this.list());
+      const differing = await this.#differing(told);
+      this.#overtaken.delete(overtaken);
+      await this.#takeOver(
+        differing.filter((user) => !overtaken.has(user)),
+        told,
+      );
+    } finally {
+      this.#overtaken.delete(overtaken);
+    }
+  }
+
+  /** About whom the server says something else than this device, and is owed nothing. */
+  async #differing(told: ReadonlyMap<string, Decision>): Promise<string[]> {
+    const differing: string[] = [];
     for (const user of new Set([...told.keys(), ...this.#decisions.keys()])) {
-      const isOwed = (await journal.get(STRANGER_KEYS.owed(user))) !== undefined;
-      if (isOwed || told.get(user) === this.#decisions.get(user)) continue;
+      const isOwed = (await this.#services.journal.get(STRANGER_KEYS.owed(user))) !== undefined;
+      if (!isOwed && told.get(user) !== this.#decisions.get(user)) differing.push(user);
+    }
+    return differing;
+  }
+
+  async #takeOver(users: readonly string[], told: ReadonlyMap<string, Decision>): Promise<void> {
+    const { journal, emit } = this.#services;
+    const transaction = journal.begin();
+    for (const user of users) {
       putDecision(transaction, user, told.get(user));
       this.#set(user, told.get(user));
-      changed.push(user);
     }
-    if (changed.length === 0) return;
     await journal.commit(transaction);
-    for (const user of changed) emit({ type: 'standing', user, standing: this.standingOf(user) });
+    for (const user of users) emit({ type: 'standing', user, standing: this.standingOf(user) });
   }
+}
+
+function decisionsIn(relations: readonly Relation[]): Map<string, Decision> {
+  const told = new Map<string, Decision>();
+  for (const { user, state } of relations) if (state !== 'pending') told.set(user, state);
+  return told;
 }
 
 function putDecision(transaction: Transaction, user: string, decision: Decision | undefined): void {

@@ -4,7 +4,8 @@
  *
  * Faithful where a client could tell: idempotent ids, cumulative acknowledgements and receipts, device lists, one-time
  * keys handed out once, entries kept until acknowledged, replaced and unregistered devices. It never forgets, and it
- * answers at once; presence is seen by everyone and told as it changes. Faults: `isDown`, `dropAll`, `onReceive` (drop before or after a stanza took effect), `refuseNext`.
+ * answers at once, or as late as `answersAfterMs` says; presence is seen by everyone and told as it changes. Faults: `isDown`, `dropAll`, `onReceive` (drop before or after a
+ * stanza took effect), `refuseNext`, `holdsAcks`.
  */
 
 import {
@@ -111,6 +112,11 @@ export class FakeServer {
   readonly protection: FakeProtection = new FakeProtection();
   /** Kinds of requests that are left without an answer. */
   readonly silentOn: Set<string> = new Set();
+  /** How long the answer to a request takes, by its kind; what it asks for is done at once. */
+  readonly answersAfterMs: Map<string, number> = new Map();
+  /** Acknowledgements of messages wait for `flush` while true, as for a slow disk; refusals do not. */
+  holdsAcks = false;
+  #heldAcks: (() => void)[] = [];
   /** Every stanza that took effect, with the user that sent it. */
   readonly log: { readonly user: string; readonly message: ClientMessage }[] = [];
 
@@ -149,6 +155,11 @@ export class FakeServer {
   /** Refuses the next message to a user, or the one with `id`, once. */
   refuseNext(to: string, refusal: Refusal, id?: number): void {
     this.#refusals.push({ to, id, refusal });
+  }
+
+  /** Says the acknowledgements that were held back. */
+  flush(): void {
+    for (const say of this.#heldAcks.splice(0)) say();
   }
 
   /** Forgets every ticket, as a server does whose secret was replaced. */
@@ -388,8 +399,13 @@ export class FakeServer {
   ): void {
     if (this.silentOn.has(request.kind)) return;
     const answer = this.#answerTo(connection, request);
-    if (typeof answer === 'string') connection.say({ kind: 'iq-error', id, code: answer, text: '' });
-    else connection.say({ kind: 'iq-result', id, answer });
+    const say = (): void => {
+      if (typeof answer === 'string') connection.say({ kind: 'iq-error', id, code: answer, text: '' });
+      else connection.say({ kind: 'iq-result', id, answer });
+    };
+    const delayMs = this.answersAfterMs.get(request.kind);
+    if (delayMs === undefined) say();
+    else this.#clock.setTimer(delayMs, say);
   }
 
   #answerTo(
@@ -587,14 +603,16 @@ export class FakeServer {
     if (refusal !== undefined) return connection.say({ kind: 'error', to, id, text: '', ...refusal });
     const record = this.#conversations.get(conversationKey(sender, to)) ?? { accepted: id - 1, delivered: 0 };
     this.#conversations.set(conversationKey(sender, to), record);
+    const ack = (): void => connection.say({ kind: 'ack', to, id, ts: this.#clock.nowMs() });
+    if (this.holdsAcks) this.#heldAcks.push(ack);
+    else ack();
     if (id === record.accepted + 1) {
       record.accepted = id;
-      connection.say({ kind: 'ack', to, id, ts: this.#clock.nowMs() });
       if (this.protection.isBlocked(to, sender.user)) return;
       for (const { device, type, ciphertext } of message.envelopes) {
         this.#deliver(this.#find(to, device)!, sender.user, { id, type, ciphertext, device: sender.id });
       }
-    } else connection.say({ kind: 'ack', to, id, ts: this.#clock.nowMs() });
+    }
   }
 
   #refusalOf(sender: Device, { to, id, envelopes }: OutgoingMessage): Refusal | undefined {
