@@ -40,8 +40,10 @@ export type ReadSetting = (path: string) => string | undefined;
 export const SETTINGS = [
   'fs/file-max',
   'fs/nr_open',
+  'kernel/sched_autogroup_enabled',
   'net/core/somaxconn',
   'net/ipv4/ip_local_port_range',
+  'net/ipv4/tcp_congestion_control',
   'net/ipv4/tcp_max_syn_backlog',
   'net/ipv4/tcp_mem',
   'net/ipv4/tcp_rmem',

@@ -1,5 +1,11 @@
 import t from 'tap';
-import { parseMachineCpuMs, parseProcessUse, readProcessUse } from './resources.ts';
+import {
+  parseMachineCpuMs,
+  parseProcessUse,
+  parseRunQueueWaitMs,
+  readProcessUse,
+  readRunQueueWaitMs,
+} from './resources.ts';
 
 t.test('CPU and memory are read from the text of /proc, whatever the process is called', async (t) => {
   const stat = '42 (a) b (c) S 1 42 42 0 -1 4194560 9 0 0 0 150 50 0 0 20 0 7 0 100 1000000 2000 18446744073709551615';
@@ -15,3 +21,17 @@ t.test('a process that does not exist uses nothing that could be read', async (t
   t.equal(readProcessUse(2 ** 30), undefined);
   if (process.platform === 'linux') t.ok(readProcessUse(process.pid)!.rssBytes > 1_000_000, 'this one does');
 });
+
+t.test(
+  'the time on run queues is that of all threads of all processes, and unknown when one of them has gone',
+  async (t) => {
+    t.equal(parseRunQueueWaitMs('123456789 2500000 42\n'), 2.5);
+    t.equal(readRunQueueWaitMs([]), 0);
+    t.equal(readRunQueueWaitMs([2 ** 30]), undefined);
+    if (process.platform !== 'linux') return;
+    const once = readRunQueueWaitMs([process.pid])!;
+    t.ok(once >= 0);
+    // Added up in another order, so the last digits may differ.
+    t.ok(readRunQueueWaitMs([process.pid, process.pid])! >= 2 * once - 0.001, 'summed');
+  },
+);

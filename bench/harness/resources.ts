@@ -2,7 +2,7 @@
  * What a process uses, read from /proc. Linux only; elsewhere there is nothing to read and the figures are left out.
  */
 
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 /** Clock ticks a second in /proc; USER_HZ is 100 on every Linux that Node runs on. */
 const TICKS_PER_SECOND = 100;
@@ -57,4 +57,28 @@ export function parseProcessUse(stat: string, status: string): ProcessUse {
     rssBytes: kilobytes('VmRSS') * 1024,
     rssBytesMax: kilobytes('VmHWM') * 1024,
   };
+}
+
+/**
+ * For how long all threads of processes were ready to run and had no core, in milliseconds since they started; threads that
+ * have ended are left out. `undefined` where the kernel does not tell.
+ */
+export function readRunQueueWaitMs(pids: readonly number[]): number | undefined {
+  try {
+    return pids.flatMap(readWaits).reduce((total, each) => total + each, 0);
+  } catch {
+    return undefined;
+  }
+}
+
+function readWaits(pid: number): number[] {
+  const tasks = `/proc/${pid}/task`;
+  return readdirSync(tasks).map((thread) => {
+    return parseRunQueueWaitMs(readFileSync(`${tasks}/${thread}/schedstat`, 'utf8'));
+  });
+}
+
+/** Reads the text of /proc/pid/task/tid/schedstat: nanoseconds on a core, nanoseconds on a run queue, time slices. */
+export function parseRunQueueWaitMs(schedstat: string): number {
+  return Number(schedstat.split(' ')[1]) / 1e6;
 }

@@ -4,7 +4,7 @@
 
 import { systemClock } from './clock.ts';
 import type { WindowWatch } from './load-process.ts';
-import { readMachineCpuMs, type ProcessUse } from './resources.ts';
+import { readMachineCpuMs, readRunQueueWaitMs, type ProcessUse } from './resources.ts';
 import type { ServerProcess, ServerStatistics } from './server-process.ts';
 
 export interface ServerWindow {
@@ -13,6 +13,11 @@ export interface ServerWindow {
   readonly rssBytesMax: number | undefined;
   /** CPU of all processes of the machine, in cores: what is neither the server's nor the generators' is somebody else's. NaN without /proc. */
   readonly machineCores: number;
+  /**
+   * Threads of the server, and of the generators that the watch was given, that were ready to run and had no core, on average.
+   * NaN where the kernel does not tell.
+   */
+  readonly waitingThreads: number;
   /** Messages in a commit on average; `undefined` when there was no commit. */
   readonly messagesPerFlush: number | undefined;
 }
@@ -21,16 +26,20 @@ interface Sample {
   readonly atMs: number;
   readonly use: ProcessUse | undefined;
   readonly machineCpuMs: number | undefined;
+  readonly waitMs: number | undefined;
   readonly statistics: Promise<ServerStatistics>;
 }
 
 export class ServerWatch implements WindowWatch {
   readonly #server: ServerProcess;
+  readonly #generators: readonly number[];
   #before: Sample | undefined = undefined;
   #after: Sample | undefined = undefined;
 
-  constructor(server: ServerProcess) {
+  /** @param generators - Process ids, for `waitingThreads`. */
+  constructor(server: ServerProcess, generators: readonly number[] = []) {
     this.#server = server;
+    this.#generators = generators;
   }
 
   readonly begun = (): void => void (this.#before = this.#sample());
@@ -40,18 +49,20 @@ export class ServerWatch implements WindowWatch {
     const statistics = this.#server.statistics();
     // Awaited in `window`; until then a failure is nobody's business.
     statistics.catch(() => undefined);
-    return { atMs: systemClock.nowMs(), use: this.#server.use(), machineCpuMs: readMachineCpuMs(), statistics };
+    const waitMs = readRunQueueWaitMs([this.#server.pid, ...this.#generators]);
+    return { atMs: systemClock.nowMs(), use: this.#server.use(), machineCpuMs: readMachineCpuMs(), waitMs, statistics };
   }
 
   /** The differences. Call after both ends. */
   async window(): Promise<ServerWindow> {
     const [before, after] = [this.#before, this.#after];
     if (before === undefined || after === undefined) throw new TypeError('a window has two ends');
-    const coresOf = (cpuMs: (sample: Sample) => number | undefined): number =>
-      ((cpuMs(after) ?? Number.NaN) - (cpuMs(before) ?? Number.NaN)) / (after.atMs - before.atMs);
+    const coresOf = (ms: (sample: Sample) => number | undefined): number =>
+      ((ms(after) ?? Number.NaN) - (ms(before) ?? Number.NaN)) / (after.atMs - before.atMs);
     return {
       cpuCores: coresOf(({ use }) => use?.cpuMs),
       machineCores: coresOf(({ machineCpuMs }) => machineCpuMs),
+      waitingThreads: coresOf(({ waitMs }) => waitMs),
       rssBytesMax: after.use?.rssBytesMax,
       messagesPerFlush: messagesPerFlush(await before.statistics, await after.statistics),
     };

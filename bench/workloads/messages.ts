@@ -192,7 +192,7 @@ class MessagesRun {
     load: LoadProcesses,
     server: ServerProcess,
   ): Promise<{ readonly result: LoadResult; readonly window: ServerWindow }> {
-    const watch = new ServerWatch(server);
+    const watch = new ServerWatch(server, load.pids);
     const result = await load.run(plan, watch, this.#live.phase(name, plan, [server.pid], load.pids));
     return { result, window: await watch.window() };
   }
@@ -296,6 +296,8 @@ function recordHalfLoad(recorder: Recorder, result: LoadResult, window: ServerWi
   recorder.metric('messages_per_flush', window.messagesPerFlush, 'msg');
   recorder.metric('half_load_server_cores', window.cpuCores, 'cores');
   recorder.metric('half_load_generator_cores', result.cpuCores, 'cores');
+  recorder.metric('half_load_machine_cores', window.machineCores, 'cores');
+  recorder.metric('half_load_missing_cores', window.waitingThreads, 'cores');
   recorder.metric('half_load_generator_lag_p99_ms', result.loopLagMs, 'ms');
   recorder.metric('half_load_sending_p99_ms', result.sending.percentileMs(99), 'ms');
   judgeLateness(recorder, 'half load', result);
