@@ -173,7 +173,7 @@ class MessagesRun {
     recordSaturation(recorder, saturated.result, saturated.window);
     const isPlanted = this.#context.control !== undefined;
     const halfPerSecond = Math.floor(saturated.result.completedPerSecond / 2);
-    const ratePerSecond = options.rate || (isPlanted ? LIMITS.controlRatePerSecond : halfPerSecond);
+    const ratePerSecond = options.rate || (isPlanted ? LIMITS.controlRateOfPair * options.pairs : halfPerSecond);
     if (ratePerSecond < 1) throw new BenchError('BENCH_LOST', 'no message completed its cycle at saturation');
     control.begin(load.pids);
     const half = await this.#phase(`half load, ${ratePerSecond} msg/s`, this.#openPlan(ratePerSecond), load, server);
