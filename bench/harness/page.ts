@@ -138,9 +138,13 @@ function formatGrid(scale: Scale, unit: Unit): string {
   return rows.join('') + columns.join('');
 }
 
-/** Short enough for the margin. */
+/** Short enough for the margin: `1.00M client`, `9.3 GiB`. */
 function formatTick(value: number, unit: Unit): string {
-  return unit === 'bytes' && value >= 2 ** 20 ? `${formatValue(value, unit)}B` : `${formatValue(value, unit)} ${unit}`;
+  if (unit === 'bytes' && value >= 2 ** 30) return `${(value / 2 ** 30).toFixed(1)} GiB`;
+  if (unit === 'bytes' && value >= 2 ** 20) return `${formatValue(value, unit)}B`;
+  if (value >= 1e6) return `${formatValue(value / 1e6, unit)}M ${unit}`;
+  if (value >= 1e4) return `${formatValue(value / 1e3, unit)}k ${unit}`;
+  return `${formatValue(value, unit)} ${unit}`;
 }
 
 function colourOf(index: number): string {
