@@ -23,7 +23,7 @@ export function reloadsOf(
   };
   let count = 0;
   // No other of the cluster has it: the names of nodes differ, and so do the clocks of two lives of one.
-  const nextRun = (): string => `${name} ${Math.round(clock.nowMs())} ${(count += 1)}`;
+  const nextRun = (): string => `${name}.${Math.round(clock.nowMs())}.${(count += 1)}`;
   return {
     reload: (parameters, tell) =>
       reloadAcross(targets(), Object.assign({}, parameters, { run: nextRun() }), clock, tell),
