@@ -176,9 +176,12 @@ t.test('a message that was stored before its acknowledgement came is not refused
   await alice.start((change) => change.known.length === 0);
   await alice.client.connect();
   await world.quiet();
+  // What is delivered is stored: a receipt would say what the acknowledgement says.
+  await bob.client.close();
   world.server.holdsAcks = true;
   const stored = [await alice.client.enqueue(BOB, 'second'), await alice.client.enqueue(BOB, 'third')];
   await world.settle();
+  await bob.start();
   await bob.client.confirmCode(BOB, CODE);
   const refused = await alice.client.enqueue(BOB, 'not for a stranger');
   await t.rejects(refused.sent, { code: 'CLI_IDENTITY_REFUSED' });
