@@ -30,11 +30,12 @@ export interface ComposerServices {
   readonly history: History;
   readonly clock: Clock;
   readonly self: { readonly phone: string; readonly user: string };
-  /** With a user, or in a group. */
   /** Who acts towards a stranger has accepted them. */
-  readonly strangers: () => Pick<Strangers, 'isStranger' | 'meet'>;
+  readonly strangers: () => Pick<Strangers, 'isAdmitted' | 'meet'>;
   /** The same of a group, 15 digits. */
   readonly meetGroup: (group: string) => Promise<void>;
+  readonly isGroupAdmitted: (group: string) => Promise<boolean>;
+  /** With a user, or in a group. */
   readonly conversation: (name: string) => { enqueue(content: DraftContent): Promise<SentMessage> };
 }
 
@@ -123,14 +124,18 @@ export class Composer {
       await journal.commit(transaction);
       return found;
     });
-    // A stranger is not told what happens here.
-    if (this.#services.strangers().isStranger(user)) return openBody(record.body);
-    await this.#enqueue(user, {
-      kind: 'receipt',
-      state: 'viewed',
-      targets: [nameOf(authorIn(user, record.author), record)],
-    });
+    await this.#tellViewed(user, record);
     return openBody(record.body);
+  }
+
+  /** A stranger is not told what happens here, nor is a group into which one has brought us; and seeing something accepts nobody. */
+  async #tellViewed(user: string, record: HistoryRecord): Promise<void> {
+    const { strangers, isGroupAdmitted, conversation } = this.#services;
+    const group = groupOfName(user);
+    const isTold = group === undefined ? strangers().isAdmitted(user) : await isGroupAdmitted(group);
+    const targets = [nameOf(authorIn(user, record.author), record)];
+    const body = { kind: 'receipt', state: 'viewed', targets } as const;
+    if (isTold) await conversation(user).enqueue(this.#checked({ body, isViewOnce: false }));
   }
 
   /** Asks the rules beforehand: what they refuse must not leave. */

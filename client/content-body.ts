@@ -130,6 +130,8 @@ export interface GroupInviteBody extends GroupView {
   readonly key: Uint8Array;
   /** The roster at that epoch as the wire has it; empty where it fits no message, and where it is in the change itself. */
   readonly roster: Uint8Array;
+  /** To one's own other devices: who had let this one in. Undefined to anybody else, and of an earlier release. */
+  readonly inviter?: string | undefined;
 }
 
 /** To one's own other devices: this went out from here. */
@@ -253,6 +255,14 @@ export interface InGroupBody {
   readonly number: number;
   /** As in `ResentBody`. */
   readonly content: Uint8Array;
+}
+
+/** Contents that say something about a group. */
+export type GroupContentBody = Extract<ContentBody, { readonly group: string }>;
+
+/** Whether a body says something about a group. */
+export function isGroupBody(body: ContentBody): body is GroupContentBody {
+  return 'group' in body;
 }
 
 export type ContentKind = ContentBody['kind'];
@@ -518,8 +528,9 @@ function readTransferChunk(reader: RecordReader): TransferChunkBody | undefined 
   });
 }
 
-function writeInvite(writer: RecordWriter, { group, epoch, head, key, roster }: GroupInviteBody): void {
+function writeInvite(writer: RecordWriter, { group, epoch, head, key, roster, inviter }: GroupInviteBody): void {
   writer.text(group).uint(epoch).bytes(head).bytes(key).bytes(roster);
+  if (inviter !== undefined) writer.text(inviter);
 }
 
 function readInvite(reader: RecordReader): GroupInviteBody | undefined {
@@ -527,7 +538,9 @@ function readInvite(reader: RecordReader): GroupInviteBody | undefined {
   const [head, key, roster] = [reader.bytes(), reader.bytes(), reader.bytes()];
   const isWhole = head.length === KEY_BYTES && key.length === KEY_BYTES;
   // A group begins with its first change.
-  return isWhole && epoch >= 1 ? { kind: 'group-invite', group, epoch, head, key, roster } : undefined;
+  if (!isWhole || epoch < 1) return undefined;
+  const body = { kind: 'group-invite', group, epoch, head, key, roster } as const;
+  return reader.remainingBytes === 0 ? body : { ...body, inviter: reader.text() };
 }
 
 function writeRetry(writer: RecordWriter, { device, code, numbers }: RetryBody): void {

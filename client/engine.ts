@@ -22,6 +22,7 @@ import { forgetConversation } from './forgetting.ts';
 import { GroupDesk } from './group-desk.ts';
 import { groupOfName, nameOfGroup } from './group-layout.ts';
 import type { GroupConversation } from './group-conversation.ts';
+import { forgetTold } from './group-waiting.ts';
 import { Healer } from './healer.ts';
 import { authorIn, bodyOf, idOfOrdinal, requireRecord, toItem, traitsOf } from './history.ts';
 import type { ChangedMessage, History, Marks } from './history.ts';
@@ -109,6 +110,7 @@ export class Engine {
 
   private constructor(services: EngineServices, account: Account) {
     const { journal, history, requests, clock, random, policy, transmit, emit } = services;
+    history.ownDevice = account.device;
     const identities = new Identities(policy, clock, account.user);
     this.#identities = identities;
     const sessions = new Sessions(account.local, random, identities);
@@ -131,6 +133,7 @@ export class Engine {
     const meetGroup = (group: string): Promise<void> => this.desk.meet(group);
     this.composer = new Composer({
       ...{ journal, locks, history, clock, self, strangers, meetGroup },
+      isGroupAdmitted: (group) => this.desk.isAdmitted(group),
       conversation: anyConversation,
     });
     const fail = (error: unknown): void => emit({ type: 'trouble', code: codeOf(error) });
@@ -144,7 +147,10 @@ export class Engine {
     });
     this.#sync = new Sync({
       ...{ journal, locks, history, clock, self: account.user, emit, changed, fail: complain },
-      noteMet: (transaction, user) => this.strangers.noteMet(transaction, user),
+      noteMet: (transaction, user) => {
+        this.strangers.noteMet(transaction, user);
+        this.#admitted(user);
+      },
       conversation: () => this.#conversationOf(account.user),
     });
     this.transfer = new HistoryTransfer({
@@ -156,7 +162,8 @@ export class Engine {
       ...{ ...common, self, sync: this.#sync, transmit, emit: tell, changed },
     };
     const conversationOf = (user: string): Conversation => this.#conversationOf(user);
-    this.#healer = new Healer({ journal, locks, sessions, clock, conversation: conversationOf, fail: complain });
+    const healing = { journal, locks, sessions, clock, strangers, conversation: conversationOf };
+    this.#healer = new Healer({ ...healing, fail: complain });
     this.desk = new GroupDesk({
       ...common,
       ...{ self, identityKeyPair: account.local.identityKeyPair, directory: this.directory },
@@ -276,7 +283,7 @@ export class Engine {
 
   /** The account's list is at the server, and the other devices hear what they missed. */
   async #tendDevices(): Promise<void> {
-    void this.#sync.absorb();
+    void this.#absorb();
     await this.ownDevices.publish();
     await this.devicesChanged();
   }
@@ -447,9 +454,20 @@ export class Engine {
   }
 
   async #loadStrangers(): Promise<void> {
-    const { journal, history, requests, emit } = this.#services;
+    const { journal, history, requests } = this.#services;
     const fail = (error: unknown): void => this.#complain(error);
+    const emit = (event: ClientEvent): void => {
+      this.#services.emit(event);
+      if (event.type === 'standing') this.#admitted(event.user);
+    };
     this.strangers = await Strangers.open({ self: this.account.user, journal, history, requests, emit, fail });
+  }
+
+  /** Something was decided about a user: whoever is no stranger any more is asked for what could not be read of them. */
+  #admitted(user: string): void {
+    if (!this.strangers.isAdmitted(user)) return;
+    this.#healer.tend();
+    void this.#inBackground(() => this.desk.admitted(user));
   }
 
   /** Somebody with whom read receipts are not exchanged is shown to have received what they say to have read. */
@@ -482,7 +500,7 @@ export class Engine {
     this.#stock.used(report.consumedPreKeyCount, report.consumedKemPreKeyCount);
     if (report.stored.some(({ record }) => record.body.kind === 'undecryptable')) this.#healer.tend();
     for (const request of report.retries) void this.#inBackground(() => this.#healer.answer(request));
-    if (report.isSynced) void this.#sync.absorb();
+    if (report.isSynced) void this.#absorb();
     if (report.isTransferTold) this.transfer.told();
     void this.#inBackground(() => this.desk.attend(report.groups));
     for (const claim of report.claims) void this.#check(claim.user, claim.phone);
@@ -502,7 +520,7 @@ export class Engine {
     this.#vouching.add(device);
     try {
       if (unlisted !== undefined && (await this.#vouch(notice.user, notice.device, unlisted))) {
-        if (notice.user === this.account.user) await this.#sync.absorb();
+        if (notice.user === this.account.user) await this.#absorb();
         return;
       }
       if (notice.user === this.account.user && unlisted !== undefined) await this.#forgetTold(unlisted);
@@ -510,6 +528,12 @@ export class Engine {
     } finally {
       this.#vouching.delete(device);
     }
+  }
+
+  /** Does what other devices of the account have said, as far as the list names them. */
+  async #absorb(): Promise<void> {
+    await this.#sync.absorb();
+    await this.desk.absorb();
   }
 
   /** A device in our own name that is none of ours: what it has told would otherwise wait for ever for a list that names it. */
@@ -522,6 +546,7 @@ export class Engine {
     for await (const { key, value } of scan(journal, TRANSFER_KEYS.tolds)) {
       if (isFromKey(TOLD.decode(value), identityKey)) transaction.delete(key);
     }
+    await forgetTold(journal, transaction, this.account.user, identityKey);
     await journal.commit(transaction, 'eventual');
   }
 

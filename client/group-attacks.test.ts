@@ -272,7 +272,7 @@ t.test('what an earlier release has kept of groups that cannot be goes at the ne
   const { world, bob } = await groupWorld();
   await bob.client.close();
   const store = await bob.disk.open();
-  const record = { inviter: ALICE, head: new Uint8Array(32), key: new Uint8Array(32) };
+  const record = { inviter: ALICE, origin: '', head: new Uint8Array(32), key: new Uint8Array(32) };
   const put = (group: string, epoch: number): StoreChange => {
     const value = INVITED.encode({ ...record, epoch, roster: new Uint8Array(8) });
     return { type: 'put', key: GROUP_KEYS.invited(group), value };

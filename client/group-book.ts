@@ -132,11 +132,15 @@ export class GroupBook {
     findings: GroupFindings,
   ): Promise<void> {
     const { group, epoch, head, key, roster } = body;
+    const origin = from.user === this.#services.self.user ? (body.inviter ?? '') : '';
     const record = await this.load(transaction, group);
     findings.due.add(group);
     if (record !== undefined && this.isIn(record)) return this.noteView(transaction, group, from, body, findings);
     if (record !== undefined && epoch <= record.state.roster.epoch) return;
-    transaction.put(GROUP_KEYS.invited(group), INVITED.encode({ inviter: from.user, epoch, head, key, roster }));
+    transaction.put(
+      GROUP_KEYS.invited(group),
+      INVITED.encode({ inviter: from.user, origin, epoch, head, key, roster }),
+    );
   }
 
   /** Compares how a member sees the group with how we do; what we have not come to is kept until then. */
@@ -371,7 +375,8 @@ export class GroupBook {
     }
     transaction.delete(GROUP_KEYS.invited(group));
     transaction.delete(GROUP_KEYS.change(group, epoch));
-    const record = { state, infoKey, inviter, linkSecret: new Uint8Array(0), lastOrder: order, readOrder: order };
+    const places = { lastOrder: order, readOrder: order };
+    const record = { state, infoKey, inviter: invited.origin || inviter, linkSecret: new Uint8Array(0), ...places };
     await this.#enter(transaction, record, order);
     this.#noteInvites(transaction, decodeGroupChange(bytes) as SignedGroupChange);
     const isOurs = inviter === this.#services.self.user;

@@ -4,6 +4,7 @@
  *   engine ─▶ GroupDesk ─┬─ GroupBook          what is known, and what holds
  *                        ├─ GroupIntake        inside the inbox's transaction
  *                        ├─ GroupKeeper        what is missing and what is owed
+ *                        ├─ GroupWaiting       what was said and does not count yet
  *                        ├─ GroupConversation  one for each group: sending
  *                        └─ Groups             for the application
  *
@@ -23,9 +24,10 @@ import type { GroupConversationServices } from './group-conversation.ts';
 import { GroupIntake } from './group-intake.ts';
 import type { GroupNews } from './group-intake.ts';
 import { GroupKeeper } from './group-keeper.ts';
-import { GROUP, GROUP_KEYS, GROUP_LANE, GROUP_OUTBOX, nameOfGroup, renewGeneration } from './group-layout.ts';
+import { GROUP, GROUP_KEYS, GROUP_LANE, GROUP_OUTBOX, INVITED, nameOfGroup, renewGeneration } from './group-layout.ts';
 import type { GroupLaneRecord, GroupOutboxRecord, MemberMark } from './group-layout.ts';
 import { PairwiseSender } from './group-pairwise.ts';
+import { GroupWaiting } from './group-waiting.ts';
 import { GroupProgress } from './group-progress.ts';
 import { Groups } from './groups.ts';
 import type { ChangedMessage, History } from './history.ts';
@@ -62,7 +64,7 @@ export interface GroupDeskServices {
   readonly hasTwins: () => boolean;
   /** What others are told of what is read here, and whether what they say of that is shown. */
   readonly receipts: () => Pick<ReadReceipts, 'isSharedInGroups' | 'oweGroup' | 'payLater'>;
-  readonly strangers: () => Pick<Strangers, 'isStranger' | 'meet'>;
+  readonly strangers: () => Pick<Strangers, 'isStranger' | 'isAdmitted' | 'meet'>;
 }
 
 /** What the server says of groups beside what stands in the inbox. */
@@ -80,6 +82,7 @@ export class GroupDesk {
   readonly #services: GroupDeskServices;
   readonly #book: GroupBook;
   readonly #keeper: GroupKeeper;
+  readonly #waiting: GroupWaiting;
   readonly #pairwise: PairwiseSender;
   readonly #conversations = new Map<string, GroupConversation>();
   readonly #progress = new Map<string, GroupProgress>();
@@ -107,7 +110,8 @@ export class GroupDesk {
     const pairwise = this.#pairwise;
     const showsReads = (): boolean => services.receipts().isSharedInGroups;
     this.intake = new GroupIntake({ ...services, self: self.user, ownDevice: self.device, book, pairwise, showsReads });
-    this.#keeper = new GroupKeeper({ ...services, book, intake: this.intake });
+    this.#waiting = new GroupWaiting({ ...services, intake: this.intake });
+    this.#keeper = new GroupKeeper({ ...services, book, intake: this.intake, absorb: () => this.absorb() });
     const keeper = this.#keeper;
     this.groups = new Groups({ ...services, book, keeper });
     this.#conversationServices = {
@@ -189,9 +193,26 @@ export class GroupDesk {
     this.#isOpen = true;
     this.#connectionCount += 1;
     for (const conversation of this.#conversations.values()) conversation.online();
+    await this.absorb();
     await this.#keeper.opened();
     this.#pairwise.opened();
     await this.#askMarks();
+  }
+
+  /** The list of our own devices may be another, or a group: takes what devices have said that counts by now. */
+  absorb(): Promise<void> {
+    return this.#waiting.absorb();
+  }
+
+  /** Somebody was accepted: what they could not be asked before is asked now. */
+  async admitted(user: string): Promise<void> {
+    for await (const { key } of scan(this.#services.journal, GROUP_KEYS.groups)) {
+      const record = await this.#book.load(this.#services.journal, userOfKey(key));
+      if (record?.state.roster.members.has(user)) this.#keeper.tend(userOfKey(key));
+    }
+    for await (const { key, value } of scan(this.#services.journal, GROUP_KEYS.invitedAll)) {
+      if (INVITED.decode(value).inviter === user) this.#keeper.tend(userOfKey(key));
+    }
   }
 
   /** The connection is gone. */
@@ -235,22 +256,31 @@ export class GroupDesk {
    * brought us: it would be a way around being asked.
    */
   async #acquaint(group: string, user: string): Promise<void> {
-    const { journal, self, strangers, fail } = this.#services;
+    const { journal, strangers, fail } = this.#services;
     if (!strangers().isStranger(user)) return;
     const record = await this.#book.load(journal, group);
     if (record === undefined || !this.#book.isIn(record) || !record.state.roster.members.has(user)) return;
-    const isKnown = record.inviter === self.user || !strangers().isStranger(record.inviter);
-    if (isKnown) await strangers().meet(user).catch(fail);
+    if (strangers().isAdmitted(record.inviter)) await strangers().meet(user).catch(fail);
   }
 
-  /** The person here writes in a group: who brought us there is no stranger then, nor is anybody whose keys have come. */
+  /** Whether members may learn what happens here: not where a stranger has brought us, nor somebody who is blocked. */
+  async isAdmitted(group: string): Promise<boolean> {
+    const record = await this.#book.load(this.#services.journal, group);
+    return record === undefined || this.#services.strangers().isAdmitted(record.inviter);
+  }
+
+  /** The person here writes in a group: who brought us there is no stranger then, nor is anybody who has spoken. */
   async meet(group: string): Promise<void> {
     const { journal, strangers } = this.#services;
     const record = await this.#book.load(journal, group);
     if (record === undefined || !strangers().isStranger(record.inviter)) return;
     await strangers().meet(record.inviter);
-    for await (const { key } of scan(journal, GROUP_KEYS.keysOf(group)))
-      await this.#acquaint(group, key.split('/')[2]!);
+    const speakers = new Set<string>();
+    // Chains of an earlier release whose device has not spoken stand for themselves.
+    for (const prefix of [GROUP_KEYS.keysOf(group), GROUP_KEYS.heardIn(group)]) {
+      for await (const { key } of scan(journal, prefix)) speakers.add(key.split('/')[2]!);
+    }
+    for (const user of speakers) await this.#acquaint(group, user);
   }
 
   /** Waits for nothing, and begins nothing any more. */
@@ -313,15 +343,17 @@ export class GroupDesk {
    * @param ordinal - The same as a local number, for what the server has given no place.
    */
   async markRead(group: string, order: number, ordinal: number): Promise<void> {
-    const { journal, locks, receipts } = this.#services;
-    await this.#pairwise.markRead(group, ordinal, receipts().isSharedInGroups);
+    const { journal, locks, receipts, strangers } = this.#services;
+    const isTold = await this.isAdmitted(group);
+    const isShared = isTold && receipts().isSharedInGroups;
+    await this.#pairwise.markRead(group, ordinal, (author) => isShared && strangers().isAdmitted(author));
     await locks.run([GROUPS_LOCK], async () => {
       const transaction = journal.begin();
       const record = await this.#book.load(transaction, group);
       const readOrder = Math.min(order, record?.lastOrder ?? 0);
       if (record === undefined || readOrder <= record.readOrder) return;
       transaction.put(GROUP_KEYS.group(group), GROUP.encode({ ...record, readOrder }));
-      receipts().oweGroup(transaction, group, readOrder);
+      if (isTold) receipts().oweGroup(transaction, group, readOrder);
       await journal.commit(transaction, 'eventual');
     });
     receipts().payLater();

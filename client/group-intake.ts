@@ -4,13 +4,18 @@
  * Works inside the transaction of `inbox.ts`, so that a chain's next state, the text and the inbox position become durable together. A
  * message whose chain has not come, or whose author is not known as a member yet, is kept as it came and opened when that is
  * there (`openUnread`). One that was spoiled is asked for once more, as between two people: `group-keeper.ts`.
+ *
+ * What a device says in our own name counts when the list of our devices names it with the key that said it: the server can add a device to
+ * an account, and what it wrote would stand here as ours. Until then it is kept, as is what was said before its author or we ourselves
+ * are known as members: `group-waiting.ts`.
  */
 
 import { acceptDistribution, decryptFromGroup, isSignalError } from '../protocol/signal/index.ts';
 import type { GroupPrunedMessage, IncomingGroupChange, IncomingGroupMessage } from '../protocol/wire/index.ts';
 import { decodeContent, envelopeOf } from './content.ts';
 import type { Content, UnsupportedContent } from './content.ts';
-import type { ContentBody, GroupResentBody, InGroupBody, SenderKeyBody } from './content-body.ts';
+import type { ContentBody, GroupContentBody, GroupResentBody, InGroupBody, SenderKeyBody } from './content-body.ts';
+import { isTellerListed, readDevices } from './devices.ts';
 import type { Directory } from './directory.ts';
 import { isEffect } from './effects.ts';
 import type { Clock } from './environment.ts';
@@ -20,18 +25,16 @@ import type { GroupBook, GroupFindings } from './group-book.ts';
 import { PairwiseSender } from './group-pairwise.ts';
 import type { PairwiseRead } from './group-pairwise.ts';
 import { GROUP_HEARD, GROUP_KEY, GROUP_KEYS, nameOfGroup, UNREAD } from './group-layout.ts';
-import type { GroupHeardRecord, UnreadRecord } from './group-layout.ts';
+import type { GroupHeardRecord, GroupRecord, UnreadRecord } from './group-layout.ts';
+import { keepTold } from './group-waiting.ts';
 import { isHealable } from './healer.ts';
 import type { History } from './history.ts';
 import type { IntakeDraft } from './inbox.ts';
-import type { Transaction } from './journal.ts';
+import type { Journal, RecordSource, Transaction } from './journal.ts';
 import { isStoredContent, KEYS, NUMBER, TEXT, UNTOUCHED } from './layout.ts';
 import type { HistoryBody, HistoryRecord } from './layout.ts';
 import { LIMITS } from './limits.ts';
 import { isSameKey } from './public-keys.ts';
-
-/** Contents that say something about a group. */
-export type GroupContentBody = Extract<ContentBody, { readonly group: string }>;
 
 /** A member's device could not read some messages of ours to a group; without a number it asks for an invitation. */
 export interface GroupRetryRequest {
@@ -69,6 +72,7 @@ export function noGroupNews(): GroupNews {
 export interface GroupIntakeServices {
   readonly self: string;
   readonly ownDevice: number;
+  readonly journal: Journal;
   readonly book: GroupBook;
   readonly history: History;
   readonly directory: Directory;
@@ -79,7 +83,7 @@ export interface GroupIntakeServices {
 }
 
 /** Which device says something in a conversation of two, and when. */
-interface Speaker {
+export interface Speaker {
   readonly user: string;
   readonly device: number;
   readonly sentAt: number;
@@ -143,7 +147,7 @@ export class GroupIntake {
     const { book } = this.#services;
     const record = await book.notePlace(transaction, group, order);
     if ((await this.#heard(transaction, message)).lastId >= id) return;
-    const isMember = record !== undefined && book.isIn(record) && record.state.roster.members.has(from);
+    const isMember = await this.#isAuthor(transaction, record, message);
     const outcome = isMember ? await this.#open(transaction, message, message.ciphertext) : 'CLI_GROUP_UNKNOWN';
     if (typeof outcome !== 'string') return this.#takeContent(transaction, message, ordinal, outcome, draft);
     if (outcome === 'SIG_DUPLICATE') return;
@@ -157,7 +161,14 @@ export class GroupIntake {
     }
   }
 
-  /** Takes what a member says about a group in a conversation of two. */
+  /** Whether what a device says about a group counts now. */
+  async counts(source: RecordSource, from: Speaker, body: GroupContentBody): Promise<boolean> {
+    const { self, book } = this.#services;
+    if (from.user === self && !isTellerListed(await readDevices(source, self), from)) return false;
+    return body.kind !== 'in-group' || this.#isMember(await book.load(source, body.group), from.user);
+  }
+
+  /** Takes what a member says about a group in a conversation of two, or keeps it until it counts. */
   async takeBody(
     transaction: Transaction,
     from: Speaker,
@@ -165,9 +176,14 @@ export class GroupIntake {
     ordinal: number,
     draft: IntakeDraft,
   ): Promise<void> {
-    const { book, ownDevice } = this.#services;
+    const { book, ownDevice, self, journal } = this.#services;
     const { groups } = draft;
     const { group } = body;
+    if (!(await this.counts(transaction, from, body))) {
+      // A look at the list, once this is durable: it may name the device by then.
+      draft.isSynced ||= from.user === self;
+      return keepTold(journal, transaction, from, body, ordinal);
+    }
     if (body.kind === 'sender-key' || body.kind === 'in-group') groups.speakers.push({ group, user: from.user });
     switch (body.kind) {
       case 'sender-key':
@@ -193,8 +209,7 @@ export class GroupIntake {
   /** Opens a message that was kept unread, if keys and roster allow it now. Those of one device in the order of their ids. */
   async openUnread(transaction: Transaction, place: Place, record: UnreadRecord, draft: IntakeDraft): Promise<void> {
     const { book } = this.#services;
-    const group = await book.load(transaction, place.group);
-    const isMember = group !== undefined && book.isIn(group) && group.state.roster.members.has(place.from);
+    const isMember = await this.#isAuthor(transaction, await book.load(transaction, place.group), place);
     if (!isMember || record.ciphertext.length === 0) return;
     const outcome = await this.#open(transaction, place, record.ciphertext);
     if (outcome === 'SIG_NO_SENDER_KEY') return this.#show(transaction, place, record, outcome, draft);
@@ -255,8 +270,7 @@ export class GroupIntake {
   ): Promise<void> {
     const stored = await transaction.get(GROUP_KEYS.unread(group, from, device, number));
     const plaintext = envelopeOf({ id: number, sentAt }, content);
-    const state = await this.#services.book.load(transaction, group);
-    const isMember = state !== undefined && this.#services.book.isIn(state) && state.state.roster.members.has(from);
+    const isMember = this.#isMember(await this.#services.book.load(transaction, group), from);
     if (stored === undefined || plaintext === undefined || !isMember) return;
     const record = UNREAD.decode(stored);
     const place = { group, from, device, id: number, order: record.order };
@@ -267,16 +281,18 @@ export class GroupIntake {
   /** A group that encrypts for each device: the message is its author's word to us alone. */
   async #takePairwise(
     transaction: Transaction,
-    { user: from, device, sentAt: encryptedAt }: Speaker,
+    { user: from, device, sentAt: encryptedAt, identityKey }: Speaker,
     { group, number, sentAt = encryptedAt, content: outgoing }: InGroupBody,
     ordinal: number,
     draft: IntakeDraft,
   ): Promise<void> {
-    const { book, history, self } = this.#services;
-    const record = await book.load(transaction, group);
-    const isMember = record !== undefined && book.isIn(record) && record.state.roster.members.has(from);
+    const { history, self } = this.#services;
     const plaintext = envelopeOf({ id: number, sentAt }, outgoing);
-    if (!isMember || plaintext === undefined || number < LIMITS.pairwiseNumberBase) return;
+    if (plaintext === undefined || number < LIMITS.pairwiseNumberBase) return;
+    // Whose chain came under another key keeps that: it says whose the chain is.
+    const heard = await this.#heard(transaction, { group, from, device });
+    if (heard.identityKey === undefined)
+      await this.#noteSpeaker(transaction, group, { user: from, device, identityKey });
     const content = decodeContent(plaintext);
     const told = content.kind === 'content' ? content.body : undefined;
     if (told?.kind === 'receipt' && told.state === 'read') return this.#takeRead(transaction, group, from, told, draft);
@@ -428,11 +444,28 @@ export class GroupIntake {
   }
 
   async #heard(
-    transaction: Transaction,
+    source: RecordSource,
     { group, from, device }: Pick<Place, 'group' | 'from' | 'device'>,
   ): Promise<GroupHeardRecord> {
-    const bytes = await transaction.get(GROUP_KEYS.heard(group, from, device));
+    const bytes = await source.get(GROUP_KEYS.heard(group, from, device));
     return bytes === undefined ? NEVER_HEARD : GROUP_HEARD.decode(bytes);
+  }
+
+  #isMember(record: GroupRecord | undefined, user: string): record is GroupRecord {
+    return record !== undefined && this.#services.book.isIn(record) && record.state.roster.members.has(user);
+  }
+
+  /** Whether a message under the chain of a device counts: in our own name that of a device of ours only, as the list has it now. */
+  async #isAuthor(
+    source: RecordSource,
+    record: GroupRecord | undefined,
+    { group, from, device }: Pick<Place, 'group' | 'from' | 'device'>,
+  ): Promise<boolean> {
+    const { self } = this.#services;
+    if (!this.#isMember(record, from)) return false;
+    if (from !== self) return true;
+    const { identityKey } = await this.#heard(source, { group, from, device });
+    return isTellerListed(await readDevices(source, self), { device, identityKey });
   }
 
   /** Another identity counts anew, even under an old device id: whoever spoke under it before does not count. */
@@ -456,9 +489,4 @@ interface OpenedContent {
 
 function unreadKey({ group, from, device, id }: Place): string {
   return GROUP_KEYS.unread(group, from, device, id);
-}
-
-/** Whether a body says something about a group. */
-export function isGroupBody(body: ContentBody): body is GroupContentBody {
-  return 'group' in body;
 }

@@ -13,7 +13,7 @@ import { noteLoss } from '../protocol/signal/index.ts';
 import { decodeRoster, encodeRoster, isGroupRefusal, isUserId } from '../protocol/wire/index.ts';
 import type { Answer } from '../protocol/wire/index.ts';
 import { encodeOutgoing } from './content.ts';
-import type { ContentBody } from './content-body.ts';
+import type { ContentBody, GroupInviteBody } from './content-body.ts';
 import type { Conversation } from './conversation.ts';
 import type { Clock } from './environment.ts';
 import { ClientError } from './errors.ts';
@@ -31,6 +31,7 @@ import { GROUPS_LOCK } from './locks.ts';
 import type { Locks } from './locks.ts';
 import { scan } from './renewal.ts';
 import type { Requests } from './requests.ts';
+import type { Strangers } from './strangers.ts';
 
 /** What looking after groups needs of its client. */
 export interface GroupKeeperServices {
@@ -41,6 +42,9 @@ export interface GroupKeeperServices {
   readonly locks: Locks;
   readonly book: GroupBook;
   readonly intake: GroupIntake;
+  /** Takes what was said of groups and has come to count. */
+  readonly absorb: () => Promise<void>;
+  readonly strangers: () => Pick<Strangers, 'isAdmitted'>;
   readonly requests: Requests;
   readonly clock: Clock;
   readonly conversation: (user: string) => Conversation;
@@ -118,6 +122,7 @@ export class GroupKeeper {
   async #run(group: string): Promise<void> {
     await this.#chase(group);
     await this.#openUnread(group);
+    await this.#services.absorb();
     await this.#invite(group);
     await this.handOut(group);
     await this.#ask(group);
@@ -179,17 +184,18 @@ export class GroupKeeper {
    * an admin are asked where the group is; the word of either decides. Once in a run.
    */
   async #askBackers(group: string, { user, epoch }: Obstacle & { readonly kind: 'stranger' }): Promise<ErrorCode> {
-    const { book, journal, self } = this.#services;
+    const { book, journal, self, strangers } = this.#services;
     const asked = `${group} ${epoch}`;
     const record = await book.load(journal, group);
     if (record === undefined || this.#asked.has(asked)) return 'CLI_GROUP_DEVICE_GONE';
-    this.#asked.add(asked);
     this.#alarmOnce(group, epoch, 'CLI_GROUP_DEVICE_GONE', user);
     const { members } = record.state.roster;
     const [admin] = [...members].flatMap(([each, role]) => (role === 'admin' && each !== self.user ? [each] : []));
     const body = { kind: 'group-retry', group, device: 0, code: 'CLI_GROUP_DEVICE_GONE', numbers: [] } as const;
     for (const backer of new Set([user, admin])) {
-      if (backer !== undefined && members.has(backer)) await this.#say(backer, body);
+      if (backer === undefined || !members.has(backer) || !strangers().isAdmitted(backer)) continue;
+      this.#asked.add(asked);
+      await this.#say(backer, body);
     }
     return 'CLI_GROUP_DEVICE_GONE';
   }
@@ -255,7 +261,7 @@ export class GroupKeeper {
 
   /** The roster of the invitation's epoch, if the group has not changed since; otherwise the inviter has to say where it is now. */
   async #fetchRoster(group: string, epoch: number): Promise<boolean> {
-    const { journal } = this.#services;
+    const { journal, strangers } = this.#services;
     const bytes = (await this.#askServer({ kind: 'group', group }))?.roster;
     const roster = bytes && decodeRoster(bytes);
     const isRight = roster !== undefined && !isGroupRefusal(roster) && roster.epoch === epoch;
@@ -268,7 +274,8 @@ export class GroupKeeper {
       }, group);
       return true;
     }
-    await this.#say(invited.inviter, { kind: 'group-retry', group, device: 0, code: 'CLI_GROUP_GAP', numbers: [] });
+    const body = { kind: 'group-retry', group, device: 0, code: 'CLI_GROUP_GAP', numbers: [] } as const;
+    if (strangers().isAdmitted(invited.inviter)) await this.#say(invited.inviter, body);
     return false;
   }
 
@@ -297,11 +304,14 @@ export class GroupKeeper {
 
   /** Asks authors for what could not be read, once a chain that is on its way has had time to come. */
   async #ask(group: string): Promise<void> {
-    const { clock, book, journal } = this.#services;
+    const { clock, book, journal, strangers } = this.#services;
     const record = await book.load(journal, group);
     if (record === undefined || !book.isIn(record)) return;
+    const { members } = record.state.roster;
+    // Whoever is asked learns that somebody is here: a stranger not before the person here decides, and then this runs again.
     const open = (await this.#unreadOf(group)).filter(
-      ({ from, record: { tries } }) => tries < LIMITS.retryTryCountMax && record.state.roster.members.has(from),
+      ({ from, record: { tries } }) =>
+        tries < LIMITS.retryTryCountMax && members.has(from) && strangers().isAdmitted(from),
     );
     const fresh = open.filter(({ record: { askedAt } }) => askedAt === 0);
     const due = open.filter(({ record: { tries, askedAt } }) => this.#isDue(tries, askedAt));
@@ -347,7 +357,7 @@ export class GroupKeeper {
     for await (const { key } of scan(journal, GROUP_KEYS.invitesOf(group))) {
       const user = key.split('/')[2]!;
       const record = await book.load(journal, group);
-      if (record?.state.roster.members.has(user)) await this.#say(user, invitation(record));
+      if (record?.state.roster.members.has(user)) await this.#say(user, this.#invitation(record, user));
       await this.#forget(key);
     }
   }
@@ -396,7 +406,9 @@ export class GroupKeeper {
     const { book, journal } = this.#services;
     const record = await book.load(journal, group);
     if (record === undefined || !book.isIn(record) || !record.state.roster.members.has(user)) return;
-    if (numbers.length === 0) return this.#say(user, invitation(record));
+    // A stranger gets again what the person here wrote to them, and no answer that nobody here has given.
+    if (numbers.length === 0 && !this.#services.strangers().isAdmitted(user)) return;
+    if (numbers.length === 0) return this.#say(user, this.#invitation(record, user));
     await this.#noteLoss(group, user);
     for (const number of numbers) {
       const bytes = await journal.get(GROUP_KEYS.kept(group, number));
@@ -440,6 +452,12 @@ export class GroupKeeper {
     for (const knock of knocks) await admit(knock).catch(this.#services.fail);
   }
 
+  /** Our word for where a group is now; our own devices also hear who brought us there. */
+  #invitation(record: GroupRecord, user: string): ContentBody {
+    const body = invitation(record);
+    return user === this.#services.self.user ? { ...body, inviter: record.inviter } : body;
+  }
+
   async #say(user: string, body: ContentBody): Promise<void> {
     if (user === this.#services.self.user && !this.#services.hasTwins()) return;
     await this.#services.conversation(user).enqueue({ body, isViewOnce: false });
@@ -465,8 +483,7 @@ export class GroupKeeper {
   }
 }
 
-/** Our word for where a group is now. */
-function invitation({ state, infoKey }: GroupRecord): ContentBody {
+function invitation({ state, infoKey }: GroupRecord): GroupInviteBody {
   const { group, epoch } = state.roster;
   const roster = encodeRoster(state.roster);
   const isInline = epoch > 1 && roster.length <= LIMITS.groupInviteRosterBytesMax;

@@ -21,6 +21,7 @@
  *   group-key/<group>/<user>/<d>           the chains of a member's device               when handed out; with each message
  *   group-heard/<group>/<user>/<d>         last message id stored from this device, and  with each stored message, and
  *                                          the identity key that handed its chain out   each hand-out of another key
+ *   group-told/<user>/<d>/<ordinal>        what a device says that does not count yet    receipt; gone when it is taken
  *   group-unread/<group>/<user>/<d>/<id>   a ciphertext whose chain has not come, and    with its placeholder; gone when it
  *                                          how often it was asked for                    is filled
  *   group-pairwise/<group>/<number>         a message of ours to each member, and under    when it is in their conversations;
@@ -48,11 +49,12 @@ import { decodeRoster, encodeRoster, isGroupRefusal, isUserId } from '../protoco
 import type { GroupState } from '../protocol/wire/index.ts';
 import { writeOutgoing } from './content.ts';
 import type { OutgoingContent } from './content.ts';
-import type { MessageName } from './content-body.ts';
+import { isGroupBody } from './content-body.ts';
+import type { ContentBody, GroupContentBody, MessageName } from './content-body.ts';
 import { ClientError } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
 import type { Transaction } from './journal.ts';
-import { codec, digits, readMany, readTeller, requireOutgoing, writeTeller } from './layout.ts';
+import { codec, digits, plainContent, readMany, readTeller, requireOutgoing, writeTeller } from './layout.ts';
 import type { RecordCodec } from './layout.ts';
 import type { RecordReader, RecordWriter } from './record.ts';
 
@@ -102,6 +104,11 @@ export const GROUP_KEYS = {
   heard: (group: string, user: string, device: number): string => `group-heard/${group}/${user}/${device}`,
   keysOf: (group: string): string => `group-key/${group}/`,
   heardOf: (group: string, user: string): string => `group-heard/${group}/${user}/`,
+  heardIn: (group: string): string => `group-heard/${group}/`,
+  told: (user: string, device: number, ordinal: number): string => `group-told/${user}/${device}/${digits(ordinal)}`,
+  toldBy: (user: string, device: number): string => `group-told/${user}/${device}/`,
+  toldOf: (user: string): string => `group-told/${user}/`,
+  tolds: 'group-told/',
   unread: (group: string, user: string, device: number, id: number): string =>
     `group-unread/${group}/${user}/${device}/${digits(id)}`,
   unreadIn: (group: string): string => `group-unread/${group}/`,
@@ -122,7 +129,7 @@ export interface GroupRecord {
   readonly state: GroupState;
   /** 32 bytes, secret: opens the info of the roster. */
   readonly infoKey: Uint8Array;
-  /** Who let us in; ourselves where we made it. */
+  /** Who let us in, on whichever of our devices; ourselves where we made it, and where another device of an earlier release told of it. */
   readonly inviter: string;
   /** Our secret of the present link, where we made it; else empty. */
   readonly linkSecret: Uint8Array;
@@ -135,6 +142,8 @@ export interface GroupRecord {
 /** An invitation. */
 export interface InvitedRecord {
   readonly inviter: string;
+  /** Of one from another device of ours: who had let that in; else empty. */
+  readonly origin: string;
   readonly epoch: number;
   readonly head: Uint8Array;
   readonly key: Uint8Array;
@@ -231,6 +240,15 @@ export interface UnreadRecord {
   readonly ciphertext: Uint8Array;
 }
 
+/** What a device says about a group in a conversation of two. */
+export interface GroupToldRecord {
+  readonly device: number;
+  readonly sentAt: number;
+  /** What authenticated it, 33 bytes. */
+  readonly identityKey: Uint8Array;
+  readonly body: GroupContentBody;
+}
+
 /** How often the devices of a user changed, and when they last did. */
 export interface GenerationRecord {
   readonly count: number;
@@ -258,16 +276,19 @@ function requireRoster(bytes: Uint8Array): GroupState['roster'] {
   return roster;
 }
 
+/** Version 1 ended with the roster. */
 export const INVITED: RecordCodec<InvitedRecord> = codec(
-  (writer, { inviter, epoch, head, key, roster }) =>
-    writer.text(inviter).uint(epoch).bytes(head).bytes(key).bytes(roster),
-  (reader) => ({
+  (writer, { inviter, origin, epoch, head, key, roster }) =>
+    writer.text(inviter).uint(epoch).bytes(head).bytes(key).bytes(roster).text(origin),
+  (reader, version) => ({
     inviter: reader.text(),
     epoch: reader.uint(),
     head: reader.bytes(),
     key: reader.bytes(),
     roster: reader.bytes(),
+    origin: version === 1 ? '' : reader.text(),
   }),
+  2,
 );
 
 export const CHANGE: RecordCodec<ChangeRecord> = codec(
@@ -334,6 +355,20 @@ export const GROUP_KEY: RecordCodec<SenderKeyRecord> = codec(
 function required<Value>(outcome: Value): Exclude<Value, { readonly code: string }> {
   if (isSignalError(outcome)) throw new ClientError('CLI_STORE_CORRUPT', { cause: outcome });
   return outcome as Exclude<Value, { readonly code: string }>;
+}
+
+export const GROUP_TOLD: RecordCodec<GroupToldRecord> = codec(
+  (writer, { device, sentAt, identityKey, body }) =>
+    writeOutgoing(writer.byte(device).uint(sentAt).bytes(identityKey), plainContent(body)),
+  (reader) => ({
+    ...{ device: reader.byte(), sentAt: reader.uint(), identityKey: reader.bytes() },
+    body: requireGroupBody(requireOutgoing(reader).body),
+  }),
+);
+
+function requireGroupBody(body: ContentBody): GroupContentBody {
+  if (!isGroupBody(body)) throw new ClientError('CLI_STORE_CORRUPT');
+  return body;
 }
 
 /** Version 1 was the number alone. */

@@ -308,8 +308,8 @@ export class PairwiseSender {
     transaction.put(GROUP_KEYS.pairwiseUnread(group, ordinal), PAIRWISE_UNREAD.encode(name));
   }
 
-  /** Everything that came in a group up to a local number has been read. @param isTold - Whether authors hear of it. */
-  async markRead(group: string, ordinal: number, isTold: boolean): Promise<void> {
+  /** Everything that came in a group up to a local number has been read. @param isTold - Whether an author hears of it. */
+  async markRead(group: string, ordinal: number, isTold: (author: string) => boolean): Promise<void> {
     const { journal, clock } = this.#services;
     const read = new Map<string, MessageName[]>();
     const keys: string[] = [];
@@ -320,7 +320,8 @@ export class PairwiseSender {
       keys.push(key);
     }
     if (keys.length === 0) return;
-    for (const [author, names] of isTold ? read : []) {
+    for (const [author, names] of read) {
+      if (!isTold(author)) continue;
       for (let from = 0; from < names.length; from += LIMITS.receiptTargetCountMax) {
         const targets = names.slice(from, from + LIMITS.receiptTargetCountMax);
         const content = {

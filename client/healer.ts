@@ -8,7 +8,8 @@
  *
  * Both travel as contents of ordinary messages: encrypted, authenticated, in the outbox until they are acknowledged. So a
  * server can neither ask for a message nor answer for one; all it can do by spoiling ciphertexts is to make two devices
- * begin a session, as often as the limits here allow.
+ * begin a session, as often as the limits here allow. A stranger is asked for nothing: it would tell them that they were
+ * delivered, and count as an answer that nobody has given. Once accepted, they are.
  *
  * Kept for it (`kept/…`): what was sent, for the newest `keptCountMax` messages of a conversation and two weeks, with the
  * identity keys of the devices that it was encrypted for. Only such a device gets it again, so that somebody who registers
@@ -28,6 +29,7 @@ import { LIMITS } from './limits.ts';
 import type { Locks } from './locks.ts';
 import { scan } from './renewal.ts';
 import type { Sessions } from './sessions.ts';
+import type { Strangers } from './strangers.ts';
 
 /** Codes of messages that may open when they are encrypted anew. Of other ones the sender is at fault, or nobody is. */
 const HEALABLE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -60,6 +62,7 @@ export interface HealerServices {
   readonly sessions: Sessions;
   readonly clock: Clock;
   readonly conversation: (user: string) => Conversation;
+  readonly strangers: () => Pick<Strangers, 'isAdmitted'>;
   /** Something failed that will be tried again. */
   readonly fail: (error: unknown) => void;
 }
@@ -81,19 +84,25 @@ export class Healer {
   readonly #pauses = new Map<string, { readonly untilMs: number; readonly count: number }>();
   #timer: unknown;
   #isAsking = false;
+  #isStale = false;
   #isClosed = false;
 
   constructor(services: HealerServices) {
     this.#services = services;
   }
 
-  /** Asks for what is due, now and later. Called at each login and whenever a placeholder was stored. */
+  /** Asks for what is due, now and later. Called at each login, whenever a placeholder was stored, and when somebody was accepted. */
   tend(): void {
+    this.#isStale = true;
     if (this.#isAsking || this.#isClosed) return;
     this.#isAsking = true;
+    this.#isStale = false;
     this.#ask()
       .catch((error: unknown) => this.#services.fail(error))
-      .finally(() => (this.#isAsking = false));
+      .finally(() => {
+        this.#isAsking = false;
+        if (this.#isStale) this.tend();
+      });
   }
 
   close(): void {
@@ -107,9 +116,9 @@ export class Healer {
     let isWaiting = false;
     for await (const { key, value } of scan(this.#services.journal, KEYS.retries)) {
       const record = RETRY.decode(value);
-      if (record.tries >= LIMITS.retryTryCountMax) continue;
-      isWaiting = true;
       const user = userOfKey(key);
+      if (record.tries >= LIMITS.retryTryCountMax || !this.#services.strangers().isAdmitted(user)) continue;
+      isWaiting = true;
       if (!this.#isDue(user, record)) continue;
       const unread = { key, device: deviceOfKey(key), number: numberOfKey(key), record };
       due.set(user, [...(due.get(user) ?? []), unread]);

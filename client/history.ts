@@ -50,6 +50,8 @@ export interface ChangedMessage {
 
 /** Numbers and reads the messages of one store. */
 export class History {
+  /** Our own device, once there is one; what others of the account sent is not this one's to heal or to follow. */
+  ownDevice = 0;
   readonly #journal: Journal;
   #next = 0;
   #ceiling = 0;
@@ -163,10 +165,20 @@ export class History {
     if (index !== undefined && NUMBER.decode(index) === ordinal) transaction.delete(nameKey(user, record));
     if (record.expiresAt !== undefined) transaction.delete(KEYS.expiry(record.expiresAt, user, ordinal));
     const group = groupOfName(user);
-    if (record.direction === 'out') {
+    if (record.direction === 'out' && (await this.#isOurs(transaction, user, record))) {
       transaction.delete(group === undefined ? KEYS.kept(user, record.number) : GROUP_KEYS.kept(group, record.number));
       if (group !== undefined) transaction.delete(GROUP_KEYS.pairwise(group, record.number));
     }
+  }
+
+  /**
+   * Whether what is kept here under the number of a message is that message's: each device of an account counts for itself. A device that was
+   * this one before its number was registered anew has left numbers that this one does not give out.
+   */
+  async #isOurs(source: RecordSource, user: string, { device, number }: HistoryRecord): Promise<boolean> {
+    if (device === this.ownDevice) return true;
+    const own = { direction: 'out', author: '', device: this.ownDevice, number } as const;
+    return (await source.get(nameKey(user, own))) === undefined;
   }
 
   /** The message that `name` means in the conversation with `user`, if it is there. @param self - Our user id. */
@@ -278,10 +290,9 @@ export class History {
 
   /** A message that went to each member by itself has come as far with them as in the conversations with them. */
   async #toPairwiseItem(name: string, group: string, ordinal: number, record: HistoryRecord): Promise<HistoryItem> {
-    const [sent, owed] = [
-      await this.#journal.get(GROUP_KEYS.pairwise(group, record.number)),
-      await this.#journal.get(GROUP_KEYS.pairwiseOwed(group, record.number)),
-    ];
+    const isOurs = await this.#isOurs(this.#journal, name, record);
+    const sent = isOurs ? await this.#journal.get(GROUP_KEYS.pairwise(group, record.number)) : undefined;
+    const owed = isOurs ? await this.#journal.get(GROUP_KEYS.pairwiseOwed(group, record.number)) : undefined;
     const members = sent === undefined ? [] : PAIRWISE.decode(sent);
     const { order } = record;
     let isQueued = owed !== undefined;

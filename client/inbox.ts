@@ -20,13 +20,14 @@ import type {
 } from '../protocol/wire/index.ts';
 import { decodeContent, envelopeOf } from './content.ts';
 import type { ContentHeader, OutgoingContent } from './content.ts';
+import { isGroupBody } from './content-body.ts';
 import type { ResentBody } from './content-body.ts';
 import { isEffect } from './effects.ts';
 import type { Clock } from './environment.ts';
 import { codeOf } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
 import { expiryOf } from './expiry.ts';
-import { isGroupBody, noGroupNews } from './group-intake.ts';
+import { noGroupNews } from './group-intake.ts';
 import type { GroupIntake, GroupNews } from './group-intake.ts';
 import { renewGeneration } from './group-layout.ts';
 import { isHealable } from './healer.ts';

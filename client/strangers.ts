@@ -98,6 +98,12 @@ export class Strangers {
     return this.standingOf(user) === 'request';
   }
 
+  /** Whether a user may learn something without the person here doing it: neither a stranger nor blocked. */
+  isAdmitted(user: string): boolean {
+    const standing = this.standingOf(user);
+    return standing === 'accepted' || standing === 'open';
+  }
+
   /** A message of a user has come: told once in a run, where it is a request. */
   heard(user: string): void {
     if (!this.isStranger(user) || this.#announced.has(user)) return;
