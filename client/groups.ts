@@ -123,7 +123,14 @@ export class Groups {
     actions.push({ kind: 'info', info: await sealInfo(title, infoKey, random) });
     const { change, bytes } = this.#draft(undefined, group, actions);
     const head = hashOfChange(change, sha512);
-    await this.#putInvited(group, { inviter: self.user, origin: '', epoch: 1, head, key: infoKey, roster: new Uint8Array(0) });
+    await this.#putInvited(group, {
+      inviter: self.user,
+      origin: '',
+      epoch: 1,
+      head,
+      key: infoKey,
+      roster: new Uint8Array(0),
+    });
     try {
       const order = await this.#tryToSubmit(group, bytes);
       if (order !== undefined) await this.#adopt(group, bytes, order);

@@ -213,6 +213,7 @@ t.test('a conversation that nothing can be sent in does not keep others from hea
     clock,
     sessions,
     conversation,
+    strangers: () => ({ isAdmitted: () => true }),
     fail: (e: unknown) => failures.push(e),
   };
   const healer = new Healer(services as unknown as HealerServices);
