@@ -372,8 +372,12 @@ t.test('links of an earlier release are read, and what is none is refused', asyn
   const [group, maker, secret] = ['123456789012345', '543210987654321', new Uint8Array(32).fill(7)];
   const link = { group, admins: [maker, group], secret };
   t.same(parseLink(` ${formatLink(link)}\n`), link);
-  const idOf = (id: string): number[] => [...Buffer.from(BigInt(id).toString(16).padStart(14, '0'), 'hex')];
-  const textOf = (...bytes: number[]): string => `blindbeam:join/${Buffer.from(bytes).toString('base64url')}`;
+  const idOf = (id: string): number[] =>
+    Array.from({ length: 7 }, (_, index) => Number((BigInt(id) >> BigInt(8 * (6 - index))) & 255n));
+  const textOf = (...bytes: number[]): string => {
+    const base64 = btoa(String.fromCharCode(...bytes));
+    return `blindbeam:join/${base64.replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')}`;
+  };
   t.same(parseLink(textOf(1, ...idOf(group), ...idOf(maker), ...secret)), { group, admins: [maker], secret });
   const head = [...idOf(group), ...secret];
   const many = Array.from({ length: 9 }, () => idOf(maker)).flat();
