@@ -267,7 +267,12 @@ t.test('versions that went are collected', async (t) => {
     await keep(bench);
   }
   t.match(await stateOf(bench, 7), { count: 20, field20: 0 });
-  const { memory } = await bench.take({ step: 'memory' }, 'memory');
+  let { memory } = await bench.take({ step: 'memory' }, 'memory');
+  // The engine may keep the last frame that saw a version until other code has run.
+  for (let round = 0; memory.loaded > 1 && round < 20; round++) {
+    await stateOf(bench, round);
+    ({ memory } = await bench.take({ step: 'memory' }, 'memory'));
+  }
   t.equal(memory.loaded, 1, 'only the one that runs is left');
   const { collected } = await bench.take({ step: 'list' }, 'list');
   t.equal(collected.length, 19);

@@ -141,7 +141,7 @@ t.test(
       {
         code: 'code_change_threw',
         changes: `${SHAPE} codeChange(state) {
-        if (isLive(state) && state.messages.tokens !== undefined) throw new TypeError('planted');
+        if (isLive(state) && state.rates?.messages !== undefined) throw new TypeError('planted');
         return { ...state, greeting: '' };
       },`,
       },
