@@ -37,12 +37,15 @@ async function live(count: number): Promise<void> {
   await until(() => node.info().processCount === before);
 }
 
+/** What stays: the least of several looks, since a compilation that goes on beside us holds memory for a while. */
 async function heapBytes(): Promise<number> {
-  for (let round = 0; round < 4; round += 1) {
+  let least = Infinity;
+  for (let round = 0; round < 12; round += 1) {
     collect();
-    await until(() => true);
+    await new Promise((resolve) => systemClock.setTimer(10, () => resolve(undefined)));
+    least = Math.min(least, process.memoryUsage().heapUsed);
   }
-  return process.memoryUsage().heapUsed;
+  return least;
 }
 
 export type Report = { readonly heap: readonly number[]; readonly processCount: number; readonly heard: number };
