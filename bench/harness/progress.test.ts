@@ -16,9 +16,8 @@ t.test('a line is written over the one before, and never longer than the termina
   t.strictSame(written, ['<half load …', '<half load …', '<'], 'and taken away once');
 });
 
-t.test('without a terminal nothing is written', async (t) => {
+t.test('without a terminal it does nothing', async (t) => {
   const line = new ProgressLine(undefined);
-  line.show('x');
-  line.clear();
-  t.pass();
+  t.doesNotThrow(() => line.show('x'));
+  t.doesNotThrow(() => line.clear());
 });
