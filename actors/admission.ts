@@ -91,6 +91,8 @@ export class Admission {
   #registrationRule: BucketRule;
   /** By address, the one that came longest ago first. */
   readonly #visitors: Map<string, Visitor> = new Map();
+  /** What may still be sent to groups by devices whose connection has ended, the one that ended longest ago first. */
+  readonly #groupBuckets: Map<string, TokenBucket> = new Map();
   readonly #tokens: TokenBucket;
   #rate: number = LIMITS.loginsPerSecondStart;
   #open = 0;
@@ -217,6 +219,27 @@ export class Admission {
   /** A connection whose login had succeeded has ended. */
   ended(): void {
     this.#live -= 1;
+  }
+
+  /**
+   * The connection of a device has ended that had sent to groups: the next one goes on with its bucket, which nobody fills by hanging up. One
+   * that was ended for a flood would otherwise be better off than before.
+   *
+   * @param key - Of the device, as `keyOf` makes it.
+   * @param bucket - Owned from now on.
+   */
+  keepGroupBucket(key: string, bucket: TokenBucket): void {
+    this.#groupBuckets.delete(key);
+    this.#groupBuckets.set(key, bucket);
+    if (this.#groupBuckets.size <= LIMITS.groupBucketsKeptMax) return;
+    this.#groupBuckets.delete(this.#groupBuckets.keys().next().value!);
+  }
+
+  /** Gives back what was kept of the connection before; `undefined`: it is full, or of another worker. */
+  takeGroupBucket(key: string): TokenBucket | undefined {
+    const bucket = this.#groupBuckets.get(key);
+    if (bucket !== undefined) this.#groupBuckets.delete(key);
+    return bucket;
   }
 
   /** Asks for a request before login, which may send a code to a phone or make an account. */

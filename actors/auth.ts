@@ -1,5 +1,5 @@
 /**
- * Login: the challenge, and the check of the signature or the ticket that answers it. Pure; `connection.ts` carries it out.
+ * Login: the challenge, and the check of the signature or the ticket that answers it. Pure; `connection/login.ts` carries it out.
  *
  * The nonce is fresh for each connection and never accepted on another, so a recorded login is worth nothing. The
  * label in front keeps a login signature from meaning anything elsewhere.
@@ -11,7 +11,7 @@ import { LIMITS } from './limits.ts';
 import type { ResumeClaim, Resumed, ResumeTickets } from './resume-ticket.ts';
 import type { DeviceRecord } from './store/inbox-store.ts';
 
-export const NONCE_BYTES = 32;
+const NONCE_BYTES = 32;
 
 const LABEL = 'blindbeam login 1';
 const ED25519_SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex');

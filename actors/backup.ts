@@ -1,7 +1,7 @@
 /**
  * A copy of the store of a running node, and what a store needs that comes back from one.
  *
- *   <backup>/backup.json   { version, takenAtMs, shards, blindbeam }
+ *   <backup>/backup.json   { version, takenAtMs, shards, blindbeam, files }: written last, with what each of the others is (`backup/contents.ts`)
  *   <backup>/store.json    as in the store: with the secret of the installation, so keep the copy as you keep the store
  *   <backup>/shard-00 …    one LMDB environment each, a snapshot of a moment: whatever was acknowledged before is in it
  *
@@ -10,24 +10,39 @@
  *
  * A store that comes back is behind its clients, who have been told of more than it knows. `renewStore` makes that harmless:
  * - no position of an inbox is given out twice, which a client would take for a message that it has;
- * - a conversation goes on at whatever id its sender is, and both ends are told what is missing (`doubt.ts`);
+ * - a conversation goes on at whatever id its sender is, and both ends are told what is missing (`store/doubt.ts`);
+ * - so do the senders of a group; its places go on beyond all that were given out, and members are told that some may be missing;
  * - one-time pre-keys are gone, since some were handed out and used; devices upload new ones at their next login.
  * Devices that registered after the backup have to register again. Groups that have changed since are behind what their members
  * know: docs/operating.md says what that means.
  */
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync, cpSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
-import type { RuntimeNode } from '../runtime/index.ts';
+import { systemClock, type RuntimeNode } from '../runtime/index.ts';
 import { askEach, type Askable } from './admin/ask.ts';
 import { AdminError } from './admin/errors.ts';
-import { claimInbox } from './claim-inbox.ts';
+import { describeContents, findDamage, isContents, type BackupFile } from './backup/contents.ts';
+import { claimInbox } from './inbox/claim.ts';
 import { Committer } from './committer.ts';
-import { StartupError } from './errors.ts';
+import { isStartupError, StartupError } from './errors.ts';
+import { PARTITION_COUNT } from './partition.ts';
 import { shardDirectory, type StoreInfo } from './store-directory.ts';
 import { openLmdbStore, type RenewalCounts } from './store/lmdb.ts';
 
-const BACKUP_VERSION = 1;
+const BACKUP_VERSION = 2;
+/** Of the installation; in a backup as in a store. */
+const STORE_FILE = 'store.json';
+const BACKUP_FILE = 'backup.json';
 /** A shard of many gigabytes takes its time; the node serves meanwhile. */
 const BACKUP_MS_MAX = 3_600_000;
 
@@ -37,9 +52,11 @@ export interface BackupInfo {
   readonly takenAtMs: number;
   readonly shards: number;
   readonly blindbeam: string;
+  /** All of it but this. */
+  readonly files: readonly BackupFile[];
 }
 
-export interface BackupResult extends BackupInfo {
+export interface BackupResult extends Omit<BackupInfo, 'files'> {
   readonly directory: string;
   readonly tookMs: number;
 }
@@ -78,11 +95,12 @@ export async function backUp(
     mkdirSync(partial, { recursive: true, mode: 0o700 });
     const answers = await askEach<object>(workers, 'backup', { directory: partial }, BACKUP_MS_MAX);
     for (const answer of answers) if ('error' in answer) throw new Error(`worker ${answer.worker}: ${answer.error}`);
-    const info: BackupInfo = { version: BACKUP_VERSION, takenAtMs, shards: store.shards, blindbeam };
-    writePrivately(join(partial, 'store.json'), readFileSync(join(store.directory, 'store.json'), 'utf8'));
-    writePrivately(join(partial, 'backup.json'), `${JSON.stringify(info, null, 2)}\n`);
+    writePrivately(join(partial, STORE_FILE), readFileSync(join(store.directory, STORE_FILE), 'utf8'));
+    const head = { version: BACKUP_VERSION, takenAtMs, shards: store.shards, blindbeam };
+    const files = await describeContents(partial, pathsOf(store.shards));
+    writePrivately(join(partial, BACKUP_FILE), `${JSON.stringify(Object.assign({ files }, head), null, 2)}\n`);
     renameSync(partial, directory);
-    return Object.assign({ directory, tookMs: Math.round(clock.monotonicMs() - beganMs) }, info);
+    return Object.assign({ directory, tookMs: Math.round(clock.monotonicMs() - beganMs) }, head);
   } catch (error) {
     rmSync(partial, { recursive: true, force: true });
     throw new AdminError('ADM_REFUSED', `the backup failed: ${(error as Error).message}`);
@@ -98,8 +116,12 @@ export async function backUpShards(
 ): Promise<{ readonly shards: number }> {
   for (const [index, shard] of shards.entries()) {
     const target = shardDirectory({ directory, shards: 0, secret: '' }, shard);
-    mkdirSync(target, { recursive: true, mode: 0o700 });
-    await stores[index]!.backup?.(target);
+    try {
+      mkdirSync(target, { recursive: true, mode: 0o700 });
+      await stores[index]!.backup?.(target);
+    } catch (error) {
+      throw new AdminError('ADM_REFUSED', `shard ${shard} cannot be copied: ${(error as Error).message}`);
+    }
     log.info('shard_backed_up', { shard });
   }
   return { shards: shards.length };
@@ -113,41 +135,64 @@ export interface RestoreResult extends RenewalCounts {
 }
 
 /**
- * Makes a store of a backup, in a directory that is not there yet or is empty.
+ * Makes a store of a backup, in a directory that is not there yet or is empty. Where it cannot, nothing is left of what it began.
  *
  * @throws {StartupError} APP_STORE_UNREADABLE, with what is wrong with either directory.
  */
 export async function restoreStore(backup: string, path: string): Promise<RestoreResult> {
   const directory = resolve(path);
   const partial = `${directory}.partial`;
-  const info = readBackup(backup);
+  const { shards, takenAtMs, files } = readBackup(backup);
+  const damage = await findDamage(backup, files);
+  if (damage !== undefined) throw unreadable(`the backup is damaged, restore another copy of it: ${damage}`);
+  // What a refusal finds is not ours: another restore may be at work there.
+  let isBegun = false;
+  try {
+    refuseFilled(directory);
+    isBegun = true;
+    rmSync(partial, { recursive: true, force: true });
+    copyStore(backup, partial, files);
+    const counts = await renewShards(partial, shards);
+    rmSync(directory, { recursive: true, force: true });
+    renameSync(partial, directory);
+    return Object.assign({ directory, takenAtMs, shards }, counts);
+  } catch (error) {
+    if (isBegun && existsSync(partial)) rmSync(partial, { recursive: true, force: true });
+    throw isStartupError(error) ? error : unreadable(`${directory} cannot be made: ${(error as Error).message}`);
+  }
+}
+
+function refuseFilled(directory: string): void {
   if (existsSync(directory) && readdirSync(directory).length > 0)
     throw unreadable(`${directory} is not empty: a store is there, or something else; restore into a new directory`);
-  refusePart(backup, info);
-  rmSync(partial, { recursive: true, force: true });
-  mkdirSync(dirname(directory), { recursive: true });
-  cpSync(backup, partial, { recursive: true, filter: (from) => !from.endsWith('backup.json') });
-  const counts = { devices: 0, conversations: 0, preKeys: 0 };
-  for (let shard = 0; shard < info.shards; shard += 1) {
-    const one = await renewShard(shardDirectory({ directory: partial, shards: info.shards, secret: '' }, shard));
+}
+
+function copyStore(backup: string, directory: string, files: readonly BackupFile[]): void {
+  for (const { path } of files) {
+    mkdirSync(dirname(join(directory, path)), { recursive: true, mode: 0o700 });
+    copyFileSync(join(backup, path), join(directory, path));
+  }
+}
+
+/** The files of a store that are copied, from its directory. */
+function pathsOf(shards: number): string[] {
+  const info: StoreInfo = { directory: '', shards, secret: '' };
+  return [STORE_FILE, ...Array.from({ length: shards }, (_, shard) => join(shardDirectory(info, shard), 'data.mdb'))];
+}
+
+async function renewShards(directory: string, shards: number): Promise<RenewalCounts> {
+  const counts = { devices: 0, conversations: 0, groups: 0, preKeys: 0 };
+  for (let shard = 0; shard < shards; shard += 1) {
+    const one = await renewShard(shardDirectory({ directory, shards, secret: '' }, shard), systemClock.nowMs());
     counts.devices += one.devices;
     counts.conversations += one.conversations;
+    counts.groups += one.groups;
     counts.preKeys += one.preKeys;
   }
-  rmSync(directory, { recursive: true, force: true });
-  renameSync(partial, directory);
-  return Object.assign({ directory, takenAtMs: info.takenAtMs, shards: info.shards }, counts);
+  return counts;
 }
 
-function refusePart(backup: string, { shards }: BackupInfo): void {
-  for (let shard = 0; shard < shards; shard += 1) {
-    const directory = shardDirectory({ directory: backup, shards, secret: '' }, shard);
-    if (!existsSync(join(directory, 'data.mdb')))
-      throw unreadable(`${directory} has no data.mdb: the backup is not whole`);
-  }
-}
-
-async function renewShard(directory: string): Promise<RenewalCounts> {
+async function renewShard(directory: string, nowMs: number): Promise<RenewalCounts> {
   const store = openLmdbStore({
     directory,
     onFatal: (error) => {
@@ -157,7 +202,7 @@ async function renewShard(directory: string): Promise<RenewalCounts> {
   try {
     // What was on its way waits: only then the store says every position.
     await claimInbox(store, new Committer(store, () => undefined));
-    return store.renew();
+    return store.renew(nowMs);
   } finally {
     await store.close();
   }
@@ -166,13 +211,32 @@ async function renewShard(directory: string): Promise<RenewalCounts> {
 function readBackup(directory: string): BackupInfo {
   let info: Partial<BackupInfo>;
   try {
-    info = JSON.parse(readFileSync(join(directory, 'backup.json'), 'utf8')) as Partial<BackupInfo>;
+    info = (JSON.parse(readFileSync(join(directory, BACKUP_FILE), 'utf8')) ?? {}) as Partial<BackupInfo>;
   } catch (error) {
     throw unreadable(`${directory} is no backup: ${(error as Error).message}`);
   }
-  if (info.version !== BACKUP_VERSION || !Number.isInteger(info.shards))
-    throw unreadable(`${directory} is a backup of version ${info.version}; this Blindbeam reads ${BACKUP_VERSION}`);
+  const { version, shards, takenAtMs, files } = info;
+  if (version !== BACKUP_VERSION)
+    throw unreadable(`${directory} is a backup of version ${version}; this Blindbeam reads ${BACKUP_VERSION}`);
+  if (!isShardCount(shards) || !isTime(takenAtMs) || !isContents(files))
+    throw unreadable(`${directory} is no backup: its ${BACKUP_FILE} is not what one says of itself`);
+  const listed = new Set(files.map(({ path }) => path));
+  const paths = pathsOf(shards);
+  const missing = paths.find((path) => !listed.has(path));
+  if (missing !== undefined) throw unreadable(`${directory} has no ${missing}: the backup is not whole`);
+  // All are there, so a list of the same length has no path of its own choice.
+  if (files.length !== paths.length)
+    throw unreadable(`${directory} is no backup: its ${BACKUP_FILE} lists ${files.length} files, not ${paths.length}`);
   return info as BackupInfo;
+}
+
+/** More shards than partitions no store has: those beyond would hold nobody. */
+function isShardCount(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= 1 && (value as number) <= PARTITION_COUNT;
+}
+
+function isTime(value: unknown): boolean {
+  return typeof value === 'number' && !Number.isNaN(new Date(value).getTime());
 }
 
 function unreadable(text: string): StartupError {

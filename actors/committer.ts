@@ -10,7 +10,7 @@
  * and opening of a store, and each life of the actor claims it before it reads anything. Of its own commits an actor hears
  * by a message, which one that has ended does not get: its successor finds in the store what became of them.
  *
- * Every write of a shard's actors starts here, and the promise of every commit settles here. Read next: `claim-inbox.ts`.
+ * Every write of a shard's actors starts here, and the promise of every commit settles here. Read next: `inbox/claim.ts`.
  */
 
 import type { Context, Pid } from '../runtime/index.ts';

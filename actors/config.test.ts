@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { readConfig } from './config.ts';
-import { checkLines, defaultFile, describeConfig, environmentLines, settingsPage } from './config-report.ts';
-import { closest, environmentName, SETTING_NAMES, settingOf } from './config-settings.ts';
-import { readSettings } from './config-sources.ts';
+import { checkLines, defaultFile, describeConfig, environmentLines, settingsPage } from './config/report.ts';
+import { closest, environmentName, SETTING_NAMES, settingOf } from './config/settings.ts';
+import { readSettings } from './config/sources.ts';
 import { isStartupError } from './errors.ts';
 
 function refusal(argv: string[], environment: Record<string, string> = {}): string {

@@ -1,17 +1,18 @@
 /**
  * The configuration of a node as the rest of the server sees it: typed, checked, complete.
  *
- * Settings come from the command line, the environment, a file, or their defaults, in this order (`config-sources.ts`); each has its
- * line in a table with unit, bounds and default (`config-settings.ts`). `npx blindbeam config` shows and checks them.
+ * Settings come from the command line, the environment, a file, or their defaults, in this order (`config/sources.ts`); each has its
+ * line in a table with unit, bounds and default (`config/settings.ts`). `npx blindbeam config` shows and checks them.
  */
 
 import { clusterOf, type ClusterConfig } from './cluster/config.ts';
-import { readSettings, type Environment, type ReadFile, type Settings } from './config-sources.ts';
+import { readSettings, type Environment, type ReadFile, type Settings } from './config/sources.ts';
 import { StartupError } from './errors.ts';
 import { parseLevels, type LogLevel } from './log-levels.ts';
 import type { LogFormat } from './logger.ts';
 import { readAddress, readCredentials, type MediaAddress } from './media/address.ts';
-import { withSecretFiles } from './secret-files.ts';
+import { withSecretFiles } from './config/secret-files.ts';
+import { tracingOf, type TracingConfig } from './tracing/settings.ts';
 
 /** Files of the certificate and its key, PEM. */
 export interface TlsFiles {
@@ -64,6 +65,8 @@ export interface NodeConfig {
   readonly cluster?: ClusterConfig;
   /** The operators' page; absent for none. */
   readonly console: { readonly port: number; readonly isPortGiven: boolean } | undefined;
+  /** Absent: no message is traced. */
+  readonly tracing: TracingConfig | undefined;
   /** Milliseconds without a turn after which a worker counts as stuck and the process ends; 0 never. */
   readonly stuckMs: number;
 }
@@ -116,6 +119,7 @@ export function configOf({ values, provenance }: Settings, environment: Environm
       text('console') === 'yes'
         ? { port: number('console-port'), isPortGiven: provenance['console-port'] !== 'default' }
         : undefined,
+    tracing: tracingOf(values),
     stuckMs: number('stuck-ms'),
   };
 }

@@ -6,11 +6,12 @@
  * pushed and not seen acknowledged waits in the inbox.
  */
 
-import type { Clock, Pid, RuntimeNode } from '../runtime/index.ts';
+import type { Pid, RuntimeNode } from '../runtime/index.ts';
 import type { Admission } from './admission.ts';
 import { connection } from './connection.ts';
 import { LIMITS } from './limits.ts';
 import type { ConnectionMessage } from './messages.ts';
+import { pause } from './pause.ts';
 
 export interface DrainOrder {
   /** Connections of this worker in a second. */
@@ -57,8 +58,4 @@ export async function drainWorker(node: RuntimeNode, admission: Admission, order
 
 function connectionsOf(node: RuntimeNode): Pid<ConnectionMessage>[] {
   return node.processes().filter((pid) => node.processInfo(pid)?.behavior === connection.name);
-}
-
-function pause(clock: Clock, ms: number): Promise<void> {
-  return new Promise((resolve) => clock.setTimer(ms, resolve));
 }

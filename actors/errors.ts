@@ -163,6 +163,8 @@ export const STARTUP_ERRORS = {
     'The cluster does not take this node: the message says why. Compare its settings with those of the NATS servers.',
   APP_CLUSTER_SECRET: 'The cluster has another secret: give all of its nodes the same cluster-secret.',
   APP_CLUSTER_SHARDS: 'The cluster has another number of shards: set cluster-shards to what the message says.',
+  APP_CLUSTER_CENTRES:
+    'The cluster has other data centres, or the NATS servers are of another one: set cluster-centres and cluster-centre to what the message says.',
   APP_CLUSTER_VERSION:
     'The nodes of the cluster speak no version that this release knows: go on one release at a time.',
   APP_MEDIA_STORE: 'The object store of --media does not take us: the message says why, by the code of the store.',

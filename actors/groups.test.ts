@@ -1,7 +1,11 @@
 import t from 'tap';
-import { GROUP, GroupFixture, lastSeq, received, userOf } from './group-test-kit.ts';
+import { GROUP, GroupFixture, lastSeq, received, userOf } from './groups/test-kit.ts';
 import { LIMITS } from './limits.ts';
+import { setLimit } from './live-limits.ts';
 import type { ConnectionMessage } from './messages.ts';
+import { beyondAll, doubted, isAfterReturn } from './store/doubt.ts';
+import { decodeNotice } from './store/loss.ts';
+import { submission } from './test-kit.ts';
 
 function refusals(messages: readonly ConnectionMessage[]): unknown[] {
   return messages.flatMap((message) => {
@@ -192,6 +196,22 @@ t.test('nobody is acknowledged before the flush, and a refused commit leaves not
   t.strictSame(received(fixture.connectionOf(2).received), ['1:change', '2:a']);
 });
 
+t.test('without a record, nothing past a refused message is the first of its sender', async (t) => {
+  const fixture = await four();
+  fixture.stores[0].failNextCommits(1);
+  await fixture.send(1, 1, 'a');
+  await fixture.send(2, 1, 'b');
+  await fixture.test.advance(LIMITS.storeFullPauseMs + 1);
+  await fixture.send(3, 1, 'x'.repeat(LIMITS.ciphertextBytesMax + 1));
+  for (const number of [1, 2, 3]) {
+    t.equal(refusals(fixture.connectionOf(number).take()).length, 1);
+    await fixture.send(number, 2, 'too soon');
+    t.strictSame(refusals(fixture.connectionOf(number).take()), [{ id: 2, code: 'APP_OUT_OF_ORDER', expected: 1 }]);
+    await fixture.send(number, 1, 'again');
+    t.strictSame(sent(fixture.connectionOf(number).take()), [`1@${number + 1}`]);
+  }
+});
+
 t.test('a resend on a new connection is answered there, also when one commit takes it and the first', async (t) => {
   const fixture = await four();
   /** While the commit of somebody else is under way, somebody sends, comes back, and sends again. */
@@ -294,6 +314,45 @@ t.test('a change waits for what is outgoing, and what comes after it waits for t
   t.strictSame(received(fixture.connectionOf(4).received), ['1:change', '2:a', '3:change']);
 });
 
+t.test('who writes behind a change that a shard cannot get is answered, and goes on when it can', async (t) => {
+  const fixture = await four();
+  fixture.loses = ({ recipients }) => recipients.includes(userOf(2));
+  await fixture.change(1, fixture.draft(1, { kind: 'remove', user: userOf(4) }));
+  await fixture.send(3, 1, 'held', 2);
+  await fixture.test.advance(LIMITS.groupStuckMs - LIMITS.groupRetryMs, LIMITS.groupRetryMs);
+  t.strictSame(refusals(fixture.connectionOf(3).received), [], 'a take-over takes as long');
+  await fixture.test.advance(3 * LIMITS.groupRetryMs, LIMITS.groupRetryMs);
+  const stuck = { code: 'APP_UNAVAILABLE', retryAfter: 5 };
+  t.strictSame(refusals(fixture.connectionOf(3).take()), [{ id: 1, ...stuck }]);
+  await fixture.send(3, 1, 'refused at once', 2);
+  t.strictSame(refusals(fixture.connectionOf(3).take()), [{ id: 1, ...stuck }]);
+  await fixture.send(3, 2, 'behind a refused one', 2);
+  t.strictSame(refusals(fixture.connectionOf(3).take()), [{ id: 2, ...stuck }]);
+  fixture.loses = () => false;
+  await fixture.test.advance(2 * LIMITS.groupRetryMs, LIMITS.groupRetryMs);
+  await fixture.send(3, 2, 'out of order', 2);
+  t.match(refusals(fixture.connectionOf(3).take()), [{ id: 2, code: 'APP_OUT_OF_ORDER', expected: 1 }]);
+  for (const id of [1, 2]) await fixture.send(3, id, `again ${id}`, 2);
+  t.strictSame(received(fixture.connectionOf(2).received), ['1:change', '2:change', '3:again 1', '4:again 2']);
+});
+
+t.test('a change behind messages that a shard cannot get is refused, and messages go on', async (t) => {
+  const fixture = await four();
+  fixture.loses = ({ recipients }) => recipients.includes(userOf(2));
+  await fixture.send(1, 1, 'a');
+  await fixture.change(1, fixture.draft(1, { kind: 'remove', user: userOf(4) }));
+  await fixture.send(3, 1, 'held', 1);
+  await fixture.test.advance(LIMITS.groupStuckMs + 2 * LIMITS.groupRetryMs, LIMITS.groupRetryMs);
+  t.match(refusals(fixture.connectionOf(1).take()), [{ code: 'APP_UNAVAILABLE' }]);
+  t.match(refusals(fixture.connectionOf(3).take()), [{ id: 1, code: 'APP_UNAVAILABLE' }]);
+  await fixture.send(3, 1, 'goes on', 1);
+  t.strictSame(sent(fixture.connectionOf(3).take()), ['1@3']);
+  t.strictSame(received(fixture.connectionOf(1).received), ['1:change', '3:goes on'], 'on its own shard');
+  fixture.loses = () => false;
+  await fixture.test.advance(2 * LIMITS.groupRetryMs, LIMITS.groupRetryMs);
+  t.strictSame(received(fixture.connectionOf(2).received), ['1:change', '2:a', '3:goes on']);
+});
+
 t.test('an owner that is killed goes on where it was: nothing lost, nothing twice, to those it was for', async (t) => {
   const fixture = await four();
   fixture.loses = () => true;
@@ -331,6 +390,77 @@ t.test('a flood is bounded by what is outgoing, and others go on', async (t) => 
     `${LIMITS.groupOutgoingCountMax + 1}@${LIMITS.groupOutgoingCountMax + 2}`,
   ]);
 });
+
+t.test('a group goes on behind a shard that nobody serves, and all of it is there when somebody does', async (t) => {
+  const fixture = await four();
+  fixture.place(1, 'nowhere');
+  const { groupOutgoingCountMax: few } = LIMITS;
+  const many = few + 100;
+  const write = async (first: number, last: number): Promise<void> => {
+    for (let id = first; id <= last; id++) await fixture.send(1, id, `m${id}`, undefined, false);
+    await fixture.test.settle();
+  };
+  await write(1, few + 1);
+  t.match(refusals(fixture.connectionOf(1).take()), [{ id: few + 1, code: 'APP_OVERLOADED' }], 'as in any flood');
+  await fixture.test.advance(LIMITS.groupStuckMs + LIMITS.groupRetryMs, LIMITS.groupRetryMs);
+  await write(few + 1, many);
+  const last = `${many}@${many + 1}`;
+  t.strictSame(sent(fixture.connectionOf(1).take()).at(-1), last, 'goes on once a take-over would be over');
+  t.equal(received(fixture.connectionOf(3).received).length, many + 1, 'those who are there have it all');
+  await fixture.restartOwner();
+  fixture.place(1, 'here');
+  await fixture.test.advance(2 * LIMITS.groupRetryMs, LIMITS.groupRetryMs);
+  const rows = ['1:change', ...Array.from({ length: many }, (_, index) => `${index + 2}:m${index + 1}`)];
+  t.strictSame(received(fixture.connectionOf(2).received), rows, 'once and in order, also after a restart in between');
+});
+
+t.test('behind a shard that is there and does not confirm, no more is taken than in a flood', async (t) => {
+  const fixture = await four();
+  fixture.loses = ({ recipients }) => recipients.includes(userOf(2));
+  for (let id = 1; id <= LIMITS.groupOutgoingCountMax; id++) await fixture.send(1, id, 'x', undefined, false);
+  await fixture.test.advance(LIMITS.groupStuckMs + 2 * LIMITS.groupRetryMs, LIMITS.groupRetryMs);
+  fixture.connectionOf(1).take();
+  await fixture.send(1, LIMITS.groupOutgoingCountMax + 1, 'x');
+  t.match(
+    refusals(fixture.connectionOf(1).take()),
+    [{ code: 'APP_OVERLOADED' }],
+    'its queue would grow with each repetition',
+  );
+});
+
+t.test(
+  'what waits of all groups of a shard has a bound in bytes, and groups of those who are there go on',
+  async (t) => {
+    const fixture = await GroupFixture.start(4);
+    await fixture.create(2, 3);
+    const { groupOutgoingBytesMax: before, groupOutgoingOverheadBytes: overhead } = LIMITS;
+    const max = 1_048_576;
+    setLimit('groupOutgoingBytesMax', max);
+    t.teardown(() => setLimit('groupOutgoingBytesMax', before));
+    fixture.loses = ({ recipients }) => recipients.includes(userOf(2));
+    const text = 'x'.repeat(LIMITS.ciphertextBytesMax);
+    const fits = Math.ceil(max / (text.length + overhead));
+    for (let id = 1; id <= fits + 1; id++) await fixture.send(1, id, text);
+    const refused = { id: fits + 1, code: 'APP_OVERLOADED', retryAfter: 1 };
+    t.match(refusals(fixture.connectionOf(1).take()), [refused], 'full');
+
+    const away = { group: fixture.group, state: fixture.state };
+    Object.assign(fixture, { group: '700000000000101', state: undefined });
+    await fixture.create(3);
+    fixture.connectionOf(1).take();
+    for (let id = 1; id <= 3; id++) await fixture.send(1, id, text);
+    t.equal(sent(fixture.connectionOf(1).take()).length, 3, 'whose members are all there are written to');
+    for (let id = 4; id <= 5; id++) await fixture.send(1, id, text, undefined, false);
+    await fixture.test.settle();
+    t.match(refusals(fixture.connectionOf(1).take()), [{ id: 5, code: 'APP_OVERLOADED' }], 'one at a time');
+
+    Object.assign(fixture, away);
+    fixture.loses = () => false;
+    await fixture.test.advance(3 * LIMITS.groupRetryMs, LIMITS.groupRetryMs);
+    await fixture.send(1, fits + 1, 'room again');
+    t.match(sent(fixture.connectionOf(1).take()), [`${fits + 1}@${fits + 2}`], 'what is delivered is counted no more');
+  },
+);
 
 t.test('a device whose inbox is full misses a message; others are unharmed', async (t) => {
   const fixture = await GroupFixture.start(3);
@@ -416,7 +546,7 @@ t.test('roster and changes are for members, and for who has the gate of the link
   const fixture = await four();
   const gate = new Uint8Array(32).fill(7);
   const { hashOfGate } = await import('../protocol/wire/index.ts');
-  const { sha512 } = await import('./group-roll.ts');
+  const { sha512 } = await import('./groups/roll.ts');
   const key = new Uint8Array(33).fill(5);
   await fixture.change(1, fixture.draft(1, { kind: 'link', gateHash: hashOfGate(gate, sha512), key }));
   const ask = async (number: number, after?: number, shown?: Uint8Array): Promise<ConnectionMessage> => {
@@ -472,4 +602,167 @@ t.test('groups of one account are bounded in an hour', async (t) => {
     t.match(await create(number), { kind: 'answer' });
   }
   t.match(await create(1_000), { kind: 'answer-refused', refusal: { code: 'APP_RATE_LIMITED' } });
+});
+
+/** Entries as their device sees them: places of messages, and words of places that are lost. */
+function rowsOf(messages: readonly ConnectionMessage[]): string[] {
+  const entries = messages.flatMap((message) => (message.kind === 'deliver' ? message.entries : []));
+  return entries.map(({ type, id, body, ciphertext }) => {
+    if (type !== 'pruned') return `${placeIn(id)} ${new TextDecoder().decode(body!.bytes)}`;
+    const { since, until, code } = decodeNotice(id, ciphertext);
+    return `${code} ${placeIn(since)} to ${placeIn(until)}`;
+  });
+}
+
+/** The time of the return in the tests below. */
+const RETURN_MS = Date.UTC(2026, 10, 22);
+
+/** A place, counted from that return if it is after it. */
+function placeIn(order: number): string {
+  return isAfterReturn(order) ? `later ${order - beyondAll(2, RETURN_MS)}` : String(order);
+}
+
+t.test('the owner lost its newest: places go on far beyond, senders at any id, and members are told', async (t) => {
+  const fixture = await GroupFixture.start(4);
+  await fixture.create(2, 3, 4);
+  for (const id of [1, 2, 3]) await fixture.send(1, id, `text ${id}`);
+  const [store] = fixture.stores;
+  // As after `renew`, of a state that had the first message alone.
+  const sender = { user: userOf(1), device: 1, creation: 1 };
+  await store.commit(({ groups }) => {
+    groups.putOrder(GROUP, beyondAll(2, RETURN_MS));
+    groups.putSender(GROUP, sender, { accepted: 1, order: 2, isDoubted: true });
+  });
+  await fixture.restartOwner();
+  const probes = [await fixture.attach(1), await fixture.attach(2), await fixture.attach(3)];
+  for (const probe of probes) probe.take();
+  await fixture.send(1, 4, 'goes on');
+  await fixture.send(1, 6, 'too far');
+  await fixture.send(1, 5, 'in order');
+  await fixture.send(2, 1, 'another');
+  t.strictSame(rowsOf(probes[2]!.take()), [
+    'APP_RESTORED 5 to later 0',
+    'later 1 goes on',
+    'later 2 in order',
+    'later 3 another',
+  ]);
+  t.strictSame(rowsOf(probes[1]!.take()).slice(0, 2), ['APP_RESTORED 5 to later 0', 'later 1 goes on']);
+  t.strictSame(rowsOf(probes[0]!.take()), ['APP_RESTORED 2 to later 0', 'later 3 another'], 'the author as well');
+  const refused = fixture.connectionOf(1).received.filter(({ kind }) => kind === 'group-refused');
+  t.match(refused, [{ id: 6, refusal: { code: 'APP_OUT_OF_ORDER', expected: 5 } }]);
+  t.equal(store.groups.sender(GROUP, sender)?.isDoubted, undefined, 'it is over with the first message');
+});
+
+t.test('a shard of members lost its newest: they are told what is missing, others nothing', async (t) => {
+  const fixture = await GroupFixture.start(4);
+  await fixture.create(2, 3, 4);
+  const row = { user: GROUP, device: 0, creation: 0 };
+  const before = fixture.storeOf(userOf(2)).conversation(userOf(2), row)!;
+  for (const id of [1, 2, 3]) await fixture.send(1, id, `text ${id}`);
+  await fixture.storeOf(userOf(2)).commit((batch) => {
+    for (const number of [2, 4]) batch.putConversation(userOf(number), row, doubted(before, LIMITS.gapCountMax));
+  });
+  await fixture.restartInboxes();
+  const [told, other] = [await fixture.attach(2), await fixture.attach(3)];
+  for (const probe of [told, other]) probe.take();
+  await fixture.send(1, 4, 'goes on');
+  await fixture.send(1, 5, 'and on');
+  t.strictSame(rowsOf(told.take()), ['APP_RESTORED 2 to 4', '5 goes on', '6 and on']);
+  t.strictSame(rowsOf(other.take()), ['5 goes on', '6 and on']);
+  await fixture.restartInboxes();
+  const again = await fixture.attach(4);
+  await fixture.send(1, 6, 'nothing is in doubt');
+  t.strictSame(rowsOf(again.take()).slice(-2), ['6 and on', '7 nothing is in doubt']);
+});
+
+/** How many members have got a place, whoever they are. */
+function reachedBy(fixture: GroupFixture, members: readonly number[], row: string): number {
+  return members.filter((number) => received(fixture.connectionOf(number).received).includes(row)).length;
+}
+
+/** A group of users 1 to `count` who are all there. */
+async function crowd(count: number): Promise<GroupFixture> {
+  const fixture = await GroupFixture.start(count);
+  for (let number = 1; number <= count; number++) await fixture.attach(number);
+  await fixture.create(...membersOf(count));
+  await fixture.test.advance(1_000, LIMITS.groupSlicePauseMs);
+  return fixture;
+}
+
+/** All but the first. */
+function membersOf(count: number): number[] {
+  return Array.from({ length: count - 1 }, (_, index) => index + 2);
+}
+
+t.test('what goes to many is handed over slice by slice, and to all of them', async (t) => {
+  const count = 101;
+  const fixture = await crowd(count);
+  const others = membersOf(count);
+  await fixture.send(1, 1, 'hello');
+  const first = reachedBy(fixture, others, '2:hello');
+  t.equal(first, 2 * LIMITS.groupSliceCount, 'a slice on each of the two shards');
+  let before = first;
+  let slices = 1;
+  while (before < others.length && slices < others.length) {
+    await fixture.test.advance(LIMITS.groupSlicePauseMs, LIMITS.groupSlicePauseMs);
+    const reached = reachedBy(fixture, others, '2:hello');
+    t.ok(reached - before <= 2 * LIMITS.groupSliceCount, `${reached - before} at a time`);
+    before = reached;
+    slices++;
+  }
+  t.equal(before, others.length);
+  t.equal(slices, Math.ceil(others.length / 2 / LIMITS.groupSliceCount));
+});
+
+t.test('of much that waits a slice takes a share, so that no backlog grows', async (t) => {
+  const count = 2 * LIMITS.groupSliceCount * LIMITS.groupSliceShare * 2 + 1;
+  const fixture = await crowd(count);
+  const others = membersOf(count);
+  await fixture.send(1, 1, 'hello');
+  const perShard = others.length / 2;
+  const slice = 2 * Math.ceil(perShard / LIMITS.groupSliceShare);
+  for (let reached = slice; reached < others.length; reached += slice) {
+    t.equal(reachedBy(fixture, others, '2:hello'), reached);
+    await fixture.test.advance(LIMITS.groupSlicePauseMs, LIMITS.groupSlicePauseMs);
+  }
+  t.equal(reachedBy(fixture, others, '2:hello'), others.length, 'the share is of what waited first');
+});
+
+t.test('what is held keeps its order: whatever is said to a connection takes it along first', async (t) => {
+  const count = 41;
+  const fixture = await crowd(count);
+  const others = membersOf(count);
+  await fixture.send(1, 1, 'one');
+  await fixture.send(1, 2, 'two');
+  const late = others.find((number) => !received(fixture.connectionOf(number).received).includes('2:one'))!;
+  const { pid } = fixture.connectionOf(1);
+  await fixture.tellInbox(userOf(late), submission(pid, userOf(1), userOf(late), 1));
+  t.strictSame(received(fixture.connectionOf(late).received), ['1:change', '2:one', '3:two']);
+  const [last] = fixture
+    .connectionOf(late)
+    .received.flatMap((each) => (each.kind === 'deliver' ? each.entries : []))
+    .slice(-1);
+  t.match(last, { type: 'ratchet', sender: userOf(1), id: 1 }, 'the message between two people did not wait');
+  await fixture.test.advance(1_000, LIMITS.groupSlicePauseMs);
+  for (const number of others) {
+    t.strictSame(received(fixture.connectionOf(number).received), ['1:change', '2:one', '3:two']);
+    const pushes = fixture.connectionOf(number).received.flatMap((each) => ('push' in each ? [each.push] : []));
+    t.strictSame(
+      pushes,
+      Array.from(pushes, (_, index) => index + 1),
+      'no push is missing or comes twice',
+    );
+  }
+});
+
+t.test('a connection that is replaced while something is held for it gets it once, on the next', async (t) => {
+  const count = 41;
+  const fixture = await crowd(count);
+  await fixture.send(1, 1, 'one');
+  const late = membersOf(count).find((number) => !received(fixture.connectionOf(number).received).includes('2:one'))!;
+  const former = fixture.connectionOf(late);
+  const { received: rows } = await fixture.attach(late);
+  await fixture.test.advance(1_000, LIMITS.groupSlicePauseMs);
+  t.strictSame(received(rows), ['1:change', '2:one']);
+  t.strictSame(received(former.received), ['1:change']);
 });

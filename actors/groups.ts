@@ -11,11 +11,14 @@
  * killed in between. A change waits until everything before it has arrived, and what follows waits for the change:
  * all that is outgoing was accepted under one roster, the present one, and a restart finds the same recipients.
  *
- *   group-state.ts   what it is made of             group-settle.ts    flushed or refused
- *   group-roll.ts    what is kept of each group     group-outgoing.ts  to every shard, until it is there
- *   group-plan.ts    the fate of a message          group-marks.ts     how far members have come
- *   group-change.ts  the fate of a change           group-answers.ts   to those who look, and refusals
- *   group-write.ts   the write set                  group-entries.ts   the members' side, in their inboxes
+ * Its parts, in `groups/`; the members' side, in their inboxes, is `inbox/group-entries.ts`:
+ *
+ *   state.ts   what it is made of             settle.ts    flushed or refused
+ *   roll.ts    what is kept of each group     outgoing.ts  to every shard, until it is there
+ *   plan.ts    the fate of a message          marks.ts     how far members have come
+ *   change.ts  the fate of a change           answers.ts   to those who look, and refusals
+ *   write.ts   the write set                  messages.ts  what is said about groups
+ *   trace.ts   how long it took, for a sample
  *
  * See docs/internals/groups.md.
  */
@@ -23,16 +26,27 @@
 import type { Behavior, Context } from '../runtime/index.ts';
 import { onceClaimed } from './committer.ts';
 import type { Refusal } from './errors.ts';
-import { answerQuery, refusalTo, storeFull, tellAll } from './group-answers.ts';
-import { askMarks, collectMarks, noteMarks, RECEIPTS, tellWatchers } from './group-marks.ts';
-import type { GroupChangeSubmit, GroupsMessage, GroupSubmit } from './group-messages.ts';
-import { armRetry, castOut, FINISHED_COUNT, noteFannedOut, resumeOutgoing, RETRY } from './group-outgoing.ts';
-import { planItem, stamp } from './group-plan.ts';
-import { applyAccepted, undoCommit } from './group-settle.ts';
-import type { GroupsArgs, GroupsCommit, GroupsState } from './group-state.ts';
-import { writeCommit } from './group-write.ts';
+import { answerQuery, refusalTo, storeFull, tellAll } from './groups/answers.ts';
+import { askMarks, collectMarks, noteMarks, RECEIPTS, tellWatchers } from './groups/marks.ts';
+import type { GroupChangeSubmit, GroupsMessage, GroupSubmit } from './groups/messages.ts';
+import {
+  armRetry,
+  castAgain,
+  FINISHED_COUNT,
+  noteFannedOut,
+  refuseStuck,
+  resumeOutgoing,
+  RETRY,
+  tellUntold,
+} from './groups/outgoing.ts';
+import { noteTurnedAway, planItem, stamp } from './groups/plan.ts';
+import { applyAccepted, undoCommit } from './groups/settle.ts';
+import { traceAccepted } from './groups/trace.ts';
+import type { GroupsArgs, GroupsCommit, GroupsState } from './groups/state.ts';
+import { writeCommit } from './groups/write.ts';
 import { LIMITS } from './limits.ts';
 import type { CommitResult } from './store/inbox-store.ts';
+import { STAGES, tracing } from './tracing/message-trace.ts';
 
 type Ctx = Context;
 
@@ -86,9 +100,11 @@ function begin(args: GroupsArgs, ctx: Ctx): GroupsState {
     commit: undefined,
     finished: [],
     busy: new Set(),
+    outgoingBytes: 0,
     marked: new Set(),
     fullUntilMs: 0,
     requests: new Map(),
+    untold: undefined,
     nextTicket: 1,
     creators: new Map(),
     lastTs: 0,
@@ -101,7 +117,10 @@ function begin(args: GroupsArgs, ctx: Ctx): GroupsState {
 
 function enqueue(item: GroupSubmit | GroupChangeSubmit, state: GroupsState, ctx: Ctx): void {
   const refusal = refuseEarly(item, state, ctx);
-  if (refusal !== undefined) return tellAll([refusalTo(item, refusal)], ctx);
+  if (refusal !== undefined) {
+    noteTurnedAway(item, state);
+    return tellAll([refusalTo(item, refusal)], ctx);
+  }
   state.queue.push(item);
   ctx.requestTurnEnd();
 }
@@ -145,6 +164,7 @@ function startCommit(state: GroupsState, ctx: Ctx, finishedMin: number): void {
   if (commit.accepted.length === 0 && commit.finished.length < finishedMin) return;
   state.finished = [];
   state.commit = commit;
+  if (tracing.isOn) traceAccepted(STAGES.began, commit.accepted);
   state.args.committer.commit(ctx.self, (batch) => writeCommit(commit, batch));
 }
 
@@ -152,23 +172,21 @@ function settle(result: CommitResult, state: GroupsState, ctx: Ctx): void {
   const { commit } = state;
   if (commit === undefined) return;
   state.commit = undefined;
+  if (tracing.isOn && result === 'ok') traceAccepted(STAGES.flushed, commit.accepted);
   for (const { group } of commit.accepted) group.planned--;
   if (result === 'ok') for (const each of commit.accepted) applyAccepted(each, state, ctx);
   else undoCommit(commit, state, ctx);
   ctx.requestTurnEnd();
 }
 
-/** Sends again what is not confirmed, and takes what is finished off the disk. */
+/** Sends again what is not confirmed, tells again what was not taken, and takes what is finished off the disk. */
 function retry(state: GroupsState, ctx: Ctx): void {
   state.isRetryArmed = false;
-  const now = ctx.clock.monotonicMs();
   for (const group of state.busy) {
-    for (const outgoing of group.outgoing.values()) {
-      if (now - outgoing.sentAtMs < LIMITS.groupRetryMs / 2) continue;
-      outgoing.sentAtMs = now;
-      castOut(group, outgoing, ctx);
-    }
+    castAgain(group, ctx);
+    refuseStuck(group, state, ctx);
   }
+  tellUntold(state, ctx);
   startCommit(state, ctx, 1);
   if (state.busy.size + state.finished.length + state.queue.length > 0) armRetry(state, ctx);
 }

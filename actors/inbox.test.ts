@@ -192,6 +192,40 @@ t.test('a commit that the disk refuses leaves nothing behind: refused, then acce
   t.strictSame(pushed(bob.take()), ['1:1', '2:2']);
 });
 
+t.test('a first contact that the disk refuses is not opened by what comes after it', async (t) => {
+  const fixture = await startInbox([ALICE, BOB]);
+  const alice = spawnProbe(fixture.test);
+  fixture.store.failNextCommits(1);
+  for (const id of [1, 2]) fixture.test.node.cast(fixture.pid, submission(alice.pid, ALICE, BOB, id));
+  await fixture.test.settle();
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 3));
+  t.match(
+    refusals(alice.take()),
+    [1, 2, 3].map((id) => ({ id, code: 'APP_STORE_FULL' })),
+  );
+  await fixture.test.advance(LIMITS.storeFullPauseMs + 1);
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 4));
+  t.strictSame(refusals(alice.take()), [{ id: 4, code: 'APP_OUT_OF_ORDER', expected: 1 }]);
+  for (const id of [1, 2]) await fixture.tell(submission(alice.pid, ALICE, BOB, id));
+  t.match(alice.take(), [
+    { kind: 'sent', id: 1 },
+    { kind: 'sent', id: 2 },
+  ]);
+});
+
+t.test('a first contact that is turned away unread is not opened by what comes after it', async (t) => {
+  const fixture = await startInbox([ALICE, BOB]);
+  const alice = spawnProbe(fixture.test);
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 7, 'x'.repeat(LIMITS.ciphertextBytesMax + 1)));
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 8));
+  t.strictSame(refusals(alice.take()), [
+    { id: 7, code: 'APP_MESSAGE_TOO_LARGE' },
+    { id: 8, code: 'APP_OUT_OF_ORDER', expected: 7 },
+  ]);
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 7));
+  t.match(alice.take(), [{ kind: 'sent', id: 7 }]);
+});
+
 t.test('the push window is bounded, and acknowledging opens it', async (t) => {
   const fixture = await startInbox([ALICE, BOB]);
   const alice = spawnProbe(fixture.test);
@@ -252,6 +286,79 @@ t.test('a second login of a device replaces the first, and what was unacknowledg
   fixture.test.node.exit(first.pid, 'kill');
   await fixture.tell(submission(alice.pid, ALICE, BOB, 2));
   t.strictSame(pushed(second.take()), ['2:2'], 'the end of the first does not detach the second');
+});
+
+t.test('a connection that logs in again keeps the device, and everything unacknowledged comes once more', async (t) => {
+  const fixture = await startInbox([ALICE, BOB]);
+  const alice = spawnProbe(fixture.test);
+  const bob = await attach(fixture);
+  for (const id of [1, 2, 3]) await fixture.tell(submission(alice.pid, ALICE, BOB, id));
+  await fixture.tell(acknowledgement(bob, 1));
+  bob.take();
+  const again = { kind: 'attach', user: BOB, device: 1, creation: 1, connection: bob.pid, staged: false } as const;
+  await fixture.tell(again);
+  const told = bob.take();
+  t.strictSame(kinds(told), ['attached', 'deliver', 'deliver', 'drained'], 'nobody is replaced');
+  t.strictSame(pushed(told), ['2:2', '3:3']);
+  t.match(told[1], { push: 1 });
+  await fixture.tell(acknowledgement(bob, 3));
+  t.equal(stored(fixture), 0);
+  fixture.test.node.exit(bob.pid, 'kill');
+  await fixture.tell(submission(alice.pid, ALICE, BOB, 4));
+  t.strictSame(pushed((await attach(fixture)).take()), ['4:4'], 'its end detaches it');
+});
+
+t.test('a login that comes late replaces nobody but its own connection', async (t) => {
+  const fixture = await startInbox([ALICE, BOB]);
+  const bob = await attach(fixture);
+  bob.take();
+  const late = { kind: 'attach', user: BOB, device: 1, creation: 1, staged: false, isLate: true } as const;
+  await fixture.tell({ ...late, connection: bob.pid });
+  t.strictSame(kinds(bob.take()), ['attached', 'drained']);
+  const other = spawnProbe(fixture.test);
+  await fixture.tell({ ...late, connection: other.pid });
+  t.strictSame([kinds(other.take()), bob.take()], [['overtaken'], []]);
+});
+
+t.test('while commits do not settle, an acknowledgement from before a second login counts for nothing', async (t) => {
+  let isCutOff = false;
+  const fixture = await startInbox([ALICE, BOB], {}, () => isCutOff);
+  const alice = spawnProbe(fixture.test);
+  const bob = await attach(fixture);
+  for (const id of [1, 2]) await fixture.tell(submission(alice.pid, ALICE, BOB, id));
+  isCutOff = true;
+  await fixture.tell(acknowledgement(bob, 2));
+  bob.take();
+  await fixture.tell({ kind: 'attach', user: BOB, device: 1, creation: 1, connection: bob.pid, staged: false });
+  t.strictSame(pushed(bob.take()), ['1:1', '2:2']);
+  isCutOff = false;
+  await fixture.test.advance(2 * LIMITS.cutOffPauseMs);
+  t.equal(stored(fixture), 2, 'what its client has not got again is still there');
+  await fixture.tell(acknowledgement(bob, 2));
+  t.equal(stored(fixture), 0);
+});
+
+t.test('an acknowledgement of what the former owner pushed counts for nothing at the next', async (t) => {
+  const fixture = await startInbox([BOB]);
+  const writer = spawnProbe(fixture.test);
+  const [older, newer] = ['200000000000001', '200000000000002'];
+  for (let id = 1; id <= 20; id++) await fixture.tell(submission(writer.pid, older, BOB, id));
+  for (let id = 1; id <= 20; id++) await fixture.tell(submission(writer.pid, newer, BOB, id));
+  const bob = await attach(fixture, BOB, true);
+  const firstPage = pushed(bob.take().slice(0, 2));
+  const last = Number(firstPage.at(-1)!.split(':')[0]);
+  t.equal(firstPage.length, last - 20, 'of the newer conversation, ahead of what is before it in the inbox');
+  await fixture.tell(submission(writer.pid, older, BOB, 21));
+  await fixture.restart();
+  fixture.store.holdCommits();
+  await fixture.tell(submission(writer.pid, older, BOB, 22));
+  await fixture.tell(acknowledgement(bob, last));
+  bob.take();
+  await fixture.tell({ kind: 'attach', user: BOB, device: 1, creation: 1, connection: bob.pid, staged: true });
+  t.equal(pushed(bob.take())[0], '1:1', 'now the other is ahead');
+  fixture.store.releaseCommits();
+  await fixture.test.settle();
+  t.equal(stored(fixture), 42, 'nothing is removed that its client may not have');
 });
 
 t.test('a connection that ends is detached; its messages wait', async (t) => {

@@ -13,36 +13,57 @@
  * Order and exactly-once come from two counters: `id` within a conversation (a smaller one is a resend, a larger one
  * is refused) and `seq` within an inbox (given out here, pushed and acknowledged in order).
  *
- *   inbox-state.ts    what it is made of               inbox-attach.ts    devices that come and go
- *   inbox-queue.ts    what waits for the next commit   inbox-push.ts      pages of entries to a device
- *   inbox-plan.ts     from queue to commit             inbox-receipts.ts  what senders hear
- *   inbox-submit.ts   the fate of one message          losses.ts          what is given up
- *   inbox-write.ts    the write set                    group-entries.ts   messages of groups
- *   inbox-settle.ts   flushed or refused               inbox-devices.ts   devices that are no more
- *   inbox-company.ts  what waits for a fuller commit
- *                                                      claim-inbox.ts     one life after the other
+ * Its parts, in `inbox/`:
+ *
+ *   state.ts    what it is made of                     attach.ts         devices that come and go
+ *   queue.ts    what waits for the next commit         push.ts           pages of entries to a device
+ *   plan.ts     from queue to commit                   catch-up.ts       whose turn it is to be read out of the store
+ *   submit.ts   the fate of one message                staged-drain.ts   what comes first to a device that was away
+ *   write.ts    the write set                          receipts.ts       what senders hear
+ *   settle.ts   flushed or refused                     group-entries.ts  messages of groups
+ *   company.ts  what waits for a fuller commit         devices.ts        devices that are no more
+ *   claim.ts    one life after the other               online.ts         the connection of a device
+ *   losses.ts, plan-losses.ts, settle-losses.ts, sweep.ts   what is given up, and the sweep that finds it
+ *   pacing.ts   large groups, slice by slice
+ *   recipients.ts, waiting-runs.ts  what is kept in memory of recipients, and of what waits for them
+ *   strangers.ts, silence.ts        who may write at all; which devices sleep
+ *   detour.ts, forwarded.ts         to the outbox of this shard, and from those of others
+ *   trace.ts                        how long it took, for a sample
  */
 
 import { type Behavior, type Context, isDown, NO_REPLY, type Ref } from '../runtime/index.ts';
-import { NEXT_PLACES } from './catch-up.ts';
-import { claimInbox } from './claim-inbox.ts';
-import { attach, comeOrGo, detach, goOnCatchingUp, isBehindAcknowledgement, startCatchingUp } from './inbox-attach.ts';
-import { forgetDevice, reloadDevices } from './inbox-devices.ts';
-import { answerMarks, confirmFanOuts } from './inbox-groups.ts';
-import { GO_ALONE, waitsForCompany } from './inbox-company.ts';
-import { isEmpty, planCommit } from './inbox-plan.ts';
-import { enqueue } from './inbox-queue.ts';
-import { queryConversation, relayReads, relayReceipt } from './inbox-receipts.ts';
-import { applyCommit, tellSent, TRY_AGAIN, undoCommit } from './inbox-settle.ts';
-import { firstState, type Commit, type InboxArgs, type InboxState } from './inbox-state.ts';
-import { tell, tellAll } from './inbox-tell.ts';
-import { writeCommit } from './inbox-write.ts';
+import { NEXT_PLACES } from './inbox/catch-up.ts';
+import { claimInbox } from './inbox/claim.ts';
+import {
+  attach,
+  comeOrGo,
+  detach,
+  goOnCatchingUp,
+  isAttached,
+  isBehindAcknowledgement,
+  startCatchingUp,
+} from './inbox/attach.ts';
+import { passOn } from './inbox/detour.ts';
+import { forgetDevice, reloadDevices } from './inbox/devices.ts';
+import { answerMarks, confirmFanOuts } from './inbox/groups.ts';
+import { GO_ALONE, waitsForCompany } from './inbox/company.ts';
+import { handOverSlice, NEXT_SLICE } from './inbox/pacing.ts';
+import { isEmpty, planCommit } from './inbox/plan.ts';
+import { enqueue } from './inbox/queue.ts';
+import { queryConversation, relayReads, relayReceipt, tellDelivered } from './inbox/receipts.ts';
+import { applyCommit, tellSent, TRY_AGAIN, undoCommit } from './inbox/settle.ts';
+import { firstState, type Commit, type InboxArgs, type InboxState } from './inbox/state.ts';
+import { tell, tellAll } from './inbox/tell.ts';
+import { traceCommit } from './inbox/trace.ts';
+import { writeCommit } from './inbox/write.ts';
 import { LIMITS } from './limits.ts';
-import { releaseUnheld, SWEEP, sweepExpired } from './losses.ts';
+import { releaseUnheld } from './inbox/settle-losses.ts';
+import { SWEEP, sweepExpired } from './inbox/sweep.ts';
 import type { InboxMessage, Reconsider, TellDevice } from './messages.ts';
-import { findDevice, reconsiderStandings } from './recipients.ts';
-import { LOOK_FOR_SILENCE, lookForSilence } from './silence.ts';
+import { findDevice, reconsiderStandings } from './inbox/recipients.ts';
+import { LOOK_FOR_SILENCE, lookForSilence } from './inbox/silence.ts';
 import type { CommitResult } from './store/inbox-store.ts';
+import { STAGES, tracing } from './tracing/message-trace.ts';
 
 type Ctx = Context;
 
@@ -56,11 +77,14 @@ export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', 
 
   handleCast(message, state, ctx) {
     switch (message.kind) {
-      case 'submit':
       case 'acknowledge':
+        return isAttached(message, state) ? enqueue(message, state, ctx) : undefined;
+      case 'submit':
       case 'mark-read':
       case 'fan-out':
         return enqueue(message, state, ctx);
+      case 'detour':
+        return passOn(message, state, ctx);
       case 'committed':
         return settle(message.result, state, ctx);
       case 'forget-device':
@@ -94,6 +118,7 @@ export const inbox: Behavior<InboxState, InboxArgs, InboxMessage, 'statistics', 
     else if (info === GO_ALONE) ctx.requestTurnEnd();
     else if (info === SWEEP) sweepExpired(state, ctx);
     else if (info === NEXT_PLACES) goOnCatchingUp(state, ctx);
+    else if (info === NEXT_SLICE) handOverSlice(state, ctx);
     else if (info === LOOK_FOR_SILENCE) lookForSilence(state, ctx);
   },
 
@@ -126,10 +151,14 @@ export interface InboxStatistics {
   readonly restoredMessages: number;
   /** When the oldest entry came that the last round over the inboxes saw, in milliseconds of wall time; 0 for none. */
   readonly oldestMs: number;
+  /** Messages in the outbox of the shard, their bytes, and when the oldest was taken; 0 for none. */
+  readonly outboxCount: number;
+  readonly outboxBytes: number;
+  readonly outboxOldestMs: number;
 }
 
 function statistics(state: InboxState): InboxStatistics {
-  const { commits, committedMessages, queuedBytes, queue, attached, sweep } = state;
+  const { args, commits, committedMessages, queuedBytes, queue, attached, sweep } = state;
   const { lost, oldestMs } = sweep;
   return {
     commits,
@@ -142,6 +171,9 @@ function statistics(state: InboxState): InboxStatistics {
     undeliverableMessages: lost.undeliverableMessages,
     restoredMessages: lost.restoredMessages,
     oldestMs,
+    outboxCount: args.load.outbox.count,
+    outboxBytes: args.load.outbox.bytes,
+    outboxOldestMs: args.load.outbox.oldestMs,
   };
 }
 
@@ -165,6 +197,7 @@ function startCommit(state: InboxState, ctx: Ctx): void {
     if (isEmpty(commit)) confirmEmpty(commit, state, ctx);
     else {
       state.commit = commit;
+      if (tracing.isOn) traceCommit(STAGES.began, commit.submits);
       state.args.committer.commit(ctx.self, (batch) => writeCommit(commit, state, batch));
     }
     for (const passage of commit.passages) comeOrGo(passage, state, ctx);
@@ -189,10 +222,14 @@ function settle(result: CommitResult, state: InboxState, ctx: Ctx): void {
   ctx.requestTurnEnd();
 }
 
-/** What was accepted before goes on; what comes from now on meets the new decision. */
+/** What was accepted before goes on; what comes from now on meets the new decision. Who is no stranger any more learns what has arrived until now. */
 function reconsider({ user, sender, answered }: Reconsider, state: InboxState, ctx: Ctx): void {
   const recipient = state.recipients.get(user);
-  if (recipient !== undefined) reconsiderStandings(recipient, state.args.store, sender);
+  if (recipient !== undefined) {
+    for (const conversation of reconsiderStandings(recipient, state.args.store, sender)) {
+      tellDelivered(conversation, user, state, ctx);
+    }
+  }
   tell(answered.connection, answered.message, ctx);
 }
 

@@ -32,9 +32,14 @@ export const LIMITS = {
   loginQueueSeconds: 1.5,
   /** Tokens for a signature beyond the one of its connection: Ed25519, two look-ups and a count cost as much as two logins by ticket. */
   signatureTokens: 2,
-  /** How often a worker looks at itself for its metrics, and every which look is the close one: 20 µs, and 100 µs once a second. */
+  /**
+   * How often a worker looks at itself for its metrics, and how often closely: 20 µs, and 100 µs once a second. Only the close looks are left to a worker
+   * that is busy for less than a share of the time, and on a crowded machine: where fifty nodes share two processors each wake-up costs half a
+   * millisecond, for nothing of the node is in their caches any more.
+   */
   observeMs: 100,
-  observeSlowEvery: 10,
+  observeCloselyMs: 1_000,
+  observeQuietShare: 0.1,
   /** A worker that has not looked at itself for so long does not count as alive: twice what `--stuck-ms` waits by default. */
   heartbeatMsMax: 10_000,
   /** Connections to the port of metrics, and the time for one request there. */
@@ -79,7 +84,7 @@ export const LIMITS = {
   clusterLeaveMsMax: 3_500,
   /** An unauthenticated connection lives this long, so that a person can type a verification code on it. */
   loginMsMax: 600_000,
-  /** WebSocket: without any byte for this long the connection is closed; uWS pings at a quarter of it. */
+  /** WebSocket: without any byte for this long the connection is closed; uWebSockets.js pings 16 s before. */
   idleSecondsMax: 120,
   /** Bytes in one WebSocket message, either direction (protocol/wire holds the same bound). */
   messageBytesMax: 16_384,
@@ -94,6 +99,12 @@ export const LIMITS = {
   /** Sends of one connection. Far above a person and above a busy bridge; a flood is stopped here. */
   messagesPerSecondMax: 2_000,
   messagesBurstMax: 4_000,
+  /**
+   * Bytes of the messages of one connection, whatever is in them: what a busy bridge says with messages of 2 KB, and a burst of a
+   * thousand of the largest. Above it files would travel here, which go over HTTP.
+   */
+  inboundBytesPerSecondMax: 4_194_304,
+  inboundBytesBurstMax: 16_777_216,
   /** Acknowledgements and read marks of one connection: as many as messages may come to it, each acknowledged alone. */
   marksPerSecondMax: 4_000,
   marksBurstMax: 8_000,
@@ -107,8 +118,10 @@ export const LIMITS = {
   /** Requests (iq) of one connection. */
   requestsPerSecondMax: 20,
   requestsBurstMax: 60,
-  /** Refusals for rate in a row after which the connection is closed. */
+  /** So many refusals for rate more than what was taken, and the connection is closed: a flood, and not a client that waits and says it again. */
   rateRefusalsMax: 1_000,
+  /** People and, apart, groups whose messages one connection has refused and waits for; it ends with the next: its client comes again and begins with them. */
+  awaitedCountMax: 1_000,
   /** Mailbox of a connection actor: a push window, its receipts and the frames of one read of the socket. */
   connectionMailboxMax: 4_096,
   /** Connections that may be opened before the supervisor of connections has its turn: more than admission lets in at once. */
@@ -128,6 +141,24 @@ export const LIMITS = {
   crowdedLoad: 4,
   /** Fresh entries of a former life that one commit moves when an inbox takes its store over. */
   settleCountMax: 4_096,
+  /**
+   * What an outbox holds of one device, for one shard, and in all: beyond it messages are refused with APP_OVERLOADED and wait with their clients. A device writes
+   * for hours to as many as it likes; a shard that is away for a day takes no more than a quarter of what there is for all.
+   */
+  outboxDeviceCountMax: 1_000,
+  outboxDeviceBytesMax: 4_194_304,
+  /** Recipients that something of one device waits for. They are named in the answer to its login. */
+  outboxDeviceRowsMax: 64,
+  outboxShardBytesMax: 67_108_864,
+  outboxBytesMax: 268_435_456,
+  /** Messages in an outbox: its next owner reads what it keeps of each of them, some microseconds, in one turn before it begins. */
+  outboxCountMax: 65_536,
+  /** How often an outbox looks whether a shard is back, and when what had no answer goes again: a commit there may wait for seconds. */
+  outboxLookMs: 500,
+  outboxAnswerMs: 5_000,
+  /** What goes at a time of one conversation before the recipient's shard has answered: as much as a window of an inbox. */
+  outboxFlightCountMax: 64,
+  outboxFlightBytesMax: 262_144,
   /** Operations that wait for the next commit. Beyond it, submissions are refused with APP_OVERLOADED. */
   commitQueueMax: 32_768,
   /** And beyond this, what its sender says again: acknowledgements, read marks, messages of groups. */
@@ -183,6 +214,22 @@ export const LIMITS = {
   presencePauseMs: 5_000,
   /** Changes and typing that one shard tells in a second, whatever happens: a tenth of the messages that it moves. */
   presenceNoticesPerSecondMax: 10_000,
+  /**
+   * Connections that are told who types in a group, those that opened its chat last: the screens of a lively group. Of a group of 1,024
+   * who all look at it some miss that somebody types, and no message.
+   */
+  groupTypingWatchersMax: 256,
+  /** Members of a group of whom it is told at a time that they type; a screen shows two names and a number. */
+  groupTypistsMax: 4,
+  /** What is told of the typing in one group in a second: four who repeat it and some who begin and end. */
+  groupTypingPerSecondMax: 2,
+  groupTypingBurstMax: 8,
+  /** Who goes on typing is told of again after this time; a client says so every 5 seconds. */
+  groupTypingRepeatMs: 4_000,
+  /** Without a word for so long nobody types any more: as long as a client shows it. */
+  groupTypistMsMax: 15_000,
+  /** What a shard tells of typing in groups in a second, of all groups: half of what presence may, which it must not crowd out. */
+  groupTypingTellsPerSecondMax: 5_000,
   /** Mailbox of a presence actor; beyond it a connection's signals are lost and its questions refused. */
   presenceMailboxMax: 8_192,
   /** Messages that wait for a presence actor, and operations that wait for the commit of its shard, from which on presence is shed. */
@@ -203,22 +250,47 @@ export const LIMITS = {
   /** Messages of one connection to groups: above a person, and each becomes up to 1,024 deliveries. */
   groupMessagesPerSecondMax: 20,
   groupMessagesBurstMax: 40,
+  /** Buckets of these that a worker keeps of connections that have ended: each is full again after two seconds, and who floods comes back sooner. */
+  groupBucketsKeptMax: 10_000,
   /** Changes of a group that are kept for members who missed them: months of a large group. */
   groupChangesKept: 64,
   /** Bytes of changes in one answer: with its addresses it fits a message of 16 KiB. */
   groupChangesBytesMax: 15_360,
   /** Accepted messages of one group that are not in every shard's inboxes yet. Beyond it, submissions get APP_OVERLOADED. */
   groupOutgoingCountMax: 256,
+  /**
+   * The same once something of the group has been outgoing for `groupStuckMs` to a shard that nobody serves, as behind a cut between data centres: what waits for it
+   * is in no queue but here.
+   */
+  groupAwayCountMax: 4_096,
+  /** What is outgoing of all groups of one shard, in memory. Beyond it a group may have one message on its way, so those whose members are all there go on. */
+  groupOutgoingBytesMax: 67_108_864,
+  /** What an outgoing message takes beyond its ciphertext: its record and what is noted for each shard. */
+  groupOutgoingOverheadBytes: 1_024,
+  /**
+   * What is outgoing for so long stands before a shard that is away: then what waits for it is refused, for its senders' connections must not wait for an answer
+   * until it is back. Longer than a take-over, shorter than a connection waits.
+   */
+  groupStuckMs: 5_000,
   /** Submissions to one group that wait for a change to reach every shard; the same beyond it. */
   groupHeldCountMax: 1_024,
   /** What was sent to a shard and is not confirmed after so long is sent again: its actor was restarted, or its disk was full. */
   groupRetryMs: 1_000,
+  /** Changes by which somebody has left, and of which the presence of the shard has not been told, because it was full or being restarted. */
+  groupLeaversUntoldMax: 1_024,
   /** Groups kept in memory by one shard; those with work under way stay. */
   groupCacheMax: 2_000,
   /** Groups of which a shard remembers the last place that it took; one that it forgot is sent again from where it confirmed. */
   groupPlacesMax: 20_000,
   /** Bodies of groups that a shard remembers, so that pushing and counting needs no read. */
   groupBodiesCacheMax: 1_024,
+  /**
+   * Connections that are handed what groups push at a time, the pause between two such slices, and the share of those that wait which a slice is at least.
+   * A message to 256 members takes some fifteen milliseconds on two workers, one to 1,024 forty.
+   */
+  groupSliceCount: 8,
+  groupSlicePauseMs: 1,
+  groupSliceShare: 16,
   /** Connections that are told how far members of a group have come; the one that asked longest ago makes room. */
   groupWatchersMax: 32,
   /** Receipts of a group are gathered for so long: a message to 1,024 members brings two or three stanzas and not a thousand. */
@@ -235,6 +307,8 @@ export const LIMITS = {
   accountDevicesMax: 5,
   /** A device waits this long to be linked: long enough to find the other phone, short enough for a code on a screen. */
   linkAgeMsMax: 300_000,
+  /** Ids that are drawn for a link until one is kept on this node: of three nodes one is missed by all with 1 in 400,000. */
+  linkDrawsMax: 32,
   /** Devices that wait on one worker, with their keys: 6 KB each, 12 MB in all. */
   pendingLinksMax: 2_000,
   /** Pause asked of a device when as many wait. */
@@ -366,6 +440,7 @@ export const LIMITS = {
 function assertRelations(): void {
   const broken: string[] = [];
   if (LIMITS.ciphertextBytesMax >= LIMITS.messageBytesMax) broken.push('ciphertext fits a message');
+  if (LIMITS.messageBytesMax > LIMITS.inboundBytesBurstMax) broken.push('a message fits the bucket of bytes');
   if (LIMITS.windowBytesMax * 2 > LIMITS.backpressureBytesMax) broken.push('window fits the socket buffer twice');
   if (LIMITS.loginsPerSecondMin > LIMITS.loginsPerSecondStart) broken.push('the first rate is within its bounds');
   const openingsMax = LIMITS.loginsPerSecondMax * LIMITS.loginQueueSeconds;
@@ -382,7 +457,14 @@ function assertRelations(): void {
   if (LIMITS.pushBytesMax * 2 > RUNTIME_LIMITS.workerPacketBytesMax)
     broken.push('a push fits a packet between threads');
   if (LIMITS.commitOperationsMax > LIMITS.commitQueueMax) broken.push('commit fits the queue');
+  if (LIMITS.outboxDeviceBytesMax > LIMITS.outboxShardBytesMax || LIMITS.outboxShardBytesMax > LIMITS.outboxBytesMax)
+    broken.push('a device fits what waits for a shard, and that an outbox');
+  if (LIMITS.outboxDeviceCountMax > LIMITS.outboxCountMax) broken.push('the messages of a device fit an outbox');
   if (LIMITS.presenceShedCount >= LIMITS.presenceMailboxMax) broken.push('presence is shed before it is refused');
+  if (LIMITS.groupTypingWatchersMax * LIMITS.groupTypingBurstMax > LIMITS.groupTypingTellsPerSecondMax)
+    broken.push('one group does not take what is told of all');
+  if (LIMITS.groupOutgoingCountMax > LIMITS.groupAwayCountMax)
+    broken.push('a group behind a shard that is away goes on for longer than one that floods');
   if (LIMITS.presenceShedQueueCount >= LIMITS.commitQueueMax) broken.push('presence is shed before messages');
   if (LIMITS.mediaBytesMax > LIMITS.mediaDayBytesMax) broken.push('the largest medium fits the quota of a day');
   if (LIMITS.mediaPartBytes < 5_242_880) broken.push('a part is as large as S3 asks for');

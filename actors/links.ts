@@ -15,7 +15,7 @@
 
 import type { DeviceKeys } from '../protocol/wire/index.ts';
 import { formatPid, isDown, type Behavior, type Context, type Pid, type Ref } from '../runtime/index.ts';
-import type { AppCode } from './errors.ts';
+import { answer, refuse, type Destination } from './answering.ts';
 import { LIMITS } from './limits.ts';
 import type { AccountsMessage, ConnectionMessage, LinksMessage } from './messages.ts';
 import type { RemoteName } from './routes.ts';
@@ -74,7 +74,7 @@ export const links: Behavior<LinksState, LinksArgs, LinksMessage> = {
 
 /** A second link of one connection takes the place of the first, as a person asks for another code. */
 function begin(message: Message<'begin-link'>, state: LinksState, ctx: Ctx): void {
-  const { connection, iq, id, keys } = message;
+  const { connection, id, keys } = message;
   const name = formatPid(connection);
   const former = state.ofConnection.get(name);
   if (former !== undefined) drop(former, state, ctx);
@@ -84,8 +84,7 @@ function begin(message: Message<'begin-link'>, state: LinksState, ctx: Ctx): voi
   const monitor = ctx.monitor(connection);
   state.pending.set(id, { connection, monitor, keys, beganAtMs: ctx.clock.monotonicMs(), envelope: undefined });
   state.ofConnection.set(name, id);
-  const answer = { kind: 'link-begun', id, expires: LIMITS.linkAgeMsMax / 1000 } as const;
-  ctx.cast(connection, { kind: 'answer', iq, answer } satisfies ConnectionMessage);
+  answer(message, { kind: 'link-begun', id, expires: LIMITS.linkAgeMsMax / 1000 }, ctx);
 }
 
 function find(message: Message<'find-link'>, state: LinksState, ctx: Ctx): void {
@@ -138,18 +137,8 @@ function drop(id: string, state: LinksState, ctx: Ctx): void {
   state.ofConnection.delete(formatPid(link.connection));
 }
 
-interface Origin {
-  readonly connection: Pid;
-  readonly iq: number;
-}
-
-function ask(origin: Origin, user: string, question: AccountsMessage, state: LinksState, ctx: Ctx): boolean {
+function ask(origin: Destination, user: string, question: AccountsMessage, state: LinksState, ctx: Ctx): boolean {
   if (ctx.cast(state.args.accountsOf(user), question) === 'ok') return true;
   refuse(origin, 'APP_OVERLOADED', ctx, 1);
   return false;
-}
-
-function refuse({ connection, iq }: Origin, code: AppCode, ctx: Ctx, retryAfter?: number): void {
-  const refusal = retryAfter === undefined ? { code } : { code, retryAfter };
-  ctx.cast(connection, { kind: 'answer-refused', iq, refusal } satisfies ConnectionMessage);
 }

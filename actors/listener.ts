@@ -48,6 +48,8 @@ export interface SocketHandle {
   close(code: number, reason: string): void;
   /** Tells the shell which actor takes the frames. */
   attach(pid: Pid<ConnectionMessage>): void;
+  /** Queues another greeting. @returns What it asks of the client. */
+  greet(): Challenge;
 }
 
 export interface ListenerOptions {
@@ -93,7 +95,7 @@ class Socket implements SocketHandle {
   pid: Pid<ConnectionMessage> | undefined = undefined;
   outgoing: Stanza[] | undefined = undefined;
   /** What a quick client said before its actor was there. */
-  early: readonly Stanza[] | undefined = undefined;
+  early: Extract<ConnectionMessage, { kind: 'frames' }> | undefined = undefined;
   /** WebSocket pings; made with the first. */
   pings: TokenBucket | undefined = undefined;
   pingRefusals = 0;
@@ -123,8 +125,14 @@ class Socket implements SocketHandle {
     this.pid = pid;
     const { early } = this;
     this.early = undefined;
-    if (early !== undefined) this.listener.tell(this, { kind: 'frames', stanzas: early });
+    if (early !== undefined) this.listener.tell(this, early);
     if (this.ws === undefined) this.listener.tell(this, { kind: 'socket-closed' });
+  }
+
+  greet(): Challenge {
+    const challenge = this.listener.drawChallenge();
+    this.write(this.listener.greetingOf(challenge));
+    return challenge;
   }
 }
 
@@ -264,12 +272,22 @@ export class Listener {
   /** Runs within the upgrade, whose answer is not sent yet: what is written here leaves with it. */
   #open(ws: Ws): void {
     const { socket } = ws.getUserData();
-    const { clock, drawNonce, onOpen } = this.#options;
-    const challenge = { nonce: drawNonce(), issuedAtMs: clock.monotonicMs() };
+    const challenge = this.drawChallenge();
     socket.ws = ws;
-    this.#writer.append(streamStanza({ ts: Math.floor(clock.nowMs()), nonce: challenge.nonce }));
+    this.#writer.append(this.greetingOf(challenge));
     this.#send(socket);
-    if (onOpen(socket, challenge) !== 'ok') refuse(socket, 'APP_OVERLOADED');
+    if (this.#options.onOpen(socket, challenge) !== 'ok') refuse(socket, 'APP_OVERLOADED');
+  }
+
+  /** @internal */
+  drawChallenge(): Challenge {
+    const { clock, drawNonce } = this.#options;
+    return { nonce: drawNonce(), issuedAtMs: clock.monotonicMs() };
+  }
+
+  /** @internal */
+  greetingOf({ nonce }: Challenge): Stanza {
+    return streamStanza({ ts: Math.floor(this.#options.clock.nowMs()), nonce });
   }
 
   #message(socket: Socket, message: ArrayBuffer, isBinary: boolean): void {
@@ -277,9 +295,10 @@ export class Listener {
     if (message.byteLength > LIMITS.messageBytesMax) return socket.close(4413, 'WIRE_FRAME_TOO_LARGE');
     const stanzas = decodeMessage(this.#intake.copy(new Uint8Array(message)));
     if (isWireError(stanzas)) return socket.close(stanzas.closeCode, stanzas.code);
-    if (socket.pid !== undefined) this.tell(socket, { kind: 'frames', stanzas });
+    const frames = { kind: 'frames', stanzas, bytes: message.byteLength } as const;
+    if (socket.pid !== undefined) this.tell(socket, frames);
     // A login may be here before the actor; more than it is nobody's, who waits for an answer.
-    else if (socket.early === undefined) socket.early = stanzas;
+    else if (socket.early === undefined) socket.early = frames;
     else refuse(socket, 'APP_PROTOCOL');
   }
 

@@ -24,6 +24,8 @@ export interface LiveLimit {
 export const LIVE_LIMITS: Readonly<Partial<Record<LimitName, LiveLimit>>> = {
   messagesPerSecondMax: { min: 1, max: 100_000, help: 'messages of one connection in a second' },
   messagesBurstMax: { min: 1, max: 200_000, help: 'messages of one connection at once' },
+  inboundBytesPerSecondMax: { min: 16_384, max: 134_217_728, help: 'bytes that one connection says in a second' },
+  inboundBytesBurstMax: { min: 16_384, max: 536_870_912, help: 'bytes that one connection says at once' },
   requestsPerSecondMax: { min: 1, max: 10_000, help: 'requests of one connection in a second' },
   requestsBurstMax: { min: 1, max: 20_000, help: 'requests of one connection at once' },
   groupMessagesPerSecondMax: { min: 1, max: 1_000, help: 'messages of one connection to groups in a second' },
@@ -38,18 +40,26 @@ export const LIVE_LIMITS: Readonly<Partial<Record<LimitName, LiveLimit>>> = {
   inboxBytesMax: { min: 16_777_216, max: 1_073_741_824, help: 'bytes of undelivered messages of one device' },
   commitOperationsMax: { min: 64, max: 16_384, help: 'operations in one commit' },
   groupOutgoingCountMax: { min: 16, max: 4_096, help: 'messages of one group on their way to its members' },
+  groupOutgoingBytesMax: {
+    min: 1_048_576,
+    max: 1_073_741_824,
+    help: 'bytes of memory for messages of all groups of a shard on their way',
+  },
+  outboxCountMax: { min: 1_000, max: 262_144, help: 'messages in the outbox of a shard' },
   pendingLinksMax: { min: 0, max: 20_000, help: 'devices of a worker that wait to be linked' },
 };
 
 /** One may not exceed the other. */
 const ORDERED: readonly (readonly [small: LimitName, large: LimitName])[] = [
   ['messagesPerSecondMax', 'messagesBurstMax'],
+  ['inboundBytesPerSecondMax', 'inboundBytesBurstMax'],
   ['requestsPerSecondMax', 'requestsBurstMax'],
   ['groupMessagesPerSecondMax', 'groupMessagesBurstMax'],
   ['presenceSignalsPerSecondMax', 'presenceSignalsBurstMax'],
   ['loginsPerSecondMin', 'loginsPerSecondMax'],
   ['commitOperationsMax', 'commitQueueMax'],
   ['inboxPruneBytes', 'inboxBytesMax'],
+  ['groupOutgoingCountMax', 'groupAwayCountMax'],
 ];
 
 /** The values of this thread, and what they were at the start; those of the first copy that was loaded. */

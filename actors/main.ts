@@ -1,48 +1,25 @@
 /**
- * The main thread of a node: settings, store directory, port, workers; then it waits for a signal to stop.
+ * The process of a node: settings, log, signals. It starts a node, tells that it is there, and waits for a signal to stop it.
  *
- * `runStart` is the verb `blindbeam start`. What serves is in `worker.ts`; the tree of it in `tree.ts`.
+ * `runStart` is the verb `blindbeam start`. Read next: `node-start.ts`, what a node is made of on its main thread; `worker.ts`, what serves;
+ * `tree.ts`, the tree of it.
  */
 
-import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { systemClock, type Logger } from '../runtime/index.ts';
-import { openAdmin } from './admin/open.ts';
-import { logVerb } from './admin/log-verb.ts';
-import { runVerbs } from './admin/run-verbs.ts';
-import { backUp, type BackupResult } from './backup.ts';
-import { configOf, type NodeConfig, type TlsFiles } from './config.ts';
-import { describeConfig } from './config-report.ts';
-import { readSettings, type Environment, type Settings } from './config-sources.ts';
+import { configOf, type NodeConfig } from './config.ts';
+import { describeConfig } from './config/report.ts';
+import { readSettings, type Settings } from './config/sources.ts';
 import { isStartupError, StartupError } from './errors.ts';
 import { LIMITS } from './limits.ts';
-import { createLogger, type NodeLogger } from './logger.ts';
-import { exposeMetrics } from './metrics/exposition.ts';
+import { createLogger } from './logger.ts';
 import { judgeLife } from './metrics/health.ts';
-import { openMetrics, type MetricsServer } from './metrics/http.ts';
-import { NodeControl } from './node-control.ts';
-import { operateNode } from './nodes/open.ts';
-import { claimPort } from './port.ts';
-import { connectionsOfNode, Processes, readDescriptorLimit } from './processes.ts';
-import { stopBundler } from './reload/bundle.ts';
-import type { Coordinator } from './reload/coordinator.ts';
-import { openCoordinator, watchSources } from './reload/open.ts';
-import { reloadVerbs } from './reload/verbs.ts';
-import { ServiceManager } from './service-manager.ts';
-import { openStoreDirectory } from './store-directory.ts';
-import { checkPair, type CertificateInfo } from './tls.ts';
-import type { WorkerStatistics } from './worker.ts';
-import { endAtOnce, Workers } from './workers.ts';
-
-/** A running node. */
-export interface RunningNode {
-  readonly url: string;
-  /** Where metrics and health checks are: `http://127.0.0.1:9464`. */
-  readonly metricsUrl: string;
-  readonly control: NodeControl;
-  readonly reloads: Coordinator;
-  statistics(): Promise<WorkerStatistics>;
-  stop(): Promise<void>;
-}
+import type { NodeControl } from './node-control.ts';
+import { startNode, type RunningNode } from './node-start.ts';
+import { connectionsOfNode, flagsOfNodes, Processes, readDescriptorLimit } from './host/processes.ts';
+import { watchSources } from './reload/open.ts';
+import { ServiceManager } from './host/service-manager.ts';
+import { endAtOnce } from './workers.ts';
 
 const HELP = `Usage: blindbeam start [options]
 
@@ -85,7 +62,7 @@ async function runProcesses(config: NodeConfig, argv: readonly string[]): Promis
   log.info('processes_starting', { processes: count, ports: `${port}-${port + count - 1}`, descriptors, each });
   const nodes = new Processes(
     { count, port, data, argv, connections },
-    { log, write, command: [process.execPath, process.argv[1]!] },
+    { log, write, command: [process.execPath, ...flagsOfNodes(count, availableParallelism()), process.argv[1]!] },
   );
   nodes.start();
   for (const signal of ['SIGUSR2', 'SIGHUP'] as const) process.on(signal, () => nodes.signal(signal));
@@ -179,103 +156,4 @@ function stopSignal(): Promise<string> {
   return new Promise((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(signal));
   });
-}
-
-/** What a node starts with. */
-export interface NodeStart {
-  readonly settings: Settings;
-  readonly config: NodeConfig;
-  readonly environment: Environment;
-  /** Reads the settings again, for a reload. */
-  readonly readAgain: () => Settings;
-}
-
-/**
- * Starts a node. What it took is given back if it cannot start.
- *
- * @throws {StartupError} (as rejection) APP_PORT_BUSY; APP_STORE_HELD; APP_STORE_UNREADABLE; APP_MEDIA_STORE; APP_CLUSTER;
- *   APP_CONFIG.
- */
-export async function startNode(start: NodeStart, log: NodeLogger): Promise<RunningNode> {
-  const { config } = start;
-  const startedAtMs = systemClock.nowMs();
-  const { cluster } = config;
-  const certificate = config.tls === undefined ? undefined : readPair(config.tls, startedAtMs);
-  const store = await openStoreDirectory(config.data, cluster?.shards ?? config.workers, cluster?.secret);
-  let control: NodeControl | undefined;
-  let metrics: MetricsServer | undefined;
-  try {
-    const port = await claimPort(config.host, config.port);
-    metrics = await openMetrics({
-      host: config.metricsHost,
-      port: config.metricsPort,
-      isPortGiven: config.isMetricsPortGiven,
-      render: () => control?.render() ?? exposeMetrics([]),
-      view: () => control?.view() ?? { phase: 'starting', nowMs: systemClock.nowMs(), threads: [] },
-    });
-    const { directory, shards, secret } = store;
-    const url = `${config.tls === undefined ? 'ws' : 'wss'}://${config.host}:${port}/ws`;
-    const life = Math.floor(startedAtMs);
-    const release = packageVersion();
-    const workers = await Workers.start({ config, store: { directory, shards, secret }, port, life, release }, log);
-    const running = new NodeControl(Object.assign({ workers, log }, start), certificate);
-    control = running;
-    const facts = { name: workers.node.name, url, data: directory, startedAtMs, version: release };
-    const reloads = openCoordinator({ workers, directory, clock: systemClock, log });
-    const info = { directory, shards, secret, isClustered: config.cluster !== undefined };
-    const backUpTo = (path: string): Promise<BackupResult> => backUp(workers, info, path, release);
-    const operated = operateNode({
-      workers,
-      control: running,
-      facts,
-      config,
-      end: () => process.kill(process.pid, 'SIGTERM'),
-    });
-    const verbs = [
-      ...runVerbs(running, backUpTo),
-      logVerb(running),
-      ...reloadVerbs(reloads, operated.reloads(reloads)),
-      ...operated.verbs,
-    ];
-    const admin = await openAdmin({
-      workers,
-      facts,
-      socket: config.adminSocket,
-      console: config.console,
-      log,
-      verbs,
-    });
-    await operated.answerOthers(admin.desk);
-    const { url: metricsUrl } = metrics;
-    return {
-      url,
-      metricsUrl,
-      control: running,
-      reloads,
-      statistics: () => workers.statistics(),
-      async stop() {
-        running.stop();
-        await admin.close();
-        await stopBundler();
-        await workers.stop();
-        await metrics?.close();
-        await store.release();
-      },
-    };
-  } catch (error) {
-    await metrics?.close();
-    await store.release();
-    throw error;
-  }
-}
-
-function readPair(files: TlsFiles, nowMs: number): CertificateInfo {
-  const found = checkPair(files, nowMs);
-  if ('problem' in found) throw new StartupError('APP_CONFIG', `"tls-certificate": ${found.problem}.`);
-  return found;
-}
-
-function packageVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { readonly version: string }).version;
 }

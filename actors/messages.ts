@@ -6,7 +6,7 @@
  *   connection ──PresenceMessage─▶ presence (one for each shard) ──ConnectionMessage──▶ connection
  *
  *
- * Groups have a page of their own, `group-messages.ts`.
+ * Groups have a page of their own, `groups/messages.ts`.
  *
  * No message waits for an answer inside a handler: an answer is a message of its own, so that an actor never stands
  * still for another and any of them may be replaced in between.
@@ -16,6 +16,7 @@ import type {
   Answer,
   ConfirmRequest,
   Envelope,
+  IncomingGroupTyping,
   IncomingTyping,
   Limit,
   PreKeyUploadRequest,
@@ -32,7 +33,8 @@ import type {
 import type { Pid } from '../runtime/index.ts';
 import type { Committed } from './committer.ts';
 import type { Refusal } from './errors.ts';
-import type { FanOut, FindMarks, GroupConnectionMessage } from './group-messages.ts';
+import type { FanOut, FindMarks, GroupConnectionMessage } from './groups/messages.ts';
+import type { Detour, DetourEnded, Forward } from './outbox/messages.ts';
 import type { PushOutcome } from './push/provider.ts';
 import type { RemoteName } from './routes.ts';
 import type { PushRegistration } from './store/protection-store.ts';
@@ -49,7 +51,12 @@ export interface Submit {
   readonly to: string;
   readonly id: number;
   readonly envelopes: readonly Envelope[];
+  /** Of a message that an outbox forwards, which stands as its `connection`; missing otherwise. */
+  readonly forward?: Forward;
 }
+
+/** A message that an outbox forwards. */
+export type Forwarded = Submit & { readonly forward: Forward };
 
 /** A device has stored `seq` and everything that was pushed before it on `connection`. */
 export interface Acknowledge {
@@ -142,6 +149,7 @@ export interface ReloadDevices {
 
 export type InboxMessage =
   | Submit
+  | Detour
   | Acknowledge
   | Attach
   | MarkRead
@@ -273,6 +281,28 @@ export type PresenceMessage =
   | { readonly kind: 'reconsider'; readonly owner: string; readonly viewer: string }
   | { readonly kind: 'unwatch'; readonly connection: Pid; readonly owner: string }
   | { readonly kind: 'typing'; readonly user: string; readonly to: string; readonly state: TypingState }
+  /** To the shard of a group: this connection shows its chat, or no longer. */
+  | {
+      readonly kind: 'watch-group';
+      readonly connection: Pid;
+      readonly iq: number;
+      readonly user: string;
+      readonly group: string;
+    }
+  | { readonly kind: 'unwatch-group'; readonly connection: Pid; readonly group: string }
+  /** To the shard of who types. */
+  | { readonly kind: 'group-typing'; readonly user: string; readonly group: string; readonly state: TypingState }
+  /** To the shard of the group. `shown`: to these alone, where it is not missing; `hidden`: not to these. */
+  | {
+      readonly kind: 'relay-typing';
+      readonly user: string;
+      readonly group: string;
+      readonly state: TypingState;
+      readonly shown: readonly string[] | undefined;
+      readonly hidden: readonly string[];
+    }
+  /** These have left the group; it is flushed. Said until it is heard, so maybe twice, and after they were let in again. */
+  | { readonly kind: 'members-left'; readonly group: string; readonly users: readonly string[] }
   | { readonly kind: 'read-privacy'; readonly connection: Pid; readonly iq: number; readonly user: string }
   | {
       readonly kind: 'change-privacy';
@@ -348,7 +378,8 @@ export type MediaMessage =
   | { readonly kind: 'swept'; readonly removed: number; readonly done: boolean };
 
 export type ConnectionMessage =
-  | { readonly kind: 'frames'; readonly stanzas: readonly Stanza[] }
+  /** What a client says in one WebSocket message, and how long that is. */
+  | { readonly kind: 'frames'; readonly stanzas: readonly Stanza[]; readonly bytes: number }
   | { readonly kind: 'socket-closed' }
   | { readonly kind: 'sent'; readonly to: string; readonly id: number; readonly ts: number }
   | { readonly kind: 'refused'; readonly to: string; readonly id: number; readonly refusal: Refusal }
@@ -376,9 +407,19 @@ export type ConnectionMessage =
   | { readonly kind: 'answer'; readonly iq: number; readonly answer: Answer }
   | PresenceNotice
   | IncomingTyping
+  | IncomingGroupTyping
   | { readonly kind: 'answer-refused'; readonly iq: number; readonly refusal: Refusal }
-  /** The inbox pushes to this connection from now on. */
-  | { readonly kind: 'attached'; readonly inbox: Pid }
+  /**
+   * The inbox pushes to this connection from now on. `detours`: for whom something of the device is in the outbox of its shard; missing for nobody. `isDoubted`: what
+   * had been there may be lost.
+   */
+  | {
+      readonly kind: 'attached';
+      readonly inbox: Pid;
+      readonly detours?: readonly string[];
+      readonly isDoubted?: boolean;
+    }
+  | DetourEnded
   | { readonly kind: 'prekeys-low'; readonly preKeys: number; readonly kemPreKeys: number }
   /** This connection's device, which is not logged in, was linked to an account. */
   | {
@@ -392,4 +433,7 @@ export type ConnectionMessage =
   | { readonly kind: 'overtaken' }
   | { readonly kind: 'unregistered' }
   /** The node sends its clients away. */
-  | { readonly kind: 'drain' };
+  | { readonly kind: 'drain' }
+  /** A shard whose owner was lost is served again, or not for a while; see `Routes.waitForOwner`. */
+  | { readonly kind: 'shard-served'; readonly shard: number }
+  | { readonly kind: 'shard-missing'; readonly shard: number };

@@ -6,18 +6,19 @@
 import { askEach, type EachAnswer } from './admin/ask.ts';
 import { AdminError } from './admin/errors.ts';
 import { configOf, type NodeConfig } from './config.ts';
-import type { Environment, Settings } from './config-sources.ts';
+import type { Environment, Settings } from './config/sources.ts';
 import type { DrainOrder, DrainResult } from './drain.ts';
 import type { HandedOver } from './nodes/shard-questions.ts';
 import { StartupError } from './errors.ts';
-import { compareSettings, takenSettings, type SettingChange } from './live-config.ts';
+import { compareSettings, takenSettings, type SettingChange } from './config/live.ts';
 import type { NodeLogger } from './logger.ts';
 import type { NodeView, Phase } from './metrics/health.ts';
 import { openConnections } from './metrics/health.ts';
-import { exposeMetrics } from './metrics/exposition.ts';
+import { Exposition } from './metrics/exposition.ts';
 import { gauge, set } from './metrics/meter.ts';
 import { noteProcess } from './metrics/process-figures.ts';
 import { CertificateWatch, checkPair, type CertificateInfo } from './tls.ts';
+import type { Tracer } from './tracing/tracer.ts';
 import type { Workers } from './workers.ts';
 
 export interface NodeControlOptions {
@@ -27,13 +28,15 @@ export interface NodeControlOptions {
   readonly environment: Environment;
   /** Reads the settings again, as at the start. Throws what `readSettings` throws. */
   readonly readAgain: () => Settings;
+  /** Takes another share of messages; absent without tracing. */
+  readonly tracer?: Pick<Tracer, 'setSample'> | undefined;
   readonly log: NodeLogger;
 }
 
 /** What became of a departure. */
 export interface DepartResult extends DrainResult {
-  /** Shards that nobody took in time: they are served here still, and will be missed for some seconds when the node ends. */
-  readonly shardsLeft: number;
+  /** Shards that nobody took in time: they are served here still, and will be missed for some seconds when the node ends. Absent without a cluster. */
+  readonly shardsLeft?: number | undefined;
 }
 
 const DRAINING = gauge('blindbeam_draining');
@@ -44,6 +47,7 @@ export class NodeControl {
   readonly #watch: CertificateWatch | undefined;
   #settings: Settings;
   #config: NodeConfig;
+  readonly #exposition: Exposition;
   #phase: Phase = 'serving';
   /** Departures and returns that were asked for: whichever came last holds. */
   #departures = 0;
@@ -56,6 +60,7 @@ export class NodeControl {
     this.#options = options;
     this.#settings = settings;
     this.#config = config;
+    this.#exposition = new Exposition(workers.figures());
     const { clock } = workers.node;
     set(STARTED, clock.nowMs() / 1_000);
     if (config.tls === undefined || certificate === undefined) return;
@@ -79,7 +84,7 @@ export class NodeControl {
   /** Resolves to a scrape. */
   render(): Promise<string> {
     noteProcess(this.#config.data);
-    return exposeMetrics(this.#options.workers.figures());
+    return this.#exposition.render();
   }
 
   /**
@@ -99,6 +104,7 @@ export class NodeControl {
     this.#settings = taken;
     this.#config = config;
     log.setLevels({ level: config.logLevel, modules: config.logModules });
+    if (config.tracing !== undefined) this.#options.tracer?.setSample(config.tracing.sample);
     await this.#ask('configure', config);
     if (tls !== undefined) await this.#watch?.look(tls);
     for (const { name, before, now: after, live } of changes) {
@@ -164,7 +170,7 @@ export class NodeControl {
   async depart(perSecond: number, withinMs: number, handOverMs: number): Promise<DepartResult> {
     const { workers, log } = this.#options;
     const returns = this.#returns;
-    let shardsLeft = 0;
+    let shardsLeft: number | undefined = undefined;
     if (workers.head !== undefined) {
       this.#beginDrain();
       const each = await askEach<HandedOver>(

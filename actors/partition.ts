@@ -1,22 +1,12 @@
 /**
- * Where a user lives: user id → partition → shard → worker. Pure arithmetic; decision 7 of docs/architecture.md.
+ * Where a user lives: user id → partition (`protocol/wire/partition.ts`) → shard → worker. Pure arithmetic; decision 7 of docs/architecture.md.
  *
  * A partition is the unit that a cluster moves; a shard is one LMDB environment of this node, chosen when the store
  * was created; a worker is a thread of this run. So a node may be restarted with another number of threads on the
  * same store.
  */
 
-/** Partitions of the whole service. Never changes: it is part of every stored key's placement. */
-export const PARTITION_COUNT = 1024;
-
-/** The partition of a user id: FNV-1a over its ASCII digits, folded to ten bits. */
-export function partitionOf(user: string): number {
-  let hash = 0x811c9dc5;
-  for (let index = 0; index < user.length; index++) {
-    hash = Math.imul(hash ^ user.charCodeAt(index), 0x01000193);
-  }
-  return (hash ^ (hash >>> 16)) & (PARTITION_COUNT - 1);
-}
+export { PARTITION_COUNT, partitionOf } from '../protocol/wire/index.ts';
 
 /** The shard of a partition on a node whose store has `shardCount` shards. */
 export function shardOfPartition(partition: number, shardCount: number): number {

@@ -4,8 +4,9 @@ import type { Behavior, Pid } from '../runtime/index.ts';
 import { createTestNode, type TestNode } from '../runtime/testing/test-node.ts';
 import type { ConnectionMessage, PresenceMessage } from './messages.ts';
 import { LIMITS } from './limits.ts';
-import { presence, type PresenceArgs, type PresenceStatistics } from './presence.ts';
-import { maySee } from './presence-people.ts';
+import { presence } from './presence.ts';
+import { type PresenceArgs, type PresenceStatistics } from './presence/state.ts';
+import { maySee } from './presence/people.ts';
 import { ALICE, BOB, committerOf, spawnProbe, type Probe } from './test-kit.ts';
 import { MemoryStore } from './store/memory.ts';
 import type { Decision } from './store/protection-store.ts';
@@ -278,6 +279,15 @@ t.test('typing reaches the connections that show the chat, and nobody else', asy
   t.strictSame(phone.take(), expected);
   t.strictSame(tablet.take(), expected);
   t.strictSame([...idle.take(), ...eve.take()], []);
+  const late = spawnProbe(fixture.test);
+  await fixture.tell(lookUp(late, BOB, ALICE));
+  await fixture.test.advance(4 * LIMITS.presencePauseMs, 1_000);
+  const heard = late.take();
+  t.strictSame(told(heard), ['away'], 'who comes later is answered');
+  t.notOk(
+    heard.some(({ kind }) => kind === 'typing'),
+    'and not told of it: it is kept nowhere',
+  );
 });
 
 t.test('somebody who flaps is told once at once, and once for all that follows in a pause', async (t) => {

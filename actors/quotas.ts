@@ -8,17 +8,19 @@
 
 import type { Limit, LimitedAction } from '../protocol/wire/index.ts';
 import type { Behavior, Context } from '../runtime/index.ts';
+import { answer, refuse } from './answering.ts';
+import type { AppCode } from './errors.ts';
 import { LIMITS } from './limits.ts';
-import type { AccountsMessage, ConnectionMessage, QuotasMessage, RelationsMessage } from './messages.ts';
+import type { QuotasMessage } from './messages.ts';
 import { takeFrom, viewOf, type BucketRule, type Buckets } from './rate-limit.ts';
 
 /** An action whose quota belongs to the account. */
-export type AccountAction = Exclude<LimitedAction, 'message' | 'request'>;
+export type AccountAction = Exclude<LimitedAction, 'message' | 'bytes' | 'request'>;
 
 const DAY_SECONDS = 86_400;
 
 /** The rules, and the order in which `<limits/>` tells them. */
-export const ACCOUNT_RULES: Readonly<Record<AccountAction, BucketRule>> = {
+const ACCOUNT_RULES: Readonly<Record<AccountAction, BucketRule>> = {
   contact: { burst: LIMITS.contactsPerDayMax, perSecond: LIMITS.contactsPerDayMax / DAY_SECONDS },
   bundle: { burst: LIMITS.bundlesBurstMax, perSecond: LIMITS.bundlesPerDayMax / DAY_SECONDS },
   report: { burst: LIMITS.reportsPerDayMax, perSecond: LIMITS.reportsPerDayMax / DAY_SECONDS },
@@ -47,16 +49,13 @@ type Spend = Extract<QuotasMessage, { kind: 'spend' }>;
 function spend({ action, user, target, question }: Spend, state: QuotasState, ctx: Context): void {
   const now = ctx.clock.monotonicMs();
   const waitMs = takeFrom(state[action], user, ACCOUNT_RULES[action], now, LIMITS.quotaAccountsMax);
-  if (waitMs > 0) return refuse(question, 'APP_RATE_LIMITED', Math.ceil(waitMs / 1000), ctx);
-  if (ctx.cast(target, question) !== 'ok') refuse(question, 'APP_OVERLOADED', 1, ctx);
+  if (waitMs > 0) return refuseQuestion(question, 'APP_RATE_LIMITED', Math.ceil(waitMs / 1000), ctx);
+  if (ctx.cast(target, question) !== 'ok') refuseQuestion(question, 'APP_OVERLOADED', 1, ctx);
 }
 
-type Question = AccountsMessage | RelationsMessage;
-
-function refuse(question: Question, code: 'APP_RATE_LIMITED' | 'APP_OVERLOADED', retryAfter: number, ctx: Context) {
-  if (!('connection' in question) || !('iq' in question)) return;
-  const refusal = { kind: 'answer-refused', iq: question.iq, refusal: { code, retryAfter } } as const;
-  ctx.cast(question.connection, refusal satisfies ConnectionMessage);
+/** To whoever asked it; some of what is sent on is asked by nobody. */
+function refuseQuestion(question: Spend['question'], code: AppCode, retryAfter: number, ctx: Context): void {
+  if ('connection' in question && 'iq' in question) refuse(question, code, ctx, retryAfter);
 }
 
 type ShowLimits = Extract<QuotasMessage, { kind: 'show-limits' }>;
@@ -64,6 +63,5 @@ type ShowLimits = Extract<QuotasMessage, { kind: 'show-limits' }>;
 function showLimits({ connection, iq, user, own }: ShowLimits, state: QuotasState, ctx: Context): void {
   const now = ctx.clock.monotonicMs();
   const kept = ACTIONS.map((action): Limit => ({ action, ...viewOf(state[action], user, ACCOUNT_RULES[action], now) }));
-  const answer = { kind: 'limits', limits: [...own, ...kept] } as const;
-  ctx.cast(connection, { kind: 'answer', iq, answer } satisfies ConnectionMessage);
+  answer({ connection, iq }, { kind: 'limits', limits: [...own, ...kept] }, ctx);
 }

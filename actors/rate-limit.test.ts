@@ -1,5 +1,17 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
 import t from 'tap';
-import { fullBucket, takeFrom, takeToken, viewBucket, viewOf, type Buckets } from './rate-limit.ts';
+import {
+  bucketFullAt,
+  fullAfter,
+  fullBucket,
+  takeFrom,
+  takeToken,
+  viewBucket,
+  viewOf,
+  waitForTokens,
+  type Buckets,
+} from './rate-limit.ts';
 
 const RULE = { perSecond: 10, burst: 3 };
 
@@ -37,4 +49,28 @@ t.test('of too many buckets the one used longest ago is forgotten, and no other'
   t.equal(buckets.size, 2);
   t.not(take('a'), 0, 'still here');
   t.same(viewOf(buckets, 'b', RULE, 0), { left: 3, max: 3, full: 0 }, 'forgotten, and so full');
+});
+
+t.test('a bucket kept as the time when it is full gives and says what one kept as a record does', async (t) => {
+  // A token a millisecond: then neither of the two rounds.
+  const rule = { perSecond: 1_000, burst: 50 };
+  const steps = fc.array(fc.record({ pauseMs: fc.nat({ max: 40 }), count: fc.integer({ min: 1, max: 50 }) }));
+  fc.assert(
+    fc.property(steps, (all) => {
+      const record = fullBucket(rule, 0);
+      let [fullAtMs, nowMs] = [0, 0];
+      for (const { pauseMs, count } of all) {
+        nowMs += pauseMs;
+        const { left } = viewBucket(record, rule, nowMs);
+        const after = fullAfter(fullAtMs, count, rule, nowMs);
+        assert.equal(waitForTokens(after, rule, nowMs), Math.max(0, count - left));
+        if (left < count) continue;
+        fullAtMs = after;
+        for (let rest = count; rest > 0; rest--) takeToken(record, rule, nowMs);
+      }
+      const same = bucketFullAt(fullAtMs, rule, nowMs);
+      assert.deepEqual(viewBucket(same, rule, nowMs), viewBucket(record, rule, nowMs));
+    }),
+  );
+  t.same(viewBucket(bucketFullAt(0, rule, 9_000), rule, 9_000), { left: 50, max: 50, full: 0 });
 });

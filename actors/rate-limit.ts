@@ -2,7 +2,7 @@
  * Token buckets: pure arithmetic over plain records, so that they live in an actor's state.
  *
  * A bucket of its own stands where its owner does (a connection); those of many users or pairs stand in a `Buckets`, which is
- * bounded. Who has which is in `quotas.ts`, `bundle-limits.ts` and `connection.ts`.
+ * bounded. Who has which is in `quotas.ts`, `accounts/bundle-limits.ts` and `connection/rates.ts`.
  */
 
 export interface TokenBucket {
@@ -34,6 +34,29 @@ export function takeToken(bucket: TokenBucket, rule: BucketRule, nowMs: number):
     return 0;
   }
   return Math.ceil(((1 - bucket.tokens) * 1000) / rule.perSecond);
+}
+
+/**
+ * A bucket from which many tokens are taken at a time, as one number: when it is full again, in monotonic milliseconds. Anything
+ * before now is a full one, so 0 is. A record would be three times as large, for every connection that says anything.
+ *
+ * @param count - Tokens to take; not above the rule's burst, or they are never there.
+ * @returns When it is full again after taking them. That is the bucket's new value only if `waitForTokens` is 0 of it.
+ */
+export function fullAfter(fullAtMs: number, count: number, rule: BucketRule, nowMs: number): number {
+  return Math.max(fullAtMs, nowMs) + (count * 1000) / rule.perSecond;
+}
+
+/** Milliseconds until a bucket that is to be full again at `fullAtMs` could have given so much; 0 if it can now. */
+export function waitForTokens(fullAtMs: number, rule: BucketRule, nowMs: number): number {
+  const emptyAtMs = nowMs + (rule.burst * 1000) / rule.perSecond;
+  return fullAtMs > emptyAtMs ? Math.ceil(fullAtMs - emptyAtMs) : 0;
+}
+
+/** Such a bucket as a record, to look at. */
+export function bucketFullAt(fullAtMs: number, rule: BucketRule, nowMs: number): TokenBucket {
+  const missing = (Math.max(0, fullAtMs - nowMs) * rule.perSecond) / 1000;
+  return { tokens: rule.burst - missing, refilledAtMs: nowMs };
 }
 
 /** What is in a bucket, for those who ask: whole tokens, and seconds rounded up. */

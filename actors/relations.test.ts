@@ -131,7 +131,16 @@ t.test('who asks: a stranger has a few messages and no receipts until it is acce
     relations: [{ user: ALICE, state: 'pending', count: max }],
     next: undefined,
   });
+  await fixture.ask({ kind: 'set-relation', other: CAROL, state: 'accepted' });
+  t.same(await fixture.write(ALICE), [], 'another one was accepted');
   await fixture.ask({ kind: 'set-relation', other: ALICE, state: 'accepted' });
+  t.match(
+    await fixture.write(ALICE),
+    [{ kind: 'receipt', type: 'delivered', from: BOB, id: max }],
+    'what had arrived before is told now, and not with the next message',
+  );
+  await fixture.ask({ kind: 'set-relation', other: ALICE, state: 'accepted' });
+  t.same(await fixture.write(ALICE), [], 'once');
   t.match(await fixture.write(ALICE, max + 1), [{ kind: 'sent', id: max + 1 }]);
   await fixture.acknowledge(device, max + 1);
   t.match(await fixture.write(ALICE), [{ kind: 'receipt', type: 'delivered', id: max + 1 }]);

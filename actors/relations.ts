@@ -4,15 +4,16 @@
  * One change at a time goes to the disk, then to the inbox, which keeps to it from then on and lets the client know: so the
  * answer says that it holds already. Whether the other account exists is not looked at, so nobody learns it here.
  *
- * Reads answer at once. Rules: `strangers.ts`. What a report proves: docs/internals/abuse.md.
+ * Reads answer at once. Rules: `inbox/strangers.ts`. What a report proves: docs/internals/abuse.md.
  */
 
+import { answer, refuse } from './answering.ts';
 import type { Answer, Relation } from '../protocol/wire/index.ts';
-import type { Behavior, Context, Pid } from '../runtime/index.ts';
+import type { Behavior, Context } from '../runtime/index.ts';
 import type { AppCode } from './errors.ts';
 import { onceClaimed, type Committer } from './committer.ts';
 import { LIMITS } from './limits.ts';
-import type { ConnectionMessage, InboxMessage, PresenceMessage, RelationsMessage } from './messages.ts';
+import type { InboxMessage, PresenceMessage, RelationsMessage } from './messages.ts';
 import type { RemoteName } from './routes.ts';
 import type { CommitResult, InboxStore, StoreBatch } from './store/inbox-store.ts';
 import type { Guard, ListedRelation } from './store/protection-store.ts';
@@ -59,9 +60,9 @@ export const relations: Behavior<RelationsState, RelationsArgs, RelationsMessage
   handleCast(message, state, ctx) {
     switch (message.kind) {
       case 'list-relations':
-        return tell(message, listRelations(message, state), ctx);
+        return answer(message, listRelations(message, state), ctx);
       case 'show-strangers':
-        return tell(message, { kind: 'strangers', policy: guardOf(message.user, state).policy }, ctx);
+        return answer(message, { kind: 'strangers', policy: guardOf(message.user, state).policy }, ctx);
       case 'committed':
         return settle(message.result, state, ctx);
       default:
@@ -166,7 +167,7 @@ function settle(result: CommitResult, state: RelationsState, ctx: Ctx): void {
   if (plan === undefined || change === undefined) return;
   state.plan = undefined;
   if (result !== 'ok') refuse(change, 'APP_STORE_FULL', ctx, LIMITS.storeFullRetrySeconds);
-  else if (plan.other === undefined) tell(change, plan.answer, ctx);
+  else if (plan.other === undefined) answer(change, plan.answer, ctx);
   else reconsider(change, plan, state, ctx);
   startNext(state, ctx);
 }
@@ -179,18 +180,4 @@ function reconsider({ user, connection, iq }: Change, { answer, other }: Plan, s
   if (sender === undefined) return;
   const viewed: PresenceMessage = { kind: 'reconsider', owner: user, viewer: sender };
   ctx.cast(state.args.presenceOf(user), viewed);
-}
-
-interface Destination {
-  readonly connection: Pid;
-  readonly iq: number;
-}
-
-function tell({ connection, iq }: Destination, answer: Answer, ctx: Ctx): void {
-  ctx.cast(connection, { kind: 'answer', iq, answer } satisfies ConnectionMessage);
-}
-
-function refuse({ connection, iq }: Destination, code: AppCode, ctx: Ctx, retryAfter?: number): void {
-  const refusal = retryAfter === undefined ? { code } : { code, retryAfter };
-  ctx.cast(connection, { kind: 'answer-refused', iq, refusal } satisfies ConnectionMessage);
 }

@@ -2,6 +2,7 @@
 
 import { parseArgs } from 'node:util';
 import { restoreStore } from './backup.ts';
+import { problemOf } from './config/usage.ts';
 import { isStartupError } from './errors.ts';
 
 const HELP = `Usage: blindbeam restore BACKUP --data DIR [--json]
@@ -16,7 +17,7 @@ export async function runRestore(argv: readonly string[]): Promise<number> {
   try {
     given = readArguments(argv);
   } catch (error) {
-    process.stderr.write(`blindbeam: ${(error as Error).message.split('\n')[0]}\n`);
+    process.stderr.write(`blindbeam: ${problemOf(error)}.\n\n`);
   }
   if (argv.includes('--help') || argv.includes('-h')) {
     process.stdout.write(HELP);
@@ -28,9 +29,9 @@ export async function runRestore(argv: readonly string[]): Promise<number> {
   }
   try {
     const result = await restoreStore(given.backup, given.data);
-    const { directory, devices, conversations, preKeys, takenAtMs } = result;
+    const { directory, devices, conversations, groups, preKeys, takenAtMs } = result;
     const taken = new Date(takenAtMs).toISOString();
-    const text = `${directory} is as the node was at ${taken}: ${devices} devices, ${conversations} conversations. ${preKeys} pre-keys were dropped; devices upload new ones.\n`;
+    const text = `${directory} is as the node was at ${taken}: ${devices} devices, ${conversations} conversations, ${groups} groups. ${preKeys} pre-keys were dropped; devices upload new ones.\n`;
     process.stdout.write(given.json ? `${JSON.stringify(result, null, 2)}\n` : text);
     return 0;
   } catch (error) {

@@ -5,6 +5,7 @@
  * Names, not pids: an actor that its supervisor restarted is found again without telling anybody.
  */
 
+import type { Pid } from '../runtime/index.ts';
 import type { Seat } from './cluster/placement.ts';
 import { partitionOf, PARTITION_COUNT, shardOfPartition, workerOfShard } from './partition.ts';
 import { partitionOfPhone, type StoreInfo } from './store-directory.ts';
@@ -14,6 +15,8 @@ export interface RemoteName {
   readonly name: string;
   readonly worker: number;
   readonly node?: string;
+  /** In a cluster, of which shard it is; missing for a keeper of a worker. */
+  readonly shard?: number;
 }
 
 export interface Routes {
@@ -27,6 +30,13 @@ export interface Routes {
   linksOf(link: string): RemoteName;
   groupsOf(group: string): RemoteName;
   wakeupsOf(user: string): RemoteName;
+  /** Whether shards change their nodes. */
+  readonly isClustered: boolean;
+  /**
+   * For an actor that lost the owner of `shard` on `seat`, in a cluster: `pid` is told `shard-served` when there is another one, or `shard-missing`, once for
+   * each call.
+   */
+  waitForOwner(shard: number, seat: Seat, pid: Pid): void;
 }
 
 export function inboxName(shard: number): string {
@@ -55,6 +65,10 @@ export function wakeupsName(shard: number): string {
 /** The keeper of quotas of a worker. */
 export const QUOTAS_NAME = 'quotas';
 
+export function outboxName(shard: number): string {
+  return `outbox.${shard}`;
+}
+
 export function groupsName(shard: number): string {
   return `groups.${shard}`;
 }
@@ -82,10 +96,12 @@ const NOWHERE: Seat = { node: '-', worker: 0 };
  *
  * Whoever holds an address that it looked up holds one that follows its shard: `place` changes it in place.
  */
-export function createClusterRoutes(store: StoreInfo): PlacedRoutes {
+export function createClusterRoutes(store: StoreInfo, waitForOwner: Routes['waitForOwner']): PlacedRoutes {
   const row = Array.from({ length: store.shards }, (_, shard) => targetsOf(shard, NOWHERE.worker, NOWHERE.node));
   return {
     ...routesOf(store, row),
+    isClustered: true,
+    waitForOwner,
     place(shard, { node, worker } = NOWHERE) {
       for (const address of Object.values(row[shard]!)) Object.assign(address, { node, worker });
     },
@@ -96,7 +112,7 @@ export function createClusterRoutes(store: StoreInfo): PlacedRoutes {
 type Targets = Readonly<Record<'inbox' | 'accounts' | 'presence' | 'wakeups' | 'relations' | 'groups', RemoteName>>;
 
 function targetsOf(shard: number, worker: number, node?: string): Targets {
-  const address = (name: string): RemoteName => (node === undefined ? { name, worker } : { name, worker, node });
+  const address = (name: string): RemoteName => (node === undefined ? { name, worker } : { name, worker, node, shard });
   return {
     inbox: address(inboxName(shard)),
     accounts: address(accountsName(shard)),
@@ -121,7 +137,7 @@ function routesOf(store: StoreInfo, row: readonly Targets[]): Routes {
   return {
     inboxOf: (user) => of(user).inbox,
     accountsOf: (user) => of(user).accounts,
-    accountsOfPhone: (phone) => targets[partitionOfPhone(store.secret, phone)]!.accounts,
+    accountsOfPhone: (phone) => targets[partitionOfPhone(store, phone)]!.accounts,
     presenceOf: (user) => of(user).presence,
     linksOf: (link) => keeperOf(LINKS_NAME, link),
     groupsOf: (group) => of(group).groups,
@@ -129,5 +145,7 @@ function routesOf(store: StoreInfo, row: readonly Targets[]): Routes {
     quotasOf: (user) => keeperOf(QUOTAS_NAME, user),
     wakeupsOf: (user) => of(user).wakeups,
     relationsOf: (user) => of(user).relations,
+    isClustered: false,
+    waitForOwner: () => undefined,
   };
 }

@@ -1,5 +1,5 @@
 import { fork } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -72,11 +72,20 @@ t.test('what is no store directory is refused', async (t) => {
 
 t.test('the partition of a number depends on the secret', async (t) => {
   const phones = Array.from({ length: 50 }, (_, index) => `+49151000000${String(index).padStart(2, '0')}`);
-  const one = phones.map((phone) => partitionOfPhone('00'.repeat(32), phone));
-  const other = phones.map((phone) => partitionOfPhone('01'.repeat(32), phone));
+  const one = phones.map((phone) => partitionOfPhone({ secret: '00'.repeat(32), shards: 12 }, phone));
+  const other = phones.map((phone) => partitionOfPhone({ secret: '01'.repeat(32), shards: 12 }, phone));
   t.strictSame(
     one,
-    phones.map((phone) => partitionOfPhone('00'.repeat(32), phone)),
+    phones.map((phone) => partitionOfPhone({ secret: '00'.repeat(32), shards: 12 }, phone)),
   );
   t.notSame(one, other);
+});
+
+t.test('a directory that takes no file is refused, and let go', async (t) => {
+  const directory = temporary(t);
+  // As a full disk does: the directory is there, and its first file cannot be written.
+  mkdirSync(join(directory, 'store.json.new'));
+  t.equal(await code(openStoreDirectory(directory, 1)), 'APP_STORE_UNREADABLE');
+  rmSync(join(directory, 'store.json.new'), { recursive: true });
+  await (await openStoreDirectory(directory, 1)).release();
 });

@@ -16,8 +16,9 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from '
 import type { Server } from 'node:net';
 import { join, resolve } from 'node:path';
 import { StartupError } from './errors.ts';
+import { centreOfPhone, partitionWithin, shardsOfCentre, type Centre } from './cluster/centres.ts';
 import { PARTITION_COUNT } from './partition.ts';
-import { fitSocketPath, listenUnix, SOCKET_PATH_BYTES_MAX } from './unix-socket.ts';
+import { fitSocketPath, listenUnix, SOCKET_PATH_BYTES_MAX } from './host/unix-socket.ts';
 
 const STORE_VERSION = 1;
 
@@ -26,6 +27,8 @@ export interface StoreInfo {
   readonly shards: number;
   /** Hex. Keys the partition of phone numbers; never leaves the node. All nodes of a cluster are given the same. */
   readonly secret: string;
+  /** Of the cluster; none for a node on its own, and where a cluster is in one place. */
+  readonly centres?: readonly Centre[];
 }
 
 export interface StoreDirectory extends StoreInfo {
@@ -68,19 +71,24 @@ export function stagingDirectory(info: StoreInfo): string {
   return join(info.directory, 'media-staged');
 }
 
-/** The partition of a phone number: keyed, so that the user ids drawn to fit it tell nothing about numbers. */
-export function partitionOfPhone(secret: string, phone: string): number {
+/** The partition of a phone number: keyed, so that the user ids drawn to fit it tell nothing about numbers but, in a cluster of several centres, which of them it lives in. */
+export function partitionOfPhone(
+  { secret, shards, centres = [] }: Omit<StoreInfo, 'directory'>,
+  phone: string,
+): number {
   const mac = createHmac('sha256', Buffer.from(secret, 'hex')).update(`phone\0${phone}`).digest();
-  return mac.readUInt16BE(0) & (PARTITION_COUNT - 1);
+  if (centres.length === 0) return mac.readUInt16BE(0) & (PARTITION_COUNT - 1);
+  const range = shardsOfCentre(centreOfPhone(phone, centres), centres.length, shards);
+  return partitionWithin(range, shards, mac.readUInt16BE(0), mac.readUInt16BE(2));
 }
 
 function readInfo(directory: string, shards: number, given: string | undefined): StoreInfo {
   const path = join(directory, 'store.json');
-  if (!existsSync(path)) {
-    writeInfo(path, { version: STORE_VERSION, shards, secret: given ?? randomBytes(32).toString('hex') });
-  }
   let info: { version?: unknown; shards?: unknown; secret?: unknown };
   try {
+    if (!existsSync(path)) {
+      writeInfo(path, { version: STORE_VERSION, shards, secret: given ?? randomBytes(32).toString('hex') });
+    }
     info = JSON.parse(readFileSync(path, 'utf8')) as typeof info;
   } catch (error) {
     throw unreadable(directory, error);

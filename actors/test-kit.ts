@@ -2,15 +2,24 @@
  * For tests of actors: a node under virtual time, an inbox over a store in memory, and connections that only listen.
  */
 
-import { isWireError, parseServerMessage, type ServerMessage, type Stanza } from '../protocol/wire/index.ts';
+import { randomBytes } from 'node:crypto';
+import {
+  isWireError,
+  parseServerMessage,
+  streamStanza,
+  type ServerMessage,
+  type Stanza,
+} from '../protocol/wire/index.ts';
 import type { Behavior, Clock, Pid } from '../runtime/index.ts';
 import { createTestNode, type TestNode } from '../runtime/testing/test-node.ts';
 import { Admission, type AdmissionBounds } from './admission.ts';
+import type { Challenge } from './auth.ts';
 import { Committer } from './committer.ts';
 import { inbox } from './inbox.ts';
-import type { InboxArgs } from './inbox-state.ts';
+import type { InboxArgs } from './inbox/state.ts';
 import type { SocketHandle } from './listener.ts';
 import type { ConnectionMessage, InboxMessage, Submit } from './messages.ts';
+import { noOutboxLoad } from './outbox/load.ts';
 import type { DeviceRecord, InboxStore, SenderAddress } from './store/inbox-store.ts';
 import { MemoryStore } from './store/memory.ts';
 
@@ -57,8 +66,8 @@ export const DEVICE: DeviceRecord = {
 };
 
 /** The commits of an actor that reads `store`. */
-export function committerOf(store: InboxStore, { node }: TestNode): Committer {
-  return new Committer(store, (self, message) => void node.cast(self, message));
+export function committerOf(store: InboxStore, { node }: TestNode, isCutOff?: () => boolean): Committer {
+  return new Committer(store, (self, message) => void node.cast(self, message), isCutOff);
 }
 
 export interface InboxFixture {
@@ -71,8 +80,12 @@ export interface InboxFixture {
   restart(): Promise<void>;
 }
 
-/** Starts an inbox whose store knows `users`, each with device 1. */
-export async function startInbox(users: readonly string[], options: Partial<InboxArgs> = {}): Promise<InboxFixture> {
+/** Starts an inbox whose store knows `users`, each with device 1. @param isCutOff - Whether its commits do not settle for now. */
+export async function startInbox(
+  users: readonly string[],
+  options: Partial<InboxArgs> = {},
+  isCutOff?: () => boolean,
+): Promise<InboxFixture> {
   const test = createTestNode();
   const store = new MemoryStore();
   await store.commit((batch) => {
@@ -83,12 +96,12 @@ export async function startInbox(users: readonly string[], options: Partial<Inbo
   });
   const args: InboxArgs = {
     store,
-    load: { queuedCount: 0 },
+    load: { queuedCount: 0, outbox: noOutboxLoad() },
     wakeups: undefined,
     queuedBytesMax: 1_000_000,
     inboxOf: () => ({ name: 'inbox.0', worker: 0 }),
     groupsOf: () => ({ name: 'groups.0', worker: 0 }),
-    committer: committerOf(store, test),
+    committer: committerOf(store, test, isCutOff),
     ...options,
   };
   let pid = test.node.spawn(inbox, args, { name: 'inbox.0' });
@@ -154,6 +167,12 @@ export class FakeSocket implements SocketHandle {
 
   attach(pid: Pid<ConnectionMessage>): void {
     this.pid = pid;
+  }
+
+  greet(): Challenge {
+    const challenge = { nonce: new Uint8Array(randomBytes(32)), issuedAtMs: 0 };
+    this.write(streamStanza({ ts: 1, nonce: challenge.nonce }));
+    return challenge;
   }
 
   /** The last message of `kind`. */

@@ -2,19 +2,22 @@
  * The supervision tree of one worker thread. Start reading the server here.
  *
  *   worker (one_for_one)
- *   ├─ inbox.0        accepts, keeps and pushes the messages of shard 0       inbox.ts
+ *   ├─ inbox.0        accepts, keeps and pushes the messages of shard 0         inbox.ts
  *   ├─ groups.0       the groups of shard 0: changes, order, who gets what      groups.ts
- *   ├─ accounts.0     numbers, devices and pre-keys of shard 0                accounts.ts
- *   ├─ presence.0     who is there, and typing, of shard 0                    presence.ts
- *   ├─ relations.0    whom an account accepts and blocks, reports; of shard 0 relations.ts
- *   ├─ wakeups.0      wakes the silent devices of shard 0                     wakeups.ts
+ *   ├─ outbox.0       what its people have written to shards out of reach       outbox.ts
+ *   ├─ accounts.0     numbers, devices and pre-keys of shard 0                  accounts.ts
+ *   ├─ presence.0     who is there, and typing, of shard 0                      presence.ts
+ *   ├─ relations.0    whom an account accepts and blocks, reports; of shard 0   relations.ts
+ *   ├─ wakeups.0      wakes the silent devices of shard 0                       wakeups.ts
  *   ├─ inbox.1 …      the same of each shard that this worker owns; in a cluster under a supervisor shard.1, which comes and goes
- *   ├─ links          devices that wait to be linked                          links.ts
- *   ├─ media          upload tickets, and the sweep of what has expired           media/keeper.ts
- *   ├─ admin          what operators ask of this worker                       admin/agent.ts
- *   ├─ quotas         what an account may do in a day                             quotas.ts
+ *   ├─ links          devices that wait to be linked                            links.ts
+ *   ├─ media          upload tickets, and the sweep of what has expired         media/keeper.ts
+ *   ├─ admin          what operators ask of this worker                         admin/agent.ts
+ *   ├─ quotas         what an account may do in a day                           quotas.ts
  *   └─ connections (dynamic)
- *      └─ one temporary actor for each socket of this worker                 connection.ts
+ *      └─ one temporary actor for each socket of this worker                   connection.ts
+ *
+ * A file on the right is a behaviour; where it has parts, they are in a folder of its name, and its first page lists them.
  *
  * An inbox that crashes comes back from its store; connections that it pushed to notice and ask their clients to come
  * again. A connection that crashes closes its socket and touches nobody else. A shard that keeps crashing ends the
@@ -34,16 +37,20 @@ import {
 } from '../supervisors/index.ts';
 import type { Admission } from './admission.ts';
 import { agent, AGENT_NAME, type AgentArgs } from './admin/agent.ts';
-import { accounts, type AccountsArgs } from './accounts.ts';
+import { accounts } from './accounts.ts';
+import type { AccountsArgs } from './accounts/state.ts';
 import { connection } from './connection.ts';
 import { groups } from './groups.ts';
-import type { GroupsArgs } from './group-state.ts';
+import type { GroupsArgs } from './groups/state.ts';
 import { inbox } from './inbox.ts';
-import type { InboxArgs } from './inbox-state.ts';
+import type { InboxArgs } from './inbox/state.ts';
+import { outbox } from './outbox.ts';
+import type { OutboxArgs } from './outbox/state.ts';
 import { LIMITS } from './limits.ts';
 import { links } from './links.ts';
 import { keeper, type KeeperArgs } from './media/keeper.ts';
-import { presence, type PresenceArgs } from './presence.ts';
+import { presence } from './presence.ts';
+import { type PresenceArgs } from './presence/state.ts';
 import { quotas } from './quotas.ts';
 import { relations, type RelationsArgs } from './relations.ts';
 import type { ResumeTickets } from './resume-ticket.ts';
@@ -53,6 +60,7 @@ import {
   inboxName,
   LINKS_NAME,
   MEDIA_NAME,
+  outboxName,
   presenceName,
   QUOTAS_NAME,
   relationsName,
@@ -72,6 +80,7 @@ export interface ShardParts {
   readonly wakeups: WakeupsArgs;
   readonly presence: PresenceArgs;
   readonly groups: GroupsArgs;
+  readonly outbox: OutboxArgs;
 }
 
 /** What every connection of a worker has in common. */
@@ -135,9 +144,12 @@ function shardChildren({
   relations: relationsArgs,
   groups: groupsArgs,
   wakeups: wakeupsArgs,
+  outbox: outboxArgs,
 }: ShardParts): ChildSpec[] {
   const options = (name: string): object => ({ name, mailboxMax: LIMITS.shardMailboxMax });
   return [
+    // Before the inbox, which tells who logs in what waits there.
+    childSpec(outboxName(shard), outbox, outboxArgs, { options: options(outboxName(shard)) }),
     childSpec(inboxName(shard), inbox, inboxArgs, { options: options(inboxName(shard)) }),
     childSpec(groupsName(shard), groups, groupsArgs, { options: options(groupsName(shard)) }),
     childSpec(accountsName(shard), accounts, accountsArgs, { options: options(accountsName(shard)) }),

@@ -13,11 +13,12 @@
  * like is the business of `push/`.
  */
 
+import { answer, refuse } from './answering.ts';
 import type { Answer, PushTarget } from '../protocol/wire/index.ts';
 import type { Behavior, Context, Pid } from '../runtime/index.ts';
 import { onceClaimed, type Committer } from './committer.ts';
 import { LIMITS } from './limits.ts';
-import type { ConnectionMessage, WakeupsMessage } from './messages.ts';
+import type { WakeupsMessage } from './messages.ts';
 import type { PushOutcome } from './push/provider.ts';
 import type { CommitResult, InboxStore, StoreBatch } from './store/inbox-store.ts';
 import type { PushRegistration } from './store/protection-store.ts';
@@ -89,7 +90,7 @@ export const wakeups: Behavior<WakeupsState, WakeupsArgs, WakeupsMessage> = {
       case 'woken':
         return settle(message, state, ctx);
       case 'show-push':
-        return tell(message, pushAnswer(platformOf(message, state), state), ctx);
+        return answer(message, pushAnswer(platformOf(message, state), state), ctx);
       case 'set-push':
         return setPush(message, state, ctx);
       case 'committed':
@@ -257,22 +258,6 @@ function settleChange(ticket: number, result: CommitResult, state: WakeupsState,
   const change = state.changes.get(ticket);
   state.changes.delete(ticket);
   if (change === undefined) return;
-  if (result === 'ok') tell(change, pushAnswer(change.platform, state), ctx);
+  if (result === 'ok') answer(change, pushAnswer(change.platform, state), ctx);
   else refuse(change, 'APP_STORE_FULL', ctx, LIMITS.storeFullRetrySeconds);
-}
-
-interface Destination {
-  readonly connection: Pid;
-  readonly iq: number;
-}
-
-function tell({ connection, iq }: Destination, answer: Answer, ctx: Ctx): void {
-  ctx.cast(connection, { kind: 'answer', iq, answer } satisfies ConnectionMessage);
-}
-
-type RefusalCode = 'APP_BAD_PUSH' | 'APP_OVERLOADED' | 'APP_STORE_FULL';
-
-function refuse({ connection, iq }: Destination, code: RefusalCode, ctx: Ctx, retryAfter?: number): void {
-  const refusal = retryAfter === undefined ? { code } : { code, retryAfter };
-  ctx.cast(connection, { kind: 'answer-refused', iq, refusal } satisfies ConnectionMessage);
 }

@@ -4,7 +4,7 @@
 
 import type { StartupCode } from './errors.ts';
 import type { MemberEvent } from '../runtime/cluster/index.ts';
-import type { WorkerStatistics } from './worker.ts';
+import type { WorkerStatistics } from './worker-statistics.ts';
 
 export type ToWorker =
   | { readonly kind: 'listen' }

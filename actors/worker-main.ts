@@ -4,9 +4,11 @@
 
 import { joinWorkers, systemClock } from '../runtime/index.ts';
 import { isStartupError } from './errors.ts';
-import { watchHeap } from './heap-watch.ts';
+import { watchHeap } from './host/heap-watch.ts';
 import { createLogger } from './logger.ts';
 import { useMeterMemory } from './metrics/meter.ts';
+import { useTraceMemory } from './tracing/message-trace.ts';
+import { processMicros } from './tracing/process-clock.ts';
 import type { FromWorker, ToWorker } from './worker-control.ts';
 import { startServing, type Serving, type WorkerAssignment } from './worker.ts';
 
@@ -15,10 +17,11 @@ Buffer.poolSize = 256 * 1024;
 
 const joined = joinWorkers({
   log: (worker, data) => {
-    const { config, meters } = data as WorkerAssignment;
+    const { config, meters, traces } = data as WorkerAssignment;
     const memory = meters?.[worker];
     // First of all: what is counted before goes nowhere.
     if (memory !== undefined) useMeterMemory(memory);
+    if (traces !== undefined) useTraceMemory(traces, processMicros);
     const { logFormat: format, logLevel: level, logModules: modules } = config;
     return createLogger({ format, level, modules, worker, write: (line) => void process.stdout.write(line) });
   },

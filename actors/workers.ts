@@ -13,7 +13,6 @@ import {
   type RuntimeNode,
   type WorkerPool,
 } from '../runtime/index.ts';
-import { traitsOf } from './cluster/agreement.ts';
 import { type NodeHead, startHead } from './cluster/head.ts';
 import { DICTIONARY_VERSION } from '../protocol/wire/index.ts';
 import { StartupError } from './errors.ts';
@@ -21,7 +20,8 @@ import type { ThreadFigures } from './metrics/exposition.ts';
 import { METER_BYTES, useMeterMemory } from './metrics/meter.ts';
 import { writeCard, type NodeState } from './nodes/card.ts';
 import type { FromWorker, ToWorker } from './worker-control.ts';
-import type { WorkerAssignment, WorkerStatistics } from './worker.ts';
+import type { WorkerAssignment } from './worker.ts';
+import type { WorkerStatistics } from './worker-statistics.ts';
 
 /** Time for the actors of a worker to end before they are killed. */
 const STOP_MS = 5_000;
@@ -77,8 +77,14 @@ export class Workers {
       onMessage: (_worker, message) => workers.#receive(message as FromWorker),
     });
     workers.#pool = await Promise.race([started, refused]);
-    await workers.#enterCluster(assignment, workers.#pool);
-    await Promise.race([workers.#listen(workers.#pool), refused]);
+    try {
+      await workers.#enterCluster(assignment, workers.#pool);
+      await Promise.race([workers.#listen(workers.#pool), refused]);
+    } catch (error) {
+      // Some may listen already: an exit around open sockets would be an abort, and its reason lost.
+      await workers.stop();
+      throw error;
+    }
     return workers;
   }
 
@@ -101,9 +107,9 @@ export class Workers {
         endAtOnce();
       },
     }).catch((error: Error) => {
-      throw new StartupError('APP_CLUSTER', error.message);
+      throw error instanceof StartupError ? error : new StartupError('APP_CLUSTER', error.message);
     });
-    const traits = traitsOf(cluster);
+    const { traits } = head;
     this.#announce = (state) => head.announce(writeCard({ release, wire: DICTIONARY_VERSION, traits, state }));
     this.#announce('up');
     this.#head = head;

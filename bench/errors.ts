@@ -102,9 +102,10 @@ export const BENCH_ERRORS: Readonly<Record<BenchCode, BenchErrorEntry>> = {
     action: 'lower --rate; at the default this means that the server slowed down since the saturation phase',
   },
   BENCH_REPORT: {
-    meaning: 'a saved report is missing, cannot be read, or lacks a figure',
-    cause: 'a folder without it, a file of something else, or a run that did not come to its end',
-    action: 'the detail names the command that makes it',
+    meaning: 'a report cannot be written, or a saved one is missing, cannot be read, or lacks a figure',
+    cause:
+      'a folder that is not there or may not be written; a file of something else, or of a run that did not come to its end',
+    action: 'the detail says what the system refused, or names the command that makes the report',
   },
   BENCH_RESULT: {
     meaning: 'violation: a program did not do the work that it is measured by',

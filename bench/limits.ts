@@ -7,19 +7,28 @@
 
 export const LIMITS = {
   /** From the start of the server to its `node_started` line; the first run after a build pays for a cold disk. */
-  serverStartMsMax: 20_000,
+  serverStartMsMax: 60_000,
 
   /** From SIGTERM to the end of the process; a server that drains longer is killed, and the run says so. */
-  serverStopMsMax: 10_000,
+  serverStopMsMax: 30_000,
+
+  /** The same in a run that was interrupted, where somebody waits for its end. One that takes longer in a run that was not is noted. */
+  serverStopHurriedMsMax: 10_000,
 
   /** How long the end of a server is waited for after its connections have ended, to tell why. */
-  lastWordsMsMax: 500,
+  lastWordsMsMax: 5_000,
 
   /** How long the server may take to log its statistics after SIGUSR2. */
-  statisticsMsMax: 5_000,
+  statisticsMsMax: 30_000,
 
   /** From `exit` to the end of a child that has nothing to drain; then it is killed. */
-  childStopMsMax: 3_000,
+  childStopMsMax: 15_000,
+
+  /** The same in a run that was interrupted. */
+  childStopHurriedMsMax: 3_000,
+
+  /** From the interruption of a run until what it waits for is given up: a request to a server that hangs, say. Most ends at once. */
+  interruptedMsMax: 3_000,
 
   /** Registering and logging in all connections of a generator. 200 take under 2 s here; 10,000 must still fit. */
   openingMsMax: 60_000,
@@ -63,6 +72,9 @@ export const LIMITS = {
   /** Interval of the pacing timer. Timers of Node are no finer; what it adds counts as latency, against us. */
   paceTickMs: 1,
 
+  /** Of one publish of the bare log: the bound of a record of a shard's log (actors/cluster/limits.ts). */
+  bareLogBytesMax: 900_000,
+
   /** All clients of `bench connections` back, each by ticket; 19,000 take under 4 s here. */
   returnMsMax: 120_000,
 
@@ -72,12 +84,37 @@ export const LIMITS = {
   settlingMsMax: 15_000,
   settlingLookMs: 250,
 
+  /** A cluster has settled when no shard has moved for so long; the moves of one go on within a tenth of a second of each other. */
+  clusterSettledMs: 1_000,
+  /** A node that joins is given shards after 15 s, and copies of them before. */
+  clusterSettlingMsMax: 60_000,
+
+  /**
+   * A resource of the machine has given out when it was at its limit for so many seconds in a row: all processors nearly busy, or mostly, with so many
+   * threads in the queue of each; everybody waiting for the disk or for memory for such a share of the time; available memory at twice the
+   * floor at which a run ends itself.
+   */
+  scarceSeconds: 5,
+  scarceBusyShare: 0.95,
+  scarceBusyShareQueued: 0.8,
+  scarceQueueOfProcessor: 2,
+  scarceDiskStallShare: 0.3,
+  scarceMemoryStallShare: 0.1,
+  scarceMemoryFloors: 2,
+
+  /** How often the processes of a run are looked at for its charts. */
+  courseLookMs: 500,
+
   /** From the start of many nodes to the last `node_started`: each takes a second of a core here. */
   crowdStartMsMax: 300_000,
   /** Without any client more for so long, a crowd does not come together. */
   crowdStallMsMax: 60_000,
   /** How often the processes of a crowd are looked at. */
   crowdLookMs: 1_000,
+  /** The memory of all nodes is steady when it has not moved by more than this share for so long; it is taken as it is in the end: each collects in its time. */
+  crowdSettledShare: 0.002,
+  crowdSettledMs: 6_000,
+  crowdSettlingMsMax: 60_000,
   /** How long nodes have to become quiet after a crowd has left, before what they keep is looked at. */
   crowdLeaveMs: 12_000,
 

@@ -3,6 +3,8 @@
  */
 
 import { parseArgs } from 'node:util';
+import { closest } from '../actors/config/settings.ts';
+import { problemOf } from '../actors/config/usage.ts';
 import {
   findWorkload,
   listWorkloads,
@@ -59,17 +61,25 @@ const ROUNDS: WorkloadOption = { default: 1, min: 1, max: 100, help: 'rounds' };
 export function readInvocation(argv: readonly string[], workloads: readonly Workload[]): Invocation {
   const [name, ...rest] = argv;
   if (name === '--help' || name === '-h') return { kind: 'help', text: describeBench(workloads) };
-  if (name === undefined) return usageError('a workload is missing', describeBench(workloads));
+  if (name === undefined) return { kind: 'usage-error', text: describeBench(workloads) };
   if (name === 'list') return { kind: 'list' };
   if (name === 'compare') return { kind: 'compare', argv: rest };
   if (name === 'repeat') return { kind: 'repeat', argv: rest };
   const workload = findWorkload(workloads, name);
-  if (workload === undefined) return usageError(`there is no workload "${name}"`, describeBench(workloads));
+  if (workload === undefined) return unknownWorkload(name, workloads);
   return readWorkloadFlags(workload, rest);
 }
 
-function usageError(problem: string, help: string): Invocation {
-  return { kind: 'usage-error', text: `blindbeam bench: ${problem}.\n\n${help}` };
+function unknownWorkload(name: string, workloads: readonly Workload[]): Invocation {
+  const words = [...workloads.map((workload) => workload.name), 'list', 'compare', 'repeat'];
+  const near = closest(name, words);
+  const hint = near === undefined ? '' : `; did you mean ${near}`;
+  return usageError(`there is no workload "${name}"${hint}`, 'blindbeam bench list tells what there is.');
+}
+
+/** The help has more lines than a terminal, and would push what is wrong out of it. */
+function usageError(problem: string, hint: string): Invocation {
+  return { kind: 'usage-error', text: `blindbeam bench: ${problem}.\n${hint}\n` };
 }
 
 /** Names of the flags that a workload has for itself. */
@@ -89,8 +99,7 @@ function readWorkloadFlags(workload: Workload, argv: readonly string[]): Invocat
     if (values.help === true) return { kind: 'help', text: describeWorkload(workload) };
     return invocationOf(workload, values);
   } catch (error) {
-    const [problem] = (error as Error).message.split('\n');
-    return usageError(problem!.replace(/\.$/, ''), describeWorkload(workload));
+    return usageError(problemOf(error), `blindbeam bench ${workload.name} --help tells its options.`);
   }
 }
 

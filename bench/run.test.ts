@@ -7,6 +7,7 @@ import { BENCH_ERRORS, BenchError } from './errors.ts';
 import type { Workload } from './harness/registry.ts';
 import type { Report } from './harness/report.ts';
 import { runBench, type BenchIo } from './run.ts';
+import { WORKLOADS } from './workloads/index.ts';
 import { createMessagesWorkload } from './workloads/messages.ts';
 
 interface Outcome {
@@ -63,21 +64,32 @@ function reportFile(t: Test): { readonly path: string; readonly read: () => Repo
   return { path, read: () => JSON.parse(readFileSync(path, 'utf8')) as Report };
 }
 
-t.test('wrong usage is told with the right one and exits with 2', async (t) => {
+t.test('wrong usage is told in two lines, with what is meant and where help is, and exits with 2', async (t) => {
   const workloads = [workloadOf(1)];
   const wrong = [
-    [],
-    ['nothing'],
-    ['test', '--sise', '3'],
-    ['test', '--size', '0'],
-    ['test', '--size', '1.5'],
-    ['test', 'x'],
-  ];
-  for (const argv of wrong) {
+    [['nothing'], /^blindbeam bench: there is no workload "nothing"\.\nblindbeam bench list /],
+    [['tset'], /no workload "tset"; did you mean test\.\n/],
+    [['test', '--sise', '3'], /'--sise'.*\.\nblindbeam bench test --help /],
+    [['test', '--size', '0'], /--size expected an integer from 1 to 100, got "0"\.\n/],
+    [['test', '--size', '1.5'], /--size expected an integer/],
+    [['test', 'x'], /'x'/],
+  ] as const;
+  for (const [argv, said] of wrong) {
     const { code, out, err } = await bench(argv, workloads);
     t.equal(code, 2, argv.join(' '));
     t.equal(out, '');
-    t.match(err, /Usage: blindbeam bench/);
+    t.match(err, said);
+    t.equal(err.trimEnd().split('\n').length, 2, err);
+  }
+  t.match(await bench([], workloads), { code: 2, out: '', err: /^Usage: blindbeam bench/ });
+});
+
+t.test('no workload has an option of a name that all of them have', async (t) => {
+  for (const { name } of WORKLOADS) {
+    const { out } = await bench([name, '--help'], WORKLOADS);
+    const flags = [...out.matchAll(/^ {2}--(\S+)/gm)].map(([, flag]) => flag);
+    t.ok(flags.includes('rounds'), name);
+    t.strictSame(flags, [...new Set(flags)], name);
   }
 });
 
@@ -104,10 +116,17 @@ t.test('--json writes the report with the settings that were used', async (t) =>
   t.same(Object.keys(report), ['workload', 'commit', 'date', 'machine', 'params', 'metrics', 'environment', 'notes']);
   t.same(report.params, { size: 2, quick: true });
   t.same(report.metrics.rate, { value: 7, unit: 'msg/s', peers: {} });
-  t.match(await bench(['test', '--json', '/nowhere/at/all.json'], [workloadOf(7)]), {
-    code: 1,
-    err: /cannot be written/,
-  });
+});
+
+t.test('a report that cannot be written is told before anything is measured', async (t) => {
+  let hasRun = false;
+  const workload = workloadOf(7, async () => void (hasRun = true));
+  for (const flag of ['--json', '--html']) {
+    const { code, err } = await bench(['test', flag, '/nowhere/at/all'], [workload]);
+    t.equal(code, 1);
+    t.match(err, /^blindbeam bench test: BENCH_REPORT: the report cannot be written: ENOENT.*\n$/);
+  }
+  t.equal(hasRun, false);
 });
 
 t.test('a run that fails exits with 1, says why and reports what it measured before', async (t) => {
@@ -132,8 +151,8 @@ t.test('the progress line is for terminals', async (t) => {
 });
 
 const STAND_IN: string = fileURLToPath(new URL('./testing/stand-in-main.js', import.meta.url));
-/** Seconds of 200 ms, and no ceilings. */
-const QUICK = { secondMs: 200, withCeilings: false } as const;
+/** Seconds of 400 ms, in which something happens on a busy machine too, and no ceilings. */
+const QUICK = { secondMs: 400, withCeilings: false } as const;
 const SMALL = ['messages', '--pairs', '3', '--in-flight', '4', '--warm-up', '0', '--seconds', '1', '--rate', '300'];
 
 t.test('the workload messages measures a server that keeps its promises', async (t) => {

@@ -9,8 +9,9 @@
  * What is measured is known to the workloads only. Read next: `workloads/messages.ts`, README.md.
  */
 
-import { writeFileSync } from 'node:fs';
-import { isBenchError, type BenchError } from './errors.ts';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { BenchError, isBenchError } from './errors.ts';
+import { hurryChildren } from './harness/child.ts';
 import { wallClockNow } from './harness/clock.ts';
 import { runCompare } from './compare/command.ts';
 import { runRepeat } from './compare/repeat.ts';
@@ -76,7 +77,17 @@ export async function runBench(
       io.err(invocation.text);
       return EXIT.usage;
     case 'run':
-      return (await runWorkload(invocation, io)).code;
+      return runOnce(invocation, io);
+  }
+}
+
+async function runOnce(invocation: RunInvocation, io: BenchIo): Promise<number> {
+  try {
+    return (await runWorkload(invocation, io)).code;
+  } catch (error) {
+    if (!isBenchError(error)) throw error;
+    io.err(`blindbeam bench ${invocation.workload.name}: ${error.message}\n`);
+    return EXIT.failed;
   }
 }
 
@@ -86,13 +97,20 @@ interface Outcome {
   readonly report: Report;
 }
 
+/** @throws {BenchError} (as rejection) BENCH_REPORT, before anything is measured. What ends the run itself stands in its report. */
 async function runWorkload(invocation: RunInvocation, io: BenchIo): Promise<Outcome> {
+  for (const file of [invocation.jsonFile, invocation.htmlFile]) if (file !== undefined) requireWritable(file);
   const abort = new AbortController();
-  const release = io.onInterrupt(() => abort.abort());
+  let calm = (): void => undefined;
+  const release = io.onInterrupt(() => {
+    abort.abort();
+    calm = hurryChildren();
+  });
   try {
     return await runRounds(invocation, abort.signal, io);
   } finally {
     release();
+    calm();
   }
 }
 
@@ -103,6 +121,7 @@ async function runRounds(invocation: RunInvocation, signal: AbortSignal, io: Ben
   const { rounds, failure } = await measureRounds(invocation, signal, io);
   const measured = mergeRounds(rounds, invocation.workload.thresholds);
   const { metrics, series, notes, distrusted, outcomes } = measured;
+  const gaveOut = rounds.at(-1)!.explain(outcomes, failure !== undefined);
   const head = {
     workload: invocation.workload.name,
     commit: here.commit,
@@ -117,6 +136,7 @@ async function runRounds(invocation: RunInvocation, signal: AbortSignal, io: Ben
     environment: here.environment,
     notes,
     ...(distrusted.length > 0 && { distrusted }),
+    ...(gaveOut.length > 0 && { gaveOut }),
   };
   const isWritten = [
     writeReport(invocation.jsonFile, () => `${JSON.stringify(report, null, 2)}\n`, io),
@@ -179,7 +199,8 @@ async function measure(
   try {
     const progress = (text: string): void => line.show(`${workload.name}: ${round}${text}`);
     const panel = io.isTty ? io.err : undefined;
-    await workload.run({ options, isQuick, part, control, recorder, progress, panel, signal, keepData });
+    const { columns } = io;
+    await workload.run({ options, isQuick, part, control, recorder, progress, panel, columns, signal, keepData });
     return undefined;
   } catch (error) {
     if (isBenchError(error)) return error;
@@ -189,13 +210,22 @@ async function measure(
   }
 }
 
+/** Whoever has waited for a measurement shall not learn then that there is no place for it. */
+function requireWritable(file: string): void {
+  try {
+    closeSync(openSync(file, 'a'));
+  } catch (error) {
+    throw new BenchError('BENCH_REPORT', `the report cannot be written: ${(error as Error).message}`);
+  }
+}
+
 function writeReport(file: string | undefined, text: () => string, io: BenchIo): boolean {
   if (file === undefined) return true;
   try {
     writeFileSync(file, text());
     return true;
   } catch (error) {
-    io.err(`blindbeam bench: the report cannot be written: ${(error as Error).message}\n`);
+    io.err(`blindbeam bench: BENCH_REPORT: the report cannot be written: ${(error as Error).message}\n`);
     return false;
   }
 }
@@ -225,15 +255,18 @@ export function processIo(): BenchIo {
   };
 }
 
-/** The first signal asks the run to end in order; the second ends the process, and the exit hook its children. */
+/**
+ * The first signal asks the run to end in order. A second Ctrl-C ends the process, and the exit hook its children; a second of the others does
+ * nothing more: a closed terminal, and programs that end, send theirs to the whole group of processes.
+ */
 function hookSignals(stop: () => void): () => void {
   let isAsked = false;
-  const take = (): void => {
-    if (isAsked) process.exit(EXIT.failed);
+  const take = (signal: NodeJS.Signals): void => {
+    if (isAsked && signal === 'SIGINT') process.exit(EXIT.failed);
     isAsked = true;
     stop();
   };
-  const signals = ['SIGINT', 'SIGTERM'] as const;
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   for (const signal of signals) process.on(signal, take);
   return () => {
     for (const signal of signals) process.off(signal, take);

@@ -5,20 +5,26 @@
  * Exit codes: 0 done, 1 failed, 2 wrong usage.
  */
 
+import { closest } from '../actors/config/settings.ts';
 import { OPERATOR_GROUPS } from './operator/groups.ts';
+import { watchOutput } from './output.ts';
 
 interface Verb {
   readonly summary: string;
+  /** Goes on when its output cannot be written any more: a node serves, a measurement has its report to write. */
+  readonly outlivesOutput?: true;
   run(argv: readonly string[]): Promise<number>;
 }
 
 const OWN_VERBS: Readonly<Record<string, Verb>> = {
   start: {
     summary: 'start a node',
+    outlivesOutput: true,
     run: async (argv) => (await import('../actors/main.ts')).runStart(argv),
   },
   cluster: {
     summary: 'a whole cluster on this machine, for trying things: blindbeam cluster up',
+    outlivesOutput: true,
     run: async (argv) => (await import('./cluster.ts')).runCluster(argv),
   },
   config: {
@@ -26,11 +32,11 @@ const OWN_VERBS: Readonly<Record<string, Verb>> = {
     run: async (argv) =>
       argv[0] === 'reload'
         ? (await import('./operator/commands.ts')).runOperator('config', argv)
-        : (await import('../actors/config-command.ts')).runConfig(argv),
+        : (await import('../actors/config/command.ts')).runConfig(argv),
   },
   doctor: {
     summary: 'what this machine lacks for a node, and how to mend it',
-    run: async (argv) => (await import('../actors/doctor-command.ts')).runDoctor(argv),
+    run: async (argv) => (await import('../actors/host/doctor-command.ts')).runDoctor(argv),
   },
   restore: {
     summary: 'make a store of a backup',
@@ -42,6 +48,7 @@ const OWN_VERBS: Readonly<Record<string, Verb>> = {
   },
   bench: {
     summary: 'measure: blindbeam bench list',
+    outlivesOutput: true,
     run: async (argv) => (await import('../bench/run.ts')).runBench(argv),
   },
   capacity: {
@@ -60,19 +67,27 @@ const VERBS: Readonly<Record<string, Verb>> = { ...OWN_VERBS, ...Object.fromEntr
 /** Runs the command line `argv`, without the program's name. Resolves to the exit code. */
 export async function main(argv: readonly string[]): Promise<number> {
   const [name, ...rest] = argv;
+  if (name === 'help' && rest.length > 0) return main([...rest, '--help']);
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
-    process.stdout.write(usage());
+    watchOutput(process, false);
+    (name === undefined ? process.stderr : process.stdout).write(usage());
     return name === undefined ? 2 : 0;
   }
   const verb = Object.hasOwn(VERBS, name) ? VERBS[name] : undefined;
   if (verb === undefined) {
-    process.stderr.write(`blindbeam: there is no verb "${name}".\n\n${usage()}`);
+    process.stderr.write(`blindbeam: ${noVerb(name)}.\nblindbeam --help tells what there is.\n`);
     return 2;
   }
+  watchOutput(process, verb.outlivesOutput === true);
   return verb.run(rest);
 }
 
+function noVerb(name: string): string {
+  const near = closest(name, Object.keys(VERBS));
+  return `there is no verb "${name}"${near === undefined ? '' : `; did you mean ${near}`}`;
+}
+
 function usage(): string {
-  const lines = Object.entries(VERBS).map(([name, { summary }]) => `  ${name.padEnd(8)} ${summary}`);
+  const lines = Object.entries(VERBS).map(([name, { summary }]) => `  ${name.padEnd(9)} ${summary}`);
   return `Usage: blindbeam <verb> [options]\n\n${lines.join('\n')}\n\nblindbeam <verb> --help tells more.\n`;
 }

@@ -13,6 +13,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
+import { problemOf } from '../actors/config/usage.ts';
 import { hasNatsServer, type NatsServers, startNatsServers } from '../runtime/testing/nats-servers.ts';
 
 const LAUNCHER: string = fileURLToPath(new URL('../../bin/blindbeam.js', import.meta.url));
@@ -45,9 +46,10 @@ export async function runCluster(argv: readonly string[]): Promise<number> {
     process.stdout.write(HELP);
     return 0;
   }
-  const plan = verb === 'up' ? readPlan(rest) : `there is no verb "cluster ${verb ?? ''}"`;
+  const plan =
+    verb === 'up' ? readPlan(rest) : verb === undefined ? 'expected "cluster up"' : `there is no "cluster ${verb}"`;
   if (typeof plan === 'string') {
-    process.stderr.write(`blindbeam: ${plan}.\n\n${HELP}`);
+    process.stderr.write(`blindbeam: ${plan}.\nblindbeam cluster --help tells what it takes.\n`);
     return 2;
   }
   if (!hasNatsServer()) {
@@ -67,7 +69,7 @@ export function readPlan(argv: readonly string[]): Plan | string {
   try {
     given = parseArgs({ args: [...own], options, strict: true }).values as typeof given;
   } catch (error) {
-    return (error as Error).message.split('\n')[0]!.replace(/\.$/, '');
+    return problemOf(error);
   }
   const { nodes = '3', servers = '1', port = '7400', data = 'data-cluster' } = given;
   if (!/^[1-9]$/.test(nodes)) return `"nodes" expected 1 to 9, got "${nodes}"`;
@@ -84,22 +86,41 @@ export function readPlan(argv: readonly string[]): Plan | string {
 }
 
 async function up(plan: Plan): Promise<number> {
-  mkdirSync(plan.data, { recursive: true, mode: 0o700 });
-  const nats = await startNatsServers(plan.servers, plan.data);
-  const configuration = writeConfiguration(plan);
-  const children = plan.nodes.map((name, index) => startNode(plan, name, index, nats, configuration));
+  // Whoever read this may be gone first, as with `| tee` and Ctrl-C: the servers have to be stopped all the same.
+  process.stdout.on('error', () => undefined);
+  let configuration: string;
+  let nats: NatsServers;
+  try {
+    mkdirSync(plan.data, { recursive: true, mode: 0o700 });
+    configuration = writeConfiguration(plan);
+    nats = await startNatsServers(plan.servers, plan.data);
+  } catch (error) {
+    const { syscall, message } = error as NodeJS.ErrnoException;
+    const code = syscall === undefined ? 'APP_CLUSTER: ' : `APP_STORE_UNREADABLE: cannot use ${plan.data}: `;
+    process.stderr.write(`${code}${message}\n`);
+    return 1;
+  }
+  process.stdout.write(`\n  Starting ${plan.nodes.length} nodes …\n\n`);
+  const children = plan.nodes.map((name, index) =>
+    startNode(plan, name, nodeFlags(plan, name, index, nats, configuration)),
+  );
   let stopping = false;
-  for (const { name, child } of children) {
+  for (const { name, child, flags } of children) {
     child.once('exit', (status, signal) => {
-      if (!stopping) print(name, `has ended (${signal ?? status}); the others go on`);
+      if (stopping) return;
+      print(name, `has ended (${signal ?? status}); the others go on. To start it again, in another terminal:`);
+      print(name, `  npx blindbeam start ${[...flags, ...plan.nodeFlags].map(shellWord).join(' ')}`);
     });
   }
-  announce(plan, nats);
-  await Promise.race([stopSignal(), Promise.all(children.map(({ child }) => ended(child)))]);
+  // Behind what the nodes log of their start, where somebody finds it.
+  void Promise.all(children.map(({ started }) => started)).then(() => announce(plan, nats));
+  const asked = stopSignal().then(() => 0);
+  const left = Promise.all(children.map(({ child }) => ended(child))).then(() => 1);
+  const status = await Promise.race([asked, left]);
   stopping = true;
   await Promise.all(children.map(({ child }) => stop(child)));
   await nats.stop();
-  return 0;
+  return status;
 }
 
 /** The secret of the installation is made once and stays in the data directory. */
@@ -111,13 +132,8 @@ function writeConfiguration({ data }: Plan): string {
   return path;
 }
 
-function startNode(
-  plan: Plan,
-  name: string,
-  index: number,
-  nats: NatsServers,
-  configuration: string,
-): { readonly name: string; readonly child: ChildProcess } {
+/** As an operator would write them. */
+function nodeFlags(plan: Plan, name: string, index: number, nats: NatsServers, configuration: string): string[] {
   const flags = {
     config: configuration,
     data: join(plan.data, name),
@@ -128,21 +144,47 @@ function startNode(
     workers: '1',
     'metrics-port': '0',
   };
-  const args = Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, value]);
+  return Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, value]);
+}
+
+interface StartedNode {
+  readonly name: string;
+  readonly child: ChildProcess;
+  readonly flags: readonly string[];
+  /** Resolves when it serves; never, if it ends before. */
+  readonly started: Promise<void>;
+}
+
+function startNode(plan: Plan, name: string, flags: readonly string[]): StartedNode {
   // In a process group of its own: Ctrl-C is for this process, which then stops the nodes in order.
-  const child = spawn(process.execPath, [LAUNCHER, 'start', ...args, ...plan.nodeFlags], {
+  const child = spawn(process.execPath, [LAUNCHER, 'start', ...flags, ...plan.nodeFlags], {
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   });
-  for (const stream of [child.stdout, child.stderr]) {
-    createInterface({ input: stream }).on('line', (line) => show(name, line));
-  }
-  return { name, child };
+  const started = new Promise<void>((done) => {
+    for (const stream of [child.stdout, child.stderr]) {
+      createInterface({ input: stream }).on('line', (line) => {
+        show(name, line);
+        if (isListening(line)) done();
+      });
+    }
+  });
+  return { name, child, flags, started };
+}
+
+/** The line is for people, and is there whatever the node logs, in whatever form. */
+function isListening(line: string): boolean {
+  return /^ {2}Blindbeam is listening /.test(line);
+}
+
+/** As a shell takes it for one word. */
+function shellWord(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 /** What a node says to people who start it alone would be wrong here. */
 function show(name: string, line: string): void {
-  if (line.trim() !== '' && !/^ {2}(Blindbeam is|Chat:)/.test(line)) print(name, line);
+  if (line.trim() !== '' && !/^ {2}(Blindbeam is|Chat:|Web chat:)/.test(line)) print(name, line);
 }
 
 function print(name: string, line: string): void {
@@ -151,11 +193,16 @@ function print(name: string, line: string): void {
 
 function announce({ nodes, port, data }: Plan, { urls }: NatsServers): void {
   const url = (index: number): string => `ws://127.0.0.1:${port + (index % nodes.length)}/ws`;
+  const store = `--data ${shellWord(join(data, nodes[0]!))}`;
   process.stdout.write(
     `\n  ${nodes.length} nodes: ${nodes.map((name, index) => `${name} ${url(index)}`).join(', ')}\n` +
       `  NATS: ${urls.join(', ')}; stores in ${data}\n` +
+      `  Web chat: ${nodes.map((_, index) => url(index).replace(/^ws(.*)\/ws$/, 'http$1/')).join('  ')}\n` +
       `  Chat: npx blindbeam chat --as +4915100000001 --url ${url(0)}\n` +
-      `        npx blindbeam chat --as +4915100000002 --to +4915100000001 --url ${url(1)}\n\n`,
+      `        npx blindbeam chat --as +4915100000002 --to +4915100000001 --url ${url(1)}\n` +
+      `  Look: npx blindbeam node list ${store}\n` +
+      `        npx blindbeam top ${store}        (n: the nodes)\n` +
+      `        npx blindbeam console ${store}    (the page for operators)\n\n`,
   );
 }
 

@@ -39,7 +39,8 @@ export function requireNode() {
 export function requireDependencies() {
   if (isInstalled()) return;
   console.error('Installing the dependencies (once) …');
-  run('npm', ['ci', '--no-audit', '--no-fund'], 'the dependencies could not be installed');
+  // What needs compiling comes compiled; npm 11 runs no scripts of packages anyway, and warns of each.
+  run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], 'the dependencies could not be installed');
 }
 
 /** Packages for other platforms are in the lock file and not on the disk, so optional ones do not count. */

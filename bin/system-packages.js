@@ -1,6 +1,6 @@
 /**
  * Packages of the operating system that some test suites need: installs what is missing where that is possible, names it
- * where it is not. The suites then run, or report themselves as skipped with the reason; nothing fails here.
+ * where it is not. The suites then run, or report themselves as skipped with the reason; nothing fails in here.
  *
  * For `npm test` only. Nothing that serves users comes through here.
  */
@@ -12,13 +12,16 @@ import { delimiter, join } from 'node:path';
 /**
  * A program that a suite starts, and the Debian package that has it.
  *
- * @typedef {{ command: string, package: string, purpose: string }} SystemPackage
+ * @typedef {{ command: string, package: string, purpose: string, isNeeded?: true }} SystemPackage `isNeeded`: its tests fail without it.
  */
 
 /** @type {readonly SystemPackage[]} */
 export const SYSTEM_PACKAGES = [
+  { command: 'nats-server', package: 'nats-server', purpose: 'nodes in a cluster' },
   { command: 'erl', package: 'erlang-base', purpose: 'the BEAM beside our actors' },
   { command: 'chromium', package: 'chromium', purpose: 'the client in a browser' },
+  { command: 'tmux', package: 'tmux', purpose: 'top in a terminal' },
+  { command: 'openssl', package: 'openssl', purpose: 'TLS', isNeeded: true },
 ];
 
 /** For everything together: a mirror that is slow must not hold up the tests. */
@@ -49,7 +52,7 @@ export function provideSystemPackages(packages = SYSTEM_PACKAGES, machine = this
   const left = missingOf(packages, machine);
   for (const each of left) {
     machine.say(
-      `${each.command} is not installed (Debian package ${each.package}): tests of ${each.purpose} are skipped.`,
+      `${each.command} is not installed (Debian package ${each.package}): tests of ${each.purpose} ${each.isNeeded ? 'fail' : 'are skipped'}.`,
     );
   }
   return left;

@@ -1,61 +1,45 @@
 /**
- * The client: what an application holds. It puts the parts together and keeps none of their secrets.
+ * The client: what an application holds, and what it may ask. It keeps none of the secrets of its parts.
  *
- *   createClient ─▶ Client ─┬─ Connection  (connection.ts decides, connection-driver.ts does)
- *                           ├─ Engine      (conversations, inbox, directory; from registration on)
- *                           ├─ Reader      (the loop over messages())
- *                           └─ Journal     (the only writer of the store)
+ *   createClient ─▶ Client ─▶ Lifetime ─┬─ Enrolment   (how the store gets its account)
+ *                                       ├─ Connection  (connection.ts decides, connection-driver.ts does)
+ *                                       ├─ Engine      (conversations, inbox, directory; from registration on)
+ *                                       ├─ Reader      (the loop over messages())
+ *                                       └─ Journal     (the only writer of the store)
  *
- * Read next: `engine.ts`; for one message's way out `conversation.ts`, for its way in `inbox.ts`.
+ * Read next: `lifetime.ts`, how they are joined; `engine.ts`; for one message's way out `conversation.ts`, for its way in `inbox.ts`.
  */
 
 import type { ByteStream, SafetyComparison } from '../protocol/signal/index.ts';
-import { isPhone, LIMITS as WIRE_LIMITS } from '../protocol/wire/index.ts';
 import type { Audience, PrivacySettings, StrangersPolicy, TypingState } from '../protocol/wire/index.ts';
-import { confirmRequest, loadAccount, loadRestored, makeKeys, putAccount } from './account.ts';
-import type { Account, FreshKeys } from './account.ts';
+import { Lifetime } from './lifetime.ts';
 import { makeBackup } from './backup.ts';
 import type { BackupOptions } from './backup.ts';
 import type { Composer } from './composer.ts';
-import { Connection } from './connection-driver.ts';
 import type { ConnectionState } from './connection.ts';
 import type { Attachment } from './content-body.ts';
-import { Engine } from './engine.ts';
-import type { HeldKeys } from './key-stock.ts';
+import type { AccountInfo, Linking } from './enrolment.ts';
 import type { Clock, Random } from './environment.ts';
 import { ClientError } from './errors.ts';
-import type { ErrorCode } from './errors.ts';
-import { EventHub } from './events.ts';
 import type { ClientEvent, EventListener } from './events.ts';
 import { groupOfName } from './group-layout.ts';
 import type { Groups } from './groups.ts';
-import { History } from './history.ts';
 import type { HistoryRange } from './history.ts';
-import { cautiousIdentityPolicy } from './identities.ts';
 import type { IdentityPolicy } from './identities.ts';
-import { Journal } from './journal.ts';
-import { KEYS, NUMBER, PEER, TEXT } from './layout.ts';
 import type { PeerRecord } from './layout.ts';
-import { beginLink } from './linking.ts';
-import type { PendingLink, Provision } from './linking.ts';
 import { LIMITS } from './limits.ts';
-import { Media } from './media.ts';
 import type { MediaSource, MediaTransferOptions, UploadOptions } from './media.ts';
 import type { Fetch } from './media-http.ts';
 import type { HistoryItem, MessageBody, OutgoingMessage, ReceivedMessage, SentMessage } from './messages.ts';
 import type { OwnDevice } from './own-devices.ts';
-import type { PeerPresence } from './presence-feed.ts';
-import { Reader } from './reader.ts';
-import { askBeforeLogin, codeRequest } from './registration.ts';
-import { retireDevice } from './renewal.ts';
-import { Requests } from './requests.ts';
+import type { PeerPresence } from './presence.ts';
+import { choosePrivacy, readPrivacy } from './privacy.ts';
+import type { PrivacyChoice } from './privacy.ts';
 import type { Protection } from './protection.ts';
 import type { PeerSafety } from './safety.ts';
-import type { Store, StoreSource } from './store.ts';
-import { STRANGER_KEYS } from './strangers.ts';
+import type { StoreSource } from './store.ts';
 import type { Standing } from './strangers.ts';
 import type { HistoryRequestOptions } from './transfer-incoming.ts';
-import { TRANSFER_KEYS } from './transfer-layout.ts';
 import type { TransferInfo } from './transfer-layout.ts';
 import type { Transport } from './transport.ts';
 
@@ -82,13 +66,6 @@ export interface ClientOptions {
   readonly strangers?: StrangersPolicy;
 }
 
-/** Which account a client speaks for. */
-export interface AccountInfo {
-  readonly phone: string;
-  readonly user: string;
-  readonly device: number;
-}
-
 /** One line of a list of chats. */
 export interface ConversationInfo {
   /** A user id, or the name of a group. */
@@ -98,26 +75,15 @@ export interface ConversationInfo {
   readonly standing: Standing;
 }
 
-/** A linking that waits for its approval. */
-export interface Linking extends Pick<PendingLink, 'code' | 'expires' | 'cancel'> {
-  /** The account that this device now belongs to. */
-  readonly linked: Promise<AccountInfo>;
-}
-
-interface Waiter {
-  readonly resolve: () => void;
-  readonly reject: (error: ClientError) => void;
-}
-
 /**
  * Opens the store and makes a client on it, offline. Nothing is sent before `connect`, `requestCode` or `confirmCode`.
  *
- * @throws {ClientError} CLI_STORE_LOCKED; CLI_STORE_CORRUPT; CLI_RESTORE_UNFINISHED.
+ * @throws {ClientError} CLI_STORE_LOCKED; CLI_STORE_UNUSABLE; CLI_STORE_CORRUPT; CLI_RESTORE_UNFINISHED.
  */
 export async function createClient(options: ClientOptions): Promise<Client> {
   const store = typeof options.store === 'function' ? await options.store() : options.store;
   try {
-    return await Client.open(options, store);
+    return new Client(await Lifetime.open(options, store));
   } catch (error) {
     await store.close();
     throw error;
@@ -126,72 +92,39 @@ export async function createClient(options: ClientOptions): Promise<Client> {
 
 /** One device of one account. Made by `createClient`. */
 export class Client {
-  readonly #options: ClientOptions;
-  readonly #journal: Journal;
-  readonly #history: History;
-  readonly #requests: Requests;
-  readonly #connection: Connection;
-  readonly #reader: Reader;
-  readonly #media: Media;
-  readonly #hub = new EventHub();
-  #engine: Engine | undefined;
-  #liveWaiters: Waiter[] = [];
-  #closing: Promise<void> | undefined;
-
-  private constructor(options: ClientOptions, store: Store) {
-    this.#options = options;
-    this.#journal = new Journal(store, (error) => this.#connection.abort(error.code, true));
-    this.#history = new History(this.#journal);
-    this.#requests = new Requests((stanza) => this.#connection.send(stanza), options.clock);
-    const { url, clock, random } = options;
-    // Called as a function of the global object: browsers refuse it as a method of another.
-    const fetch = options.fetch ?? ((target, init) => globalThis.fetch(target, init));
-    this.#media = new Media({ url, fetch, clock, random, requests: this.#requests });
-    this.#connection = new Connection(options, {
-      login: (nonce, signed) => this.#requireEngine().login(nonce, signed),
-      onTicket: (ticket) => this.#engine?.keepTicket(ticket),
-      onState: (state) => this.#onState(state),
-      onRetrying: (code, attempt, delayMs) => this.#hub.emit({ type: 'retrying', code, attempt, delayMs }),
-      onGaveUp: (code) => this.#onGaveUp(code),
-      onOpened: (held) => this.#onOpened(held),
-      onShut: () => this.#onShut(),
-      onMessage: (message) => this.#engine?.receive(message),
-    });
-    this.#reader = new Reader(this.#journal, (user, ordinal) => this.#requireEngine().dress(user, ordinal));
-  }
+  readonly #life: Lifetime;
 
   /** For `createClient`. */
-  static async open(options: ClientOptions, store: Store): Promise<Client> {
-    const client = new Client(options, store);
-    await client.#loadEngine();
-    return client;
+  constructor(life: Lifetime) {
+    this.#life = life;
   }
 
   /** The state of the connection; changes come as `state` events. */
   get state(): ConnectionState {
-    return this.#connection.state;
+    return this.#life.connection.state;
   }
 
   /** The account of this store, or `undefined` before registration. */
   get account(): AccountInfo | undefined {
-    if (this.#engine === undefined) return undefined;
-    const { phone, user, device } = this.#engine.account;
+    const { engine } = this.#life;
+    if (engine === undefined) return undefined;
+    const { phone, user, device } = engine.account;
     return { phone, user, device };
   }
 
   /** Blocks, strangers, reports, quotas and push. @throws {ClientError} CLI_NOT_REGISTERED; CLI_CLOSED. */
   get protection(): Protection {
-    return this.#requireEngine().protection;
+    return this.#life.requireEngine().protection;
   }
 
   /** The groups of this account. @throws {ClientError} CLI_NOT_REGISTERED; CLI_CLOSED. */
   get groups(): Groups {
-    return this.#requireEngine().desk.groups;
+    return this.#life.requireEngine().desk.groups;
   }
 
   /** Messages that the server has not acknowledged: sending, or waiting for a connection. */
   get outboxSize(): number {
-    return this.#engine?.waitingCount ?? 0;
+    return this.#life.engine?.waitingCount ?? 0;
   }
 
   /**
@@ -202,10 +135,8 @@ export class Client {
    * `retryAfterMs`, and the server's other codes.
    */
   async requestCode(phone: string): Promise<number> {
-    await this.#requireRegistrable(phone);
-    const answer = await askBeforeLogin(this.#options, codeRequest(phone));
-    if (answer.kind !== 'register') throw new ClientError('CLI_PROTOCOL');
-    return answer.expires;
+    this.#life.assertOpen();
+    return this.#life.enrolment.requestCode(phone);
   }
 
   /**
@@ -217,23 +148,8 @@ export class Client {
    * @throws {ClientError} As `requestCode`; APP_BAD_CODE, APP_CODE_EXPIRED.
    */
   async confirmCode(phone: string, code: string): Promise<AccountInfo> {
-    const restored = await this.#requireRegistrable(phone);
-    if (!/^[0-9]{6}$/.test(code)) throw new ClientError('APP_BAD_CODE');
-    const keys = makeKeys(this.#options.random, this.#options.clock.nowMs(), restored);
-    const answer = await askBeforeLogin(this.#options, confirmRequest(phone, code, keys));
-    if (answer.kind !== 'account') throw new ClientError('CLI_PROTOCOL');
-    if (this.#engine !== undefined) this.#connection.stop();
-    await this.#engine?.close();
-    const transaction = this.#journal.begin();
-    if (this.#engine !== undefined) await retireDevice(this.#journal, transaction);
-    putAccount(transaction, phone, answer.user, answer.device, keys);
-    transaction.delete(KEYS.restored);
-    transaction.delete(KEYS.devices(answer.user));
-    const { strangers } = this.#options;
-    if (strangers !== undefined) transaction.put(STRANGER_KEYS.wish, TEXT.encode(strangers));
-    await this.#journal.commit(transaction);
-    await this.#loadEngine();
-    return this.account!;
+    this.#life.assertOpen();
+    return this.#life.enrolment.confirmCode(phone, code);
   }
 
   /**
@@ -251,31 +167,8 @@ export class Client {
    * @throws {ClientError} CLI_ACCOUNT_EXISTS where the store has an account; CLI_UNREACHABLE; CLI_TIMEOUT; APP_OVERLOADED.
    */
   async beginLinking(name = ''): Promise<Linking> {
-    this.#assertOpen();
-    const isTaken = this.#engine !== undefined || (await loadRestored(this.#journal)) !== undefined;
-    if (isTaken) throw new ClientError('CLI_ACCOUNT_EXISTS');
-    const { code, expires, provisioned, cancel } = await beginLink(this.#options, name);
-    const linked = provisioned.then(({ provision, keys }) => this.#adoptProvision(provision, keys));
-    linked.catch(() => undefined);
-    return { code, expires, linked, cancel };
-  }
-
-  async #adoptProvision(provision: Provision, keys: FreshKeys): Promise<AccountInfo> {
-    this.#assertOpen();
-    const { phone, user, device, list, contacts } = provision;
-    const transaction = this.#journal.begin();
-    putAccount(transaction, phone, user, device, keys);
-    transaction.put(KEYS.devices(user), list);
-    // What was before the linking has room below, should it come: see `transfer.ts`.
-    transaction.put(KEYS.ordinal, NUMBER.encode(LIMITS.linkedOrdinalBase));
-    transaction.put(TRANSFER_KEYS.floor, NUMBER.encode(LIMITS.linkedOrdinalBase - 1));
-    for (const { user: contact, ...peer } of contacts) {
-      transaction.put(KEYS.peer(contact), PEER.encode(peer));
-      if (peer.verified) transaction.put(KEYS.phone(peer.phone), TEXT.encode(contact));
-    }
-    await this.#journal.commit(transaction);
-    await this.#loadEngine();
-    return this.account!;
+    this.#life.assertOpen();
+    return this.#life.enrolment.beginLinking(name);
   }
 
   /**
@@ -285,7 +178,7 @@ export class Client {
    * CLI_DISCONNECTED; APP_UNKNOWN_LINK where the code has expired; APP_TOO_MANY_DEVICES.
    */
   async approveLink(code: string): Promise<number> {
-    const engine = this.#requireEngine();
+    const engine = this.#life.requireEngine();
     const device = await engine.ownDevices.approve(code);
     await engine.devicesChanged();
     return device;
@@ -293,7 +186,7 @@ export class Client {
 
   /** The devices of the account, the primary one first. */
   devices(): Promise<OwnDevice[]> {
-    return this.#requireEngine().ownDevices.list();
+    return this.#life.requireEngine().ownDevices.list();
   }
 
   /**
@@ -302,7 +195,7 @@ export class Client {
    * @throws {ClientError} CLI_NOT_PRIMARY; CLI_DEVICE_UNKNOWN; CLI_DISCONNECTED.
    */
   async unlinkDevice(device: number): Promise<void> {
-    const engine = this.#requireEngine();
+    const engine = this.#life.requireEngine();
     await engine.ownDevices.unlink(device);
     await engine.devicesChanged();
   }
@@ -316,7 +209,7 @@ export class Client {
    * @throws {ClientError} CLI_TRANSFER_UNSUITABLE on a device that was not linked; CLI_STORE_FAILED.
    */
   requestHistory(options: HistoryRequestOptions = {}): Promise<void> {
-    return this.#requireEngine().transfer.request(options);
+    return this.#life.requireEngine().transfer.request(options);
   }
 
   /**
@@ -325,22 +218,22 @@ export class Client {
    * @throws {ClientError} CLI_TRANSFER_EXPIRED where it has not asked within a day.
    */
   approveHistory(device: number): Promise<void> {
-    return this.#requireEngine().transfer.approve(device);
+    return this.#life.requireEngine().transfer.approve(device);
   }
 
   /** Tells it that it gets nothing. */
   declineHistory(device: number): Promise<void> {
-    return this.#requireEngine().transfer.decline(device);
+    return this.#life.requireEngine().transfer.decline(device);
   }
 
   /** Breaks off transfers under way to and from this device; what has come stays. */
   cancelHistory(): Promise<void> {
-    return this.#requireEngine().transfer.cancel();
+    return this.#life.requireEngine().transfer.cancel();
   }
 
   /** Transfers under way, and what became of the last one that this device has asked for. */
   historyTransfers(): Promise<TransferInfo[]> {
-    return this.#requireEngine().transfer.list();
+    return this.#life.requireEngine().transfer.list();
   }
 
   /**
@@ -352,16 +245,11 @@ export class Client {
    */
   connect(): Promise<void> {
     try {
-      this.#requireEngine();
+      this.#life.requireEngine();
     } catch (error) {
       return Promise.reject(error as Error);
     }
-    return new Promise((resolve, reject) => {
-      if (this.state === 'live') return resolve();
-      this.#liveWaiters.push({ resolve, reject });
-      this.#requests.started();
-      this.#connection.start();
-    });
+    return this.#life.connect();
   }
 
   /**
@@ -386,7 +274,7 @@ export class Client {
    * CLI_OUTBOX_FULL; CLI_STORE_FAILED; CLI_CLOSED.
    */
   async enqueue(to: string, message: OutgoingMessage): Promise<SentMessage> {
-    const content = this.#requireEngine().composer.draft(message);
+    const content = this.#life.requireEngine().composer.draft(message);
     return this.#compose(to, (composer, user) => composer.send(user, content));
   }
 
@@ -437,6 +325,13 @@ export class Client {
     return this.#compose(peer, (composer, user) => composer.setTimer(user, seconds));
   }
 
+  /** The seconds after which messages of a conversation are forgotten; 0 where they stay. */
+  async timer(peer: string): Promise<number> {
+    const { composer, directory } = this.#life.requireEngine();
+    const user = groupOfName(peer) === undefined ? await directory.resolveLocally(peer) : peer;
+    return user === undefined ? 0 : composer.timer(user);
+  }
+
   /**
    * Gives out a message of kind `view-once`, once; the sender is told.
    *
@@ -453,22 +348,22 @@ export class Client {
    * @throws {TypeError} While another loop runs.
    */
   messages(): AsyncIterableIterator<ReceivedMessage> {
-    return this.#reader.iterate();
+    return this.#life.reader.iterate();
   }
 
   /** Events from now on, until `close`. A slow reader loses the oldest; see `events.ts`. */
   events(): AsyncIterableIterator<ClientEvent> {
-    return this.#hub.iterate();
+    return this.#life.hub.iterate();
   }
 
   /** Calls `listener` at every event. @returns How to stop. */
   onEvent(listener: EventListener): () => void {
-    return this.#hub.subscribe(listener);
+    return this.#life.hub.subscribe(listener);
   }
 
   /** Calls `listener` at every change of `state`. @returns How to stop. */
   onState(listener: (state: ConnectionState) => void): () => void {
-    return this.#hub.subscribe((event) => {
+    return this.#life.hub.subscribe((event) => {
       if (event.type === 'state') listener(event.state);
     });
   }
@@ -480,9 +375,9 @@ export class Client {
    * @param range - The newest 50 if not given; `before` pages back.
    */
   async history(peer: string, range: HistoryRange = {}): Promise<HistoryItem[]> {
-    const engine = this.#requireEngine();
+    const engine = this.#life.requireEngine();
     const user = groupOfName(peer) === undefined ? await engine.directory.resolveLocally(peer) : peer;
-    return user === undefined ? [] : this.#history.list(user, range, engine.marks(user));
+    return user === undefined ? [] : this.#life.history.list(user, range, engine.marks(user));
   }
 
   /**
@@ -491,10 +386,10 @@ export class Client {
    * @returns User ids, and names of groups in which something was written.
    */
   async conversations(): Promise<ConversationInfo[]> {
-    const engine = this.#requireEngine();
+    const engine = this.#life.requireEngine();
     const found: ConversationInfo[] = [];
-    for (const peer of await this.#history.peers()) {
-      const [last] = await this.#history.list(peer, { limit: 1 }, engine.marks(peer));
+    for (const peer of await this.#life.history.peers()) {
+      const [last] = await this.#life.history.list(peer, { limit: 1 }, engine.marks(peer));
       // Forgotten in between.
       if (last !== undefined) found.push({ peer, last, standing: engine.strangers.standingOf(peer) });
     }
@@ -508,14 +403,14 @@ export class Client {
    * @throws {ClientError} CLI_STORE_FAILED.
    */
   async forget(peer: string): Promise<void> {
-    const engine = this.#requireEngine();
+    const engine = this.#life.requireEngine();
     const name = groupOfName(peer) === undefined ? await engine.directory.resolveLocally(peer) : peer;
     if (name !== undefined) await engine.forget(name);
   }
 
   /** Tells a peer that everything received from them has been read, as `markRead` of the last message would. */
   async markRead(peer: string): Promise<void> {
-    const engine = this.#requireEngine();
+    const engine = this.#life.requireEngine();
     const group = groupOfName(peer);
     if (group !== undefined) return engine.desk.markRead(group, Infinity, Infinity);
     const user = await engine.directory.resolveLocally(peer);
@@ -524,7 +419,7 @@ export class Client {
 
   /** With whom read receipts are exchanged: `everyone` where nothing was chosen. */
   get readReceipts(): Audience {
-    return this.#requireEngine().readReceipts.audience;
+    return this.#life.requireEngine().readReceipts.audience;
   }
 
   /**
@@ -534,7 +429,7 @@ export class Client {
    * @throws {ClientError} CLI_NOT_REGISTERED; CLI_STORE_FAILED.
    */
   setReadReceipts(audience: Audience): Promise<void> {
-    return this.#requireEngine().readReceipts.choose(audience);
+    return this.#life.requireEngine().readReceipts.choose(audience);
   }
 
   /**
@@ -542,7 +437,7 @@ export class Client {
    * Nobody is said to be online who does not call this.
    */
   setAvailable(isAvailable: boolean): void {
-    this.#requireEngine().presence.setAvailable(isAvailable);
+    this.#life.requireEngine().presence.setAvailable(isAvailable);
   }
 
   /**
@@ -556,46 +451,41 @@ export class Client {
    * @throws {ClientError} (from the loop) CLI_PHONE_INVALID; CLI_PEER_UNKNOWN; APP_TOO_MANY_SUBSCRIPTIONS.
    */
   presence(peer: string): AsyncIterableIterator<PeerPresence> {
-    const { presence, directory } = this.#requireEngine();
+    const { presence, directory } = this.#life.requireEngine();
     return presence.watch(directory.resolve(peer));
   }
 
   /**
    * Tells a peer who has the chat open what the person here does in it. Call it at every key; sending a message ends it, and so does
    * a pause of a few seconds. It is lost without a connection, and to a number that was never looked up.
+   *
+   * @param peer - Also the name of a group, while `groups.typing` of it is read: members who do the same are told, some of them in a
+   * large group.
    */
   async setTyping(peer: string, state: TypingState): Promise<void> {
-    const engine = this.#requireEngine();
+    const engine = this.#life.requireEngine();
+    const group = groupOfName(peer);
+    if (group !== undefined) return engine.desk.setTyping(group, state);
     const user = await engine.directory.resolveLocally(peer);
     if (user !== undefined) engine.presence.setTyping(user, state);
   }
 
   /** Who may see presence and typing of this account. Waits for a connection. */
   async privacy(): Promise<PrivacySettings> {
-    this.#requireEngine();
-    const { audience, shown, hidden } = await this.#requests.askUntilAnswered({ kind: 'privacy' }, 'privacy');
-    return { audience, shown, hidden };
+    this.#life.requireEngine();
+    return readPrivacy(this.#life.requests);
   }
 
   /**
    * Chooses who may see presence and typing of this account: everyone, its contacts (those to whom it has written, or whom it has accepted) or nobody;
    * and, whatever that says, who may and who may not. Resolves when it holds.
    *
-   * @param settings - Phone numbers or user ids, at most 256 in each list, none in both.
+   * @param choice - Phone numbers or user ids, at most 256 in each list, none in both.
    * @throws {ClientError} CLI_PHONE_INVALID; CLI_PEER_UNKNOWN; APP_STORE_FULL.
    * @throws {RangeError} When a list is too long, or somebody is in both.
    */
-  async setPrivacy(settings: Partial<PrivacySettings> & Pick<PrivacySettings, 'audience'>): Promise<void> {
-    const { directory } = this.#requireEngine();
-    const resolve = async (peers: readonly string[]): Promise<string[]> => {
-      const users = await Promise.all(peers.map((peer) => directory.resolve(peer)));
-      return [...new Set(users)];
-    };
-    const shown = await resolve(settings.shown ?? []);
-    const hidden = await resolve(settings.hidden ?? []);
-    assertExceptions(shown, hidden);
-    const change = { kind: 'privacy-change', audience: settings.audience, shown, hidden } as const;
-    await this.#requests.askUntilAnswered(change, 'privacy');
+  async setPrivacy(choice: PrivacyChoice): Promise<void> {
+    return choosePrivacy(this.#life.requests, this.#life.requireEngine().directory, choice);
   }
 
   /**
@@ -604,12 +494,12 @@ export class Client {
    * @throws {ClientError} CLI_PHONE_INVALID; CLI_PEER_UNKNOWN; CLI_CLOSED. Waits for a connection if it has to ask.
    */
   async resolve(to: string): Promise<string> {
-    return this.#requireEngine().directory.resolve(to);
+    return this.#life.requireEngine().directory.resolve(to);
   }
 
   /** What is known of a user: the phone number, and whether the server has confirmed it. */
   async peer(user: string): Promise<PeerRecord> {
-    return this.#requireEngine().directory.peer(user);
+    return this.#life.requireEngine().directory.peer(user);
   }
 
   /**
@@ -620,9 +510,9 @@ export class Client {
    * @throws {ClientError} CLI_NOT_REGISTERED; CLI_BACKUP_SECRET_WEAK; CLI_BACKUP_TOO_LARGE; CLI_STORE_FAILED.
    */
   async *backup(options: BackupOptions): ByteStream<void> {
-    const { phone } = this.#requireEngine().account;
-    const { clock, random } = this.#options;
-    yield* makeBackup(this.#journal, phone, clock, random, options);
+    const { phone } = this.#life.requireEngine().account;
+    const { clock, random } = this.#life.options;
+    yield* makeBackup(this.#life.journal, phone, clock, random, options);
   }
 
   /**
@@ -631,8 +521,8 @@ export class Client {
    * @param peer - A user id, or a phone number that was looked up before.
    */
   async safetyNumber(peer: string): Promise<PeerSafety | undefined> {
-    const user = await this.#requireEngine().directory.resolveLocally(peer);
-    return user === undefined ? undefined : this.#requireEngine().safety.show(user);
+    const user = await this.#life.requireEngine().directory.resolveLocally(peer);
+    return user === undefined ? undefined : this.#life.requireEngine().safety.show(user);
   }
 
   /**
@@ -641,20 +531,20 @@ export class Client {
    * @param digits - 60 digits; spaces do not matter.
    */
   async confirmSafetyNumber(peer: string, digits: string): Promise<boolean> {
-    const user = await this.#requireEngine().directory.resolveLocally(peer);
-    return user !== undefined && this.#requireEngine().safety.confirm(user, digits);
+    const user = await this.#life.requireEngine().directory.resolveLocally(peer);
+    return user !== undefined && this.#life.requireEngine().safety.confirm(user, digits);
   }
 
   /** The same for a code that was scanned from the peer's screen: the bytes of `safetyNumber(…).code` there. Borrowed. */
   async compareSafetyCode(peer: string, code: Uint8Array): Promise<SafetyComparison> {
-    const user = await this.#requireEngine().directory.resolveLocally(peer);
-    return user === undefined ? 'mismatch' : this.#requireEngine().safety.compare(user, code);
+    const user = await this.#life.requireEngine().directory.resolveLocally(peer);
+    return user === undefined ? 'mismatch' : this.#life.requireEngine().safety.compare(user, code);
   }
 
   /** Goes on with a peer whose verified identity changed, without comparing; what was refused has to be sent again. */
   async acceptIdentity(peer: string): Promise<void> {
-    const user = await this.#requireEngine().directory.resolveLocally(peer);
-    if (user !== undefined) await this.#requireEngine().safety.accept(user);
+    const user = await this.#life.requireEngine().directory.resolveLocally(peer);
+    if (user !== undefined) await this.#life.requireEngine().safety.accept(user);
   }
 
   /**
@@ -668,8 +558,8 @@ export class Client {
    * @throws {ClientError} CLI_NOT_REGISTERED; as `Media.upload`. Waits for a connection.
    */
   async uploadMedia(source: MediaSource, options: UploadOptions = {}): Promise<Attachment> {
-    this.#requireEngine();
-    return this.#media.upload(source, options);
+    this.#life.requireEngine();
+    return this.#life.media.upload(source, options);
   }
 
   /**
@@ -677,110 +567,23 @@ export class Client {
    * was sent; otherwise it errors. So keep what came apart until the end.
    */
   downloadMedia(attachment: Attachment, options: MediaTransferOptions = {}): ReadableStream<Uint8Array> {
-    this.#assertOpen();
-    return this.#media.download(attachment, options);
+    this.#life.assertOpen();
+    return this.#life.media.download(attachment, options);
   }
 
   /** Disconnects, flushes and releases the store. Waiting calls reject with CLI_CLOSED; the outbox is kept. */
   close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
+    return this.#life.close();
   }
 
   async #compose<Result>(to: string, work: (composer: Composer, user: string) => Promise<Result>): Promise<Result> {
-    const engine = this.#requireEngine();
+    const engine = this.#life.requireEngine();
     if (engine.waitingCount >= LIMITS.outboxCountMax) throw new ClientError('CLI_OUTBOX_FULL');
-    const user = groupOfName(to) === undefined ? await engine.directory.resolve(to) : to;
-    this.#assertOpen();
-    engine.presence.setTyping(user, 'paused');
+    const group = groupOfName(to);
+    const user = group === undefined ? await engine.directory.resolve(to) : to;
+    this.#life.assertOpen();
+    if (group === undefined) engine.presence.setTyping(user, 'paused');
+    else await engine.desk.setTyping(group, 'paused');
     return work(engine.composer, user);
   }
-
-  async #close(): Promise<void> {
-    const closed = new ClientError('CLI_CLOSED');
-    this.#connection.stop();
-    this.#requests.stopped(closed);
-    this.#rejectWaiters(closed);
-    await this.#engine?.close();
-    this.#reader.close();
-    await this.#journal.close();
-    this.#hub.close();
-  }
-
-  async #loadEngine(): Promise<void> {
-    if ((await this.#journal.get(KEYS.restoring)) !== undefined) throw new ClientError('CLI_RESTORE_UNFINISHED');
-    const account = await loadAccount(this.#journal);
-    if (account === undefined) return;
-    const { clock, random, trustIdentity: policy = cautiousIdentityPolicy } = this.#options;
-    this.#engine = await Engine.open(
-      {
-        journal: this.#journal,
-        history: this.#history,
-        requests: this.#requests,
-        clock,
-        random,
-        media: this.#media,
-        policy,
-        transmit: (stanza) => this.#connection.send(stanza),
-        emit: (event) => this.#hub.emit(event),
-        abort: (code, fatal) => this.#connection.abort(code, fatal),
-        wakeReader: () => this.#reader.wake(),
-      },
-      account,
-    );
-  }
-
-  #onState(state: ConnectionState): void {
-    this.#hub.emit({ type: 'state', state });
-    if (state === 'live') this.#engine?.drained();
-    if (state === 'live') for (const waiter of this.#liveWaiters.splice(0)) waiter.resolve();
-  }
-
-  #onOpened(held: HeldKeys | undefined): void {
-    this.#requests.connected();
-    this.#engine?.opened(held);
-  }
-
-  #onShut(): void {
-    this.#requests.disconnected();
-    this.#engine?.shut();
-  }
-
-  #onGaveUp(code: ErrorCode): void {
-    const error = new ClientError(code);
-    this.#requests.stopped(error);
-    this.#rejectWaiters(error);
-    this.#hub.emit({ type: 'stopped', code });
-  }
-
-  #rejectWaiters(error: ClientError): void {
-    for (const waiter of this.#liveWaiters.splice(0)) waiter.reject(error);
-  }
-
-  #assertOpen(): void {
-    if (this.#closing !== undefined) throw new ClientError('CLI_CLOSED');
-  }
-
-  /** @returns The account of a backup that is waiting to be registered. */
-  async #requireRegistrable(phone: string): Promise<Account | undefined> {
-    this.#assertOpen();
-    if (!isPhone(phone)) throw new ClientError('CLI_PHONE_INVALID');
-    const restored = await loadRestored(this.#journal);
-    const held = this.#engine?.account ?? restored;
-    if (held !== undefined && held.phone !== phone) throw new ClientError('CLI_ACCOUNT_EXISTS');
-    return restored;
-  }
-
-  #requireEngine(): Engine {
-    this.#assertOpen();
-    if (this.#engine === undefined) throw new ClientError('CLI_NOT_REGISTERED');
-    return this.#engine;
-  }
-}
-
-function assertExceptions(shown: readonly string[], hidden: readonly string[]): void {
-  const max = WIRE_LIMITS.privacyUsersMax;
-  if (shown.length > max || hidden.length > max)
-    throw new RangeError(`setPrivacy: expected at most ${max} users in a list`);
-  if (shown.some((user) => hidden.includes(user))) throw new RangeError('setPrivacy: expected nobody in both lists');
 }

@@ -16,6 +16,8 @@ export interface TransportClose {
   readonly reason: string;
   /** When the server, or a proxy of its, asked to be left alone: the HTTP answer in place of the upgrade may say. */
   readonly retryAfterMs?: number | undefined;
+  /** The server's certificate was refused on this side. A browser does not tell. */
+  readonly isUntrusted?: boolean | undefined;
 }
 
 /** The consequence. `fatal`: reconnecting would end the same way. */
@@ -46,6 +48,8 @@ export function judgeClose(close: TransportClose): CloseVerdict {
   const fatal = FATAL.get(close.code);
   if (fatal !== undefined) return { type: 'fatal', code: named ?? fatal };
   if (close.code === 4429) return retry(named ?? 'APP_RATE_LIMITED', LIMITS.backoffRateLimitedMsMin);
+  // Retried as well: the next certificate, or a corrected clock, may be right.
+  if (close.isUntrusted === true) return retry('CLI_UNTRUSTED');
   return retry(named ?? 'CLI_UNREACHABLE', close.retryAfterMs);
 }
 

@@ -6,9 +6,9 @@
  */
 
 import type { ContentBody, MessageName } from './content-body.ts';
-import { byteLength } from './content-body.ts';
+import { byteLength } from './record.ts';
 import { encodeContent } from './content.ts';
-import type { DraftContent } from './conversation.ts';
+import type { DraftContent } from './drafts.ts';
 import { applyEffect } from './effects.ts';
 import type { EffectBody } from './effects.ts';
 import type { Clock } from './environment.ts';
@@ -17,10 +17,12 @@ import { groupOfName } from './group-layout.ts';
 import { authorIn, nameOf, openBody, ordinalOfId } from './history.ts';
 import type { History } from './history.ts';
 import type { Journal } from './journal.ts';
-import type { HistoryRecord } from './layout.ts';
+import type { HistoryRecord } from './history-layout.ts';
+import { KEYS } from './layout.ts';
 import { LIMITS } from './limits.ts';
 import type { Locks } from './locks.ts';
 import type { MessageBody, OutgoingMessage, SentMessage } from './messages.ts';
+import { NUMBER } from './record-codec.ts';
 import type { Strangers } from './strangers.ts';
 
 /** What composing needs of its client. */
@@ -104,6 +106,12 @@ export class Composer {
       throw new RangeError(`"seconds" expected an integer from 0 to ${LIMITS.timerSecondsMax}, got ${seconds}`);
     }
     return this.#enqueue(user, { kind: 'timer', seconds });
+  }
+
+  /** The timer of a conversation, whoever set it; 0 for none. The message that set it may have disappeared by itself. */
+  async timer(user: string): Promise<number> {
+    const stored = await this.#services.journal.get(KEYS.timer(user));
+    return stored === undefined ? 0 : NUMBER.decode(stored);
   }
 
   /**

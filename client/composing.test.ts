@@ -149,6 +149,27 @@ t.test('with a timer both ends forget, each by its own clock, also across a rest
   t.same(await store.list({ prefix: KEYS.expiries, limit: 9 }), []);
 });
 
+t.test('the timer of a conversation is known when the message that set it has disappeared', async (t) => {
+  const world = new World();
+  const [alice, bob] = await world.pair();
+  t.equal(await alice.client.timer(BOB), 0);
+  await alice.client.setTimer(BOB, 5);
+  await alice.client.setTimer(BOB, 60);
+  await world.settle();
+  await world.pass(6_000);
+  t.same(
+    (await alice.client.history(bob.user)).map(({ kind }) => kind),
+    ['timer'],
+    'the second one went with the timer of the first',
+  );
+  for (const timer of [alice.client.timer(BOB), bob.client.timer(alice.user)]) t.equal(await timer, 60);
+  t.equal(await alice.client.timer('+4915100000099'), 0, 'nobody that is known here');
+  const { name } = await alice.client.groups.create('Sailing', [BOB]);
+  await alice.client.setTimer(name, 30);
+  await world.settle();
+  t.equal(await bob.client.timer(name), 30, 'of a group as well');
+});
+
 t.test('a timer of 0 ends it', async (t) => {
   const world = new World();
   const [alice, bob] = await world.pair();

@@ -9,7 +9,7 @@ import { CONNECTION_INITIAL, stepConnection } from './connection.ts';
 import type { ConnectionEvent, ConnectionModel } from './connection.ts';
 import { LIMITS } from './limits.ts';
 import { SeededRandom } from './testing/seeded-random.ts';
-import { ALICE, World } from './testing/world.ts';
+import { ALICE, BOB, World } from './testing/world.ts';
 
 function run(model: ConnectionModel, ...events: ConnectionEvent[]): ConnectionModel {
   return events.reduce((at, event) => stepConnection(at, event).model, model);
@@ -43,10 +43,13 @@ t.test('close codes: what is retried, what is final, and under which code', asyn
     [1006, 'APP_OVERLOADED', 'retry', 'APP_OVERLOADED'],
   ];
   for (const [code, reason, type, named] of table) t.match(judgeClose({ code, reason }), { type, code: named });
+  const untrusted = { code: 1006, reason: '', isUntrusted: true };
+  t.match(judgeClose(untrusted), { type: 'retry', code: 'CLI_UNTRUSTED' }, 'the certificate may be renewed');
   t.match(judgeClose({ code: 4429, reason: '' }), { floorMs: LIMITS.backoffRateLimitedMsMin });
   t.match(judgeFailure('APP_OVERLOADED'), { type: 'retry', floorMs: 0 });
   t.match(judgeFailure('APP_OVERLOADED', 7_000), { type: 'retry', floorMs: 7_000 });
   t.match(judgeClose({ code: 1006, reason: '', retryAfterMs: 9_000 }), { floorMs: 9_000 });
+  t.match(judgeClose({ code: 1006, reason: '', isUntrusted: true }), { type: 'retry', code: 'CLI_UNTRUSTED' });
   const never = { code: 1006, reason: '', retryAfterMs: 2 ** 40 };
   t.match(judgeClose(never), { floorMs: LIMITS.backoffFloorMsMax }, 'a server cannot keep us away for good');
   t.match(judgeFailure('APP_UNKNOWN_DEVICE'), { type: 'fatal' });
@@ -108,6 +111,43 @@ t.test('every event in every state is answered, and a closed machine stays witho
       t.equal(dialled, !hadSocket && hasSocket, `${state} + ${event.type}: dials exactly when it gets one`);
     }
   }
+});
+
+t.test(
+  'a second greeting is answered by a login on the same connection, and all is said again behind it',
+  async (t) => {
+    const world = new World();
+    const alice = await world.person(ALICE).join();
+    const bob = await world.person(BOB).join();
+    const states: string[] = [];
+    alice.client.onState((state) => states.push(state));
+    let lost = 0;
+    world.server.onReceive = (message) => {
+      if (message.kind !== 'message' || lost > 0) return 'ok';
+      lost = message.id;
+      // It reaches nobody: the owner of the shard is gone.
+      world.server.greetAgain(alice.user);
+      return 'ignore';
+    };
+    const sent = await Promise.all([1, 2, 3].map((number) => alice.client.send(BOB, String(number))));
+    await Promise.all(sent.map(({ delivered }) => delivered));
+    t.same(states, ['authenticating', 'draining', 'live']);
+    t.equal(lost, 1);
+    t.same(logins(world), ['auth', 'auth', 'resume'], 'by the ticket');
+    t.same(await bob.texts(ALICE), ['1', '2', '3']);
+  },
+);
+
+t.test('a second greeting that nobody follows up is a lost connection', async (t) => {
+  const greeted = stepConnection(LIVE, { type: 'greeted', epoch: 1, nonce: NONCE });
+  t.match(greeted.model, { state: 'authenticating', epoch: 1 });
+  t.strictSame(
+    greeted.actions.map(({ type }) => type),
+    ['state-changed', 'clear-timer', 'shut', 'set-timer', 'login'],
+  );
+  const late = stepConnection(greeted.model, { type: 'elapsed', timer: 'handshake', nowMs: 1 });
+  t.match(late.model, { state: 'offline', wanted: true });
+  t.equal(late.actions.filter(({ type }) => type === 'shut').length, 0, 'once is enough');
 });
 
 t.test('a silent connection is asked after 30 s and left after 10 s more', async (t) => {

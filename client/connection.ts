@@ -3,6 +3,7 @@
  *
  *   offline ──start──▶ connecting ──<stream>──▶ authenticating ──<success>──▶ draining ──<offline/>──▶ live
  *      ▲                   ▲                                                                            │
+ *      │                   │                                 ▲──────────────── <stream> ────────────────┤
  *      │                   └───────────── backoff timer ◀── waiting (shown as offline) ◀────────────────┤ close, silence
  *      └── stop ─▶ closed ◀──────────────────────── fatal close or refusal ◀────────────────────────────┘
  *
@@ -111,11 +112,7 @@ export function stepConnection(model: ConnectionModel, event: ConnectionEvent): 
     case 'stop':
       return end(model, []);
     case 'greeted':
-      return model.state === 'connecting'
-        ? enter({ ...model, nonce: event.nonce }, 'authenticating', [
-            { type: 'login', nonce: event.nonce, signed: false },
-          ])
-        : unchanged(model);
+      return greet(model, event.nonce);
     case 'admitted':
       return model.state === 'authenticating' ? admit(model, event.held, event.nowMs) : unchanged(model);
     case 'refused':
@@ -146,6 +143,19 @@ function dial(model: ConnectionModel): ConnectionStep {
   return enter(dialled, 'connecting', [
     { type: 'dial', epoch: dialled.epoch },
     setTimer('handshake', LIMITS.handshakeTimeoutMs),
+  ]);
+}
+
+/** The first greeting, or another one on a connection that is open: then what was not answered on it is lost, and the next login says it again. */
+function greet(model: ConnectionModel, nonce: Uint8Array): ConnectionStep {
+  const login: ConnectionAction = { type: 'login', nonce, signed: false };
+  if (model.state === 'connecting') return enter({ ...model, nonce }, 'authenticating', [login]);
+  if (!isOpen(model.state)) return unchanged(model);
+  return enter({ ...model, nonce, probing: false }, 'authenticating', [
+    { type: 'clear-timer', timer: 'heartbeat' },
+    { type: 'shut' },
+    setTimer('handshake', LIMITS.handshakeTimeoutMs),
+    login,
   ]);
 }
 

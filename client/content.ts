@@ -19,7 +19,7 @@
  * `testing/content-vectors.json`.
  */
 
-import { decodeBody, encodeBody, kindOfNumber, numberOfKind } from './content-body.ts';
+import { decodeBody, encodeBody, kindOfNumber, numberOfKind } from './content-codec.ts';
 import type { ContentBody } from './content-body.ts';
 import { LIMITS } from './limits.ts';
 import { RecordReader, RecordWriter } from './record.ts';

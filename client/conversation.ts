@@ -8,35 +8,40 @@
  * Who may do what when: journalling, encrypting and abandoning run under the peer's lock, one at a time, because they
  * give ids out and take them back. Acknowledgements and receipts only move watermarks and come through at any time.
  * Decisions are `outbox.ts`'s. Receiving is `inbox.ts`'s; it shares the lock, since both step the same ratchet.
+ *
+ *   drafts.ts       what is not journalled yet             lane-driver.ts   takes the steps of the lane
+ *   own-messages.ts what is kept of what is sent           peer-devices.ts  whom it is encrypted for
  */
 
 import { encodedLength, LIMITS as WIRE_LIMITS, messageStanza } from '../protocol/wire/index.ts';
-import type { BundleAnswer, DeviceBundle, ErrorMessage, Gap, Stanza } from '../protocol/wire/index.ts';
-import type { PreKeyBundle } from '../protocol/signal/index.ts';
-import { areListed, isAwaitingDevices, judgeDevices } from './devices.ts';
-import { drawDelayMs } from './backoff.ts';
-import { asProtocolCode } from './close-reason.ts';
+import type { BundleAnswer, ErrorMessage, Gap, Stanza } from '../protocol/wire/index.ts';
+import { isAwaitingDevices } from './devices.ts';
 import { encodeContent } from './content.ts';
-import type { OutgoingContent } from './content.ts';
-import { isEffect } from './effects.ts';
-import { expiryOf } from './expiry.ts';
+import type { ContentBody } from './content-body.ts';
+import { Drafts } from './drafts.ts';
+import type { Draft, DraftContent } from './drafts.ts';
 import type { Clock, Random } from './environment.ts';
-import { ClientError, codeOf } from './errors.ts';
+import { ClientError } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
 import type { ClientEvent } from './events.ts';
-import { renewGeneration } from './group-layout.ts';
+import { GROUP_KEYS, PAIRWISE_REFUSED, renewGeneration } from './group-layout.ts';
+import type { PairwiseRefusedRecord } from './group-layout.ts';
 import type { ChangedMessage, History } from './history.ts';
 import type { Journal, Transaction } from './journal.ts';
-import { HEAD, KEPT, KEYS, MARKS, NUMBER, OUTBOX, UNTOUCHED, isStoredContent } from './layout.ts';
-import type { HeadRecord, HistoryRecord, MarksRecord, OutboxRecord, SealedRecord } from './layout.ts';
+import { alreadyReported, LaneDriver } from './lane-driver.ts';
+import type { LaneOwner } from './lane-driver.ts';
+import { HEAD, KEPT, KEYS, MARKS, OUTBOX } from './layout.ts';
+import { NUMBER } from './record-codec.ts';
+import type { HeadRecord, MarksRecord, OutboxRecord, SealedRecord } from './layout.ts';
 import { LIMITS } from './limits.ts';
 import type { Locks } from './locks.ts';
 import { MessageHandle } from './message-handle.ts';
-import type { JournalledMessage, MarkWatcher } from './message-handle.ts';
+import type { JournalledMessage } from './message-handle.ts';
 import type { SentMessage } from './messages.ts';
-import { openLane, stepLane } from './outbox.ts';
-import type { Lane, LaneAction, LaneEvent } from './outbox.ts';
-import { isPassing } from './requests.ts';
+import { openLane } from './outbox.ts';
+import type { Lane, LaneEvent } from './outbox.ts';
+import { makeRoomToKeep, remember, withTimer } from './own-messages.ts';
+import { PeerDevices } from './peer-devices.ts';
 import type { Requests } from './requests.ts';
 import type { Sessions } from './sessions.ts';
 import type { Sync } from './sync.ts';
@@ -75,15 +80,6 @@ export const NEW_CONVERSATION: StoredConversation = Object.freeze({
   outbox: [],
 });
 
-/** What is to be sent. Without a timer of its own it gets the conversation's. */
-export type DraftContent = Omit<OutgoingContent, 'timerSeconds'> & { readonly timerSeconds?: number };
-
-interface Draft {
-  readonly content: DraftContent;
-  readonly resolve: (message: SentMessage) => void;
-  readonly reject: (error: unknown) => void;
-}
-
 /** An unacknowledged message. `handle` is absent when it comes from an earlier run. */
 interface Entry extends OutboxRecord {
   readonly id: number;
@@ -95,18 +91,11 @@ export class Conversation {
   readonly user: string;
   readonly #services: ConversationServices;
   readonly #entries = new Map<number, Entry>();
+  readonly #drafts: Drafts;
+  readonly #driver: LaneDriver;
+  readonly #peer: PeerDevices;
   #devices: readonly number[];
-  #lane: Lane;
-  #drafts: Draft[] = [];
-  #isJournalling = false;
-  /** Drafts that are on their way to the disk. */
-  #journallingCount = 0;
-  #timer: unknown;
-  /** What the application was told last of devices that are not believed; while there is anything, they are asked for again. */
-  #toldOfDevices = '';
-  /** Number of the present preparation; what an older one brings is stale. */
-  #preparation = 0;
-  #watchers: MarkWatcher[] = [];
+  #watchers: (() => boolean)[] = [];
   /** What the server has told of lost messages in this run; the history keeps it. */
   readonly #gaps: Gap[] = [];
 
@@ -114,6 +103,8 @@ export class Conversation {
   constructor(services: ConversationServices, user: string, stored: StoredConversation) {
     this.#services = services;
     this.user = user;
+    this.#drafts = new Drafts((drafts) => this.#locked(() => this.#journal(drafts)));
+    this.#peer = new PeerDevices(services, user);
     const { head, marks, outbox } = stored;
     if (marks.sentId + outbox.length + 1 !== head.nextId) throw new ClientError('CLI_STORE_CORRUPT');
     outbox.forEach((record, index) => {
@@ -122,10 +113,26 @@ export class Conversation {
     });
     const unsealed = outbox.findIndex((record) => record.sealed.length === 0);
     this.#devices = head.devices;
-    this.#lane = openLane(
-      { nextId: head.nextId, ...marks },
-      marks.sentId + (unsealed === -1 ? outbox.length : unsealed),
-    );
+    const preparedId = marks.sentId + (unsealed === -1 ? outbox.length : unsealed);
+    const { clock, random } = services;
+    const locked = (task: () => Promise<void>): Promise<void> => this.#locked(task);
+    const lane = openLane({ nextId: head.nextId, ...marks }, preparedId);
+    this.#driver = new LaneDriver({ clock, random, locked }, this.#owner(), lane);
+  }
+
+  #owner(): LaneOwner {
+    return {
+      transmit: (firstId, lastId) => this.#transmit(firstId, lastId),
+      prepare: (devices, isCurrent) => this.#prepare(devices, isCurrent),
+      mends: () => false,
+      acknowledge: (sentId) => this.#settleThrough(sentId),
+      announce: () => this.#announce(),
+      abandon: (firstId, code) => this.#abandon(firstId, code),
+    };
+  }
+
+  get #lane(): Lane {
+    return this.#driver.lane;
   }
 
   /** The watermarks now. */
@@ -135,7 +142,7 @@ export class Conversation {
 
   /** Messages and drafts that the server has not acknowledged. */
   get waitingCount(): number {
-    return this.#entries.size + this.#drafts.length + this.#journallingCount;
+    return this.#entries.size + this.#drafts.count;
   }
 
   /** Whether the server should be asked how far delivery has come. */
@@ -149,15 +156,12 @@ export class Conversation {
    * @throws {ClientError} CLI_STORE_FAILED; the code of a broken lane.
    */
   enqueue(content: DraftContent): Promise<SentMessage> {
-    return new Promise((resolve, reject) => {
-      this.#drafts.push({ content, resolve, reject });
-      if (!this.#isJournalling) void this.#journalDrafts();
-    });
+    return this.#drafts.add(content);
   }
 
   /** Logged in: resends from the first unacknowledged message. */
   online(): void {
-    this.#step({ type: 'online' });
+    this.#driver.online();
   }
 
   /** A device of the peer has written to us, so it exists: enough to answer without asking for the list first. */
@@ -172,12 +176,11 @@ export class Conversation {
    * @throws {ClientError} As `Requests.askUntilAnswered`; CLI_PROTOCOL; why a session could not be begun.
    */
   async meet(): Promise<void> {
-    const { requests, journal } = this.#services;
-    const bundle = await requests.askUntilAnswered({ kind: 'bundle', user: this.user, withList: true }, 'bundle');
-    if (bundle.user !== this.user) throw new ClientError('CLI_PROTOCOL');
+    const { journal } = this.#services;
+    const bundle = await this.#peer.fetch();
     await this.#locked(async () => {
       const transaction = journal.begin();
-      const refusal = (await this.#judge(transaction, bundle)) ?? (await this.#establish(transaction, bundle.devices));
+      const refusal = await this.#peer.admit(transaction, bundle);
       if (refusal !== undefined) throw new ClientError(refusal.code);
       await journal.commit(transaction);
       if (this.#devices.length === 0) this.#devices = bundle.devices.map(({ id }) => id);
@@ -186,19 +189,18 @@ export class Conversation {
 
   /** The connection is gone. */
   offline(): void {
-    this.#preparation += 1;
-    this.#step({ type: 'offline' });
+    this.#driver.offline();
   }
 
   acknowledged(id: number): void {
     // An id that was never given out breaks the lane, which takes ids back: not while others are giving them out.
-    if (id < this.#lane.nextId) this.#step({ type: 'acked', id });
-    else this.#stepLocked({ type: 'acked', id });
+    if (id < this.#lane.nextId) this.#driver.step({ type: 'acked', id });
+    else this.#driver.stepLocked({ type: 'acked', id });
   }
 
   received(kind: 'delivered' | 'read', id: number): void {
-    if (id < this.#lane.nextId) this.#step({ type: 'receipt', kind, id });
-    else this.#stepLocked({ type: 'receipt', kind, id });
+    if (id < this.#lane.nextId) this.#driver.step({ type: 'receipt', kind, id });
+    else this.#driver.stepLocked({ type: 'receipt', kind, id });
   }
 
   /** The server has given up messages of ours. What it tells once more is known already. */
@@ -233,45 +235,21 @@ export class Conversation {
 
   /** @param isCurrent - False once the connection that the refusal came from is gone. */
   refused(message: ErrorMessage, isCurrent: () => boolean): void {
-    const event: LaneEvent = {
-      type: 'refused',
-      id: message.id,
-      code: asProtocolCode(message.code) ?? 'CLI_PROTOCOL',
-      retryAfterMs: message.retryAfter === undefined ? undefined : message.retryAfter * 1_000,
-      expectedId: message.expected,
-      devices: message.devices ?? [],
-    };
-    this.#stepLocked(event, isCurrent);
+    this.#driver.refused(message, isCurrent);
   }
 
   /** Releases what waits in memory; the outbox stays on disk. */
   close(): void {
-    this.#preparation += 1;
-    this.#services.clock.clearTimer(this.#timer);
+    this.#driver.close();
     const closed = new ClientError('CLI_CLOSED');
-    for (const draft of this.#drafts.splice(0)) draft.reject(closed);
+    this.#drafts.fail(closed);
     for (const entry of this.#entries.values()) entry.handle?.fail(closed);
   }
 
   // Journalling
 
-  async #journalDrafts(): Promise<void> {
-    this.#isJournalling = true;
-    while (this.#drafts.length > 0) {
-      const group = this.#drafts.splice(0, LIMITS.draftGroupCountMax);
-      this.#journallingCount = group.length;
-      try {
-        await this.#locked(() => this.#journalGroup(group));
-      } catch (error) {
-        for (const draft of group) draft.reject(error);
-      }
-      this.#journallingCount = 0;
-    }
-    this.#isJournalling = false;
-  }
-
   /** Gives ids out, encrypts where that needs no question to the server, and writes it all in one batch. */
-  async #journalGroup(drafts: readonly Draft[]): Promise<void> {
+  async #journal(drafts: readonly Draft[]): Promise<void> {
     const { journal, history, clock, changed } = this.#services;
     const { hold, nextId, preparedId } = this.#lane;
     if (hold.type === 'broken') throw new ClientError(hold.code);
@@ -282,13 +260,13 @@ export class Conversation {
     const entries: Entry[] = [];
     const changes: ChangedMessage[] = [];
     for (const [index, draft] of drafts.entries()) {
-      const content = await this.#withTimer(transaction, draft.content);
+      const content = await withTimer(transaction, this.user, draft.content);
       const bare = { id: nextId + index, ordinal: firstOrdinal + index, sentAt, content, sealed: [] };
       const sealed = sealable ? await this.#seal(transaction, bare) : undefined;
       if (sealed === undefined) sealable = false;
       const entry = { ...bare, sealed: sealed ?? [], handle: new MessageHandle(this, bare) };
       this.#putEntry(transaction, entry);
-      changes.push(...(await this.#remember(transaction, entry)));
+      changes.push(...(await remember(this.#services, transaction, this.user, entry)));
       entries.push(entry);
     }
     const lastId = nextId + drafts.length - 1;
@@ -298,40 +276,8 @@ export class Conversation {
     if (changes.length > 0) changed(changes);
   }
 
-  async #withTimer(transaction: Transaction, { timerSeconds, ...content }: DraftContent): Promise<OutgoingContent> {
-    if (timerSeconds !== undefined) return { ...content, timerSeconds };
-    const stored = isStoredContent(content.body) ? await transaction.get(KEYS.timer(this.user)) : undefined;
-    return { ...content, timerSeconds: stored === undefined ? 0 : NUMBER.decode(stored) };
-  }
-
-  /** Puts a message of ours into the history, or does what it says to another one there. */
-  async #remember(
-    transaction: Transaction,
-    { id, ordinal, sentAt, content }: JournalledMessage,
-  ): Promise<ChangedMessage[]> {
-    const { history, self } = this.#services;
-    const { body, isViewOnce, isForwarded = false, timerSeconds } = content;
-    if (isEffect(body)) return history.apply(transaction, this.user, self.user, { body, author: self.user, sentAt });
-    if (!isStoredContent(body)) return [];
-    if (body.kind === 'timer') transaction.put(KEYS.timer(this.user), NUMBER.encode(body.seconds));
-    const record: HistoryRecord = {
-      ...UNTOUCHED,
-      direction: 'out',
-      number: id,
-      device: self.device,
-      sentAt,
-      storedAt: sentAt,
-      body: isViewOnce ? { kind: 'view-once' } : body,
-      isViewOnce,
-      isForwarded,
-      expiresAt: expiryOf(sentAt, timerSeconds),
-    };
-    history.put(transaction, this.user, ordinal, record);
-    return record.expiresAt === undefined ? [] : [{ user: this.user, ordinal, record }];
-  }
-
   #adopt(entries: readonly Entry[], drafts: readonly Draft[], lastId: number): void {
-    this.#journallingCount = 0;
+    this.#drafts.adopted();
     for (const [index, entry] of entries.entries()) {
       this.#entries.set(entry.id, entry);
       drafts[index]!.resolve(entry.handle!);
@@ -339,7 +285,7 @@ export class Conversation {
     const unsealed = entries.findIndex((entry) => entry.sealed.length === 0);
     const preparedId = unsealed === -1 ? lastId : entries[unsealed]!.id - 1;
     // Entries without a ciphertext that precede these keep the lane's own mark.
-    this.#step({ type: 'queued', lastId, preparedId: unsealed === 0 ? this.#lane.preparedId : preparedId });
+    this.#driver.step({ type: 'queued', lastId, preparedId: unsealed === 0 ? this.#lane.preparedId : preparedId });
   }
 
   // Encrypting
@@ -367,21 +313,15 @@ export class Conversation {
     return sealed;
   }
 
-  /** Keeps a message for sending once more, for the devices that it is encrypted for now. What is kept when: `healer.ts`. */
+  /** Keeps a message for sending once more, for the devices that it is encrypted for now. */
   async #keep(
     transaction: Transaction,
     devices: readonly number[],
     { id, sentAt, content }: Pick<JournalledMessage, 'id' | 'sentAt' | 'content'>,
   ): Promise<void> {
     const { sessions, self } = this.#services;
-    const { body, isViewOnce } = content;
-    transaction.delete(KEYS.kept(this.user, Math.max(0, id - LIMITS.keptCountMax)));
-    if (body.kind === 'delete' && body.target.author === self.user && body.target.device === self.device) {
-      transaction.delete(KEYS.kept(this.user, body.target.number));
-    }
-    // What is not kept must not leave a former message of this number there either.
-    transaction.delete(KEYS.kept(this.user, id));
-    if (isViewOnce || body.kind === 'receipt' || body.kind === 'retry' || body.kind === 'resent') return;
+    const keyOf = (number: number): string => KEYS.kept(this.user, number);
+    if (!makeRoomToKeep(transaction, keyOf, { id, content }, self)) return;
     const recipients = (await sessions.identities(transaction, this.user)).filter(({ device }) =>
       devices.includes(device),
     );
@@ -389,36 +329,17 @@ export class Conversation {
   }
 
   /** Gets what is missing of the peer's keys and encrypts what is not encrypted; anew all of it, with `devices`. */
-  async #prepare(devices: readonly number[] | undefined): Promise<void> {
-    const preparation = (this.#preparation += 1);
-    const isCurrent = (): boolean => preparation === this.#preparation;
-    try {
-      const bundle = await this.#fetchBundle(devices ?? this.#devices);
-      await this.#locked(async () => {
-        if (!isCurrent()) return;
-        const outcome = await this.#sealWaiting(devices, bundle);
-        const event: LaneEvent =
-          'code' in outcome
-            ? { type: 'unprepared', code: outcome.code, retry: isAwaitingDevices(outcome.code) }
-            : { type: 'prepared', ...outcome };
-        await this.#stepDurably(event);
-      });
-    } catch (error) {
-      const event: LaneEvent = { type: 'unprepared', code: codeOf(error), retry: isPassing(error) };
-      this.#stepLocked(event, isCurrent);
-    }
-  }
-
-  async #fetchBundle(devices: readonly number[]): Promise<BundleAnswer | undefined> {
-    const { sessions, journal, requests, self } = this.#services;
-    const known = await Promise.all(devices.map((device) => sessions.has(journal, this.user, device)));
-    const own = this.user === self.user ? self.device : undefined;
-    const isListed = await areListed(journal, this.user, devices, own);
-    const isSure = this.#toldOfDevices === '' && isListed;
-    if (devices.length > 0 && known.every(Boolean) && isSure) return undefined;
-    const bundle = await requests.ask({ kind: 'bundle', user: this.user, withList: true }, 'bundle');
-    if (bundle.user !== this.user) throw new ClientError('CLI_PROTOCOL');
-    return bundle;
+  async #prepare(devices: readonly number[] | undefined, isCurrent: () => boolean): Promise<void> {
+    const bundle = await this.#peer.fetchUnlessSure(devices ?? this.#devices);
+    await this.#locked(async () => {
+      if (!isCurrent()) return;
+      const outcome = await this.#sealWaiting(devices, bundle);
+      const event: LaneEvent =
+        'code' in outcome
+          ? { type: 'unprepared', code: outcome.code, retry: isAwaitingDevices(outcome.code) }
+          : { type: 'prepared', ...outcome };
+      await this.#driver.stepDurably(event);
+    });
   }
 
   async #sealWaiting(
@@ -431,9 +352,7 @@ export class Conversation {
     for (const gone of this.#devices.filter((device) => !devices.includes(device))) {
       this.#services.sessions.forget(transaction, this.user, gone);
     }
-    const unbelieved = bundle && (await this.#judge(transaction, bundle));
-    if (unbelieved !== undefined) return unbelieved;
-    const refusal = await this.#establish(transaction, bundle?.devices ?? []);
+    const refusal = bundle && (await this.#peer.admit(transaction, bundle));
     if (refusal !== undefined) return refusal;
     const changed = renewed !== undefined || !sameList(devices, this.#devices);
     const waiting = [...this.#entries.values()].filter((entry) => changed || entry.sealed.length === 0);
@@ -451,44 +370,6 @@ export class Conversation {
     return { preparedId: this.#lane.nextId - 1 };
   }
 
-  /** Whether the devices are what their primary has signed; what is refused is told once a connection. */
-  async #judge(transaction: Transaction, bundle: BundleAnswer): Promise<{ readonly code: ErrorCode } | undefined> {
-    const { emit, self } = this.#services;
-    const mayBeAnew = this.user !== self.user;
-    const verdict = await judgeDevices(transaction, this.user, bundle.devices, bundle.list, mayBeAnew);
-    if (!('code' in verdict)) {
-      this.#toldOfDevices = '';
-      return undefined;
-    }
-    const { code, device } = verdict;
-    const told = `${code} ${device}`;
-    if (told !== this.#toldOfDevices) emit({ type: 'devices-refused', user: this.user, device, code });
-    this.#toldOfDevices = told;
-    return { code };
-  }
-
-  async #establish(
-    transaction: Transaction,
-    bundles: readonly DeviceBundle[],
-  ): Promise<{ readonly code: ErrorCode } | undefined> {
-    const { sessions, emit } = this.#services;
-    for (const bundle of bundles) {
-      if (await sessions.has(transaction, this.user, bundle.id, bundle.identity)) {
-        const notice = await sessions.judge(transaction, this.user, bundle.id, bundle.identity);
-        if (notice !== undefined) emit({ type: 'identity-changed', ...notice });
-        if (notice?.accepted === false) return { code: 'CLI_IDENTITY_REFUSED' };
-        continue;
-      }
-      const outcome = await sessions.establish(transaction, this.user, toSignalBundle(bundle));
-      if (outcome.notice !== undefined) emit({ type: 'identity-changed', ...outcome.notice });
-      if ('code' in outcome) {
-        if (outcome.code === 'SIG_DOWNGRADE') emit({ type: 'downgrade', user: this.user, device: bundle.id });
-        return outcome;
-      }
-    }
-    return undefined;
-  }
-
   async #commitSealed(transaction: Transaction, devices: readonly number[], entries: readonly Entry[]): Promise<void> {
     // Acknowledged meanwhile: its outbox record is gone and must stay so.
     const waiting = entries.filter((entry) => this.#entries.has(entry.id));
@@ -503,47 +384,10 @@ export class Conversation {
     transaction.put(KEYS.outbox(this.user, id), OUTBOX.encode({ ordinal, sentAt, content, sealed }));
   }
 
-  // Lane steps
+  // What the lane has us do
 
   #locked(task: () => Promise<void>): Promise<void> {
     return this.#services.locks.run([this.user], task);
-  }
-
-  /** A step that may take ids back. It waits for whoever is giving them out. */
-  #stepLocked(event: LaneEvent, isCurrent: () => boolean = () => true): void {
-    this.#locked(async () => {
-      if (isCurrent()) await this.#stepDurably(event);
-    }).catch(alreadyReported);
-  }
-
-  #step(event: LaneEvent): void {
-    this.#stepDurably(event).catch(alreadyReported);
-  }
-
-  /** Takes a step at once; resolves when what it changed on disk is there. */
-  async #stepDurably(event: LaneEvent): Promise<void> {
-    const { lane, actions } = stepLane(this.#lane, event);
-    this.#lane = lane;
-    await Promise.all(actions.map((action) => this.#perform(action)));
-  }
-
-  #perform(action: LaneAction): Promise<void> | void {
-    switch (action.type) {
-      case 'transmit':
-        return this.#transmit(action.firstId, action.lastId);
-      case 'prepare':
-        return void this.#prepare(action.devices);
-      case 'set-timer':
-        return this.#setTimer(drawDelayMs(action.delay, this.#services.random));
-      case 'clear-timer':
-        return this.#services.clock.clearTimer(this.#timer);
-      case 'acknowledge':
-        return this.#settleThrough(action.sentId);
-      case 'announce':
-        return this.#announce();
-      case 'abandon':
-        return this.#abandon(action.firstId, action.code);
-    }
   }
 
   #transmit(firstId: number, lastId: number): void {
@@ -551,12 +395,6 @@ export class Conversation {
       const { sealed } = this.#entries.get(id)!;
       this.#services.transmit(messageStanza({ to: this.user, id, envelopes: sealed }));
     }
-  }
-
-  #setTimer(delayMs: number): void {
-    const { clock } = this.#services;
-    clock.clearTimer(this.#timer);
-    this.#timer = clock.setTimer(delayMs, () => this.#stepLocked({ type: 'elapsed' }));
   }
 
   /** Acknowledged: the outbox entries go. Not flushed: a lost deletion only leads to a resend. */
@@ -582,7 +420,7 @@ export class Conversation {
     const { sentId, deliveredId, readId } = this.#lane;
     transaction.put(KEYS.marks(this.user), MARKS.encode({ sentId, deliveredId, readId }));
     this.#services.emit({ type: 'progress', user: this.user, sentId, deliveredId, readId });
-    this.#watchers = this.#watchers.filter((watcher) => !watcher(this.#lane));
+    this.#watchers = this.#watchers.filter((watcher) => !watcher());
     return this.#services.journal.commit(transaction, 'eventual');
   }
 
@@ -591,11 +429,11 @@ export class Conversation {
     const { journal, history, emit } = this.#services;
     const abandoned = [...this.#entries.values()].filter((entry) => entry.id >= firstId);
     const transaction = journal.begin();
-    for (const { id, ordinal } of abandoned) {
+    for (const { id, ordinal, content } of abandoned) {
       transaction.delete(KEYS.outbox(this.user, id));
+      notePartRefused(transaction, this.user, content.body, { ordinal, code });
       transaction.delete(KEYS.kept(this.user, id)); // its number will mean another message
-      const record = await history.get(this.user, ordinal);
-      if (record !== undefined) history.put(transaction, this.user, ordinal, { ...record, failure: code });
+      await history.fail(transaction, this.user, ordinal, code);
       this.#entries.delete(id);
     }
     transaction.put(KEYS.head(this.user), HEAD.encode({ nextId: firstId, devices: this.#devices }));
@@ -605,25 +443,22 @@ export class Conversation {
   }
 
   /** For the handles: calls `watcher` at each change of the marks until it returns true. */
-  watch(watcher: MarkWatcher): void {
-    if (!watcher(this.#lane)) this.#watchers.push(watcher);
+  watch(watcher: () => boolean): void {
+    if (!watcher()) this.#watchers.push(watcher);
   }
 }
 
-function toSignalBundle({ id, registration, identity, signed, oneTime, kem }: DeviceBundle): PreKeyBundle {
-  return {
-    registrationId: registration,
-    deviceId: id,
-    identityKey: identity,
-    signedPreKey: { id: signed.id, publicKey: signed.key, signature: signed.signature },
-    oneTimePreKey: oneTime === undefined ? undefined : { id: oneTime.id, publicKey: oneTime.key },
-    kemPreKey: kem && { id: kem.id, publicKey: kem.key, signature: kem.signature, lastResort: kem.lastResort },
-  };
+/** A part of a message to a group must not have the state of whatever gets its id next. */
+function notePartRefused(
+  transaction: Transaction,
+  user: string,
+  body: ContentBody,
+  refused: PairwiseRefusedRecord,
+): void {
+  if (body.kind !== 'in-group') return;
+  transaction.put(GROUP_KEYS.pairwiseRefused(body.group, body.number, user), PAIRWISE_REFUSED.encode(refused));
 }
 
 function sameList(left: readonly number[], right: readonly number[]): boolean {
   return left.length === right.length && left.every((value, index) => value === right[index]);
 }
-
-/** The journal reports its failure itself, once, and closes the client. */
-function alreadyReported(): void {}

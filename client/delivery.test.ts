@@ -117,6 +117,16 @@ for (const code of ['APP_RATE_LIMITED', 'APP_INBOX_FULL'] as const) {
   });
 }
 
+t.test('the first message to somebody is refused, and none of those behind it opens the conversation', async (t) => {
+  const world = new World();
+  const [alice, bob] = await world.pair();
+  world.server.refuseNext(bob.user, { code: 'APP_RATE_LIMITED', retryAfter: 2 }, 1);
+  await enqueueAll(alice, BOB, texts(10));
+  await world.pass(10_000);
+  t.same(await bob.texts(ALICE), texts(10));
+  t.equal(alice.client.outboxSize, 0);
+});
+
 t.test('a message out of order is resent from the expected id, without a storm', async (t) => {
   const world = new World();
   const [alice, bob] = await world.pair();
@@ -175,6 +185,8 @@ t.test('a message that was stored before its acknowledgement came is not refused
   await alice.client.close();
   await alice.start((change) => change.known.length === 0);
   await alice.client.connect();
+  // Before an acknowledgement on this connection, one message goes alone.
+  await alice.client.send(BOB, 'ahead');
   await world.quiet();
   // What is delivered is stored: a receipt would say what the acknowledgement says.
   await bob.client.close();
@@ -383,11 +395,15 @@ async function crashAfter(t: Tap, victim: 'sender' | 'recipient', writes: number
 type Tap = Test;
 
 for (let seed = 1; seed <= 8; seed += 1) {
-  t.test(`random cuts, restarts and double connections, seed ${seed}`, async (t) => {
+  t.test(`random cuts, second greetings, restarts and double connections, seed ${seed}`, async (t) => {
     const world = new World(seed);
     const [alice, bob] = await world.pair();
     const chaos = new SeededRandom(seed * 7_919);
-    world.server.onReceive = () => {
+    world.server.onReceive = (_message, user) => {
+      if (chaos.chance(0.04)) {
+        world.server.greetAgain(user);
+        return chaos.chance(0.5) ? 'ignore' : 'ok';
+      }
       if (!chaos.chance(0.08)) return 'ok';
       return chaos.chance(0.5) ? 'drop-before' : 'drop-after';
     };

@@ -137,6 +137,36 @@ t.test('reactions, edits, deletions and timers reach all four', async (t) => {
   }
 });
 
+t.test('a linked device writes, reads and keeps groups going while the first one is off', async (t) => {
+  const world = new World();
+  const [alice, bob] = await world.pair();
+  const laptop = await world.link(alice);
+  const { name } = await alice.client.groups.create('Sailing', [BOB]);
+  await world.quiet();
+  await alice.client.close();
+  const sent = await laptop.client.send(BOB, 'from the laptop');
+  await world.quiet();
+  await bob.client.send(ALICE, 'to whom it may concern');
+  const toAll = await laptop.client.send(name, 'to all');
+  await bob.client.send(name, 'aye');
+  await bob.client.markRead(ALICE);
+  await bob.client.markRead(name);
+  await world.quiet();
+  t.same(await chat(laptop, BOB), ['→from the laptop', 'to whom it may concern']);
+  t.same(await chat(laptop, name), ['→to all', 'aye']);
+  t.equal(sent.state, 'read', 'states as well');
+  t.equal(toAll.state, 'read');
+  await alice.start();
+  await alice.client.connect();
+  await world.quiet();
+  t.same(
+    await chat(alice, BOB),
+    ['→from the laptop', 'to whom it may concern'],
+    'the first one has it when it is back',
+  );
+  t.same(await chat(alice, name), ['→to all', 'aye']);
+});
+
 t.test('a device that was away catches up, and one that is unlinked gets nothing further', async (t) => {
   const world = new World();
   const [alice, bob] = await world.pair();

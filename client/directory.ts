@@ -8,7 +8,8 @@
 import { isPhone, isUserId } from '../protocol/wire/index.ts';
 import { ClientError } from './errors.ts';
 import type { Journal, Transaction } from './journal.ts';
-import { KEYS, PEER, TEXT } from './layout.ts';
+import { KEYS, PEER } from './layout.ts';
+import { TEXT } from './record-codec.ts';
 import type { PeerRecord } from './layout.ts';
 import { asUnknownPeer } from './requests.ts';
 import type { Requests } from './requests.ts';

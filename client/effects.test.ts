@@ -5,8 +5,8 @@
 import t from 'tap';
 import { applyEffect, isEffect } from './effects.ts';
 import type { EffectBody, EffectRefusal } from './effects.ts';
-import { UNTOUCHED } from './layout.ts';
-import type { HistoryBody, HistoryRecord } from './layout.ts';
+import { UNTOUCHED } from './history-layout.ts';
+import type { HistoryBody, HistoryRecord } from './history-layout.ts';
 import { LIMITS } from './limits.ts';
 
 const [ALICE, BOB] = ['100000000000001', '100000000000002'];

@@ -8,7 +8,7 @@
  */
 
 import type { ContentBody, MessageName } from './content-body.ts';
-import type { HistoryRecord } from './layout.ts';
+import type { HistoryRecord } from './history-layout.ts';
 import { LIMITS } from './limits.ts';
 
 /** A body that changes other messages instead of being one. */

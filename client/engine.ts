@@ -2,16 +2,16 @@
  * A registered device at work: conversations, inbox, directory and key stock around one account.
  *
  * It exists from registration (or from opening a store that has an account) to `close`. The connection tells it when it
- * may send and what arrived; it knows neither sockets nor backoff. Read next: `conversation.ts`, `inbox.ts`.
+ * may send and what arrived; it knows neither sockets nor backoff. It wires parts that do not know each other, and passes on what
+ * one of them says to the others. Read next: `conversations.ts` and `conversation.ts`, `inbox.ts`.
  */
 
 import { authStanza, FEATURES, inboxAckStanza } from '../protocol/wire/index.ts';
 import type { ReceiptType, ResumeTicket, ServerMessage, Stanza } from '../protocol/wire/index.ts';
 import type { Account } from './account.ts';
 import { Composer } from './composer.ts';
-import { Conversation, NEW_CONVERSATION } from './conversation.ts';
-import type { ConversationServices } from './conversation.ts';
-import { judgeDevices } from './devices.ts';
+import type { Conversation } from './conversation.ts';
+import { Conversations } from './conversations.ts';
 import { Directory } from './directory.ts';
 import type { Clock, Random } from './environment.ts';
 import { ClientError, codeOf } from './errors.ts';
@@ -22,20 +22,19 @@ import { forgetConversation } from './forgetting.ts';
 import { GroupDesk } from './group-desk.ts';
 import { groupOfName, nameOfGroup } from './group-layout.ts';
 import type { GroupConversation } from './group-conversation.ts';
-import { forgetTold } from './group-waiting.ts';
 import { Healer } from './healer.ts';
 import { authorIn, bodyOf, idOfOrdinal, requireRecord, toItem, traitsOf } from './history.ts';
 import type { ChangedMessage, History, Marks } from './history.ts';
 import { Identities } from './identities.ts';
-import type { IdentityNotice, IdentityPolicy } from './identities.ts';
+import type { IdentityPolicy } from './identities.ts';
 import { Inbox } from './inbox.ts';
-import type { IntakeReport } from './inbox.ts';
-import type { Journal } from './journal.ts';
+import type { IntakeReport } from './intake-report.ts';
+import type { Journal, Transaction } from './journal.ts';
 import { KeyStock } from './key-stock.ts';
 import type { HeldKeys } from './key-stock.ts';
-import { HEAD, KEYS, MARKS, NUMBER, NUMBERS, OUTBOX, SYNCED, userOfKey, VOUCH } from './layout.ts';
-import type { HistoryRecord, MarksRecord, OutboxRecord } from './layout.ts';
-import { LIMITS } from './limits.ts';
+import { KEYS } from './layout.ts';
+import { NUMBER, NUMBERS } from './record-codec.ts';
+import type { HistoryRecord } from './history-layout.ts';
 import { Locks } from './locks.ts';
 import type { Media } from './media.ts';
 import { loginStatement } from './login-key.ts';
@@ -43,9 +42,7 @@ import type { ReceivedMessage } from './messages.ts';
 import { Positions } from './positions.ts';
 import { Protection } from './protection.ts';
 import { Presence } from './presence.ts';
-import { isSameKey } from './public-keys.ts';
 import { ReadReceipts } from './read-receipts.ts';
-import { scan } from './renewal.ts';
 import { isPassing } from './requests.ts';
 import type { Requests } from './requests.ts';
 import { TicketHolder } from './resume-ticket.ts';
@@ -55,7 +52,7 @@ import { Sessions } from './sessions.ts';
 import { Strangers } from './strangers.ts';
 import { Sync } from './sync.ts';
 import { HistoryTransfer } from './transfer.ts';
-import { TOLD, TRANSFER_KEYS } from './transfer-layout.ts';
+import { Vouching } from './vouching.ts';
 
 /** What an engine needs of its client. */
 export interface EngineServices {
@@ -75,7 +72,7 @@ export interface EngineServices {
 }
 
 /** What this client tells the server that it understands, as a sum of `FEATURES`. */
-const UNDERSTOOD: number = FEATURES.stagedInbox | FEATURES.resumeTickets | FEATURES.groups;
+const UNDERSTOOD: number = FEATURES.stagedInbox | FEATURES.resumeTickets | FEATURES.groups | FEATURES.secondGreeting;
 
 /** The working parts of one account. */
 export class Engine {
@@ -90,30 +87,27 @@ export class Engine {
   readonly ownDevices: OwnDevices;
   readonly transfer: HistoryTransfer;
   readonly #sync: Sync;
-  readonly #identities: Identities;
+  readonly #vouching: Vouching;
   readonly #services: EngineServices;
   readonly #locks = new Locks();
-  readonly #conversations = new Map<string, Conversation>();
-  readonly #conversationServices: ConversationServices;
+  readonly #sessions: Sessions;
+  readonly #conversations: Conversations;
   readonly #expiry: Expiry;
   readonly #healer: Healer;
   #inbox!: Inbox;
   #tickets!: TicketHolder;
   readonly #stock: KeyStock;
-  #isOpen = false;
   /** Counts logins: what an earlier connection brought late is told apart by it. */
   #connectionCount = 0;
   /** Claimed numbers that were looked up in this run: once each, whatever comes. */
   readonly #checked = new Set<string>();
-  /** Devices whose list is being asked for, as `user/device`. */
-  readonly #vouching = new Set<string>();
 
   private constructor(services: EngineServices, account: Account) {
     const { journal, history, requests, clock, random, policy, transmit, emit } = services;
     history.ownDevice = account.device;
     const identities = new Identities(policy, clock, account.user);
-    this.#identities = identities;
     const sessions = new Sessions(account.local, random, identities);
+    this.#sessions = sessions;
     const self = { phone: account.phone, user: account.user, device: account.device };
     const locks = this.#locks;
     const changed = (changes: readonly ChangedMessage[]): void => this.#announce(changes);
@@ -151,19 +145,23 @@ export class Engine {
         this.strangers.noteMet(transaction, user);
         this.#admitted(user);
       },
-      conversation: () => this.#conversationOf(account.user),
+      noteTold: (transaction) => this.strangers.noteTold(transaction),
+      decided: () => void this.#inBackground(() => this.strangers.renew()),
+      conversation: () => this.#conversations.of(account.user),
     });
     this.transfer = new HistoryTransfer({
       ...{ journal, locks, history, media: services.media, clock, random, self, emit, fail: complain },
-      conversation: () => this.#conversationOf(account.user),
+      conversation: () => this.#conversations.of(account.user),
     });
     const tell = (event: ClientEvent): void => this.#tellOfConversation(event);
-    this.#conversationServices = {
+    this.#conversations = new Conversations({
       ...{ ...common, self, sync: this.#sync, transmit, emit: tell, changed },
-    };
-    const conversationOf = (user: string): Conversation => this.#conversationOf(user);
+    });
+    const conversationOf = (user: string): Conversation => this.#conversations.of(user);
     const healing = { journal, locks, sessions, clock, strangers, conversation: conversationOf };
     this.#healer = new Healer({ ...healing, fail: complain });
+    const absorb = (): Promise<void> => this.#absorb();
+    this.#vouching = new Vouching({ journal, locks, requests, clock, identities, self: account.user, emit, absorb });
     this.desk = new GroupDesk({
       ...common,
       ...{ self, identityKeyPair: account.local.identityKeyPair, directory: this.directory },
@@ -182,7 +180,7 @@ export class Engine {
    */
   static async open(services: EngineServices, account: Account): Promise<Engine> {
     const engine = new Engine(services, account);
-    await engine.#loadConversations();
+    await engine.#conversations.load();
     await engine.desk.load();
     await engine.#loadInbox();
     engine.#sync.isOn = await engine.ownDevices.hasOthers();
@@ -200,39 +198,19 @@ export class Engine {
 
   /** Messages that the server has not acknowledged. */
   get waitingCount(): number {
-    let count = this.desk.waitingCount;
-    for (const conversation of this.#conversations.values()) {
-      // What other devices of the account are told is nobody's message.
-      if (conversation.user !== this.account.user) count += conversation.waitingCount;
-    }
-    return count;
+    return this.desk.waitingCount + this.#conversations.waitingCount;
   }
 
   /** The conversation with a user; made when first asked for. */
   conversation(user: string): Conversation {
     if (user === this.account.user) throw new ClientError('CLI_PEER_SELF');
-    return this.#conversationOf(user);
-  }
-
-  /** The same, also with one's own other devices. */
-  #conversationOf(user: string): Conversation {
-    let conversation = this.#conversations.get(user);
-    if (conversation === undefined) {
-      conversation = new Conversation(this.#conversationServices, user, NEW_CONVERSATION);
-      this.#conversations.set(user, conversation);
-      if (this.#isOpen) conversation.online();
-    }
-    return conversation;
+    return this.#conversations.of(user);
   }
 
   /** How far our messages to a user, or in a group, have come. */
   marks(name: string): Marks {
     const group = groupOfName(name);
-    return group === undefined ? this.#marksOf(name) : this.desk.marks(group);
-  }
-
-  #marksOf(user: string): MarksRecord {
-    return this.#conversations.get(user)?.marks ?? NEW_CONVERSATION.marks;
+    return group === undefined ? this.#conversations.marks(name) : this.desk.marks(group);
   }
 
   /** The answer to the server's nonce: by the ticket of an earlier login, unless `signed`. */
@@ -252,13 +230,14 @@ export class Engine {
 
   /** Logged in: the outbox resumes, delivery is asked for, the stock of keys is looked after. */
   opened(held: HeldKeys | undefined): void {
-    this.#isOpen = true;
     this.#connectionCount += 1;
     this.#inbox.opened();
-    for (const conversation of this.#conversations.values()) conversation.online();
-    void this.#askReceipts(this.#connectionCount);
-    void this.#openGroups(this.#connectionCount);
-    void this.#inBackground(() => this.#resumeVouches());
+    this.#conversations.online();
+    const connection = this.#connectionCount;
+    const isCurrent = (): boolean => connection === this.#connectionCount;
+    void this.#inBackground(() => this.#conversations.askReceipts(isCurrent));
+    void this.#openGroups(isCurrent);
+    void this.#inBackground(() => this.#resumeVouching());
     void this.#inBackground(() => this.strangers.opened());
     this.presence.opened();
     this.#stock.opened(held);
@@ -269,9 +248,9 @@ export class Engine {
    * The account's devices first, then its groups: where the answer to an unlinking was lost, the device that is gone would get, with
    * the server's help, what is encrypted before that is known.
    */
-  async #openGroups(connection: number): Promise<void> {
+  async #openGroups(isCurrent: () => boolean): Promise<void> {
     await this.#inBackground(() => this.#tendDevices());
-    if (connection !== this.#connectionCount) return;
+    if (!isCurrent()) return;
     this.transfer.opened();
     await this.#inBackground(() => this.desk.opened());
   }
@@ -298,6 +277,7 @@ export class Engine {
   #tellOfConversation(event: ClientEvent): void {
     const isOwn = (event.type === 'progress' || event.type === 'refused') && event.user === this.account.user;
     if (event.type === 'progress') this.desk.memberMoved(event.user);
+    if (event.type === 'refused') this.desk.memberRefused();
     if (!isOwn) return this.#services.emit(event);
     if (event.type === 'refused' && event.code !== 'APP_NO_OTHER_DEVICE') {
       this.#services.emit({ type: 'trouble', code: event.code });
@@ -311,13 +291,12 @@ export class Engine {
 
   /** The connection is gone. */
   shut(): void {
-    this.#isOpen = false;
     this.transfer.shut();
     this.presence.shut();
     this.readReceipts.shut();
     this.#stock.shut();
     this.#connectionCount += 1;
-    for (const conversation of this.#conversations.values()) conversation.offline();
+    this.#conversations.offline();
     this.desk.shut();
   }
 
@@ -335,6 +314,7 @@ export class Engine {
       case 'group-ack':
       case 'group-error':
       case 'group-receipts':
+      case 'group-typing':
         return this.desk.receive(message);
       case 'ack':
         return this.#conversations.get(message.to)?.acknowledged(message.id);
@@ -386,7 +366,7 @@ export class Engine {
    * that the store may get another device.
    */
   async close(): Promise<void> {
-    for (const conversation of this.#conversations.values()) conversation.close();
+    this.#conversations.close();
     this.desk.close();
     this.transfer.close();
     this.#inbox.close();
@@ -396,34 +376,15 @@ export class Engine {
     await this.#locks.idle();
   }
 
-  async #loadConversations(): Promise<void> {
-    const { journal } = this.#services;
-    const outboxes = new Map<string, OutboxRecord[]>();
-    for await (const { key, value } of scan(journal, KEYS.outboxes)) {
-      const user = userOfKey(key);
-      const outbox = outboxes.get(user) ?? [];
-      outbox.push(OUTBOX.decode(value));
-      outboxes.set(user, outbox);
-    }
-    for await (const { key, value } of scan(journal, KEYS.heads)) {
-      const user = userOfKey(key);
-      const bytes = await journal.get(KEYS.marks(user));
-      const marks = bytes === undefined ? NEW_CONVERSATION.marks : MARKS.decode(bytes);
-      const stored = { head: HEAD.decode(value), marks, outbox: outboxes.get(user) ?? [] };
-      this.#conversations.set(user, new Conversation(this.#conversationServices, user, stored));
-    }
-  }
-
   async #loadInbox(): Promise<void> {
     const { journal, history, clock, transmit, abort } = this.#services;
-    const { sessions, locks } = this.#conversationServices;
     const [through, ahead] = [await journal.get(KEYS.intake), await journal.get(KEYS.intakeAhead)];
     this.#inbox = new Inbox(
       {
         journal,
-        locks,
+        locks: this.#locks,
         history,
-        sessions,
+        sessions: this.#sessions,
         directory: this.directory,
         groups: this.desk.intake,
         clock,
@@ -440,7 +401,7 @@ export class Engine {
 
   async #loadReadReceipts(): Promise<void> {
     const { journal, transmit } = this.#services;
-    const isContact = (user: string): boolean => this.#marksOf(user).sentId > 0;
+    const isContact = (user: string): boolean => this.#conversations.marks(user).sentId > 0;
     const isStranger = (user: string): boolean => this.strangers.isStranger(user);
     const noteSeen = this.#sync.noteSeen.bind(this.#sync);
     this.readReceipts = await ReadReceipts.open({
@@ -460,7 +421,11 @@ export class Engine {
       this.#services.emit(event);
       if (event.type === 'standing') this.#admitted(event.user);
     };
-    this.strangers = await Strangers.open({ self: this.account.user, journal, history, requests, emit, fail });
+    const noteDecided = (transaction: Transaction, user: string): void => this.#sync.noteDecided(transaction, user);
+    const accepted = (users: ReadonlySet<string>): void =>
+      void this.#inBackground(() => this.readReceipts.catchUp(users));
+    const self = this.account.user;
+    this.strangers = await Strangers.open({ self, journal, history, requests, noteDecided, emit, accepted, fail });
   }
 
   /** Something was decided about a user: whoever is no stranger any more is asked for what could not be read of them. */
@@ -478,12 +443,16 @@ export class Engine {
   async #report(report: IntakeReport): Promise<void> {
     const { emit, wakeReader } = this.#services;
     wakeReader();
-    for (const notice of report.notices) void this.#inBackground(() => this.#tellOfIdentity(notice));
+    for (const notice of report.notices) void this.#inBackground(() => this.#vouching.tell(notice));
     for (const { from, device, since, until, code } of report.pruned) {
       emit({ type: 'pruned', user: from, device, firstId: since, lastId: until, code: code as ErrorCode });
     }
     for (const { user, record } of report.stored) {
-      if (groupOfName(user) !== undefined) continue;
+      const group = groupOfName(user);
+      if (group !== undefined) {
+        this.desk.typing.heard(group, record.author);
+        continue;
+      }
       this.presence.heard(user);
       this.strangers.heard(user);
       if (record.body.kind !== 'undecryptable' && user !== this.account.user) {
@@ -513,82 +482,14 @@ export class Engine {
     }
   }
 
-  /** A new device of a user whose list we know is no news if the list that the server has now names it. */
-  async #tellOfIdentity({ unlisted, ...notice }: IdentityNotice): Promise<void> {
-    const device = `${notice.user}/${notice.device}`;
-    if (unlisted !== undefined && this.#vouching.has(device)) return;
-    this.#vouching.add(device);
-    try {
-      if (unlisted !== undefined && (await this.#vouch(notice.user, notice.device, unlisted))) {
-        if (notice.user === this.account.user) await this.#absorb();
-        return;
-      }
-      if (notice.user === this.account.user && unlisted !== undefined) await this.#forgetTold(unlisted);
-      this.#services.emit({ type: 'identity-changed', ...notice });
-    } finally {
-      this.#vouching.delete(device);
-    }
-  }
-
   /** Does what other devices of the account have said, as far as the list names them. */
   async #absorb(): Promise<void> {
     await this.#sync.absorb();
     await this.desk.absorb();
   }
 
-  /** A device in our own name that is none of ours: what it has told would otherwise wait for ever for a list that names it. */
-  async #forgetTold(identityKey: Uint8Array): Promise<void> {
-    const { journal } = this.#services;
-    const transaction = journal.begin();
-    for await (const { key, value } of scan(journal, KEYS.synced)) {
-      if (isFromKey(SYNCED.decode(value), identityKey)) transaction.delete(key);
-    }
-    for await (const { key, value } of scan(journal, TRANSFER_KEYS.tolds)) {
-      if (isFromKey(TOLD.decode(value), identityKey)) transaction.delete(key);
-    }
-    await forgetTold(journal, transaction, this.account.user, identityKey);
-    await journal.commit(transaction, 'eventual');
-  }
-
-  /** Devices of which an earlier run did not find out whether a list names them. */
-  async #resumeVouches(): Promise<void> {
-    for await (const { key, value } of scan(this.#services.journal, KEYS.vouches)) {
-      const [, user, device] = key.split('/') as [string, string, string];
-      const { identityKey, wasVerified } = VOUCH.decode(value);
-      const notice = { user, device: Number(device), accepted: true, wasVerified, unlisted: identityKey };
-      void this.#inBackground(() => this.#tellOfIdentity(notice));
-    }
-  }
-
-  /** Asks for the newest list of a user and whether it names that device; where it does not, trust in the user is shaken. */
-  async #vouch(user: string, device: number, identity: Uint8Array): Promise<boolean> {
-    const { requests, journal, clock, account } = { ...this.#services, account: this.account };
-    const asked = requests.askUntilAnswered({ kind: 'devices', user }, 'devices').catch(() => undefined);
-    // A server that does not answer does not keep the application from being told.
-    let timer: unknown;
-    const late = new Promise<undefined>(
-      (resolve) => (timer = clock.setTimer(LIMITS.vouchMs, () => resolve(undefined))),
-    );
-    const answer = await Promise.race([asked, late]);
-    clock.clearTimer(timer);
-    return this.#locks.run([user], async () => {
-      const transaction = journal.begin();
-      const verdict = await judgeDevices(
-        transaction,
-        user,
-        [{ id: device, identity }],
-        answer?.list,
-        user !== account.user,
-      );
-      // A number registered anew has a list of its own, signed by whoever did that: it says nothing about the person who is trusted.
-      const list = 'code' in verdict ? undefined : verdict.list;
-      const isListed = list !== undefined && (await this.#identities.covers(transaction, user, list));
-      // Whose the own account is, was said when this device was made or linked; nothing that the server shows changes that.
-      if (!isListed && user !== account.user) await this.#identities.concede(transaction, user, identity);
-      transaction.delete(KEYS.vouch(user, device));
-      await journal.commit(transaction);
-      return isListed;
-    });
+  async #resumeVouching(): Promise<void> {
+    for await (const notice of this.#vouching.unfinished()) void this.#inBackground(() => this.#vouching.tell(notice));
   }
 
   #announce(changes: readonly ChangedMessage[]): void {
@@ -606,22 +507,6 @@ export class Engine {
     await this.#inBackground(async () => {
       const verified = await this.directory.check(user, phone);
       this.#services.emit({ type: 'phone-checked', user, phone, verified });
-    });
-  }
-
-  /** Catches up on delivery, one conversation after the other: after a long absence there may be hundreds. */
-  async #askReceipts(connection: number): Promise<void> {
-    await this.#inBackground(async () => {
-      for (const conversation of [...this.#conversations.values()]) {
-        if (!conversation.isAwaitingDelivery) continue;
-        const request = { kind: 'receipts', to: conversation.user } as const;
-        const { to, sent, delivered, gaps = [] } = await this.#services.requests.askPatiently(request, 'receipts');
-        if (to !== conversation.user) throw new ClientError('CLI_PROTOCOL');
-        if (connection !== this.#connectionCount) return;
-        if (sent > 0) conversation.acknowledged(sent);
-        conversation.lost(gaps);
-        if (delivered > 0) conversation.received('delivered', delivered);
-      }
     });
   }
 
@@ -645,9 +530,4 @@ export class Engine {
     if (isPassing(error) || ClientError.is(error, 'CLI_CLOSED')) return;
     this.#services.emit({ type: 'trouble', code: codeOf(error) });
   }
-}
-
-/** By the key and not the id: a genuine device may have the id in the meantime. */
-function isFromKey(told: { readonly identityKey: Uint8Array | undefined }, identityKey: Uint8Array): boolean {
-  return told.identityKey !== undefined && isSameKey(told.identityKey, identityKey);
 }

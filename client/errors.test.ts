@@ -5,6 +5,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import t from 'tap';
 import { CLIENT_CODES, ClientError, codeOf, describeCode } from './errors.ts';
+import { SERVER_WORDS } from './server-words.ts';
 
 const SOURCE = new URL('../../client/', import.meta.url);
 
@@ -26,6 +27,15 @@ t.test('meaning, cause and advice are sentences', async (t) => {
   for (const [code, entry] of Object.entries(CLIENT_CODES)) {
     for (const text of Object.values(entry)) t.match(text, /^[A-Z].*\.$/s, code);
   }
+});
+
+t.test('a refusal of the server is told in words, of codes that the protocol has', async (t) => {
+  const protocol = await readFile(new URL('../docs/protocol.md', SOURCE), 'utf8');
+  for (const [code, words] of Object.entries(SERVER_WORDS)) {
+    t.match(protocol, `\`${code}\``, code);
+    t.match(words, /^[A-Z].*\.$/, code);
+  }
+  t.match(describeCode('APP_UNREGISTERED'), /^APP_UNREGISTERED: This device is no longer one/);
 });
 
 t.test('an error is known by its code, also from another copy of the module', async (t) => {

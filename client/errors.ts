@@ -6,6 +6,8 @@
  * by code, never by class: two loaded copies of this module have two classes.
  */
 
+import { SERVER_WORDS } from './server-words.ts';
+
 /** One row of the catalogue. */
 export interface CodeEntry {
   readonly meaning: string;
@@ -44,6 +46,12 @@ export const CLIENT_CODES = {
     meaning: 'The server cannot be reached.',
     cause: 'No network, the server is down, or its address is wrong.',
     advice: 'Check the address. A connected client keeps trying by itself.',
+  },
+  CLI_UNTRUSTED: {
+    meaning: 'The certificate of the server is not one that this device trusts.',
+    cause:
+      'A certificate of its own that was not given, or has been replaced since; one that has expired, or is of another name.',
+    advice: 'Give the file of its authority (`ca`; `--ca` of the chat), and begin anew where that file has changed.',
   },
   CLI_DISCONNECTED: {
     meaning: 'The connection ended before the answer came.',
@@ -94,6 +102,12 @@ export const CLIENT_CODES = {
     meaning: 'The store is in use by another process.',
     cause: 'A second client on the same directory.',
     advice: 'Close the other one, or choose another directory.',
+  },
+  CLI_STORE_UNUSABLE: {
+    meaning: 'The store cannot be opened; nothing of it is lost.',
+    cause:
+      'A folder that may not be written, a full disk, or a file in its place; `cause` of the error has what the system said.',
+    advice: 'Mend that, or choose another folder.',
   },
   CLI_STORE_CORRUPT: {
     meaning: 'The store holds a record that cannot be read.',
@@ -230,6 +244,12 @@ export const CLIENT_CODES = {
     meaning: 'Others changed the group at the same time, again and again.',
     cause: 'Many changes at one time, or a server that shows an epoch without its changes.',
     advice: 'Try again.',
+  },
+  CLI_GROUP_BEHIND: {
+    meaning:
+      'The server has lost a change of the group that its members have, and takes nothing for the group any more.',
+    cause: 'It came back from a backup, or without its newest, from before the change.',
+    advice: 'Make a new group with the same members.',
   },
   CLI_GROUP_LINK: {
     meaning: 'This invitation link does not open the group.',
@@ -390,10 +410,11 @@ export class ClientError extends Error {
   }
 }
 
-/** One sentence for people: what the code means and what to do about it. */
+/** A few words for people: what the code means and what to do about it. */
 export function describeCode(code: ErrorCode): string {
   const entry: CodeEntry | undefined = CLIENT_CODES[code as ClientCode];
-  return entry === undefined ? `${code}: refused by the server.` : `${code}: ${entry.meaning} ${entry.advice}`;
+  if (entry !== undefined) return `${code}: ${entry.meaning} ${entry.advice}`;
+  return `${code}: ${SERVER_WORDS[code] ?? 'refused by the server.'}`;
 }
 
 /** The code behind anything that was thrown; an error without one can only be a bug. */

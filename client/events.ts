@@ -10,9 +10,10 @@ import type { GroupAction } from '../protocol/wire/index.ts';
 import type { ConnectionState } from './connection.ts';
 import type { ErrorCode } from './errors.ts';
 import type { GroupName } from './group-layout.ts';
+import type { GroupTypist } from './group-typing.ts';
 import { LIMITS } from './limits.ts';
 import type { HistoryItem, ReceivedMessage } from './messages.ts';
-import type { PeerPresence } from './presence-feed.ts';
+import type { PeerPresence } from './presence.ts';
 import type { Standing } from './strangers.ts';
 import type { TransferInfo } from './transfer-layout.ts';
 
@@ -121,7 +122,7 @@ export type ClientEvent =
   | { readonly type: 'downgrade'; readonly user: string; readonly device: number }
   /** A number that a peer claimed was looked up: it is the peer's, or somebody else's. */
   | { readonly type: 'phone-checked'; readonly user: string; readonly phone: string; readonly verified: boolean }
-  /** We are a member of a group that we did not make: somebody has added us. */
+  /** We are a member of a group that this device did not make: `inviter` has added us, or made it on another device if that is ourselves. */
   | { readonly type: 'group-joined'; readonly group: GroupName; readonly inviter: string }
   /** A member changed the group, and the change holds. That of somebody else may have put us out of it. */
   | {
@@ -143,6 +144,8 @@ export type ClientEvent =
     }
   /** Members have received or read more of the group; see the states of messages. */
   | { readonly type: 'group-progress'; readonly group: GroupName }
+  /** Who types in a group that is watched (`groups.typing`) has changed. */
+  | { readonly type: 'group-typing'; readonly group: GroupName; readonly typists: readonly GroupTypist[] }
   | { readonly type: 'prekeys-uploaded'; readonly count: number }
   /** One-time KEM pre-keys; or, with 0, a new signed and last-resort one. */
   | { readonly type: 'kem-prekeys-uploaded'; readonly count: number }

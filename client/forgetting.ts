@@ -6,7 +6,8 @@
 import { groupOfName, GROUP_KEYS } from './group-layout.ts';
 import type { History } from './history.ts';
 import type { Journal } from './journal.ts';
-import { HISTORY, KEYS, numberOfKey } from './layout.ts';
+import { KEYS, numberOfKey } from './layout.ts';
+import { HISTORY } from './history-layout.ts';
 import { LIMITS } from './limits.ts';
 import { GROUPS_LOCK } from './locks.ts';
 import type { Locks } from './locks.ts';

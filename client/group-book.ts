@@ -10,7 +10,7 @@
  * changes no group, and who was away misses nothing that it did before.
  *
  * Works inside a transaction of the caller's, who holds the lock of the groups: a change becomes durable with the inbox position that it
- * came with. It asks nobody: what is missing (a key, a change, a roster) is named in the findings, and `group-keeper.ts` gets it.
+ * came with. It asks nobody: what is missing (a key, a change, a roster) is named in the findings, and `group-catch-up.ts` gets it.
  */
 
 import type { GroupAction, GroupState, SignedGroupChange } from '../protocol/wire/index.ts';
@@ -20,6 +20,7 @@ import type { ErrorCode } from './errors.ts';
 import type { ClientEvent } from './events.ts';
 import { CHANGE, GROUP, GROUP_KEYS, INVITED, MEMBERS, nameOfGroup, VIEW } from './group-layout.ts';
 import type { GroupRecord, InvitedRecord, MemberMark, ViewRecord } from './group-layout.ts';
+import { publicHalfOf } from './group-link.ts';
 import { judgeChange, sha512, stateOfInvitation } from './group-verifier.ts';
 import type { AcceptedChange, StrangersChange } from './group-verifier.ts';
 import { isSameKey } from './public-keys.ts';
@@ -81,6 +82,12 @@ export class GroupBook {
     return bytes === undefined ? [] : MEMBERS.decode(bytes);
   }
 
+  /** Whether we may let in who shows this secret: it is that of the present link, and we are an admin. */
+  opensTo({ state: { roster } }: Pick<GroupRecord, 'state'>, secret: Uint8Array): boolean {
+    if (roster.link === undefined || roster.members.get(this.#services.self.user) !== 'admin') return false;
+    return isSameKey(publicHalfOf(secret).gateHash, roster.link.gateHash);
+  }
+
   /** Whether we are a member now. */
   isIn({ state }: GroupRecord): boolean {
     return state.roster.members.has(this.#services.self.user);
@@ -135,12 +142,22 @@ export class GroupBook {
     const origin = from.user === this.#services.self.user ? (body.inviter ?? '') : '';
     const record = await this.load(transaction, group);
     findings.due.add(group);
-    if (record !== undefined && this.isIn(record)) return this.noteView(transaction, group, from, body, findings);
+    if (record !== undefined && this.isIn(record)) {
+      this.#mendInviter(transaction, record, origin);
+      return this.noteView(transaction, group, from, body, findings);
+    }
     if (record !== undefined && epoch <= record.state.roster.epoch) return;
     transaction.put(
       GROUP_KEYS.invited(group),
       INVITED.encode({ inviter: from.user, origin, epoch, head, key, roster }),
     );
+  }
+
+  /** A device that was let in by another of ours, which did not say who had let that in, took ourselves for the inviter. */
+  #mendInviter(transaction: Transaction, record: GroupRecord, origin: string): void {
+    const { user } = this.#services.self;
+    if (origin === '' || origin === user || record.inviter !== user) return;
+    transaction.put(GROUP_KEYS.group(record.state.roster.group), GROUP.encode({ ...record, inviter: origin }));
   }
 
   /** Compares how a member sees the group with how we do; what we have not come to is kept until then. */
@@ -341,10 +358,17 @@ export class GroupBook {
   async #enter(transaction: Transaction, record: GroupRecord, order: number): Promise<void> {
     const { roster, head } = record.state;
     const { group, epoch } = roster;
+    if (roster.members.size === 0) await this.#keepInfo(transaction, group);
     transaction.put(GROUP_KEYS.group(group), GROUP.encode(record));
     transaction.put(GROUP_KEYS.head(group, epoch), head);
     transaction.delete(GROUP_KEYS.head(group, Math.max(0, epoch - LIMITS.groupHeadsMax)));
     await this.#putMarks(transaction, record.state, order);
+  }
+
+  /** A group without members has no title any more, by the protocol; here it is still called what it was. */
+  async #keepInfo(transaction: Transaction, group: string): Promise<void> {
+    const former = await this.load(transaction, group);
+    if (former !== undefined) transaction.put(GROUP_KEYS.lastInfo(group), former.state.roster.info);
   }
 
   async #putMarks(transaction: Transaction, { roster }: GroupState, order: number): Promise<void> {
@@ -379,8 +403,11 @@ export class GroupBook {
     const record = { state, infoKey, inviter: invited.origin || inviter, linkSecret: new Uint8Array(0), ...places };
     await this.#enter(transaction, record, order);
     this.#noteInvites(transaction, decodeGroupChange(bytes) as SignedGroupChange);
-    const isOurs = inviter === this.#services.self.user;
-    if (!isOurs) findings.events.push({ type: 'group-joined', group: nameOfGroup(group), inviter });
+    // What has no origin and is ours was made here: the application knows.
+    const isMadeHere = inviter === this.#services.self.user && invited.origin === '';
+    if (!isMadeHere) {
+      findings.events.push({ type: 'group-joined', group: nameOfGroup(group), inviter: record.inviter });
+    }
     findings.due.add(group);
     return NONE;
   }
@@ -427,7 +454,7 @@ function moved(mark: MemberMark, type: 'delivered' | 'read', order: number): Mem
 }
 
 /** The users whom a change brings in by somebody else's hand. */
-export function addedBy(actions: readonly GroupAction[]): string[] {
+function addedBy(actions: readonly GroupAction[]): string[] {
   return actions.flatMap((action) => (action.kind === 'add' ? [action.user] : []));
 }
 

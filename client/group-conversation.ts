@@ -13,17 +13,13 @@ import { defaultGroupPolicy, dispatchToGroup, isSignalError } from '../protocol/
 import type { GroupDispatch, GroupPolicy } from '../protocol/signal/index.ts';
 import { groupMessageStanza } from '../protocol/wire/index.ts';
 import type { GroupErrorMessage, Stanza } from '../protocol/wire/index.ts';
-import { drawDelayMs } from './backoff.ts';
-import { asProtocolCode } from './close-reason.ts';
 import { encodeContent } from './content.ts';
-import type { OutgoingContent } from './content.ts';
-import type { DraftContent } from './conversation.ts';
-import { isEffect } from './effects.ts';
+import { Drafts } from './drafts.ts';
+import type { Draft, DraftContent } from './drafts.ts';
 import type { Clock, Random } from './environment.ts';
-import { ClientError, codeOf } from './errors.ts';
+import { ClientError } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
 import type { ClientEvent } from './events.ts';
-import { expiryOf } from './expiry.ts';
 import type { GroupBook } from './group-book.ts';
 import {
   GENERATION,
@@ -40,16 +36,14 @@ import type { PairwiseSender } from './group-pairwise.ts';
 import type { GroupProgress } from './group-progress.ts';
 import type { ChangedMessage, History } from './history.ts';
 import type { Journal, Transaction } from './journal.ts';
-import { isStoredContent, KEYS, NUMBER, UNTOUCHED } from './layout.ts';
-import type { HistoryRecord } from './layout.ts';
-import { LIMITS } from './limits.ts';
+import { alreadyReported, LaneDriver } from './lane-driver.ts';
+import type { LaneOwner } from './lane-driver.ts';
 import { GROUPS_LOCK } from './locks.ts';
 import type { Locks } from './locks.ts';
-import type { JournalledMessage } from './message-handle.ts';
 import type { SentMessage } from './messages.ts';
-import { openLane, stepLane } from './outbox.ts';
-import type { Lane, LaneAction, LaneEvent } from './outbox.ts';
-import { isPassing } from './requests.ts';
+import { openLane } from './outbox.ts';
+import type { Lane } from './outbox.ts';
+import { makeRoomToKeep, remember, withTimer } from './own-messages.ts';
 
 /** What a group's conversation needs of its client. */
 export interface GroupConversationServices {
@@ -79,12 +73,6 @@ interface Entry extends GroupOutboxRecord {
   readonly handle: GroupMessageHandle | undefined;
 }
 
-interface Draft {
-  readonly content: DraftContent;
-  readonly resolve: (message: SentMessage) => void;
-  readonly reject: (error: unknown) => void;
-}
-
 /** What one hand-out or one pairwise message is, before a session encrypts it. */
 type Planned = { readonly distribution: Uint8Array } | { readonly plaintext: Uint8Array };
 
@@ -95,12 +83,8 @@ export class GroupConversation {
   readonly #services: GroupConversationServices;
   readonly #progress: GroupProgress;
   readonly #entries = new Map<number, Entry>();
-  #lane: Lane;
-  #drafts: Draft[] = [];
-  #isJournalling = false;
-  #journallingCount = 0;
-  #timer: unknown;
-  #preparation = 0;
+  readonly #drafts: Drafts;
+  readonly #driver: LaneDriver;
   /** The epoch that the server named when it refused a message. */
   #askedEpoch = 0;
   /** The place that the newest acknowledgement named. */
@@ -118,6 +102,7 @@ export class GroupConversation {
     this.#group = group;
     this.user = nameOfGroup(group);
     this.#progress = progress;
+    this.#drafts = new Drafts((drafts) => this.#locked(() => this.#journal(drafts)));
     // The number of the last acknowledged message may be older on disk than it was: its entry is the surer sign.
     const firstId = nextId - outbox.length;
     if (firstId <= sentId) throw new ClientError('CLI_STORE_CORRUPT');
@@ -126,12 +111,31 @@ export class GroupConversation {
     });
     const unsealed = outbox.findIndex(({ epoch }) => epoch === 0);
     const preparedId = unsealed === -1 ? nextId - 1 : firstId + unsealed - 1;
-    this.#lane = openLane({ nextId, sentId: firstId - 1, deliveredId: 0, readId: 0 }, preparedId);
+    const { clock, random } = services;
+    const locked = (task: () => Promise<void>): Promise<void> => this.#locked(task);
+    const lane = openLane({ nextId, sentId: firstId - 1, deliveredId: 0, readId: 0 }, preparedId);
+    this.#driver = new LaneDriver({ clock, random, locked }, this.#owner(), lane);
+  }
+
+  #owner(): LaneOwner {
+    return {
+      transmit: (firstId, lastId) => this.#transmit(firstId, lastId),
+      prepare: (devices, isCurrent) => this.#prepare(devices !== undefined, isCurrent),
+      mends: (code) => MENDING.has(code),
+      acknowledge: (sentId) => this.#settleThrough(sentId),
+      // Members say how far they have come by places in the group: `group-progress.ts`.
+      announce: () => undefined,
+      abandon: (firstId, code) => this.#abandon(firstId, code),
+    };
+  }
+
+  get #lane(): Lane {
+    return this.#driver.lane;
   }
 
   /** Messages and drafts that the server has not acknowledged. */
   get waitingCount(): number {
-    return this.#entries.size + this.#drafts.length + this.#journallingCount;
+    return this.#entries.size + this.#drafts.count;
   }
 
   /** Whether anything was ever sent from here. */
@@ -141,70 +145,42 @@ export class GroupConversation {
 
   /** Journals a message: when this resolves it is durable here and will be sent. @throws {ClientError} As `Conversation.enqueue`. */
   enqueue(content: DraftContent): Promise<SentMessage> {
-    return new Promise((resolve, reject) => {
-      this.#drafts.push({ content, resolve, reject });
-      if (!this.#isJournalling) void this.#journalDrafts();
-    });
+    return this.#drafts.add(content);
   }
 
   online(): void {
-    this.#step({ type: 'online' });
+    this.#driver.online();
   }
 
   offline(): void {
-    this.#preparation += 1;
-    this.#step({ type: 'offline' });
+    this.#driver.offline();
   }
 
   /** @param order - The place of message `id` in the group. */
   acknowledged(id: number, order: number): void {
     const take = async (): Promise<void> => {
       this.#order = order;
-      await this.#stepDurably({ type: 'acked', id });
+      await this.#driver.stepDurably({ type: 'acked', id });
     };
     this.#locked(take).catch(alreadyReported);
   }
 
   /** @param isCurrent - False once the connection that the refusal came from is gone. */
-  refused({ id, code, retryAfter, expected, epoch }: GroupErrorMessage, isCurrent: () => boolean): void {
-    if (epoch !== undefined) this.#askedEpoch = epoch;
-    const event: LaneEvent = {
-      type: 'refused',
-      id,
-      code: asProtocolCode(code) ?? 'CLI_PROTOCOL',
-      retryAfterMs: retryAfter === undefined ? undefined : retryAfter * 1_000,
-      expectedId: expected,
-      devices: [],
-    };
-    this.#stepLocked(event, isCurrent);
+  refused(message: GroupErrorMessage, isCurrent: () => boolean): void {
+    if (message.epoch !== undefined) this.#askedEpoch = message.epoch;
+    this.#driver.refused(message, isCurrent);
   }
 
   close(): void {
-    this.#preparation += 1;
-    this.#services.clock.clearTimer(this.#timer);
+    this.#driver.close();
     const closed = new ClientError('CLI_CLOSED');
-    for (const draft of this.#drafts.splice(0)) draft.reject(closed);
+    this.#drafts.fail(closed);
     for (const entry of this.#entries.values()) entry.handle?.fail(closed);
   }
 
   // Journalling
 
-  async #journalDrafts(): Promise<void> {
-    this.#isJournalling = true;
-    while (this.#drafts.length > 0) {
-      const group = this.#drafts.splice(0, LIMITS.draftGroupCountMax);
-      this.#journallingCount = group.length;
-      try {
-        await this.#locked(() => this.#journalGroup(group));
-      } catch (error) {
-        for (const draft of group) draft.reject(error);
-      }
-      this.#journallingCount = 0;
-    }
-    this.#isJournalling = false;
-  }
-
-  async #journalGroup(drafts: readonly Draft[]): Promise<void> {
+  async #journal(drafts: readonly Draft[]): Promise<void> {
     const { journal, history, book, clock, changed } = this.#services;
     const { hold, nextId } = this.#lane;
     if (hold.type === 'broken') throw new ClientError(hold.code);
@@ -216,23 +192,23 @@ export class GroupConversation {
     const entries: Entry[] = [];
     const changes: ChangedMessage[] = [];
     for (const [index, draft] of drafts.entries()) {
-      const content = await this.#withTimer(transaction, draft.content);
+      const content = await withTimer(transaction, this.user, draft.content);
       const bare = { id: nextId + index, ordinal: firstOrdinal + index, sentAt, content };
       const handle = new GroupMessageHandle(this.#progress, this.user, bare);
       const entry = { ...bare, epoch: 0, ciphertext: new Uint8Array(0), handle };
       this.#putEntry(transaction, entry);
-      changes.push(...(await this.#remember(transaction, entry)));
+      changes.push(...(await remember(this.#services, transaction, this.user, entry)));
       entries.push(entry);
     }
     const lastId = nextId + drafts.length - 1;
     this.#putLane(transaction, lastId + 1);
     await journal.commit(transaction);
-    this.#journallingCount = 0;
+    this.#drafts.adopted();
     for (const [index, entry] of entries.entries()) {
       this.#entries.set(entry.id, entry);
       drafts[index]!.resolve(entry.handle!);
     }
-    this.#step({ type: 'queued', lastId, preparedId: this.#lane.preparedId });
+    this.#driver.step({ type: 'queued', lastId, preparedId: this.#lane.preparedId });
     if (changes.length > 0) changed(changes);
   }
 
@@ -248,80 +224,38 @@ export class GroupConversation {
     const changes: ChangedMessage[] = [];
     const handles: SentMessage[] = [];
     for (const [index, draft] of drafts.entries()) {
-      const content = await this.#withTimer(transaction, draft.content);
+      const content = await withTimer(transaction, this.user, draft.content);
       const [id, ordinal] = [firstNumber + index, firstOrdinal + index];
-      changes.push(...(await this.#remember(transaction, { id, ordinal, sentAt, content }, id)));
+      changes.push(...(await remember(this.#services, transaction, this.user, { id, ordinal, sentAt, content }, id)));
       handles.push(pairwise.owe(transaction, this.#group, id, { ordinal, sentAt, content }));
     }
     await journal.commit(transaction);
-    this.#journallingCount = 0;
+    this.#drafts.adopted();
     for (const [index, handle] of handles.entries()) drafts[index]!.resolve(handle);
     pairwise.pay(this.#group);
     if (changes.length > 0) changed(changes);
   }
 
-  async #withTimer(transaction: Transaction, { timerSeconds, ...content }: DraftContent): Promise<OutgoingContent> {
-    if (timerSeconds !== undefined) return { ...content, timerSeconds };
-    const stored = isStoredContent(content.body) ? await transaction.get(KEYS.timer(this.user)) : undefined;
-    return { ...content, timerSeconds: stored === undefined ? 0 : NUMBER.decode(stored) };
-  }
-
-  /**
-   * Puts a message of ours into the history, or does what it says to another one there.
-   *
-   * @param order - Its place: the server's, once it is known; its number where the server gives none.
-   */
-  async #remember(
-    transaction: Transaction,
-    { id, ordinal, sentAt, content }: JournalledMessage,
-    order: number = 0,
-  ): Promise<ChangedMessage[]> {
-    const { history, self } = this.#services;
-    const { body, isViewOnce, isForwarded = false, timerSeconds } = content;
-    if (isEffect(body)) return history.apply(transaction, this.user, self.user, { body, author: self.user, sentAt });
-    if (!isStoredContent(body)) return [];
-    if (body.kind === 'timer') transaction.put(KEYS.timer(this.user), NUMBER.encode(body.seconds));
-    const record: HistoryRecord = {
-      ...UNTOUCHED,
-      ...{ direction: 'out', number: id, device: self.device, sentAt, storedAt: sentAt },
-      body: isViewOnce ? { kind: 'view-once' } : body,
-      isViewOnce,
-      isForwarded,
-      order,
-      expiresAt: expiryOf(sentAt, timerSeconds),
-    };
-    history.put(transaction, this.user, ordinal, record);
-    return record.expiresAt === undefined ? [] : [{ user: this.user, ordinal, record }];
-  }
-
   // Encrypting
 
   /** Encrypts what is not encrypted; anew all of it, with `isRenewal`, once the changes in between are known. */
-  async #prepare(isRenewal: boolean): Promise<void> {
-    const preparation = (this.#preparation += 1);
-    const isCurrent = (): boolean => preparation === this.#preparation;
+  async #prepare(isRenewal: boolean, isCurrent: () => boolean): Promise<void> {
     const { catchUp, handOut, book } = this.#services;
-    try {
-      // Somebody whom a change has removed that we lack must not get what follows it.
-      const newest = await book.newestEpoch(this.#group);
-      const isBehind = isRenewal || newest > 0;
-      const asked = isRenewal ? this.#askedEpoch : 0;
-      const obstacle = isBehind ? await catchUp(this.#group, Math.max(asked, newest)) : undefined;
-      // Of a message that the server has not refused it is only known that something is between; an alarm has told what.
-      if (obstacle !== undefined) throw new ClientError(isRenewal ? obstacle : 'CLI_GROUP_GAP');
-      await this.#locked(async () => {
-        if (isCurrent()) await this.#sealWaiting(isRenewal);
-      });
-      // Keys before messages: whoever gets the message can read it at once.
-      await handOut(this.#group);
-      if (!isCurrent()) return;
-      const lastSealed = [...this.#entries.values()].findLast(({ epoch }) => epoch > 0)?.id ?? this.#lane.sentId;
-      this.#step({ type: 'prepared', preparedId: lastSealed });
-    } catch (error) {
-      const code = codeOf(error);
-      const retry = isPassing(error) || MENDING.has(code);
-      this.#stepLocked({ type: 'unprepared', code, retry }, isCurrent);
-    }
+    // Somebody whom a change has removed that we lack must not get what follows it.
+    const newest = await book.newestEpoch(this.#group);
+    const isBehind = isRenewal || newest > 0;
+    const asked = isRenewal ? this.#askedEpoch : 0;
+    const obstacle = isBehind ? await catchUp(this.#group, Math.max(asked, newest)) : undefined;
+    // Of a message that the server has not refused it is only known that something is between; an alarm has told what.
+    if (obstacle !== undefined) throw new ClientError(isRenewal ? obstacle : 'CLI_GROUP_GAP');
+    await this.#locked(async () => {
+      if (isCurrent()) await this.#sealWaiting(isRenewal);
+    });
+    // Keys before messages: whoever gets the message can read it at once.
+    await handOut(this.#group);
+    if (!isCurrent()) return;
+    const lastSealed = [...this.#entries.values()].findLast(({ epoch }) => epoch > 0)?.id ?? this.#lane.sentId;
+    this.#driver.step({ type: 'prepared', preparedId: lastSealed });
   }
 
   async #sealWaiting(isRenewal: boolean): Promise<void> {
@@ -379,17 +313,11 @@ export class GroupConversation {
     }
   }
 
-  /** Keeps a message for a member who cannot read it; what is kept is what a conversation keeps, see `healer.ts`. */
+  /** Keeps a message for a member who cannot read it. */
   #keep(transaction: Transaction, { id, sentAt, content }: Entry, epoch: number): void {
-    const { body, isViewOnce } = content;
-    transaction.delete(GROUP_KEYS.kept(this.#group, Math.max(0, id - LIMITS.keptCountMax)));
-    transaction.delete(GROUP_KEYS.kept(this.#group, id));
-    const { user, device } = this.#services.self;
-    if (body.kind === 'delete' && body.target.author === user && body.target.device === device) {
-      transaction.delete(GROUP_KEYS.kept(this.#group, body.target.number));
-    }
-    if (isViewOnce || body.kind === 'receipt') return;
-    transaction.put(GROUP_KEYS.kept(this.#group, id), GROUP_KEPT.encode({ sentAt, epoch, content }));
+    const keyOf = (number: number): string => GROUP_KEYS.kept(this.#group, number);
+    if (!makeRoomToKeep(transaction, keyOf, { id, content }, this.#services.self)) return;
+    transaction.put(keyOf(id), GROUP_KEPT.encode({ sentAt, epoch, content }));
   }
 
   #putEntry(transaction: Transaction, { id, ordinal, sentAt, content, epoch, ciphertext }: Entry): void {
@@ -402,45 +330,10 @@ export class GroupConversation {
     transaction.put(GROUP_KEYS.lane(this.#group), GROUP_LANE.encode({ nextId, sentId }));
   }
 
-  // Lane steps
+  // What the lane has us do
 
   #locked(task: () => Promise<void>): Promise<void> {
     return this.#services.locks.run([GROUPS_LOCK], task);
-  }
-
-  #stepLocked(event: LaneEvent, isCurrent: () => boolean = () => true): void {
-    this.#locked(async () => {
-      if (isCurrent()) await this.#stepDurably(event);
-    }).catch(alreadyReported);
-  }
-
-  #step(event: LaneEvent): void {
-    this.#stepDurably(event).catch(alreadyReported);
-  }
-
-  async #stepDurably(event: LaneEvent): Promise<void> {
-    const { lane, actions } = stepLane(this.#lane, event);
-    this.#lane = lane;
-    await Promise.all(actions.map((action) => this.#perform(action)));
-  }
-
-  #perform(action: LaneAction): Promise<void> | void {
-    switch (action.type) {
-      case 'transmit':
-        return this.#transmit(action.firstId, action.lastId);
-      case 'prepare':
-        return void this.#prepare(action.devices !== undefined);
-      case 'set-timer':
-        return this.#setTimer(drawDelayMs(action.delay, this.#services.random));
-      case 'clear-timer':
-        return this.#services.clock.clearTimer(this.#timer);
-      case 'acknowledge':
-        return this.#settleThrough(action.sentId);
-      case 'announce':
-        return;
-      case 'abandon':
-        return this.#abandon(action.firstId, action.code);
-    }
   }
 
   #transmit(firstId: number, lastId: number): void {
@@ -448,12 +341,6 @@ export class GroupConversation {
       const { epoch, ciphertext } = this.#entries.get(id)!;
       this.#services.transmit(groupMessageStanza({ group: this.#group, id, epoch, ciphertext }));
     }
-  }
-
-  #setTimer(delayMs: number): void {
-    const { clock } = this.#services;
-    clock.clearTimer(this.#timer);
-    this.#timer = clock.setTimer(delayMs, () => this.#stepLocked({ type: 'elapsed' }));
   }
 
   /**
@@ -476,16 +363,21 @@ export class GroupConversation {
     if (settled.length > 0) this.#services.emit({ type: 'group-progress', group: this.user });
   }
 
+  /** Whether the server, when it last refused a message, named an older epoch than that of the message: no change leads back there. */
+  #isAheadOfServer(id: number): boolean {
+    return this.#askedEpoch > 0 && this.#askedEpoch < this.#entries.get(id)!.epoch;
+  }
+
   /** Refused for good: the entries go, the history says why, the ids are free again. Runs under the lock. */
-  async #abandon(firstId: number, code: ErrorCode): Promise<void> {
+  async #abandon(firstId: number, reason: ErrorCode): Promise<void> {
     const { journal, history, emit } = this.#services;
+    const code = reason === 'CLI_GROUP_BUSY' && this.#isAheadOfServer(firstId) ? 'CLI_GROUP_BEHIND' : reason;
     const abandoned = [...this.#entries.values()].filter((entry) => entry.id >= firstId);
     const transaction = journal.begin();
     for (const { id, ordinal } of abandoned) {
       transaction.delete(GROUP_KEYS.outbox(this.#group, id));
       transaction.delete(GROUP_KEYS.kept(this.#group, id));
-      const record = await history.get(this.user, ordinal);
-      if (record !== undefined) history.put(transaction, this.user, ordinal, { ...record, failure: code });
+      await history.fail(transaction, this.user, ordinal, code);
       this.#entries.delete(id);
     }
     this.#putLane(transaction, firstId);
@@ -515,6 +407,3 @@ function requireMember(record: GroupRecord | undefined, book: GroupBook): GroupR
   if (!book.isIn(record)) throw new ClientError('CLI_GROUP_NOT_A_MEMBER');
   return record;
 }
-
-/** The journal reports its failure itself, once, and closes the client. */
-function alreadyReported(): void {}

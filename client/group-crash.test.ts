@@ -116,6 +116,23 @@ t.test('an admin crashes at any write of a change: it is made or not, and whoeve
   t.ok(crashes >= 2, `${crashes} crashes`);
 });
 
+t.test('an admin crashes at any write while somebody follows a link: they are let in, once', async (t) => {
+  const crashes = await atEachWrite(async (crashAfter, writes) => {
+    const { world, alice, bob, carol, name } = await groupWorld(writes + 1);
+    const link = await alice.client.groups.inviteLink(name);
+    const dave = await world.person(DAVE).join();
+    crashAfter(alice);
+    await dave.client.groups.join(link);
+    await comeBack(world, alice);
+    t.equal(await roster(dave, name, [alice, bob, carol, dave]), 'alice* bob carol dave', `after ${writes} writes`);
+    t.equal((await bob.client.groups.get(name)).members.length, 4);
+    const kept = await alice.disk.copy().open();
+    t.same(await kept.list({ prefix: 'group-knock/', limit: 10 }), [], 'and nobody is let in again');
+    await kept.close();
+  });
+  t.ok(crashes >= 6, `some ${crashes} writes`);
+});
+
 t.test('a primary crashes at any write of an unlinking: once it is done, the device reads nothing', async (t) => {
   const crashes = await atEachWrite(async (crashAfter, writes) => {
     const { world, alice, bob, name } = await groupWorld(writes + 1);

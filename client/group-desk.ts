@@ -6,32 +6,34 @@
  *                        ├─ GroupKeeper        what is missing and what is owed
  *                        ├─ GroupWaiting       what was said and does not count yet
  *                        ├─ GroupConversation  one for each group: sending
+ *                        ├─ GroupTyping        who types
  *                        └─ Groups             for the application
  *
  * It makes no decision of its own. Read next: `group-book.ts`.
  */
 
-import type { GroupReceiptsMessage, ServerMessage, Stanza } from '../protocol/wire/index.ts';
+import type { GroupReceiptsMessage, ServerMessage, Stanza, TypingState } from '../protocol/wire/index.ts';
 import type { KeyPair } from '../protocol/signal/index.ts';
 import type { Conversation } from './conversation.ts';
 import type { Directory } from './directory.ts';
 import type { Clock, Random } from './environment.ts';
+import { ClientError } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
 import type { ClientEvent } from './events.ts';
 import { GroupBook } from './group-book.ts';
 import { GroupConversation } from './group-conversation.ts';
 import type { GroupConversationServices } from './group-conversation.ts';
 import { GroupIntake } from './group-intake.ts';
-import type { GroupNews } from './group-intake.ts';
+import type { GroupKnock, GroupNews, IntakeDraft } from './intake-report.ts';
 import { GroupKeeper } from './group-keeper.ts';
 import { GROUP, GROUP_KEYS, GROUP_LANE, GROUP_OUTBOX, INVITED, nameOfGroup, renewGeneration } from './group-layout.ts';
 import type { GroupLaneRecord, GroupOutboxRecord, MemberMark } from './group-layout.ts';
 import { PairwiseSender } from './group-pairwise.ts';
 import { GroupWaiting } from './group-waiting.ts';
 import { GroupProgress } from './group-progress.ts';
+import { GroupTyping } from './group-typing.ts';
 import { Groups } from './groups.ts';
 import type { ChangedMessage, History } from './history.ts';
-import type { IntakeDraft } from './inbox.ts';
 import type { Journal, Transaction } from './journal.ts';
 import { userOfKey } from './layout.ts';
 import { GROUPS_LOCK } from './locks.ts';
@@ -63,14 +65,17 @@ export interface GroupDeskServices {
   /** Whether this account has other devices. */
   readonly hasTwins: () => boolean;
   /** What others are told of what is read here, and whether what they say of that is shown. */
-  readonly receipts: () => Pick<ReadReceipts, 'isSharedInGroups' | 'oweGroup' | 'payLater'>;
+  readonly receipts: () => Pick<
+    ReadReceipts,
+    'isSharedInGroups' | 'oweGroup' | 'withholdGroup' | 'catchUpGroup' | 'payLater'
+  >;
   readonly strangers: () => Pick<Strangers, 'isStranger' | 'isAdmitted' | 'meet'>;
 }
 
 /** What the server says of groups beside what stands in the inbox. */
 export type GroupServerMessage = Extract<
   ServerMessage,
-  { readonly kind: 'group-ack' | 'group-error' | 'group-receipts' }
+  { readonly kind: 'group-ack' | 'group-error' | 'group-receipts' | 'group-typing' }
 >;
 
 const NEW_LANE: GroupLaneRecord = Object.freeze({ nextId: 1, sentId: 0 });
@@ -79,6 +84,7 @@ const NEW_LANE: GroupLaneRecord = Object.freeze({ nextId: 1, sentId: 0 });
 export class GroupDesk {
   readonly groups: Groups;
   readonly intake: GroupIntake;
+  readonly typing: GroupTyping;
   readonly #services: GroupDeskServices;
   readonly #book: GroupBook;
   readonly #keeper: GroupKeeper;
@@ -88,6 +94,8 @@ export class GroupDesk {
   readonly #progress = new Map<string, GroupProgress>();
   readonly #conversationServices: GroupConversationServices;
   #isOpen = false;
+  /** What the person here does, as it was said last, by group; nothing where nothing is done. */
+  readonly #doing = new Map<string, TypingState>();
   /** Of whose members' progress this connection is told. */
   readonly #watchedGroups = new Set<string>();
   /** Counts connections: what an earlier one brought late is told apart by it. */
@@ -111,9 +119,11 @@ export class GroupDesk {
     const showsReads = (): boolean => services.receipts().isSharedInGroups;
     this.intake = new GroupIntake({ ...services, self: self.user, ownDevice: self.device, book, pairwise, showsReads });
     this.#waiting = new GroupWaiting({ ...services, intake: this.intake });
-    this.#keeper = new GroupKeeper({ ...services, book, intake: this.intake, absorb: () => this.absorb() });
+    const admit = (knock: GroupKnock): Promise<void> => this.groups.admit(knock);
+    this.#keeper = new GroupKeeper({ ...services, book, intake: this.intake, absorb: () => this.absorb(), admit });
     const keeper = this.#keeper;
-    this.groups = new Groups({ ...services, book, keeper });
+    this.typing = new GroupTyping({ ...services, self: self.user });
+    this.groups = new Groups({ ...services, book, keeper, typing: this.typing });
     this.#conversationServices = {
       ...services,
       ...{ book, pairwise, catchUp },
@@ -192,6 +202,7 @@ export class GroupDesk {
   async opened(): Promise<void> {
     this.#isOpen = true;
     this.#connectionCount += 1;
+    this.typing.opened();
     for (const conversation of this.#conversations.values()) conversation.online();
     await this.absorb();
     await this.#keeper.opened();
@@ -209,6 +220,7 @@ export class GroupDesk {
     for await (const { key } of scan(this.#services.journal, GROUP_KEYS.groups)) {
       const record = await this.#book.load(this.#services.journal, userOfKey(key));
       if (record?.state.roster.members.has(user)) this.#keeper.tend(userOfKey(key));
+      if (record?.inviter === user) await this.#services.receipts().catchUpGroup(userOfKey(key));
     }
     for await (const { key, value } of scan(this.#services.journal, GROUP_KEYS.invitedAll)) {
       if (INVITED.decode(value).inviter === user) this.#keeper.tend(userOfKey(key));
@@ -219,6 +231,7 @@ export class GroupDesk {
   shut(): void {
     this.#isOpen = false;
     this.#connectionCount += 1;
+    this.typing.shut();
     for (const conversation of this.#conversations.values()) conversation.offline();
   }
 
@@ -229,6 +242,8 @@ export class GroupDesk {
         return this.#conversations.get(message.group)?.acknowledged(message.id, message.order);
       case 'group-receipts':
         return void this.#receiveMarks(message).catch(this.#services.fail);
+      case 'group-typing':
+        return this.typing.receive(message);
       case 'group-error': {
         const connection = this.#connectionCount;
         const isCurrent = (): boolean => connection === this.#connectionCount;
@@ -248,7 +263,7 @@ export class GroupDesk {
     this.#pairwise.noteRead(news.reads);
     for (const { group, user } of news.speakers) await this.#acquaint(group, user);
     for (const group of news.twins) await this.#askTwinMarks(group);
-    await this.#keeper.attend(news, (knock) => this.groups.admit(knock));
+    await this.#keeper.attend(news);
   }
 
   /**
@@ -267,6 +282,20 @@ export class GroupDesk {
   async isAdmitted(group: string): Promise<boolean> {
     const record = await this.#book.load(this.#services.journal, group);
     return record === undefined || this.#services.strangers().isAdmitted(record.inviter);
+  }
+
+  /** Tells members what the person here does in the chat, where they may learn anything of us. That nothing is done any more is said at once. */
+  async setTyping(group: string, state: TypingState): Promise<void> {
+    if (state === 'paused') return this.#pause(group);
+    this.#doing.set(group, state);
+    const isAdmitted = await this.isAdmitted(group);
+    // While the store was asked, the message may have been sent that was being typed.
+    if (isAdmitted && this.#doing.get(group) === state) this.typing.set(group, state);
+  }
+
+  #pause(group: string): void {
+    this.#doing.delete(group);
+    this.typing.set(group, 'paused');
   }
 
   /** The person here writes in a group: who brought us there is no stranger then, nor is anybody who has spoken. */
@@ -288,6 +317,7 @@ export class GroupDesk {
     for (const conversation of this.#conversations.values()) conversation.close();
     this.#pairwise.close();
     this.#keeper.close();
+    this.typing.close();
   }
 
   async #receiveMarks({ group, type, marks }: Pick<GroupReceiptsMessage, 'group' | 'type' | 'marks'>): Promise<void> {
@@ -309,7 +339,7 @@ export class GroupDesk {
     this.#watchedGroups.clear();
     for (const [group, conversation] of [...this.#conversations]) {
       const twins = await journal.list({ prefix: GROUP_KEYS.heardOf(group, self.user), limit: 1 });
-      if (conversation.hasSent || twins.length > 0) await this.#askMarksOf(group);
+      if (conversation.hasSent || twins.length > 0) await this.#askMarksOf(group).catch(unlessGone);
     }
   }
 
@@ -319,8 +349,10 @@ export class GroupDesk {
     if (this.#isOpen && !isWatched) await this.#askMarksOf(group).catch(this.#services.fail);
   }
 
-  /** Page by page. */
+  /** Page by page. Of a group that we are out of there is nothing to be learned. */
   async #askMarksOf(group: string): Promise<void> {
+    const record = await this.#book.load(this.#services.journal, group);
+    if (record === undefined || !this.#book.isIn(record)) return;
     this.#watchedGroups.add(group);
     for (let after: string | undefined, isMore = true; isMore;) {
       const request = { kind: 'group-marks', group, after } as const;
@@ -329,6 +361,11 @@ export class GroupDesk {
       after = marks.at(-1)?.user;
       isMore = more && after !== undefined;
     }
+  }
+
+  /** Messages in a conversation were refused for good: some may be parts of messages to groups that encrypt for each device. */
+  memberRefused(): void {
+    this.#pairwise.partRefused();
   }
 
   /** How far the conversation with a user has come may be how far messages to groups have that encrypt for each device. */
@@ -344,8 +381,7 @@ export class GroupDesk {
    */
   async markRead(group: string, order: number, ordinal: number): Promise<void> {
     const { journal, locks, receipts, strangers } = this.#services;
-    const isTold = await this.isAdmitted(group);
-    const isShared = isTold && receipts().isSharedInGroups;
+    const isShared = (await this.isAdmitted(group)) && receipts().isSharedInGroups;
     await this.#pairwise.markRead(group, ordinal, (author) => isShared && strangers().isAdmitted(author));
     await locks.run([GROUPS_LOCK], async () => {
       const transaction = journal.begin();
@@ -353,9 +389,16 @@ export class GroupDesk {
       const readOrder = Math.min(order, record?.lastOrder ?? 0);
       if (record === undefined || readOrder <= record.readOrder) return;
       transaction.put(GROUP_KEYS.group(group), GROUP.encode({ ...record, readOrder }));
-      if (isTold) receipts().oweGroup(transaction, group, readOrder);
+      // Who brought us may have been accepted just now.
+      if (strangers().isAdmitted(record.inviter)) receipts().oweGroup(transaction, group, readOrder);
+      else if (strangers().isStranger(record.inviter)) receipts().withholdGroup(transaction, group, readOrder);
       await journal.commit(transaction, 'eventual');
     });
     receipts().payLater();
   }
+}
+
+/** We may have been put out of the group, and not have heard of it yet: no reason to leave the others unasked. */
+function unlessGone(error: unknown): void {
+  if (!ClientError.is(error, 'APP_NOT_A_MEMBER') && !ClientError.is(error, 'APP_UNKNOWN_GROUP')) throw error;
 }

@@ -6,12 +6,13 @@ import t from 'tap';
 import { createSenderKey, distributionMessage, encryptForGroup, isSignalError } from '../protocol/signal/index.ts';
 import { encodeContent, encodeOutgoing } from './content.ts';
 import type { ContentBody } from './content-body.ts';
-import { GROUP_KEYS } from './group-layout.ts';
-import { plainContent } from './layout.ts';
+import { GROUP, GROUP_KEYS, groupOfName } from './group-layout.ts';
+import type { GroupInfo } from './groups.ts';
+import { plainContent } from './record-codec.ts';
 import { LIMITS } from './limits.ts';
 import { sayAs, speakAs } from './testing/bent-client.ts';
-import { CODE } from './testing/fake-server.ts';
 import { CAROL, groupWorld, texts } from './testing/group-world.ts';
+import type { GroupWorld } from './testing/group-world.ts';
 import { ALICE, BOB, World } from './testing/world.ts';
 import type { Person } from './testing/world.ts';
 
@@ -21,19 +22,21 @@ function inGroup(group: string, words: string, number: number, sentAt: number): 
   return { kind: 'in-group', group, number, content: encodeOutgoing(plainContent(text(words))), sentAt };
 }
 
-async function joinAsking(world: World, phone: string): Promise<Person> {
-  const person = world.person(phone);
-  await person.start(undefined, 'ask');
-  await person.client.requestCode(phone);
-  await person.client.confirmCode(phone, CODE);
-  await person.client.connect();
-  await world.quiet();
-  return person;
-}
-
 async function told(person: Person): Promise<number> {
   const store = await person.disk.copy().open();
   return (await store.list({ prefix: GROUP_KEYS.tolds, limit: 256 })).length;
+}
+
+/** Carol's group with Bob, who has accepted nobody yet, and Alice. */
+async function strangersGroup(): Promise<
+  Pick<GroupWorld, 'world' | 'alice' | 'bob' | 'carol'> & { readonly group: GroupInfo }
+> {
+  const world = new World();
+  const [alice, carol] = [await world.person(ALICE).join(), await world.person(CAROL).join()];
+  const bob = await world.person(BOB).join('ask');
+  const group = await carol.client.groups.create('Winners', [BOB, ALICE]);
+  await world.quiet();
+  return { world, alice, bob, carol, group };
 }
 
 function saidTo(world: World, from: Person, to: Person): number {
@@ -111,7 +114,7 @@ t.test('a message to each member that overtakes the invitation is shown once tha
 t.test('a stranger whose message cannot be read is asked for it when accepted, and not before', async (t) => {
   const world = new World();
   const [alice, carol] = [await world.person(ALICE).join(), await world.person(CAROL).join()];
-  const bob = await joinAsking(world, BOB);
+  const bob = await world.person(BOB).join('ask');
   await alice.client.send(CAROL, 'hello');
   await carol.client.send(ALICE, 'hello yourself');
   await alice.client.send(CAROL, 'in a session that Bob has not');
@@ -129,11 +132,7 @@ t.test('a stranger whose message cannot be read is asked for it when accepted, a
 });
 
 t.test('to view and to read in a stranger’s group accepts nobody and tells nobody', async (t) => {
-  const world = new World();
-  const [alice, carol] = [await world.person(ALICE).join(), await world.person(CAROL).join()];
-  const bob = await joinAsking(world, BOB);
-  const group = await carol.client.groups.create('Winners', [BOB, ALICE]);
-  await world.quiet();
+  const { world, alice, bob, carol, group } = await strangersGroup();
   await carol.client.send(group.name, { kind: 'text', text: 'once', viewOnce: true });
   await world.pass(20_000);
   const [item] = await bob.client.history(group.name);
@@ -148,11 +147,7 @@ t.test('to view and to read in a stranger’s group accepts nobody and tells nob
 });
 
 t.test('to block who brought one into a group accepts nobody who speaks there', async (t) => {
-  const world = new World();
-  const [alice, carol] = [await world.person(ALICE).join(), await world.person(CAROL).join()];
-  const bob = await joinAsking(world, BOB);
-  const group = await carol.client.groups.create('Winners', [BOB, ALICE]);
-  await world.quiet();
+  const { world, alice, bob, carol, group } = await strangersGroup();
   await bob.client.protection.block(carol.user);
   await alice.client.send(group.name, 'you have won');
   await world.pass(20_000);
@@ -160,12 +155,31 @@ t.test('to block who brought one into a group accepts nobody who speaks there', 
   t.equal(await bob.client.protection.standing(alice.user), 'request');
 });
 
-t.test('a device that is linked later hears who brought the account into a group', async (t) => {
-  const world = new World();
-  const [alice, carol] = [await world.person(ALICE).join(), await world.person(CAROL).join()];
-  const bob = await joinAsking(world, BOB);
-  const group = await carol.client.groups.create('Winners', [BOB, ALICE]);
+t.test('a device that takes its own account for the inviter learns better with the next device', async (t) => {
+  const { world, alice, bob, carol, group } = await strangersGroup();
+  const laptop = await world.link(bob);
+  await world.pass(20_000);
+  // As an earlier release noted it, which was not told.
+  await laptop.client.close();
+  const store = await laptop.disk.open();
+  const key = GROUP_KEYS.group(groupOfName(group.name)!);
+  const record = GROUP.decode((await store.get(key))!);
+  await store.write([{ type: 'put', key, value: GROUP.encode({ ...record, inviter: bob.user }) }], 'flushed');
+  await store.close();
+  await laptop.start();
+  await laptop.client.connect();
   await world.quiet();
+  t.equal((await laptop.client.groups.get(group.name)).inviter, bob.user);
+  await world.link(bob);
+  await world.pass(20_000);
+  t.equal((await laptop.client.groups.get(group.name)).inviter, carol.user);
+  await alice.client.send(group.name, 'you have won');
+  await world.pass(20_000);
+  t.equal(await laptop.client.protection.standing(alice.user), 'request');
+});
+
+t.test('a device that is linked later hears who brought the account into a group', async (t) => {
+  const { world, alice, bob, carol, group } = await strangersGroup();
   const laptop = await world.link(bob);
   await world.pass(20_000);
   t.equal((await laptop.client.groups.get(group.name)).inviter, carol.user);
@@ -177,7 +191,7 @@ t.test('a device that is linked later hears who brought the account into a group
 t.test('in a stranger’s group that encrypts for each device, who answers accepts those who spoke', async (t) => {
   const world = new World();
   const [alice, carol] = [await world.person(ALICE).join(), await world.person(CAROL).join()];
-  const bob = await joinAsking(world, BOB);
+  const bob = await world.person(BOB).join('ask');
   const group = await carol.client.groups.create('Class of 1999', [BOB, ALICE]);
   await carol.client.groups.setMode(group.name, 'pairwise');
   await world.quiet();

@@ -21,52 +21,21 @@ import { isEffect } from './effects.ts';
 import type { Clock } from './environment.ts';
 import type { ErrorCode } from './errors.ts';
 import { expiryOf } from './expiry.ts';
-import type { GroupBook, GroupFindings } from './group-book.ts';
+import type { GroupBook } from './group-book.ts';
 import { PairwiseSender } from './group-pairwise.ts';
-import type { PairwiseRead } from './group-pairwise.ts';
 import { GROUP_HEARD, GROUP_KEY, GROUP_KEYS, nameOfGroup, UNREAD } from './group-layout.ts';
 import type { GroupHeardRecord, GroupRecord, UnreadRecord } from './group-layout.ts';
 import { keepTold } from './group-waiting.ts';
 import { isHealable } from './healer.ts';
 import type { History } from './history.ts';
-import type { IntakeDraft } from './inbox.ts';
+import type { GroupNews, IntakeDraft } from './intake-report.ts';
 import type { Journal, RecordSource, Transaction } from './journal.ts';
-import { isStoredContent, KEYS, NUMBER, TEXT, UNTOUCHED } from './layout.ts';
-import type { HistoryBody, HistoryRecord } from './layout.ts';
+import { KEYS } from './layout.ts';
+import { isStoredContent, UNTOUCHED } from './history-layout.ts';
+import { NUMBER, TEXT } from './record-codec.ts';
+import type { HistoryBody, HistoryRecord } from './history-layout.ts';
 import { LIMITS } from './limits.ts';
 import { isSameKey } from './public-keys.ts';
-
-/** A member's device could not read some messages of ours to a group; without a number it asks for an invitation. */
-export interface GroupRetryRequest {
-  readonly group: string;
-  readonly user: string;
-  readonly numbers: readonly number[];
-}
-
-/** Somebody who has a link asks to be let in. */
-export interface GroupKnock {
-  readonly group: string;
-  readonly user: string;
-  /** 32 bytes. */
-  readonly secret: Uint8Array;
-}
-
-/** What came of groups in one transaction. */
-export interface GroupNews extends GroupFindings {
-  readonly retries: GroupRetryRequest[];
-  readonly knocks: GroupKnock[];
-  /** Groups to which another device of ours has written. */
-  readonly twins: Set<string>;
-  /** Who has spoken to us as a member. */
-  readonly speakers: { readonly group: string; readonly user: string }[];
-  /** Messages of ours that somebody has read, where each member got them by itself. */
-  readonly reads: PairwiseRead[];
-}
-
-/** Nothing so far. */
-export function noGroupNews(): GroupNews {
-  return { events: [], due: new Set(), retries: [], knocks: [], twins: new Set(), reads: [], speakers: [] };
-}
 
 /** What receiving needs of its client. */
 export interface GroupIntakeServices {
@@ -198,12 +167,26 @@ export class GroupIntake {
         }
         return;
       case 'group-knock':
-        return void groups.knocks.push({ group, user: from.user, secret: body.secret });
+        return this.#takeKnock(transaction, from.user, body, groups);
       case 'group-resent':
         return this.#takeResent(transaction, from.user, from.device, body, draft);
       case 'in-group':
         return this.#takePairwise(transaction, from, body, ordinal, draft);
     }
+  }
+
+  /** Kept until its sender is let in, whatever happens to this device meanwhile; of those only who have the present link. */
+  async #takeKnock(
+    transaction: Transaction,
+    user: string,
+    { group, secret }: Extract<GroupContentBody, { readonly kind: 'group-knock' }>,
+    news: GroupNews,
+  ): Promise<void> {
+    const { book } = this.#services;
+    const record = await book.load(transaction, group);
+    if (record === undefined || !book.opensTo(record, secret)) return;
+    transaction.put(GROUP_KEYS.knock(group, user), secret);
+    news.due.add(group);
   }
 
   /** Opens a message that was kept unread, if keys and roster allow it now. Those of one device in the order of their ids. */

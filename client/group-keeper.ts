@@ -1,7 +1,7 @@
 /**
  * Looking after groups: gets what is missing, and sends what is owed. Everything that groups need a network for, but messages.
  *
- *   missing    a change, a roster, the key of somebody who changed the group, the chain of somebody who wrote
+ *   missing    a change, a roster, the key of somebody who changed the group: `group-catch-up.ts`; the chain of somebody who wrote
  *   owed       invitations of whom we have added, hand-outs of our chain, messages that somebody could not read
  *
  * What is owed stands in the store until it is queued as an ordinary message, so a crash sends it twice rather than never, and
@@ -10,26 +10,28 @@
  */
 
 import { noteLoss } from '../protocol/signal/index.ts';
-import { decodeRoster, encodeRoster, isGroupRefusal, isUserId } from '../protocol/wire/index.ts';
-import type { Answer } from '../protocol/wire/index.ts';
+import { encodeRoster, isUserId } from '../protocol/wire/index.ts';
 import { encodeOutgoing } from './content.ts';
 import type { ContentBody, GroupInviteBody } from './content-body.ts';
 import type { Conversation } from './conversation.ts';
 import type { Clock } from './environment.ts';
-import { ClientError } from './errors.ts';
+import { ClientError, codeOf } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
-import type { GroupBook, Obstacle } from './group-book.ts';
-import type { GroupIntake, GroupKnock, GroupNews, GroupRetryRequest } from './group-intake.ts';
-import { GENERATION, GROUP_KEPT, GROUP_KEYS, GROUP_SENDING, INVITED, nameOfGroup, UNREAD } from './group-layout.ts';
+import type { GroupBook } from './group-book.ts';
+import { GroupCatchUp } from './group-catch-up.ts';
+import type { GroupIntake } from './group-intake.ts';
+import type { GroupKnock, GroupNews, GroupRetryRequest, IntakeDraft } from './intake-report.ts';
+import { GENERATION, GROUP_KEPT, GROUP_KEYS, GROUP_SENDING, INVITED, UNREAD } from './group-layout.ts';
 import type { GroupRecord, UnreadRecord } from './group-layout.ts';
-import { beginIntake } from './inbox.ts';
-import type { IntakeDraft } from './inbox.ts';
+import { beginIntake } from './intake-report.ts';
 import type { Journal, Transaction } from './journal.ts';
 import { numberOfKey } from './layout.ts';
 import { LIMITS } from './limits.ts';
 import { GROUPS_LOCK } from './locks.ts';
 import type { Locks } from './locks.ts';
+import type { SentMessage } from './messages.ts';
 import { scan } from './renewal.ts';
+import { isPassing } from './requests.ts';
 import type { Requests } from './requests.ts';
 import type { Strangers } from './strangers.ts';
 
@@ -50,6 +52,8 @@ export interface GroupKeeperServices {
   readonly conversation: (user: string) => Conversation;
   /** What became of stored messages, and what is to be told. */
   readonly report: (draft: IntakeDraft) => void;
+  /** Lets somebody in who has shown the secret of a link. */
+  readonly admit: (knock: GroupKnock) => Promise<void>;
   /** Something failed that will be tried again. */
   readonly fail: (error: unknown) => void;
 }
@@ -62,19 +66,31 @@ interface Unread {
   readonly record: UnreadRecord;
 }
 
+/** Why somebody may not be let in for now: a change is missing here, or nobody stands behind it yet. */
+const OBSTACLES: readonly ErrorCode[] = ['CLI_CLOSED', 'CLI_GROUP_BUSY', 'CLI_GROUP_GAP', 'CLI_GROUP_DEVICE_GONE'];
+
 /** Looks after the groups of one device. */
 export class GroupKeeper {
   readonly #services: GroupKeeperServices;
   readonly #running = new Map<string, Promise<void>>();
   readonly #again = new Set<string>();
-  /** Alarms that were given in this run, and changes of unlinked devices about which others were asked. */
+  readonly #catchUp: GroupCatchUp;
+  /** Failures that were told in this run. */
   readonly #told = new Set<string>();
-  readonly #asked = new Set<string>();
   #timer: unknown;
+  /** When the timer runs, monotonic milliseconds. */
+  #looksAtMs = Infinity;
   #isClosed = false;
 
   constructor(services: GroupKeeperServices) {
     this.#services = services;
+    const { self, hasTwins, journal, book, strangers, requests, conversation, report } = services;
+    this.#catchUp = new GroupCatchUp({
+      ...{ self, hasTwins, journal, book, strangers, requests, conversation, report },
+      say: (user, body) => this.#say(user, body),
+      forget: (key, value) => this.#forget(key, value),
+      transact: (work, group) => this.#transact(work, group),
+    });
   }
 
   /** Logged in: looks after every group in which something is due. */
@@ -89,6 +105,7 @@ export class GroupKeeper {
       GROUP_KEYS.handOuts,
       GROUP_KEYS.unreadAll,
       GROUP_KEYS.invitedAll,
+      GROUP_KEYS.knocks,
     ]) {
       for await (const { key, value } of scan(journal, prefix)) {
         const group = key.split('/')[1]!;
@@ -114,170 +131,27 @@ export class GroupKeeper {
     this.#running.set(group, run);
   }
 
+  /** As `GroupCatchUp.catchUp`. */
+  catchUp(group: string, epoch: number): Promise<ErrorCode | undefined> {
+    return this.#catchUp.catchUp(group, epoch);
+  }
+
   close(): void {
     this.#isClosed = true;
     this.#services.clock.clearTimer(this.#timer);
   }
 
   async #run(group: string): Promise<void> {
-    await this.#chase(group);
+    await this.#catchUp.chase(group);
     await this.#openUnread(group);
     await this.#services.absorb();
     await this.#invite(group);
     await this.handOut(group);
     await this.#ask(group);
+    await this.#letIn(group);
   }
 
-  // What is missing
-
-  /** Goes on to the newest epoch that anything speaks of: that nothing leads there from here is told once. */
-  async #chase(group: string): Promise<void> {
-    await this.catchUp(group, 0);
-    await this.#lookBehind(group);
-    const epoch = await this.#services.book.newestEpoch(group);
-    const obstacle = epoch === 0 ? undefined : await this.catchUp(group, epoch);
-    // Busy: what the server hands out does not lead on either.
-    if (obstacle === 'CLI_GROUP_GAP' || obstacle === 'CLI_GROUP_BUSY') this.#alarmOnce(group, epoch, 'CLI_GROUP_GAP');
-  }
-
-  /** Entries of the group were lost on their way to us: whether changes were among them, the server has to be asked. */
-  async #lookBehind(group: string): Promise<void> {
-    const { book, journal } = this.#services;
-    if ((await journal.get(GROUP_KEYS.behind(group))) === undefined) return;
-    const record = await book.load(journal, group);
-    if (record !== undefined && book.isIn(record)) await this.#fetchChanges(group, record.state.roster.epoch);
-    await this.#forget(GROUP_KEYS.behind(group));
-    await this.catchUp(group, 0);
-  }
-
-  #alarmOnce(group: string, epoch: number, code: ErrorCode, user?: string): void {
-    const told = `${group} ${epoch} ${code}`;
-    if (this.#told.has(told)) return;
-    this.#told.add(told);
-    const draft = beginIntake();
-    draft.groups.events.push({ type: 'group-alarm', group: nameOfGroup(group), code, user });
-    this.#services.report(draft);
-  }
-
-  /**
-   * Goes on to an epoch, or as far as what is here leads if that is 0: asks for the keys of strangers and for changes.
-   *
-   * @returns Why it did not come there.
-   */
-  async catchUp(group: string, epoch: number): Promise<ErrorCode | undefined> {
-    const { book, journal } = this.#services;
-    let metEpoch = 0;
-    for (let tries = 0; tries < LIMITS.groupTryCountMax; tries += 1) {
-      const { obstacle, alarm } = await this.#advance(group);
-      const known = (await book.load(journal, group))?.state.roster.epoch ?? 0;
-      if (obstacle.kind === 'none' && known >= epoch) return undefined;
-      if (alarm !== undefined) return alarm;
-      if (obstacle.kind === 'stranger' && obstacle.epoch === metEpoch) return this.#askBackers(group, obstacle);
-      if (obstacle.kind === 'stranger') metEpoch = obstacle.epoch;
-      if (!(await this.#overcome(group, known, obstacle))) return 'CLI_GROUP_GAP';
-    }
-    return 'CLI_GROUP_BUSY';
-  }
-
-  /**
-   * Its author's newest list does not name the device that made a change: it was unlinked since, or the server has its key. The author and
-   * an admin are asked where the group is; the word of either decides. Once in a run.
-   */
-  async #askBackers(group: string, { user, epoch }: Obstacle & { readonly kind: 'stranger' }): Promise<ErrorCode> {
-    const { book, journal, self, strangers } = this.#services;
-    const asked = `${group} ${epoch}`;
-    const record = await book.load(journal, group);
-    if (record === undefined || this.#asked.has(asked)) return 'CLI_GROUP_DEVICE_GONE';
-    this.#alarmOnce(group, epoch, 'CLI_GROUP_DEVICE_GONE', user);
-    const { members } = record.state.roster;
-    const [admin] = [...members].flatMap(([each, role]) => (role === 'admin' && each !== self.user ? [each] : []));
-    const body = { kind: 'group-retry', group, device: 0, code: 'CLI_GROUP_DEVICE_GONE', numbers: [] } as const;
-    for (const backer of new Set([user, admin])) {
-      if (backer === undefined || !members.has(backer) || !strangers().isAdmitted(backer)) continue;
-      this.#asked.add(asked);
-      await this.#say(backer, body);
-    }
-    return 'CLI_GROUP_DEVICE_GONE';
-  }
-
-  /** @returns What stands in the way, and what was told about the group on the way. */
-  async #advance(group: string): Promise<{ readonly obstacle: Obstacle; readonly alarm: ErrorCode | undefined }> {
-    const { book } = this.#services;
-    return this.#transact(async (transaction, { groups }) => {
-      const obstacle = await book.advance(transaction, group, groups);
-      const alarm = groups.events.find((event) => event.type === 'group-alarm');
-      return { obstacle, alarm: alarm?.type === 'group-alarm' ? alarm.code : undefined };
-    }, group);
-  }
-
-  /** Gets what stands in the way. @returns False where the server has nothing that leads on. */
-  async #overcome(group: string, known: number, obstacle: Obstacle): Promise<boolean> {
-    switch (obstacle.kind) {
-      case 'stranger': {
-        const { self, hasTwins, conversation } = this.#services;
-        // Of our own devices, while there is one, the list is ours.
-        if (obstacle.user !== self.user || hasTwins()) await conversation(obstacle.user).meet();
-        return true;
-      }
-      case 'change':
-        return this.#fetchChanges(group, obstacle.epoch - 1);
-      case 'roster':
-        return this.#fetchRoster(group, obstacle.epoch);
-      case 'none':
-        return this.#fetchChanges(group, known);
-    }
-  }
-
-  /** @returns Undefined where there is no such group and we knew of it by an invitation only: that is forgotten. */
-  async #askServer(request: {
-    readonly kind: 'group';
-    readonly group: string;
-    readonly after?: number;
-  }): Promise<Extract<Answer, { readonly kind: 'group' }> | undefined> {
-    const { requests, journal, self } = this.#services;
-    const key = GROUP_KEYS.invited(request.group);
-    const stored = await journal.get(key);
-    try {
-      return await requests.askUntilAnswered(request, 'group');
-    } catch (error) {
-      const isGone = ClientError.is(error, 'APP_UNKNOWN_GROUP') || ClientError.is(error, 'APP_NOT_A_MEMBER');
-      // Our own notes a group that we are making: the server may be about to hear of it.
-      if (!isGone || stored === undefined || INVITED.decode(stored).inviter === self.user) throw error;
-      await this.#forget(key, stored);
-      return undefined;
-    }
-  }
-
-  async #fetchChanges(group: string, after: number): Promise<boolean> {
-    const { book } = this.#services;
-    const answer = await this.#askServer({ kind: 'group', group, after });
-    if (answer === undefined || answer.changes.length === 0) return false;
-    const { changes, order } = answer;
-    await this.#transact(async (transaction, { groups }) => {
-      for (const change of changes) await book.keepChange(transaction, group, order, change, groups);
-    }, group);
-    return true;
-  }
-
-  /** The roster of the invitation's epoch, if the group has not changed since; otherwise the inviter has to say where it is now. */
-  async #fetchRoster(group: string, epoch: number): Promise<boolean> {
-    const { journal, strangers } = this.#services;
-    const bytes = (await this.#askServer({ kind: 'group', group }))?.roster;
-    const roster = bytes && decodeRoster(bytes);
-    const isRight = roster !== undefined && !isGroupRefusal(roster) && roster.epoch === epoch;
-    const stored = await journal.get(GROUP_KEYS.invited(group));
-    if (stored === undefined) return false;
-    const invited = INVITED.decode(stored);
-    if (isRight) {
-      await this.#transact(async (transaction) => {
-        transaction.put(GROUP_KEYS.invited(group), INVITED.encode({ ...invited, roster: bytes! }));
-      }, group);
-      return true;
-    }
-    const body = { kind: 'group-retry', group, device: 0, code: 'CLI_GROUP_GAP', numbers: [] } as const;
-    if (strangers().isAdmitted(invited.inviter)) await this.#say(invited.inviter, body);
-    return false;
-  }
+  // What could not be read
 
   async #openUnread(group: string): Promise<void> {
     const { intake } = this.#services;
@@ -304,7 +178,7 @@ export class GroupKeeper {
 
   /** Asks authors for what could not be read, once a chain that is on its way has had time to come. */
   async #ask(group: string): Promise<void> {
-    const { clock, book, journal, strangers } = this.#services;
+    const { book, journal, strangers } = this.#services;
     const record = await book.load(journal, group);
     if (record === undefined || !book.isIn(record)) return;
     const { members } = record.state.roster;
@@ -314,19 +188,32 @@ export class GroupKeeper {
         tries < LIMITS.retryTryCountMax && members.has(from) && strangers().isAdmitted(from),
     );
     const fresh = open.filter(({ record: { askedAt } }) => askedAt === 0);
-    const due = open.filter(({ record: { tries, askedAt } }) => this.#isDue(tries, askedAt));
+    const due = open.filter(({ record: each }) => each.askedAt > 0 && this.#waitMs(each) === 0);
     for (const each of byDevice(due)) await this.#askDevice(group, each);
     if (fresh.length > 0) await this.#noteSeen(fresh);
-    if (open.length === 0 || this.#isClosed) return;
-    clock.clearTimer(this.#timer);
-    const delayMs = fresh.length > 0 ? LIMITS.groupAskDelayMs : LIMITS.retryPauseMs;
-    this.#timer = clock.setTimer(delayMs, () => void this.opened().catch(this.#services.fail));
+    // What was asked for just now has its pause before it.
+    const waits = open.map(({ record: each }) => this.#waitMs(each) || LIMITS.retryPauseMs);
+    this.#lookAgainIn(Math.min(...waits));
   }
 
-  /** `askedAt` is first when it was noticed, and then when it was asked for. */
-  #isDue(tries: number, askedAt: number): boolean {
+  /** How long a message is not asked for yet. `askedAt` is first when it was noticed, and then when it was asked for. */
+  #waitMs({ tries, askedAt }: UnreadRecord): number {
     const pauseMs = tries === 0 ? LIMITS.groupAskDelayMs : LIMITS.retryPauseMs;
-    return askedAt > 0 && this.#services.clock.nowMs() - askedAt >= pauseMs;
+    const waitedMs = askedAt === 0 ? 0 : Math.max(0, this.#services.clock.nowMs() - askedAt);
+    return Math.max(0, pauseMs - waitedMs);
+  }
+
+  /** Looks after all groups in which something is due, then or before: groups share the timer, and none puts off another's. */
+  #lookAgainIn(delayMs: number): void {
+    const { clock, fail } = this.#services;
+    const atMs = clock.monotonicMs() + delayMs;
+    if (this.#isClosed || atMs >= this.#looksAtMs) return;
+    clock.clearTimer(this.#timer);
+    this.#looksAtMs = atMs;
+    this.#timer = clock.setTimer(delayMs, () => {
+      this.#looksAtMs = Infinity;
+      void this.opened().catch(fail);
+    });
   }
 
   async #noteSeen(unread: readonly Unread[]): Promise<void> {
@@ -341,7 +228,7 @@ export class GroupKeeper {
     const asked = unread.slice(0, LIMITS.retryNumberCountMax);
     const { from, device, record } = asked[0]!;
     const numbers = asked.map(({ id }) => id);
-    await this.#say(from, { kind: 'group-retry', group, device, code: record.code, numbers });
+    if (!(await this.#say(from, { kind: 'group-retry', group, device, code: record.code, numbers }))) return;
     const transaction = journal.begin();
     for (const { key, record: each } of asked) {
       transaction.put(key, UNREAD.encode({ ...each, tries: each.tries + 1, askedAt: clock.nowMs() }));
@@ -357,14 +244,15 @@ export class GroupKeeper {
     for await (const { key } of scan(journal, GROUP_KEYS.invitesOf(group))) {
       const user = key.split('/')[2]!;
       const record = await book.load(journal, group);
-      if (record?.state.roster.members.has(user)) await this.#say(user, this.#invitation(record, user));
+      const isMember = record?.state.roster.members.has(user) === true;
+      if (isMember && !(await this.#say(user, this.#invitation(record, user)))) continue;
       await this.#forget(key);
     }
   }
 
   /** Queues the hand-outs of our chain, and waits until the server has them; not longer than `LIMITS.groupHandOutMs`. */
   async handOut(group: string): Promise<void> {
-    const { journal, book, clock, self, hasTwins } = this.#services;
+    const { journal, book, clock } = this.#services;
     const record = await book.load(journal, group);
     const entries = [];
     for await (const entry of scan(journal, GROUP_KEYS.handOutsOf(group))) entries.push(entry);
@@ -373,16 +261,16 @@ export class GroupKeeper {
     const handed = entries.map(async ({ key, value }) => {
       const user = key.split('/')[2]!;
       // Who has left since must not get it; the next message is under another chain.
-      const isMember = record.state.roster.members.has(user) && (user !== self.user || hasTwins());
+      const isMember = record.state.roster.members.has(user) && this.#hasListener(user);
       const body = { kind: 'sender-key', group, distribution: value, view } as const;
-      const message = isMember
-        ? await this.#services.conversation(user).enqueue({ body, isViewOnce: false })
-        : undefined;
+      const message = isMember ? await this.#enqueue(user, body) : undefined;
+      if (isMember && message === undefined) return;
       await this.#forget(key, value);
       await message?.sent.catch(() => undefined);
     });
-    const expired = new Promise<void>((resolve) => void clock.setTimer(LIMITS.groupHandOutMs, resolve));
-    await Promise.race([Promise.all(handed), expired]);
+    let timer: unknown;
+    const expired = new Promise<void>((resolve) => (timer = clock.setTimer(LIMITS.groupHandOutMs, resolve)));
+    await Promise.race([Promise.all(handed), expired]).finally(() => clock.clearTimer(timer));
   }
 
   /** Deletes what was owed, unless it has been replaced meanwhile. */
@@ -408,7 +296,7 @@ export class GroupKeeper {
     if (record === undefined || !book.isIn(record) || !record.state.roster.members.has(user)) return;
     // A stranger gets again what the person here wrote to them, and no answer that nobody here has given.
     if (numbers.length === 0 && !this.#services.strangers().isAdmitted(user)) return;
-    if (numbers.length === 0) return this.#say(user, this.#invitation(record, user));
+    if (numbers.length === 0) return void (await this.#say(user, this.#invitation(record, user)));
     await this.#noteLoss(group, user);
     for (const number of numbers) {
       const bytes = await journal.get(GROUP_KEYS.kept(group, number));
@@ -445,11 +333,25 @@ export class GroupKeeper {
     }, group);
   }
 
-  /** Answers what came with messages. @param admit - Lets somebody in who has shown the secret of a link. */
-  async attend({ due, retries, knocks }: GroupNews, admit: (knock: GroupKnock) => Promise<void>): Promise<void> {
+  /** Lets in who has shown the secret of the link; what fails for now is tried again when the group is looked after next. */
+  async #letIn(group: string): Promise<void> {
+    const { journal, admit, fail } = this.#services;
+    for await (const { key, value: secret } of scan(journal, GROUP_KEYS.knocksAt(group))) {
+      try {
+        await admit({ group, user: key.split('/')[2]!, secret });
+      } catch (error) {
+        if (isPassing(error) || OBSTACLES.some((code) => ClientError.is(error, code))) throw error;
+        fail(error);
+      }
+      // They may have asked anew meanwhile, by another link.
+      await this.#forget(key, secret);
+    }
+  }
+
+  /** Answers what came with messages. */
+  async attend({ due, retries }: GroupNews): Promise<void> {
     for (const group of due) this.tend(group);
     for (const request of retries) await this.answer(request).catch(this.#services.fail);
-    for (const knock of knocks) await admit(knock).catch(this.#services.fail);
   }
 
   /** Our word for where a group is now; our own devices also hear who brought us there. */
@@ -458,9 +360,27 @@ export class GroupKeeper {
     return user === this.#services.self.user ? { ...body, inviter: record.inviter } : body;
   }
 
-  async #say(user: string, body: ContentBody): Promise<void> {
-    if (user === this.#services.self.user && !this.#services.hasTwins()) return;
-    await this.#services.conversation(user).enqueue({ body, isViewOnce: false });
+  /** @returns False where it could not be queued: what was owed stays so. */
+  async #say(user: string, body: ContentBody): Promise<boolean> {
+    return !this.#hasListener(user) || (await this.#enqueue(user, body)) !== undefined;
+  }
+
+  /** What is said to our own user only our other devices hear. */
+  #hasListener(user: string): boolean {
+    return user !== this.#services.self.user || this.#services.hasTwins();
+  }
+
+  /** A conversation that takes nothing any more holds up nobody else's; it is told once in a run. @returns Undefined there. */
+  async #enqueue(user: string, body: ContentBody): Promise<SentMessage | undefined> {
+    try {
+      return await this.#services.conversation(user).enqueue({ body, isViewOnce: false });
+    } catch (error) {
+      if (ClientError.is(error, 'CLI_CLOSED') || ClientError.is(error, 'CLI_STORE_FAILED')) throw error;
+      const told = `${user} ${codeOf(error)}`;
+      if (!this.#told.has(told)) this.#services.fail(error);
+      this.#told.add(told);
+      return undefined;
+    }
   }
 
   /** Runs `work` under the lock of the groups, in a transaction of its own, and reports what came of it. */

@@ -5,6 +5,7 @@
  *   key                                    record                                        written
  *   group/<group>                          roster, head, info key, how we came in        with each change that is accepted
  *   group-head/<group>/<epoch>             hash of the change that made the epoch        with it; the newest are kept
+ *   group-info/<group>                     its sealed title, of a group that is over     when the last member leaves; not in backups
  *   group-view/<group>/<user>              where a member says that the group is        before we are there ourselves
  *   group-change/<group>/<epoch>           a change that came, with its place            receipt; gone when it is judged
  *   group-behind/<group>                   nothing: entries are lost, changes perhaps    with the notice; gone when they are
@@ -18,6 +19,7 @@
  *   group-hand-out/<group>/<user>          our chain, on its way to a member             with the message that it goes with
  *   group-invite/<group>/<user>            nothing: we have added somebody and owe       with the change; gone when it is queued
  *                                          the invitation
+ *   group-knock/<group>/<user>             the secret of our link, shown by somebody      receipt; gone when they are let in
  *   group-key/<group>/<user>/<d>           the chains of a member's device               when handed out; with each message
  *   group-heard/<group>/<user>/<d>         last message id stored from this device, and  with each stored message, and
  *                                          the identity key that handed its chain out   each hand-out of another key
@@ -27,6 +29,8 @@
  *   group-pairwise/<group>/<number>         a message of ours to each member, and under    when it is in their conversations;
  *                                          which id in the conversation with each        gone with the message
  *   group-pairwise-owed/<group>/<number>   such a message that is not there yet          send; gone when it is
+ *   group-pairwise-refused/<group>/<number>/<user>  why what went to a member was refused   when its id is free again; gone when the
+ *                                          for good, and its local number               message knows it
  *   group-pairwise-next/<group>            number of the next one                        with each of them
  *   group-pairwise-unread/<group>/<o>      name of one that came and was not read        receipt; gone when it is read
  *   generation/<user>                      how often the devices of a user changed,      with the change
@@ -54,8 +58,9 @@ import type { ContentBody, GroupContentBody, MessageName } from './content-body.
 import { ClientError } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
 import type { Transaction } from './journal.ts';
-import { codec, digits, plainContent, readMany, readTeller, requireOutgoing, writeTeller } from './layout.ts';
-import type { RecordCodec } from './layout.ts';
+import { digits } from './layout.ts';
+import { codec, plainContent, readMany, readTeller, requireOutgoing, writeTeller } from './record-codec.ts';
+import type { RecordCodec } from './record-codec.ts';
 import type { RecordReader, RecordWriter } from './record.ts';
 
 /** The name of a group where a user id could stand as well: `g` and its 15 digits. */
@@ -76,6 +81,7 @@ export const GROUP_KEYS = {
   group: (group: string): string => `group/${group}`,
   groups: 'group/',
   head: (group: string, epoch: number): string => `group-head/${group}/${digits(epoch)}`,
+  lastInfo: (group: string): string => `group-info/${group}`,
   view: (group: string, user: string): string => `group-view/${group}/${user}`,
   viewsOf: (group: string): string => `group-view/${group}/`,
   views: 'group-view/',
@@ -100,6 +106,9 @@ export const GROUP_KEYS = {
   invite: (group: string, user: string): string => `group-invite/${group}/${user}`,
   invitesOf: (group: string): string => `group-invite/${group}/`,
   invites: 'group-invite/',
+  knock: (group: string, user: string): string => `group-knock/${group}/${user}`,
+  knocksAt: (group: string): string => `group-knock/${group}/`,
+  knocks: 'group-knock/',
   key: (group: string, user: string, device: number): string => `group-key/${group}/${user}/${device}`,
   heard: (group: string, user: string, device: number): string => `group-heard/${group}/${user}/${device}`,
   keysOf: (group: string): string => `group-key/${group}/`,
@@ -118,6 +127,9 @@ export const GROUP_KEYS = {
   pairwiseOwed: (group: string, number: number): string => `group-pairwise-owed/${group}/${digits(number)}`,
   pairwiseOwedOf: (group: string): string => `group-pairwise-owed/${group}/`,
   pairwiseOwedAll: 'group-pairwise-owed/',
+  pairwiseRefused: (group: string, number: number, user: string): string =>
+    `group-pairwise-refused/${group}/${digits(number)}/${user}`,
+  pairwiseRefusedAll: 'group-pairwise-refused/',
   pairwiseNext: (group: string): string => `group-pairwise-next/${group}`,
   pairwiseUnread: (group: string, ordinal: number): string => `group-pairwise-unread/${group}/${digits(ordinal)}`,
   pairwiseUnreadOf: (group: string): string => `group-pairwise-unread/${group}/`,
@@ -223,10 +235,17 @@ export interface PairwiseOwedRecord {
 /** Such a message as it went to one member. */
 export interface PairwiseMember {
   readonly user: string;
-  /** Its message id in the conversation with them. */
+  /** Its message id in the conversation with them; 0 where it was refused for good, and the id means another message. */
   readonly id: number;
   /** They said that they have read it. */
   readonly isRead: boolean;
+}
+
+/** What went to one member was refused for good. */
+export interface PairwiseRefusedRecord {
+  /** Its local number in the conversation with them, which nothing gets again. */
+  readonly ordinal: number;
+  readonly code: ErrorCode;
 }
 
 /** A message of a group that could not be read yet. */
@@ -393,6 +412,11 @@ export const PAIRWISE: RecordCodec<readonly PairwiseMember[]> = codec(
         .byte(isRead ? 1 : 0);
   },
   (reader) => readMany(reader, () => ({ user: reader.text(), id: reader.uint(), isRead: reader.byte() === 1 })),
+);
+
+export const PAIRWISE_REFUSED: RecordCodec<PairwiseRefusedRecord> = codec(
+  (writer, { ordinal, code }) => writer.uint(ordinal).text(code),
+  (reader) => ({ ordinal: reader.uint(), code: reader.text() as ErrorCode }),
 );
 
 export const PAIRWISE_UNREAD: RecordCodec<MessageName> = codec(

@@ -15,7 +15,7 @@
 import { generateIdentityKeyPair, isSignalError, openStream, sealStream } from '../protocol/signal/index.ts';
 import { hashOfGate, isUserId } from '../protocol/wire/index.ts';
 import type { GroupLink } from '../protocol/wire/index.ts';
-import { byteLength } from './content-body.ts';
+import { byteLength } from './record.ts';
 import type { Random } from './environment.ts';
 import { ClientError } from './errors.ts';
 import { sha512 } from './group-verifier.ts';

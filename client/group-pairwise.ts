@@ -6,7 +6,7 @@
  * There is no chain that could be stolen, and none to hand out: each message is encrypted in the session with each device. It costs as
  * many ciphertexts as there are devices, so it is for small groups. What is owed stands in the store until it is in the outboxes of
  * the conversations with the members; a crash sends it twice, and recipients know it by its number. A member whose conversation takes
- * nothing any more is passed over, and the application told; the others get what follows.
+ * nothing any more is passed over, and the application told; the others get what follows. What nobody takes is refused.
  *
  * States: delivered is what the conversation with a member says of the message that went there. Read is said by members in a content of
  * its own, since the marks of a conversation of two would tell of what was not read there. The server does not order these messages.
@@ -23,13 +23,14 @@ import { ClientError, codeOf } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
 import type { ClientEvent } from './events.ts';
 import type { GroupBook } from './group-book.ts';
-import { GROUP_KEYS, nameOfGroup, PAIRWISE, PAIRWISE_OWED, PAIRWISE_UNREAD } from './group-layout.ts';
+import { GROUP_KEYS, nameOfGroup, PAIRWISE, PAIRWISE_OWED, PAIRWISE_REFUSED, PAIRWISE_UNREAD } from './group-layout.ts';
 import type { PairwiseOwedRecord } from './group-layout.ts';
 import { stateOfAll } from './group-progress.ts';
 import type { History } from './history.ts';
 import { idOfOrdinal } from './history.ts';
 import type { Journal, Transaction } from './journal.ts';
-import { NUMBER, numberOfKey } from './layout.ts';
+import { KEYS, numberOfKey } from './layout.ts';
+import { NUMBER } from './record-codec.ts';
 import { LIMITS } from './limits.ts';
 import { GROUPS_LOCK } from './locks.ts';
 import type { Locks } from './locks.ts';
@@ -98,10 +99,12 @@ export class PairwiseHandle implements SentMessage {
         .then(() => resolve(), quiet);
     });
     this.read = new Promise((resolve) => (this.#finishReading = resolve));
-    this.sent.catch(quiet);
+    // The first to hear of it, so that whoever awaits it finds the state to agree.
+    this.sent.catch((error: unknown) => (this.#isRefused = codeOf(error) !== 'CLI_CLOSED'));
   }
 
   get members(): readonly MemberState[] {
+    if (this.#isRefused) return [];
     return [...(this.#parts ?? [])].map(([user, { state }]) => ({ user, state: this.#stateWith(user, state) }));
   }
 
@@ -125,6 +128,7 @@ export class PairwiseHandle implements SentMessage {
 
   fail(error: ClientError): void {
     if (this.#parts !== undefined) return;
+    // Before the rejection is heard, which takes a turn.
     this.#isRefused = error.code !== 'CLI_CLOSED';
     this.#refuse(error);
   }
@@ -186,7 +190,13 @@ export class PairwiseSender {
 
   /** Logged in: goes on with what is owed. */
   opened(): void {
+    this.partRefused();
     for (const group of this.#groups) this.pay(group);
+  }
+
+  /** Something was refused for good in the conversation with a member: it may have been a part of a message. */
+  partRefused(): void {
+    this.settleRefused().catch((error: unknown) => isPassing(error) || this.#services.fail(error));
   }
 
   /** Sends what is owed to a group, soon, in its order. */
@@ -254,12 +264,15 @@ export class PairwiseSender {
       const members = [...parts].map(([user, { number: id }]) => ({ user, id, isRead: false }));
       // One that was forgotten before it left has no states to keep.
       const isShown = (await history.read(transaction, nameOfGroup(group), owed.ordinal)) !== undefined;
+      await forgetFormerParts(transaction, group, number, parts);
       if (isShown) transaction.put(GROUP_KEYS.pairwise(group, number), PAIRWISE.encode(members));
       transaction.delete(GROUP_KEYS.pairwiseOwed(group, number));
     });
     this.#owedCount -= 1;
     const handle = this.#handles.get(`${group}/${number}`);
     handle?.begin(parts);
+    // A part may have been refused before there was a record of it.
+    await this.settleRefused();
     const { emit } = this.#services;
     handle?.sent.then(() => emit({ type: 'group-progress', group: nameOfGroup(group) }), quiet);
   }
@@ -276,14 +289,60 @@ export class PairwiseSender {
     }
   }
 
+  /** Notes in the messages whose parts were refused for good that these have no id any more, or that nobody gets the message. */
+  async settleRefused(): Promise<void> {
+    const { journal } = this.#services;
+    for await (const { key } of scan(journal, GROUP_KEYS.pairwiseRefusedAll)) {
+      const [, group, digits] = key.split('/') as [string, string, string];
+      const number = Number(digits);
+      let code: ErrorCode | undefined;
+      await this.#transact(async (transaction) => {
+        code = await this.#settlePart(transaction, key, group, number);
+        if (code !== undefined) await this.#failSent(transaction, group, number, code);
+      });
+      if (code === undefined) continue;
+      this.#handles.delete(`${group}/${number}`);
+      this.#services.emit({ type: 'refused', user: nameOfGroup(group), firstId: number, code });
+    }
+  }
+
+  /** @returns Why nobody gets the message, if this part was the last one that somebody could have got. */
+  async #settlePart(
+    transaction: Transaction,
+    key: string,
+    group: string,
+    number: number,
+  ): Promise<ErrorCode | undefined> {
+    const refused = await transaction.get(key);
+    const stored = await transaction.get(GROUP_KEYS.pairwise(group, number));
+    const isComing =
+      stored === undefined && (await transaction.get(GROUP_KEYS.pairwiseOwed(group, number))) !== undefined;
+    if (refused === undefined || isComing) return undefined;
+    transaction.delete(key);
+    if (stored === undefined) return undefined;
+    const user = key.split('/')[3];
+    const members = PAIRWISE.decode(stored).map((member) => (member.user === user ? { ...member, id: 0 } : member));
+    transaction.put(GROUP_KEYS.pairwise(group, number), PAIRWISE.encode(members));
+    const isForNobody = members.every(({ id, isRead }) => id === 0 && !isRead);
+    return isForNobody ? PAIRWISE_REFUSED.decode(refused).code : undefined;
+  }
+
+  /** The history says of a message why nobody has it, and has no states of members any more. */
+  async #failSent(transaction: Transaction, group: string, number: number, code: ErrorCode): Promise<void> {
+    const { self, history } = this.#services;
+    const name = nameOfGroup(group);
+    transaction.delete(GROUP_KEYS.pairwise(group, number));
+    const ordinal = await transaction.get(KEYS.name(name, 'me', self.device, number));
+    if (ordinal !== undefined) await history.fail(transaction, name, NUMBER.decode(ordinal), code);
+  }
+
   /** Nobody gets the message: we are out of the group, or no conversation takes it. */
   async #refuse(group: string, number: number, { ordinal }: PairwiseOwedRecord, code: ErrorCode): Promise<void> {
     const { history, emit } = this.#services;
     const user = nameOfGroup(group);
     await this.#transact(async (transaction) => {
       transaction.delete(GROUP_KEYS.pairwiseOwed(group, number));
-      const record = await history.read(transaction, user, ordinal);
-      if (record !== undefined) history.put(transaction, user, ordinal, { ...record, failure: code });
+      await history.fail(transaction, user, ordinal, code);
     });
     this.#owedCount -= 1;
     this.#handles.get(`${group}/${number}`)?.fail(new ClientError(code));
@@ -393,8 +452,27 @@ export class PairwiseSender {
 /** Sent when everybody whom it can reach has it at the server; refused when nobody can be reached. */
 async function allSent(parts: readonly SentMessage[]): Promise<void> {
   const outcomes = await Promise.allSettled(parts.map((part) => part.sent));
-  const refused = outcomes.filter((outcome) => outcome.status === 'rejected');
-  if (refused.length > 0 && refused.length === outcomes.length) throw refused[0]!.reason;
+  const reasons = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason as unknown] : []));
+  if (reasons.length === 0 || reasons.length < outcomes.length) return;
+  // What was closed under way may still get there.
+  throw reasons.find((reason) => codeOf(reason) === 'CLI_CLOSED') ?? reasons[0];
+}
+
+/**
+ * A crash on the way into the outboxes sends a message twice. What was refused of the former parts says nothing about these, which may have
+ * got the same ids since.
+ */
+async function forgetFormerParts(
+  transaction: Transaction,
+  group: string,
+  number: number,
+  parts: ReadonlyMap<string, SentMessage>,
+): Promise<void> {
+  for (const [user, { id }] of parts) {
+    const key = GROUP_KEYS.pairwiseRefused(group, number, user);
+    const refused = await transaction.get(key);
+    if (refused !== undefined && idOfOrdinal(PAIRWISE_REFUSED.decode(refused).ordinal) !== id) transaction.delete(key);
+  }
 }
 
 /** What fails with one conversation for these reasons fails with all of them. */

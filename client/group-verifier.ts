@@ -62,11 +62,6 @@ export function sha512(bytes: Uint8Array): Uint8Array {
   return primitives.sha512(bytes);
 }
 
-/** A refusal of the rules as a code of the client. */
-export function codeOfRefusal(code: GroupRefusalCode): ErrorCode {
-  return CODES[code];
-}
-
 /**
  * Judges a change.
  *

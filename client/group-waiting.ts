@@ -13,8 +13,8 @@
 import type { GroupContentBody } from './content-body.ts';
 import type { GroupIntake, Speaker } from './group-intake.ts';
 import { GROUP_KEYS, GROUP_TOLD } from './group-layout.ts';
-import { beginIntake } from './inbox.ts';
-import type { IntakeDraft } from './inbox.ts';
+import { beginIntake } from './intake-report.ts';
+import type { IntakeDraft } from './intake-report.ts';
 import type { Journal, Transaction } from './journal.ts';
 import { numberOfKey, userOfKey } from './layout.ts';
 import { LIMITS } from './limits.ts';

@@ -3,8 +3,9 @@
 import t from 'tap';
 import { readGroupHeader } from '../protocol/signal/index.ts';
 import type { GroupHeader } from '../protocol/signal/index.ts';
-import { GROUP_KEYS, UNREAD } from './group-layout.ts';
+import { GROUP_KEYS, groupOfName, PAIRWISE, UNREAD } from './group-layout.ts';
 import { formatLink, parseLink } from './group-link.ts';
+import { LIMITS } from './limits.ts';
 import { canRead, CAROL, DAVE, groupWorld, roster, texts } from './testing/group-world.ts';
 import { CODE } from './testing/fake-server.ts';
 import { ALICE, BOB, World } from './testing/world.ts';
@@ -120,6 +121,28 @@ t.test('who is removed reads nothing that follows, with the whole disk and every
   t.equal(sent.length, 3);
   // The first was read and its key is gone; a chain that had been kept would open one of the others.
   t.same(await Promise.all(sent.map((ciphertext) => canRead(carol, ciphertext))), [false, false, false]);
+});
+
+t.test('who was removed from one group still learns how far messages to the others have come', async (t) => {
+  const { world, alice, bob, carol, name } = await groupWorld();
+  const other = await alice.client.groups.create('Rowing', [BOB, CAROL]);
+  await world.settle();
+  await bob.client.close();
+  await carol.client.send(name, 'in the one');
+  const sent = await carol.client.send(other.name, 'in the other');
+  await world.settle();
+  await alice.client.groups.remove(name, [CAROL]);
+  await world.settle();
+  await carol.client.close();
+  for (const person of [bob, carol]) {
+    await person.start();
+    await person.client.connect();
+    await world.settle();
+  }
+  await world.settle();
+  const item = (await carol.client.history(other.name)).find(({ id }) => id === sent.id);
+  t.equal(item?.state, 'delivered');
+  t.same(carol.eventsOf('trouble'), []);
 });
 
 t.test('positive control: who is not removed could read the next one with that disk', async (t) => {
@@ -286,6 +309,36 @@ t.test('a chain that did not come is asked for: the placeholder resolves', async
   t.same(await texts(bob, name), ['readable', 'lost and found', 'and on']);
 });
 
+t.test('what happens in a group, or in another, does not put off what is asked for there', async (t) => {
+  for (const happening of ['in it', 'elsewhere'] as const) {
+    const { world, alice, bob, carol, name, group } = await groupWorld();
+    const { name: other } = await bob.client.groups.create('Rowing', [CAROL]);
+    await alice.client.send(name, 'readable');
+    await bob.client.send(other, 'readable');
+    await world.settle();
+    await carol.client.close();
+    const store = await carol.disk.open();
+    const keys = await store.list({ prefix: `group-key/${group}/`, limit: 10 });
+    const unread = { ordinal: 9_999, order: 2, code: 'SIG_BAD_MAC', tries: 1, askedAt: world.clock.nowMs() } as const;
+    const key = GROUP_KEYS.unread(groupOfName(other)!, bob.user, bob.client.account!.device, 1);
+    const asked = UNREAD.encode({ ...unread, ciphertext: new Uint8Array(0) });
+    await store.write(
+      [{ type: 'put', key, value: asked }, ...keys.map(({ key }) => ({ type: 'delete' as const, key }))],
+      'flushed',
+    );
+    await store.close();
+    await carol.start();
+    await carol.client.connect();
+    await alice.client.send(name, 'lost and found');
+    await world.pass(LIMITS.groupAskDelayMs / 2);
+    t.same(await texts(carol, name), ['readable', 'SIG_NO_SENDER_KEY']);
+    if (happening === 'in it') await alice.client.groups.setTitle(name, 'Sailing far');
+    else await bob.client.groups.setTitle(other, 'Rowing far');
+    await world.pass(LIMITS.groupAskDelayMs);
+    t.same(await texts(carol, name), ['readable', 'lost and found'], happening);
+  }
+});
+
 t.test('a member who was not one then is not given what was before, though they ask', async (t) => {
   const { world, alice, name, group } = await groupWorld();
   await alice.client.send(name, 'secret');
@@ -409,6 +462,20 @@ t.test('leaving: the last admin names another; the group goes on without', async
   t.same(await texts(alice, name), ['welcome back']);
 });
 
+t.test('a group that its last member has left is over, and keeps its title here', async (t) => {
+  const { world, alice, bob, carol, name } = await groupWorld();
+  for (const member of [bob, carol]) await member.client.groups.leave(name);
+  await world.settle();
+  const { title } = await alice.client.groups.get(name);
+  t.not(title, '');
+  await alice.client.groups.leave(name);
+  t.match(await alice.client.groups.get(name), { title, members: [], role: undefined });
+  await alice.start();
+  t.match(await alice.client.groups.get(name), { title }, 'in the next run as well');
+  t.match(await bob.client.groups.get(name), { title });
+  await t.rejects(alice.client.send(name, 'anybody?'), { code: 'CLI_GROUP_NOT_A_MEMBER' });
+});
+
 t.test('a member with a new phone gets a new chain; the old one is burnt', async (t) => {
   const { world, alice, carol, name } = await groupWorld();
   await alice.client.send(name, 'one');
@@ -526,6 +593,37 @@ t.test('a member whose conversation takes nothing any more does not stop the oth
   await world.quiet();
   const [fromBob] = (await bob.client.history(name)).filter(({ direction }) => direction === 'out');
   t.ok(fromBob!.members.some(({ user, state }) => user === alice.user && state === 'read'));
+});
+
+t.test('a part that was refused for good has no state of what goes out under its id next', async (t) => {
+  for (const isRestarted of [false, true]) {
+    const { world, alice, bob, name, group } = await groupWorld();
+    await alice.client.groups.setMode(name, 'pairwise');
+    await world.quiet();
+    world.server.refuseNext(bob.user, { code: 'APP_UNKNOWN_USER' });
+    const message = await alice.client.send(name, 'not to Bob');
+    await world.quiet();
+    t.match(alice.eventsOf('refused').at(-1), { user: bob.user, code: 'APP_UNKNOWN_USER' });
+    if (isRestarted) await alice.start();
+    if (isRestarted) await alice.client.connect();
+    await alice.client.send(bob.phone, 'under the same id');
+    await world.quiet();
+    t.same(await texts(bob, name), []);
+    const item = (await alice.client.history(name)).at(-1);
+    const states = Object.fromEntries(
+      item!.members.map(({ user, state }) => [user === bob.user ? 'bob' : 'carol', state]),
+    );
+    t.same(states, { bob: 'sent', carol: 'delivered' });
+    t.equal(item!.state, 'sent');
+    if (!isRestarted) t.equal(message.members.find(({ user }) => user === bob.user)!.state, 'sent');
+    const store = await alice.disk.copy().open();
+    t.same(await store.list({ prefix: GROUP_KEYS.pairwiseRefusedAll, limit: 1 }), [], 'nothing is left to be noted');
+    t.match(PAIRWISE.decode((await store.get(GROUP_KEYS.pairwise(group, message.number)))!), [
+      { id: 0 },
+      { user: /./ },
+    ]);
+    await store.close();
+  }
 });
 
 t.test('a message for each member that was forgotten before it left leaves nothing behind', async (t) => {

@@ -20,6 +20,7 @@ import {
   encodeGroupChange,
   groupChangeStatement,
   hashOfChange,
+  idBeside,
   isGroupRefusal,
 } from '../protocol/wire/index.ts';
 import type {
@@ -38,12 +39,13 @@ import type { ErrorCode } from './errors.ts';
 import type { ClientEvent } from './events.ts';
 import type { GroupBook } from './group-book.ts';
 import type { GroupKeeper } from './group-keeper.ts';
-import type { GroupKnock } from './group-intake.ts';
+import type { GroupKnock } from './intake-report.ts';
 import { GROUP, GROUP_KEYS, groupOfName, INVITED, nameOfGroup } from './group-layout.ts';
 import type { GroupName, GroupRecord, InvitedRecord } from './group-layout.ts';
 import { formatLink, GROUP_SECRET_BYTES, openInfo, parseLink, publicHalfOf, sealInfo } from './group-link.ts';
 import { sha512 } from './group-verifier.ts';
 import { isSameKey } from './public-keys.ts';
+import type { GroupTyping, GroupTypist } from './group-typing.ts';
 import type { Journal } from './journal.ts';
 import { LIMITS } from './limits.ts';
 import { GROUPS_LOCK } from './locks.ts';
@@ -95,6 +97,7 @@ export interface GroupsServices {
   readonly conversation: (user: string) => Conversation;
   readonly emit: (event: ClientEvent) => void;
   readonly strangers: () => Pick<Strangers, 'meet'>;
+  readonly typing: Pick<GroupTyping, 'watch'>;
 }
 
 /** The groups of one account. */
@@ -117,7 +120,7 @@ export class Groups {
     const { random, self } = this.#services;
     const users = await this.#resolve(people);
     const infoKey = random.bytes(GROUP_SECRET_BYTES);
-    const group = drawGroupId(random);
+    const group = drawGroupId(random, self.user);
     const actions: GroupAction[] = [{ kind: 'create' }];
     for (const user of users) actions.push({ kind: 'add', user, role: 'member' });
     actions.push({ kind: 'info', info: await sealInfo(title, infoKey, random) });
@@ -194,24 +197,34 @@ export class Groups {
    * `LIMITS.groupLinkAdminCountMax`: the first of them who comes online lets in whoever asks.
    */
   async inviteLink(name: string): Promise<string> {
-    const { random, self, journal, locks, book } = this.#services;
     const record = await this.#record(name);
-    const { group } = record.state.roster;
-    const others = [...record.state.roster.members].flatMap(([user, role]) =>
+    if (record.linkSecret.length > 0) return this.#linkOf(record, record.linkSecret);
+    const secret = this.#services.random.bytes(GROUP_SECRET_BYTES);
+    await this.#change(name, () => [{ kind: 'link', ...publicHalfOf(secret) }]);
+    await this.#keepLink(record.state.roster.group, secret);
+    // The admins of now: who was removed while we asked must not be shown the secret of the link that came after it.
+    return this.#linkOf(await this.#record(name), secret);
+  }
+
+  #linkOf({ state: { roster } }: GroupRecord, secret: Uint8Array): string {
+    const { self } = this.#services;
+    const others = [...roster.members].flatMap(([user, role]) =>
       role === 'admin' && user !== self.user ? [user] : [],
     );
     const admins = [self.user, ...others].slice(0, LIMITS.groupLinkAdminCountMax);
-    if (record.linkSecret.length > 0) return formatLink({ group, admins, secret: record.linkSecret });
-    const secret = random.bytes(GROUP_SECRET_BYTES);
-    await this.#change(name, () => [{ kind: 'link', ...publicHalfOf(secret) }]);
+    return formatLink({ group: roster.group, admins, secret });
+  }
+
+  /** Keeps the secret of the link that we have let out, unless it has been closed since. */
+  async #keepLink(group: string, secret: Uint8Array): Promise<void> {
+    const { journal, locks, book } = this.#services;
     await locks.run([GROUPS_LOCK], async () => {
       const transaction = journal.begin();
       const present = await book.load(transaction, group);
-      if (present !== undefined)
-        transaction.put(GROUP_KEYS.group(group), GROUP.encode({ ...present, linkSecret: secret }));
+      if (present === undefined || !book.opensTo(present, secret)) return;
+      transaction.put(GROUP_KEYS.group(group), GROUP.encode({ ...present, linkSecret: secret }));
       await journal.commit(transaction);
     });
-    return formatLink({ group, admins, secret });
   }
 
   /** Closes the link. */
@@ -240,16 +253,15 @@ export class Groups {
 
   /** Lets somebody in who has shown the secret of the present link. For the keeper. */
   async admit({ group, user, secret }: GroupKnock): Promise<void> {
-    const { book, journal, self } = this.#services;
+    const { book, journal } = this.#services;
     const record = await book.load(journal, group);
-    const link = record?.state.roster.link;
-    // Who is no admin any more leaves it to those who are.
-    if (link === undefined || record!.state.roster.members.get(self.user) !== 'admin') return;
-    if (!isSameKey(publicHalfOf(secret).gateHash, link.gateHash)) return;
-    // Another admin, or another device of ours, may be faster.
-    await this.#change(nameOfGroup(group), ({ roster }) =>
-      roster.members.has(user) ? [] : [{ kind: 'add', user, role: 'member' }],
-    );
+    if (record === undefined || !book.opensTo(record, secret)) return;
+    await this.#change(nameOfGroup(group), (state) => {
+      // Asked of each state anew. Who is no admin any more leaves it to those who are; and who was let in by another admin and removed has
+      // closed the link: what they said before does not bring them back.
+      const isDone = !book.opensTo({ state }, secret) || state.roster.members.has(user);
+      return isDone ? [] : [{ kind: 'add', user, role: 'member' }];
+    });
   }
 
   /** Every group that we are or were in. */
@@ -266,6 +278,23 @@ export class Groups {
     return this.#info(await this.#record(name));
   }
 
+  /**
+   * Who types in a group: those of now, and whenever they change, for as long as the loop is read. Use it while the chat is on the screen; in a
+   * large group not everybody who types is told of, nor everybody told.
+   *
+   * ```ts
+   * for await (const typists of client.groups.typing(group.name)) show(typists.map(({ user }) => user));
+   * ```
+   *
+   * @throws {ClientError} CLI_GROUP_UNKNOWN for what is no name of a group; (from the loop) APP_NOT_A_MEMBER; APP_UNKNOWN_GROUP;
+   * APP_TOO_MANY_SUBSCRIPTIONS, counted together with those of `Client.presence`.
+   */
+  typing(name: string): AsyncIterableIterator<readonly GroupTypist[]> {
+    const group = groupOfName(name);
+    if (group === undefined) throw new ClientError('CLI_GROUP_UNKNOWN');
+    return this.#services.typing.watch(group);
+  }
+
   async #record(name: string): Promise<GroupRecord> {
     const { book, journal } = this.#services;
     const group = groupOfName(name);
@@ -276,7 +305,8 @@ export class Groups {
 
   async #info({ state, infoKey, inviter }: GroupRecord): Promise<GroupInfo> {
     const { directory, self } = this.#services;
-    const { group, epoch, mode, members, info, link } = state.roster;
+    const { group, epoch, mode, members, link } = state.roster;
+    const info = members.size === 0 ? await this.#lastInfo(group) : state.roster.info;
     const known = [...members].map(async ([user, role]): Promise<GroupMember> => {
       const { phone } = await directory.peer(user);
       return { user, role, phone: phone === '' ? undefined : phone };
@@ -289,13 +319,18 @@ export class Groups {
     };
   }
 
+  /** Of a group that is over, for which the roster has none. */
+  async #lastInfo(group: string): Promise<Uint8Array> {
+    return (await this.#services.journal.get(GROUP_KEYS.lastInfo(group))) ?? new Uint8Array(0);
+  }
+
   #resolve(people: readonly string[]): Promise<string[]> {
     return Promise.all(people.map((person) => this.#services.directory.resolve(person)));
   }
 
   /** Makes a change on the newest state, until it is accepted, nothing is left to be done, or nothing allows it any more. */
   async #change(name: string, actionsOn: (state: GroupState) => GroupAction[]): Promise<GroupInfo> {
-    const { keeper, book, journal } = this.#services;
+    const { book, journal } = this.#services;
     for (let tries = 0; tries < LIMITS.groupTryCountMax; tries += 1) {
       const record = await this.#record(name);
       if (!book.isIn(record)) throw new ClientError('CLI_GROUP_NOT_A_MEMBER');
@@ -306,11 +341,20 @@ export class Groups {
       const order = await this.#tryToSubmit(group, bytes);
       if (order !== undefined) await this.#adopt(group, bytes, order);
       // Somebody was faster; or our own change was accepted and the answer lost.
-      else throwIf(await keeper.catchUp(group, epoch + 1));
+      else await this.#follow(group, epoch);
       const head = await journal.get(GROUP_KEYS.head(group, epoch + 1));
       if (head !== undefined && isSameKey(head, hashOfChange(change, sha512))) return this.get(name);
     }
     throw new ClientError('CLI_GROUP_BUSY');
+  }
+
+  /** Goes on to the change that was faster than ours. */
+  async #follow(group: string, epoch: number): Promise<void> {
+    const { keeper, requests } = this.#services;
+    const obstacle = await keeper.catchUp(group, epoch + 1);
+    if (obstacle === undefined) return;
+    const told = await requests.askUntilAnswered({ kind: 'group', group, after: epoch }, 'group');
+    throw new ClientError(told.epoch < epoch ? 'CLI_GROUP_BEHIND' : obstacle);
   }
 
   #draft(
@@ -371,11 +415,14 @@ export class Groups {
   }
 }
 
-/** 15 digits, each group's own: two that are drawn alike meet at the server, which refuses the second. */
-function drawGroupId(random: Random): string {
+/**
+ * 15 digits, each group's own: two that are drawn alike meet at the server, which refuses the second. In its maker's partition, so that a group
+ * of people of one data centre is served there.
+ */
+function drawGroupId(random: Random, maker: string): string {
   let digits = '';
   while (digits.length < GROUP_ID_DIGITS) digits += String(random.integer(10));
-  return digits;
+  return idBeside(Number(digits), maker);
 }
 
 const GROUP_ID_DIGITS = 15;

@@ -19,13 +19,17 @@ import type { MessageName } from './content-body.ts';
 import { applyEffect, forgetViewed, targetsOf } from './effects.ts';
 import type { Effect } from './effects.ts';
 import { ClientError } from './errors.ts';
+import type { ErrorCode } from './errors.ts';
 import { GROUP_KEYS, groupOfName, PAIRWISE } from './group-layout.ts';
 import type { MemberMark } from './group-layout.ts';
 import { memberStates, stateOfAll } from './group-progress.ts';
 import type { Journal, RecordSource, Transaction } from './journal.ts';
 import { isUserId } from '../protocol/wire/index.ts';
-import { HISTORY, isStoredContent, KEYS, MARKS, NUMBER, numberOfKey, WAITING } from './layout.ts';
-import type { HistoryBody, HistoryRecord, MarksRecord } from './layout.ts';
+import { KEYS, MARKS, numberOfKey, WAITING } from './layout.ts';
+import { HISTORY, isStoredContent } from './history-layout.ts';
+import { NUMBER } from './record-codec.ts';
+import type { MarksRecord } from './layout.ts';
+import type { HistoryBody, HistoryRecord } from './history-layout.ts';
 import { LIMITS } from './limits.ts';
 import type { HistoryItem, MessageBody, MessageState, MessageTraits } from './messages.ts';
 
@@ -77,6 +81,12 @@ export class History {
     if (record.expiresAt !== undefined) {
       transaction.put(KEYS.expiry(record.expiresAt, user, ordinal), NUMBER.encode(ordinal));
     }
+  }
+
+  /** Says of a message of ours why it was not delivered, unless it is forgotten. */
+  async fail(transaction: Transaction, user: string, ordinal: number, code: ErrorCode): Promise<void> {
+    const record = await this.read(transaction, user, ordinal);
+    if (record !== undefined) this.put(transaction, user, ordinal, { ...record, failure: code });
   }
 
   /**
@@ -301,7 +311,7 @@ export class History {
       const stored = await this.#journal.get(KEYS.marks(user));
       const { sentId, deliveredId } = stored === undefined ? { sentId: 0, deliveredId: 0 } : MARKS.decode(stored);
       isQueued ||= id > sentId;
-      const delivered = isRead || id <= deliveredId ? order : 0;
+      const delivered = isRead || (id > 0 && id <= deliveredId) ? order : 0;
       marks.push({ user, epoch: 0, since: 0, delivered, read: isRead ? order : 0 });
     }
     return toItem(name, ordinal, isQueued ? { ...record, order: 0 } : record, marks);

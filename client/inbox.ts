@@ -27,28 +27,18 @@ import type { Clock } from './environment.ts';
 import { codeOf } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
 import { expiryOf } from './expiry.ts';
-import { noGroupNews } from './group-intake.ts';
-import type { GroupIntake, GroupNews } from './group-intake.ts';
+import type { GroupIntake } from './group-intake.ts';
 import { renewGeneration } from './group-layout.ts';
 import { isHealable } from './healer.ts';
-import type { RetryRequest } from './healer.ts';
-import type { ChangedMessage, History } from './history.ts';
-import type { IdentityNotice } from './identities.ts';
+import type { History } from './history.ts';
+import { beginIntake } from './intake-report.ts';
+import type { IntakeDraft, IntakeReport } from './intake-report.ts';
 import type { Journal, Transaction } from './journal.ts';
-import {
-  HEARD,
-  HISTORY,
-  isStoredContent,
-  KEYS,
-  NEVER_HEARD,
-  NUMBER,
-  NUMBERS,
-  RETRY,
-  SYNCED,
-  TEXT,
-  UNTOUCHED,
-} from './layout.ts';
-import type { HeardRecord, HistoryBody, HistoryRecord } from './layout.ts';
+import { HEARD, KEYS, NEVER_HEARD, RETRY, SYNCED } from './layout.ts';
+import { HISTORY, isStoredContent, UNTOUCHED } from './history-layout.ts';
+import { NUMBER, NUMBERS, TEXT } from './record-codec.ts';
+import type { HeardRecord } from './layout.ts';
+import type { HistoryBody, HistoryRecord } from './history-layout.ts';
 import type { Directory } from './directory.ts';
 import { LIMITS } from './limits.ts';
 import { Positions, PushOrder } from './positions.ts';
@@ -59,39 +49,6 @@ import type { Opened, Sessions } from './sessions.ts';
 import { isSyncBody } from './sync.ts';
 import { isTransferBody, TOLD, TRANSFER_KEYS } from './transfer-layout.ts';
 import type { TransferBody } from './transfer-layout.ts';
-
-/** A message that was stored, before it is dressed for the application. */
-export interface StoredMessage {
-  readonly user: string;
-  readonly ordinal: number;
-  readonly record: HistoryRecord;
-}
-
-/** What came of one group. */
-export interface IntakeReport {
-  readonly stored: readonly StoredMessage[];
-  /** Messages of other own devices that came by the way of a group. */
-  readonly transcripts: readonly StoredMessage[];
-  /** Earlier messages that were edited, deleted or reacted to. */
-  readonly changed: readonly ChangedMessage[];
-  readonly notices: readonly IdentityNotice[];
-  /** One-time pre-keys of ours that were used up. */
-  readonly consumedPreKeyCount: number;
-  readonly consumedKemPreKeyCount: number;
-  /** Devices whose sessions were kept from being hybrid. */
-  readonly downgrades: readonly { readonly user: string; readonly device: number }[];
-  /** Messages of ours that a peer could not read. */
-  readonly retries: readonly RetryRequest[];
-  /** Numbers that were claimed and are worth looking up. */
-  readonly claims: readonly { readonly user: string; readonly phone: string }[];
-  readonly groups: GroupNews;
-  /** Messages to us that are lost. */
-  readonly pruned: readonly PrunedMessage[];
-  /** Other devices of the account have told something. */
-  readonly isSynced: boolean;
-  /** One of them has said something about a transfer of the history. */
-  readonly isTransferTold: boolean;
-}
 
 /** What stands in an inbox. */
 export type InboxEntry =
@@ -122,39 +79,6 @@ export interface InboxServices {
 interface AuthenticContent extends OutgoingContent {
   readonly sentAt: number;
   readonly identityKey: Uint8Array;
-}
-
-/** A report under construction. */
-export interface IntakeDraft {
-  readonly stored: StoredMessage[];
-  readonly transcripts: StoredMessage[];
-  readonly changed: ChangedMessage[];
-  readonly notices: IdentityNotice[];
-  readonly claims: { readonly user: string; readonly phone: string }[];
-  readonly downgrades: { readonly user: string; readonly device: number }[];
-  readonly retries: RetryRequest[];
-  readonly groups: GroupNews;
-  readonly pruned: PrunedMessage[];
-  consumedPreKeyCount: number;
-  consumedKemPreKeyCount: number;
-  isSynced: boolean;
-  isTransferTold: boolean;
-}
-
-/** An empty report. */
-export function beginIntake(): IntakeDraft {
-  const lists = {
-    stored: [],
-    transcripts: [],
-    changed: [],
-    notices: [],
-    claims: [],
-    downgrades: [],
-    retries: [],
-    pruned: [],
-  };
-  const counts = { consumedPreKeyCount: 0, consumedKemPreKeyCount: 0 };
-  return { ...lists, groups: noGroupNews(), ...counts, isSynced: false, isTransferTold: false };
 }
 
 /** The receiving half of one device. */

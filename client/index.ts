@@ -24,7 +24,8 @@ export { restoreBackup } from './backup.ts';
 export type { BackupOptions, RestoreOptions } from './backup.ts';
 export type { BackupManifest } from './backup-format.ts';
 export { Client, createClient } from './client.ts';
-export type { AccountInfo, ClientOptions, ConversationInfo, Linking } from './client.ts';
+export type { ClientOptions, ConversationInfo } from './client.ts';
+export type { AccountInfo, Linking } from './enrolment.ts';
 export type { TransportClose } from './close-reason.ts';
 export type { ConnectionState } from './connection.ts';
 export type { Clock, Random } from './environment.ts';
@@ -44,7 +45,7 @@ export { memoryStore } from './memory-store.ts';
 export type { Attachment } from './content-body.ts';
 export type { MediaProgress, MediaSource, MediaTransferOptions, UploadOptions } from './media.ts';
 export type { Fetch } from './media-http.ts';
-export type { Reaction } from './layout.ts';
+export type { Reaction } from './history-layout.ts';
 export type {
   HistoryItem,
   MemberState,
@@ -56,7 +57,10 @@ export type {
   ReceivedMessage,
   SentMessage,
 } from './messages.ts';
-export type { PeerPresence } from './presence-feed.ts';
+export { encodeQr, QR_QUIET_MODULES } from './qr-code.ts';
+export type { QrCode, QrLevel, QrOptions } from './qr-code.ts';
+export type { GroupTypist } from './group-typing.ts';
+export type { PeerPresence } from './presence.ts';
 export { Protection } from './protection.ts';
 export type { Limit, PushInfo, PushTarget, Relation, StrangersPolicy } from './protection.ts';
 export type { Standing } from './strangers.ts';

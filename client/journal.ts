@@ -27,6 +27,7 @@ export interface RecordSource {
 export class Transaction implements RecordSource {
   readonly #base: RecordSource;
   readonly #changes = new Map<string, StoreChange>();
+  #sequels: (() => void)[] = [];
 
   /** @param base - Where reads go that find no change of this transaction. */
   constructor(base: RecordSource) {
@@ -51,9 +52,24 @@ export class Transaction implements RecordSource {
   changes(): StoreChange[] {
     return [...this.#changes.values()];
   }
+
+  /**
+   * Has `sequel` run as soon as the changes are in the store, so that `Journal.list` sees them; never, where they do not come there.
+   *
+   * @param sequel - Must not throw.
+   */
+  whenWritten(sequel: () => void): void {
+    this.#sequels.push(sequel);
+  }
+
+  /** For the journal: the changes are in the store. */
+  written(): void {
+    for (const sequel of this.#sequels.splice(0)) sequel();
+  }
 }
 
 interface Waiting {
+  readonly transaction: Transaction;
   readonly changes: readonly StoreChange[];
   readonly durability: Durability;
   readonly resolve: () => void;
@@ -98,10 +114,10 @@ export class Journal implements RecordSource {
   commit(transaction: Transaction, durability: Durability = 'flushed'): Promise<void> {
     const changes = transaction.changes();
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
-    if (changes.length === 0) return Promise.resolve();
+    if (changes.length === 0) return Promise.resolve(transaction.written());
     for (const change of changes) this.#unwritten.set(change.key, change);
     return new Promise((resolve, reject) => {
-      this.#queue.push({ changes, durability, resolve, reject });
+      this.#queue.push({ transaction, changes, durability, resolve, reject });
       this.#writing ??= this.#drain();
     });
   }
@@ -137,7 +153,10 @@ export class Journal implements RecordSource {
       const changes = group.flatMap((waiting) => waiting.changes);
       await this.#store.write(changes, group.some(isUrgent) ? 'flushed' : 'eventual');
       for (const change of changes) if (this.#unwritten.get(change.key) === change) this.#unwritten.delete(change.key);
-      for (const waiting of group) waiting.resolve();
+      for (const { transaction, resolve } of group) {
+        transaction.written();
+        resolve();
+      }
     } catch (cause) {
       this.#fail(cause);
       for (const waiting of group) waiting.reject(this.#failure);

@@ -6,23 +6,21 @@ import t from 'tap';
 import {
   HEAD,
   HEARD,
-  HISTORY,
   KEPT,
   KEYS,
   MARKS,
-  NUMBER,
   numberOfKey,
   OUTBOX,
   OWED,
   PEER,
   RETRY,
   SYNCED,
-  TEXT,
   TICKET,
-  UNTOUCHED,
   userOfKey,
 } from './layout.ts';
-import type { RecordCodec } from './layout.ts';
+import { HISTORY, UNTOUCHED } from './history-layout.ts';
+import { NUMBER, TEXT } from './record-codec.ts';
+import type { RecordCodec } from './record-codec.ts';
 import { RecordReader, RecordWriter } from './record.ts';
 
 const USER = '100000000000001';

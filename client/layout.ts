@@ -1,6 +1,7 @@
 /**
- * The store's layout: every key and the bytes of every record of the messenger. The Signal half's records are under
- * `signal/` and described in `sessions.ts`; the account's own record is in `account.ts`.
+ * The store's layout: every key, and the bytes of the records of the messenger. A message of the history has a page of its own,
+ * `history-layout.ts`. The Signal half's records are under `signal/` and described in `sessions.ts`; the account's own record is in
+ * `account.ts`.
  *
  *   key                            record                                        written
  *   account                        phone, user, device, keys                     at registration, at refill
@@ -22,6 +23,8 @@
  *                                  the identity key that it came under
  *   read-debt/<user>/<device>      message id up to which a read receipt is owed with the mark; gone when it is sent
  *   read-debt/group/<group>        place up to which one is owed to a group      the same
+ *   read-withheld/…                 the same, where its author, or who brought us   with the mark; gone when told, or chosen otherwise
+ *                                  to the group, was a stranger
  *   read-receipts                  with whom they are exchanged                  when chosen
  *   history/<user>/<ordinal>       a message, either direction                   send, receipt of a message
  *   fresh/<ordinal>                user id: stored, not yet consumed             receipt; gone when consumed
@@ -47,16 +50,18 @@
  * `head` and `marks` are two records because two writers move them at their own pace: a send under the peer's lock, an
  * acknowledgement at any time. One record would let either write the other's number back.
  *
- * Each record starts with a version byte; a release that changes a layout goes on reading the earlier ones. Numbers in keys have 16 digits, so that their order as text is their order.
+ * Each record starts with a version byte (`record-codec.ts`). Numbers in keys have 16 digits, so that their order as text is their order.
  */
 
-import { readOutgoing, writeOutgoing } from './content.ts';
+import { writeOutgoing } from './content.ts';
 import type { OutgoingContent } from './content.ts';
-import type { ContentBody, ProgressBody, SeenBody, SentBody } from './content-body.ts';
+import type { ContentBody, ProgressBody, DecidedBody, SeenBody, SentBody } from './content-body.ts';
 import type { EffectBody } from './effects.ts';
 import type { ErrorCode } from './errors.ts';
 import { ClientError } from './errors.ts';
-import { RecordReader, RecordWriter } from './record.ts';
+import type { RecordReader } from './record.ts';
+import { codec, plainContent, readMany, readTeller, requireOutgoing, writeTeller } from './record-codec.ts';
+import type { RecordCodec } from './record-codec.ts';
 
 /** The keys. */
 export const KEYS = {
@@ -75,6 +80,7 @@ export const KEYS = {
   owed: 'sync/',
   owedSent: (to: string, id: number): string => `sync/sent/${to}/${digits(id)}`,
   owedMarks: (to: string): string => `sync/marks/${to}`,
+  owedDecided: (user: string): string => `sync/decided/${user}`,
   owedSeen: (user: string, device: number): string => `sync/seen/${user}/${device}`,
   synced: 'synced/',
   syncedAt: (ordinal: number): string => `synced/${digits(ordinal)}`,
@@ -91,6 +97,9 @@ export const KEYS = {
   readDebt: (user: string, device: number): string => `read-debt/${user}/${device}`,
   groupReadDebt: (group: string): string => `read-debt/group/${group}`,
   readDebts: 'read-debt/',
+  readWithheld: (user: string, device: number): string => `read-withheld/${user}/${device}`,
+  groupReadWithheld: (group: string): string => `read-withheld/group/${group}`,
+  readWithheldAll: 'read-withheld/',
   readReceipts: 'read-receipts',
   histories: 'history/',
   historyOf: (user: string): string => `history/${user}/`,
@@ -189,106 +198,6 @@ export interface HeardRecord {
 /** A device that was never heard. */
 export const NEVER_HEARD: HeardRecord = Object.freeze({ lastId: 0, readId: 0, identityKey: undefined });
 
-/** Contents that are messages of their own; the others change something, and are not stored as messages. */
-export type StoredContentBody = Extract<ContentBody, { readonly kind: 'text' | 'reply' | 'attachment' | 'timer' }>;
-
-/** What a stored message is. */
-export type HistoryBody =
-  | StoredContentBody
-  /** Deleted for everyone by its author. */
-  | { readonly kind: 'deleted' }
-  /** To be viewed once: viewed, or sent by ourselves. Nothing of it is kept. */
-  | { readonly kind: 'view-once' }
-  /** Of a later version of the content; kept so that an update may show it. */
-  | { readonly kind: 'unsupported'; readonly content: Uint8Array }
-  /** It arrived and could not be opened. */
-  | { readonly kind: 'undecryptable'; readonly code: ErrorCode };
-
-/** What somebody thinks of a message. */
-export interface Reaction {
-  /** User id. */
-  readonly author: string;
-  readonly emoji: string;
-}
-
-/** A message of either direction. */
-export interface HistoryRecord {
-  readonly direction: 'in' | 'out';
-  /** Message id within its conversation. */
-  readonly number: number;
-  /** The sending device; our own for outgoing ones. */
-  readonly device: number;
-  /** User id of who wrote a message of a group; empty between two people, where the other one did, and for our own. */
-  readonly author: string;
-  /** Place of a message in its group; 0 where there is none, or not yet. */
-  readonly order: number;
-  /** The sender's wall time; for an undecryptable message the server's. Milliseconds. */
-  readonly sentAt: number;
-  /** When it was stored here. Milliseconds. */
-  readonly storedAt: number;
-  readonly body: HistoryBody;
-  /** Set when an outgoing message was refused for good. */
-  readonly failure: ErrorCode | undefined;
-  /** The author's wall time of the last edit. */
-  readonly editedAt: number | undefined;
-  /** At most one of each author, in the order of their coming. */
-  readonly reactions: readonly Reaction[];
-  /** When this device forgets it. */
-  readonly expiresAt: number | undefined;
-  readonly isViewOnce: boolean;
-  /** When the recipient viewed what may be viewed once; the recipient's wall time. */
-  readonly viewedAt: number | undefined;
-  /** Its author passed on what somebody had written. */
-  readonly isForwarded: boolean;
-}
-
-/** A message that nothing has been done to. */
-export const UNTOUCHED: Pick<
-  HistoryRecord,
-  'author' | 'order' | 'failure' | 'editedAt' | 'reactions' | 'expiresAt' | 'isViewOnce' | 'viewedAt' | 'isForwarded'
-> = Object.freeze({
-  author: '',
-  order: 0,
-  failure: undefined,
-  editedAt: undefined,
-  reactions: [],
-  expiresAt: undefined,
-  isViewOnce: false,
-  viewedAt: undefined,
-  isForwarded: false,
-});
-
-const VERSION = 1;
-
-/** How to write and read one kind of record. `decode` throws CLI_STORE_CORRUPT: a disk's lie is no expected outcome. */
-export interface RecordCodec<Value> {
-  encode(value: Value): Uint8Array;
-  decode(bytes: Uint8Array): Value;
-}
-
-/** @param version - What is written. @param read - Told which version it reads, from 1 to that. */
-export function codec<Value>(
-  write: (writer: RecordWriter, value: Value) => void,
-  read: (reader: RecordReader, version: number) => Value,
-  version: number = VERSION,
-): RecordCodec<Value> {
-  return Object.freeze({
-    encode(value: Value): Uint8Array {
-      const writer = new RecordWriter().byte(version);
-      write(writer, value);
-      return writer.finish();
-    },
-    decode(bytes: Uint8Array): Value {
-      const reader = new RecordReader(bytes);
-      const found = reader.byte();
-      if (found < VERSION || found > version) throw new ClientError('CLI_STORE_CORRUPT');
-      const value = read(reader, found);
-      if (reader.failed || reader.remainingBytes > 0) throw new ClientError('CLI_STORE_CORRUPT');
-      return value;
-    },
-  });
-}
-
 /** What the next login shows in place of a signature. */
 export interface TicketRecord {
   readonly token: string;
@@ -301,22 +210,6 @@ export interface TicketRecord {
 export const TICKET: RecordCodec<TicketRecord> = codec(
   (writer, { token, secret, expiresAtMs }) => writer.text(token).bytes(secret).uint(expiresAtMs),
   (reader) => ({ token: reader.text(), secret: reader.bytes(), expiresAtMs: reader.uint() }),
-);
-
-export const NUMBER: RecordCodec<number> = codec(
-  (writer, value) => writer.uint(value),
-  (reader) => reader.uint(),
-);
-
-/** A list of unsigned integers. */
-export const NUMBERS: RecordCodec<readonly number[]> = codec(
-  (writer, values) => values.reduce((list, value) => list.uint(value), writer.uint(values.length)),
-  (reader) => Array.from({ length: reader.uint() }, () => reader.uint()),
-);
-
-export const TEXT: RecordCodec<string> = codec(
-  (writer, value) => writer.text(value),
-  (reader) => reader.text(),
 );
 
 export const HEAD: RecordCodec<HeadRecord> = codec(
@@ -447,33 +340,13 @@ export const SYNCED: RecordCodec<SyncedRecord> = codec(
   2,
 );
 
-/** The key that authenticated what a device told, at the end of a record since its version 2. */
-export function writeTeller(writer: RecordWriter, identityKey: Uint8Array | undefined): void {
-  writer.bytes(identityKey ?? new Uint8Array(0));
-}
-
-export function readTeller(reader: RecordReader, version: number): Uint8Array | undefined {
-  const identityKey = version === 1 ? undefined : reader.bytes();
-  return identityKey?.length === 0 ? undefined : identityKey;
-}
-
-type SyncBody = SentBody | ProgressBody | SeenBody;
+type SyncBody = SentBody | ProgressBody | SeenBody | DecidedBody;
 
 function requireSync(body: ContentBody): SyncBody {
-  if (body.kind !== 'sent' && body.kind !== 'progress' && body.kind !== 'seen')
+  const { kind } = body;
+  if (kind !== 'sent' && kind !== 'progress' && kind !== 'seen' && kind !== 'decided')
     throw new ClientError('CLI_STORE_CORRUPT');
   return body;
-}
-
-/** A content without a timer that may be viewed more than once. */
-export function plainContent(body: ContentBody): OutgoingContent {
-  return { body, timerSeconds: 0, isViewOnce: false };
-}
-
-export function requireOutgoing(reader: RecordReader): OutgoingContent {
-  const content = readOutgoing(reader);
-  if (content === undefined) throw new ClientError('CLI_STORE_CORRUPT');
-  return content;
 }
 
 export const PEER: RecordCodec<PeerRecord> = codec(
@@ -488,124 +361,8 @@ export const HEARD: RecordCodec<HeardRecord> = codec(
   2,
 );
 
-/** Version 1 had the fields up to the body, and the first three kinds of body; version 2 ended with the reactions, 3 with the place. */
-export const HISTORY: RecordCodec<HistoryRecord> = codec(writeHistory, readHistory, 4);
-
-const BODY_TEXT = 1;
-const BODY_UNSUPPORTED = 2;
-const BODY_UNDECRYPTABLE = 3;
-const BODY_CONTENT = 4;
-const BODY_DELETED = 5;
-const BODY_VIEW_ONCE = 6;
-
-function writeHistory(writer: RecordWriter, record: HistoryRecord): void {
-  const { direction, number, device, sentAt, storedAt, failure, body } = record;
-  writer
-    .byte(direction === 'out' ? 1 : 0)
-    .uint(number)
-    .byte(device);
-  writer
-    .uint(sentAt)
-    .uint(storedAt)
-    .text(failure ?? '');
-  writeBody(writer, body);
-  // Times are written with 0 for none: nothing was sent at the beginning of 1970.
-  writer
-    .uint(record.editedAt ?? 0)
-    .uint(record.expiresAt ?? 0)
-    .byte(record.isViewOnce ? 1 : 0)
-    .uint(record.viewedAt ?? 0);
-  writer.uint(record.reactions.length);
-  for (const { author, emoji } of record.reactions) writer.text(author).text(emoji);
-  writer
-    .text(record.author)
-    .uint(record.order)
-    .byte(record.isForwarded ? 1 : 0);
-}
-
-function readHistory(reader: RecordReader, version: number): HistoryRecord {
-  const head = {
-    direction: reader.byte() === 1 ? ('out' as const) : ('in' as const),
-    number: reader.uint(),
-    device: reader.byte(),
-    sentAt: reader.uint(),
-    storedAt: reader.uint(),
-    failure: readCode(reader),
-    body: readBody(reader),
-  };
-  if (version === 1) return { ...UNTOUCHED, ...head };
-  const traits = {
-    editedAt: reader.uint() || undefined,
-    expiresAt: reader.uint() || undefined,
-    isViewOnce: reader.byte() === 1,
-    viewedAt: reader.uint() || undefined,
-    reactions: readMany(reader, () => ({ author: reader.text(), emoji: reader.text() })),
-  };
-  const place = version === 2 ? { author: '', order: 0 } : { author: reader.text(), order: reader.uint() };
-  const isForwarded = version > 3 && reader.byte() === 1;
-  return { ...head, ...traits, ...place, isForwarded };
-}
-
-function writeBody(writer: RecordWriter, body: HistoryBody): void {
-  switch (body.kind) {
-    case 'text':
-      return void writer.byte(BODY_TEXT).text(body.text);
-    case 'unsupported':
-      return void writer.byte(BODY_UNSUPPORTED).bytes(body.content);
-    case 'undecryptable':
-      return void writer.byte(BODY_UNDECRYPTABLE).text(body.code);
-    case 'deleted':
-      return void writer.byte(BODY_DELETED);
-    case 'view-once':
-      return void writer.byte(BODY_VIEW_ONCE);
-    default:
-      return writeOutgoing(writer.byte(BODY_CONTENT), plainContent(body));
-  }
-}
-
-function readBody(reader: RecordReader): HistoryBody {
-  switch (reader.byte()) {
-    case BODY_TEXT:
-      return { kind: 'text', text: reader.text() };
-    case BODY_UNSUPPORTED:
-      return { kind: 'unsupported', content: reader.bytes() };
-    case BODY_UNDECRYPTABLE:
-      return { kind: 'undecryptable', code: reader.text() as ErrorCode };
-    case BODY_DELETED:
-      return { kind: 'deleted' };
-    case BODY_VIEW_ONCE:
-      return { kind: 'view-once' };
-    case BODY_CONTENT:
-      return requireStored(requireOutgoing(reader).body);
-    default:
-      throw new ClientError('CLI_STORE_CORRUPT');
-  }
-}
-
-function requireStored(body: ContentBody): StoredContentBody {
-  if (!isStoredContent(body)) throw new ClientError('CLI_STORE_CORRUPT');
-  return body;
-}
-
-/** Whether a content is a message of its own. */
-export function isStoredContent(body: ContentBody): body is StoredContentBody {
-  return body.kind === 'text' || body.kind === 'reply' || body.kind === 'attachment' || body.kind === 'timer';
-}
-
 function readSealed(reader: RecordReader): SealedRecord {
   return { device: reader.byte(), type: reader.byte() === 1 ? 'prekey' : 'ratchet', ciphertext: reader.bytes() };
-}
-
-function readCode(reader: RecordReader): ErrorCode | undefined {
-  const text = reader.text();
-  return text === '' ? undefined : (text as ErrorCode);
-}
-
-/** Reads a counted list; stops at the first field that is not there, so a damaged count cannot run away. */
-export function readMany<Value>(reader: RecordReader, read: () => Value): Value[] {
-  const values: Value[] = [];
-  for (let left = reader.uint(); left > 0 && !reader.failed; left -= 1) values.push(read());
-  return values;
 }
 
 /** The number at the end of a key such as `outbox/<user>/<id>`. */

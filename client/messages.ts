@@ -6,7 +6,7 @@
 import type { Attachment } from './content-body.ts';
 import type { ErrorCode } from './errors.ts';
 import type { GroupName } from './group-layout.ts';
-import type { Reaction } from './layout.ts';
+import type { Reaction } from './history-layout.ts';
 
 /**
  * How far an outgoing message has come. Each state implies the ones before it; `refused` is instead of them: by the server at once, or

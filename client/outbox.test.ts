@@ -33,17 +33,40 @@ function types(actions: readonly LaneAction[]): string[] {
   return actions.map((action) => action.type);
 }
 
+/** Online, and the server has shown that it has a record of the conversation. */
+const CONFIRMED: Lane = { ...run(openLane(FRESH), ONLINE).lane, confirmed: true };
 /** Three messages in flight. */
-const FLYING = run(openLane(FRESH), ONLINE, queued(3)).lane;
+const FLYING = run(CONFIRMED, queued(3)).lane;
 
 t.test('nothing is transmitted offline, and everything in order at login', async (t) => {
   const offline = run(openLane(FRESH), queued(3));
   t.same(offline.actions, []);
-  t.same(run(offline.lane, ONLINE).actions, [{ type: 'transmit', firstId: 1, lastId: 3 }]);
+  const online = run(offline.lane, ONLINE);
+  t.same(online.actions, [{ type: 'transmit', firstId: 1, lastId: 1 }], 'one goes ahead');
+  t.same(run(online.lane, acked(1)).actions, [
+    { type: 'acknowledge', sentId: 1 },
+    { type: 'transmit', firstId: 2, lastId: 3 },
+  ]);
+});
+
+t.test('on each connection one message goes ahead alone, until the server acknowledges something', async (t) => {
+  const ahead = run(openLane(FRESH), ONLINE, queued(1), queued(20));
+  t.same(ahead.actions, [], 'a server without a record would take any of them');
+  const again = run(ahead.lane, refused(1, 'APP_RATE_LIMITED'), { type: 'elapsed' });
+  t.same(again.actions, [{ type: 'transmit', firstId: 1, lastId: 1 }], 'nor after a refusal');
+  t.match(run(again.lane, receipt('delivered', 1)).actions[1], { type: 'transmit', firstId: 2 }, 'a receipt tells too');
+  const flying = run(again.lane, acked(1)).lane;
+  t.equal(flying.cursor, 2 + LIMITS.flightCountMax);
+  t.match(run(flying, acked(3), OFFLINE, ONLINE).actions, [{ type: 'transmit', firstId: 4, lastId: 4 }]);
+});
+
+t.test('what goes ahead alone is the first, whatever the server names', async (t) => {
+  const named = run(openLane(FRESH), ONLINE, queued(3), refused(1, 'APP_OUT_OF_ORDER', { expectedId: 3 }));
+  t.match(named.actions, [{}, { type: 'transmit', firstId: 1, lastId: 1 }]);
 });
 
 t.test('what is not encrypted is prepared first, once', async (t) => {
-  const step = run(openLane(FRESH), ONLINE, queued(2, 0));
+  const step = run(CONFIRMED, queued(2, 0));
   t.same(step.actions, [{ type: 'prepare', devices: undefined }]);
   t.same(run(step.lane, queued(3, 0)).actions, [], 'a preparation is under way');
   t.same(run(step.lane, { type: 'prepared', preparedId: 2 }).actions, [{ type: 'transmit', firstId: 1, lastId: 2 }]);
@@ -56,7 +79,7 @@ t.test('a preparation that a lost connection has cut off is asked for again on t
 
 t.test('the flight is bounded, and each acknowledgement lets as many follow', async (t) => {
   const max = LIMITS.flightCountMax;
-  const full = run(openLane(FRESH), ONLINE, queued(max + 10));
+  const full = run(CONFIRMED, queued(max + 10));
   t.same(full.actions, [{ type: 'transmit', firstId: 1, lastId: max }]);
   t.same(run(full.lane, acked(4)).actions, [
     { type: 'acknowledge', sentId: 4 },
@@ -65,7 +88,7 @@ t.test('the flight is bounded, and each acknowledgement lets as many follow', as
 });
 
 t.test('a reconnect resends from the first unacknowledged message', async (t) => {
-  t.same(run(FLYING, acked(1), OFFLINE, ONLINE).actions, [{ type: 'transmit', firstId: 2, lastId: 3 }]);
+  t.same(run(FLYING, acked(1), OFFLINE, ONLINE).actions, [{ type: 'transmit', firstId: 2, lastId: 2 }]);
 });
 
 t.test('acknowledgements and receipts are cumulative and only move forward', async (t) => {
@@ -171,7 +194,7 @@ t.test('a renewal that fails gives up what was refused, and nothing that the ser
 });
 
 t.test('a preparation that fails leaves a refused flight and a pause as they are', async (t) => {
-  const half = run(openLane(FRESH), ONLINE, queued(3), queued(4, 3), refused(2, 'APP_OVERLOADED')).lane;
+  const half = run(CONFIRMED, queued(3), queued(4, 3), refused(2, 'APP_OVERLOADED')).lane;
   for (const retry of [true, false]) {
     const settling = run(half, { type: 'unprepared', code: 'CLI_TIMEOUT', retry });
     t.equal(settling.lane.hold.type, 'settling');

@@ -14,6 +14,11 @@
  * had the messages before it, as when a shard has a new owner. For the same reason only what was refused, or never left, is given up: what went before it
  * may be stored. Telling that as refused would be untrue, and its ids given out again would pass for resends and be lost.
  *
+ * Where the server has no record of the conversation, any id opens it, and what is smaller counts as a resend from then on. If the first of a flight were
+ * refused there and the second taken, the acknowledgement of the second would cover the first, which nobody has. So on each connection one message goes
+ * ahead alone: its acknowledgement says that there is a record, and from then on the server lets no gap by. Hence an acknowledgement never covers
+ * what was refused and not sent again.
+ *
  * It knows no plaintext, key, socket or disk; `conversation.ts` carries the actions out. Read next: `conversation.ts`.
  */
 
@@ -51,6 +56,8 @@ export interface Lane {
   readonly preparedId: number;
   /** The next id to transmit on this connection. */
   readonly cursor: number;
+  /** The server has acknowledged something on this connection, so it has a record and takes no id but the next. Until then one message is in flight. */
+  readonly confirmed: boolean;
   readonly hold: Hold;
   /** A `prepare` action is being carried out. */
   readonly preparing: boolean;
@@ -114,7 +121,8 @@ export function openLane(
 ): Lane {
   const { nextId, sentId, deliveredId, readId } = marks;
   const hold: Hold = { type: 'offline' };
-  return { nextId, sentId, deliveredId, readId, preparedId, cursor: sentId + 1, hold, preparing: false, strikes: 0 };
+  const still = { confirmed: false, hold, preparing: false, strikes: 0 };
+  return { nextId, sentId, deliveredId, readId, preparedId, cursor: sentId + 1, ...still };
 }
 
 /** Decides what an event leads to. Total: an event that fits nothing changes nothing. */
@@ -122,7 +130,7 @@ export function stepLane(lane: Lane, event: LaneEvent): LaneStep {
   if (lane.hold.type === 'broken') return stepBroken(lane, lane.hold.code, event);
   switch (event.type) {
     case 'online':
-      return advance({ ...lane, cursor: lane.sentId + 1, hold: { type: 'none' }, strikes: 0 });
+      return advance({ ...lane, cursor: lane.sentId + 1, confirmed: false, hold: { type: 'none' }, strikes: 0 });
     case 'offline':
       // Whatever is being prepared belonged to the connection: the next one asks for it anew.
       return { lane: { ...lane, hold: { type: 'offline' }, preparing: false }, actions: [{ type: 'clear-timer' }] };
@@ -147,7 +155,8 @@ export function stepLane(lane: Lane, event: LaneEvent): LaneStep {
 function advance(lane: Lane, before: readonly LaneAction[] = []): LaneStep {
   if (lane.hold.type !== 'none') return { lane, actions: before };
   const actions: LaneAction[] = [...before];
-  const lastId = Math.min(lane.preparedId, lane.sentId + LIMITS.flightCountMax);
+  const flightMax = lane.confirmed ? LIMITS.flightCountMax : 1;
+  const lastId = Math.min(lane.preparedId, lane.sentId + flightMax);
   let next = lane;
   if (next.cursor <= lastId) {
     actions.push({ type: 'transmit', firstId: next.cursor, lastId });
@@ -179,7 +188,7 @@ function acknowledge(lane: Lane, id: number): LaneStep {
   if (id <= lane.sentId) return { lane, actions: [] };
   if (id >= lane.nextId) return breakLane(lane, 'CLI_STORE_ROLLED_BACK');
   const [cursor, preparedId] = [Math.max(lane.cursor, id + 1), Math.max(lane.preparedId, id)];
-  const moved = { ...lane, sentId: id, cursor, preparedId, strikes: 0 };
+  const moved = { ...lane, sentId: id, cursor, preparedId, confirmed: true, strikes: 0 };
   return advance(moved, [{ type: 'acknowledge', sentId: id }]);
 }
 
@@ -204,8 +213,9 @@ function refuse(lane: Lane, event: LaneEvent & { readonly type: 'refused' }): La
   if (expectedId <= lane.sentId) return breakLane(lane, 'CLI_ORDER_LOST');
   if (expectedId > lane.nextId) return breakLane(lane, 'CLI_STORE_ROLLED_BACK');
   const verdict = judge(lane, event);
-  // After a pause everything goes again that has no check mark: who answers then may not have what came before.
-  const resumeId = verdict.type === 'pause' && !outOfOrder ? lane.sentId + 1 : expectedId;
+  // After a pause everything goes again that has no check mark: who answers then may not have what came before. What goes ahead alone is the first.
+  const fromFirst = !lane.confirmed || (verdict.type === 'pause' && !outOfOrder);
+  const resumeId = fromFirst ? lane.sentId + 1 : expectedId;
   const hold = { type: 'settling', resumeId, lastId: lane.cursor - 1, verdict } as const;
   const held = { ...lane, hold, strikes: lane.strikes + 1 };
   if (event.id >= hold.lastId) return settle(held, hold);

@@ -5,8 +5,8 @@
 import t from 'tap';
 import type { ClientMessage } from '../protocol/wire/index.ts';
 import { LIMITS } from './limits.ts';
-import { PresenceFeed } from './presence-feed.ts';
-import type { PeerPresence } from './presence-feed.ts';
+import { LatestFeed } from './latest-feed.ts';
+import type { PeerPresence } from './presence.ts';
 import { ALICE, BOB, World } from './testing/world.ts';
 import type { Person } from './testing/world.ts';
 
@@ -194,7 +194,7 @@ t.test('who may see us is chosen by number, and the lists are bounded', async (t
 t.test('a feed keeps the newest value for a slow reader, and ends for all who wait', async (t) => {
   const value = (user: string): PeerPresence => ({ user, state: 'online', lastSeenAt: undefined, typing: undefined });
   let left = 0;
-  const feed = new PresenceFeed(() => (left += 1));
+  const feed = new LatestFeed<PeerPresence>(() => (left += 1));
   feed.push(value('1'));
   feed.push(value('2'));
   t.match(await feed.next(), { value: { user: '2' }, done: false });

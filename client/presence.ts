@@ -3,7 +3,7 @@
  *
  * Everything here is of the moment. Nothing is stored; what is lost with a connection is said and asked again on the next
  * one, and every few minutes, since the server may drop it when it is busy. Who may see us is the server's to decide:
- * docs/protocol.md, "Presence". Read next: `presence-feed.ts`.
+ * docs/protocol.md, "Presence". In groups: `group-typing.ts`.
  */
 
 import { availabilityStanza, outgoingTypingStanza, unsubscribeStanza } from '../protocol/wire/index.ts';
@@ -11,11 +11,23 @@ import type { IncomingTyping, PresenceMessage, Stanza, TypingState } from '../pr
 import type { Clock, Random } from './environment.ts';
 import { ClientError, codeOf } from './errors.ts';
 import type { ClientEvent } from './events.ts';
+import { LatestFeed } from './latest-feed.ts';
 import { LIMITS } from './limits.ts';
-import { PresenceFeed } from './presence-feed.ts';
-import type { PeerPresence } from './presence-feed.ts';
+import { OwnTyping } from './own-typing.ts';
 import { isPassing } from './requests.ts';
 import type { Requests } from './requests.ts';
+
+/** What is known of somebody at this moment. */
+export interface PeerPresence {
+  /** User id. */
+  readonly user: string;
+  /** `unknown`: never there, or not to be seen by us, or we have no connection; the server does not say which. */
+  readonly state: 'online' | 'away' | 'unknown';
+  /** While `away`: when they were last there, in milliseconds of the server's time, to the minute. */
+  readonly lastSeenAt: number | undefined;
+  /** What they do in the chat with us. */
+  readonly typing: 'composing' | 'recording' | undefined;
+}
 
 /** What presence needs of its client. */
 export interface PresenceServices {
@@ -26,6 +38,8 @@ export interface PresenceServices {
   readonly emit: (event: ClientEvent) => void;
 }
 
+type PresenceFeed = LatestFeed<PeerPresence>;
+
 /** Somebody who is watched. */
 interface Watched {
   readonly feeds: Set<PresenceFeed>;
@@ -35,18 +49,11 @@ interface Watched {
   askedAgainAtMs: number;
 }
 
-/** What we were last told to be doing in a chat. */
-interface OwnTyping {
-  state: TypingState;
-  sentAtMs: number;
-  timer: unknown;
-}
-
 /** The presence of one account's peers, and its own. */
 export class Presence {
   readonly #services: PresenceServices;
   readonly #watched = new Map<string, Watched>();
-  readonly #ownTyping = new Map<string, OwnTyping>();
+  readonly #ownTyping: OwnTyping;
   /** Feeds whose peer is still being looked up. */
   readonly #starting = new Set<PresenceFeed>();
   #isAvailable = false;
@@ -56,6 +63,9 @@ export class Presence {
 
   constructor(services: PresenceServices) {
     this.#services = services;
+    this.#ownTyping = new OwnTyping(services.clock, (to, state) =>
+      services.transmit(outgoingTypingStanza({ to, state })),
+    );
   }
 
   /** Somebody is at this device, or no longer; holds over reconnections. */
@@ -68,7 +78,7 @@ export class Presence {
   /** Watches somebody for as long as the feed is read. A failed look-up fails the feed. */
   watch(peer: Promise<string>): PresenceFeed {
     let user: string | undefined;
-    const feed = new PresenceFeed(() => {
+    const feed: PresenceFeed = new LatestFeed(() => {
       this.#starting.delete(feed);
       if (user !== undefined) this.#leave(user, feed);
     });
@@ -87,21 +97,9 @@ export class Presence {
     return feed;
   }
 
-  /**
-   * Tells a peer who shows the chat what the person here does. Call it at every key: it is sent as often as it has to be, and
-   * ends by itself when the calls do.
-   */
+  /** Tells a peer who shows the chat what the person here does. */
   setTyping(user: string, state: TypingState): void {
-    const own = this.#ownTyping.get(user);
-    if (state === 'paused') return this.#stopTyping(user, own);
-    if (!this.#isOpen) return;
-    const { clock } = this.#services;
-    clock.clearTimer(own?.timer);
-    const timer = clock.setTimer(LIMITS.typingIdleMs, () => this.setTyping(user, 'paused'));
-    const isNews = own?.state !== state || clock.monotonicMs() - own.sentAtMs >= LIMITS.typingRepeatMs;
-    const sentAtMs = isNews ? clock.monotonicMs() : own.sentAtMs;
-    this.#ownTyping.set(user, { state, sentAtMs, timer });
-    if (isNews) this.#services.transmit(outgoingTypingStanza({ to: user, state }));
+    if (this.#isOpen) this.#ownTyping.set(user, state);
   }
 
   /** Logged in: what holds is said and asked again. */
@@ -116,10 +114,7 @@ export class Presence {
   shut(): void {
     this.#isOpen = false;
     this.#services.clock.clearTimer(this.#repeatTimer);
-    for (const [user, { timer }] of this.#ownTyping) {
-      this.#services.clock.clearTimer(timer);
-      this.#ownTyping.delete(user);
-    }
+    this.#ownTyping.forget();
     for (const user of this.#watched.keys()) this.#learn(user, unknownPresence(user));
   }
 
@@ -223,13 +218,6 @@ export class Presence {
     if (isSame && !isAnswer) return;
     for (const feed of watched.feeds) feed.push(next);
     if (!isSame) this.#services.emit({ type: 'presence', ...next });
-  }
-
-  #stopTyping(user: string, own: OwnTyping | undefined): void {
-    if (own === undefined) return;
-    this.#services.clock.clearTimer(own.timer);
-    this.#ownTyping.delete(user);
-    this.#services.transmit(outgoingTypingStanza({ to: user, state: 'paused' }));
   }
 
   /** A little earlier than the bound, at random: clients that came back together do not go on together. */

@@ -52,14 +52,15 @@ export class Protection {
     await this.#decide(peer, 'blocked');
   }
 
-  /** Takes a block back, or an acceptance. */
+  /** Takes a block back, or an acceptance. Whom this account has written to is no stranger after a block. */
   async unblock(peer: string): Promise<void> {
-    await this.#decide(peer, 'none');
+    const user = await this.#services.directory.resolve(peer);
+    await this.#services.strangers().release(user);
   }
 
   /**
-   * Lets a stranger write, where strangers have to ask; answering them does it, too. They learn from then on what was delivered and
-   * read; since receipts are cumulative, the next one covers what came before.
+   * Lets a stranger write, where strangers have to ask; answering them does it, too. They learn what was read until then, if
+   * read receipts are exchanged with them, and from then on what is delivered and read.
    *
    * @throws {ClientError} APP_RELATIONS_FULL; as `Client.resolve`.
    */

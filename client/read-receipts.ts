@@ -2,6 +2,10 @@
  * Read receipts: what has been read, what of it is owed to its sender, and whether the person here takes part at all.
  *
  *   markRead ─▶ noted: heard.readId, and a debt ─▶ connection live? ─▶ <receipt type="read" to device id/>, debt gone
+ *                  └─▶ from a stranger: withheld ─▶ accepted? a debt
+ *
+ * Withheld is only what a stranger would have been told otherwise. What was read while its author was left out by the choice of the person here, or
+ * on another device, is no debt and never becomes one.
  *
  * A debt outlives a restart. It is paid once the inbox has been drained, since the server passes on only what it knows to be
  * delivered, and our acknowledgements go before. Receipts are cumulative, so a device is owed one at a time, and a group one. Who tells nobody
@@ -11,7 +15,8 @@
 import type { Audience, Stanza } from '../protocol/wire/index.ts';
 import { groupReadStanza, readReceiptStanza } from '../protocol/wire/index.ts';
 import type { Journal, Transaction } from './journal.ts';
-import { HEARD, KEYS, NEVER_HEARD, NUMBER, numberOfKey, TEXT, userOfKey } from './layout.ts';
+import { HEARD, KEYS, NEVER_HEARD, numberOfKey, userOfKey } from './layout.ts';
+import { NUMBER, TEXT } from './record-codec.ts';
 import type { Locks } from './locks.ts';
 import { scan } from './renewal.ts';
 
@@ -49,6 +54,8 @@ export class ReadReceipts {
   readonly #services: ReadReceiptServices;
   /** By the key of their record. */
   readonly #debts = new Map<string, Debt>();
+  /** How far strangers would have been told, by the key of its record. */
+  readonly #withheld = new Map<string, number>();
   #audience: Audience = DEFAULT_AUDIENCE;
   #isLive = false;
   #isPaying = false;
@@ -64,6 +71,9 @@ export class ReadReceipts {
     if (chosen !== undefined) receipts.#audience = TEXT.decode(chosen) as Audience;
     for await (const { key, value } of scan(services.journal, KEYS.readDebts)) {
       receipts.#debts.set(key, debtOf(key, NUMBER.decode(value)));
+    }
+    for await (const { key, value } of scan(services.journal, KEYS.readWithheldAll)) {
+      receipts.#withheld.set(key, NUMBER.decode(value));
     }
     return receipts;
   }
@@ -81,6 +91,11 @@ export class ReadReceipts {
       if (user === undefined ? audience !== 'nobody' : isShared(audience, user, this.#services)) continue;
       this.#debts.delete(key);
       transaction.delete(key);
+    }
+    for (const key of this.#withheld.keys()) {
+      const { user } = debtOf(key, 0);
+      if (user === undefined ? audience !== 'nobody' : isIncluded(audience, user, this.#services)) continue;
+      this.#forgetWithheld(transaction, key);
     }
     this.#audience = audience;
     await journal.commit(transaction);
@@ -117,7 +132,10 @@ export class ReadReceipts {
       const transaction = journal.begin();
       transaction.put(KEYS.heard(user, device), HEARD.encode({ ...heard, readId: id }));
       this.#services.noteSeen(transaction, mark);
-      if (this.isShared(user)) this.#owe(mark, (key) => transaction.put(key, NUMBER.encode(id)));
+      if (this.isShared(user)) this.#owe(transaction, mark);
+      else if (isIncluded(this.#audience, user, this.#services)) {
+        this.#withhold(transaction, KEYS.readWithheld(user, device), id);
+      }
       await journal.commit(transaction, 'eventual');
     });
     this.payLater();
@@ -131,18 +149,58 @@ export class ReadReceipts {
     }
   }
 
+  /** Tells people who are no strangers any more, and the server knows it, what of theirs had been read before. */
+  async catchUp(users: ReadonlySet<string>): Promise<void> {
+    if (this.#withheld.size === 0) return;
+    const { journal } = this.#services;
+    const transaction = journal.begin();
+    for (const [key, id] of this.#withheld) {
+      const user = userOfKey(key);
+      if (users.has(user) && this.isShared(user)) this.#owe(transaction, { user, device: numberOfKey(key), id });
+    }
+    await journal.commit(transaction, 'eventual');
+    this.payLater();
+  }
+
   /** Notes that a group has been read up to a place. The caller commits, then asks for `payLater`. */
   oweGroup(transaction: Transaction, group: string, order: number): void {
     if (!this.isSharedInGroups) return;
-    const key = KEYS.groupReadDebt(group);
-    this.#debts.set(key, debtOf(key, order));
-    transaction.put(key, NUMBER.encode(order));
+    this.#putDebt(transaction, KEYS.groupReadDebt(group), order);
+    this.#forgetWithheld(transaction, KEYS.groupReadWithheld(group));
   }
 
-  #owe(mark: ReadMark, put: (key: string) => void): void {
-    const key = KEYS.readDebt(mark.user, mark.device);
-    this.#debts.set(key, debtOf(key, mark.id));
-    put(key);
+  /** The same where a stranger has brought us there. The caller commits. */
+  withholdGroup(transaction: Transaction, group: string, order: number): void {
+    if (this.isSharedInGroups) this.#withhold(transaction, KEYS.groupReadWithheld(group), order);
+  }
+
+  /** Tells the members of a group who may learn it from now on how far it had been read before. */
+  async catchUpGroup(group: string): Promise<void> {
+    const order = this.#withheld.get(KEYS.groupReadWithheld(group));
+    if (order === undefined) return;
+    const transaction = this.#services.journal.begin();
+    this.oweGroup(transaction, group, order);
+    await this.#services.journal.commit(transaction, 'eventual');
+    this.payLater();
+  }
+
+  #owe(transaction: Transaction, { user, device, id }: ReadMark): void {
+    this.#putDebt(transaction, KEYS.readDebt(user, device), id);
+    this.#forgetWithheld(transaction, KEYS.readWithheld(user, device));
+  }
+
+  #putDebt(transaction: Transaction, key: string, upTo: number): void {
+    this.#debts.set(key, debtOf(key, upTo));
+    transaction.put(key, NUMBER.encode(upTo));
+  }
+
+  #withhold(transaction: Transaction, key: string, upTo: number): void {
+    this.#withheld.set(key, upTo);
+    transaction.put(key, NUMBER.encode(upTo));
+  }
+
+  #forgetWithheld(transaction: Transaction, key: string): void {
+    if (this.#withheld.delete(key)) transaction.delete(key);
   }
 
   /** Tells what is owed at the end of this turn, if the inbox is drained: receipts of one turn become one. */
@@ -168,15 +226,21 @@ export class ReadReceipts {
   }
 }
 
-/** What a record of a debt means: `read-debt/<user>/<device>`, or `read-debt/group/<group>`. */
+/** What a record of a debt, or of what is withheld, means: `read-debt/<user>/<device>`, or `read-debt/group/<group>`. */
 function debtOf(key: string, upTo: number): Debt {
-  const [user, last] = [userOfKey(key), key.slice(key.lastIndexOf('/') + 1)];
-  if (key === KEYS.groupReadDebt(last))
-    return { user: undefined, stanza: groupReadStanza({ group: last, order: upTo }) };
-  return { user, stanza: readReceiptStanza({ to: user, device: Number(last), id: upTo }) };
+  const user = userOfKey(key);
+  if (user === 'group') {
+    const group = key.slice(key.lastIndexOf('/') + 1);
+    return { user: undefined, stanza: groupReadStanza({ group, order: upTo }) };
+  }
+  return { user, stanza: readReceiptStanza({ to: user, device: numberOfKey(key), id: upTo }) };
 }
 
-function isShared(audience: Audience, user: string, { isContact, isStranger }: ReadReceiptServices): boolean {
-  if (isStranger(user)) return false;
+function isShared(audience: Audience, user: string, services: ReadReceiptServices): boolean {
+  return !services.isStranger(user) && isIncluded(audience, user, services);
+}
+
+/** What the person here has chosen, whether or not somebody is a stranger. */
+function isIncluded(audience: Audience, user: string, { isContact }: ReadReceiptServices): boolean {
   return audience === 'everyone' || (audience === 'contacts' && isContact(user));
 }

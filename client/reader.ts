@@ -7,7 +7,8 @@
  */
 
 import type { Journal } from './journal.ts';
-import { KEYS, numberOfKey, TEXT } from './layout.ts';
+import { KEYS, numberOfKey } from './layout.ts';
+import { TEXT } from './record-codec.ts';
 import { LIMITS } from './limits.ts';
 import type { ReceivedMessage } from './messages.ts';
 import type { StoreEntry } from './store.ts';

@@ -120,3 +120,8 @@ export class RecordReader {
     return value;
   }
 }
+
+/** Bytes of a text in UTF-8. */
+export function byteLength(text: string): number {
+  return new TextEncoder().encode(text).length;
+}

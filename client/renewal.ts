@@ -33,6 +33,7 @@ export async function retireDevice(journal: Journal, transaction: Transaction): 
   }
   // Receipts are told by device, of messages that the old one received; the new one has no part in them.
   for await (const { key } of scan(journal, KEYS.readDebts)) transaction.delete(key);
+  for await (const { key } of scan(journal, KEYS.readWithheldAll)) transaction.delete(key);
   // The new device has another identity, under which it signs its lists anew, and nobody to tell what it sends.
   for await (const { key } of scan(journal, KEYS.owed)) transaction.delete(key);
   for await (const { key } of scan(journal, TRANSFER_KEYS.all)) transaction.delete(key);

@@ -97,3 +97,19 @@ t.test('once stopped nobody waits; started again, they do', async (t) => {
   answer(requests, 1, 5);
   t.match(await waiting, { count: 5 });
 });
+
+t.test('a pause that the server asked for ends with the client, and leaves no timer', async (t) => {
+  for (const way of ['askPatiently', 'askUntilAnswered'] as const) {
+    const { requests, clock } = setup();
+    const asked = requests[way](COUNT, 'prekeys');
+    const code = way === 'askPatiently' ? 'CLI_DISCONNECTED' : 'CLI_CLOSED';
+    const rejected = t.rejects(asked, { code }, way);
+    await settle();
+    requests.receive({ kind: 'iq-error', id: 1, code: 'APP_RATE_LIMITED', text: '', retryAfter: 60 });
+    await settle();
+    t.equal(clock.timerCount, 1, 'it waits');
+    requests.stopped(new ClientError('CLI_CLOSED'));
+    await rejected;
+    t.equal(clock.timerCount, 0);
+  }
+});

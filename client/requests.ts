@@ -42,6 +42,7 @@ const SET_KINDS: Readonly<Record<SetRequest['kind'], true>> = {
   'publish-list': true,
   'group-change': true,
   subscribe: true,
+  'group-subscribe': true,
   'privacy-change': true,
   relation: true,
   'strangers-change': true,
@@ -78,6 +79,8 @@ export class Requests {
   readonly #open = new Map<number, OpenRequest>();
   #turns: (() => void)[] = [];
   #openers: { resolve: () => void; reject: (error: ClientError) => void }[] = [];
+  /** How pauses that the server asked for are cut short. */
+  readonly #pauses = new Set<() => void>();
   #nextId = 1;
   #isConnected = false;
   /** Why no connection will come, if so. */
@@ -158,6 +161,8 @@ export class Requests {
     this.disconnected();
     this.#stop = error;
     for (const opener of this.#openers.splice(0)) opener.reject(error);
+    // Whoever waits there finds that there is no connection, and its timer keeps no process alive.
+    for (const end of [...this.#pauses]) end();
   }
 
   /** Takes an answer or refusal; one that nobody waits for is late and dropped. */
@@ -194,7 +199,15 @@ export class Requests {
 
   #pause(ms: number): Promise<void> {
     if (ms === 0) return Promise.resolve();
-    return new Promise((resolve) => void this.#clock.setTimer(ms, resolve));
+    return new Promise((resolve) => {
+      const end = (): void => {
+        this.#clock.clearTimer(timer);
+        this.#pauses.delete(end);
+        resolve();
+      };
+      const timer = this.#clock.setTimer(ms, end);
+      this.#pauses.add(end);
+    });
   }
 }
 

@@ -19,7 +19,7 @@ import type { TicketRecord } from './layout.ts';
 const PROOF_LABEL: Uint8Array = new TextEncoder().encode('blindbeam resume 1\0');
 
 /** What shows the server that we hold the ticket's secret. 32 bytes, owned by the caller. */
-export function resumeProof(secret: Uint8Array, nonce: Uint8Array): Uint8Array {
+function resumeProof(secret: Uint8Array, nonce: Uint8Array): Uint8Array {
   return primitives.hmacSha256(secret, PROOF_LABEL, nonce);
 }
 

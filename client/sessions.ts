@@ -36,14 +36,17 @@ import type {
   PreKeyHeader,
   PreKeySource,
   SessionRecord,
+  Decrypted,
+  DecryptedPreKeyMessage,
+  SignalError,
 } from '../protocol/signal/index.ts';
-import type { Decrypted, DecryptedPreKeyMessage, SignalError } from '../protocol/signal/index.ts';
 import type { Random } from './environment.ts';
 import { ClientError } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
 import type { Identities, IdentityNotice } from './identities.ts';
 import type { RecordSource, Transaction } from './journal.ts';
-import type { DeviceIdentity, RecordCodec, SealedRecord } from './layout.ts';
+import type { DeviceIdentity, SealedRecord } from './layout.ts';
+import type { RecordCodec } from './record-codec.ts';
 import { isSameKey } from './public-keys.ts';
 import { RecordReader, RecordWriter } from './record.ts';
 

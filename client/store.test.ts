@@ -80,6 +80,36 @@ t.test('commits under way are joined, in order, and flushed if one of them asks 
   ]);
 });
 
+t.test(
+  'what follows a transaction follows when its changes are listed, and never where they were not written',
+  async (t) => {
+    const slow = new SlowStore();
+    const journal = new Journal(slow.store, () => undefined);
+    const seen: number[] = [];
+    const follow = (): Promise<void> => {
+      const transaction = journal.begin();
+      transaction.put('note', Uint8Array.of(1));
+      transaction.whenWritten(
+        () => void journal.list({ prefix: 'note', limit: 9 }).then(({ length }) => seen.push(length)),
+      );
+      return journal.commit(transaction);
+    };
+    const first = follow();
+    await turns();
+    t.same(seen, []);
+    await slow.release();
+    await first;
+    await turns();
+    t.same(seen, [1]);
+    slow.failNext = true;
+    const second = t.rejects(follow(), { code: 'CLI_STORE_FAILED' });
+    await slow.release();
+    await second;
+    journal.begin().whenWritten(() => t.fail('an abandoned transaction'));
+    t.same(seen, [1]);
+  },
+);
+
 t.test('after a failed write nothing is written any more', async (t) => {
   const slow = new SlowStore();
   const failures: ClientError[] = [];

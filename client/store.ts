@@ -50,5 +50,5 @@ export interface Store {
   close(): Promise<void>;
 }
 
-/** A store, or how to open one. Opening may reject with `CLI_STORE_LOCKED` or `CLI_STORE_CORRUPT`. */
+/** A store, or how to open one. Opening may reject with `CLI_STORE_LOCKED`, `CLI_STORE_UNUSABLE` or `CLI_STORE_CORRUPT`. */
 export type StoreSource = Store | (() => Promise<Store>);

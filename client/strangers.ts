@@ -7,7 +7,8 @@
  *
  * Accepted is whom the person here accepts, or writes to, on any device; and who writes in a group into which somebody accepted has brought
  * us, for keys of the group come in a conversation of two. The server keeps the decisions and holds strangers to their bound; what stands here
- * is this device's copy, so that it is known without a connection. It is renewed at each login.
+ * is this device's copy, so that it is known without a connection. It is renewed at each login, and when another device says that it has decided;
+ * that it has said so is kept until the server has been asked.
  *
  * What the server is asked about one user goes in turns: an acceptance that was owed does not follow a block that came after it.
  *
@@ -16,6 +17,7 @@
  *   standing-owed/<user>   nothing: the server has not heard it yet
  *   strangers              the policy, as the server said it last
  *   strangers-wish         the policy that the server is still to be told
+ *   strangers-told         nothing: another device has decided, and the server has not been asked since
  */
 
 import type { Relation, RelationState, StrangersPolicy } from '../protocol/wire/index.ts';
@@ -24,7 +26,7 @@ import type { ClientEvent } from './events.ts';
 import { groupOfName } from './group-layout.ts';
 import type { History } from './history.ts';
 import type { Journal, Transaction } from './journal.ts';
-import { TEXT } from './layout.ts';
+import { TEXT } from './record-codec.ts';
 import { LIMITS } from './limits.ts';
 import { Locks } from './locks.ts';
 import { scan } from './renewal.ts';
@@ -39,6 +41,7 @@ export const STRANGER_KEYS = {
   owedAll: 'standing-owed/',
   policy: 'strangers',
   wish: 'strangers-wish',
+  told: 'strangers-told',
 } as const;
 
 /** What somebody is to this account. `request`: a stranger, who waits for a decision. `open`: nothing was decided, and need not be. */
@@ -52,7 +55,11 @@ export interface StrangersServices {
   readonly journal: Journal;
   readonly history: History;
   readonly requests: Requests;
+  /** Notes what the account's other devices are to hear, in the transaction of it. @param user - Empty: about strangers in general. */
+  readonly noteDecided: (transaction: Transaction, user: string) => void;
   readonly emit: (event: ClientEvent) => void;
+  /** The server knows by now that these were accepted, here or on another device: it passes on what they may learn. */
+  readonly accepted: (users: ReadonlySet<string>) => void;
   /** Something failed that will be tried again. */
   readonly fail: (error: unknown) => void;
 }
@@ -70,6 +77,11 @@ export class Strangers {
   #paying: Promise<void> | undefined;
   /** Something may be owed that the present payment has passed by. */
   #isOwing = false;
+  #renewing: Promise<void> | undefined;
+  /** The copy may be older than what was decided on another device. */
+  #isStale = false;
+  /** How often another device has told of a decision in this run. */
+  #toldCount = 0;
 
   private constructor(services: StrangersServices) {
     this.#services = services;
@@ -115,9 +127,45 @@ export class Strangers {
   async opened(): Promise<void> {
     await this.#grantWish();
     await this.#pay();
-    const { policy } = await this.#services.requests.askPatiently({ kind: 'strangers' }, 'strangers');
+    await this.renew();
+  }
+
+  /** Another device has decided something: the server is asked what, by `renew` or at the next login, whatever comes between. */
+  noteTold(transaction: Transaction): void {
+    this.#toldCount += 1;
+    transaction.put(STRANGER_KEYS.told, new Uint8Array(0));
+  }
+
+  /** Asks the server what the account has decided, once for all who ask meanwhile. */
+  renew(): Promise<void> {
+    this.#isStale = true;
+    return (this.#renewing ??= this.#renewAll());
+  }
+
+  async #renewAll(): Promise<void> {
+    try {
+      while (this.#isStale) {
+        this.#isStale = false;
+        await this.#renewOnce();
+      }
+    } finally {
+      this.#renewing = undefined;
+    }
+  }
+
+  /** An account that has never decided anything has no list to be asked for. */
+  async #renewOnce(): Promise<void> {
+    const { journal, requests } = this.#services;
+    const toldCount = this.#toldCount;
+    const { policy } = await requests.askPatiently({ kind: 'strangers' }, 'strangers');
     await this.#setPolicy(policy);
-    if (policy === 'ask' || this.#decisions.size > 0) await this.#adopt();
+    const isTold = (await journal.get(STRANGER_KEYS.told)) !== undefined;
+    if (policy === 'ask' || isTold || this.#decisions.size > 0) await this.#adopt();
+    // What was told meanwhile may be newer than the list.
+    if (!isTold || toldCount !== this.#toldCount) return;
+    const transaction = journal.begin();
+    transaction.delete(STRANGER_KEYS.told);
+    await journal.commit(transaction, 'eventual');
   }
 
   /** Everybody about whom the account has decided, and strangers who wait: the server's word. */
@@ -140,6 +188,13 @@ export class Strangers {
       await this.#services.requests.askUntilAnswered({ kind: 'relation', user, state }, 'relation');
       await this.#note(user, state === 'none' ? undefined : state, false);
     });
+    if (state === 'accepted') this.#services.accepted(new Set([user]));
+  }
+
+  /** Takes a decision back. Whom the person here has written to is no stranger after a block. */
+  async release(user: string): Promise<void> {
+    const wasBlocked = this.#policy === 'ask' && this.#decisions.get(user) === 'blocked';
+    await this.decide(user, wasBlocked && (await this.#hasWrittenTo(user)) ? 'accepted' : 'none');
   }
 
   /** The person here writes to a user, or a group needs it: that accepts a stranger, also without a connection. */
@@ -165,18 +220,22 @@ export class Strangers {
       await this.#pay();
     }
     await this.#services.requests.askUntilAnswered({ kind: 'strangers-change', policy }, 'strangers');
-    await this.#setPolicy(policy);
+    await this.#setPolicy(policy, true);
   }
 
   async #writtenTo(): Promise<string[]> {
-    const { history } = this.#services;
     const users: string[] = [];
-    for (const peer of await history.peers()) {
-      if (groupOfName(peer) !== undefined) continue;
-      const items = await history.list(peer, { limit: LIMITS.scanCountMax }, { sentId: 0, deliveredId: 0, readId: 0 });
-      if (items.some(({ direction }) => direction === 'out')) users.push(peer);
+    for (const peer of await this.#services.history.peers()) {
+      if (groupOfName(peer) === undefined && (await this.#hasWrittenTo(peer))) users.push(peer);
     }
     return users;
+  }
+
+  /** Whether the person here has written to a user, as far as the latest messages show. */
+  async #hasWrittenTo(user: string): Promise<boolean> {
+    const marks = { sentId: 0, deliveredId: 0, readId: 0 };
+    const items = await this.#services.history.list(user, { limit: LIMITS.scanCountMax }, marks);
+    return items.some(({ direction }) => direction === 'out');
   }
 
   /** What was chosen for an account before its first login. */
@@ -190,12 +249,14 @@ export class Strangers {
     await journal.commit(transaction);
   }
 
-  async #setPolicy(policy: StrangersPolicy): Promise<void> {
+  /** @param isChosen - Chosen here: the other devices are to hear of it. */
+  async #setPolicy(policy: StrangersPolicy, isChosen: boolean = false): Promise<void> {
     if (policy === this.#policy) return;
     const { journal } = this.#services;
     this.#policy = policy;
     const transaction = journal.begin();
     transaction.put(STRANGER_KEYS.policy, TEXT.encode(policy));
+    if (isChosen) this.#services.noteDecided(transaction, '');
     await journal.commit(transaction);
   }
 
@@ -204,7 +265,10 @@ export class Strangers {
     const transaction = journal.begin();
     putDecision(transaction, user, decision);
     if (isOwed) transaction.put(STRANGER_KEYS.owed(user), new Uint8Array(0));
-    else transaction.delete(STRANGER_KEYS.owed(user));
+    else {
+      transaction.delete(STRANGER_KEYS.owed(user));
+      this.#services.noteDecided(transaction, user);
+    }
     this.#set(user, decision);
     await journal.commit(transaction);
     emit({ type: 'standing', user, standing: this.standingOf(user) });
@@ -245,7 +309,9 @@ export class Strangers {
     await requests.askPatiently({ kind: 'relation', user, state: 'accepted' }, 'relation').catch(givingWay);
     const transaction = journal.begin();
     transaction.delete(key);
+    this.#services.noteDecided(transaction, user);
     await journal.commit(transaction, 'eventual');
+    this.#services.accepted(new Set([user]));
   }
 
   /** Takes over what the account's devices have decided. What is owed is newer, and so is what was decided while the list was on its way. */
@@ -259,6 +325,11 @@ export class Strangers {
       await this.#takeOver(
         differing.filter((user) => !overtaken.has(user)),
         told,
+      );
+      this.#services.accepted(
+        new Set(
+          [...told.keys()].filter((user) => told.get(user) === 'accepted' && this.#decisions.get(user) === 'accepted'),
+        ),
       );
     } finally {
       this.#overtaken.delete(overtaken);

@@ -1,6 +1,6 @@
 /**
  * What this device tells the other devices of its account, and what it hears from them: messages sent, how far they have come,
- * what was read.
+ * what was read, about whom something was decided.
  *
  *   conversation, read receipts ──note, in their own batch──▶ sync/… ──▶ a content to one's own user ──▶ the other devices
  *   inbox ──synced/…, in its batch──▶ absorb, under the lock of whom it is about ──▶ history, marks
@@ -9,7 +9,7 @@
  * crash, and what is told twice changes nothing twice. A message is told of when the server has acknowledged it: from then on its
  * number is final. Order is that of this account's inbox, which is the server's, so two devices show one chat alike.
  *
- * Kinds 13 to 15 of `content-body.ts` mean something only when they come from one's own account. Messages of groups are not
+ * Kinds 13 to 15 and 25 of `content-body.ts` mean something only when they come from one's own account. Messages of groups are not
  * told here: every device is a member's device, and hears them as such (`group-intake.ts`).
  */
 
@@ -25,31 +25,22 @@ import { expiryOf } from './expiry.ts';
 import { toItem } from './history.ts';
 import type { ChangedMessage, History } from './history.ts';
 import type { Journal, Transaction } from './journal.ts';
-import {
-  HEARD,
-  isStoredContent,
-  KEYS,
-  MARKS,
-  NEVER_HEARD,
-  NUMBER,
-  numberOfKey,
-  OWED,
-  PEER,
-  SYNCED,
-  TEXT,
-  UNTOUCHED,
-} from './layout.ts';
-import type { HistoryRecord, MarksRecord, SyncedRecord } from './layout.ts';
+import { HEARD, KEYS, MARKS, NEVER_HEARD, numberOfKey, OWED, PEER, SYNCED } from './layout.ts';
+import { isStoredContent, UNTOUCHED } from './history-layout.ts';
+import { NUMBER, TEXT } from './record-codec.ts';
+import type { MarksRecord, SyncedRecord } from './layout.ts';
+import type { HistoryRecord } from './history-layout.ts';
 import type { Locks } from './locks.ts';
 import type { ReadMark } from './read-receipts.ts';
 import { scan } from './renewal.ts';
 
 /** A content between devices of one account. */
-export type SyncBody = Extract<ContentBody, { readonly kind: 'sent' | 'progress' | 'seen' }>;
+export type SyncBody = Extract<ContentBody, { readonly kind: 'sent' | 'progress' | 'seen' | 'decided' }>;
 
 /** Whether a content is one for the other devices of its author. */
 export function isSyncBody(body: ContentBody): body is SyncBody {
-  return body.kind === 'sent' || body.kind === 'progress' || body.kind === 'seen';
+  const { kind } = body;
+  return kind === 'sent' || kind === 'progress' || kind === 'seen' || kind === 'decided';
 }
 
 /** What telling and hearing need of the client. */
@@ -67,6 +58,10 @@ export interface SyncServices {
   readonly fail: (error: unknown) => void;
   /** Another device has written to a user, and so accepted them. */
   readonly noteMet: (transaction: Transaction, user: string) => void;
+  /** Another device has decided something about a user, or about strangers; the server knows what. For the transaction that takes its word. */
+  readonly noteTold: (transaction: Transaction) => void;
+  /** That note is in the store. */
+  readonly decided: () => void;
 }
 
 /** Tells other devices and hears from them. */
@@ -109,9 +104,15 @@ export class Sync {
     if (this.isOn) this.#owe(transaction, KEYS.owedSeen(user, device), { kind: 'seen', user, device, id });
   }
 
+  /** Notes that something was decided here, and that the server knows it. @param user - Empty: about strangers in general. */
+  noteDecided(transaction: Transaction, user: string): void {
+    if (this.isOn) this.#owe(transaction, KEYS.owedDecided(user), { kind: 'decided', user });
+  }
+
   #owe(transaction: Transaction, key: string, body: SyncBody): void {
     transaction.put(key, OWED.encode(body));
-    this.pay();
+    // Not before: what is being written is not listed, and a disk may take its time.
+    transaction.whenWritten(() => this.pay());
   }
 
   /** Sends what is noted, now and until there is no more. */
@@ -119,22 +120,25 @@ export class Sync {
     this.#isStale = true;
     if (this.#isPaying || !this.isOn) return;
     this.#isPaying = true;
-    this.#payAll()
-      .catch(this.#services.fail)
-      .finally(() => (this.#isPaying = false));
+    this.#payAll().catch(this.#services.fail);
   }
 
   async #payAll(): Promise<void> {
     const { journal, conversation } = this.#services;
-    while (this.#isStale) {
-      this.#isStale = false;
-      // One turn later, so that the transaction which holds the note has been committed.
-      await this.#breathe();
-      for await (const { key, value } of scan(journal, KEYS.owed)) {
-        const body = await this.#withPhone(OWED.decode(value));
-        await conversation().enqueue({ body, isViewOnce: false, timerSeconds: 0 });
-        await this.#strike(key, value);
+    try {
+      while (this.#isStale) {
+        this.#isStale = false;
+        // One turn later: of what changes several times in one, the last is told.
+        await this.#breathe();
+        for await (const { key, value } of scan(journal, KEYS.owed)) {
+          const body = await this.#withPhone(OWED.decode(value));
+          await conversation().enqueue({ body, isViewOnce: false, timerSeconds: 0 });
+          await this.#strike(key, value);
+        }
       }
+    } finally {
+      // In the turn in which nothing was stale any more: a later note must begin a payment.
+      this.#isPaying = false;
     }
   }
 
@@ -172,7 +176,7 @@ export class Sync {
       const synced = SYNCED.decode(value);
       // The word of a device that our list does not name with that key waits until one does: anybody could send it with the server's help.
       if (!isTellerListed(listed, synced)) continue;
-      const user = synced.body.kind === 'seen' ? synced.body.user : synced.body.to;
+      const user = 'user' in synced.body ? synced.body.user : synced.body.to;
       const announce = await locks.run([user], async () => {
         const transaction = journal.begin();
         const tell = await this.#take(transaction, numberOfKey(key), synced);
@@ -193,6 +197,9 @@ export class Sync {
         return this.#takeProgress(transaction, device, body);
       case 'seen':
         return this.#takeSeen(transaction, body);
+      case 'decided':
+        this.#services.noteTold(transaction);
+        return () => this.#services.decided();
     }
   }
 

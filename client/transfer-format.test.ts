@@ -4,7 +4,7 @@
 
 import t from 'tap';
 import { encodeOutgoing } from './content.ts';
-import { plainContent } from './layout.ts';
+import { plainContent } from './record-codec.ts';
 import { LIMITS } from './limits.ts';
 import { RecordWriter } from './record.ts';
 import { bytesOf, contentOf } from './testing/contents.ts';

@@ -18,11 +18,13 @@
 
 import { isPhone, isUserId } from '../protocol/wire/index.ts';
 import { encodeOutgoing, readOutgoing } from './content.ts';
-import { byteLength } from './content-body.ts';
+import { byteLength } from './record.ts';
 import type { ErrorCode } from './errors.ts';
 import { groupOfName } from './group-layout.ts';
-import { isStoredContent, plainContent } from './layout.ts';
-import type { HistoryBody, HistoryRecord, MarksRecord, PeerRecord, Reaction } from './layout.ts';
+import { isStoredContent } from './history-layout.ts';
+import { plainContent } from './record-codec.ts';
+import type { MarksRecord, PeerRecord } from './layout.ts';
+import type { HistoryBody, HistoryRecord, Reaction } from './history-layout.ts';
 import { LIMITS } from './limits.ts';
 import { RecordReader, RecordWriter } from './record.ts';
 

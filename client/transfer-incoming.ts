@@ -10,7 +10,7 @@ import { readDevices } from './devices.ts';
 import { ClientError, codeOf } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
 import type { Journal, Transaction } from './journal.ts';
-import { NUMBER } from './layout.ts';
+import { NUMBER } from './record-codec.ts';
 import { LIMITS } from './limits.ts';
 import { isSameKey } from './public-keys.ts';
 import { decodeChunk, TRANSFER_VERSION } from './transfer-format.ts';

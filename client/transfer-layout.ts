@@ -21,8 +21,9 @@ import type {
 } from './content-body.ts';
 import { ClientError } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
-import { codec, digits, plainContent, readTeller, requireOutgoing, writeTeller } from './layout.ts';
-import type { RecordCodec } from './layout.ts';
+import { digits } from './layout.ts';
+import { codec, plainContent, readTeller, requireOutgoing, writeTeller } from './record-codec.ts';
+import type { RecordCodec } from './record-codec.ts';
 import type { RecordReader, RecordWriter } from './record.ts';
 
 /** The keys. */

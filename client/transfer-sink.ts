@@ -8,7 +8,9 @@
 import { groupOfName } from './group-layout.ts';
 import type { History } from './history.ts';
 import type { Transaction } from './journal.ts';
-import { KEYS, MARKS, NUMBER, PEER, TEXT, UNTOUCHED } from './layout.ts';
+import { KEYS, MARKS, PEER } from './layout.ts';
+import { UNTOUCHED } from './history-layout.ts';
+import { NUMBER, TEXT } from './record-codec.ts';
 import type { MarksRecord, PeerRecord } from './layout.ts';
 import type { TransferEntry } from './transfer-format.ts';
 

@@ -10,8 +10,11 @@
 
 import { groupOfName } from './group-layout.ts';
 import type { Journal } from './journal.ts';
-import { HISTORY, KEYS, MARKS, NUMBER, numberOfKey, PEER, userOfKey } from './layout.ts';
-import type { HistoryRecord, MarksRecord } from './layout.ts';
+import { KEYS, MARKS, numberOfKey, PEER, userOfKey } from './layout.ts';
+import { HISTORY } from './history-layout.ts';
+import { NUMBER } from './record-codec.ts';
+import type { MarksRecord } from './layout.ts';
+import type { HistoryRecord } from './history-layout.ts';
 import { LIMITS } from './limits.ts';
 import { scan } from './renewal.ts';
 import { ChunkWriter } from './transfer-format.ts';

@@ -137,6 +137,8 @@ export class HistoryTransfer {
     const { clock, fail } = this.#link;
     if (ClientError.is(error, 'CLI_CLOSED') || ClientError.is(error, 'CLI_MEDIA_CANCELLED')) return;
     if (!isPassing(error) && !ClientError.is(error, 'CLI_UNREACHABLE')) fail(error);
+    // The next login goes on by itself, and after the end there is none.
+    if (!this.#isOpen) return;
     const delayMs = (error as Partial<ClientError>).retryAfterMs ?? LIMITS.transferRetryMs;
     clock.clearTimer(this.#timer);
     this.#timer = clock.setTimer(delayMs, () => this.#tend());

@@ -2,7 +2,7 @@ import t from 'tap';
 
 import { type Behavior, NO_REPLY } from './behavior.ts';
 import type { Context } from './behavior.ts';
-import type { Actor } from './context.ts';
+import type { Actor } from './actor.ts';
 import { isResponse } from './envelope.ts';
 import type { Pid } from './pid.ts';
 import { createTestNode, type TestNode } from './testing/test-node.ts';

@@ -36,7 +36,7 @@ export class Alarm {
 }
 
 /** What a receive timeout delivers to `handleInfo`, as in OTP. */
-export const TIMEOUT = 'timeout';
+const TIMEOUT = 'timeout';
 
 /** The record of `process`, made if there is none; its next turn looks at it. */
 export function attentionOf(process: Process): Attention {
@@ -45,7 +45,7 @@ export function attentionOf(process: Process): Attention {
 }
 
 /** Ends the turn of `process` after the current message, and arranges for the one that attends. */
-export function interrupt(kernel: Kernel, process: Process): void {
+function interrupt(kernel: Kernel, process: Process): void {
   process.flags |= FLAG.attention | FLAG.interrupted;
   kernel.scheduler.schedule(process);
 }

@@ -7,14 +7,15 @@
 
 import { wake } from './attention.ts';
 import { codeOf } from './behavior.ts';
-import type { Actor } from './context.ts';
+import type { Actor } from './actor.ts';
 import { type ExitReason, formatExitReason, fromThrown, isAbnormal, isErrorReason } from './exit-reason.ts';
 import type { Kernel } from './kernel.ts';
 import { linkKeys } from './links.ts';
 import { clear, mailboxCount } from './mailbox.ts';
 import { parsePid } from './pid.ts';
 import { FLAG, type Process } from './process.ts';
-import { dropMonitor, reportDown, sendExit, signalExit, unlink } from './relations.ts';
+import { dropMonitor, reportDown, unlink } from './relations.ts';
+import { sendExit, signalExit } from './exit-signals.ts';
 import { PACKET } from './transport.ts';
 
 /** Ends an actor in order. If `terminate` is asynchronous, the actor stays suspended until it settles. */

@@ -228,6 +228,23 @@ t.test('a supervised handler goes with its owner, and its owner hears when it go
   t.match(seen.at(-1), ['d', 'terminate', { type: 'owner_exit', reason: 'killed' }]);
 });
 
+t.test('a handler that was put in the place of another is supervised by whoever asked for that', async (t) => {
+  const { test, manager, seen, add } = setUp();
+  t.equal(await add('a'), 'ok');
+  const owner = spawnOwner(test);
+  const answers: unknown[] = [];
+  test.node.cast(owner.pid, async (ctx) => {
+    const next = { handler: listener, args: { seen, name: 'b' }, id: 'b' };
+    answers.push(await genEvent.swapSupHandler(ctx, manager, 'a', 'x', next));
+  });
+  await test.settle();
+  t.strictSame(answers, ['ok']);
+  t.equal(test.node.processInfo(owner.pid)!.linkCount, 1);
+  test.node.exit(owner.pid, 'kill');
+  await test.settle();
+  t.match(seen.at(-1), ['b', 'terminate', { type: 'owner_exit', reason: 'killed' }]);
+});
+
 t.test('the link goes with the last supervised handler, and a manager that ends takes all along', async (t) => {
   const { test, manager, seen, during } = setUp();
   const owner = spawnOwner(test);

@@ -3,7 +3,7 @@
  *
  * For what several parties want to know and the one who tells it need not: alarms, metrics, an audit trail. A handler
  * that throws is removed and reported, and the others go on, so that a broken listener harms nobody. A manager is an
- * ordinary actor with the behaviour of this file; everything else here is its API.
+ * ordinary actor, with the behaviour in `event-manager.ts`; here is its API.
  *
  * ```ts
  * import { createNode, genEvent, systemClock, systemLoop, systemRandom } from 'blindbeam/runtime';
@@ -50,33 +50,13 @@
  */
 
 import type { Behavior, Context } from './behavior.ts';
-import { type From, isExit, type SendResult, type Target } from './envelope.ts';
-import { isPromise } from './exit.ts';
-import { type ExitReason, formatExitReason, fromThrown, isErrorReason } from './exit-reason.ts';
-import { LIMITS } from './limits.ts';
-import { type Pid, samePid } from './pid.ts';
+import type { SendResult, Target } from './envelope.ts';
+import { manager, Removal, Swap, type AnyHandler, type Manager, type Outcome, type Request } from './event-manager.ts';
+import type { ExitReason } from './exit-reason.ts';
+import type { Pid } from './pid.ts';
 
-/** Returned by a handler to be removed. From `handleCall`, `reply` is the answer. */
-export class Removal {
-  readonly reply: unknown;
-  constructor(reply: unknown) {
-    this.reply = reply;
-  }
-}
-
-/** Returned by a handler to be replaced by another one, which inherits what `terminate` returns. */
-export class Swap {
-  readonly args: unknown;
-  readonly next: NewHandler;
-  readonly reply: unknown;
-  constructor(args: unknown, next: NewHandler, reply: unknown) {
-    this.args = args;
-    this.next = next;
-    this.reply = reply;
-  }
-}
-
-type Outcome = void | Removal | Swap;
+export { Removal, Swap } from './event-manager.ts';
+export type { Manager } from './event-manager.ts';
 
 /** Why a handler's `terminate` runs. `args`: it was deleted or swapped, and this came with the request. */
 export type HandlerEnd =
@@ -103,9 +83,6 @@ export interface EventHandler<Event = unknown, State = unknown, Args = unknown, 
   formatStatus?(state: State): unknown;
 }
 
-// eslint-disable-next-line @typescript-eslint/no-explicit-any
-type AnyHandler = EventHandler<any, any, any, any, any>;
-
 /** A handler to be put in. */
 export interface NewHandler<Args = unknown> {
   // eslint-disable-next-line @typescript-eslint/no-explicit-any
@@ -128,36 +105,10 @@ export interface HandlerExit {
 
 export type AddResult = 'ok' | { readonly error: 'already_added' | 'too_many' } | { readonly error: ExitReason };
 
-type Request =
-  | { readonly type: 'add'; readonly entry: NewHandler; readonly supervised: boolean }
-  | { readonly type: 'delete'; readonly id: string; readonly args: unknown }
-  | {
-      readonly type: 'swap';
-      readonly id: string;
-      readonly args: unknown;
-      readonly next: NewHandler;
-      readonly supervised: boolean;
-    }
-  | { readonly type: 'call'; readonly id: string; readonly request: unknown }
-  | { readonly type: 'sync_notify'; readonly event: unknown }
-  | { readonly type: 'which_handlers' };
-
 /** What a manager accepts by `cast`; made by `notify`. */
 export interface Notification<Event> {
   readonly type: 'notify';
   readonly event: Event;
-}
-
-interface Entry {
-  readonly id: string;
-  readonly handler: AnyHandler;
-  state: unknown;
-  /** Who added it with `addSupHandler`. */
-  readonly owner: Pid | null;
-}
-
-export interface Manager {
-  entries: Entry[];
 }
 
 type Caller = Pick<Context, 'call'>;
@@ -200,8 +151,7 @@ export function addHandler<Event, State, Args>(
   args: Args,
   options: { readonly id?: string } = {},
 ): Promise<AddResult> {
-  const entry = { handler: handler as AnyHandler, args, ...options };
-  return caller.call(manager, { type: 'add', entry, supervised: false } satisfies Request, REQUEST_MS);
+  return askToAdd(caller, manager, { handler: handler as AnyHandler, args, ...options }, false);
 }
 
 /**
@@ -216,8 +166,11 @@ export function addSupHandler<Event, State, Args>(
   args: Args,
   options: { readonly id?: string } = {},
 ): Promise<AddResult> {
-  const entry = { handler: handler as AnyHandler, args, ...options };
-  return ctx.call(manager, { type: 'add', entry, supervised: true } satisfies Request, REQUEST_MS);
+  return askToAdd(ctx, manager, { handler: handler as AnyHandler, args, ...options }, true);
+}
+
+function askToAdd(caller: Caller, manager: Target, entry: NewHandler, supervised: boolean): Promise<AddResult> {
+  return caller.call(manager, { type: 'add', entry, supervised } satisfies Request, REQUEST_MS);
 }
 
 /** Removes a handler. `ok` holds what its `terminate` returned, which gets `args`. */
@@ -241,8 +194,7 @@ export function swapHandler<Args>(
   args: unknown,
   next: NewHandler<Args>,
 ): Promise<AddResult> {
-  const request = { type: 'swap', id, args, next: next as NewHandler, supervised: false } satisfies Request;
-  return caller.call(manager, request, REQUEST_MS);
+  return askToSwap(caller, manager, id, args, next as NewHandler, false);
 }
 
 /** As `swapHandler`, and binds the new handler to the calling actor as `addSupHandler` does. */
@@ -253,8 +205,18 @@ export function swapSupHandler<Args>(
   args: unknown,
   next: NewHandler<Args>,
 ): Promise<AddResult> {
-  const request = { type: 'swap', id, args, next: next as NewHandler, supervised: true } satisfies Request;
-  return ctx.call(manager, request, REQUEST_MS);
+  return askToSwap(ctx, manager, id, args, next as NewHandler, true);
+}
+
+function askToSwap(
+  caller: Caller,
+  manager: Target,
+  id: string,
+  args: unknown,
+  next: NewHandler,
+  supervised: boolean,
+): Promise<AddResult> {
+  return caller.call(manager, { type: 'swap', id, args, next, supervised } satisfies Request, REQUEST_MS);
 }
 
 /** Calls one handler. `not_found` also if the handler threw and is gone; `error` then holds why. */
@@ -286,212 +248,4 @@ export function swapTo<Args>(args: unknown, next: NewHandler<Args>, reply?: unkn
 /** Whether an info message is a `HandlerExit`. */
 export function isHandlerExit(info: unknown): info is HandlerExit {
   return typeof info === 'object' && info !== null && (info as { type?: unknown }).type === 'gen_event_EXIT';
-}
-
-// eslint-disable-next-line @typescript-eslint/no-explicit-any
-const manager: Behavior<Manager, void, any, Request, unknown> = Object.freeze({
-  name: 'gen_event',
-  init(_args: void, ctx: Context): Manager {
-    ctx.trapExit(true);
-    return { entries: [] };
-  },
-  handleCast: ({ event }: Notification<unknown>, state: Manager, ctx: Context) =>
-    dispatch(state, ctx, ({ handler, state: own }) => handler.handleEvent(event, own, ctx)),
-  handleCall: answer,
-  handleInfo(info: unknown, state: Manager, ctx: Context): void | Promise<void> {
-    if (isExit(info) && state.entries.some(({ owner }) => owner !== null && samePid(owner, info.pid))) {
-      return removeOwned(state, ctx, info.pid, info.reason);
-    }
-    return dispatch(state, ctx, ({ handler, state: own }) => handler.handleInfo?.(info, own, ctx));
-  },
-  async terminate(_reason: ExitReason, state: Manager, ctx: Context): Promise<void> {
-    for (const entry of state.entries.slice()) await remove(state, ctx, entry, { type: 'stop' }, 'shutdown');
-  },
-  formatStatus: ({ entries }: Manager) =>
-    entries.map(({ id, handler, state }) => ({ id, state: handler.formatStatus?.(state) ?? state })),
-  systemGetState: ({ entries }: Manager) => entries.map(({ id, state }) => ({ id, state })),
-  systemReplaceState(manager: Manager, replace: (state: unknown) => unknown): Manager {
-    const replaced = manager.entries.map(({ id, state }) => replace({ id, state }) as { state: unknown });
-    for (const [at, { state }] of replaced.entries()) manager.entries[at]!.state = state;
-    return manager;
-  },
-});
-
-/** Gives each handler its turn, in order; the next one waits for a promise of the one before. */
-function dispatch(
-  state: Manager,
-  ctx: Context,
-  run: (entry: Entry) => Outcome | Promise<Outcome>,
-  from: number = 0,
-  entries: readonly Entry[] = state.entries.slice(),
-): void | Promise<void> {
-  for (let at = from; at < entries.length; at += 1) {
-    const entry = entries[at]!;
-    const pending = attempt(state, ctx, entry, () => run(entry));
-    if (pending !== undefined) return pending.then(() => dispatch(state, ctx, run, at + 1, entries));
-  }
-}
-
-/** Runs one handler and does what its outcome asks for. A promise if it, or that, takes time. */
-function attempt(
-  state: Manager,
-  ctx: Context,
-  entry: Entry,
-  run: () => Outcome | Promise<Outcome>,
-): Promise<unknown> | undefined {
-  try {
-    const outcome = run();
-    if (outcome === undefined) return undefined;
-    if (!isPromise(outcome)) return follow(state, ctx, entry, outcome);
-    return outcome.then(
-      (settled) => follow(state, ctx, entry, settled),
-      (thrown: unknown) => crash(state, ctx, entry, thrown),
-    );
-  } catch (thrown) {
-    return crash(state, ctx, entry, thrown);
-  }
-}
-
-async function follow(state: Manager, ctx: Context, entry: Entry, outcome: Outcome): Promise<void> {
-  if (outcome instanceof Removal) await remove(state, ctx, entry, { type: 'remove_handler' }, 'normal');
-  else if (outcome instanceof Swap) await swap(state, ctx, entry, outcome.args, outcome.next, entry.owner, ctx.self);
-}
-
-async function answer(request: Request, from: From, state: Manager, ctx: Context): Promise<unknown> {
-  switch (request.type) {
-    case 'add':
-      return add(state, ctx, request.entry, request.supervised ? from.pid : null);
-    case 'delete':
-      return deleteById(state, ctx, request.id, request.args);
-    case 'swap': {
-      const old = find(state, request.id);
-      const owner = request.supervised ? from.pid : null;
-      return old === undefined
-        ? add(state, ctx, request.next, owner)
-        : swap(state, ctx, old, request.args, request.next, owner, from.pid);
-    }
-    case 'call':
-      return callHandler(state, ctx, request.id, request.request);
-    case 'sync_notify':
-      await dispatch(state, ctx, ({ handler, state: own }) => handler.handleEvent(request.event, own, ctx));
-      return NOTHING;
-    case 'which_handlers':
-      return state.entries.map(({ id }) => id);
-  }
-}
-
-/** A reply that says no more than that it is one. */
-const NOTHING = null;
-
-async function add(
-  state: Manager,
-  ctx: Context,
-  { handler, args, id = handler.name }: NewHandler,
-  owner: Pid | null,
-  inherited?: unknown,
-  at: number = state.entries.length,
-): Promise<AddResult> {
-  if (find(state, id) !== undefined) return { error: 'already_added' };
-  if (state.entries.length >= LIMITS.eventHandlerCountMax) return { error: 'too_many' };
-  try {
-    const made: unknown = await handler.init(args, ctx, inherited);
-    state.entries.splice(at, 0, { id, handler, state: made, owner });
-  } catch (thrown) {
-    return { error: fromThrown(thrown) };
-  }
-  if (owner !== null) ctx.link(owner);
-  return 'ok';
-}
-
-async function swap(
-  state: Manager,
-  ctx: Context,
-  old: Entry,
-  args: unknown,
-  next: NewHandler,
-  owner: Pid | null,
-  by: Pid,
-): Promise<AddResult> {
-  const at = state.entries.indexOf(old);
-  const why = { swapped: next.id ?? next.handler.name, by };
-  const inherited = await remove(state, ctx, old, { type: 'args', args }, why);
-  return add(state, ctx, next, owner, inherited, at);
-}
-
-async function deleteById(
-  state: Manager,
-  ctx: Context,
-  id: string,
-  args: unknown,
-): Promise<{ ok: unknown } | { error: 'not_found' }> {
-  const entry = find(state, id);
-  if (entry === undefined) return { error: 'not_found' };
-  return { ok: await remove(state, ctx, entry, { type: 'args', args }, 'normal') };
-}
-
-async function callHandler(state: Manager, ctx: Context, id: string, request: unknown): Promise<unknown> {
-  const entry = find(state, id);
-  if (entry?.handler.handleCall === undefined) return { error: 'not_found' };
-  try {
-    const outcome: unknown = await entry.handler.handleCall(request, entry.state, ctx);
-    if (!(outcome instanceof Removal || outcome instanceof Swap)) return { ok: outcome };
-    await follow(state, ctx, entry, outcome);
-    return { ok: outcome.reply };
-  } catch (thrown) {
-    await crash(state, ctx, entry, thrown);
-    return { error: fromThrown(thrown) };
-  }
-}
-
-/** Reports a handler that threw, and removes it. No contents: an event may hold what users wrote. */
-function crash(state: Manager, ctx: Context, entry: Entry, thrown: unknown): Promise<unknown> {
-  const reason = fromThrown(thrown);
-  logCrash(ctx, entry, reason);
-  return remove(state, ctx, entry, { type: 'error', reason }, reason);
-}
-
-function logCrash(ctx: Context, { id, handler }: Entry, reason: ExitReason): void {
-  ctx.log.error('event_handler_crashed', {
-    manager: ctx.self.toString(),
-    handler: id,
-    kind: handler.name,
-    reason: formatExitReason(reason),
-    stack: isErrorReason(reason) ? reason.error.stack : undefined,
-  });
-}
-
-/** Takes a handler out, lets it end, and tells its owner. Returns what its `terminate` returned. */
-async function remove(
-  state: Manager,
-  ctx: Context,
-  entry: Entry,
-  end: HandlerEnd,
-  reason: HandlerExit['reason'],
-): Promise<unknown> {
-  const at = state.entries.indexOf(entry);
-  if (at === -1) return undefined;
-  state.entries.splice(at, 1);
-  let result: unknown;
-  try {
-    result = await entry.handler.terminate?.(end, entry.state, ctx);
-  } catch (thrown) {
-    logCrash(ctx, entry, fromThrown(thrown));
-  }
-  if (entry.owner !== null && end.type !== 'owner_exit') tellOwner(state, ctx, entry, entry.owner, reason);
-  return result;
-}
-
-function tellOwner(state: Manager, ctx: Context, { id }: Entry, owner: Pid, reason: HandlerExit['reason']): void {
-  const exit: HandlerExit = { type: 'gen_event_EXIT', manager: ctx.self, handler: id, reason };
-  ctx.send(owner, exit);
-  if (!state.entries.some((other) => other.owner !== null && samePid(other.owner, owner))) ctx.unlink(owner);
-}
-
-async function removeOwned(state: Manager, ctx: Context, owner: Pid, reason: ExitReason): Promise<void> {
-  const owned = state.entries.filter((entry) => entry.owner !== null && samePid(entry.owner, owner));
-  for (const entry of owned) await remove(state, ctx, entry, { type: 'owner_exit', reason }, reason);
-}
-
-function find(state: Manager, id: string): Entry | undefined {
-  return state.entries.find((entry) => entry.id === id);
 }

@@ -1,6 +1,6 @@
 /**
- * Takes in what other workers sent: each packet does here what its function in `routing.ts`, `relations.ts` or
- * `call.ts` would have done if both ends were near.
+ * Takes in what other workers sent: each packet does here what its function in `routing.ts`, `relations.ts`,
+ * `exit-signals.ts` or `call.ts` would have done if both ends were near.
  */
 
 import { deliverSystem } from './attention.ts';
@@ -13,8 +13,10 @@ import { attachMonitor, Monitor } from './monitors.ts';
 import { formatPid, Pid } from './pid.ts';
 import type { Process } from './process.ts';
 import { formatRef, Ref } from './ref.ts';
-import { dropMonitor, forgetLink, pairOf, reportDown, signalExit } from './relations.ts';
-import { deliver, signalTo } from './routing.ts';
+import { dropMonitor, forgetLink, pairOf, reportDown } from './relations.ts';
+import { signalExit } from './exit-signals.ts';
+import { deliver } from './routing.ts';
+import { signalTo } from './location.ts';
 import { type IncomingPacket, PACKET, type Packet } from './transport.ts';
 
 // A flooded mailbox drops very many messages; every so many get one line in the log.

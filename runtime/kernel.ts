@@ -2,7 +2,7 @@
  * What the parts of one node's worker share: its tables, its scheduler and what was injected.
  *
  * A struct with a constructor and no behaviour of its own; `node.ts` is the public face, and the functions that act on
- * it are in `spawn.ts`, `turn.ts`, `exit.ts`, `routing.ts`, `relations.ts`, `call.ts` and `inbound.ts`.
+ * it are in `actor.ts`, `turn.ts`, `exit.ts`, `routing.ts`, `relations.ts`, `call.ts` and `inbound.ts`.
  */
 
 import type { Wait } from './call.ts';

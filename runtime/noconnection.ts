@@ -9,7 +9,8 @@ import type { Kernel } from './kernel.ts';
 import { linkKeys } from './links.ts';
 import { parsePid, Pid } from './pid.ts';
 import type { Process } from './process.ts';
-import { dropMonitor, reportDown, signalExit } from './relations.ts';
+import { dropMonitor, reportDown } from './relations.ts';
+import { signalExit } from './exit-signals.ts';
 
 /** A worker that is lost: whose it was, and the place under which the transport had it. */
 export interface LostWorker {

@@ -19,8 +19,8 @@ import type { Kernel } from './kernel.ts';
 import { dropOldest, kindOf, push } from './mailbox.ts';
 import { Monitor } from './monitors.ts';
 import { annexOf, type Process } from './process.ts';
-import { endByForce } from './relations.ts';
-import { signalTo } from './routing.ts';
+import { endByForce } from './exit-signals.ts';
+import { signalTo } from './location.ts';
 import { PACKET } from './transport.ts';
 
 /** What an actor gets whose behaviour says `hearsOverflow`. */

@@ -43,6 +43,8 @@
  * 1
  * ```
  *
+ * Its parts: `group-scope.ts`, what a scope knows; `group-agreement.ts`, how scopes agree.
+ *
  * Source: pg of kernel (OTP 23 and later). Differs: reading is a call, since there is no shared table (an actor that
  * reads often keeps its own copy with `monitor`); memberships of a worker are bounded; the network is the threads of a node.
  */
@@ -53,70 +55,37 @@ import { LIMITS } from './limits.ts';
 import { formatPid, type Pid, samePid } from './pid.ts';
 import { Ref } from './ref.ts';
 import { checkName } from './registry.ts';
+import {
+  ask,
+  discoverUnknown,
+  peerOf,
+  receiveDiscover,
+  receiveSync,
+  receiveUpdate,
+  replaceWorker,
+} from './group-agreement.ts';
+import {
+  addMember,
+  allPids,
+  emptyScope,
+  mend,
+  notify,
+  pidsOf,
+  removeMember,
+  type GroupEvent,
+  type Joined,
+  type Scope,
+  type Told,
+} from './group-scope.ts';
 
+export type { GroupEvent, Scope } from './group-scope.ts';
+
+/** What a scope is started with. */
 export interface ScopeOptions {
   /** Worker threads of the node, not counting main. */
   readonly workerCount: number;
   /** The scope's registered name, the same on every worker. Default `'pg'`. */
   readonly scope?: string;
-}
-
-/** What a subscriber hears. `reset`: it missed something, and these are all members now. */
-export interface GroupEvent {
-  readonly type: 'pg';
-  readonly event: 'join' | 'leave' | 'reset';
-  readonly ref: Ref;
-  readonly group: string;
-  readonly pids: readonly Pid[];
-}
-
-/** A member, as often as it joined. */
-interface Member {
-  readonly pid: Pid;
-  count: number;
-}
-type Members = Map<string, Member>;
-
-/** An actor of this worker that is in some group. */
-interface Joined {
-  readonly pid: Pid;
-  readonly ref: Ref;
-  readonly groups: Set<string>;
-}
-
-/** Another worker's scope. */
-interface Peer {
-  readonly pid: Pid;
-  readonly ref: Ref;
-  /** The last update of it that is in our copy; -1 before the first sync. */
-  seq: number;
-  /** Parts of a sync that is arriving. */
-  parts: [group: string, pids: Pid[]][];
-  partCount: number;
-}
-
-interface Subscription {
-  readonly ref: Ref;
-  readonly pid: Pid;
-  /** Null: all groups. */
-  readonly group: string | null;
-  /** Groups of which it missed an event. */
-  readonly missed: Set<string>;
-}
-
-export interface Scope {
-  readonly name: string;
-  readonly workerCount: number;
-  /** Updates told so far. */
-  seq: number;
-  membershipCount: number;
-  readonly local: Map<string, Members>;
-  readonly remote: Map<string, Members>;
-  readonly joined: Map<string, Joined>;
-  readonly peers: Map<number, Peer>;
-  /** Workers that were asked for everything since the last beat and have not answered. */
-  readonly asked: Set<number>;
-  readonly subscriptions: Map<number, Subscription>;
 }
 
 type Request =
@@ -125,26 +94,6 @@ type Request =
   | { readonly type: 'which_groups' | 'which_local_groups' }
   | { readonly type: 'monitor'; readonly group: string | null }
   | { readonly type: 'demonitor'; readonly ref: Ref };
-
-type Told =
-  | { readonly type: 'discover'; readonly from: Pid }
-  | {
-      readonly type: 'sync';
-      readonly from: Pid;
-      readonly seq: number;
-      readonly part: number;
-      readonly last: boolean;
-      readonly groups: [group: string, pids: Pid[]][];
-    }
-  | {
-      readonly type: 'update';
-      readonly from: Pid;
-      readonly seq: number;
-      readonly event: 'join' | 'leave';
-      readonly group: string;
-      readonly pids: readonly Pid[];
-    }
-  | { readonly type: 'beat'; readonly from: Pid; readonly seq: number };
 
 type Caller = Pick<Context, 'call'> & { readonly worker: number };
 type Starter = Pick<Context, 'startLink'>;
@@ -259,21 +208,6 @@ export function isGroupEvent(info: unknown): info is GroupEvent {
   return typeof info === 'object' && info !== null && (info as { type?: unknown }).type === 'pg';
 }
 
-function emptyScope(name: string, workerCount: number): Scope {
-  return {
-    name,
-    workerCount,
-    seq: 0,
-    membershipCount: 0,
-    local: new Map(),
-    remote: new Map(),
-    joined: new Map(),
-    peers: new Map(),
-    asked: new Set(),
-    subscriptions: new Map(),
-  };
-}
-
 function checked(group: string): string {
   checkName(group);
   return group;
@@ -353,16 +287,6 @@ function tell(state: Scope, ctx: Context, event: 'join' | 'leave', group: string
   for (const { pid } of state.peers.values()) ctx.cast(pid, told);
 }
 
-function notify(state: Scope, ctx: Context, event: 'join' | 'leave', group: string, pids: readonly Pid[]): void {
-  if (pids.length === 0) return;
-  for (const subscription of state.subscriptions.values()) {
-    const { ref, pid, missed } = subscription;
-    if ((subscription.group ?? group) !== group || missed.has(group)) continue;
-    const told: GroupEvent = { type: 'pg', event, ref, group, pids };
-    if (ctx.send(pid, told) === 'full') missed.add(group);
-  }
-}
-
 function subscribe(state: Scope, ctx: Context, pid: Pid, group: string | null): unknown {
   const made = ctx.monitor(pid);
   // A copy: the monitor itself stays ours.
@@ -411,179 +335,4 @@ function beat(state: Scope, ctx: Context): void {
   for (const { pid } of state.peers.values()) ctx.cast(pid, told);
   discoverUnknown(state, ctx);
   for (const subscription of state.subscriptions.values()) mend(state, ctx, subscription);
-}
-
-/** Gives a subscriber that missed events the whole groups. */
-function mend(state: Scope, ctx: Context, { ref, pid, missed }: Subscription): void {
-  for (const group of missed) {
-    const told: GroupEvent = { type: 'pg', event: 'reset', ref, group, pids: allPids(state, group) };
-    if (ctx.send(pid, told) === 'full') return;
-    missed.delete(group);
-  }
-}
-
-function discoverUnknown(state: Scope, ctx: Context): void {
-  for (let worker = 0; worker <= state.workerCount; worker += 1) {
-    if (worker !== ctx.worker && !state.peers.has(worker)) ask(state, ctx, worker);
-  }
-}
-
-/** Asks a worker's scope for everything, once a beat. If nobody hears it, that scope will ask us when it starts. */
-function ask(state: Scope, ctx: Context, worker: number): void {
-  if (state.asked.has(worker)) return;
-  state.asked.add(worker);
-  ctx.cast<Told>({ name: state.name, worker }, { type: 'discover', from: ctx.self });
-}
-
-function receiveDiscover(state: Scope, ctx: Context, from: Pid): void {
-  meet(state, ctx, from);
-  sendSync(state, ctx, from);
-}
-
-/** Takes note of another scope. One that is new to us knows nothing of ours, unless it has just asked. */
-function meet(state: Scope, ctx: Context, pid: Pid): Peer {
-  const known = state.peers.get(pid.worker);
-  if (known !== undefined && samePid(known.pid, pid)) return known;
-  if (known !== undefined) {
-    ctx.demonitor(known.ref);
-    replaceWorker(state, ctx, pid.worker, []);
-  }
-  const peer: Peer = { pid, ref: ctx.monitor(pid), seq: -1, parts: [], partCount: 0 };
-  state.peers.set(pid.worker, peer);
-  return peer;
-}
-
-function peerOf(state: Scope, from: Pid): Peer | undefined {
-  const peer = state.peers.get(from.worker);
-  return peer !== undefined && samePid(peer.pid, from) ? peer : undefined;
-}
-
-function sendSync(state: Scope, ctx: Context, to: Pid): void {
-  const parts = partsOf(state, ctx.self.node.length);
-  for (const [part, groups] of parts.entries()) {
-    const told: Told = { type: 'sync', from: ctx.self, seq: state.seq, part, last: part === parts.length - 1, groups };
-    if (ctx.cast(to, told) !== 'ok') return;
-  }
-}
-
-/** The members on this worker in parts of bounded size; one empty part if there are none. */
-function partsOf(state: Scope, nodeChars: number): [group: string, pids: Pid[]][][] {
-  // Three bytes for a character at worst, and the numbers of a pid with their tags.
-  const pidBytes = nodeChars * 3 + 32;
-  const parts: [group: string, pids: Pid[]][][] = [[]];
-  let leftBytes: number = LIMITS.groupSyncBytes;
-  for (const [group, members] of state.local) {
-    for (const pid of pidsOf(members)) {
-      const current = parts.at(-1)!;
-      const last = current.at(-1);
-      const opens = last === undefined || last[0] !== group;
-      leftBytes -= pidBytes + (opens ? group.length * 3 + 8 : 0);
-      if (leftBytes < 0) {
-        parts.push([[group, [pid]]]);
-        leftBytes = LIMITS.groupSyncBytes - pidBytes - group.length * 3 - 8;
-      } else if (opens) current.push([group, [pid]]);
-      else last[1].push(pid);
-    }
-  }
-  return parts;
-}
-
-function receiveSync(state: Scope, ctx: Context, told: Extract<Told, { type: 'sync' }>): void {
-  const isNew = peerOf(state, told.from) === undefined;
-  const peer = meet(state, ctx, told.from);
-  if (isNew) sendSync(state, ctx, told.from);
-  if (told.part === 0) Object.assign(peer, { parts: [], partCount: 0 });
-  // A part is missing: the next beat will show that we are behind.
-  if (told.part !== peer.partCount) return;
-  peer.partCount += 1;
-  peer.parts.push(...told.groups);
-  if (!told.last) return;
-  state.asked.delete(told.from.worker);
-  const { parts } = peer;
-  Object.assign(peer, { seq: told.seq, parts: [], partCount: 0 });
-  replaceWorker(state, ctx, told.from.worker, parts);
-}
-
-function receiveUpdate(state: Scope, ctx: Context, told: Extract<Told, { type: 'update' }>): void {
-  const peer = peerOf(state, told.from);
-  if (peer === undefined || told.seq > peer.seq + 1) return ask(state, ctx, told.from.worker);
-  // Already in the sync.
-  if (told.seq <= peer.seq) return;
-  peer.seq = told.seq;
-  const { event, group, pids } = told;
-  for (const pid of pids) {
-    if (event === 'join') addMember(state.remote, group, pid);
-    else removeMember(state.remote, group, pid);
-  }
-  notify(state, ctx, event, group, pids);
-}
-
-/** Makes `groups` the members on `worker`, and tells subscribers the difference. */
-function replaceWorker(
-  state: Scope,
-  ctx: Context,
-  worker: number,
-  groups: readonly [group: string, pids: Pid[]][],
-): void {
-  const before = takeWorker(state, worker);
-  const after = new Map<string, Members>();
-  for (const [group, pids] of groups) {
-    for (const pid of pids) {
-      addMember(after, group, pid);
-      addMember(state.remote, group, pid);
-    }
-  }
-  for (const [group, members] of before) notify(state, ctx, 'leave', group, difference(members, after.get(group)));
-  for (const [group, members] of after) notify(state, ctx, 'join', group, difference(members, before.get(group)));
-}
-
-/** Takes all members on `worker` out of the copy. */
-function takeWorker(state: Scope, worker: number): Map<string, Members> {
-  const taken = new Map<string, Members>();
-  for (const [group, members] of state.remote) {
-    for (const [key, member] of members) {
-      if (member.pid.worker !== worker) continue;
-      members.delete(key);
-      taken.set(group, (taken.get(group) ?? new Map<string, Member>()).set(key, member));
-    }
-    if (members.size === 0) state.remote.delete(group);
-  }
-  return taken;
-}
-
-/** Pids by which `a` has more than `b`. */
-function difference(a: Members, b: Members | undefined): Pid[] {
-  return [...a].flatMap(([key, { pid, count }]) =>
-    new Array<Pid>(Math.max(0, count - (b?.get(key)?.count ?? 0))).fill(pid),
-  );
-}
-
-function addMember(groups: Map<string, Members>, group: string, pid: Pid): void {
-  const key = formatPid(pid);
-  let members = groups.get(group);
-  if (members === undefined) groups.set(group, (members = new Map()));
-  const member = members.get(key);
-  if (member === undefined) members.set(key, { pid, count: 1 });
-  else member.count += 1;
-}
-
-/** Takes one membership away. Whether there was one. */
-function removeMember(groups: Map<string, Members>, group: string, pid: Pid): boolean {
-  const key = formatPid(pid);
-  const members = groups.get(group);
-  const member = members?.get(key);
-  if (members === undefined || member === undefined) return false;
-  member.count -= 1;
-  if (member.count === 0) members.delete(key);
-  if (members.size === 0) groups.delete(group);
-  return true;
-}
-
-function pidsOf(members: Members | undefined): Pid[] {
-  if (members === undefined) return [];
-  return [...members.values()].flatMap(({ pid, count }) => (count === 1 ? [pid] : new Array<Pid>(count).fill(pid)));
-}
-
-function allPids(state: Scope, group: string): Pid[] {
-  return [...pidsOf(state.local.get(group)), ...pidsOf(state.remote.get(group))];
 }

@@ -1,7 +1,7 @@
 /**
  * One live actor, as data: who it is, what waits for it, whom its end concerns.
  *
- * It decides nothing. `turn.ts` runs it, `exit.ts` ends it, `routing.ts` puts messages into it, and `context.ts` extends
+ * It decides nothing. `turn.ts` runs it, `exit.ts` ends it, `routing.ts` puts messages into it, and `actor.ts` extends
  * it by the methods of its context. So an actor is one object: its pid, its context and its mailbox with the oldest
  * message are this record, and a message to it touches no other memory. docs/internals/scheduler.md has the account.
  */

@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { type ExitReason, type ExitRequest, isAbnormal } from './exit-reason.ts';
 
 /** Actors of a graph. */
-export const ACTOR_COUNT = 8;
+const ACTOR_COUNT = 8;
 
 /** Who traps exits, who is linked to whom, who monitors whom, and who gets an exit signal with what reason. */
 export interface Graph {

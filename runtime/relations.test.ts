@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import t from 'tap';
 
 import type { Behavior, Context } from './behavior.ts';
-import type { Actor } from './context.ts';
+import type { Actor } from './actor.ts';
 import { type Down, type Exit, isDown, isExit } from './envelope.ts';
 import { finishExit } from './exit.ts';
 import { Pid } from './pid.ts';

@@ -1,17 +1,18 @@
 /**
- * Making and taking back links and monitors, near and far, and sending exit signals.
+ * Making and taking back links and monitors, near and far.
  */
 
 import type { Kernel } from './kernel.ts';
 import { KIND, type Target } from './envelope.ts';
-import type { ExitReason, ExitRequest } from './exit-reason.ts';
+import type { ExitReason } from './exit-reason.ts';
+import { signalExit } from './exit-signals.ts';
 import { addLink, areLinked, hasLink, type LinkKey, removeLink } from './links.ts';
 import { attachMonitor, detachMonitor, downOf, Monitor, type Waiter } from './monitors.ts';
 import { formatPid, type Pid, samePid } from './pid.ts';
-import { FLAG, Process } from './process.ts';
+import { Process } from './process.ts';
 import { formatRef, type Ref } from './ref.ts';
-import { deliverAlways, locate, type Location, remoteName, signalTo } from './routing.ts';
-import type { ExitSignal } from './signals.ts';
+import { deliverAlways } from './routing.ts';
+import { locate, type Location, remoteName, signalTo } from './location.ts';
 import { PACKET } from './transport.ts';
 
 /** The key under which a link to `pid` is kept. */
@@ -120,32 +121,6 @@ export function reportDown(kernel: Kernel, found: Monitor, pid: Pid, reason: Exi
   if (watcher === null) return signalTo(kernel, found.watcherPid, [PACKET.down, found, pid, reason]);
   found.wanted = true;
   deliverAlways(kernel, watcher, KIND.down, downOf(found, pid, reason));
-}
-
-/** Sends an exit signal from `from` to `pid`. To nobody, it is lost. */
-export function exit(kernel: Kernel, from: Pid, pid: Pid, reason: ExitRequest): void {
-  sendExit(kernel, pid, { from, reason, byLink: false });
-}
-
-/** Sends the exit signal of a broken link to the actor behind `key`. */
-export function sendExit(kernel: Kernel, pid: Pid, signal: ExitSignal): void {
-  const location = locate(kernel, pid);
-  if (typeof location === 'object') return signalExit(kernel, location, signal);
-  if (typeof location !== 'number') return;
-  kernel.transport!.signal(location, [PACKET.exit, pid, signal.from, signal.reason, signal.byLink]);
-}
-
-/** Lays an exit signal before a living actor of this worker; it acts at the actor's next turn. */
-export function signalExit(kernel: Kernel, process: Process, signal: ExitSignal): void {
-  if (process.signals === null) process.signals = [signal];
-  else process.signals.push(signal);
-  process.flags |= FLAG.interrupted;
-  kernel.scheduler.schedule(process);
-}
-
-/** Ends an actor of this worker at its next turn, for `reason`, whether or not it traps exits. */
-export function endByForce(kernel: Kernel, process: Process, reason: ExitReason): void {
-  signalExit(kernel, process, { from: process, reason, byLink: false, byForce: true });
 }
 
 function pidOf(kernel: Kernel, to: Target): Pid {

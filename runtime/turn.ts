@@ -8,7 +8,7 @@
 import { cancelReceiveTimeout, isNeeded, relax, wake } from './attention.ts';
 import { type BehaviorSlot, NO_REPLY } from './behavior.ts';
 import { reply } from './call.ts';
-import type { Actor } from './context.ts';
+import type { Actor } from './actor.ts';
 import { type CallEnvelope, type Down, type Exit, KIND, type Kind } from './envelope.ts';
 import { RuntimeError } from './errors.ts';
 import { finishExit, finishOwn, isPromise, terminate } from './exit.ts';
@@ -23,7 +23,7 @@ import { carryCounts, COUNT_CARRY, FLAG, type Process } from './process.ts';
 import { linkKeyOf } from './relations.ts';
 import { deliverAlways } from './routing.ts';
 import { type ExitSignal, receiveExit } from './signals.ts';
-import { goOn, runInit } from './spawn.ts';
+import { goOn, runInit } from './init.ts';
 import { answerSystem, convertState } from './system.ts';
 import { traceHandled } from './trace.ts';
 

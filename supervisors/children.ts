@@ -105,7 +105,7 @@ export function putEnded(children: NamedChildren, spec: FullChildSpec): void {
 }
 
 /** Records that the child does not run and will be started again. */
-export function putRestarting(children: NamedChildren, spec: FullChildSpec): void {
+function putRestarting(children: NamedChildren, spec: FullChildSpec): void {
   forgetLife(children, children.byId.get(spec.id));
   children.byId.set(spec.id, { spec, pid: undefined, restarting: true });
   if (spec.significant) children.significantCount += 1;

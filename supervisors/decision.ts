@@ -86,12 +86,12 @@ export function decide<C extends Child>(
 }
 
 /** Whether a child is started again after it ended for `reason`. The whole table of restart types. */
-export function needsRestart(restart: Restart, reason: ExitReason): boolean {
+function needsRestart(restart: Restart, reason: ExitReason): boolean {
   return restart === 'permanent' || (restart === 'transient' && isAbnormal(reason));
 }
 
 /** Whether the end of a child is worth a report: any abnormal one, and any other of a child meant to run forever. */
-export function needsReport(restart: Restart, reason: ExitReason): boolean {
+function needsReport(restart: Restart, reason: ExitReason): boolean {
   return isAbnormal(reason) || restart === 'permanent';
 }
 

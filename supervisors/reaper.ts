@@ -70,7 +70,7 @@ interface State {
   readonly errors: Map<string, ShutdownError>;
 }
 
-export const reaper: Behavior<State, ReaperArgs> = Object.freeze({
+const reaper: Behavior<State, ReaperArgs> = Object.freeze({
   name: 'reaper',
 
   init({ pids, spec }: ReaperArgs, ctx: Context): State {

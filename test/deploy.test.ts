@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { parse } from 'yaml';
 import { METRIC_NAMES, metricOf, type MetricName } from '../actors/metrics/catalogue.ts';
-import { environmentName, SETTING_NAMES } from '../actors/config-settings.ts';
+import { environmentName, SETTING_NAMES } from '../actors/config/settings.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
@@ -80,6 +80,7 @@ t.test('the image and the unit name settings and files that there are', async (t
   for (const [name] of dockerfile.matchAll(/BLINDBEAM_[A-Z_]+/g)) t.ok(names.includes(name), name);
   t.match(dockerfile, /^USER node$/m);
   t.match(dockerfile, /^HEALTHCHECK /m);
+  t.match(dockerfile, /^RUN npm run build /m, 'tsc alone makes neither the web chat nor the console');
   t.match(dockerfile, /^STOPSIGNAL SIGTERM$/m);
   const unit = read('deploy/blindbeam.service');
   for (const line of ['Type=notify', 'NotifyAccess=all', 'WatchdogSec=30', 'Restart=always', 'NoNewPrivileges=yes']) {

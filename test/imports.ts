@@ -1,5 +1,6 @@
 /**
- * Who may import whom: the rules of docs/architecture.md as data, and the check over import statements.
+ * Who may import whom: the rules of docs/architecture.md as data, and the check over import statements; and that nobody
+ * imports in a circle.
  *
  * Four of the lines carry a claim: `actors` without `protocol/signal` is that the server cannot read a message;
  * `client` without `node:` is that it runs in a browser; `runtime` without the rest is that it can be used elsewhere; the
@@ -18,7 +19,7 @@ interface Rule {
 
 const ANY_NODE = 'node:*';
 
-export const RULES: readonly Rule[] = [
+const RULES: readonly Rule[] = [
   { layer: 'protocol/wire', layers: [], packages: [] },
   { layer: 'protocol/signal', layers: [], packages: ['@noble/*'] },
   { layer: 'runtime', layers: [], packages: [ANY_NODE, 'msgpackr', 'nats'] },
@@ -51,8 +52,8 @@ export const SINGLE_IMPORTERS: Readonly<Record<string, string>> = {
   nats: 'runtime/cluster/nats-bus.ts',
   pino: 'actors/logger.ts',
   'prom-client': 'actors/metrics/exposition.ts',
-  zod: 'actors/config-schema.ts',
-  yaml: 'actors/config-file.ts',
+  zod: 'actors/config/schema.ts',
+  yaml: 'actors/config/file.ts',
   ws: 'client/node/ws-transport.ts',
   'classic-level': 'client/node/disk-store.ts',
   idb: 'client/web/indexed-store.ts',
@@ -87,6 +88,34 @@ const SPECIFIER =
 /** The specifiers that a source imports, statically or not; `getBuiltinModule` counts, since it reaches Node as well. */
 export function importsOf(source: Source): string[] {
   return [...source.text.matchAll(SPECIFIER)].map((match) => (match[1] ?? match[2] ?? match[3])!);
+}
+
+/** An import of types alone, which is gone when the code runs. */
+const TYPE_IMPORT = /^(?:import|export) type\s[^;'"]*?\sfrom\s*'[^']+';/gm;
+
+/**
+ * The circles of imports among `sources`, each as the files on its way round: none of them can be understood, tested or loaded
+ * without the others. Types do not count, since two types may well speak of each other.
+ */
+export function findCircles(sources: readonly Source[]): string[] {
+  const imports = new Map(sources.map((source) => [source.path, filesLoadedBy(source)]));
+  const done = new Set<string>();
+  const circles: string[] = [];
+  const visit = (path: string, way: readonly string[]): void => {
+    const start = way.indexOf(path);
+    if (start !== -1) return void circles.push([...way.slice(start), path].join(' → '));
+    if (done.has(path)) return;
+    for (const target of imports.get(path) ?? []) visit(target, [...way, path]);
+    done.add(path);
+  };
+  for (const path of imports.keys()) visit(path, []);
+  return circles;
+}
+
+function filesLoadedBy({ path, text }: Source): string[] {
+  return importsOf({ path, text: text.replaceAll(TYPE_IMPORT, '') })
+    .filter((specifier) => specifier.startsWith('.'))
+    .map((specifier) => posix.normalize(posix.join(dirname(path), specifier)));
 }
 
 export function isTest(path: string): boolean {

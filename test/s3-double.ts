@@ -13,7 +13,7 @@ import type { AddressInfo } from 'node:net';
 
 export const ACCESS_KEY = 'AKIDTEST';
 export const SECRET_KEY = 'a secret that stands in no log';
-export const REGION = 'eu-test-1';
+const REGION = 'eu-test-1';
 export const BUCKET = 'media-bucket';
 
 export type Operation =

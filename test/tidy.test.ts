@@ -1,10 +1,19 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join, normalize } from 'node:path';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize, posix, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { bundleBehavior, sourceRootOf, stopBundler } from '../actors/reload/bundle.ts';
 import { BEHAVIORS } from '../actors/reload/shell.ts';
-import { findViolations, importsOf, isTest, readSources, SINGLE_IMPORTERS, type Source } from './imports.ts';
+import { findUnusedExports } from './exports.ts';
+import {
+  findCircles,
+  findViolations,
+  importsOf,
+  isTest,
+  readSources,
+  SINGLE_IMPORTERS,
+  type Source,
+} from './imports.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const FOLDERS = ['runtime', 'supervisors', 'protocol', 'actors', 'client', 'bench', 'bin', 'test'];
@@ -65,6 +74,26 @@ t.test('a forbidden import that is planted is found', async (t) => {
   t.strictSame(findViolations([{ path: 'actors/fine.ts', text: "import { inbox } from './inbox.ts';\n" }]), []);
 });
 
+t.test('no file imports itself by way of others', async (t) => {
+  t.strictSame(findCircles(SOURCES), []);
+  const there = { path: 'actors/there.ts', text: "import { back } from './store/back.ts';\n" };
+  const back = { path: 'actors/store/back.ts', text: "export { there } from '../there.ts';\n" };
+  const typed = { path: 'actors/store/back.ts', text: "import type { There } from '../there.ts';\n" };
+  t.strictSame(findCircles([there, back]), ['actors/there.ts → actors/store/back.ts → actors/there.ts']);
+  t.strictSame(findCircles([there, typed]), [], 'a type is no import when the code runs');
+});
+
+/** Taken by name from outside: by the bundler of the browser tests, by `bin/blindbeam.js`; and what stands in a text that a test or a workload writes to a file. */
+const OFFERED_ELSEWHERE = /^(test\/browser\/shims\/|bin\/cli\.ts|.*: connection$)/;
+
+t.test('what a file exports is used by another', async (t) => {
+  const unused = findUnusedExports(SOURCES).filter((each) => !OFFERED_ELSEWHERE.test(each));
+  t.strictSame(unused, []);
+  const offered = { path: 'actors/offer.ts', text: 'export function offer(): void {}\nexport const USED = 1;\n' };
+  const user = { path: 'actors/user.ts', text: "import { USED } from './offer.ts';\n" };
+  t.strictSame(findUnusedExports([offered, user]), ['actors/offer.ts: offer'], 'the check finds what it looks for');
+});
+
 // A Date made from a given number of milliseconds takes nothing from the platform; one made from nothing does.
 const AMBIENT =
   /\b((Date\.now|Math\.random|performance\.now|setTimeout|setInterval|setImmediate)\s*\(|new Date(\s*\(\s*\)|;|$))/;
@@ -113,35 +142,17 @@ function withoutComments(text: string): string {
   return text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/(^|\s)\/\/.*$/gm, '$1');
 }
 
-const DOCUMENTS = [
-  'README.md',
-  'CHANGELOG.md',
-  'CONTRIBUTING.md',
-  'docs/architecture.md',
-  'docs/message-path.md',
-  'docs/glossary.md',
-  'docs/protocol.md',
-  'docs/operating.md',
-  'docs/internals/reload.md',
-  'docs/settings.md',
-  'docs/internals/backup.md',
-  'docs/internals/metrics.md',
-  'docs/metrics.md',
-  'docs/scenario.md',
-  'protocol/wire/FORMAT.md',
-  'protocol/signal/MEDIA.md',
-  'protocol/signal/FORMAT.md',
-  'protocol/signal/SECURITY.md',
-  'SECURITY.md',
-  'docs/internals/sender-keys.md',
-  'docs/internals/media.md',
-  'docs/internals/presence.md',
-  'docs/internals/post-quantum.md',
-  'client/CONTENT.md',
-  'client/BACKUP.md',
-];
+const DOCUMENTS = ['.', 'docs', ...FOLDERS].flatMap((folder) =>
+  readdirSync(join(ROOT, folder), { recursive: folder !== '.' })
+    .map((name) => posix.join(folder, String(name).split(sep).join('/')))
+    .filter((path) => path.endsWith('.md')),
+);
 
 t.test('every file that a document links to or names exists', async (t) => {
+  t.ok(
+    DOCUMENTS.includes('docs/internals/inbox.md') && DOCUMENTS.includes('README.md'),
+    `${DOCUMENTS.length} documents`,
+  );
   for (const document of DOCUMENTS) {
     const text = readFileSync(join(ROOT, document), 'utf8');
     const links = [...text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)].map((match) =>
@@ -155,6 +166,57 @@ t.test('every file that a document links to or names exists', async (t) => {
     for (const path of [...links, ...names.map((match) => match[1]!)])
       t.ok(existsSync(join(ROOT, path)), `${document} → ${path}`);
   }
+});
+
+/** Of a heading, as pages that show Markdown make it. */
+function anchorOf(heading: string): string {
+  return heading
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}_ -]/gu, '')
+    .replaceAll(' ', '-');
+}
+
+/** Links of a document to headings that are not there. */
+function findLostAnchors(document: string, read: (path: string) => string): string[] {
+  return [...read(document).matchAll(/\]\((?!https?:)([^)#\s]*)#([^)\s]+)\)/g)]
+    .filter(([, path, anchor]) => {
+      const target = path === '' ? document : posix.normalize(posix.join(posix.dirname(document), path!));
+      if (!target.endsWith('.md')) return false;
+      return ![...read(target).matchAll(/^#+ (.*)$/gm)].some((match) => anchorOf(match[1]!) === anchor);
+    })
+    .map(([, path, anchor]) => `${document} → ${path}#${anchor}`);
+}
+
+t.test('every heading that a document links to exists', async (t) => {
+  const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
+  t.strictSame(
+    DOCUMENTS.flatMap((document) => findLostAnchors(document, read)),
+    [],
+  );
+  const planted: Record<string, string> = {
+    'docs/a.md': '[b](b.md#a-b-c) [b](b.md#gone)',
+    'docs/b.md': '## A `b`: c\n',
+  };
+  t.strictSame(
+    findLostAnchors('docs/a.md', (path) => planted[path]!),
+    ['docs/a.md → b.md#gone'],
+    'the check finds what it looks for',
+  );
+});
+
+t.test('docs/architecture.md leads to every note on a mechanism', async (t) => {
+  const architecture = readFileSync(join(ROOT, 'docs/architecture.md'), 'utf8');
+  const notes = DOCUMENTS.filter((path) => path.startsWith('docs/internals/'));
+  t.ok(notes.length > 20, `${notes.length} notes`);
+  for (const note of notes) t.ok(architecture.includes(`](${note.slice('docs/'.length)})`), note);
+});
+
+t.test('every source says first what it is', async (t) => {
+  const silent = SOURCES.filter(({ path, text }) => !path.endsWith('.test.ts') && !/^\/(\*\*|\/)/.test(text));
+  t.strictSame(
+    silent.map(({ path }) => path),
+    [],
+  );
 });
 
 t.test('every dependency is pinned to one version and has its sentence in docs/architecture.md', async (t) => {

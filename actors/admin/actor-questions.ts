@@ -5,7 +5,6 @@
 
 import {
   formatPid,
-  isRuntimeError,
   lineageOf,
   Pid,
   sys,
@@ -15,10 +14,10 @@ import {
   type LineageNode,
   type RuntimeNode,
 } from '../../runtime/index.ts';
-import { AdminError } from './errors.ts';
+import { AdminError, explainSilence } from './errors.ts';
 import { LIMITS } from './limits.ts';
 import { mask } from './mask.ts';
-import { pause } from './pause.ts';
+import { pause } from '../pause.ts';
 
 /** An actor of the asked worker: a pid without what the worker knows. */
 export interface ActorKey {
@@ -105,7 +104,7 @@ async function stateOf(node: RuntimeNode, key: ActorKey, ctx: Context): Promise<
   const process = living(node, key);
   for (let depthMax = LIMITS.stateDepthMax; depthMax > 0; depthMax -= 1) {
     const limits = { depthMax, entriesMax: LIMITS.stateEntriesMax, charsMax: LIMITS.parameterCharsMax };
-    const { state } = await sys.getStatus(ctx, process, limits, LIMITS.workerAnswerMs / 2).catch(explain);
+    const { state } = await sys.getStatus(ctx, process, limits, LIMITS.workerAnswerMs / 2).catch(explainSilence);
     const shown = mask(state);
     if (JSON.stringify(shown)?.length <= STATE_CHARS_MAX || shown === undefined) return { state: shown };
   }
@@ -114,15 +113,6 @@ async function stateOf(node: RuntimeNode, key: ActorKey, ctx: Context): Promise<
 
 /** Far below what a packet between threads holds. */
 const STATE_CHARS_MAX = 65_536;
-
-function explain(error: unknown): never {
-  if (!isRuntimeError(error)) throw error;
-  if (error.code !== 'RT_CALL_TIMEOUT') throw new AdminError('ADM_NOT_FOUND', `the actor has ended: ${error.code}`);
-  throw new AdminError(
-    'ADM_NO_ANSWER',
-    'the actor does not answer: it is busy, or a handler of it waits for something',
-  );
-}
 
 async function tree(node: RuntimeNode, { root, depth, children }: TreeQuestion): Promise<TreeAnswer> {
   if (root !== undefined) living(node, root);

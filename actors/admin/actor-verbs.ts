@@ -3,21 +3,13 @@
  * where several have one of that name: `inbox.0`, `links@2`.
  */
 
-import {
-  formatExitReason,
-  isDown,
-  isRuntimeError,
-  parsePid,
-  sys,
-  type Behavior,
-  type Pid,
-} from '../../runtime/index.ts';
+import { formatExitReason, isDown, parsePid, sys, type Behavior, type Pid } from '../../runtime/index.ts';
 import type { ActorDetails, ActorKey, TreeAnswer } from './actor-questions.ts';
 import { AGENT_NAME } from './agent.ts';
 import { askEach, askWorker, type Askable, type EachAnswer } from './ask.ts';
-import { AdminError } from './errors.ts';
+import { AdminError, explainSilence } from './errors.ts';
 import { LIMITS } from './limits.ts';
-import { pause } from './pause.ts';
+import { pause } from '../pause.ts';
 import { defineVerb, type Verb } from './verb.ts';
 
 export const ACTOR_TREE = {
@@ -130,13 +122,13 @@ export function actorVerbs(workers: Askable, closing: AbortSignal): Verb[] {
     defineVerb(ACTOR_SUSPEND, async ({ actor, forMs }) => {
       const pid = await findActor(workers, actor);
       await refuseOwn(workers, pid);
-      await sys.suspend(node, pid, LIMITS.workerAnswerMs).catch(explain);
+      await sys.suspend(node, pid, LIMITS.workerAnswerMs).catch(explainSilence);
       if (forMs > 0) void pause(node.clock, forMs, closing).then(() => resume(workers, pid).catch(() => undefined));
       return { pid: `${pid}`, forMs };
     }),
     defineVerb(ACTOR_RESUME, async ({ actor }) => {
       const pid = await findActor(workers, actor);
-      await resume(workers, pid).catch(explain);
+      await resume(workers, pid).catch(explainSilence);
       return { pid: `${pid}` };
     }),
     defineVerb(ACTOR_KILL, async ({ actor, reason }) => {
@@ -151,7 +143,7 @@ export function actorVerbs(workers: Askable, closing: AbortSignal): Verb[] {
 }
 
 /** @throws {AdminError} (as rejection) ADM_NOT_FOUND; ADM_BAD_PARAMETER if several workers have an actor of that name. */
-export async function findActor(workers: Askable, text: string): Promise<Pid> {
+async function findActor(workers: Askable, text: string): Promise<Pid> {
   const pid = parsePid(text) ?? parsePid(`<${text}>`);
   if (pid !== undefined) return pid;
   const [, name = text, worker] = /^(.+)@(\d{1,3})$/.exec(text) ?? [];
@@ -196,15 +188,6 @@ async function refuseRoot(workers: Askable, pid: Pid): Promise<void> {
   const { name, ancestors } = await askWorker<ActorDetails>(workers, pid.worker, 'inspect', keyOf(pid));
   if (name !== ROOT_NAME || ancestors.length > 1) return;
   throw new AdminError('ADM_REFUSED', 'nothing would bring back the root of a worker: stop the node instead');
-}
-
-function explain(error: unknown): never {
-  if (!isRuntimeError(error)) throw error;
-  if (error.code !== 'RT_CALL_TIMEOUT') throw new AdminError('ADM_NOT_FOUND', `the actor has ended: ${error.code}`);
-  throw new AdminError(
-    'ADM_NO_ANSWER',
-    'the actor does not answer: it is busy, or a handler of it waits for something',
-  );
 }
 
 // --- traces -----------------------------------------------------------------------------------------------------
@@ -257,7 +240,7 @@ async function* trace(
   const wake = (): void => gathered.wake();
   signal.addEventListener('abort', wake);
   try {
-    await sys.trace(node, traced, { eventsMax, forMs, to }, LIMITS.workerAnswerMs).catch(explain);
+    await sys.trace(node, traced, { eventsMax, forMs, to }, LIMITS.workerAnswerMs).catch(explainSilence);
     yield* read(gathered, signal);
   } finally {
     signal.removeEventListener('abort', wake);

@@ -4,6 +4,8 @@
  * As everywhere a refusal is data, compared by `code`. `docs/internals/admin.md` lists the same codes; a test compares.
  */
 
+import { isRuntimeError } from '../../runtime/index.ts';
+
 /** Codes are stable: they may be added, never renamed or given another meaning. */
 export const ADM_ERRORS = {
   ADM_BAD_REQUEST: 'The line is no request: one JSON object with "id" and "verb".',
@@ -43,4 +45,14 @@ export class AdminError extends Error {
 
 export function isAdminError(error: unknown): error is AdminError {
   return (error as { brand?: unknown } | null)?.brand === BRAND;
+}
+
+/** What it means to an operator that an actor did not answer a system request. For `catch`. */
+export function explainSilence(error: unknown): never {
+  if (!isRuntimeError(error)) throw error;
+  if (error.code !== 'RT_CALL_TIMEOUT') throw new AdminError('ADM_NOT_FOUND', `the actor has ended: ${error.code}`);
+  throw new AdminError(
+    'ADM_NO_ANSWER',
+    'the actor does not answer: it is busy, or a handler of it waits for something',
+  );
 }

@@ -82,6 +82,15 @@ function checkInteger(name: string, { min, max }: { min: number; max: number }, 
   throw bad(`"${name}" expected an integer from ${min} to ${max}, got ${shown(value)}`);
 }
 
+/**
+ * An opaque id of a user or a group: 15 digits.
+ *
+ * @throws {AdminError} ADM_BAD_PARAMETER
+ */
+export function checkId(name: string, id: string): void {
+  if (!/^\d{15}$/.test(id)) throw bad(`"${name}" expected an id of 15 digits; phone numbers are not looked up`);
+}
+
 function shown(value: unknown): string {
   return (JSON.stringify(value) ?? typeof value).slice(0, LIMITS.refusedCharsMax);
 }

@@ -3,7 +3,7 @@
  */
 
 import type { RuntimeNode } from '../../runtime/index.ts';
-import type { WorkerStatistics } from '../worker.ts';
+import type { WorkerStatistics } from '../worker-statistics.ts';
 import { actorQuestions } from './actor-questions.ts';
 import type { AgentArgs, Questions } from './agent.ts';
 import { lastCrashes } from '../console/crash-book.ts';

@@ -7,7 +7,7 @@ import type { Clock } from '../../runtime/index.ts';
 import type { InboxStore } from '../store/inbox-store.ts';
 import type { PlacedReport, ProtectionStore } from '../store/protection-store.ts';
 import type { Questions } from './agent.ts';
-import { pause } from './pause.ts';
+import { pause } from '../pause.ts';
 
 /** What the questions are answered from: shards of this worker with their stores, in the same order. */
 export interface ReportParts {

@@ -6,6 +6,7 @@
 import { askEach, type Askable } from './ask.ts';
 import { AdminError } from './errors.ts';
 import { LIMITS } from './limits.ts';
+import { checkId } from './parameters.ts';
 import type { ReportDetails, ReportRow } from './report-questions.ts';
 import { defineVerb, type Verb } from './verb.ts';
 
@@ -46,9 +47,7 @@ export function reportVerbs(workers: Askable): Verb[] {
 }
 
 async function list(workers: Askable, sender: string | undefined, rows: number): Promise<ReportList> {
-  if (sender !== undefined && !/^\d{15}$/.test(sender)) {
-    throw new AdminError('ADM_BAD_PARAMETER', '"sender" expected an id of 15 digits; phone numbers are not looked up');
-  }
+  if (sender !== undefined) checkId('sender', sender);
   const answerMs = sender === undefined ? LIMITS.workerAnswerMs : LIMITS.searchAnswerMs;
   const each = await askEach<{ readonly rows: ReportRow[] }>(workers, 'reports', { sender, rows }, answerMs);
   const found = each.flatMap((answer) => ('ok' in answer ? answer.ok.rows : []));

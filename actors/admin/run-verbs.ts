@@ -5,7 +5,7 @@
 import type { BackupResult } from '../backup.ts';
 import type { DrainResult } from '../drain.ts';
 import { isStartupError } from '../errors.ts';
-import type { SettingChange } from '../live-config.ts';
+import type { SettingChange } from '../config/live.ts';
 import type { NodeControl } from '../node-control.ts';
 import { AdminError } from './errors.ts';
 import { defineVerb, type Verb } from './verb.ts';

@@ -9,7 +9,7 @@ import { rmSync } from 'node:fs';
 import type { Server, Socket } from 'node:net';
 import type { Logger } from '../../runtime/index.ts';
 import { StartupError } from '../errors.ts';
-import { fitSocketPath, listenUnix, SOCKET_PATH_BYTES_MAX } from '../unix-socket.ts';
+import { fitSocketPath, listenUnix, SOCKET_PATH_BYTES_MAX } from '../host/unix-socket.ts';
 import type { Desk } from './desk.ts';
 import { AdminError } from './errors.ts';
 import { LIMITS } from './limits.ts';

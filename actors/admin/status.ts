@@ -4,8 +4,8 @@
 
 import { getHeapStatistics } from 'node:v8';
 import type { RuntimeNode } from '../../runtime/index.ts';
-import { loopBusyMs } from '../loop-use.ts';
-import type { WorkerStatistics } from '../worker.ts';
+import { loopBusyMs } from '../host/loop-use.ts';
+import type { WorkerStatistics } from '../worker-statistics.ts';
 import { askEach, type Askable, type EachAnswer } from './ask.ts';
 import { defineVerb, type Verb } from './verb.ts';
 

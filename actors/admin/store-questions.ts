@@ -6,7 +6,7 @@
 import { decodeRoster } from '../../protocol/wire/index.ts';
 import { formatPid, type Pid, type ProcessView, type RuntimeNode } from '../../runtime/index.ts';
 import { terminateDynamicChild } from '../../supervisors/index.ts';
-import type { ConnectionState } from '../connection.ts';
+import type { ConnectionState } from '../connection/state.ts';
 import type { InboxStatistics } from '../inbox.ts';
 import { LIMITS as SERVER_LIMITS } from '../limits.ts';
 import { refuseLimit, setLimit, viewLimits, type LimitView } from '../live-limits.ts';
@@ -16,7 +16,7 @@ import { CONNECTIONS } from '../tree.ts';
 import type { Questions } from './agent.ts';
 import { AdminError } from './errors.ts';
 import { LIMITS } from './limits.ts';
-import { pause } from './pause.ts';
+import { pause } from '../pause.ts';
 
 /** What the questions are answered from. */
 export interface StoreParts {
@@ -57,6 +57,8 @@ export interface ShardRow {
   readonly committedMessages: number;
   readonly queuedBytes: number;
   readonly online: number;
+  /** Messages in its outbox, for shards that are out of reach. */
+  readonly outbox: number;
 }
 
 /** One device of an account. */
@@ -187,8 +189,8 @@ async function kick(
 async function shardRows({ node, shards }: StoreParts): Promise<{ readonly shards: ShardRow[] }> {
   const rows = shards.map(async (shard): Promise<ShardRow> => {
     const statistics = await node.call<InboxStatistics>(inboxName(shard), 'statistics', SERVER_LIMITS.callTimeoutMs);
-    const { commits, committedMessages, queuedBytes, online } = statistics;
-    return { shard, commits, committedMessages, queuedBytes, online };
+    const { commits, committedMessages, queuedBytes, online, outboxCount: outbox } = statistics;
+    return { shard, commits, committedMessages, queuedBytes, online, outbox };
   });
   return { shards: await Promise.all(rows) };
 }

@@ -6,6 +6,7 @@
 import type { LimitView } from '../live-limits.ts';
 import { askEach, askWorker, type Askable, type EachAnswer } from './ask.ts';
 import { AdminError } from './errors.ts';
+import { checkId } from './parameters.ts';
 import type {
   Found,
   GroupStat,
@@ -133,10 +134,8 @@ export function storeVerbs(workers: Askable): Verb[] {
 /** Connections are ended one after the other, and each may take a second. */
 const KICK_MS = 10_000;
 
-/** An opaque id: 15 digits. */
-function checkId(name: string, id: string): void {
-  if (/^\d{15}$/.test(id)) return;
-  throw new AdminError('ADM_BAD_PARAMETER', `"${name}" expected an id of 15 digits; phone numbers are not looked up`);
+function absent(name: string): string {
+  return `no such ${name} on this node; of a cluster "node map --user" tells who has whom`;
 }
 
 /** Asks all, since one of them owns what is asked for. */
@@ -153,7 +152,7 @@ async function findFor<T extends object>(
   for (const answer of each) if ('ok' in answer && answer.ok.here) return withoutHere(answer.ok);
   const [failed] = each.flatMap((answer) => ('error' in answer ? [answer] : []));
   const isAbsent = failed === undefined || failed.error.startsWith('no such');
-  throw new AdminError(isAbsent ? 'ADM_NOT_FOUND' : 'ADM_NO_ANSWER', failed?.error ?? `no such ${name} on this node`);
+  throw new AdminError(isAbsent ? 'ADM_NOT_FOUND' : 'ADM_NO_ANSWER', failed?.error ?? absent(name));
 }
 
 function withoutHere<T extends object>(found: { readonly here: true } & T): T {

@@ -17,7 +17,7 @@ import {
 } from '../../runtime/index.ts';
 import { AdminError } from './errors.ts';
 import { LIMITS } from './limits.ts';
-import { pause } from './pause.ts';
+import { pause } from '../pause.ts';
 
 /** What a view asks of a worker, under `top`. */
 export interface TopQuestion {

@@ -5,7 +5,7 @@
 import type { RankBy, SurveyGroup } from '../../runtime/index.ts';
 import { askEach, type Askable, type EachAnswer } from './ask.ts';
 import { LIMITS } from './limits.ts';
-import { pause } from './pause.ts';
+import { pause } from '../pause.ts';
 import { nodeStatus, type NodeFacts, type NodeStatus } from './status.ts';
 import type { TopQuestion, TopRow, WorkerTop } from './surveyor.ts';
 import { defineVerb, type Verb } from './verb.ts';
@@ -89,7 +89,7 @@ export function topVerb(workers: Askable, facts: NodeFacts): Verb {
 }
 
 /** @param before - The status of the frame before; without it the rates of workers are those since their start. */
-export async function topFrame(
+async function topFrame(
   workers: Askable,
   facts: NodeFacts,
   look: Look,

@@ -1,7 +1,8 @@
 import t from 'tap';
 import { createSeededRandom, VirtualClock } from '../../runtime/testing/index.ts';
 import { promisesSettled } from '../../runtime/testing/virtual-clock.ts';
-import { applyWrites } from '../store/write-set.ts';
+import { memoryTail } from '../store/memory-tail.test-kit.ts';
+import { applyWrites, WriteSet } from '../store/write-set.ts';
 import { ShardCommitLog } from './commit-log.ts';
 import type { AppendOutcome, LogEnd, LogEntry, ShardLog } from './contracts.ts';
 import { LIMITS } from './limits.ts';
@@ -40,28 +41,33 @@ interface Fixture {
   readonly applied: string[];
   readonly fenced: string[];
   lease: boolean;
+  /** On the disk and not in the log. */
+  readonly tail: Map<number, Buffer>;
   /** Starts a commit of one key; its outcome goes into `done`. */
   commit(key: string): void;
   readonly done: string[];
   settle(ms?: number): Promise<void>;
 }
 
-function start(): Fixture {
+function start(isLocal: boolean = false, tail: Map<number, Buffer> = new Map()): Fixture {
   const log = new FlakyLog();
   const clock = new VirtualClock();
   const applied: string[] = [];
   const fenced: string[] = [];
   const done: string[] = [];
   const fixture = { lease: true };
+  const apply = (writes: Buffer): void =>
+    applyWrites(writes, { put: (_table, key) => applied.push(key.toString()), remove: () => undefined });
   const commits = new ShardCommitLog(
     {
       log,
       clock,
       apply: async (writes) => {
-        for (const each of writes)
-          applyWrites(each, { put: (_table, key) => applied.push(key.toString()), remove: () => undefined });
+        for (const each of writes) apply(each);
         return 'ok';
       },
+      tail: memoryTail({ entries: tail, commit: async (write) => (write(), 'ok'), apply, setMark: () => undefined }),
+      isLocal,
       isLeased: () => fixture.lease,
       onFenced: (why) => void fenced.push(why),
     },
@@ -75,6 +81,7 @@ function start(): Fixture {
     applied,
     fenced,
     done,
+    tail,
     commit(key: string) {
       void commits
         .commit((writes) => writes.put(0, Buffer.from(key), Buffer.from('v')))
@@ -88,6 +95,20 @@ function start(): Fixture {
       await promisesSettled();
     },
   });
+}
+
+/** What a copy of the log has written, in its order. */
+function keysIn(entries: readonly LogEntry[]): string[] {
+  const keys: string[] = [];
+  let reading = startReading(MARK);
+  for (const entry of entries) {
+    const step = takeEntry(reading, entry);
+    if (step.kind !== 'taken') continue;
+    reading = step.reading;
+    if (step.writes === undefined) continue;
+    applyWrites(step.writes, { put: (_table, key) => keys.push(key.toString()), remove: () => undefined });
+  }
+  return keys;
 }
 
 t.test('commits of one turn share a record, later ones the next; each is told after log and disk', async (t) => {
@@ -253,3 +274,101 @@ t.test(
     t.strictSame(fenced, ['stale']);
   },
 );
+
+t.test('local: what was under way when the log fell silent is told, and in the log once', async (t) => {
+  for (const fate of ['append-lost', 'answer-lost'] as const) {
+    const f = start(true);
+    f.log.fate = () => fate;
+    f.commit('a');
+    await f.settle(LIMITS.leaseMs + LIMITS.appendRetryMs + 100);
+    t.strictSame(f.done, ['a ok'], fate);
+    f.commit('b');
+    await f.settle(200);
+    t.strictSame(f.done, ['a ok', 'b ok'], 'the next one does not wait');
+    // Where only answers are lost the log has told by now that it has them.
+    t.equal(f.tail.size, fate === 'append-lost' ? 2 : 0);
+    f.log.fate = () => 'ok';
+    await f.settle(1_000);
+    t.equal(f.tail.size, 0);
+    t.strictSame(keysIn(f.log.entries), ['a', 'b']);
+    t.strictSame(f.applied, ['a', 'b'], 'each was applied once');
+    t.strictSame(f.commits.mark, { epoch: 1, sequence: 2 });
+    f.commit('c');
+    await f.settle(100);
+    t.strictSame([keysIn(f.log.entries), f.tail.size, f.fenced], [['a', 'b', 'c'], 0, []], 'and the log comes first');
+  }
+});
+
+t.test('local: without a lease commits go on, and nothing goes to the log', async (t) => {
+  const f = start(true);
+  f.lease = false;
+  f.commit('a');
+  f.commit('b');
+  await f.settle(100);
+  t.strictSame(f.done, ['a ok', 'b ok']);
+  t.equal(f.log.attempts, 0);
+  f.lease = true;
+  await f.settle(500);
+  t.strictSame([keysIn(f.log.entries), f.tail.size], [['a', 'b'], 0]);
+});
+
+t.test('local: a write set of several records goes on at the one that was under way', async (t) => {
+  const f = start(true);
+  let appends = 0;
+  f.log.fate = () => (++appends === 2 ? 'answer-lost' : appends > 2 ? 'append-lost' : 'ok');
+  void f.commits
+    .commit((writes) => writes.put(0, Buffer.from('large'), Buffer.alloc(2 * LIMITS.recordBytesMax)))
+    .then((result) => f.done.push(result));
+  await f.settle(LIMITS.leaseMs + 500);
+  t.strictSame([f.done, f.log.entries.length], [['ok'], 2]);
+  f.log.fate = () => 'ok';
+  await f.settle(1_000);
+  t.strictSame([keysIn(f.log.entries), f.log.entries.length, f.tail.size], [['large'], 3, 0]);
+});
+
+t.test('local: a tail under load ends, and nothing waits long for it', async (t) => {
+  const f = start(true);
+  f.log.fate = () => 'append-lost';
+  const keys: string[] = [];
+  const commitFor = async (ms: number): Promise<void> => {
+    for (let at = 0; at < ms; at += 50) {
+      keys.push(`k${keys.length}`);
+      f.commit(keys.at(-1)!);
+      await f.settle();
+    }
+  };
+  await commitFor(5_000);
+  t.ok(f.tail.size > 50, `${f.tail.size} in the tail`);
+  f.log.fate = () => 'ok';
+  await commitFor(5_000);
+  t.equal(f.tail.size, 0);
+  t.equal(f.done.length, keys.length);
+  t.strictSame(keysIn(f.log.entries), keys, 'everything once and in order');
+});
+
+t.test('what a former life left in the tail goes to the log first, with either durability', async (t) => {
+  for (const isLocal of [true, false]) {
+    const writes = new WriteSet();
+    writes.put(0, Buffer.from('old'), Buffer.from('v'));
+    const f = start(isLocal, new Map([[7, Buffer.from(writes.bytes())]]));
+    f.commit('new');
+    await f.settle(100);
+    t.strictSame([f.done, keysIn(f.log.entries), f.tail.size], [['new ok'], ['old', 'new'], 0]);
+  }
+});
+
+t.test('local: a tail that meets another epoch is told of, and nothing more is acknowledged', async (t) => {
+  const f = start(true);
+  f.lease = false;
+  f.commit('a');
+  await f.settle(100);
+  f.log.entries.push({
+    sequence: 1,
+    data: encodeRecord({ kind: 'epoch', epoch: 2, previous: 0, writer: 8, number: 1 }),
+  });
+  f.lease = true;
+  await f.settle(500);
+  f.commit('b');
+  await f.settle(500);
+  t.strictSame([f.fenced, f.done, f.tail.size], [['stale'], ['a ok'], 1]);
+});

@@ -10,7 +10,16 @@
  * under way at a time, because the next one must name it; commits of all actors of the shard share it.
  *
  * An append without an answer may be in the log, or get there yet. It is repeated until the log says what became of it, and counts once, however
- * often and late it comes: what names a predecessor that has a successor already is void. Until then nothing of it is acknowledged. Read next: `shard-host.ts`.
+ * often and late it comes: what names a predecessor that has a successor already is void. Until then nothing of it is acknowledged.
+ *
+ * With durability `local` an owner whose log does not answer goes on without it, and the order is turned round:
+ *
+ *   commit, commit ──▶ write set ──▶ apply and flush, noted in the tail ──▶ both resolve
+ *                                      tail ──▶ append, one after the other, as soon as the log answers ──▶ forgotten
+ *
+ * What was being appended when the log fell silent is the first in the tail, as the very record that may be there. While there is a tail new commits go behind it; when
+ * the log has nearly all of it they wait for the rest, and go to the log first again. This is right only because nobody else takes the shard meanwhile
+ * (`decision.ts`). Read next: `shard-host.ts`, `../store/tail.ts`.
  */
 
 import assert from 'node:assert/strict';
@@ -18,11 +27,12 @@ import type { Clock } from '../../runtime/index.ts';
 import type { CommitResult } from '../store/inbox-store.ts';
 import type { CommitLog } from '../store/lmdb.ts';
 import type { LogMark } from '../store/raw-tables.ts';
+import type { ShardTail } from '../store/tail.ts';
 import { WriteSet } from '../store/write-set.ts';
 import type { ShardLog } from './contracts.ts';
 import { LIMITS } from './limits.ts';
 import { encodeRecord, headerOf, isSameRecord, type RecordHeader, type RecordKind } from './log-record.ts';
-import { pause } from './pause.ts';
+import { pause } from '../pause.ts';
 
 export interface CommitLogParts {
   readonly log: ShardLog;
@@ -31,6 +41,10 @@ export interface CommitLogParts {
   readonly clock: Clock;
   /** Whether this node may still believe that it is the owner. Asked before every append. */
   readonly isLeased: () => boolean;
+  /** What is on the disk and not in the log yet; it may have something from a former life. */
+  readonly tail: ShardTail;
+  /** Whether commits go on while the log does not answer. */
+  readonly isLocal: boolean;
   /** Another epoch has begun, or the disk did not take what the log has: this node must step down. Called once. */
   readonly onFenced: (why: 'stale' | 'disk') => void;
 }
@@ -82,6 +96,23 @@ async function findLast(log: ShardLog, header: RecordHeader, expected: number): 
   return isSameRecord(headerOf(last.data), header) ? last.sequence : 'stale';
 }
 
+/** A write set on its way into the log, in one record or several. */
+interface Sending {
+  readonly bytes: Buffer;
+  /** Where the next record begins. */
+  start: number;
+  /** The one that is under way: if nobody answers it may be in the log, so it goes out again as it is. */
+  record: Buffer | undefined;
+  /** Bodies of the records that are in the log, which nobody changes any more. */
+  readonly bodies: Buffer[];
+  /** Last entry of the tail that it has; 0 for one that is not on the disk yet. */
+  readonly through: number;
+}
+
+function startSending(bytes: Buffer, through: number): Sending {
+  return { bytes, start: 0, record: undefined, bodies: [], through };
+}
+
 export class ShardCommitLog implements CommitLog {
   readonly #parts: CommitLogParts;
   readonly #writer: Writer;
@@ -95,6 +126,10 @@ export class ShardCommitLog implements CommitLog {
   #ended = false;
   /** Since when the append under way has no answer; monotonic milliseconds. */
   #since: number | undefined = undefined;
+  /** What was under way when the log fell silent: the beginning of the tail. */
+  #begun: Sending | undefined = undefined;
+  /** While the tail goes into the log. */
+  #draining: Promise<void> | undefined = undefined;
 
   /** @param mark - The beginning of this owner's epoch, as applied. */
   constructor(parts: CommitLogParts, writer: Writer, mark: LogMark) {
@@ -102,6 +137,7 @@ export class ShardCommitLog implements CommitLog {
     this.#writer = writer;
     this.#mark = mark;
     this.#at = mark.sequence;
+    this.#startDraining();
   }
 
   get mark(): LogMark {
@@ -118,6 +154,11 @@ export class ShardCommitLog implements CommitLog {
     return this.#since === undefined ? 0 : this.#parts.clock.monotonicMs() - this.#since;
   }
 
+  /** Whether the log does not answer, or this node has no right to it for now. */
+  get isAway(): boolean {
+    return !this.#parts.isLeased() || this.silentMs > LIMITS.leaseMs;
+  }
+
   commit(collect: (writes: WriteSet) => void): Promise<CommitResult> {
     return new Promise((resolve) => {
       collect(this.#open);
@@ -130,6 +171,7 @@ export class ShardCommitLog implements CommitLog {
   async end(): Promise<void> {
     this.#ended = true;
     await this.#running;
+    await this.#draining;
   }
 
   async #run(): Promise<void> {
@@ -147,42 +189,105 @@ export class ShardCommitLog implements CommitLog {
     const result = writes.length === 0 ? 'ok' : await this.#carryOut(writes.bytes());
     writes.truncate(0);
     this.#spare = writes;
-    if (result === 'ok') for (const resolve of waiting) resolve('ok');
+    if (result !== 'fenced') for (const resolve of waiting) resolve(result);
   }
 
-  /** Nobody is told of a commit that did not get into the log: its actors end with this ownership. */
-  async #carryOut(bytes: Buffer): Promise<'ok' | 'fenced'> {
-    const applied: Buffer[] = [];
-    this.#since = this.#parts.clock.monotonicMs();
-    for (let start = 0; start < bytes.length; start += LIMITS.recordBytesMax) {
-      const end = Math.min(bytes.length, start + LIMITS.recordBytesMax);
-      const kind = end < bytes.length ? 'part' : 'writes';
-      const body = await this.#append(kind, bytes.subarray(start, end));
-      if (body === undefined) return 'fenced';
-      applied.push(body);
-    }
-    this.#since = undefined;
+  /** Nobody is told of a commit that did not get into the log, nor here into the tail: its actors end with this ownership. */
+  async #carryOut(bytes: Buffer): Promise<CommitResult | 'fenced'> {
+    if (this.#draining !== undefined && (await this.#goesBehindTail())) return this.#commitHere(bytes);
+    if (this.#ended) return 'fenced';
+    const sending = startSending(bytes, 0);
+    const sent = await this.#send(sending, () => !this.#ended && !(this.#parts.isLocal && this.isAway));
+    if (sent === 'unknown') return this.#ended ? 'fenced' : this.#goOnAlone(sending);
+    if (sent === 'fenced') return 'fenced';
+    const { bodies } = sending;
     const mark = { epoch: this.#mark.epoch, sequence: this.#at };
-    const whole = applied.length === 1 ? applied[0]! : Buffer.concat(applied);
+    const whole = bodies.length === 1 ? bodies[0]! : Buffer.concat(bodies);
     if ((await this.#parts.apply([whole], mark)) !== 'ok') return this.#fence('disk');
     this.#mark = mark;
     return 'ok';
   }
 
-  /** The body as it stands in the record, which nobody changes any more. */
-  async #append(kind: RecordKind, body: Buffer): Promise<Buffer | undefined> {
+  /** Appends what is left of a write set. `unknown`: not all of it, and perhaps the record that is under way. */
+  async #send(sending: Sending, goesOn: () => boolean): Promise<'ok' | 'fenced' | 'unknown'> {
     const { log, clock, isLeased } = this.#parts;
+    const { bytes } = sending;
+    this.#since ??= clock.monotonicMs();
+    while (sending.start < bytes.length) {
+      const end = Math.min(bytes.length, sending.start + LIMITS.recordBytesMax);
+      const kind = end < bytes.length ? 'part' : 'writes';
+      const record = (sending.record ??= this.#encode(kind, bytes.subarray(sending.start, end)));
+      const sequence = await appendSurely(log, record, this.#at, clock, goesOn, isLeased);
+      if (sequence === 'unknown') return 'unknown';
+      if (sequence === 'stale') return this.#fence('stale');
+      assert.ok(sequence > this.#at, 'a log grows');
+      this.#at = sequence;
+      sending.bodies.push(record.subarray(record.length - (end - sending.start)));
+      sending.record = undefined;
+      sending.start = end;
+    }
+    this.#since = undefined;
+    return 'ok';
+  }
+
+  #encode(kind: RecordKind, body: Buffer): Buffer {
     const { epoch } = this.#mark;
     const header = { kind, epoch, previous: this.#at, writer: this.#writer.id, number: ++this.#writer.number };
-    const record = encodeRecord(header, body);
-    const sequence = await appendSurely(log, record, this.#at, clock, () => !this.#ended, isLeased);
-    if (typeof sequence !== 'number') {
-      if (sequence === 'stale') this.#fence('stale');
-      return undefined;
+    return encodeRecord(header, body);
+  }
+
+  // --- without the log ------------------------------------------------------------------------------------------
+
+  /** The log has fallen silent with this under way. */
+  async #goOnAlone({ bytes, start, record, bodies }: Sending): Promise<CommitResult | 'fenced'> {
+    const { tail } = this.#parts;
+    const copy = Buffer.from(bytes);
+    // Told as full it would be refused, and it may be in the log.
+    if ((await tail.add(copy)) !== 'ok') return this.#fence('disk');
+    this.#begun = { bytes: copy, start, record, bodies, through: tail.first(1)!.through };
+    this.#startDraining();
+    return 'ok';
+  }
+
+  async #commitHere(bytes: Buffer): Promise<CommitResult> {
+    const result = await this.#parts.tail.add(bytes);
+    this.#startDraining();
+    return result;
+  }
+
+  /** Waits for the tail to be in the log when that has nearly all of it. False: it is, and the log comes first again. */
+  async #goesBehindTail(): Promise<boolean> {
+    const { isLocal, tail, clock } = this.#parts;
+    while (this.#draining !== undefined && !this.#ended) {
+      if (isLocal && (this.isAway || tail.count > LIMITS.tailWaitCountMax)) return true;
+      await pause(clock, LIMITS.tailLookMs);
     }
-    assert.ok(sequence > this.#at, 'a log grows');
-    this.#at = sequence;
-    return record.subarray(record.length - body.length);
+    return false;
+  }
+
+  #startDraining(): void {
+    if (this.#parts.tail.count > 0) this.#draining ??= this.#drain();
+  }
+
+  async #drain(): Promise<void> {
+    const { tail } = this.#parts;
+    while (tail.count > 0 && !this.#ended) {
+      const sending = this.#begun ?? this.#nextOfTail();
+      if ((await this.#send(sending, () => !this.#ended)) !== 'ok') break;
+      const mark = { epoch: this.#mark.epoch, sequence: this.#at };
+      if ((await tail.settle(sending.through, mark)) !== 'ok') {
+        this.#fence('disk');
+        break;
+      }
+      this.#mark = mark;
+      this.#begun = undefined;
+    }
+    this.#draining = undefined;
+  }
+
+  #nextOfTail(): Sending {
+    const { writes, through } = this.#parts.tail.first(LIMITS.recordBytesMax)!;
+    return startSending(writes, through);
   }
 
   #fence(why: 'stale' | 'disk'): 'fenced' {

@@ -71,13 +71,27 @@ export interface PageExchange {
   answer(seat: Seat, handler: (request: Buffer) => Buffer): { stop(): void };
 }
 
+/** What data centres tell each other. Best effort: it is said again all the time. */
+export interface Announcements {
+  say(text: string): void;
+  /** Hears what the other centres say, not its own. `centre`: as which it is said. */
+  hear(onText: (text: string, centre: string) => void): { stop(): void };
+}
+
 /** Everything that a worker has of its cluster. */
 export interface ClusterNet {
   log(shard: number): ShardLog;
-  /** Who owns what. */
+  /** Who owns what, in this data centre if there are several; and so the others. */
   readonly table: Registry;
   /** Who lives. */
   readonly liveness: Registry;
   readonly pages: PageExchange;
+  /** `undefined` where the cluster is in one place. */
+  readonly announcements: Announcements | undefined;
+  /**
+   * Whether the servers say that a seat has no connection to them, neither itself nor its network, which would leave them in doubt. False where nothing can be said. A
+   * seat that is connected and loses that connection hears of it too: see `Member.disconnected`.
+   */
+  isDeserted(seat: Seat): Promise<boolean>;
   close(): Promise<void>;
 }

@@ -19,17 +19,25 @@ interface Others {
   readonly silence?: Readonly<Record<string, number>>;
   readonly lives?: Readonly<Record<string, number>>;
   readonly copies?: Readonly<Record<string, CopyState>>;
+  /** Nodes that say that they have nothing of the shard. */
+  readonly empty?: readonly string[];
+  /** Nodes that say that they go on while the log does not answer. */
+  readonly local?: readonly string[];
 }
 
 /** What `self` has heard by NOW: itself all the time, the others until their silence. */
-function heard(self: SeatLife, { silence = { b: 0, c: 0 }, lives = {}, copies = {} }: Others): Liveness {
+function heard(
+  self: SeatLife,
+  { silence = { b: 0, c: 0 }, lives = {}, copies = {}, empty = [], local = [] }: Others,
+): Liveness {
   const liveness = new Liveness(self);
   for (let nowMs = 0; nowMs <= NOW; nowMs += LIMITS.renewalMs) {
     for (const [node, silentMs] of Object.entries({ ...silence, [self.node]: 0 })) {
       if (nowMs > NOW - silentMs) continue;
       const copy = copies[node];
       const record = { node, worker: 1, workers: 1, life: lives[node] ?? 1, leaving: false };
-      const text = formatSeat({ ...record, copies: copy === undefined ? [] : [copy] });
+      const said = { isLocal: local.includes(node), empty: empty.includes(node) ? [SHARD] : [] };
+      const text = formatSeat({ ...record, ...said, copies: copy === undefined ? [] : [copy] });
       liveness.note(seatKey({ node, worker: 1 }), text, nowMs);
     }
   }
@@ -37,14 +45,22 @@ function heard(self: SeatLife, { silence = { b: 0, c: 0 }, lives = {}, copies = 
 }
 
 function status(change: Partial<HostStatus> = {}): HostStatus {
-  return { phase: 'following', sequence: 100, isWhole: true, servingEpoch: undefined, isLost: false, ...change };
+  const nothing = {
+    servingEpoch: undefined,
+    isEmpty: false,
+    isLooked: true,
+    tailCount: 0,
+    tailBytes: 0,
+    isLost: false,
+  };
+  return { phase: 'following', sequence: 100, isWhole: true, ...nothing, ...change };
 }
 
 const SERVING = status({ phase: 'serving', servingEpoch: 3 });
 const WHOLE: CopyState = { shard: SHARD, sequence: 100, isWhole: true };
 
 function owned(change: Partial<ShardRecord> = {}): ShardRecord {
-  return { epoch: 3, owner: A, standby: B, next: undefined, ...change };
+  return { epoch: 3, owner: A, standby: B, next: undefined, isDoubted: false, ...change };
 }
 
 function propose(change: Partial<Situation>, others: Others = {}): Proposal | undefined {
@@ -61,6 +77,7 @@ function propose(change: Partial<Situation>, others: Others = {}): Proposal | un
     settledSequence: 100,
     stableMs: 60_000,
     isComplete: true,
+    isLocal: false,
     isLeaving: false,
     ...change,
   });
@@ -78,6 +95,50 @@ const CASES: readonly (readonly [claim: string, situation: Partial<Situation>, o
   ['a standby leaves a living owner alone', AS_B, { silence: { a: 0, c: 0 } }, 'nothing'],
   ['a standby takes over from a dead owner', AS_B, { silence: { a: DEAD, c: 0 } }, 'take-over b'],
   ['and from a former life of the owner', AS_B, { silence: { a: 0, c: 0 }, lives: { a: 2 } }, 'take-over b'],
+  ['not where owners go on through silence', { ...AS_B, isLocal: true }, { silence: { a: DEAD, c: 0 } }, 'nothing'],
+  ['nor from one that does, whatever is set here', AS_B, { silence: { a: DEAD, c: 0 }, local: ['a'] }, 'nothing'],
+  [
+    'nor from its later life, which may have what the log lacks',
+    { ...AS_B, isLocal: true },
+    { silence: { a: 0, c: 0 }, lives: { a: 2 } },
+    'nothing',
+  ],
+  [
+    'but from a later life with an empty disk',
+    { ...AS_B, isLocal: true },
+    { silence: { a: 0, c: 0 }, lives: { a: 2 }, empty: ['a'] },
+    'take-over b',
+  ],
+  [
+    'also where that life has another number of workers, and the seat of the owner never speaks again',
+    { ...AS_B, isLocal: true, record: owned({ owner: { ...A, worker: 3 } }) },
+    { silence: { a: 0, c: 0 }, lives: { a: 2 }, empty: ['a'] },
+    'take-over b',
+  ],
+  [
+    'not while that has not looked at its disk',
+    { ...AS_B, isLocal: true, record: owned({ owner: { ...A, worker: 3 } }) },
+    { silence: { a: 0, c: 0 }, lives: { a: 2 } },
+    'nothing',
+  ],
+  [
+    'who serves what is in doubt has told those concerned',
+    { record: owned({ isDoubted: true }) },
+    { copies: { b: WHOLE } },
+    'settle-doubt a',
+  ],
+  [
+    'not before it serves',
+    { record: owned({ isDoubted: true }), status: status({ phase: 'taking-over' }) },
+    { copies: { b: WHOLE } },
+    'nothing',
+  ],
+  [
+    'an owner with a tail moves nothing',
+    { isLeaving: true, isLocal: true, status: { ...SERVING, tailCount: 1 } },
+    { copies: { b: WHOLE } },
+    'nothing',
+  ],
   ['but not with half a copy', { ...AS_B, status: status({ isWhole: false }) }, { silence: { a: DEAD } }, 'nothing'],
   ['who is neither standby nor next takes nothing', AS_C, { silence: { a: DEAD, b: 0 } }, 'nothing'],
   [
@@ -158,6 +219,44 @@ for (const [claim, situation, others, expected] of CASES) {
   });
 }
 
+/** A proposal, and whether what was acknowledged may be lost by it. */
+const DOUBTS: readonly (readonly [string, Partial<Situation>, Others, string])[] = [
+  [
+    'a take-over of what was on one disk alone',
+    { ...AS_B, isLocal: true },
+    { lives: { a: 2 }, empty: ['a'] },
+    'take-over true',
+  ],
+  ['not one of what the log has', AS_B, { silence: { a: DEAD, c: 0 } }, 'take-over false'],
+  [
+    'a tail that cannot be joined to the log',
+    { status: status({ isLost: true, tailCount: 1 }) },
+    { copies: { b: WHOLE }, silence: { b: 0 } },
+    'yield true',
+  ],
+  [
+    'a doubt stays until an owner serves',
+    { ...AS_B, record: owned({ isDoubted: true }) },
+    { silence: { a: DEAD } },
+    'take-over true',
+  ],
+  [
+    'also through a reclaim',
+    { self: { ...A, life: 2 }, status: status(), record: owned({ isDoubted: true }) },
+    {},
+    'reclaim true',
+  ],
+  ['and is settled then', { record: owned({ isDoubted: true }) }, {}, 'settle-doubt false'],
+];
+
+for (const [claim, situation, others, expected] of DOUBTS) {
+  t.test(`in doubt: ${claim}`, async (t) => {
+    const silence = others.silence ?? { a: 0, c: 0 };
+    const { why, record } = propose(situation, { ...others, silence })!;
+    t.equal(`${why} ${record.isDoubted}`, expected);
+  });
+}
+
 t.test(
   'whatever is proposed: the epoch grows exactly when the owner or its life changes, and an owner is not its own copy',
   async () => {
@@ -181,7 +280,7 @@ t.test(
         fc.boolean(),
         (owner, standby, next, silent, copies, state, isLeaving) => {
           fc.pre(owner === undefined || !(sameSeat(owner, standby) || sameSeat(owner, next)));
-          const record = owner && { epoch: 3, owner: { ...owner, life: 1 }, standby, next };
+          const record = owner && { epoch: 3, owner: { ...owner, life: 1 }, standby, next, isDoubted: false };
           const proposal = propose({ record, status: state, isLeaving }, { silence: silent, copies });
           if (proposal === undefined) return true;
           const after = proposal.record;

@@ -3,8 +3,13 @@
  *
  *   stream   bb-<cluster>-log-<shard>   subject bb.<cluster>.log.<shard>: a stream for each shard, so that its sequences have no gaps
  *   bucket   bb-<cluster>-table     on disk: who owns what
- *   bucket   bb-<cluster>-live      in memory: gone with all servers at once, and written anew within a second
+ *   bucket   bb-<cluster>-live      in memory: gone with all servers at once, made anew and written within a second
  *   subject  bb.<cluster>.page.<node>.<worker>   requests for pages of a copy
+ *   subject  bb.<cluster>.served.<centre>        what a data centre tells the others of its shards
+ *
+ * In a cluster of several data centres each has its own JetStream, the domain of its servers, with the logs of its shards and buckets that bear its name. Nothing here
+ * asks the JetStream of another one. What the cluster is made of stands in the table without a centre's name also there, or a node that was started
+ * without centres, or as the first one with them, would look for it where nobody wrote it.
  *
  * It decides nothing and retries nothing: what is not answered in time is `unknown`. What the server refuses for its sequence is told
  * apart by the code of the refusal. An append expects the last sequence of its stream, which servers check where they apply it, in the order of the
@@ -12,65 +17,111 @@
  * before 2.10.23 let two appends pass that are under way at once, and a new leader has not applied everything (nats-server, `processClusteredInboundMsg`).
  */
 
-import type { NatsBus } from '../../runtime/cluster/index.ts';
+import { RefusedMessages, subjects, type NatsBus } from '../../runtime/cluster/index.ts';
 import type { Clock, Logger } from '../../runtime/index.ts';
 import type {
+  Announcements,
   AppendOutcome,
   ClusterNet,
   LogEnd,
   LogEntry,
   PageExchange,
   Registry,
-  RegistryEntry,
   ShardLog,
 } from './contracts.ts';
+import { StartupError } from '../errors.ts';
+import type { Centre, ShardRange } from './centres.ts';
+import { JETSTREAM, jetStreamCodeOf } from './jetstream-codes.ts';
+import { followStream, type StreamMessage } from './jetstream-follow.ts';
+import { openBucketRegistry } from './jetstream-registry.ts';
 import { LIMITS } from './limits.ts';
-import { pause } from './pause.ts';
+import { pause } from '../pause.ts';
 import type { Seat } from './placement.ts';
 
 type Connection = NatsBus['connection'];
 type JetStream = ReturnType<Connection['jetstream']>;
 type Manager = Awaited<ReturnType<Connection['jetstreamManager']>>;
-type Bucket = Awaited<ReturnType<JetStream['views']['kv']>>;
-type ConsumerOptions = Parameters<JetStream['subscribe']>[1];
-
-/** Codes of JetStream's refusals that are answers to us. */
-const WRONG_LAST_SEQUENCE = 10_071;
-const NO_MESSAGE = 10_037;
-const STREAM_NOT_FOUND = 10_059;
-const NANOS_PER_MS = 1_000_000;
 
 export interface JetStreamParts {
-  readonly connection: Connection;
+  readonly bus: NatsBus;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Name of the cluster. */
   readonly cluster: string;
   /** Copies that the servers keep of each stream: 1, 3 or 5, no more than there are servers. */
   readonly replicas: number;
-  readonly shardCount: number;
+  /** Whose logs are on these servers. */
+  readonly shards: ShardRange;
+  /** The data centres of the cluster, none if it is in one place, and which of them this one is. */
+  readonly centres: readonly Centre[];
+  readonly centre: number;
 }
 
-/** Opens the streams and buckets of a cluster, and makes those that are missing. Tries until the servers let it, as at the start of all. */
+/**
+ * Opens the streams and buckets of a cluster, and makes those that are missing. Tries until the servers let it, as at the start of all.
+ *
+ * @throws {StartupError} (as rejection) APP_CLUSTER_CENTRES: the servers are of another data centre.
+ */
 export async function openJetStreamNet(parts: JetStreamParts): Promise<ClusterNet> {
-  const { connection, clock, cluster, replicas, shardCount } = parts;
+  const { bus, clock, logger, cluster, replicas, shards } = parts;
+  const { connection } = bus;
+  const centre = parts.centres[parts.centre]?.name;
   const manager = await untilServed(clock, () => connection.jetstreamManager({ timeout: LIMITS.requestMs }));
-  for (let shard = 0; shard < shardCount; shard++) {
+  if (centre !== undefined) await checkDomain(bus, clock, centre);
+  for (let shard = shards.first; shard < shards.first + shards.count; shard++) {
     await untilServed(clock, () => ensureLogStream(manager, cluster, shard, replicas));
   }
   const jetstream = connection.jetstream({ timeout: LIMITS.requestMs });
-  const registry = async (suffix: string, storage: 'file' | 'memory'): Promise<Registry> => {
-    const name = `bb-${cluster}-${suffix}`;
-    const options = { replicas, history: 1, storage, timeout: LIMITS.requestMs } as object;
-    return registryOf(await untilServed(clock, () => jetstream.views.kv(name, options)), name, manager, parts);
+  const registry = (suffix: string, storage: 'file' | 'memory'): Promise<Registry> => {
+    const name = bucketName(cluster, centre, suffix);
+    const plan = { jetstream, manager, clock, logger, name, storage, replicas };
+    return untilServed(clock, () => openBucketRegistry(plan));
   };
   return {
     log: (shard) => new JetStreamLog(parts, jetstream, manager, shard),
     table: await registry('table', 'file'),
     liveness: await registry('live', 'memory'),
-    pages: pagesOf(connection, cluster),
+    pages: pagesOf(connection, cluster, logger),
+    announcements: centre === undefined ? undefined : announcementsOf(parts, centre),
+    isDeserted: ({ node, worker }) => bus.isDeserted(subjects.worker(cluster, node, worker)),
     close: async () => undefined,
   };
+}
+
+/**
+ * Opens the registry of what the cluster is made of: on these servers one, with and without centres.
+ *
+ * @throws {Error} (as rejection) what JetStream says after LIMITS.openTriesMax attempts.
+ */
+export async function openAgreement(
+  parts: Pick<JetStreamParts, 'bus' | 'clock' | 'logger' | 'cluster' | 'replicas'>,
+): Promise<Registry> {
+  const { bus, clock, logger, cluster, replicas } = parts;
+  const manager = await untilServed(clock, () => bus.connection.jetstreamManager({ timeout: LIMITS.requestMs }));
+  const jetstream = bus.connection.jetstream({ timeout: LIMITS.requestMs });
+  const name = bucketName(cluster, undefined, 'table');
+  const plan = { jetstream, manager, clock, logger, name, storage: 'file', replicas } as const;
+  return untilServed(clock, () => openBucketRegistry(plan));
+}
+
+/** Of the JetStream of these servers, if it has one. */
+export async function domainOf({ connection }: NatsBus, clock: Clock): Promise<string | undefined> {
+  const manager = await untilServed(clock, () => connection.jetstreamManager({ timeout: LIMITS.requestMs }));
+  const { domain } = await untilServed(clock, () => manager.getAccountInfo());
+  return domain;
+}
+
+function bucketName(cluster: string, centre: string | undefined, suffix: string): string {
+  return ['bb', cluster, centre, suffix].filter((part) => part !== undefined).join('-');
+}
+
+/** A node that took part in another centre's JetStream would have to ask across the line for all it does. */
+async function checkDomain(bus: NatsBus, clock: Clock, centre: string): Promise<void> {
+  const domain = await domainOf(bus, clock);
+  if (domain === centre) return;
+  const found = domain === undefined ? 'no JetStream domain' : `the JetStream domain ${domain}`;
+  const message = `cluster-centre is ${centre}, and the NATS servers have ${found}: "jetstream { domain: ${centre} }"`;
+  throw new StartupError('APP_CLUSTER_CENTRES', `${message} in their configuration.`);
 }
 
 /** A server that has just come has no leader for anything yet, and two nodes that make the same stream at once see each other's half. */
@@ -90,7 +141,7 @@ async function ensureLogStream(manager: Manager, cluster: string, shard: number,
   try {
     await manager.streams.info(name);
   } catch (error) {
-    if (codeOf(error) !== STREAM_NOT_FOUND) throw error;
+    if (jetStreamCodeOf(error) !== JETSTREAM.streamNotFound) throw error;
     const options = { name, subjects: [logSubject(cluster, shard)], num_replicas: replicas };
     // Nothing is given up but by `trim`: a log that is full refuses appends.
     await manager.streams.add({ ...options, storage: 'file', retention: 'limits', discard: 'new' } as object);
@@ -103,10 +154,6 @@ function logStream(cluster: string, shard: number): string {
 
 function logSubject(cluster: string, shard: number): string {
   return `bb.${cluster}.log.${shard}`;
-}
-
-function codeOf(error: unknown): number | undefined {
-  return (error as { api_error?: { err_code?: number } }).api_error?.err_code;
 }
 
 class JetStreamLog implements ShardLog {
@@ -132,7 +179,7 @@ class JetStreamLog implements ShardLog {
       const { seq } = await this.#jetstream.publish(this.#subject, data, options);
       return { kind: 'ok', sequence: seq };
     } catch (error) {
-      return { kind: codeOf(error) === WRONG_LAST_SEQUENCE ? 'stale' : 'unknown' };
+      return { kind: jetStreamCodeOf(error) === JETSTREAM.wrongLastSequence ? 'stale' : 'unknown' };
     }
   }
 
@@ -161,63 +208,21 @@ class JetStreamLog implements ShardLog {
       const { seq, data } = await this.#manager.streams.getMessage(this.#stream, query as { seq: number });
       return { sequence: seq, data: Buffer.from(data) };
     } catch (error) {
-      return codeOf(error) === NO_MESSAGE ? none : 'unknown';
+      return jetStreamCodeOf(error) === JETSTREAM.noMessage ? none : 'unknown';
     }
   }
 
   follow(from: number, onEntry: (entry: LogEntry) => void): { stop(): void } {
     let next = from;
-    let stopped = false;
-    let unsubscribe = (): void => undefined;
-    const follow = async (): Promise<void> => {
-      while (!stopped) {
-        await this.#consume(
-          next,
-          (entry) => {
-            if (stopped || entry.sequence < next) return;
-            next = entry.sequence + 1;
-            onEntry(entry);
-          },
-          (end) => {
-            unsubscribe = end;
-            // The role changed while the server was being asked for a subscription.
-            if (stopped) end();
-          },
-        );
-        if (!stopped) await pause(this.#clock, LIMITS.retryMs);
-      }
+    const start = () => ({ deliver_policy: 'by_start_sequence', opt_start_seq: next }) as const;
+    const onMessage = ({ seq, data }: StreamMessage): void => {
+      if (seq < next) return;
+      next = seq + 1;
+      onEntry({ sequence: seq, data: Buffer.from(data) });
     };
-    void follow();
-    const stop = (): void => {
-      stopped = true;
-      unsubscribe();
-    };
-    return { stop };
-  }
-
-  /** One subscription, until it breaks. */
-  async #consume(from: number, onEntry: (entry: LogEntry) => void, began: (end: () => void) => void): Promise<void> {
-    try {
-      const start = { deliver_policy: 'by_start_sequence', opt_start_seq: from, filter_subject: this.#subject };
-      const config = { ...start, ack_policy: 'none', idle_heartbeat: LIMITS.heartbeatMs * NANOS_PER_MS };
-      const options = { stream: this.#stream, ordered: true, config, mack: false, max: 0 };
-      await new Promise<void>((resolve, reject) => {
-        const callbackFn = (error: unknown, message: { seq: number; data: Uint8Array } | null): void => {
-          if (error !== null) resolve();
-          else if (message !== null) onEntry({ sequence: message.seq, data: Buffer.from(message.data) });
-        };
-        const subscribed = this.#jetstream.subscribe(this.#subject, { ...options, callbackFn } as ConsumerOptions);
-        subscribed.then((subscription) => {
-          began(() => {
-            subscription.unsubscribe();
-            resolve();
-          });
-          void subscription.closed.then(() => resolve());
-        }, reject);
-      });
-    } catch (error) {
-      this.#logger.debug('log_subscription_failed', { subject: this.#subject, reason: String(error) });
-    }
+    const [jetstream, clock, logger] = [this.#jetstream, this.#clock, this.#logger];
+    const [stream, subject] = [this.#stream, this.#subject];
+    return followStream({ jetstream, clock, logger, stream, subject, start, onMessage });
   }
 
   async trim(before: number): Promise<void> {
@@ -228,67 +233,8 @@ class JetStreamLog implements ShardLog {
   }
 }
 
-function registryOf(bucket: Bucket, name: string, manager: Manager, parts: JetStreamParts): Registry {
-  return {
-    async read(key): Promise<RegistryEntry | 'missing' | 'unknown'> {
-      try {
-        // Not the bucket's own get, which any replica answers, also one that lags: a lease is confirmed by this.
-        const query = { last_by_subj: `$KV.${name}.${key}` };
-        const { seq, data, header } = await manager.streams.getMessage(`KV_${name}`, query);
-        if (header.get('KV-Operation') !== '') return 'missing';
-        return { value: Buffer.from(data).toString(), revision: seq };
-      } catch (error) {
-        return codeOf(error) === NO_MESSAGE ? 'missing' : 'unknown';
-      }
-    },
-    async swap(key, value, revision) {
-      try {
-        await (revision === 0 ? bucket.create(key, value) : bucket.update(key, value, revision));
-        return 'ok';
-      } catch (error) {
-        return codeOf(error) === WRONG_LAST_SEQUENCE ? 'stale' : 'unknown';
-      }
-    },
-    async write(key, value) {
-      return bucket.put(key, value).then(
-        () => 'ok' as const,
-        () => 'unknown' as const,
-      );
-    },
-    watch: (onChange) => watchBucket(bucket, onChange, parts),
-  };
-}
-
-type OnChange = Parameters<Registry['watch']>[0];
-
-function watchBucket(bucket: Bucket, onChange: OnChange, { clock, logger }: JetStreamParts): { stop(): void } {
-  let stopped = false;
-  let end = (): void => undefined;
-  const watch = async (): Promise<void> => {
-    while (!stopped) {
-      try {
-        const entries = await bucket.watch();
-        end = () => entries.stop();
-        if (stopped) end();
-        for await (const { key, operation, revision, value } of entries) {
-          if (stopped) return;
-          onChange(key, operation === 'PUT' ? Buffer.from(value).toString() : undefined, revision);
-        }
-      } catch (error) {
-        logger.debug('registry_watch_failed', { reason: String(error) });
-      }
-      if (!stopped) await pause(clock, LIMITS.retryMs);
-    }
-  };
-  void watch();
-  const stop = (): void => {
-    stopped = true;
-    end();
-  };
-  return { stop };
-}
-
-function pagesOf(connection: Connection, cluster: string): PageExchange {
+function pagesOf(connection: Connection, cluster: string, logger: Logger): PageExchange {
+  const refused = new RefusedMessages(logger);
   const subjectOf = ({ node, worker }: Seat): string => `bb.${cluster}.page.${node}.${worker}`;
   return {
     async ask(seat, request) {
@@ -301,10 +247,29 @@ function pagesOf(connection: Connection, cluster: string): PageExchange {
     answer(seat, handler) {
       const subscription = connection.subscribe(subjectOf(seat), {
         callback: (error, message) => {
-          if (error === null) message.respond(handler(Buffer.from(message.data)));
+          if (error !== null) return;
+          try {
+            message.respond(handler(Buffer.from(message.data)));
+          } catch (reason) {
+            refused.note(message.subject, reason);
+          }
         },
       });
       return { stop: () => void (connection.isClosed() || subscription.unsubscribe()) };
+    },
+  };
+}
+
+function announcementsOf({ bus, cluster, centres }: JetStreamParts, own: string): Announcements {
+  const subjectOf = (centre: string): string => `bb.${cluster}.served.${centre}`;
+  return {
+    say: (text) => bus.publish(subjectOf(own), Buffer.from(text)),
+    hear(onText) {
+      const others = centres.map(({ name }) => name).filter((name) => name !== own);
+      const ends = others.map((name) =>
+        bus.subscribe(subjectOf(name), (bytes) => onText(Buffer.from(bytes).toString(), name)),
+      );
+      return { stop: () => ends.forEach((end) => end()) };
     },
   };
 }

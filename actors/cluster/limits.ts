@@ -12,6 +12,10 @@ export const LIMITS = {
   leaseMs: 1_200,
   /** Silence after which a node counts as dead. More than a lease, by what its last renewal may have taken to be heard. */
   deadMs: 1_500,
+  /** Silence after which the servers are asked whether a seat is still connected: two renewals are missing. */
+  suspectMs: 600,
+  /** A seat without a connection, by two answers so far apart, is dead without waiting for the rest of its silence. It has forfeited its lease itself. */
+  desertedMs: 200,
   /** A standby may be away this long, a restart, before another one is appointed and the log is cut without it. */
   standbyAwayMs: 30_000,
   /** After this long another copy is begun beside it. */
@@ -22,8 +26,18 @@ export const LIMITS = {
   moveStableMs: 15_000,
   /** A copy has caught up when it has what its owner had so long ago: a renewal, and the way of it. */
   settledMs: 1_000,
+  /** A connection that lost the owner of a shard waits so long at most for the next one: a take-over is over by then, or something is wrong that another node may know of. */
+  orphanMs: 5_000,
+  /** An owner that ended and is still the owner is believed to serve again after this long: two renewals, by which it would have said that it does not. */
+  sameOwnerMs: 700,
+  /** Connections that are told of a new owner in one look. With those in between, when seats say something, some thousands a second. */
+  orphansToldMax: 500,
+  /** A node that starts waits for its NATS servers; after so long its log says so, well before the end of a worker that does not become ready. */
+  natsWaitMs: 3_000,
   /** Between two looks at what should change of a shard. */
   lookMs: 100,
+  /** Between two looks whether the heir has all that was sealed: nobody serves the shard meanwhile. */
+  heirLookMs: 5,
   /** Renewals that are acknowledged and not heard for so long mean a dead subscription: it is made anew. */
   deafMs: 4_000,
   /** A node that has just come looks on for this long before it claims anything: it must have heard who is there. */
@@ -32,11 +46,22 @@ export const LIMITS = {
   appendRetryMs: 150,
   /** Of one record of the log; JetStream takes 1 MiB with headers. A larger write set goes out in parts. */
   recordBytesMax: 900_000,
+  /** With so few write sets left in its tail an owner waits for the log to have them, a few milliseconds, and goes to the log first again. */
+  tailWaitCountMax: 8,
+  /** And looks so often whether it has. */
+  tailLookMs: 5,
+  /** Of a tail; then new messages are refused with `APP_UNAVAILABLE`. An hour of a busy shard, and a disk has room for twelve of them. */
+  tailBytesMax: 1_073_741_824,
   /** Of a page of a copy: read in one go on the owner's thread, a few milliseconds. */
   pageBytes: 131_072,
   /** Records that a copy applies in one transaction. */
   applyCountMax: 256,
   applyBytesMax: 4_194_304,
+  /**
+   * Between two transactions of a copy, which waits for more records meanwhile: each is a flush, and the disk and the processors are the owners' first. A twentieth
+   * of a second is what a copy lacks at the most, and what a hand-over waits for it.
+   */
+  copyGatherMs: 50,
   /** A copy that heard nothing for so long looks whether there is something. */
   idleLookMs: 2_000,
   /** Between two cuts of the log. */
@@ -60,6 +85,10 @@ export const LIMITS = {
   pageMs: 3_000,
   /** Between signs of life of a subscription to a log; two that are missing make a new one. */
   heartbeatMs: 1_000,
+  /** Between two announcements to other data centres, who serves what: they hear of a new owner at once, and after a cut so soon at the latest. */
+  announceMs: 1_000,
+  /** What another centre said of a shard stands against lower epochs for so long after it was said last: ten announcements. */
+  claimMs: 10_000,
   /** Attempts to open a stream while the servers elect their leaders: half a minute. */
   openTriesMax: 150,
   /** Shards of a new cluster wait so long for the nodes that it is said to begin with. */
@@ -69,7 +98,8 @@ export const LIMITS = {
   shardCountMax: 1_024,
 } as const;
 
-const { renewalMs, leaseMs, deadMs, recordBytesMax } = LIMITS;
+const { renewalMs, leaseMs, deadMs, suspectMs, recordBytesMax } = LIMITS;
 if (leaseMs < 3 * renewalMs) throw new RangeError('a lease expected at least three renewals');
 if (deadMs < leaseMs + renewalMs) throw new RangeError('silence of death expected a lease and a renewal at least');
+if (suspectMs < 2 * renewalMs) throw new RangeError('a suspicion expected two missing renewals');
 if (recordBytesMax > 1_000_000) throw new RangeError('a record of the log expected to fit a message of 1 MiB');

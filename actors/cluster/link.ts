@@ -4,15 +4,19 @@
 
 import { systemRandom, type RuntimeNode } from '../../runtime/index.ts';
 import { type ClusterSeat, joinCluster, type MemberEvent, openNatsBus } from '../../runtime/cluster/index.ts';
+import type { ConnectionMessage } from '../messages.ts';
 import { createClusterRoutes, type Routes } from '../routes.ts';
 import type { StoreInfo } from '../store-directory.ts';
 import type { ReplicaStore } from '../store/lmdb.ts';
-import { agreeWithCluster, traitsOf } from './agreement.ts';
+import { Abroad } from './abroad.ts';
+import { agreeWithCluster, drawClusterId, traitsOf } from './agreement.ts';
+import { shardsOfCentre } from './centres.ts';
 import type { ClusterConfig } from './config.ts';
-import { openJetStreamNet } from './jetstream-net.ts';
+import { openAgreement, openJetStreamNet } from './jetstream-net.ts';
 import { Member, type ShardReport } from './member.ts';
 import { LIMITS } from './limits.ts';
-import { pause } from './pause.ts';
+import { pause } from '../pause.ts';
+import { Orphans } from './orphans.ts';
 import type { ServedShard } from './shard-host.ts';
 
 export interface WorkerLink {
@@ -61,23 +65,42 @@ export async function linkWorker(
   workerCount: number,
 ): Promise<WorkerLink> {
   const { clock, log: logger } = node;
-  const bus = await openNatsBus(config.nats, `${config.node}.${node.worker}`, node.log);
+  const servers = config.nats.servers.join(', ');
+  const late = clock.setTimer(LIMITS.natsWaitMs, () => logger.warn('nats_not_reached', { servers }));
+  const name = `${config.node}.${node.worker}`;
+  const bus = await openNatsBus(config.nats, name, logger).finally(() => clock.clearTimer(late));
   const link = joinCluster(node, seat, bus);
-  const routes = createClusterRoutes(store);
+  const prospect = {
+    isLeased: () => member?.isLeased() === true,
+    servedBy: (shard: number) => member?.servedBy(shard),
+  };
+  const orphans = new Orphans(prospect, logger, (pid, kind, shard) => {
+    node.cast(pid, { kind, shard } satisfies ConnectionMessage);
+  });
+  const routes = createClusterRoutes(store, (...of) => orphans.wait(...of, clock.monotonicMs()));
   const { connection } = bus;
-  const { name: cluster, replicas, shards: shardCount } = config;
-  const net = await openJetStreamNet({ connection, clock, logger, cluster, replicas, shardCount });
-  await agreeWithCluster(net.table, traitsOf(config), clock);
+  const { name: cluster, replicas, shards: shardCount, centres, centre } = config;
+  const home = shardsOfCentre(Math.max(0, centre), Math.max(1, centres.length), shardCount);
+  const common = { bus, clock, logger, cluster, replicas };
+  // Before anything is made for shards or a centre that the cluster does not have.
+  await agreeWithCluster(await openAgreement(common), traitsOf(config), drawClusterId(systemRandom), clock);
+  const net = await openJetStreamNet(Object.assign(common, { shards: home, centres, centre }));
+  const abroad = new Abroad(centres, shardCount);
   let member: Member<ReplicaStore> | undefined;
+  bus.watch((isUp) => {
+    if (!isUp) member?.disconnected();
+  });
   return {
     routes,
     join({ open, serve }) {
       const self = { node: config.node, worker: node.worker, life: seat.life };
       const onOwner = routes.place;
       const writer = systemRandom.integer(2 ** 32) * 2 ** 16 + systemRandom.integer(2 ** 16);
-      const common = { net, clock, logger, self, writer, workers: workerCount, shardCount, onOwner };
+      const onLook = (nowMs: number): void => orphans.look(nowMs);
+      const common = { net, clock, logger, self, writer, workers: workerCount, shardCount, home, onOwner, onLook };
       const founders = config.nodes;
-      member = new Member<ReplicaStore>({ ...common, founders, openStore: open, serve });
+      const isLocal = config.durability === 'local';
+      member = new Member<ReplicaStore>({ ...common, abroad, founders, isLocal, openStore: open, serve });
       member.start();
     },
     untilServed: async (timeoutMs) => {
@@ -89,7 +112,10 @@ export async function linkWorker(
     comeBack: () => member?.comeBack(),
     leave: async (timeoutMs) => (await member?.leave(timeoutMs)) ?? 0,
     resign: async () => member?.stop(),
-    apply: (event) => link.apply(event),
+    apply(event) {
+      abroad.noteMember(event);
+      link.apply(event);
+    },
     close: () => link.close(),
   };
 }

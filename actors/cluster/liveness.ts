@@ -6,12 +6,15 @@
  */
 
 import { LIMITS } from './limits.ts';
-import { parseSeat, sameSeat, seatKey, type SeatLife, type SeatRecord } from './shard-record.ts';
+import { parseSeat, sameSeat, seatKey, type CopyState, type SeatLife, type SeatRecord } from './shard-record.ts';
 import type { Seat } from './placement.ts';
 
+/** A new one for each renewal. */
 interface Heard {
   readonly record: SeatRecord;
   readonly atMs: number;
+  /** Whether its connection was found to be gone since. */
+  isDeserted: boolean;
 }
 
 export class Liveness {
@@ -29,8 +32,11 @@ export class Liveness {
   note(key: string, value: string | undefined, nowMs: number): void {
     if (value === undefined) return void this.#heard.delete(key);
     const record = parseSeat(value);
-    this.#heard.set(key, { record, atMs: nowMs });
-    if (!sameSeat(record, this.#self)) return;
+    this.#heard.set(key, { record, atMs: nowMs, isDeserted: false });
+    if (sameSeat(record, this.#self)) this.#hearSelf(nowMs);
+  }
+
+  #hearSelf(nowMs: number): void {
     if (nowMs - this.#echoMs > LIMITS.leaseMs) this.#hearingSinceMs = nowMs;
     this.#echoMs = nowMs;
   }
@@ -49,7 +55,24 @@ export class Liveness {
   }
 
   isAlive(seat: Seat, nowMs: number): boolean {
+    if (this.#heard.get(seatKey(seat))?.isDeserted === true) return false;
     return this.silenceMs(seat, nowMs) <= LIMITS.deadMs;
+  }
+
+  /** Whether it is worth asking if a seat has a connection: it has been silent for a while, and counts as alive. */
+  isSuspect(seat: Seat, nowMs: number): boolean {
+    return this.silenceMs(seat, nowMs) > LIMITS.suspectMs && this.isAlive(seat, nowMs);
+  }
+
+  /** When a seat was heard last. */
+  heardMs(seat: Seat): number | undefined {
+    return this.#heard.get(seatKey(seat))?.atMs;
+  }
+
+  /** A seat has no connection any more: it is dead until it is heard again. Nothing if it was heard after `heardMs`. */
+  noteDeserted(seat: Seat, heardMs: number): void {
+    const heard = this.#heard.get(seatKey(seat));
+    if (heard?.atMs === heardMs) heard.isDeserted = true;
   }
 
   /** Whether that life of a worker is over: silent for too long, or followed by another. */
@@ -60,6 +83,11 @@ export class Liveness {
 
   recordOf(seat: Seat): SeatRecord | undefined {
     return this.#heard.get(seatKey(seat))?.record;
+  }
+
+  /** What a seat said last of its copy of a shard. */
+  copyOf(seat: Seat, shard: number): CopyState | undefined {
+    return this.recordOf(seat)?.copies.find((copy) => copy.shard === shard);
   }
 
   /** Nodes that may get shards: with all their workers alive and none leaving. Sorted. */
@@ -98,6 +126,11 @@ export class Lease {
   /** How often it has lapsed: what is read from now on confirms it. */
   get lapses(): number {
     return this.#lapses;
+  }
+
+  /** The connection by which it was renewed is gone: it is not waited for its end, for others may know already that nobody is here. */
+  forfeit(): void {
+    this.#untilMs = -Infinity;
   }
 
   /** The registry was read, beginning when there had been so many lapses. */

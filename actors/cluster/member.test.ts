@@ -1,6 +1,8 @@
-/** A member that leaves: it waits until others have its shards, by the registry. */
+/** A member that leaves: it waits until others have its shards, by the registry. And members of two data centres, which have a registry each. */
 
 import t from 'tap';
+import { Abroad } from './abroad.ts';
+import type { Announcements } from './contracts.ts';
 import { ClusterSim } from './sim.test-kit.ts';
 
 /** Shards whose owner is a node, by the registry. */
@@ -59,3 +61,128 @@ t.test('a member that is called back ends its wait', async (t) => {
   const { count, atMs } = await left;
   t.ok(count > 0 && atMs - cameBackMs < 500, `${count} shards are kept, told after ${atMs - cameBackMs} ms`);
 });
+
+/** The line between two data centres. */
+class Line {
+  isCut = false;
+  readonly #listeners = new Map<string, Set<(text: string, centre: string) => void>>();
+  /** What was said in each, newest last. */
+  readonly said: Record<string, string[]> = { east: [], west: [] };
+
+  /** @returns What the members of a centre have of it. */
+  end(own: string, other: string): Announcements {
+    const listeners = new Set<(text: string, centre: string) => void>();
+    this.#listeners.set(own, listeners);
+    return {
+      say: (text) => {
+        this.said[own]!.push(text);
+        if (!this.isCut) for (const listener of this.#listeners.get(other)!) listener(text, own);
+      },
+      hear: (onText) => {
+        listeners.add(onText);
+        return { stop: () => void listeners.delete(onText) };
+      },
+    };
+  }
+}
+
+interface Centres {
+  readonly line: Line;
+  readonly east: ClusterSim;
+  readonly west: ClusterSim;
+}
+
+/** All nodes of both centres were let in. */
+function abroad(): Abroad {
+  const found = new Abroad(
+    ['east', 'west'].map((name) => ({ name, prefixes: [] })),
+    4,
+  );
+  for (const node of ['e1', 'e2', 'w1', 'w2']) {
+    const info = { centre: node.startsWith('e') ? 'east' : 'west' };
+    const member = { node, life: 1, versions: { min: 1, max: 1 }, workers: [1], info };
+    found.noteMember({ type: 'up', member });
+  }
+  return found;
+}
+
+/** Two simulated data centres, each with two of the four shards, and a time and servers of its own. */
+function twoCentres(seed: number): Centres {
+  const line = new Line();
+  const [eastEnd, westEnd] = [line.end('east', 'west'), line.end('west', 'east')];
+  const [east, west] = (['east', 'west'] as const).map((centre) => {
+    const [home, announcements] =
+      centre === 'east' ? [{ first: 0, count: 2 }, eastEnd] : [{ first: 2, count: 2 }, westEnd];
+    return new ClusterSim({
+      seed,
+      nodes: [1, 2].map((number) => `${centre[0]}${number}`),
+      home,
+      announcements,
+      abroad,
+    });
+  }) as [ClusterSim, ClusterSim];
+  return { line, east, west };
+}
+
+async function run({ east, west }: Centres, ms: number, writesPerSecond: number = 20): Promise<void> {
+  for (let ran = 0; ran < ms; ran += 500) for (const sim of [east, west]) await sim.run(500, writesPerSecond);
+}
+
+/** Copies have what was written last a moment later; where an answer of the servers was lost, a second. */
+function quieten(centres: Centres): Promise<void> {
+  return run(centres, 3_000, 0);
+}
+
+function ownersAt(sim: ClusterSim, node: string): (string | undefined)[] {
+  const { member } = sim.processes.get(node)!;
+  return Array.from({ length: sim.shardCount }, (_, shard) => member.ownerOf(shard)?.node);
+}
+
+t.test(
+  'two data centres: each has its own shards, knows the owners of the others, and needs nothing of them',
+  async (t) => {
+    for (let seed = 1; seed <= 3; seed += 1) {
+      const centres = twoCentres(seed);
+      const { line, east, west } = centres;
+      line.isCut = true;
+      await run(centres, 15_000);
+      await quieten(centres);
+      for (const [sim, other] of [
+        [east, west],
+        [west, east],
+      ] as const) {
+        t.strictSame(sim.findFaults(), [], `seed ${seed}: one that has never heard of the other serves`);
+        for (const { member } of sim.processes.values()) t.ok(member.isPlaced());
+        const known = ownersAt(sim, sim.nodes[0]!);
+        t.equal(known.filter((owner) => owner === undefined).length, other.home.count);
+      }
+      line.isCut = false;
+      await run(centres, 2_000);
+      const owners = ownersAt(east, 'e1');
+      t.notOk(owners.includes(undefined));
+      for (const node of ['w1', 'w2']) t.strictSame(ownersAt(west, node), owners, 'all know all owners');
+
+      line.isCut = true;
+      const old = line.said['west']!.at(-1)!;
+      await run(centres, 10_000);
+      t.strictSame(ownersAt(east, 'e2'), owners, 'a cut moves nothing');
+      west.kill('w1');
+      await run(centres, 10_000);
+      t.strictSame(ownersAt(east, 'e2'), owners, 'of which nobody hears in a cut');
+      line.isCut = false;
+      await run(centres, 2_000);
+      const moved = ownersAt(west, 'w2');
+      t.notOk(moved.includes('w1'));
+      t.strictSame(ownersAt(east, 'e1'), moved);
+      line.end('west', 'east').say(old);
+      line.end('west', 'east').say('no announcement');
+      t.strictSame(ownersAt(east, 'e1'), moved, 'what a former owner said comes too late');
+      await quieten(centres);
+      for (const sim of [east, west])
+        t.strictSame(
+          sim.findFaults().filter((fault) => !/has no copy/.test(fault)),
+          [],
+        );
+    }
+  },
+);

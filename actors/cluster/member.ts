@@ -5,26 +5,31 @@
  *   table    ──▶ records ──┼──▶ decide ──▶ swap ──▶ table          every 100 ms, for each shard that this seat may have
  *   hosts    ──▶ status  ──┘
  *   table    ──▶ role ──▶ ShardHost
+ *   hosts    ──▶ announcements ──▶ members in other data centres, who own none of these shards
  *
  * All of it is one worker's affair: two workers of a node know each other through the registry, like two nodes.
  */
 
 import type { Clock, Logger } from '../../runtime/index.ts';
-import type { ClusterNet } from './contracts.ts';
+import type { Abroad } from './abroad.ts';
+import type { ShardRange } from './centres.ts';
+import type { ClusterNet, Registry } from './contracts.ts';
 import { decide, type Proposal } from './decision.ts';
 import { type Lag, LagMeter } from './lag.ts';
 import type { Writer } from './commit-log.ts';
 import { LIMITS } from './limits.ts';
 import { Lease, Liveness } from './liveness.ts';
 import { decodePageRequest } from './page-format.ts';
-import { pause } from './pause.ts';
+import { pause } from '../pause.ts';
 import { assignShards, type Assignment, type Placement, type Seat } from './placement.ts';
 import { ShardHost, type HostedStore, type HostStatus, type Role, type ServedShard } from './shard-host.ts';
 import {
+  formatAnnouncement,
   formatSeat,
   formatShard,
   parseShard,
   sameSeat,
+  seatedHere,
   seatKey,
   seatOf,
   shardKey,
@@ -33,6 +38,7 @@ import {
   type SeatLife,
   type ShardRecord,
 } from './shard-record.ts';
+import { Suspicion } from './suspicion.ts';
 
 export interface MemberParts<Store extends HostedStore = HostedStore> {
   readonly net: ClusterNet;
@@ -43,14 +49,23 @@ export interface MemberParts<Store extends HostedStore = HostedStore> {
   readonly writer: number;
   /** Workers of this node. */
   readonly workers: number;
+  /** Of the whole cluster. */
   readonly shardCount: number;
+  /** Those of this data centre; all of them where the cluster is in one place. */
+  readonly home: ShardRange;
   /** The nodes that the cluster begins with. */
   readonly founders: readonly string[];
+  /** Durability `local`: owners go on while the log does not answer, and nobody takes over from one that is silent. */
+  readonly isLocal: boolean;
   readonly openStore: (shard: number) => Store;
   /** Starts the actors of a shard. @param isSilent - Whether commits wait for a log that does not answer. */
   readonly serve: (shard: number, store: Store, isSilent: () => boolean) => Promise<ServedShard>;
+  /** What is believed of other data centres; hears of their nodes from elsewhere. `undefined` where there are none. */
+  readonly abroad?: Abroad | undefined;
   /** The owner of a shard has changed, as far as is known here. */
   readonly onOwner?: (shard: number, owner: Seat | undefined) => void;
+  /** Called with each look, and when somebody has said what it serves. */
+  readonly onLook?: (nowMs: number) => void;
 }
 
 interface Known {
@@ -75,6 +90,8 @@ interface Local<Store extends HostedStore> {
   readonly writer: Writer;
   /** How far copies are behind, while the shard is served here. */
   lag: LagMeter;
+  /** How far this copy is, as the last renewal says. */
+  toldSequence: number;
 }
 
 /** One shard as an operator sees it. */
@@ -104,12 +121,16 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
   #watches: { stop(): void }[] = [];
   #watchedSinceMs = 0;
   #pages: { stop(): void } | undefined = undefined;
+  #abroad: { stop(): void } | undefined = undefined;
   readonly #timers = new Map<string, unknown>();
   #nodes = '';
   #nodesSinceMs = 0;
   #assignments: readonly Assignment[] | undefined = undefined;
   #isComplete = false;
   #isConfirming = false;
+  readonly #suspicion: Suspicion;
+  #wakeRenewal: () => void = () => undefined;
+  #isRenewalDue = false;
   #wasLeased = false;
   #isLeaving = false;
   /** Until when others have to take what is owned here. */
@@ -119,15 +140,16 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
   constructor(parts: MemberParts<Store>) {
     this.#parts = parts;
     this.#liveness = new Liveness(parts.self);
+    this.#suspicion = new Suspicion(parts.net, this.#liveness, parts.clock);
     this.#records = Array.from({ length: parts.shardCount }, () => undefined);
     const { self, workers } = parts;
-    const shards = Array.from({ length: parts.shardCount }, (_, shard) => shard);
+    const shards = Array.from({ length: parts.home.count }, (_, index) => parts.home.first + index);
     const mine = shards.filter((shard) => sameSeat(seatOf(shard, self.node, workers), self));
     this.#locals = mine.map((shard) => this.#makeLocal(shard));
   }
 
   #makeLocal(shard: number): Local<Store> {
-    const { net, clock, logger, self, openStore, serve } = this.#parts;
+    const { net, clock, logger, self, isLocal, openStore, serve } = this.#parts;
     const writer: Writer = { id: this.#parts.writer, number: 0 };
     const host = new ShardHost<Store>({
       shard,
@@ -138,14 +160,19 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
       logger,
       writer,
       isLeased: () => this.isLeased(),
+      isLocal,
       openStore: () => openStore(shard),
       serve: (store, isSilent) => serve(shard, store, isSilent),
-      onChange: () => undefined,
+      onChange: () => {
+        this.#renewNow();
+        this.#announce();
+      },
     });
     const phaseSinceMs = clock.monotonicMs();
     // prettier-ignore
     return {
       shard, host, phaseSinceMs, lastPhase: 'absent', isSwapping: false, samples: [], pins: new Map(), silentSinceMs: new Map(), writer, lag: new LagMeter(),
+      toldSequence: -1,
     };
   }
 
@@ -154,9 +181,11 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
     const { net } = this.#parts;
     this.#watch();
     this.#pages = net.pages.answer(this.#parts.self, (request) => this.#answerPage(request));
+    this.#abroad = net.announcements?.hear((text, centre) => this.#noteAbroad(text, centre));
     void this.#renew();
     this.#every('look', LIMITS.lookMs, () => this.#look());
     this.#every('trim', LIMITS.trimMs, () => this.#trim());
+    if (net.announcements !== undefined) this.#every('announce', LIMITS.announceMs, () => this.#announce());
   }
 
   /** Again when renewals are acknowledged and do not come back: then the subscription has died in silence. */
@@ -165,13 +194,33 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
     this.#watchedSinceMs = clock.monotonicMs();
     for (const watch of this.#watches) watch.stop();
     this.#watches = [
-      net.liveness.watch((key, value) => this.#liveness.note(key, value, clock.monotonicMs())),
+      net.liveness.watch((key, value) => {
+        const nowMs = clock.monotonicMs();
+        this.#liveness.note(key, value, nowMs);
+        this.#answerSealed();
+        this.#parts.onLook?.(nowMs);
+      }),
       net.table.watch((key, value, revision) => this.#noteRecord(key, value, revision)),
     ];
   }
 
   ownerOf(shard: number): Seat | undefined {
     return this.#records[shard]?.record.owner;
+  }
+
+  /** Who owns a shard and says that it serves it. */
+  servedBy(shard: number): Seat | undefined {
+    const owner = this.ownerOf(shard);
+    // Of another data centre nothing is heard but who serves.
+    if (!this.#isOfHome(shard)) return owner;
+    const copy = owner && this.#liveness.copyOf(owner, shard);
+    // Earlier releases do not say it: then it is believed, and a login waits for what is not there yet.
+    return copy !== undefined && copy.isServed !== false ? owner : undefined;
+  }
+
+  #isOfHome(shard: number): boolean {
+    const { first, count } = this.#parts.home;
+    return shard >= first && shard < first + count;
   }
 
   /** Whether this worker may act as an owner now. */
@@ -195,7 +244,7 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
     const nowMs = this.#parts.clock.monotonicMs();
     return [standby, next].flatMap((seat): CopyReport[] => {
       if (seat === undefined) return [];
-      const copy = this.#liveness.recordOf(seat)?.copies.find((each) => each.shard === shard);
+      const copy = this.#liveness.copyOf(seat, shard);
       const now = { atMs: nowMs, sequence, records: writer.number };
       const isAlive = this.#liveness.isAlive(seat, nowMs);
       return [{ seat, isAlive, isWhole: copy?.isWhole === true, lag: copy && lag.of(copy.sequence, now) }];
@@ -212,6 +261,7 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
     if (!this.#isLeaving) this.#leaveUntilMs = nowMs + timeoutMs;
     const untilMs = Math.min(this.#leaveUntilMs, nowMs + timeoutMs);
     this.#isLeaving = true;
+    this.#renewNow();
     while (this.#isLeaving && this.#countKept() > 0 && clock.monotonicMs() < untilMs) await pause(clock, LIMITS.lookMs);
     return this.#countKept();
   }
@@ -226,9 +276,16 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
     this.#isLeaving = false;
   }
 
-  /** Whether every shard has an owner, and those of this seat are served. */
+  /** The connection to the servers is gone: this seat owns nothing that it could prove before it has renewed its lease. */
+  disconnected(): void {
+    this.#lease.forfeit();
+    this.#placeOwn();
+  }
+
+  /** Whether every shard of this data centre has an owner, and those of this seat are served. Another centre need not be there. */
   isPlaced(): boolean {
-    const isOwned = this.#records.every((known) => known !== undefined);
+    const { first, count } = this.#parts.home;
+    const isOwned = this.#records.slice(first, first + count).every((known) => known !== undefined);
     return isOwned && this.#locals.every(({ shard, host }) => !this.#isMine(shard) || host.status.phase === 'serving');
   }
 
@@ -243,6 +300,7 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
     for (const timer of this.#timers.values()) clock.clearTimer(timer);
     for (const watch of this.#watches) watch.stop();
     this.#pages?.stop();
+    this.#abroad?.stop();
     await Promise.all(this.#locals.map(({ host }) => host.stop()));
   }
 
@@ -263,24 +321,59 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
     const { net, clock, self } = this.#parts;
     while (!this.#isStopped) {
       const beganMs = clock.monotonicMs();
+      this.#isRenewalDue = false;
       const outcome = await net.liveness.write(seatKey(self), this.#formatSelf());
       if (outcome === 'ok') {
         this.#lease.renewed(beganMs, clock.monotonicMs());
         if (!this.#lease.isConfirmed) void this.#confirm();
       }
-      await pause(clock, Math.max(0, beganMs + LIMITS.renewalMs - clock.monotonicMs()));
+      await this.#untilRenewal(Math.max(0, beganMs + LIMITS.renewalMs - clock.monotonicMs()));
     }
+  }
+
+  /** There is something that the others wait to hear. While a renewal is on its way another one follows it at once. */
+  #renewNow(): void {
+    this.#isRenewalDue = true;
+    this.#wakeRenewal();
+  }
+
+  async #untilRenewal(ms: number): Promise<void> {
+    const { clock } = this.#parts;
+    if (this.#isRenewalDue) return;
+    let timer: unknown;
+    await new Promise<void>((resolve) => {
+      timer = clock.setTimer(ms, resolve);
+      this.#wakeRenewal = resolve;
+    });
+    clock.clearTimer(timer);
   }
 
   #formatSelf(): string {
     const { self, workers } = this.#parts;
+    const isLocal = this.#parts.isLocal || this.#mayHaveTail();
     const copies: CopyState[] = [];
-    for (const { shard, host } of this.#locals) {
-      const { sequence, isWhole } = host.status;
-      if (sequence !== undefined) copies.push({ shard, sequence, isWhole });
+    const empty: number[] = [];
+    for (const local of this.#locals) {
+      const { shard, host } = local;
+      const { phase, sequence, isWhole, isEmpty } = host.status;
+      local.toldSequence = sequence ?? -1;
+      if (isEmpty) empty.push(shard);
+      if (sequence !== undefined) copies.push({ shard, sequence, isWhole, isServed: phase === 'serving' });
     }
     const { node, worker, life } = self;
-    return formatSeat({ node, worker, life, workers, leaving: this.#isLeaving, copies });
+    return formatSeat({ node, worker, life, workers, leaving: this.#isLeaving, isLocal, copies, empty });
+  }
+
+  /**
+   * Whether something may be on this disk alone: a former life may have been set to `local`. Until it has looked, nobody shall take over what that one owned.
+   */
+  #mayHaveTail(): boolean {
+    return this.#locals.some(({ shard, host }) => {
+      const record = this.#records[shard]?.record;
+      const { tailCount, isLooked } = host.status;
+      if (record === undefined || tailCount > 0) return true;
+      return !isLooked && sameSeat(record.owner, this.#parts.self) && record.owner.life !== this.#parts.self.life;
+    });
   }
 
   /** Reads the records of the shards of this seat: whether it still owns what it thinks it owns. */
@@ -290,11 +383,10 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
     const { lapses } = this.#lease;
     const { table } = this.#parts.net;
     const entries = await Promise.all(this.#locals.map(({ shard }) => table.read(shardKey(shard))));
-    entries.forEach((entry, index) => {
-      if (typeof entry === 'object')
-        this.#noteRecord(shardKey(this.#locals[index]!.shard), entry.value, entry.revision);
-    });
-    if (!entries.includes('unknown')) this.#lease.confirm(lapses);
+    const areRead = entries.map(
+      (entry, index) => entry === 'missing' || this.#noteEntry(this.#locals[index]!.shard, entry),
+    );
+    if (!areRead.includes(false)) this.#lease.confirm(lapses);
     this.#isConfirming = false;
     this.#placeOwn();
   }
@@ -302,7 +394,7 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
   /** What this seat owns is found nowhere while it has no lease: its own clients must not be answered from what may be old. */
   #placeOwn(): void {
     const isLeased = this.isLeased();
-    if (isLeased === this.#wasLeased) return;
+    if (isLeased === this.#wasLeased || this.#parts.isLocal) return;
     this.#wasLeased = isLeased;
     for (const { shard } of this.#locals) {
       if (this.#isMine(shard)) this.#parts.onOwner?.(shard, isLeased ? this.#parts.self : undefined);
@@ -311,29 +403,66 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
 
   // --- roles ----------------------------------------------------------------------------------------------------
 
+  /** @returns Whether the registry's answer could be read: what a later release wrote cannot. */
+  #noteEntry(shard: number, entry: Awaited<ReturnType<Registry['read']>>): boolean {
+    if (typeof entry !== 'object') return false;
+    try {
+      this.#noteRecord(shardKey(shard), entry.value, entry.revision);
+      return true;
+    } catch (error) {
+      this.#parts.logger.error('record_refused', { shard, reason: String(error) });
+      return false;
+    }
+  }
+
+  /** @throws {RangeError} what `parseShard` throws. */
   #noteRecord(key: string, value: string | undefined, revision: number): void {
     const shard = shardOfKey(key);
     if (shard === undefined || value === undefined || shard >= this.#records.length) return;
     const known = this.#records[shard];
     if (known !== undefined && known.revision >= revision) return;
-    const record = parseShard(value);
-    this.#records[shard] = { record, revision };
     const local = this.#locals.find((each) => each.shard === shard);
+    const told = parseShard(value);
+    const record = local === undefined ? told : seatedHere(told, this.#parts.self);
+    this.#records[shard] = { record, revision };
     local?.host.setRole(this.#roleOf(record));
     this.#tellOwner(shard, record.owner);
   }
 
   #tellOwner(shard: number, owner: Seat): void {
-    const isAway = sameSeat(owner, this.#parts.self) && !this.isLeased();
+    const isAway = sameSeat(owner, this.#parts.self) && !this.isLeased() && !this.#parts.isLocal;
     this.#parts.onOwner?.(shard, isAway ? undefined : owner);
   }
 
-  #roleOf({ epoch, owner, standby, next }: ShardRecord): Role {
+  #roleOf({ epoch, owner, standby, next, isDoubted }: ShardRecord): Role {
     const { self } = this.#parts;
-    if (sameSeat(owner, self) && owner.life === self.life) return { kind: 'own', epoch };
+    if (sameSeat(owner, self) && owner.life === self.life) return { kind: 'own', epoch, isDoubted };
     // As one who owned it in a former life it follows itself: it looks at what it has, and reclaims the shard.
     const isMine = sameSeat(owner, self) || sameSeat(standby, self) || sameSeat(next, self);
     return isMine ? { kind: 'follow', source: { node: owner.node, worker: owner.worker } } : { kind: 'none' };
+  }
+
+  // --- other data centres ---------------------------------------------------------------------------------------
+
+  /** Says what is served here, when that changes and all the time. */
+  #announce(): void {
+    const { announcements } = this.#parts.net;
+    if (announcements === undefined || !this.isLeased()) return;
+    const served = this.#locals.flatMap(({ shard, host }) => {
+      const record = this.#records[shard]?.record;
+      return record !== undefined && host.status.servingEpoch === record.epoch ? [[shard, record] as const] : [];
+    });
+    if (served.length > 0) announcements.say(formatAnnouncement(served));
+  }
+
+  /** Shards of another centre, as their owner says. */
+  #noteAbroad(text: string, centre: string): void {
+    const { abroad, clock } = this.#parts;
+    for (const [shard, record] of abroad?.note(text, centre, clock.monotonicMs()) ?? []) {
+      const known = this.#records[shard];
+      this.#records[shard] = { record, revision: 0 };
+      if (!sameSeat(known?.record.owner, record.owner)) this.#parts.onOwner?.(shard, record.owner);
+    }
   }
 
   // --- proposals ------------------------------------------------------------------------------------------------
@@ -342,6 +471,12 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
     const nowMs = this.#parts.clock.monotonicMs();
     this.#noteNodes(nowMs);
     this.#placeOwn();
+    this.#answerSealed();
+    this.#parts.onLook?.(nowMs);
+    for (const { shard } of this.#locals) {
+      const owner = this.ownerOf(shard);
+      if (owner !== undefined) this.#suspicion.look(owner, nowMs);
+    }
     if (!this.isLeased()) return;
     if (nowMs - this.#watchedSinceMs > LIMITS.deafMs && this.#liveness.hearingMs(nowMs) === 0) this.#watch();
     let copying = this.#locals.filter((local) => this.#isBeingCopied(local)).length;
@@ -361,7 +496,7 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
     if (host.status.phase !== 'serving' || record === undefined) return false;
     return [record.standby, record.next].some((seat) => {
       if (seat === undefined || !this.#liveness.isAlive(seat, this.#parts.clock.monotonicMs())) return false;
-      return this.#liveness.recordOf(seat)?.copies.find((copy) => copy.shard === shard)?.isWhole !== true;
+      return this.#liveness.copyOf(seat, shard)?.isWhole !== true;
     });
   }
 
@@ -370,10 +505,11 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
     const names = this.#liveness.nodes(nowMs).map(({ node }) => node);
     const text = names.join(' ');
     if (text === this.#nodes) return;
+    const { home } = this.#parts;
     this.#nodes = text;
     this.#nodesSinceMs = nowMs;
     this.#isComplete = this.#parts.founders.every((name) => names.includes(name));
-    this.#assignments = names.length === 0 ? undefined : assignShards(this.#parts.shardCount, names);
+    this.#assignments = names.length === 0 ? undefined : assignShards(home.count, names, home.first);
   }
 
   #sample(local: Local<Store>, nowMs: number): void {
@@ -397,13 +533,14 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
       nowMs,
       self: this.#parts.self,
       record: this.#records[shard]?.record,
-      assignment: this.#assignments?.[shard],
+      assignment: this.#assignments?.[shard - this.#parts.home.first],
       liveness: this.#liveness,
       status: host.status,
       phaseSinceMs,
       settledSequence: samples[0]?.sequence ?? Infinity,
       stableMs: nowMs - this.#nodesSinceMs,
       isComplete: this.#isComplete,
+      isLocal: this.#parts.isLocal,
       isLeaving: this.#isLeaving,
     });
   }
@@ -420,21 +557,36 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
     }
     const outcome = await net.table.swap(shardKey(shard), formatShard(record), revision);
     logger.info('shard_proposed', { shard, why, outcome, epoch: record.epoch, owner: record.owner.node });
-    const entry = await net.table.read(shardKey(shard));
-    if (typeof entry === 'object') this.#noteRecord(shardKey(shard), entry.value, entry.revision);
+    this.#noteEntry(shard, await net.table.read(shardKey(shard)));
     if (outcome !== 'ok') await pause(clock, LIMITS.retryMs);
     local.isSwapping = false;
   }
 
+  /** An owner that has sealed a shard waits to hear that its heir has all of it, and so do the shard's users: the next renewal is not waited for. */
+  #answerSealed(): void {
+    for (const local of this.#locals) {
+      const { shard, host } = local;
+      const owner = this.ownerOf(shard);
+      if (owner === undefined || sameSeat(owner, this.#parts.self)) continue;
+      const sealed = this.#liveness.copyOf(owner, shard);
+      if (sealed === undefined || sealed.isServed !== false) continue;
+      const { sequence = -1 } = host.status;
+      if (sequence < sealed.sequence) host.hasten();
+      else if (local.toldSequence < sealed.sequence) this.#renewNow();
+    }
+  }
+
   /** Waits until the heir has flushed all that was sealed here; without an end to it the shard is reclaimed. */
   async #heirHasAll({ shard, host }: Local<Store>, heir: Seat): Promise<boolean> {
+    // The log may have fallen silent beside the proposal: what was committed here since is nowhere else.
+    if (host.status.tailCount > 0) return false;
     const { clock } = this.#parts;
     const sealed = host.status.sequence;
     const untilMs = clock.monotonicMs() + LIMITS.leaseMs;
     while (clock.monotonicMs() < untilMs) {
-      const copy = this.#liveness.recordOf(heir)?.copies.find((each) => each.shard === shard);
+      const copy = this.#liveness.copyOf(heir, shard);
       if (sealed !== undefined && copy?.isWhole === true && copy.sequence >= sealed) return true;
-      await pause(clock, LIMITS.lookMs / 4);
+      await pause(clock, LIMITS.heirLookMs);
     }
     return false;
   }
@@ -474,7 +626,7 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
     const seats = [record.standby, record.next].filter((seat) => seat !== undefined);
     for (const key of silentSinceMs.keys()) if (!seats.some((seat) => seatKey(seat) === key)) silentSinceMs.delete(key);
     for (const seat of seats) {
-      const copy = this.#liveness.recordOf(seat)?.copies.find((each) => each.shard === shard);
+      const copy = this.#liveness.copyOf(seat, shard);
       if (this.#noteSilence(local, seat, copy !== undefined, nowMs) > LIMITS.holdMs) continue;
       if (copy === undefined) return undefined;
       before = Math.min(before, copy.sequence);

@@ -33,15 +33,16 @@ export interface Assignment {
  * A node is full when it owns, or stands by for, its share rounded up. A node that comes or goes moves few shards beside its own.
  *
  * @param nodes - In any order; at least one.
- * @returns By shard.
+ * @param first - The first of them: a data centre has some in a row (`centres.ts`).
+ * @returns By shard, from the first.
  */
-export function assignShards(shardCount: number, nodes: readonly string[]): Assignment[] {
+export function assignShards(shardCount: number, nodes: readonly string[], first = 0): Assignment[] {
   if (nodes.length === 0) throw new RangeError('"nodes" expected at least one');
   const shareMax = Math.ceil(shardCount / nodes.length);
   const owned = new Map<string, number>();
   const stoodBy = new Map<string, number>();
-  return Array.from({ length: shardCount }, (_, shard) => {
-    const ranked = rankNodes(shard, nodes);
+  return Array.from({ length: shardCount }, (_, index) => {
+    const ranked = rankNodes(first + index, nodes);
     const owner = takeFirst(ranked, owned, shareMax)!;
     return { owner, standby: takeFirst(ranked, stoodBy, shareMax, owner) };
   });

@@ -15,12 +15,15 @@ import type { Clock, Logger } from '../../runtime/index.ts';
 import type { CommitResult } from '../store/inbox-store.ts';
 import type { CommitLog } from '../store/lmdb.ts';
 import type { LogMark, Page, PageCursor } from '../store/raw-tables.ts';
+import type { WriteSet } from '../store/write-set.ts';
+import type { ShardTail } from '../store/tail.ts';
+import { Arrivals } from './arrivals.ts';
 import { appendSurely, ShardCommitLog, type Writer } from './commit-log.ts';
 import type { LogEntry, PageExchange, ShardLog } from './contracts.ts';
 import { LIMITS } from './limits.ts';
 import { encodeRecord, headerOf, startReading, takeEntry, type Reading } from './log-record.ts';
 import { Overdue } from './overdue.ts';
-import { pause } from './pause.ts';
+import { pause } from '../pause.ts';
 import { decodePage, encodePage, encodePageRequest, type PageRequest } from './page-format.ts';
 import type { Seat } from './placement.ts';
 
@@ -31,7 +34,16 @@ export interface HostedStore {
     apply(writes: readonly Buffer[], mark: LogMark | undefined): Promise<CommitResult>;
     page(cursor: PageCursor | undefined, bytesMax: number): Page;
     clear(): Promise<void>;
+    readonly tail: ShardTail;
+    /** Whether little of the disk is free. */
+    readonly isShort: boolean;
   };
+  /**
+   * Adds to a write set what makes the store one of which the newest may be missing: conversations in doubt, positions and places that are skipped.
+   *
+   * @param nowMs - Wall time.
+   */
+  renewInto(writes: WriteSet, nowMs: number): void;
   logCommits(log: CommitLog | undefined): void;
   close(): Promise<void>;
 }
@@ -51,6 +63,8 @@ export interface HostParts<Store extends HostedStore = HostedStore> {
   readonly logger: Logger;
   readonly writer: Writer;
   readonly isLeased: () => boolean;
+  /** Whether an owner goes on while the log does not answer. */
+  readonly isLocal: boolean;
   readonly openStore: () => Store;
   /** Starts the actors. `isSilent` says that commits wait for a log that does not answer. */
   readonly serve: (store: Store, isSilent: () => boolean) => Promise<ServedShard>;
@@ -60,9 +74,12 @@ export interface HostParts<Store extends HostedStore = HostedStore> {
 
 /** What the registry wants of this seat. */
 export type Role =
-  | { readonly kind: 'own'; readonly epoch: number }
+  /** `isDoubted`: before it serves, it tells those concerned that what was acknowledged may be lost. */
+  | { readonly kind: 'own'; readonly epoch: number; readonly isDoubted: boolean }
   | { readonly kind: 'follow'; readonly source: Seat }
   | { readonly kind: 'none' };
+
+type OwnRole = Extract<Role, { kind: 'own' }>;
 
 export type Phase = 'absent' | 'copying' | 'following' | 'taking-over' | 'serving';
 
@@ -74,6 +91,13 @@ export interface HostStatus {
   readonly isWhole: boolean;
   /** Of the epoch that is served. */
   readonly servingEpoch: number | undefined;
+  /** Its store was opened, and has no copy. */
+  readonly isEmpty: boolean;
+  /** Its store was opened, or cannot be: whether there is a tail is known as well as it can be. */
+  readonly isLooked: boolean;
+  /** Commits that are on this disk alone: the log does not have them yet. */
+  readonly tailCount: number;
+  readonly tailBytes: number;
   /** It should be owned, and what is here cannot be brought to the end of the log, for now if the disk is full. */
   readonly isLost: boolean;
 }
@@ -90,8 +114,11 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
   #wake: (() => void) | undefined = undefined;
   #seal: () => void = () => undefined;
   readonly #sealing: (() => void)[] = [];
+  #isAwaited = false;
+  #endRest: () => void = () => undefined;
   #isLost = false;
   #hasRoom = true;
+  #isLooked = false;
   #stopped = false;
   /** From the role of an owner to actors that serve. */
   readonly #overdue: Overdue;
@@ -108,7 +135,10 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
     const servingEpoch = this.#phase === 'serving' ? mark?.epoch : undefined;
     const sequence = this.#hasRoom ? (this.#copyFrom ?? mark?.sequence) : undefined;
     const isWhole = this.#hasRoom && mark !== undefined;
-    return { phase: this.#phase, sequence, isWhole, servingEpoch, isLost: this.#isLost };
+    const { count: tailCount = 0, bytes: tailBytes = 0 } = this.#store?.raw.tail ?? {};
+    const isEmpty = this.#phase === 'copying';
+    const [isLost, isLooked] = [this.#isLost, this.#isLooked];
+    return { phase: this.#phase, sequence, isWhole, servingEpoch, isEmpty, isLooked, tailCount, tailBytes, isLost };
   }
 
   /** Gives the host another role; it ends what it does and goes on with that. */
@@ -143,10 +173,18 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
     return sealed;
   }
 
+  /** The owner has sealed the shard, and waits for this copy: what comes next is flushed without waiting for more. */
+  hasten(): void {
+    this.#isAwaited = true;
+    this.#endRest();
+  }
+
   /** A page of the shard for another node; empty where it is not served here. */
   page({ cursor }: PageRequest): Buffer {
     const mark = this.#commits?.mark;
-    if (this.#phase !== 'serving' || this.#store === undefined || mark === undefined) return Buffer.alloc(0);
+    // What is in a tail goes with the log, and nowhere if this disk is lost: no copy must have it before.
+    const isShown = this.#phase === 'serving' && this.#store?.raw.tail.count === 0;
+    if (!isShown || this.#store === undefined || mark === undefined) return Buffer.alloc(0);
     return encodePage(mark, this.#store.raw.page(cursor, LIMITS.pageBytes));
   }
 
@@ -163,14 +201,15 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
       const number = this.#roleNumber;
       const role = this.#role;
       try {
-        if (role.kind === 'own') await this.#own(role.epoch, number);
+        if (role.kind === 'own') await this.#own(role, number);
         else if (role.kind === 'follow') await this.#follow(role.source, number);
         else await this.#leave();
       } catch (error) {
         this.#parts.logger.error('shard_failed', { shard: this.#parts.shard, reason: String(error) });
         this.#phase = this.#reading === undefined ? 'absent' : 'following';
-        // A copy may have room. Without one it is tried here until there is some.
-        if (!this.#hasRoom && role.kind === 'own' && this.#isCurrent(number)) this.#isLost = true;
+        // A copy may have room. Without one, or with what no copy has, it is tried here until there is some.
+        const isFull = !this.#hasRoom && this.status.tailCount === 0;
+        if (isFull && role.kind === 'own' && this.#isCurrent(number)) this.#isLost = true;
         await pause(this.#parts.clock, LIMITS.retryMs);
         continue;
       }
@@ -199,6 +238,7 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
   }
 
   #opened(): Store {
+    this.#isLooked = true;
     this.#store ??= this.#parts.openStore();
     return this.#store;
   }
@@ -214,12 +254,13 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
 
   // --- owning ---------------------------------------------------------------------------------------------------
 
-  async #own(epoch: number, number: number): Promise<void> {
+  async #own({ epoch, isDoubted }: OwnRole, number: number): Promise<void> {
     this.#enter('taking-over');
     const store = this.#opened();
     const mark = await this.#beginEpoch(epoch, number, store);
     if (mark === undefined) return;
     this.#isLost = false;
+    await this.#replayTail(store);
     let fenced = (): void => undefined;
     const untilFenced = new Promise<void>((resolve) => (fenced = resolve));
     this.#seal = fenced;
@@ -228,13 +269,16 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
     store.logCommits(commits);
     let served: ServedShard | undefined;
     try {
-      const isSilent = (): boolean => commits.isEnded || commits.silentMs > LIMITS.leaseMs || !this.#parts.isLeased();
-      this.#overdue.waitsFor('its actors to start');
-      served = await this.#parts.serve(store, isSilent);
-      this.#overdue.end();
-      this.#enter('serving');
-      this.#log('shard_served', { epoch, sequence: mark.sequence });
-      if (this.#isCurrent(number)) await Promise.race([untilFenced, this.#change()]);
+      const isSilent = (): boolean => commits.isEnded || (this.#parts.isLocal ? isTailFull(store) : commits.isAway);
+      if (isDoubted) await this.#tellDoubt(store, commits, untilFenced);
+      if (this.#isCurrent(number) && !commits.isEnded) {
+        this.#overdue.waitsFor('its actors to start');
+        served = await this.#parts.serve(store, isSilent);
+        this.#overdue.end();
+        this.#enter('serving');
+        this.#log('shard_served', { epoch, sequence: mark.sequence });
+        if (this.#isCurrent(number)) await Promise.race([untilFenced, this.#change()]);
+      }
     } finally {
       await commits.end();
       await served?.stop();
@@ -247,14 +291,36 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
     this.#log('shard_released', { epoch, sequence: commits.mark.sequence });
   }
 
+  /**
+   * Commits that conversations are in doubt and positions are skipped, before an actor reads any of it. Comes back without having done so when the role changes, or another
+   * epoch has begun; the registry has the doubt until an owner serves, and to have it twice is to have it once.
+   */
+  async #tellDoubt(store: Store, commits: ShardCommitLog, untilFenced: Promise<void>): Promise<void> {
+    this.#overdue.waitsFor('its conversations to be in doubt');
+    const told = commits.commit((writes) => store.renewInto(writes, this.#parts.clock.nowMs()));
+    const outcome = await Promise.race([told, untilFenced, this.#change()]);
+    if (outcome === 'full') throw new Error('no room on the disk');
+    if (outcome === 'ok') this.#log('shard_doubted', { sequence: commits.mark.sequence });
+  }
+
   #makeCommits(store: Store, mark: LogMark, fenced: () => void): ShardCommitLog {
-    const { log, clock, isLeased, writer } = this.#parts;
+    const { log, clock, isLeased, isLocal, writer } = this.#parts;
+    const { tail } = store.raw;
     const apply = (writes: readonly Buffer[], to: LogMark): Promise<CommitResult> => store.raw.apply(writes, to);
     const onFenced = (why: string): void => {
       this.#log('shard_fenced', { why });
       fenced();
     };
-    return new ShardCommitLog({ log, apply, clock, isLeased, onFenced }, writer, mark);
+    return new ShardCommitLog({ log, apply, clock, isLeased, tail, isLocal, onFenced }, writer, mark);
+  }
+
+  /** What was read from the log since it was opened may be the beginning of its tail. */
+  async #replayTail(store: Store): Promise<void> {
+    const { tail } = store.raw;
+    if (tail.count === 0) return;
+    this.#log('tail_goes_on', { count: tail.count, bytes: tail.bytes });
+    this.#hasRoom = (await tail.replay()) === 'ok';
+    if (!this.#hasRoom) throw new Error('no room on the disk');
   }
 
   /** Reads the log to its end and begins an epoch behind it. `undefined` when the role has changed, or it cannot be done. */
@@ -383,6 +449,7 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
 
   async #follow(source: Seat, number: number): Promise<void> {
     const store = this.#opened();
+    await this.#dropTail(source, store);
     const mark = store.raw.mark();
     if (mark === undefined && !(await this.#copy(source, number, store))) return;
     this.#reading ??= startReading(store.raw.mark()!);
@@ -398,6 +465,19 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
     }
   }
 
+  /**
+   * What is only here cannot be joined to what somebody else has written since: positions have been given twice. Nobody takes a shard over from one that
+   * may have a tail, so this takes an operator who gave the disk up, or two of one name.
+   */
+  async #dropTail({ node, worker }: Seat, store: Store): Promise<void> {
+    const { seat, shard, logger } = this.#parts;
+    const { count, bytes } = store.raw.tail;
+    if (count === 0 || (node === seat.node && worker === seat.worker)) return;
+    logger.error('shard_tail_lost', { shard, count, bytes });
+    await store.raw.clear();
+    this.#reading = undefined;
+  }
+
   /** From the beginning, with the same role. */
   #again(): void {
     this.#roleNumber++;
@@ -406,35 +486,51 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
   /** Takes what comes until the subscription has to be made anew (true), the role changes, or something does not fit (false). */
   async #followOn(number: number, store: Store): Promise<boolean> {
     const { log, clock } = this.#parts;
-    let queue: LogEntry[] = [];
-    let notify: (() => void) | undefined;
-    const subscription = log.follow(this.#reading!.seen + 1, (entry) => {
-      queue.push(entry);
-      notify?.();
-    });
+    const arrivals = new Arrivals();
+    let appliedMs = -Infinity;
+    const subscription = log.follow(this.#reading!.seen + 1, (entry) => arrivals.push(entry));
     try {
       while (this.#isCurrent(number)) {
-        if (queue.length === 0) {
-          const idle = clock.setTimer(LIMITS.idleLookMs, () => notify?.());
-          await Promise.race([new Promise<void>((resolve) => (notify = resolve)), this.#change()]);
-          clock.clearTimer(idle);
-          if (queue.length === 0) {
-            if (!this.#isCurrent(number)) return false;
-            const missed = await log.read(this.#reading!.seen + 1);
-            if (missed === 'unknown' || queue.length > 0) continue;
-            if (missed !== 'end') return await this.#take([missed], store);
-            if ((await this.#lastOfLog()) === 'foreign') return false;
-            continue;
-          }
+        if (arrivals.isEmpty) await this.#rest(LIMITS.idleLookMs, arrivals.next());
+        if (arrivals.isEmpty) {
+          const outcome = this.#isCurrent(number) ? await this.#lookBeyond(arrivals, store) : false;
+          if (outcome !== undefined) return outcome;
+          continue;
         }
-        const entries = takeSome(queue);
-        queue = queue.slice(entries.length);
-        if (!(await this.#take(entries, store))) return false;
+        const waits = arrivals.mayGrow && this.#isCurrent(number) && !this.#isAwaited;
+        if (waits) await this.#rest(appliedMs + LIMITS.copyGatherMs - clock.monotonicMs(), this.#hastened());
+        appliedMs = clock.monotonicMs();
+        if (!(await this.#take(arrivals.take(), store))) return false;
+        if (this.#isAwaited) this.#parts.onChange();
+        this.#isAwaited = false;
       }
       return false;
     } finally {
       subscription.stop();
     }
+  }
+
+  /** Nothing has come for a while: is there something? As `#followOn`; `undefined` if not, as far as can be told. */
+  async #lookBeyond(arrivals: Arrivals, store: Store): Promise<boolean | undefined> {
+    const missed = await this.#parts.log.read(this.#reading!.seen + 1);
+    if (missed === 'unknown' || !arrivals.isEmpty) return undefined;
+    if (missed !== 'end') return this.#take([missed], store);
+    return (await this.#lastOfLog()) === 'foreign' ? false : undefined;
+  }
+
+  /** Resolves when somebody waits for this copy. */
+  #hastened(): Promise<void> {
+    return new Promise((resolve) => (this.#endRest = resolve));
+  }
+
+  /** Until so much time has passed, the role changes, or `earlier` resolves. */
+  async #rest(forMs: number, earlier: Promise<void>): Promise<void> {
+    if (forMs <= 0) return;
+    const { clock } = this.#parts;
+    let timer: unknown;
+    const passed = new Promise<void>((resolve) => (timer = clock.setTimer(forMs, resolve)));
+    await Promise.race([passed, this.#change(), earlier]);
+    clock.clearTimer(timer);
   }
 
   /** Copies the shard from its owner, page by page. False when the role changed on the way. */
@@ -471,13 +567,9 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
   }
 }
 
-function takeSome(queue: readonly LogEntry[]): readonly LogEntry[] {
-  let bytes = 0;
-  for (let count = 0; count < queue.length; count++) {
-    bytes += queue[count]!.data.length;
-    if (count > 0 && (count === LIMITS.applyCountMax || bytes > LIMITS.applyBytesMax)) return queue.slice(0, count);
-  }
-  return queue;
+/** A tail takes no more than its bound, nor the last of the disk: it needs room to be forgotten. */
+function isTailFull({ raw }: HostedStore): boolean {
+  return raw.tail.bytes > LIMITS.tailBytesMax || (raw.tail.count > 0 && raw.isShort);
 }
 
 function sameRole(left: Role, right: Role): boolean {

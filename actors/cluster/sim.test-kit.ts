@@ -7,15 +7,28 @@
  * what it was a while ago; or `lying`, the planted fault: they also say that it stands where it was expected.
  */
 
-import type { Clock, Logger } from '../../runtime/index.ts';
+import { Pid, type Clock, type Logger } from '../../runtime/index.ts';
 import { createSeededRandom, VirtualClock } from '../../runtime/testing/index.ts';
 import { promisesSettled } from '../../runtime/testing/virtual-clock.ts';
 import type { CommitResult } from '../store/inbox-store.ts';
 import type { CommitLog } from '../store/lmdb.ts';
+import { memoryTail } from '../store/memory-tail.test-kit.ts';
 import type { LogMark, Page, PageCursor } from '../store/raw-tables.ts';
 import { applyWrites, WriteSet } from '../store/write-set.ts';
-import type { AppendOutcome, ClusterNet, LogEnd, LogEntry, PageExchange, Registry, ShardLog } from './contracts.ts';
+import type { Abroad } from './abroad.ts';
+import type { ShardRange } from './centres.ts';
+import type {
+  Announcements,
+  AppendOutcome,
+  ClusterNet,
+  LogEnd,
+  LogEntry,
+  PageExchange,
+  Registry,
+  ShardLog,
+} from './contracts.ts';
 import { Member } from './member.ts';
+import { Orphans, type Found } from './orphans.ts';
 import type { Seat } from './placement.ts';
 import type { HostedStore } from './shard-host.ts';
 import { seatKey } from './shard-record.ts';
@@ -28,6 +41,16 @@ export interface SimOptions {
   readonly seed: number;
   readonly nodes: readonly string[];
   readonly servers?: ServerKind;
+  /** Durability `local`. */
+  readonly isLocal?: boolean;
+  /** Whether one answer of two hundred is lost, and known to be after a second. Default: it is. */
+  readonly losesAnswers?: boolean;
+  /** The shards of this data centre. Default: all. */
+  readonly home?: ShardRange;
+  /** What it has of the others. Default: there are none. */
+  readonly announcements?: Announcements;
+  /** For each of its members: what it believes of them. */
+  readonly abroad?: () => Abroad;
 }
 
 export type ServerKind = 'strict' | 'lax' | 'lying';
@@ -36,6 +59,9 @@ export type ServerKind = 'strict' | 'lax' | 'lying';
 const STALE_MS_MAX = 1_500;
 
 const NO_ENTRY: LogEnd = { sequence: 0, data: undefined };
+
+/** What a store has that its owner put in doubt. */
+export const DOUBT: Buffer = Buffer.from('doubt');
 
 interface StoredEntry extends LogEntry {
   readonly atMs: number;
@@ -53,6 +79,8 @@ class Servers {
   readonly answers: Map<string, (request: Buffer) => Buffer> = new Map();
   readonly followers: Set<(shard: number) => void> = new Set();
   isDown: boolean = false;
+  /** Logs that answer nobody, as between two leaders; the registry does. */
+  readonly silentLogs: Set<number> = new Set();
   readonly #kind: ServerKind;
   readonly #clock: VirtualClock;
 
@@ -101,6 +129,8 @@ class SimTable {
 export class SimDisk {
   content: Map<string, string> = new Map();
   mark: LogMark | undefined = undefined;
+  /** By number, as they were added. */
+  readonly tail: Map<number, Buffer> = new Map();
 }
 
 class SimStore implements HostedStore {
@@ -111,24 +141,39 @@ class SimStore implements HostedStore {
   constructor(disk: SimDisk, process: SimProcess) {
     this.#disk = disk;
     this.#process = process;
+    this.raw = this.#makeRaw();
   }
 
-  readonly raw: HostedStore['raw'] = {
+  readonly raw: HostedStore['raw'];
+
+  readonly #makeRaw = (): HostedStore['raw'] => ({
     mark: () => this.#disk.mark,
     apply: async (writes, mark) => {
       const copies = writes.map((each) => Buffer.from(each));
-      await this.#process.work(1);
+      await this.#process.work(this.#process.sim.diskMs);
       for (const each of copies) this.#apply(each);
       if (mark !== undefined) this.#disk.mark = mark;
       return 'ok' as CommitResult;
     },
     page: (cursor, bytesMax) => this.#page(cursor, bytesMax),
+    tail: memoryTail({
+      entries: this.#disk.tail,
+      commit: async (write) => {
+        await this.#process.work(this.#process.sim.diskMs);
+        write();
+        return 'ok';
+      },
+      apply: (writes) => this.#apply(writes),
+      setMark: (mark) => void (this.#disk.mark = mark),
+    }),
+    isShort: false,
     clear: async () => {
       this.#disk.mark = undefined;
-      await this.#process.work(1);
+      this.#disk.tail.clear();
+      await this.#process.work(this.#process.sim.diskMs);
       this.#disk.content.clear();
     },
-  };
+  });
 
   #apply(writes: Buffer): void {
     applyWrites(writes, {
@@ -149,6 +194,10 @@ class SimStore implements HostedStore {
     return { writes: Buffer.from(writes.bytes()), next: isEnd ? undefined : { table: 0, key: Buffer.from(last) } };
   }
 
+  renewInto(writes: WriteSet, _nowMs: number): void {
+    writes.put(0, DOUBT, Buffer.from('x'));
+  }
+
   logCommits(log: CommitLog | undefined): void {
     this.#log = log;
   }
@@ -167,15 +216,26 @@ class SimProcess {
   isDead: boolean = false;
   isPaused: boolean = false;
   isCut: boolean = false;
+  /** Cut off, and its connection is closed: both sides know. */
+  isUnplugged: boolean = false;
   readonly #waiting: (() => void)[] = [];
   readonly serving: Map<number, SimStore> = new Map();
   /** Whether the actors of a shard would refuse. */
   readonly silent: Map<number, () => boolean> = new Map();
   readonly member: Member<SimStore>;
+  /** What connections of this node are told of shards that they lost. */
+  readonly orphans: Orphans;
+  readonly #connection: Pid;
 
   constructor(sim: ClusterSim, node: string, life: number) {
     this.sim = sim;
     this.seat = { node, worker: 1 };
+    this.#connection = new Pid(node, 1, 1, life);
+    const prospect = {
+      isLeased: (): boolean => this.member.isLeased(),
+      servedBy: (shard: number) => this.member.servedBy(shard),
+    };
+    this.orphans = new Orphans(prospect, sim.logger(node), (_pid, found, shard) => sim.noteFound(node, found, shard));
     this.member = new Member<SimStore>({
       net: this.#net(),
       clock: this.clock,
@@ -184,7 +244,11 @@ class SimProcess {
       writer: life,
       workers: 1,
       shardCount: SHARDS,
+      home: sim.home,
+      abroad: sim.makeAbroad?.(),
       founders: sim.nodes,
+      isLocal: sim.isLocal,
+      onLook: (nowMs) => this.orphans.look(nowMs),
       openStore: (shard) => new SimStore(sim.disk(node, shard), this),
       serve: async (shard, store, isSilent) => {
         this.serving.set(shard, store);
@@ -192,6 +256,7 @@ class SimProcess {
         return {
           stop: async () => {
             if (this.serving.get(shard) === store) this.serving.delete(shard);
+            sim.noteLost(shard, this.seat);
           },
         };
       },
@@ -217,6 +282,25 @@ class SimProcess {
     for (const run of this.#waiting.splice(0)) run();
   }
 
+  /** Its connection breaks, and the servers know that; it is made again after the heal. */
+  unplug(): void {
+    this.isCut = true;
+    this.isUnplugged = true;
+    this.enter(() => this.member.disconnected());
+  }
+
+  heal(): void {
+    this.isCut = false;
+    this.isUnplugged = false;
+  }
+
+  /** A connection of this node hears that the actors of a shard have ended. */
+  loseOwner(shard: number, seat: Seat): void {
+    const atMs = this.clock.monotonicMs();
+    this.orphans.wait(shard, seat, this.#connection, atMs);
+    this.sim.losses.push({ node: this.seat.node, shard, atMs, found: [] });
+  }
+
   /** Takes so long of this process's time. */
   work(ms: number): Promise<void> {
     return new Promise((resolve) => void this.clock.setTimer(ms, resolve));
@@ -229,7 +313,7 @@ class SimProcess {
       clock.setTimer(random.integer(6), () => {
         const arrives = !this.isCut && !servers.isDown;
         const answer = arrives ? carryOut() : 'unknown';
-        const isLost = random.integer(200) === 0;
+        const isLost = random.integer(200) === 0 && this.sim.losesAnswers;
         clock.setTimer(arrives && !isLost ? random.integer(6) : TIMEOUT_MS, () => {
           const heard = arrives && !isLost && !this.isCut ? answer : 'unknown';
           this.enter(() => resolve(heard));
@@ -245,6 +329,8 @@ class SimProcess {
       table: this.#registry(servers.tables.table),
       liveness: this.#registry(servers.tables.liveness),
       pages: this.#pages(),
+      announcements: this.sim.announcements,
+      isDeserted: async (seat) => (await this.#request(() => this.sim.isDeserted(seat))) === true,
       close: async () => undefined,
     };
   }
@@ -253,12 +339,12 @@ class SimProcess {
     const { servers, random } = this.sim;
     return {
       append: async (data, expected) => {
-        const outcome = await this.#request(() => servers.append(shard, data, expected));
+        const outcome = await this.#ask(shard, () => servers.append(shard, data, expected));
         return outcome === 'unknown' ? { kind: 'unknown' } : outcome;
       },
       read: (from) =>
-        this.#request(() => servers.toldLog(shard, random).find(({ sequence }) => sequence >= from) ?? 'end'),
-      last: () => this.#request(() => servers.toldLog(shard, random).at(-1) ?? NO_ENTRY),
+        this.#ask(shard, () => servers.toldLog(shard, random).find(({ sequence }) => sequence >= from) ?? 'end'),
+      last: () => this.#ask(shard, () => servers.toldLog(shard, random).at(-1) ?? NO_ENTRY),
       follow: (from, onEntry) => this.#follow(shard, from, onEntry),
       trim: async (before) => {
         await this.#request(() => {
@@ -269,12 +355,19 @@ class SimProcess {
     };
   }
 
+  /** Asks a log. */
+  async #ask<T>(shard: number, carryOut: () => T): Promise<T | 'unknown'> {
+    if (!this.sim.servers.silentLogs.has(shard)) return this.#request(carryOut);
+    await this.work(TIMEOUT_MS);
+    return 'unknown';
+  }
+
   #follow(shard: number, from: number, onEntry: (entry: LogEntry) => void): { stop(): void } {
     const { servers, clock, random } = this.sim;
     let next = from;
     let isStopped = false;
     const hand = (): void => {
-      if (isStopped || this.isCut || this.isDead || servers.isDown) return;
+      if (isStopped || this.isCut || this.isDead || servers.isDown || servers.silentLogs.has(shard)) return;
       for (const entry of servers.log(shard)) {
         if (entry.sequence < next) continue;
         next = entry.sequence + 1;
@@ -344,21 +437,47 @@ class SimProcess {
   }
 }
 
+/** A connection of a node lost the owner of a shard. */
+export interface SimLoss {
+  readonly node: string;
+  readonly shard: number;
+  readonly atMs: number;
+  /** What it was told then, when, and who served the shard at that moment. */
+  readonly found: { readonly found: Found; readonly atMs: number; readonly servers: readonly string[] }[];
+}
+
 export class ClusterSim {
   readonly clock: VirtualClock = new VirtualClock();
   readonly random: ReturnType<typeof createSeededRandom>;
   readonly servers: Servers;
   readonly processes: Map<string, SimProcess> = new Map();
   readonly nodes: readonly string[];
+  readonly home: ShardRange;
+  readonly announcements: Announcements | undefined;
+  readonly makeAbroad: SimOptions['abroad'];
+  /** Of the processes that start from now on. */
+  isLocal: boolean;
+  /** What a transaction takes. */
+  diskMs: number = 1;
   readonly trace: string[] = [];
-  readonly #disks: Map<string, SimDisk> = new Map();
+  /** By node and shard. */
+  readonly disks: Map<string, SimDisk> = new Map();
+  /** What connections lost: one on each node that uses every shard. */
+  readonly losses: SimLoss[] = [];
   /** Writes that were acknowledged, by shard. */
   readonly acknowledged: Map<number, Set<string>> = new Map();
+  readonly losesAnswers: boolean;
   readonly #faults: Set<string> = new Set();
   #life = 0;
   #written = 0;
 
-  constructor({ seed, nodes, servers = 'strict' }: SimOptions) {
+  constructor(options: SimOptions) {
+    const { seed, nodes, servers = 'strict', isLocal = false, home, announcements, abroad } = options;
+    this.losesAnswers = options.losesAnswers ?? true;
+    this.home = home ?? { first: 0, count: SHARDS };
+    this.announcements = announcements;
+    this.makeAbroad = abroad;
+    this.isLocal = isLocal;
     this.random = createSeededRandom(seed);
     this.servers = new Servers(servers, this.clock);
     this.nodes = nodes;
@@ -371,8 +490,8 @@ export class ClusterSim {
 
   disk(node: string, shard: number): SimDisk {
     const name = `${node}/${shard}`;
-    const disk = this.#disks.get(name) ?? new SimDisk();
-    this.#disks.set(name, disk);
+    const disk = this.disks.get(name) ?? new SimDisk();
+    this.disks.set(name, disk);
     return disk;
   }
 
@@ -386,7 +505,13 @@ export class ClusterSim {
   kill(node: string, disk: 'kept' | 'lost' = 'kept'): void {
     this.processes.get(node)!.isDead = true;
     this.processes.delete(node);
-    if (disk === 'lost') for (let shard = 0; shard < SHARDS; shard++) this.#disks.delete(`${node}/${shard}`);
+    if (disk === 'lost') for (let shard = 0; shard < SHARDS; shard++) this.disks.delete(`${node}/${shard}`);
+  }
+
+  /** Whether a seat has no connection, as the servers know. */
+  isDeserted({ node }: Seat): boolean {
+    const process = this.processes.get(node);
+    return process === undefined || process.isUnplugged;
   }
 
   logger(node: string): Logger {
@@ -441,6 +566,16 @@ export class ClusterSim {
       });
   }
 
+  /** The actors of a shard have ended, as their monitors say on all nodes. */
+  noteLost(shard: number, seat: Seat): void {
+    for (const process of this.processes.values()) process.enter(() => process.loseOwner(shard, seat));
+  }
+
+  noteFound(node: string, found: Found, shard: number): void {
+    const loss = this.losses.findLast((each) => each.node === node && each.shard === shard);
+    loss?.found.push({ found, atMs: this.clock.monotonicMs(), servers: this.serversOf(shard) });
+  }
+
   /** Who serves a shard. */
   serversOf(shard: number): string[] {
     return [...this.processes].filter(([, { serving }]) => serving.has(shard)).map(([node]) => node);
@@ -449,7 +584,7 @@ export class ClusterSim {
   /** What is wrong once everything is healed and quiet, in sentences. */
   findFaults(): string[] {
     const faults: string[] = [...this.#faults];
-    for (let shard = 0; shard < SHARDS; shard++) {
+    for (let shard = this.home.first; shard < this.home.first + this.home.count; shard++) {
       const [owner, ...others] = this.serversOf(shard);
       if (owner === undefined) faults.push(`shard ${shard} is served by nobody`);
       if (others.length > 0) faults.push(`shard ${shard} is served by ${owner} and ${others.join(', ')}`);

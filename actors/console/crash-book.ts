@@ -1,5 +1,5 @@
 /**
- * The last crashes of this thread, as its log told them: what ended, under which supervisor, and why. Fed by `logger.ts`,
+ * The last crashes of this thread, as its log told them: what ended, under which supervisor, and why. Fed by `../logger.ts`,
  * after it has cut what must not be told; read by operators. One for each thread, since a log belongs to a thread.
  */
 

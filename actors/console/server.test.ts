@@ -12,7 +12,7 @@ import { lastCrashes, noteCrash } from './crash-book.ts';
 import { CONSOLE_LIMITS } from './limits.ts';
 import { ConsoleServer } from './server.ts';
 import { keepToken, SignIns } from './sign-in.ts';
-import { consoleVerb } from './verbs.ts';
+import { consoleVerb, judgeVerb } from './verbs.ts';
 
 const FILES = new Map([['/', { type: 'text/html; charset=utf-8', body: Buffer.from('<!doctype html>') }]]);
 
@@ -215,4 +215,11 @@ t.test('crashes are kept, the last ones, and nothing else of the log', async (t)
   const crashes = lastCrashes();
   t.equal(crashes.length, CONSOLE_LIMITS.crashesMax);
   t.match(crashes[0], { atMs: CONSOLE_LIMITS.crashesMax + 4, event: 'actor_crashed' });
+});
+
+t.test('of the orders to nodes the page has those that end no process, for who has signed in', async (t) => {
+  const judged = (isSignedIn: boolean): string[] =>
+    ['node.map', 'node.drain', 'node.join', 'node.leave'].map((verb) => judgeVerb(verb, isSignedIn));
+  t.strictSame(judged(false), ['ok', 'sign-in', 'sign-in', 'never']);
+  t.strictSame(judged(true), ['ok', 'ok', 'ok', 'never']);
 });

@@ -52,6 +52,9 @@ const SIGNED_IN: ReadonlySet<string> = new Set([
   'reload.rollback',
   'drain',
   'resume',
+  // Orders to any node of the cluster, which has them in its own audit log; one that ends a process is for the command line.
+  'node.drain',
+  'node.join',
   'limits.set',
 ]);
 

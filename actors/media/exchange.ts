@@ -1,7 +1,7 @@
 /**
  * One HTTP request and its answer, as the media routes see them.
  *
- * The shapes below are the part of uWebSockets.js that is used here, written down so that `listener.ts` stays its only
+ * The shapes below are the part of uWebSockets.js that is used here, written down so that `../listener.ts` stays its only
  * importer. Two rules of that library are kept in this file and nowhere else: a request may be read only before its handler
  * returns, and a response must not be touched after it was aborted or ended. Read next: `http.ts`.
  */

@@ -9,7 +9,7 @@ import { systemClock, systemRandom, type Logger } from '../../runtime/index.ts';
 import { openAdmission } from '../test-kit.ts';
 import { LIMITS } from '../limits.ts';
 import { Listener } from '../listener.ts';
-import { claimPort } from '../port.ts';
+import { claimPort } from '../host/port.ts';
 import { openDiskStore, type DiskStore } from './disk-store.ts';
 import { MediaHttp } from './http.ts';
 import { sealTicket, ticketKey } from './ticket.ts';

@@ -36,15 +36,17 @@ interface Overrides {
   readonly secret?: string;
   readonly bucket?: string;
   readonly endpoint?: string;
+  /** When a request counts as hanging; default: longer than any machine stands still, since a test counts requests. */
+  readonly idleMs?: number;
 }
 
 async function openOver(double: S3Double, directory: string, logged: string[], overrides: Overrides = {}) {
   const note = (event: string, fields: object = {}): void => void logged.push(`${event} ${JSON.stringify(fields)}`);
-  const { secret = SECRET_KEY, ...place } = overrides;
+  const { secret = SECRET_KEY, idleMs = 60_000, ...place } = overrides;
   return openS3Store({
     address: { ...(readAddress(double.address) as S3Address), ...place },
     credentials: { accessKeyId: ACCESS_KEY, secretAccessKey: secret, sessionToken: undefined },
-    ...{ directory, reserveBytes: 0, partBytes: PART, idleMs: 200 },
+    ...{ directory, reserveBytes: 0, partBytes: PART, idleMs },
     // Pauses are as short as they are with a store that answers at once.
     clock: { ...systemClock, setTimer: (_ms, callback) => systemClock.setTimer(0, callback) },
     random: systemRandom,
@@ -52,12 +54,12 @@ async function openOver(double: S3Double, directory: string, logged: string[], o
   });
 }
 
-async function start(t: Test): Promise<Fixture> {
+async function start(t: Test, overrides: Overrides = {}): Promise<Fixture> {
   const double = await S3Double.start((close) => t.teardown(close));
   const directory = mkdtempSync(join(tmpdir(), 'blindbeam-s3-'));
   t.teardown(() => rmSync(directory, { recursive: true, force: true }));
   const logged: string[] = [];
-  const reopen = async (): Promise<S3Store> => must(await openOver(double, directory, logged));
+  const reopen = async (): Promise<S3Store> => must(await openOver(double, directory, logged, overrides));
   return { double, store: await reopen(), logged, directory, reopen };
 }
 
@@ -160,7 +162,7 @@ for (const operation of ['CreateUpload', 'UploadPart', 'CompleteUpload'] as cons
     `${operation} that fails once in any way that passes is tried again, and the client sees nothing of it`,
     async (t) => {
       for (const fault of operation === 'CompleteUpload' ? [...PASSING, 'late-error' as const] : PASSING) {
-        const { double, store } = await start(t);
+        const { double, store } = await start(t, { idleMs: 500 });
         failFirst(double, operation, fault);
         await begin(store);
         const name = JSON.stringify(fault);
@@ -230,7 +232,7 @@ t.test('an upload that somebody has aborted in the store ends as well, at the ne
 });
 
 t.test('a download goes on where the store cut it, and ends where it fails for good', async (t) => {
-  const { double, store } = await start(t);
+  const { double, store } = await start(t, { idleMs: 2_000 });
   await begin(store);
   await appendRest(store, 0);
   failFirst(double, 'GetObject', 'reset', { status: 503, code: 'SlowDown' }, 'reset', 'hang');

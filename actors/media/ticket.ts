@@ -15,7 +15,7 @@
 
 import { createHmac, timingSafeEqual } from 'node:crypto';
 
-export const TICKET_BYTES = 64;
+const TICKET_BYTES = 64;
 const VERSION = 1;
 const MAC_AT = 40;
 

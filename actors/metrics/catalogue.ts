@@ -33,7 +33,7 @@ const SECONDS = [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0
 const COUNTS = [1, 4, 16, 64, 256, 1_024, 4_096];
 
 /** Behaviours by the name that they have here; others are `other`. */
-export const BEHAVIORS: Readonly<Record<string, string>> = {
+const BEHAVIORS: Readonly<Record<string, string>> = {
   'actors/connection': 'connection',
   'actors/inbox': 'inbox',
   'actors/groups': 'groups',
@@ -44,6 +44,7 @@ export const BEHAVIORS: Readonly<Record<string, string>> = {
   'actors/links': 'links',
   'actors/quotas': 'quotas',
   'actors/media/keeper': 'media',
+  'actors/outbox': 'outbox',
   dynamic_supervisor: 'supervisor',
   supervisor: 'supervisor',
 };
@@ -52,7 +53,8 @@ const BEHAVIOR_NAMES: readonly string[] = [...new Set(Object.values(BEHAVIORS)),
 const CODES: readonly string[] = [...Object.keys(APP_ERRORS), 'other'];
 
 /** What of the runtime's limits on a connection, an address or an account somebody ran into. */
-export const LIMITERS = ['address', 'login', 'registration', 'message', 'group-message', 'request', 'ping'] as const;
+// prettier-ignore
+const LIMITERS = ['address', 'login', 'registration', 'message', 'bytes', 'group-message', 'request', 'ping'] as const;
 
 export const METRICS = {
   blindbeam_connections: {
@@ -65,6 +67,10 @@ export const METRICS = {
     kind: 'counter',
     help: 'Logins that succeeded, by how.',
     labels: { method: ['signature', 'ticket'] },
+  },
+  blindbeam_second_greetings_total: {
+    kind: 'counter',
+    help: 'Clients that were asked to log in again on the same connection, because a shard had moved.',
   },
   blindbeam_login_duration_seconds: {
     kind: 'histogram',
@@ -115,9 +121,23 @@ export const METRICS = {
     help: 'When the oldest waiting message that the last round over the inboxes saw came in; 0 for none.',
     perWorker: true,
   },
+  blindbeam_outbox_messages: {
+    kind: 'gauge',
+    help: 'Messages that have their check mark and wait for a shard that is out of reach.',
+  },
+  blindbeam_outbox_bytes: { kind: 'gauge', help: 'Bytes of the messages that wait for a shard that is out of reach.' },
+  blindbeam_outbox_oldest_timestamp_seconds: {
+    kind: 'gauge',
+    help: 'When the oldest message was taken that waits for a shard that is out of reach; 0 for none.',
+    perWorker: true,
+  },
   blindbeam_store_read_only: {
     kind: 'gauge',
     help: '1 while the disk is so full that new messages are refused, for each worker that sees it.',
+  },
+  blindbeam_cluster_tail_bytes: {
+    kind: 'gauge',
+    help: 'Bytes of commits that are on this disk alone because NATS does not answer (durability local); 0 soon after it does.',
   },
   blindbeam_overloaded: {
     kind: 'gauge',
@@ -180,7 +200,7 @@ export const METRICS = {
   },
   blindbeam_event_loop_delay_seconds: {
     kind: 'histogram',
-    help: 'How late a timer of a worker fired, asked ten times a second.',
+    help: 'How late a timer of a worker fired, asked ten times a second; once, where it has little to do or the machine is crowded.',
     buckets: SECONDS as readonly number[],
   },
   blindbeam_gc_pause_seconds: {
@@ -196,10 +216,19 @@ export const METRICS = {
     help: 'Lines of the log, by level, those that were held back for their number included.',
     labels: { level: ['debug', 'info', 'warn', 'error'] },
   },
+  blindbeam_trace_spans_total: {
+    kind: 'counter',
+    help: 'Spans of traced messages, by what became of them: taken by the collector, refused by it, or dropped while it was away.',
+    labels: { outcome: ['exported', 'refused', 'dropped'] },
+  },
+  blindbeam_traces_missed_total: {
+    kind: 'counter',
+    help: 'Messages that were to be traced and were not, because too many are.',
+  },
   blindbeam_draining: { kind: 'gauge', help: '1 while the node sends its clients away.' },
   blindbeam_worker_heartbeat_timestamp_seconds: {
     kind: 'gauge',
-    help: 'When a worker last looked at itself; it does so ten times a second.',
+    help: 'When a worker last looked at itself; it does so once to ten times a second.',
     perWorker: true,
   },
   blindbeam_certificate_expiry_timestamp_seconds: {

@@ -55,11 +55,18 @@ export function judgeStart({ phase }: NodeView): Verdict {
 
 /** Connections that are open now, greeted and live. */
 export function openConnections(threads: readonly ThreadFigures[]): number {
-  let count = 0;
-  for (const { values } of threads) {
-    for (const { place } of seriesOf('blindbeam_connections')) count += values[place]!;
-  }
-  return count;
+  return sumOf('blindbeam_connections', threads);
+}
+
+/** Messages in the outboxes of the node's shards, as its workers last counted them. */
+export function outboxMessages(threads: readonly ThreadFigures[]): number {
+  return sumOf('blindbeam_outbox_messages', threads);
+}
+
+function sumOf(name: Parameters<typeof seriesOf>[0], threads: readonly ThreadFigures[]): number {
+  let sum = 0;
+  for (const { values } of threads) for (const { place } of seriesOf(name)) sum += values[place]!;
+  return sum;
 }
 
 function verdict(reasons: readonly string[]): Verdict {

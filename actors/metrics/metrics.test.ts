@@ -1,10 +1,11 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { LIMITS } from '../limits.ts';
 import { METRIC_NAMES, metricOf } from './catalogue.ts';
-import { exposeMetrics, type ThreadFigures } from './exposition.ts';
+import { Exposition, type ThreadFigures } from './exposition.ts';
 import { judgeLife, judgeReadiness, judgeStart, type NodeView } from './health.ts';
 import { openMetrics } from './http.ts';
 import { PLACE_COUNT, placeOf, seriesOf, widthOf } from './layout.ts';
@@ -47,7 +48,7 @@ t.test('what is counted is told: counters, gauges, codes, histograms', async (t)
   for (const count of [0, 1, 3, 4, 5, 10_000]) commits.note(count);
   const other = thread(2);
   other.values[placeOf('blindbeam_connections_accepted_total')] = 4;
-  const text = await exposeMetrics([thread(0), own, other]);
+  const text = await new Exposition([thread(0), own, other]).render();
   const value = (name: string, labels: object = {}): number | undefined =>
     readSamples(text).find((each) => each.name === name && JSON.stringify(each.labels) === JSON.stringify(labels))
       ?.value;
@@ -63,13 +64,39 @@ t.test('what is counted is told: counters, gauges, codes, histograms', async (t)
   t.strictSame(lintMetrics(text), []);
 });
 
+t.test('each scrape tells the numbers of its moment, in the text of the one before', async (t) => {
+  const threads = [thread(0), thread(1), thread(2)];
+  const exposition = new Exposition(threads);
+  const first = await exposition.render();
+  for (const { worker, values } of threads) {
+    values[placeOf('blindbeam_connections_accepted_total')] = 10 ** worker;
+    values[placeOf('blindbeam_heap_used_bytes')] = 5 + worker;
+    // The buckets of a histogram, one after the other: 0, 1, 2, …
+    const place = placeOf('blindbeam_store_commit_messages');
+    for (let bucket = 0; bucket < 5; bucket += 1) values[place + bucket] = bucket;
+  }
+  const second = await exposition.render();
+  t.equal(second, await new Exposition(threads).render(), 'nothing is left of the scrape before');
+  const numberless = (text: string): string => text.replaceAll(/ \S+$/gm, '');
+  t.equal(numberless(second), numberless(first));
+  t.match(second, /^blindbeam_connections_accepted_total 111$/m);
+  t.match(second, /^blindbeam_heap_used_bytes\{worker="1"\} 6\nblindbeam_heap_used_bytes\{worker="2"\} 7$/m);
+  const buckets = readSamples(second).filter(({ name }) => name === 'blindbeam_store_commit_messages_bucket');
+  t.same(
+    buckets.slice(0, 5).map(({ value }) => value),
+    [0, 3, 9, 18, 30],
+    'each has those below it as well, of all threads',
+  );
+  t.equal(buckets.at(-1)!.value, 30);
+});
+
 t.test('docs/metrics.md is what the catalogue says', async (t) => {
   const path = fileURLToPath(new URL('../../../docs/metrics.md', import.meta.url));
   t.equal(readFileSync(path, 'utf8'), metricsPage(), 'npx blindbeam config metrics > docs/metrics.md');
 });
 
 t.test('a scrape keeps the rules, also of a node where nothing happened', async (t) => {
-  const text = await exposeMetrics([thread(0), thread(1)]);
+  const text = await new Exposition([thread(0), thread(1)]).render();
   t.strictSame(lintMetrics(text), []);
   t.equal(new Set(text.match(/^# TYPE \S+/gm)).size, METRIC_NAMES.length);
 });
@@ -135,16 +162,31 @@ function fetchText(
   });
 }
 
+/** Resolves when an HTTP server of this process has begun to serve `count` requests. */
+function requestsBegun(count: number): Promise<void> {
+  return new Promise((resolve) => {
+    let seen = 0;
+    const note = (): void => {
+      seen += 1;
+      if (seen < count) return;
+      unsubscribe('http.server.request.start', note);
+      // Once those who serve it have got it as well.
+      setImmediate(resolve);
+    };
+    subscribe('http.server.request.start', note);
+  });
+}
+
 t.test('the port answers scrapes and checks, and renders once for those who come together', async (t) => {
   let renderings = 0;
+  const allCame = requestsBegun(3);
   const options = {
     host: '127.0.0.1',
     port: 0,
     isPortGiven: false,
     render: async () => {
       renderings += 1;
-      // Long enough for all three to come, also on a machine that is busy.
-      await new Promise((resolve) => setTimeout(resolve, 1_000));
+      await allCame;
       return 'rendered\n';
     },
     view: () => view(() => undefined, { phase: 'draining' }),

@@ -1,6 +1,6 @@
 /**
- * Looks at its worker ten times a second and writes what it sees into the meter: how late the event loop is, garbage collection,
- * the heap, the queues. What happens by itself (a login, a commit, a refusal) is counted where it happens.
+ * Looks at its worker ten times a second, or once where it has little to do or the machine is crowded, and writes what it sees into the meter: how late the
+ * event loop is, garbage collection, the heap, the queues. What happens by itself (a login, a commit, a refusal) is counted where it happens.
  *
  * Runs on the worker that it watches, because only it can tell; it costs about 20 µs a look. A scrape reads what was written last.
  */
@@ -11,10 +11,11 @@ import type { RuntimeNode } from '../../runtime/index.ts';
 import type { AdmissionStatistics } from '../admission.ts';
 import type { InboxStatistics } from '../inbox.ts';
 import { LIMITS } from '../limits.ts';
-import { loopBusyMs } from '../loop-use.ts';
-import type { PresenceStatistics } from '../presence.ts';
+import { loopBusyMs } from '../host/loop-use.ts';
+import type { PresenceStatistics } from '../presence/state.ts';
 import { inboxName, presenceName } from '../routes.ts';
 import type { InboxStore, StoreStock } from '../store/inbox-store.ts';
+import { untilWhole } from '../host/whole-second.ts';
 import { behaviorLabel, METRICS } from './catalogue.ts';
 import { Distribution, gauge, set, type Gauge } from './meter.ts';
 
@@ -29,6 +30,10 @@ export interface Watched {
   readonly queuedBytesMax: () => number;
   /** Whether a shard takes no new messages because the disk is full. */
   readonly isReadOnly: () => boolean;
+  /** Whether others want the processors so much that to look often would cost more than it tells. */
+  readonly isCrowded: () => boolean;
+  /** What is on its disk and not in the logs of its shards yet. */
+  readonly tailBytes: () => number;
 }
 
 const LOOP_DELAY = new Distribution('blindbeam_event_loop_delay_seconds');
@@ -45,6 +50,10 @@ const LOST_PRUNED = gauge('blindbeam_messages_lost_total', { reason: 'pruned' })
 const LOST_RESTORED = gauge('blindbeam_messages_lost_total', { reason: 'restored' });
 const LOST_UNDELIVERABLE = gauge('blindbeam_messages_lost_total', { reason: 'undeliverable' });
 const OLDEST = gauge('blindbeam_store_oldest_message_timestamp_seconds');
+const OUTBOX_MESSAGES = gauge('blindbeam_outbox_messages');
+const OUTBOX_BYTES = gauge('blindbeam_outbox_bytes');
+const OUTBOX_OLDEST = gauge('blindbeam_outbox_oldest_timestamp_seconds');
+const TAIL_BYTES = gauge('blindbeam_cluster_tail_bytes');
 const READ_ONLY = gauge('blindbeam_store_read_only');
 const OVERLOADED = gauge('blindbeam_overloaded');
 const DEVICES = gauge('blindbeam_devices');
@@ -66,15 +75,25 @@ export function observeWorker(watched: Watched): () => void {
   const stopSampling = sampleTurns(node);
   const collector = observeCollections();
   const { clock } = node;
-  let looks = 0;
-  let setAtMs = clock.monotonicMs();
+  let dueMs = clock.monotonicMs();
+  let closelyMs = dueMs;
+  let lookedMs = dueMs;
+  let busyMs = loopBusyMs();
+  const isQuiet = (nowMs: number): boolean => {
+    const [beforeMs, elapsedMs] = [busyMs, nowMs - lookedMs];
+    [busyMs, lookedMs] = [loopBusyMs(), nowMs];
+    return busyMs - beforeMs < elapsedMs * LIMITS.observeQuietShare;
+  };
   const look = (): void => {
     const nowMs = clock.monotonicMs();
-    LOOP_DELAY.note(Math.max(0, nowMs - setAtMs - LIMITS.observeMs) / 1_000);
+    LOOP_DELAY.note(Math.max(0, nowMs - dueMs) / 1_000);
     set(HEARTBEAT, clock.nowMs() / 1_000);
-    if (looks++ % LIMITS.observeSlowEvery === 0) lookClosely(watched);
-    setAtMs = nowMs;
-    timer = clock.setTimer(LIMITS.observeMs, look);
+    if (nowMs >= closelyMs) {
+      lookClosely(watched);
+      closelyMs = nowMs + untilWhole(clock, LIMITS.observeCloselyMs);
+    }
+    dueMs = isQuiet(nowMs) || watched.isCrowded() ? closelyMs : Math.min(nowMs + LIMITS.observeMs, closelyMs);
+    timer = clock.setTimer(Math.ceil(dueMs - nowMs), look);
   };
   let timer = clock.setTimer(0, look);
   return () => {
@@ -139,6 +158,7 @@ function lookClosely(watched: Watched): void {
   set(CAPACITY, loginsPerSecond);
   set(OVERLOADED, isFull ? 1 : 0);
   set(READ_ONLY, watched.isReadOnly() ? 1 : 0);
+  set(TAIL_BYTES, watched.tailBytes());
   set(QUEUED_BYTES_MAX, watched.queuedBytesMax());
   const { processCount, handledCount, refusedCount, droppedCount, busyMs } = node.info();
   lookAtStock(stores.map((store) => store.stock()));
@@ -208,12 +228,26 @@ async function askShards({ node, shards }: Watched): Promise<void> {
     LOST_RESTORED,
     sum((each) => each.restoredMessages),
   );
-  const oldest = inboxes.map((each) => each.oldestMs).filter((each) => each > 0);
-  set(OLDEST, oldest.length === 0 ? 0 : Math.min(...oldest) / 1_000);
+  set(
+    OUTBOX_MESSAGES,
+    sum((each) => each.outboxCount),
+  );
+  set(
+    OUTBOX_BYTES,
+    sum((each) => each.outboxBytes),
+  );
+  set(OUTBOX_OLDEST, earliest(inboxes.map((each) => each.outboxOldestMs)) / 1_000);
+  set(OLDEST, earliest(inboxes.map((each) => each.oldestMs)) / 1_000);
   set(
     SHED,
     presences.reduce((total, each) => total + each.shed, 0),
   );
+}
+
+/** The least of those that are not 0; 0 if all are. */
+function earliest(times: readonly number[]): number {
+  const given = times.filter((each) => each > 0);
+  return given.length === 0 ? 0 : Math.min(...given);
 }
 
 /** An inbox that restarts answers the next look. */

@@ -24,7 +24,7 @@ export function noteProcess(directory: string): void {
 }
 
 /** Open descriptors of this process; undefined where /proc is not there. Since Linux 6.2 the size of the directory tells; a listing of many takes long. */
-export function openDescriptors(): number | undefined {
+function openDescriptors(): number | undefined {
   try {
     const { size } = statSync('/proc/self/fd');
     return size > 0 ? size : readdirSync('/proc/self/fd').length;
@@ -34,7 +34,7 @@ export function openDescriptors(): number | undefined {
 }
 
 /** The soft limit on descriptors; undefined where /proc is not there or there is none. */
-export function descriptorLimit(): number | undefined {
+function descriptorLimit(): number | undefined {
   try {
     const [, soft] = /^Max open files +(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? [];
     return soft === undefined ? undefined : Number(soft);

@@ -15,6 +15,8 @@ export interface NodeCard {
   /** Version of the dictionary that it speaks with clients. */
   readonly wire: number;
   readonly state: NodeState;
+  /** The data centre that it is in; absent in a cluster in one place. */
+  readonly centre?: string | undefined;
 }
 
 /** As it travels: plain data. A reader passes over what it does not know. */
@@ -23,17 +25,18 @@ export function writeCard({
   wire,
   state,
   traits,
-}: NodeCard & { readonly traits: ClusterTraits }): Record<string, unknown> {
-  const { shards, secretMark } = traits;
-  return { release, wire, state, shards, secretMark };
+}: Omit<NodeCard, 'centre'> & { readonly traits: ClusterTraits }): Record<string, unknown> {
+  const { shards, secretMark, centres, centre, id } = traits;
+  return { release, wire, state, shards, secretMark, centres, centre, clusterId: id };
 }
 
 /** What can be read of it; an older release says less. */
-export function readCard({ release, wire, state }: Readonly<Record<string, unknown>>): Partial<NodeCard> {
+export function readCard({ release, wire, state, centre }: Readonly<Record<string, unknown>>): Partial<NodeCard> {
   return Object.assign(
     {},
     typeof release === 'string' ? { release } : undefined,
     typeof wire === 'number' ? { wire } : undefined,
     STATES.includes(state as NodeState) ? { state: state as NodeState } : undefined,
+    typeof centre === 'string' ? { centre } : undefined,
   );
 }

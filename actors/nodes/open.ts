@@ -7,7 +7,7 @@ import type { Desk } from '../admin/desk.ts';
 import type { NodeFacts } from '../admin/status.ts';
 import type { Verb } from '../admin/verb.ts';
 import type { NodeConfig } from '../config.ts';
-import { openConnections } from '../metrics/health.ts';
+import { openConnections, outboxMessages } from '../metrics/health.ts';
 import type { NodeControl } from '../node-control.ts';
 import type { Workers } from '../workers.ts';
 import type { NodeState } from './card.ts';
@@ -43,9 +43,11 @@ export interface OperatedNode {
 export function operateNode({ workers, control, facts, config, end }: OperateParts): OperatedNode {
   const own = new OwnNode({
     workers,
+    isClustered: config.cluster !== undefined,
     facts,
     state: () => stateOf(control),
     sessions: () => openConnections(workers.figures()),
+    outbox: () => outboxMessages(workers.figures()),
   });
   const cluster = clusterOf(workers, config);
   return {
@@ -71,7 +73,13 @@ export function operateNode({ workers, control, facts, config, end }: OperatePar
 
 function clusterOf({ node, head }: Workers, { cluster }: Pick<NodeConfig, 'cluster'>): OwnCluster | undefined {
   if (cluster === undefined || head === undefined) return undefined;
-  return { name: cluster.name, founders: cluster.nodes, head, peers: new Peers(node, orderKey(cluster.secret)) };
+  return {
+    name: cluster.name,
+    founders: cluster.nodes,
+    centres: cluster.centres,
+    head,
+    peers: new Peers(node, orderKey(cluster.secret)),
+  };
 }
 
 function stateOf({ phase }: NodeControl): NodeState {

@@ -1,9 +1,8 @@
 /**
- * The cluster at one look: its nodes, and who has which shard. Pure: put together from what this node heard, what the registry says and what each node
- * tells of itself. A node that does not answer has its row all the same.
+ * The nodes of the cluster at one look. Pure: put together from what this node heard, what the registry says and what each node tells of itself. A node
+ * that does not answer has its row all the same. `shard-map.ts` has the shards.
  */
 
-import type { Seat } from '../cluster/placement.ts';
 import type { NodeCard } from './card.ts';
 import { LIMITS } from './limits.ts';
 import type { NodeFigures } from './own-node.ts';
@@ -20,6 +19,8 @@ export interface NodeRow {
   /** Of a refused node the code and what to do; of a suspect one what is wrong. */
   readonly reason?: string;
   readonly isThis: boolean;
+  /** The data centre that it is in, where there are several. */
+  readonly centre?: string;
   readonly release?: string;
   /** Version of the dictionary that it speaks with clients. */
   readonly wire?: number;
@@ -32,7 +33,11 @@ export interface NodeRow {
   readonly copying: number;
   /** How far its copies are behind, the worst of them, as the owners say; absent without copies. */
   readonly lag?: { readonly records: number; readonly ms: number };
+  /** Bytes that are on its disk alone, while NATS does not answer it; as it says itself. */
+  readonly tailBytes?: number;
   readonly sessions?: number;
+  /** Messages that wait in the outboxes of its shards for others that are out of reach; absent where none do. */
+  readonly outbox?: number;
   readonly workers?: number;
   readonly memoryBytes?: number;
   readonly uptimeMs?: number;
@@ -89,22 +94,30 @@ function rowOf(
   figures: NodeFigures | undefined,
   parts: OverviewParts,
 ): NodeRow {
-  const { release, wire } = card;
+  const { release, wire, centre } = card;
   const said = figures?.state ?? card.state ?? 'up';
   const isSuspect = silentMs > LIMITS.suspectMs || figures === undefined;
   const reason = silentMs > LIMITS.suspectMs ? `silent for ${Math.round(silentMs)} ms` : 'does not answer';
   return Object.assign(
     { node, state: isSuspect ? ('suspect' as const) : said, isThis: node === parts.self, frames },
     isSuspect ? { reason } : undefined,
+    centre === undefined ? undefined : { centre },
     release === undefined ? undefined : { release },
     wire === undefined ? undefined : { wire },
     sharesOf(node, parts),
     figures === undefined ? undefined : figuresOf(figures),
+    tailOf(parts.answers.get(node)?.copies ?? []),
   );
 }
 
-function figuresOf({ sessions, workers, memoryBytes, uptimeMs, url, nats }: NodeFigures): Partial<NodeRow> {
-  return { sessions, workers, memoryBytes, uptimeMs, url, nats };
+function tailOf(copies: readonly CopyRow[]): Pick<NodeRow, 'tailBytes'> | undefined {
+  const tailBytes = copies.reduce((sum, copy) => sum + (copy.tailBytes ?? 0), 0);
+  return tailBytes === 0 ? undefined : { tailBytes };
+}
+
+function figuresOf({ sessions, outbox = 0, workers, memoryBytes, uptimeMs, url, nats }: NodeFigures): Partial<NodeRow> {
+  const figures = { sessions, workers, memoryBytes, uptimeMs, url, nats };
+  return outbox === 0 ? figures : Object.assign(figures, { outbox });
 }
 
 function sharesOf(
@@ -127,44 +140,4 @@ function sharesOf(
   if (said.length === 0) return shares;
   const lag = { records: Math.max(...said.map(({ count }) => count)), ms: Math.max(...said.map(({ ms }) => ms)) };
   return Object.assign(shares, { lag });
-}
-
-export interface MapRow {
-  readonly shard: number;
-  /** How many of the 1,024 it has. */
-  readonly partitions: number;
-  readonly epoch: number;
-  /** `node.worker`. */
-  readonly owner?: string;
-  readonly standby?: string;
-  readonly next?: string;
-  /** What its owner does with it; absent when the owner does not answer. */
-  readonly phase?: CopyRow['phase'];
-  readonly lag?: { readonly records: number; readonly ms: number };
-}
-
-/** By shard. */
-export function mapShards(
-  records: readonly ShardRow[],
-  answers: ReadonlyMap<string, NodeAnswers>,
-  partitionCount: number,
-): MapRow[] {
-  return records.map(({ shard, epoch, owner, standby, next }) => {
-    const copies = owner === undefined ? undefined : answers.get(owner.node)?.copies;
-    const copy = copies?.find((each) => each.shard === shard);
-    const behind = copy?.behind.find(({ seat }) => seat.node === standby?.node && seat.worker === standby.worker);
-    const partitions = Math.ceil((partitionCount - shard) / records.length);
-    return Object.assign(
-      { shard, partitions, epoch },
-      owner === undefined ? undefined : { owner: textOf(owner) },
-      standby === undefined ? undefined : { standby: textOf(standby) },
-      next === undefined ? undefined : { next: textOf(next) },
-      copy === undefined ? undefined : { phase: copy.phase },
-      behind === undefined ? undefined : { lag: { records: behind.records, ms: behind.ms } },
-    );
-  });
-}
-
-function textOf({ node, worker }: Seat): string {
-  return `${node}.${worker}`;
 }

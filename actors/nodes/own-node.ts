@@ -19,15 +19,20 @@ export interface NodeFigures {
   readonly workers: number;
   /** Connections of clients. */
   readonly sessions: number;
+  /** Messages in the outboxes of its shards; missing from an older release. */
+  readonly outbox?: number;
   /** Connections to NATS: whether all of its workers have theirs, and to which servers. */
-  readonly nats: { readonly isUp: boolean; readonly servers: readonly string[] };
+  /** Absent for a node without a cluster. */
+  readonly nats?: { readonly isUp: boolean; readonly servers: readonly string[] } | undefined;
 }
 
 export interface OwnNodeParts {
   readonly workers: Askable;
+  readonly isClustered: boolean;
   readonly facts: NodeFacts;
   readonly state: () => NodeState;
   readonly sessions: () => number;
+  readonly outbox: () => number;
 }
 
 export class OwnNode {
@@ -42,9 +47,8 @@ export class OwnNode {
   }
 
   async figures(): Promise<NodeFigures> {
-    const { workers, facts, state, sessions } = this.#parts;
-    const buses = (await askEach<BusReport>(workers, 'bus')).map((each) => ('ok' in each ? each.ok : undefined));
-    const servers = buses.flatMap((bus) => (bus?.isUp === true ? [bus.server] : []));
+    const { workers, isClustered, facts, state, sessions, outbox } = this.#parts;
+    const nats = isClustered ? await this.#busReport() : undefined;
     return {
       node: this.name,
       state: state(),
@@ -55,8 +59,18 @@ export class OwnNode {
       memoryBytes: process.memoryUsage.rss(),
       workers: workers.workerCount,
       sessions: sessions(),
-      nats: { isUp: buses.every((bus) => bus?.isUp === true), servers: [...new Set(servers)].sort() },
+      outbox: outbox(),
+      nats,
     };
+  }
+
+  /** Up where all workers are. */
+  async #busReport(): Promise<NonNullable<NodeFigures['nats']>> {
+    const buses = (await askEach<BusReport>(this.#parts.workers, 'bus')).map((each) =>
+      'ok' in each ? each.ok : undefined,
+    );
+    const servers = buses.flatMap((bus) => (bus?.isUp === true ? [bus.server] : []));
+    return { isUp: buses.every((bus) => bus?.isUp === true), servers: [...new Set(servers)].sort() };
   }
 
   /** What its workers have of shards; a worker that does not answer is left out. */

@@ -4,7 +4,7 @@
 
 import { isRuntimeError, type RuntimeNode } from '../../runtime/index.ts';
 import { AdminError } from '../admin/errors.ts';
-import { pause } from '../admin/pause.ts';
+import { pause } from '../pause.ts';
 import { LIMITS } from './limits.ts';
 import { NODE_AGENT, type NodeAnswer, type NodeRequest, type OrderOutcome } from './node-agent.ts';
 import { markOrder, type Order } from './order.ts';

@@ -15,7 +15,7 @@
 
 import type { Clock } from '../../runtime/index.ts';
 import { isAdminError } from '../admin/errors.ts';
-import { pause } from '../admin/pause.ts';
+import { pause } from '../pause.ts';
 import type { Tell } from '../reload/coordinator.ts';
 import { formatReport, OUTCOMES, type Outcome, type ReloadReport } from '../reload/report.ts';
 import { LIMITS } from './limits.ts';
@@ -235,7 +235,7 @@ export function formatClusterReport(report: ClusterReloadReport): string {
   const word = isBack && outcome === 'kept' ? 'taken back' : outcome === 'mixed' ? MIXED : OUTCOMES[outcome];
   const code = sha256 === undefined ? '' : `, bundle ${sha256.slice(0, 12)}`;
   return [
-    `${name} at ${nodes.length} nodes: ${word} in ${Math.round(tookMs)} ms, ${startedAt}${code}`,
+    `${name} at ${nodes.length === 1 ? 'one node' : `${nodes.length} nodes`}: ${word} in ${Math.round(tookMs)} ms, ${startedAt}${code}`,
     ...nodes.flatMap((each) => nodeLines(each)),
     ...(back.length === 0 ? [] : ['asked to take it back:', ...back.flatMap((each) => nodeLines(each))]),
     `now: ${runs.map(({ node, version }) => `${node} runs ${version ?? 'nobody knows what'}`).join(', ')}`,

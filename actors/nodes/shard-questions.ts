@@ -25,6 +25,8 @@ export interface ShardRow {
 export interface CopyRow {
   readonly shard: number;
   readonly phase: Phase;
+  /** Bytes that are on its disk and not in the log: NATS does not answer. Absent where there are none. */
+  readonly tailBytes?: number;
   /** Of the copies elsewhere, while it is served here. */
   readonly behind: readonly {
     readonly seat: Seat;
@@ -83,5 +85,6 @@ function copyOf({ shard, status, copies }: ShardReport): CopyRow[] {
     records: lag?.records ?? 0,
     ms: lag?.ms ?? 0,
   }));
-  return [{ shard, phase: status.phase, behind }];
+  const { phase, tailBytes } = status;
+  return [tailBytes > 0 ? { shard, phase, behind, tailBytes } : { shard, phase, behind }];
 }

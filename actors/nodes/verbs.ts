@@ -8,15 +8,19 @@ import { DICTIONARY_VERSION } from '../../protocol/wire/index.ts';
 import { VERSIONS } from '../../runtime/cluster/index.ts';
 import type { Askable } from '../admin/ask.ts';
 import { AdminError } from '../admin/errors.ts';
+import { checkId } from '../admin/parameters.ts';
 import { defineVerb, type Verb } from '../admin/verb.ts';
+import { shardsOfCentre, type Centre } from '../cluster/centres.ts';
 import type { NodeHead } from '../cluster/head.ts';
 import type { DepartResult, NodeControl } from '../node-control.ts';
 import { PARTITION_COUNT, partitionOf, shardOfPartition } from '../partition.ts';
 import { readCard } from './card.ts';
 import { LIMITS } from './limits.ts';
-import { listNodes, mapShards, type HeardNode, type MapRow, type NodeAnswers, type NodeRow } from './overview.ts';
+import { listNodes, type HeardNode, type NodeAnswers, type NodeRow } from './overview.ts';
 import type { OwnNode } from './own-node.ts';
 import type { Peers } from './peers.ts';
+import { mapShards, summarizeShards, type MapRow, type ShardSummary } from './shard-map.ts';
+import type { ShardRow } from './shard-questions.ts';
 
 const NODE = { kind: 'text', position: 1, help: 'the node, by name; default this one' } as const;
 const DRAIN_PARAMETERS = {
@@ -78,6 +82,8 @@ export interface NodeList {
   /** Name of the cluster; absent without one. */
   readonly cluster?: string;
   readonly nodes: readonly NodeRow[];
+  /** Absent without a cluster. */
+  readonly shards?: ShardSummary;
 }
 
 export interface NodeMap {
@@ -90,6 +96,8 @@ export interface OwnCluster {
   readonly name: string;
   /** Nodes that it is said to begin with. */
   readonly founders: readonly string[];
+  /** Empty for a cluster in one place. */
+  readonly centres: readonly Centre[];
   readonly head: NodeHead;
   readonly peers: Peers;
 }
@@ -169,18 +177,33 @@ async function nodeList(parts: NodeVerbParts): Promise<NodeList> {
     cluster?.head.refused().map(({ member, refusal }) => Object.assign({ node: member.node }, refusal)) ?? [];
   const founders = cluster?.founders ?? [];
   const nodes = listNodes({ self: own.name, heard, refused, founders, records, answers });
-  return cluster === undefined ? { nodes } : { cluster: cluster.name, nodes };
+  if (cluster === undefined) return { nodes };
+  return { cluster: cluster.name, nodes, shards: summarizeShards(mapOf(cluster, records, answers)) };
 }
 
 async function nodeMap(parts: NodeVerbParts, user: string | undefined, of: string | undefined): Promise<NodeMap> {
   const { own, cluster } = parts;
   if (cluster === undefined) throw new AdminError('ADM_REFUSED', 'this node has no cluster: all shards are its own');
+  if (user !== undefined) checkId('user', user);
   const [answers, records] = await Promise.all([askAll(parts), own.records()]);
   const isOf = (seat: string | undefined): boolean => seat?.slice(0, seat.lastIndexOf('.')) === of;
-  const shards = mapShards(records, answers, PARTITION_COUNT)
+  const shards = mapOf(cluster, records, answers)
     .filter(({ shard }) => user === undefined || shard === shardOfPartition(partitionOf(user), records.length))
     .filter(({ owner, standby, next }) => of === undefined || [owner, standby, next].some(isOf));
+  if (of !== undefined && shards.length === 0 && of !== own.name && !cluster.founders.includes(of))
+    checkNode(cluster, of);
   return { cluster: cluster.name, shards };
+}
+
+function mapOf(
+  { centres, head }: OwnCluster,
+  records: readonly ShardRow[],
+  answers: ReadonlyMap<string, NodeAnswers>,
+): MapRow[] {
+  const ranges = centres.map((_, index) => shardsOfCentre(index, centres.length, records.length));
+  const centreOf = (shard: number): string | undefined =>
+    centres[ranges.findIndex(({ first, count }) => shard >= first && shard < first + count)]?.name;
+  return mapShards(records, answers, PARTITION_COUNT, { centreOf, here: head.traits.centre });
 }
 
 /** Every node at once; who does not answer is missing. */
@@ -197,10 +220,10 @@ async function askAll({ own, cluster }: NodeVerbParts): Promise<Map<string, Node
   return new Map(await Promise.all([own.name, ...names].map(ask)));
 }
 
-function ownEntry({ own }: NodeVerbParts, answers: ReadonlyMap<string, NodeAnswers>): HeardNode {
+function ownEntry({ own, cluster }: NodeVerbParts, answers: ReadonlyMap<string, NodeAnswers>): HeardNode {
   const figures = answers.get(own.name)?.figures;
   const card = Object.assign(
-    { wire: DICTIONARY_VERSION },
+    { wire: DICTIONARY_VERSION, centre: cluster?.head.traits.centre },
     figures === undefined ? undefined : { release: figures.release, state: figures.state },
   );
   return { node: own.name, silentMs: 0, card, frames: VERSIONS.max };

@@ -14,11 +14,17 @@ import type { ReloadReport } from './report.ts';
 
 const NAME = 'test/counter';
 const LOG = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
-const QUICK = Object.assign({ name: NAME }, DEFAULT_OPTIONS, { canary: 0, observeMs: 30, recordMs: 0, timeoutMs: 500 });
+const QUICK = Object.assign({ name: NAME }, DEFAULT_OPTIONS, {
+  canary: 0,
+  observeMs: 30,
+  recordMs: 0,
+  timeoutMs: 60_000,
+});
 
 t.teardown(stopBundler);
 
 interface Node {
+  readonly directory: string;
   readonly bench: Bench;
   readonly coordinator: Coordinator;
   /** Called before each step is taken. */
@@ -28,10 +34,8 @@ interface Node {
   history(): ReloadHistory;
 }
 
-function nodeOf(t: Test, actors: number): Node {
-  const directory = mkdtempSync(join(tmpdir(), 'blindbeam-coordinator-'));
-  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
-  mkdirSync(join(directory, 'test'));
+/** @param directory - Of a node before this one, which is started anew. */
+function nodeOf(t: Test, actors: number, directory: string = newDirectory(t)): Node {
   const bench = benchOf(t, actors);
   const history = (): ReloadHistory => new ReloadHistory(directory, LOG);
   const ask = async (step: ReloadStep): Promise<Awaited<ReturnType<typeof bench.reload.take>>[]> => {
@@ -44,12 +48,19 @@ function nodeOf(t: Test, actors: number): Node {
     writeFileSync(join(directory, `${NAME}.ts`), textOf(fields));
     return coordinator.reload(Object.assign({}, QUICK, { run }));
   };
-  const node: Node = { bench, coordinator, planted: () => undefined, load, history };
+  const node: Node = { directory, bench, coordinator, planted: () => undefined, load, history };
   return node;
 }
 
+function newDirectory(t: Test): string {
+  const directory = mkdtempSync(join(tmpdir(), 'blindbeam-coordinator-'));
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  mkdirSync(join(directory, 'test'));
+  return directory;
+}
+
 function stateOf({ node, pids }: Bench): Promise<object> {
-  return node.call<object>(pids[0]!, 'state', 1_000);
+  return node.call<object>(pids[0]!, 'state', 60_000);
 }
 
 /** A version with a field of its own, and the way to the one before and back. */
@@ -145,8 +156,29 @@ t.test('a process that starts with other code than the last reload brought is to
   const node = nodeOf(t, 1);
   t.strictSame(node.history().endedByRestart([{ name: NAME }]), []);
   await node.load(numbered(1));
-  t.strictSame(node.history().endedByRestart([{ name: NAME }]), [{ behavior: NAME, ran: 1, runs: 0 }]);
+  const nextLife = node.history();
+  t.strictSame(nextLife.endedByRestart([{ name: NAME }]), [{ behavior: NAME, ran: 1, runs: 0 }]);
   t.strictSame(node.history().endedByRestart([{ name: NAME, version: 1 }]), [], 'it was built');
+  nextLife.add(nextLife.last(1).map((report) => Object.assign({}, report, { id: nextLife.nextId }))[0]!);
+  t.strictSame(nextLife.endedByRestart([{ name: NAME }]), [], 'it was reloaded again');
   await node.coordinator.rollback(QUICK);
   t.strictSame(node.history().endedByRestart([{ name: NAME }]), [], 'it was taken back');
+});
+
+t.test('after a restart there is nothing to go back to, and whoever asks is told why', async (t) => {
+  const node = nodeOf(t, 1);
+  await node.load(numbered(1));
+  const anew = nodeOf(t, 1, node.directory);
+  t.match(await anew.coordinator.rollback(QUICK), {
+    outcome: 'refused',
+    from: 0,
+    refusals: [{ code: 'RELOAD_NOTHING_BACK', detail: /#1 \(0 → 1\) ended with the process that it was in/ }],
+  });
+  t.match(await anew.load(numbered(1)), { outcome: 'kept' });
+  t.match(await anew.coordinator.rollback(QUICK), { outcome: 'kept', from: 1, to: 0 });
+  t.match(
+    await anew.coordinator.rollback(QUICK),
+    { refusals: [{ detail: NAME }] },
+    'what came in this process is gone',
+  );
 });

@@ -218,7 +218,7 @@ class Run {
       from,
       to,
       outcome,
-      tookMs,
+      tookMs: Math.round(tookMs),
       fault: fault?.code,
       refusals: codes,
     });
@@ -256,11 +256,19 @@ class Run {
     const before = below.at(-1);
     // Another one came after it, or it was never kept here: what runs is not its doing.
     const isAnother = of !== undefined && live.at(-1)?.run !== of;
-    if (before === undefined || isAnother) return this.refuse(refusal('RELOAD_NOTHING_BACK', name));
+    if (before === undefined || isAnother) return this.refuse(refusal('RELOAD_NOTHING_BACK', this.#whyNotBack()));
     if (!(await this.#prepare(before.text, before.version, []))) return 'refused';
     const outcome = await this.#apply({ observeMs, timeoutMs, canary: 0 });
     if (outcome === 'kept') this.#live.set(name, below);
     return outcome;
+  }
+
+  /** Whoever restarted the node has a list of reloads, and none of them to go back to. */
+  #whyNotBack(): string {
+    const { name } = this.#draft;
+    const last = this.#live.has(name) ? undefined : this.#parts.history.lastOfBefore(name);
+    if (last === undefined) return name;
+    return `${name}: #${last.id} (${last.from} → ${last.to}) ended with the process that it was in; this one runs what was built`;
   }
 
   #note(text: string, from: number, run: string | undefined): void {

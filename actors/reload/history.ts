@@ -9,16 +9,26 @@ import type { Logger } from '../../runtime/index.ts';
 import { RELOAD_LIMITS } from '../../runtime/reload/index.ts';
 import type { ReloadReport } from './report.ts';
 
+/** A behaviour that ran another version before the node was started anew. */
+export interface EndedReload {
+  readonly behavior: string;
+  readonly ran: number;
+  readonly runs: number;
+}
+
 export class ReloadHistory {
   readonly #path: string;
   readonly #log: Logger;
   #reports: ReloadReport[];
+  /** Id of the last report of a process before this one; 0 for none. */
+  readonly lastIdBefore: number;
 
   /** @param directory - Of the store. */
   constructor(directory: string, log: Logger) {
     this.#path = join(directory, 'reloads.jsonl');
     this.#log = log;
     this.#reports = readReports(this.#path);
+    this.lastIdBefore = this.nextId - 1;
   }
 
   get nextId(): number {
@@ -30,16 +40,19 @@ export class ReloadHistory {
     return this.#reports.slice(-countMax).reverse();
   }
 
+  /** The reload that a process before this one ended with; undefined if there was none, or another came in this one. */
+  lastOfBefore(name: string): ReloadReport | undefined {
+    const last = this.#reports.findLast((report) => report.name === name && report.outcome === 'kept');
+    return last !== undefined && last.id <= this.lastIdBefore ? last : undefined;
+  }
+
   /**
    * Behaviours whose last reload brought another version than the one in `behaviors`, which a process starts with: whoever restarts
    * a node without having built what was reloaded has the code from before, and wants to know.
    */
-  endedByRestart(
-    behaviors: readonly { readonly name: string; readonly version?: number }[],
-  ): { readonly behavior: string; readonly ran: number; readonly runs: number }[] {
-    const kept = this.#reports.filter(({ outcome }) => outcome === 'kept');
+  endedByRestart(behaviors: readonly { readonly name: string; readonly version?: number }[]): EndedReload[] {
     return behaviors.flatMap(({ name, version = 0 }) => {
-      const ran = kept.findLast((report) => report.name === name)?.to ?? version;
+      const ran = this.lastOfBefore(name)?.to ?? version;
       return ran === version ? [] : [{ behavior: name, ran, runs: version }];
     });
   }

@@ -7,6 +7,7 @@ import { systemLoop, type Clock, type Logger, type RuntimeNode } from '../../run
 import { WorkerReload, type ReloadAnswer, type ReloadStep } from '../../runtime/reload/index.ts';
 import { askWorker, type Askable } from '../admin/ask.ts';
 import { countAside } from '../metrics/meter.ts';
+import { traceAside } from '../tracing/message-trace.ts';
 import { sourceRootOf } from './bundle.ts';
 import { Coordinator } from './coordinator.ts';
 import { ReloadHistory } from './history.ts';
@@ -27,7 +28,7 @@ export function openWorkerReload(node: RuntimeNode): WorkerReload {
     behaviors: BEHAVIORS,
     shell: shellModule,
     loadedModule: async (id) => (await import(new URL(`../../${id}.js`, import.meta.url).href)) as object,
-    aside: countAside,
+    aside: (run) => countAside(() => traceAside(run)),
   });
 }
 
@@ -46,7 +47,7 @@ export function watchSources(coordinator: Coordinator, clock: Clock, log: Logger
 
 export function openCoordinator({ workers, directory, clock, log }: CoordinatorOptions): Coordinator {
   const history = new ReloadHistory(directory, log);
-  for (const each of history.endedByRestart(BEHAVIORS)) log.info('reload_ended_by_restart', each);
+  for (const each of history.endedByRestart(BEHAVIORS)) log.info('reload_ended_by_restart', { ...each });
   return new Coordinator({
     workers: { ask: (step, timeoutMs) => askAll(workers, step, timeoutMs) },
     root: sourceRootOf(BUILD),

@@ -58,11 +58,12 @@ export function formatReport(report: ReloadReport): string {
   return [headline(report), ...reasons(report), ...details(report)].join('\n');
 }
 
-/** One line. */
+/** One line. What was only checked has no number of its own: nothing was done that a history could name. */
 export function headline({ id, name, outcome, from, to, tookMs, isBack, startedAt }: ReloadReport): string {
   const versions = from === undefined ? '' : ` ${from} → ${to ?? '?'}`;
   const word = isBack && outcome === 'kept' ? 'taken back' : OUTCOMES[outcome];
-  return `#${id} ${name}${versions}: ${word} in ${Math.round(tookMs)} ms, ${startedAt}`;
+  const number = outcome === 'checked' ? '' : `#${id} `;
+  return `${number}${name}${versions}: ${word} in ${Math.round(tookMs)} ms, ${startedAt}`;
 }
 
 /** For people. */

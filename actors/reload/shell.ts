@@ -21,10 +21,12 @@ import * as liveLimits from '../live-limits.ts';
 import { keeper } from '../media/keeper.ts';
 import * as meter from '../metrics/meter.ts';
 import * as mediaQuotas from '../media/quotas.ts';
+import { outbox } from '../outbox.ts';
 import { presence } from '../presence.ts';
 import { quotas } from '../quotas.ts';
 import { relations } from '../relations.ts';
 import * as resumeTicket from '../resume-ticket.ts';
+import * as messageTrace from '../tracing/message-trace.ts';
 import { wakeups } from '../wakeups.ts';
 
 /** The shell, by the ids that bundles know it under: paths from the root, without extension. */
@@ -39,6 +41,8 @@ export const SHELL: Readonly<Record<string, object>> = Object.freeze({
   // Counts of the thread, whichever version adds to them.
   'actors/metrics/meter': meter,
   'actors/resume-ticket': resumeTicket,
+  // Notes of the thread, whichever version of an actor makes them.
+  'actors/tracing/message-trace': messageTrace,
 });
 
 /** What travels. The first ones are behaviours, by name. */
@@ -46,6 +50,7 @@ export const BEHAVIORS: readonly AnyBehavior[] = [
   connection,
   inbox,
   groups,
+  outbox,
   accounts,
   presence,
   relations,
@@ -55,35 +60,28 @@ export const BEHAVIORS: readonly AnyBehavior[] = [
   keeper,
 ];
 
-/** Ids, and with a star at the end the beginnings of ids: the parts of one behaviour are named after it. */
+/** Ids, and with a star at the end the beginnings of ids: the parts of a behaviour are in a folder that is named after it. */
 const TRAVELLING: readonly string[] = [
   ...BEHAVIORS.map(({ name }) => name),
-  'actors/account-devices',
+  'actors/accounts/*',
+  'actors/answering',
   'actors/auth',
-  'actors/bundle-limits',
-  'actors/catch-up',
-  'actors/claim-inbox',
-  'actors/connection-*',
-  'actors/doubt',
+  'actors/connection/*',
   'actors/errors',
-  'actors/group-*',
-  'actors/inbox-*',
+  'actors/groups/*',
+  'actors/inbox/*',
   'actors/limits',
-  'actors/losses',
   'actors/media/ticket',
   'actors/messages',
+  'actors/outbox/*',
   'actors/partition',
-  'actors/presence-*',
-  'actors/protection-routes',
+  'actors/presence/*',
   'actors/rate-limit',
-  'actors/recipients',
-  'actors/silence',
-  'actors/staged-drain',
+  'actors/store/doubt',
   'actors/store/group-store',
   'actors/store/inbox-store',
   'actors/store/loss',
-  'actors/strangers',
-  'actors/waiting-runs',
+  'actors/store/outbox-store',
 ];
 
 /** Whether a module travels. */

@@ -134,10 +134,16 @@ export function reloadVerbs(coordinator: Coordinator, across: AcrossNodes | unde
         }));
       },
     ),
-    defineVerb(RELOAD_LIST, async () => ({ behaviors: await coordinator.list() })),
+    defineVerb(RELOAD_LIST, async () => {
+      const behaviors = await coordinator.list();
+      return { behaviors, ended: coordinator.history.endedByRestart(behaviors) };
+    }),
     defineVerb(RELOAD_MEMORY, async () => ({ workers: await coordinator.memory() })),
     defineVerb(RELOAD_STALL, async (values) => ({ stallMs: await coordinator.stalls(values.for) })),
-    defineVerb(RELOAD_HISTORY, ({ count }) => ({ reports: coordinator.history.last(count) })),
+    defineVerb(RELOAD_HISTORY, ({ count }) => {
+      const { history } = coordinator;
+      return { reports: history.last(count), lastIdBefore: history.lastIdBefore };
+    }),
     defineVerb(RELOAD_ROLLBACK, ({ name, observe, timeout, of, cluster }, caller) => {
       checkReach(caller, cluster, undefined);
       return progressOf(async (tell) => {

@@ -1,14 +1,12 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import t, { type Test } from 'tap';
-import type { DeviceRecord, InboxEntry, InboxStore, SenderAddress } from './inbox-store.ts';
-import { claimInbox } from '../claim-inbox.ts';
+import t from 'tap';
+import { LIMITS as WIRE_LIMITS } from '../../protocol/wire/index.ts';
+import type { DeviceRecord, InboxEntry, SenderAddress, StoreBatch } from './inbox-store.ts';
+import { claimInbox } from '../inbox/claim.ts';
 import { Committer } from '../committer.ts';
 import { decodeMarks, encodeMarks } from './layout.ts';
-import { openLmdbStore } from './lmdb.ts';
 import { decodeNotice, encodeNotice, lossCodeOf } from './loss.ts';
 import { MemoryStore } from './memory.ts';
+import { STORE_KINDS } from './stores.test-kit.ts';
 
 const ALICE = '100000000000001';
 const BOB = '999999999999999';
@@ -36,40 +34,7 @@ const RECORD: DeviceRecord = {
   signedPreKey: { id: 22, key: new Uint8Array(33).fill(5), signature: new Uint8Array(64).fill(9) },
 };
 
-interface Fixture {
-  readonly name: string;
-  open(test: Test): { store: InboxStore; reopen(): Promise<InboxStore> };
-}
-
-const FIXTURES: Fixture[] = [
-  {
-    name: 'memory',
-    open: () => {
-      const store = new MemoryStore();
-      return { store, reopen: async () => store };
-    },
-  },
-  {
-    name: 'lmdb',
-    open: (test) => {
-      const directory = mkdtempSync(join(tmpdir(), 'blindbeam-store-'));
-      const fail = (error: unknown): void => void test.fail('the disk failed', { error });
-      let store = openLmdbStore({ directory, onFatal: fail });
-      test.teardown(async () => {
-        await store.close();
-        rmSync(directory, { recursive: true, force: true });
-      });
-      const reopen = async (): Promise<InboxStore> => {
-        await store.close();
-        store = openLmdbStore({ directory, onFatal: fail });
-        return store;
-      };
-      return { store, reopen };
-    },
-  },
-];
-
-for (const fixture of FIXTURES) {
+for (const fixture of STORE_KINDS) {
   t.test(`${fixture.name}: entries come back in order of their positions, as they were put`, async (t) => {
     const { store } = fixture.open(t);
     await store.commit((batch) => {
@@ -87,6 +52,62 @@ for (const fixture of FIXTURES) {
       { ...entry(300), ciphertext: [...entry(300).ciphertext] },
     );
   });
+
+  t.test(
+    `${fixture.name}: an outbox has what was put into it, row by row and in order, and not what was removed`,
+    async (t) => {
+      const { store, reopen } = fixture.open(t);
+      const OTHER = { ...SENDER, creation: 8 };
+      const put = (batch: StoreBatch, sender: SenderAddress, to: string, id: number): void => {
+        const ciphertext = new Uint8Array(100).fill(id & 0xff);
+        const envelopes = [
+          { device: 1, type: 'prekey', ciphertext },
+          { device: 7, type: 'ratchet', ciphertext: ciphertext.subarray(0, 3) },
+        ] as const;
+        batch.outbox.put({ sender, to, id, ts: 1_700_000_000_000 + id, envelopes });
+      };
+      await store.commit((batch) => {
+        for (const id of [300, 2, 1]) put(batch, SENDER, BOB, id);
+        put(batch, OTHER, BOB, 1);
+        put(batch, SENDER, ALICE, 9);
+      });
+      await store.commit((batch) => {
+        batch.outbox.remove(SENDER, BOB, 1);
+        batch.outbox.put({ sender: SENDER, to: BOB, id: 2, ts: 7, envelopes: [], lost: 'APP_EXPIRED' });
+      });
+      const again = await reopen();
+      t.strictSame(
+        again.outbox.heads().map(({ sender, to, id, isLost }) => [sender.creation, to, id, isLost]),
+        [
+          [7, ALICE, 9, false],
+          [7, BOB, 2, true],
+          [7, BOB, 300, false],
+          [8, BOB, 1, false],
+        ],
+      );
+      const [lost, kept] = again.outbox.entries(SENDER, BOB, 0, 1_000, 10, 1_000_000);
+      t.match(lost, { sender: SENDER, to: BOB, id: 2, ts: 7, envelopes: [], lost: 'APP_EXPIRED' });
+      t.match(kept, { id: 300, ts: 1_700_000_000_300, lost: undefined });
+      t.strictSame(
+        kept!.envelopes.map(({ device, type, ciphertext }) => [device, type, ciphertext.length, ciphertext[0]]),
+        [
+          [1, 'prekey', 100, 300 & 0xff],
+          [7, 'ratchet', 3, 300 & 0xff],
+        ],
+      );
+      const idsOf = (after: number, through: number, count: number, bytes: number): number[] =>
+        again.outbox.entries(SENDER, BOB, after, through, count, bytes).map(({ id }) => id);
+      t.strictSame(idsOf(2, 1_000, 10, 1), [300], 'one at least');
+      t.strictSame(idsOf(0, 1_000, 10, 100), [2]);
+      t.strictSame(idsOf(0, 299, 10, 1_000_000), [2]);
+      t.strictSame(idsOf(0, 1_000, 1, 1_000_000), [2]);
+      t.equal(again.outbox.doubtedMs(), 0);
+      const largest = WIRE_LIMITS.messageIdMax;
+      await again.commit((batch) => batch.outbox.put({ sender: SENDER, to: BOB, id: largest, ts: 7, envelopes: [] }));
+      t.strictSame(idsOf(300, largest, 10, 1_000_000), [largest], 'the largest id that a client may choose');
+      t.strictSame(idsOf(0, 300, 10, 1_000_000), [2, 300]);
+    },
+  );
 
   t.test(`${fixture.name}: a page keeps to its bounds but holds at least one entry`, async (t) => {
     const { store } = fixture.open(t);
@@ -384,13 +405,15 @@ for (const fixture of FIXTURES) {
     t.equal(store.privacy(ALICE), undefined);
     await store.commit((batch) => {
       batch.putConversation(BOB, { user: ALICE, device: 127, creation: 0xffff_ffff }, { accepted: 1, delivered: 0 });
+      // A group that was given the id of a user by whoever made it.
+      batch.putConversation(ALICE, { user: BOB, device: 0, creation: 0 }, { accepted: 1, delivered: 0 });
       batch.putSeenMinute(ALICE, 29_755_200);
       batch.putSeenMinute(BOB, 0);
       batch.putPrivacy(BOB, chosen);
     });
     const reopened = await reopen();
     t.equal(reopened.hasWritten(ALICE, BOB), true);
-    t.equal(reopened.hasWritten(BOB, ALICE), false, 'one direction');
+    t.equal(reopened.hasWritten(BOB, ALICE), false, 'one direction, and a group is not the user whose id it has');
     t.equal(reopened.hasWritten('100000000000000', BOB), false);
     t.equal(reopened.hasWritten('100000000000002', BOB), false);
     t.equal(reopened.seenMinute(ALICE), 29_755_200);

@@ -4,7 +4,7 @@
  *   database   key                                             value
  *   group      01 ‖ group 8                                    head 32 ‖ roster
  *              02 ‖ group 8                                    place of the last message or change 6
- *              03 ‖ group 8 ‖ user 8 ‖ device 1 ‖ creation 4   accepted 6 ‖ its place 6
+ *              03 ‖ group 8 ‖ user 8 ‖ device 1 ‖ creation 4   accepted 6 ‖ its place 6 [‖ 01: in doubt]
  *              04 ‖ group 8 ‖ epoch 4                          change
  *              05 ‖ group 8 ‖ order 6                          body, outgoing
  *   body       01 ‖ group 8 ‖ order 6                          body
@@ -33,6 +33,8 @@ export const OWNER = { record: 1, order: 2, sender: 3, change: 4, outgoing: 5 } 
 export const BODY = { body: 1, count: 2 } as const;
 
 const HEAD_BYTES = 32;
+const SENDER_BYTES = 12;
+const DOUBTED_SENDER_BYTES = 13;
 const BODY_VERSION = 1;
 const BODY_HEADER_BYTES = 27;
 const KIND_BYTES: Readonly<Record<GroupBody['kind'], number>> = { message: 1, change: 2 };
@@ -96,15 +98,17 @@ export function decodeRecord(group: string, value: Buffer): GroupRecord {
   return { group, head, roster: new Uint8Array(value.subarray(HEAD_BYTES)) };
 }
 
-export function encodeSender({ accepted, order }: GroupSenderRecord): Buffer {
-  const value = Buffer.allocUnsafe(12);
+export function encodeSender({ accepted, order, isDoubted = false }: GroupSenderRecord): Buffer {
+  const value = Buffer.allocUnsafe(isDoubted ? DOUBTED_SENDER_BYTES : SENDER_BYTES);
   value.writeUIntBE(accepted, 0, 6);
   value.writeUIntBE(order, 6, 6);
+  if (isDoubted) value[SENDER_BYTES] = 1;
   return value;
 }
 
 export function decodeSender(value: Buffer): GroupSenderRecord {
-  return { accepted: value.readUIntBE(0, 6), order: value.readUIntBE(6, 6) };
+  const marks = { accepted: value.readUIntBE(0, 6), order: value.readUIntBE(6, 6) };
+  return value.length === DOUBTED_SENDER_BYTES ? { ...marks, isDoubted: true } : marks;
 }
 
 export function encodeBody(body: GroupBody): Buffer {

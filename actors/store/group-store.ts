@@ -44,6 +44,8 @@ export interface GroupSenderRecord {
   readonly accepted: number;
   /** Its place in the group. */
   readonly order: number;
+  /** Whether the store came back without what was accepted last: then the device goes on at any id. See `doubt.ts`. Missing where it did not. */
+  readonly isDoubted?: boolean;
 }
 
 /** A change that is kept for members who missed it. */

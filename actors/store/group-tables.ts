@@ -4,7 +4,9 @@
  * It is lent its tables and the two ways to write by `lmdb.ts`, which alone imports lmdb.
  */
 
+import { LIMITS as WIRE_LIMITS } from '../../protocol/wire/index.ts';
 import { LIMITS } from '../limits.ts';
+import { beyondAll } from './doubt.ts';
 import * as layout from './group-layout.ts';
 import { BODY, OWNER } from './group-layout.ts';
 import type { GroupBatch, GroupBody, GroupRecord, GroupSenderRecord, GroupStore, KeptChange } from './group-store.ts';
@@ -34,12 +36,14 @@ export interface GroupWriter<Table extends GroupTable> {
 export class GroupTables<Table extends GroupTable> implements GroupStore {
   readonly #groups: Table;
   readonly #bodies: Table;
+  readonly #writer: GroupWriter<Table>;
   /** The part of a `StoreBatch` that concerns groups. */
   readonly batch: GroupBatch;
 
   constructor(groups: Table, bodies: Table, writer: GroupWriter<Table>) {
     this.#groups = groups;
     this.#bodies = bodies;
+    this.#writer = writer;
     this.batch = this.#makeBatch(writer);
   }
 
@@ -77,6 +81,24 @@ export class GroupTables<Table extends GroupTable> implements GroupStore {
     };
   }
 
+  /**
+   * Makes the groups those of a store whose newest messages may be missing: places go on beyond all that were given out, and senders at any id.
+   * Into the batch that is open.
+   *
+   * @param nowMs - Wall time.
+   * @returns How many groups there are.
+   */
+  renew(nowMs: number): number {
+    const groups = this.#groups;
+    const { put } = this.#writer;
+    const orders = entriesIn(groups, OWNER.order);
+    for (const { key, value } of orders) put(groups, key, encodeUint48(beyondAll(decodeUint48(value), nowMs)));
+    for (const { key, value } of entriesIn(groups, OWNER.sender)) {
+      put(groups, key, layout.encodeSender({ ...layout.decodeSender(value), isDoubted: true }));
+    }
+    return orders.length;
+  }
+
   group(group: string): GroupRecord | undefined {
     const value = this.#groups.get(layout.groupKey(OWNER.record, group));
     return value === undefined ? undefined : layout.decodeRecord(group, value);
@@ -94,6 +116,8 @@ export class GroupTables<Table extends GroupTable> implements GroupStore {
 
   changes(group: string, after: number, bytesMax: number): KeptChange[] {
     const changes: KeptChange[] = [];
+    // A client says the number: behind the last epoch that there can be, there is no key.
+    if (after >= WIRE_LIMITS.groupEpochMax) return changes;
     const range = { start: layout.changeKey(group, after + 1), end: layout.rangeOfGroup(OWNER.change, group).end };
     let total = 0;
     for (const { key, value } of this.#groups.getRange({ ...range, limit: LIMITS.groupChangesKept, snapshot: false })) {
@@ -142,6 +166,12 @@ export class GroupTables<Table extends GroupTable> implements GroupStore {
     }
     return heads;
   }
+}
+
+/** Everything of one kind, copied: what follows changes the table. */
+function entriesIn(table: GroupTable, kind: number): { readonly key: Buffer; readonly value: Buffer }[] {
+  const range = { start: Buffer.of(kind), end: Buffer.of(kind + 1), snapshot: false } as const;
+  return Array.from(table.getRange(range), ({ key, value }) => ({ key: Buffer.from(key), value: Buffer.from(value) }));
 }
 
 /** Keys from `start` to `end`, copied: they are lent until the next look. */

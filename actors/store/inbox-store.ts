@@ -12,7 +12,7 @@
  * An entry stands in one of two tiers. *Fresh*: in the order of arrival, for devices that will get it at once and most
  * likely acknowledge it soon; neighbours on disk are neighbours in time, so a commit touches few pages however many
  * devices it serves. *Waiting*: by device and position, for devices that are away. Whoever takes a
- * store over moves everything that is fresh to waiting (`../claim-inbox.ts`): who was online is not known any more.
+ * store over moves everything that is fresh to waiting (`../inbox/claim.ts`): who was online is not known any more.
  *
  * The store knows no sockets and no actors. Bytes that it returns are owned by the caller; bytes given to a batch
  * must not change until the commit has resolved. Layout on disk: `layout.ts`. Implementations: `lmdb.ts`, `memory.ts`.
@@ -21,6 +21,7 @@
 import type { EnvelopeType, PrivacySettings } from '../../protocol/wire/index.ts';
 import type { GroupBatch, GroupBody, GroupStore } from './group-store.ts';
 import type { GapRecord } from './loss.ts';
+import type { OutboxBatch, OutboxStore } from './outbox-store.ts';
 import type { ProtectionBatch, ProtectionStore } from './protection-store.ts';
 
 /** What an entry holds: a ciphertext, the place of a message or change in a group (`group-store.ts`), or a notice that messages are gone (`loss.ts`). */
@@ -151,6 +152,7 @@ export type CommitResult = 'ok' | 'full';
 /** Collects the writes of one commit. Valid only inside the callback of `commit`. */
 export interface StoreBatch {
   readonly groups: GroupBatch;
+  readonly outbox: OutboxBatch;
   putEntry(user: string, device: number, entry: InboxEntry): void;
   /** Adds an entry to the fresh tier. `arrival` grows from one to the next for as long as anything is fresh. */
   putFresh(arrival: number, user: string, device: number, entry: InboxEntry): void;
@@ -180,6 +182,7 @@ export interface StoreBatch {
 
 export interface InboxStore {
   readonly groups: GroupStore;
+  readonly outbox: OutboxStore;
   /** The accounts' decisions. */
   readonly protection: ProtectionStore;
   /** Bytes of undelivered messages that the disk allows now; Infinity while it has room. Costs a system call: ask once a commit. */
@@ -222,7 +225,7 @@ export interface InboxStore {
   conversation(recipient: string, sender: SenderAddress): ConversationRecord | undefined;
   /** The latest registration of a sender's device that has written to `recipient`. */
   latestCreation(recipient: string, sender: string, device: number): number | undefined;
-  /** Whether any device of `sender` has ever written to `recipient`. */
+  /** Whether any device of `sender` has ever written to `recipient`. A group of that id, which its maker chooses, is nobody's device. */
   hasWritten(sender: string, recipient: string): boolean;
   account(user: string): AccountRecord | undefined;
   userOfPhone(phone: string): string | undefined;

@@ -14,6 +14,7 @@
  *   seen          user 8                                                         minute since 1970 4
  *   privacy       user 8                                                         PrivacySettings, msgpack
  *   meta          "queued-bytes"                                                 bytes 6
+ *   outbox        and "doubted" in meta                                          `outbox-layout.ts`
  *   group, body                                                                  `group-layout.ts`
  *
  * Inbox entry:
@@ -152,11 +153,6 @@ export function creationOfConversationKey(key: Buffer): number {
 /** The sending half of a conversation's key. */
 export function senderOfConversationKey(key: Buffer): SenderAddress {
   return { user: readUser(key, 8), device: key[16]!, creation: key.readUInt32BE(17) };
-}
-
-/** The key of the conversation that an encoded entry belongs to, from the entry's own key. */
-export function conversationKeyOfEntry(inboxKey: Buffer, entry: Buffer): Buffer {
-  return Buffer.concat([inboxKey.subarray(0, 8), entry.subarray(2, 15)]);
 }
 
 /** The keys of a recipient's conversations; the end is not among them. */

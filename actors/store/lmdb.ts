@@ -16,7 +16,7 @@ import { createRequire } from 'node:module';
 import type { Database, RootDatabase } from 'lmdb';
 import type { PrivacySettings } from '../../protocol/wire/index.ts';
 import { decode, encode } from '../../runtime/codec.ts';
-import { doubted } from '../doubt.ts';
+import { beyondAll, doubted } from './doubt.ts';
 import { LIMITS } from '../limits.ts';
 import { DiskReserve } from './disk-reserve.ts';
 import { GroupTables } from './group-tables.ts';
@@ -39,6 +39,7 @@ import type {
   WaitingConversation,
 } from './inbox-store.ts';
 import * as layout from './layout.ts';
+import { OutboxTables } from './outbox-tables.ts';
 import { protectionBatch, ProtectionReader, protectionTables, type ProtectionTables } from './protection-layout.ts';
 import type { ProtectionStore } from './protection-store.ts';
 import { RawTables, TABLE_NAMES, tableNumber } from './raw-tables.ts';
@@ -52,9 +53,8 @@ const BATCH_START_COUNT = 1_000_000;
 const START_KEY = Buffer.from('start');
 const NOTHING = Buffer.alloc(0);
 const QUEUED_BYTES_KEY = Buffer.from('queued-bytes');
+const DOUBTED_KEY = Buffer.from('doubted');
 const INBOX = tableNumber('inbox');
-/** More positions than a device gets between a backup and its return: 4,000 a second for twelve days. */
-const POSITIONS_SKIPPED = 2 ** 32;
 const BINARY = { encoding: 'binary', keyEncoding: 'binary' } as const;
 
 type Table = Database<Buffer, Buffer>;
@@ -76,14 +76,17 @@ export interface CommitLog {
 export interface RenewalCounts {
   readonly devices: number;
   readonly conversations: number;
+  readonly groups: number;
   readonly preKeys: number;
 }
 
 /** A store that other nodes may have copies of. */
 export interface ReplicaStore extends InboxStore {
   readonly raw: RawTables;
-  /** For a store that was copied back: see `../backup.ts`. Nobody else may use it meanwhile. */
-  renew(): RenewalCounts;
+  /** For a store that was copied back at `nowMs` of wall time: see `../backup.ts`. Nobody else may use it meanwhile. */
+  renew(nowMs: number): RenewalCounts;
+  /** The same as writes of a commit, for a store whose copies shall have it too; before its actors start. */
+  renewInto(writes: WriteSet, nowMs: number): void;
   /** From now on commits go through `log`; without one, straight to the disk. */
   logCommits(log: CommitLog | undefined): void;
 }
@@ -110,6 +113,7 @@ class LmdbStore implements ReplicaStore {
   readonly #privacy: Table;
   readonly #meta: Table;
   readonly groups: GroupTables<Table>;
+  readonly outbox: OutboxTables<Table>;
   readonly #protection: ProtectionTables<Table>;
   readonly protection: ProtectionStore;
   readonly #batch: StoreBatch;
@@ -144,21 +148,25 @@ class LmdbStore implements ReplicaStore {
     this.#seen = table('seen');
     this.#privacy = table('privacy');
     this.#meta = table('meta');
-    this.groups = new GroupTables(table('group'), table('body'), {
-      put: (...write) => this.#put(...write),
-      remove: (...removal) => this.#remove(...removal),
-    });
+    const writes = {
+      put: (...write: [Table, Buffer, Buffer]) => this.#put(...write),
+      remove: (...removal: [Table, Buffer]) => this.#remove(...removal),
+    };
+    this.groups = new GroupTables(table('group'), table('body'), writes);
+    this.outbox = new OutboxTables(table('outbox'), writes, () => this.#metaNumber(DOUBTED_KEY));
     this.#protection = protectionTables(table);
     this.protection = new ProtectionReader(this.#protection);
     this.#batch = this.#makeBatch();
     this.#reserve = new DiskReserve(options.directory);
     const byName = new Map(Array.from(this.#numbers, ([opened, number]) => [number, opened as Table]));
     const raw = TABLE_NAMES.map((name, number) => byName.get(number) ?? table(name));
-    this.raw = new RawTables(raw, {
-      put: (...write) => this.#put(...write),
-      remove: (...removal) => this.#remove(...removal),
-      commit: (write) => this.#commitHere(write),
-    });
+    const writer = {
+      put: writes.put,
+      remove: writes.remove,
+      commit: (write: () => void) => this.#commitHere(write),
+      isShort: () => this.#reserve.isShort,
+    };
+    this.raw = new RawTables(raw, writer, this.#root.openDB<Buffer, Buffer>({ name: 'tail', ...BINARY }));
   }
 
   get queuedBytesMax(): number {
@@ -208,6 +216,7 @@ class LmdbStore implements ReplicaStore {
   #makeBatch(): StoreBatch {
     return {
       groups: this.groups.batch,
+      outbox: this.outbox.batch,
       putEntry: (user, device, entry) => {
         const key = layout.entryKey(user, device, entry.seq);
         if (this.#writes === undefined) this.#inbox.put(key, entry)?.catch?.(disregard);
@@ -413,7 +422,8 @@ class LmdbStore implements ReplicaStore {
   }
 
   hasWritten(sender: string, recipient: string): boolean {
-    const start = layout.conversationKey(recipient, { user: sender, device: 0, creation: 0 });
+    // Not from device 0: as that a group stands in its members' inboxes, and whoever makes one may give it the id of a user.
+    const start = layout.conversationKey(recipient, { user: sender, device: 1, creation: 0 });
     const end = layout.conversationKey(recipient, { user: sender, device: 255, creation: 0 });
     for (const _ of this.#conversation.getKeys({ start, end, limit: 1, snapshot: false })) return true;
     return false;
@@ -473,7 +483,11 @@ class LmdbStore implements ReplicaStore {
   }
 
   queuedBytes(): number {
-    const value = this.#meta.get(QUEUED_BYTES_KEY);
+    return this.#metaNumber(QUEUED_BYTES_KEY);
+  }
+
+  #metaNumber(key: Buffer): number {
+    const value = this.#meta.get(key);
     return value === undefined ? 0 : layout.decodeUint48(value);
   }
 
@@ -481,30 +495,37 @@ class LmdbStore implements ReplicaStore {
     return this.#root.backup(directory, true);
   }
 
-  renew(): RenewalCounts {
-    const counts = { devices: 0, conversations: 0, preKeys: 0 };
-    this.#root.transactionSync(() => {
-      for (const key of copiesOf(this.#device.getKeys())) {
-        const [user, device] = [layout.userOfValue(key), key[8]!];
-        const { acknowledged } = this.#marks(user, device);
-        const last = this.lastSeq(user, device) + POSITIONS_SKIPPED;
-        void this.#acknowledged.put(key, layout.encodeMarks(acknowledged, last));
-        counts.devices += 1;
+  renew(nowMs: number): RenewalCounts {
+    return this.#root.transactionSync(() => this.#renew(nowMs));
+  }
+
+  renewInto(writes: WriteSet, nowMs: number): void {
+    this.#collect(writes, () => void this.#renew(nowMs));
+  }
+
+  /** Into the write set that is being collected, or the transaction around it. */
+  #renew(nowMs: number): RenewalCounts {
+    const counts = { devices: 0, conversations: 0, groups: this.groups.renew(nowMs), preKeys: 0 };
+    for (const key of copiesOf(this.#device.getKeys())) {
+      const [user, device] = [layout.userOfValue(key), key[8]!];
+      const { acknowledged } = this.#marks(user, device);
+      const last = beyondAll(this.lastSeq(user, device), nowMs);
+      this.#put(this.#acknowledged, key, layout.encodeMarks(acknowledged, last));
+      counts.devices += 1;
+    }
+    for (const key of copiesOf(this.#conversation.getKeys())) {
+      const record = doubted(layout.decodeConversation(this.#conversation.get(key)!), LIMITS.gapCountMax);
+      this.#put(this.#conversation, key, layout.encodeConversation(record));
+      // The row of a group at one of its members: its sender has no device. A group is counted where it is owned.
+      if (key[16] !== 0) counts.conversations += 1;
+    }
+    for (const table of [this.#prekey, this.#kem]) {
+      for (const key of copiesOf(table.getKeys())) {
+        this.#remove(table, key);
+        counts.preKeys += 1;
       }
-      for (const key of copiesOf(this.#conversation.getKeys())) {
-        // The row of a group counts by itself; its sender has no device.
-        if (key[16] === 0) continue;
-        const record = doubted(layout.decodeConversation(this.#conversation.get(key)!), LIMITS.gapCountMax);
-        void this.#conversation.put(key, layout.encodeConversation(record));
-        counts.conversations += 1;
-      }
-      for (const table of [this.#prekey, this.#kem]) {
-        for (const key of copiesOf(table.getKeys())) {
-          void table.remove(key);
-          counts.preKeys += 1;
-        }
-      }
-    });
+    }
+    this.#put(this.#meta, DOUBTED_KEY, layout.encodeUint48(Math.floor(nowMs)));
     return counts;
   }
 

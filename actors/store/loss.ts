@@ -6,11 +6,11 @@
  *
  *   offset  bytes  field
  *   0       6      first lost message id
- *   6       1      why: 1 expired, 2 pruned, 3 undeliverable, 4 restored from a backup without them
+ *   6       1      why: 1 expired, 2 pruned, 3 undeliverable, 4 restored from a backup without them, 5 encrypted for other devices
  */
 
-/** Why messages were lost; codes of `errors.ts`. */
-export type LossCode = 'APP_EXPIRED' | 'APP_PRUNED' | 'APP_UNDELIVERABLE' | 'APP_RESTORED';
+/** Why messages were lost; codes of `../errors.ts`. */
+export type LossCode = 'APP_EXPIRED' | 'APP_PRUNED' | 'APP_UNDELIVERABLE' | 'APP_RESTORED' | 'APP_DEVICES_CHANGED';
 
 /** Message ids of a conversation that no device will get. */
 export interface GapRecord {
@@ -20,7 +20,13 @@ export interface GapRecord {
 }
 
 /** By the byte on the disk; the first has number 1. Append only. */
-const CODES: readonly LossCode[] = ['APP_EXPIRED', 'APP_PRUNED', 'APP_UNDELIVERABLE', 'APP_RESTORED'];
+const CODES: readonly LossCode[] = [
+  'APP_EXPIRED',
+  'APP_PRUNED',
+  'APP_UNDELIVERABLE',
+  'APP_RESTORED',
+  'APP_DEVICES_CHANGED',
+];
 
 /** The body of a notice. */
 export function encodeNotice({ since, code }: GapRecord): Uint8Array {

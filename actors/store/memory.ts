@@ -24,6 +24,7 @@ import type {
   StoreStock,
   WaitingConversation,
 } from './inbox-store.ts';
+import { MemoryOutbox } from './memory-outbox.ts';
 import { ProtectionMemory } from './protection-memory.ts';
 
 type Write = () => void;
@@ -32,6 +33,7 @@ export class MemoryStore implements InboxStore {
   readonly protection: ProtectionMemory = new ProtectionMemory();
   readonly queuedBytesMax: number = Infinity;
   readonly groups: MemoryGroups = new MemoryGroups();
+  readonly outbox: MemoryOutbox = new MemoryOutbox();
   readonly #entries = new Map<string, InboxEntry[]>();
   readonly #fresh = new Map<number, FreshEntry>();
   readonly #marks = new Map<string, { readonly acknowledged: number; readonly last: number }>();
@@ -85,6 +87,7 @@ export class MemoryStore implements InboxStore {
   #collect(writes: Write[]): StoreBatch {
     return {
       groups: this.groups.collect(writes),
+      outbox: this.outbox.collect(writes),
       putEntry: (user, device, entry) => {
         const copy = { ...entry, ciphertext: entry.ciphertext.slice() };
         writes.push(() => insert(this.#list(this.#entries, address(user, device)), copy, (each) => each.seq));
@@ -258,7 +261,8 @@ export class MemoryStore implements InboxStore {
 
   hasWritten(sender: string, recipient: string): boolean {
     const prefix = `${recipient}<${sender}.`;
-    return [...this.#conversations.keys()].some((name) => name.startsWith(prefix));
+    // Device 0 is a group of that id.
+    return [...this.#conversations.keys()].some((name) => name.startsWith(prefix) && !name.startsWith(`${prefix}0.`));
   }
 
   account(user: string): AccountRecord | undefined {

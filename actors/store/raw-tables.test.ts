@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
+import { beyondAll, isInDoubt } from './doubt.ts';
 import type { InboxEntry, StoreBatch } from './inbox-store.ts';
 import { openLmdbStore, type CommitLog, type ReplicaStore } from './lmdb.ts';
 import { tableNumber, type PageCursor } from './raw-tables.ts';
@@ -10,6 +11,8 @@ import { applyWrites, WriteSet } from './write-set.ts';
 
 const BOB = '999999999999999';
 const ALICE = '100000000000001';
+const GROUP = '700000000000001';
+const NOW_MS = Date.UTC(2026, 10, 22);
 
 function openStore(
   t: Test,
@@ -55,6 +58,7 @@ function writeSamples(batch: StoreBatch): void {
   batch.putQueuedBytes(1_000);
   batch.protection.putGuard(BOB, { policy: 'ask', relations: 0 });
   batch.groups.putOrder(ALICE, 9);
+  batch.outbox.put({ sender: { user: BOB, device: 1, creation: 1 }, to: ALICE, id: 4, ts: 5, envelopes: [] });
 }
 
 t.test('a write set hands over what was put into it, and nothing of what was truncated', async (t) => {
@@ -100,6 +104,44 @@ t.test('a commit that goes through a log is on the disk what it is without one',
   t.ok(contentOf(direct).length > 8);
   t.strictSame(logged.raw.mark(), { epoch: 3, sequence: 17 });
   t.equal(direct.raw.mark(), undefined, 'without a log there is no mark');
+});
+
+t.test('a store that is put in doubt through its log is what one is that was copied back', async (t) => {
+  const [direct, logged] = [openStore(t), openStore(t)];
+  for (const store of [direct, logged]) await store.commit(writeSamples);
+  const before = contentOf(direct);
+  const writes = new WriteSet();
+  logged.renewInto(writes, NOW_MS);
+  t.strictSame(contentOf(logged), before, 'what is collected is not applied');
+  t.equal(await logged.raw.apply([writes.bytes()], { epoch: 1, sequence: 2 }), 'ok');
+  t.match(direct.renew(NOW_MS), { devices: 0, conversations: 1, groups: 1, preKeys: 1 });
+  t.strictSame(contentOf(logged), contentOf(direct));
+  t.not(contentOf(direct).join(), before.join());
+  const { gaps } = logged.conversation(BOB, { user: ALICE, device: 1, creation: 1 })!;
+  t.match(gaps, [{ since: 203, code: 'APP_RESTORED' }]);
+  t.equal(logged.outbox.doubtedMs(), NOW_MS, 'and who writes from here learns that its outbox may lack something');
+});
+
+t.test('a group goes on at far places, its senders at any id, and its members know of the doubt', async (t) => {
+  const store = openStore(t);
+  const [sender, row] = [
+    { user: ALICE, device: 1, creation: 1 },
+    { user: GROUP, device: 0, creation: 0 },
+  ];
+  await store.commit((batch) => {
+    batch.groups.putOrder(GROUP, 9);
+    batch.groups.putSender(GROUP, sender, { accepted: 4, order: 8 });
+    batch.putConversation(BOB, row, { accepted: 9, delivered: 7 });
+  });
+  store.renew(NOW_MS);
+  const place = store.groups.order(GROUP);
+  t.equal(place, beyondAll(9, NOW_MS));
+  t.strictSame(store.groups.sender(GROUP, sender), { accepted: 4, order: 8, isDoubted: true });
+  t.ok(isInDoubt({ gaps: store.conversation(BOB, row)!.gaps! }));
+  await store.commit((batch) => batch.groups.putSender(GROUP, sender, { accepted: 12, order: place + 1 }));
+  t.strictSame(store.groups.sender(GROUP, sender), { accepted: 12, order: place + 1 }, 'until it has written');
+  store.renew(NOW_MS);
+  t.ok(store.groups.order(GROUP) > place, 'as often as it comes back');
 });
 
 t.test(

@@ -7,6 +7,7 @@
  */
 
 import type { CommitResult } from './inbox-store.ts';
+import { Tail } from './tail.ts';
 import { applyWrites, WriteSet, type WriteTarget } from './write-set.ts';
 
 /**
@@ -33,6 +34,7 @@ export const TABLE_NAMES = [
   'request',
   'report',
   'push',
+  'outbox',
 ] as const;
 
 /** The number of a table. @throws {TypeError} a table that is not in `TABLE_NAMES`: it would be missing from every copy. */
@@ -45,7 +47,7 @@ export function tableNumber(name: string): number {
 const META = tableNumber('meta');
 /** Records of `meta` that are of one copy and go to no other. */
 const MARK_KEY: Buffer = Buffer.from('log-mark');
-export const LOCAL_KEYS: readonly Buffer[] = [MARK_KEY, Buffer.from('start')];
+const LOCAL_KEYS: readonly Buffer[] = [MARK_KEY, Buffer.from('start')];
 
 /** How far a copy has applied its shard's log. */
 export interface LogMark {
@@ -84,21 +86,35 @@ export interface RawWriter<Table extends RawTable> {
   remove(table: Table, key: Buffer): void;
   /** Commits what `write` does to the tables, in one transaction. */
   commit(write: () => void): Promise<CommitResult>;
+  /** Whether little of the disk is free; one system call. */
+  isShort(): boolean;
 }
 
 export class RawTables<Table extends RawTable = RawTable> {
   readonly #tables: readonly Table[];
   readonly #writer: RawWriter<Table>;
   readonly #target: WriteTarget;
+  /** What the log of the shard does not have yet: of this disk alone. */
+  readonly tail: Tail<Table>;
 
-  /** @param tables - By number. */
-  constructor(tables: readonly Table[], writer: RawWriter<Table>) {
+  /** @param tables - By number. @param tail - The table of the tail, which has no number: no copy has it. */
+  constructor(tables: readonly Table[], writer: RawWriter<Table>, tail: Table) {
     this.#tables = tables;
     this.#writer = writer;
     this.#target = {
       put: (table, key, value) => writer.put(this.#table(table), key, value),
       remove: (table, key) => writer.remove(this.#table(table), key),
     };
+    this.tail = new Tail(tail, writer, this.#target, (mark) => this.#putMark(mark));
+  }
+
+  /** Whether so little of the disk is free that what can wait should. One system call. */
+  get isShort(): boolean {
+    return this.#writer.isShort();
+  }
+
+  #putMark(mark: LogMark): void {
+    this.#target.put(META, MARK_KEY, encodeMark(mark));
   }
 
   #table(number: number): Table {
@@ -122,7 +138,7 @@ export class RawTables<Table extends RawTable = RawTable> {
   apply(writes: readonly Buffer[], mark: LogMark | undefined): Promise<CommitResult> {
     return this.#writer.commit(() => {
       for (const each of writes) applyWrites(each, this.#target);
-      if (mark !== undefined) this.#target.put(META, MARK_KEY, encodeMark(mark));
+      if (mark !== undefined) this.#putMark(mark);
     });
   }
 
@@ -147,6 +163,7 @@ export class RawTables<Table extends RawTable = RawTable> {
   /** Removes everything, the mark first: what is half removed is no copy. */
   async clear(): Promise<void> {
     await this.#writer.commit(() => this.#target.remove(META, MARK_KEY));
+    await this.tail.clear();
     for (const table of this.#tables) await table.clearAsync();
   }
 }

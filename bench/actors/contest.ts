@@ -3,6 +3,7 @@
  */
 
 import { systemClock } from '../harness/clock.ts';
+import { medianOf } from '../harness/median.ts';
 import { LIMITS } from '../limits.ts';
 import type { Performer } from './performer.ts';
 import { type Figure, type PeerName, type Program, type Rounds, type Scale, sizesAt } from './program.ts';
@@ -82,15 +83,8 @@ export function roundsOf({ full, quick, peerFull = full, peerQuick = quick }: Ro
   return scale === 'full' ? [full, peerFull] : [quick, peerQuick];
 }
 
-/** Of an even count the mean of the two in the middle. */
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
-}
-
 function mediansOf(figures: readonly Figure[]): Map<string, number> {
   const values = new Map<string, number[]>();
   for (const [metric, value] of figures) values.set(metric, [...(values.get(metric) ?? []), value]);
-  return new Map([...values].map(([metric, list]) => [metric, median(list)]));
+  return new Map([...values].map(([metric, list]) => [metric, medianOf(list)]));
 }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { ErlangTwins, parseFigure, refuseErlang } from '../peers/erlang.ts';
-import { boutsOf, contest, median, roundsOf, type Side, turnsOf } from './contest.ts';
+import { boutsOf, contest, roundsOf, type Side, turnsOf } from './contest.ts';
 import { NodePerformer, type Performer } from './performer.ts';
 import { type Program, sizesAt } from './program.ts';
 import { findProgram, PROGRAMS } from './programs/index.ts';
@@ -96,12 +96,6 @@ t.test('fresh rounds have processes of their own', async (t) => {
     bouts.map((bout) => bout.map(({ name, rounds }) => `${name} ${rounds}`));
   t.same(names(boutsOf({ full: 1, quick: 1 }, sides)), [['ours 2', 'beam 1']]);
   t.same(names(boutsOf({ full: 1, quick: 1, isFresh: true }, sides)), [['ours 1', 'beam 1'], ['ours 1']]);
-});
-
-t.test('the median is the one in the middle, or the mean of two', async (t) => {
-  t.equal(median([5]), 5);
-  t.equal(median([9, 1, 5]), 5);
-  t.equal(median([1, 9, 5, 7]), 6);
 });
 
 /** Yields what it is told to. */

@@ -4,6 +4,7 @@
 
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { problemOf } from '../../actors/config/usage.ts';
 import { isBenchError } from '../errors.ts';
 import { readCosts } from './costs.ts';
 import { INPUT_NAMES, INPUTS, readDemand, type Demand, type InputName } from './demand.ts';
@@ -52,12 +53,12 @@ function readFlags(argv: readonly string[]): Flags | string {
   try {
     return parseArgs({ args: [...argv], options: options as never, strict: true }).values as Flags;
   } catch (error) {
-    return (error as Error).message;
+    return problemOf(error);
   }
 }
 
 function refuse(problem: string, io: CapacityIo): number {
-  io.err(`blindbeam capacity: ${problem}.\n\n${usage()}`);
+  io.err(`blindbeam capacity: ${problem.replace(/\.$/, '')}.\nblindbeam capacity --help tells what it takes.\n`);
   return 2;
 }
 

@@ -7,7 +7,8 @@ import { Tally } from '../generator/measured-run.ts';
 import { EchoLoad } from '../generator/echo-load.ts';
 import type { Line } from '../generator/pair-load.ts';
 import { ClientFrameWriter } from '../generator/websocket.ts';
-import { measureEcho, measureLmdb, measureRelay } from './ceilings.ts';
+import { hasNatsServer, startNatsServers } from '../../runtime/testing/nats-servers.ts';
+import { measureEcho, measureLmdb, measureLog, measureRelay } from './ceilings.ts';
 
 const never = new AbortController().signal;
 const MOMENT = { warmUpMs: 20, windowMs: 100 };
@@ -20,7 +21,7 @@ t.test('bare uWebSockets.js echoes through the generator', async (t) => {
 });
 
 t.test('a bare relay carries full cycles at the rate that is asked', async (t) => {
-  const plan = { generators: 2, pairs: 5, messageBytes: 100, ratePerSecond: 2_000, ...MOMENT };
+  const plan = { generators: 2, pairs: 5, messageBytes: 100, native: true, ratePerSecond: 2_000, ...MOMENT };
   const { p50Ms, p99Ms } = await measureRelay(plan, never);
   t.ok(p50Ms! > 0 && p50Ms! <= p99Ms!, `${p50Ms} ms, ${p99Ms} ms`);
 });
@@ -28,6 +29,23 @@ t.test('a bare relay carries full cycles at the rate that is asked', async (t) =
 t.test('bare LMDB puts, flushes and removes', async (t) => {
   const { putsPerSecond } = await measureLmdb({ batchCount: 10, valueBytes: 127, recipients: 3, ...MOMENT }, never);
   t.ok(putsPerSecond > 0);
+});
+
+t.test('a bare log', hasNatsServer() ? {} : { skip: 'nats-server is not installed' }, async (t) => {
+  const nats = await startNatsServers(1);
+  t.teardown(() => nats.stop());
+  const size = { streams: 2, replicas: 1, ratePerSecond: 2_000, messageBytes: 100 };
+  const intended = (size.ratePerSecond * MOMENT.windowMs) / 1_000;
+  for (const way of ['each', 'gathered'] as const) {
+    const plan = Object.assign({ servers: nats.urls, way }, size, MOMENT);
+    const { p50Ms, p99Ms, publishesPerSecond, acknowledged, unanswered } = await measureLog(plan, never);
+    t.ok(p50Ms! > 0 && p50Ms! <= p99Ms!, `${way}: ${p50Ms} ms, ${p99Ms} ms`);
+    t.equal(unanswered, 0);
+    t.ok(Math.abs(acknowledged - intended) <= 1, `${acknowledged} of ${intended} messages of the window`);
+    const publishes = (publishesPerSecond * MOMENT.windowMs) / 1_000;
+    if (way === 'each') t.equal(Math.round(publishes), acknowledged);
+    else t.ok(publishes > 0 && publishes <= acknowledged);
+  }
 });
 
 t.test('an interrupted ceiling ends and leaves nothing behind', async (t) => {

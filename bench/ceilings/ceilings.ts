@@ -2,7 +2,7 @@
  * Ceilings: what the same machine does in the same run without us. A figure of ours means something beside them only,
  * because machines, neighbours and generators differ.
  *
- * Each ceiling runs in a process of its own and is measured while our server is down.
+ * Each ceiling runs in a process of its own and is measured while our server is down, or all of our nodes are.
  */
 
 import { fork, type ChildProcess } from 'node:child_process';
@@ -37,6 +37,7 @@ export interface RelayCeilingPlan {
   readonly pairs: number;
   readonly ratePerSecond: number;
   readonly messageBytes: number;
+  readonly native: boolean;
   readonly warmUpMs: number;
   readonly windowMs: number;
 }
@@ -59,6 +60,33 @@ export interface LmdbCeilingPlan {
 export interface LmdbCeilingResult {
   /** Records put and flushed, each of them removed again. */
   readonly putsPerSecond: number;
+}
+
+/** How messages go into a bare log: see `bare-log.ts`. */
+export type LogCeilingWay = 'each' | 'gathered';
+
+export interface LogCeilingPlan {
+  /** URLs of the NATS servers. */
+  readonly servers: readonly string[];
+  readonly way: LogCeilingWay;
+  /** Made for this; their names say the way, so it is measured once on the same servers. */
+  readonly streams: number;
+  readonly replicas: number;
+  readonly ratePerSecond: number;
+  readonly messageBytes: number;
+  readonly warmUpMs: number;
+  readonly windowMs: number;
+}
+
+export interface LogCeilingResult {
+  /** From the intended time to the acknowledgement. */
+  readonly p50Ms: number | undefined;
+  readonly p99Ms: number | undefined;
+  readonly publishesPerSecond: number;
+  /** Messages of the window that were acknowledged. */
+  readonly acknowledged: number;
+  /** Messages that were not, also before the window: above 0 where the servers do not carry the rate. */
+  readonly unanswered: number;
 }
 
 /** What the parent tells the process of the store. */
@@ -90,7 +118,7 @@ export async function measureRelay(plan: RelayCeilingPlan, signal: AbortSignal):
   const load = new LoadProcesses(plan.generators, signal);
   try {
     const { url } = await server.answer<{ readonly url: string }>(LIMITS.serverStartMsMax, signal);
-    await load.openRelay(url, plan.pairs, plan.messageBytes);
+    await load.openRelay(url, plan.pairs, plan.messageBytes, plan.native);
     const shape = { kind: 'open', ratePerSecond: plan.ratePerSecond } as const;
     const { warmUpMs, windowMs } = plan;
     const { delivery } = await load.run({ shape, warmUpMs, windowMs, drainMsMax: LIMITS.drainMsMax });
@@ -129,6 +157,18 @@ export async function measureLmdb(plan: LmdbCeilingPlan, signal: AbortSignal): P
   } finally {
     await store.stop();
     rmSync(path, { recursive: true, force: true });
+  }
+}
+
+/** Messages into bare streams on servers that run already, at a fixed rate. */
+export async function measureLog(plan: LogCeilingPlan, signal: AbortSignal): Promise<LogCeilingResult> {
+  const log = startCeiling('bare-log');
+  try {
+    const answer = log.answer<LogCeilingResult>(plan.warmUpMs + plan.windowMs + 2 * LIMITS.drainMsMax, signal);
+    log.tell(plan);
+    return await answer;
+  } finally {
+    await log.stop();
   }
 }
 
@@ -177,7 +217,7 @@ interface CeilingProcess {
   stop(): Promise<void>;
 }
 
-type CeilingName = 'echo-server' | 'relay-server' | 'lmdb-store' | 'stream-server' | 'holding-server';
+type CeilingName = 'echo-server' | 'relay-server' | 'lmdb-store' | 'bare-log' | 'stream-server' | 'holding-server';
 
 function startCeiling(name: CeilingName, execArgv: readonly string[] = []): CeilingProcess {
   const entry = fileURLToPath(new URL(`./${name}.js`, import.meta.url));

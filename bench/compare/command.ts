@@ -28,7 +28,7 @@ export interface Comparison {
   readonly verdict: Verdict;
 }
 
-export const USAGE = `Usage: blindbeam bench compare A.json[,A2.json …] B.json[,B2.json …] [--tolerance PERCENT] [--only METRIC[,METRIC …]]
+const USAGE = `Usage: blindbeam bench compare A.json[,A2.json …] B.json[,B2.json …] [--tolerance PERCENT] [--only METRIC[,METRIC …]]
 
 Compares reports of one workload, metric by metric, with intervals that hold at 95 % all together where a side has several rounds
 or reports. Exits with 1 when something of B is worse than A by more than the tolerance (default 5 %).
@@ -37,7 +37,7 @@ or reports. Exits with 1 when something of B is worse than A by more than the to
 /** All intervals together. */
 const CONFIDENCE = 0.95;
 /** A ratio below which a difference is none, whatever the interval. */
-export const TOLERANCE_PERCENT = 5;
+const TOLERANCE_PERCENT = 5;
 
 export interface CompareIo {
   readonly out: (text: string) => void;
@@ -136,7 +136,7 @@ export interface Uncompared {
 const FELL_TO_ZERO = '0 in B';
 
 /** What `compare` passes over, but for figures that are 0 in every run. A cost of 0 tells of the clock, or of a good run: that is no verdict. */
-export function findUncompared(a: readonly Report[], b: readonly Report[], only?: readonly string[]): Uncompared[] {
+function findUncompared(a: readonly Report[], b: readonly Report[], only?: readonly string[]): Uncompared[] {
   const metrics = new Map([...a, ...b].flatMap((each) => Object.entries(each.metrics)));
   return [...metrics].flatMap(([metric, { unit }]) => {
     if (kindOfUnit(unit) === 'size' || only?.includes(metric) === false) return [];

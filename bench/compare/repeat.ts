@@ -14,7 +14,7 @@ import { compareSides, readTolerance, type Choice, type CompareIo } from './comm
 import { differencesOfEnvironment, type Circumstances } from './differences.ts';
 import { readWholeReport } from './saved-report.ts';
 
-export const USAGE = `Usage: blindbeam bench repeat REPORT.json [--rounds N] [--json FILE] [--html FILE] [--tolerance PERCENT] [--only METRIC[,METRIC …]]
+const USAGE = `Usage: blindbeam bench repeat REPORT.json [--rounds N] [--json FILE] [--html FILE] [--tolerance PERCENT] [--only METRIC[,METRIC …]]
 
 Runs the workload of a saved report again, with its options; says what differs here from where it was made; compares the two.
 Exits with 1 when something is worse by more than the tolerance (default 5 %), or the run fails. Three rounds at least, unless
@@ -33,7 +33,7 @@ const OPTIONS = {
   help: { type: 'boolean' },
 } as const;
 
-/** What runs a workload, as `run.ts` does. */
+/** What runs a workload, as `../run.ts` does. */
 export interface Runner {
   /** This machine and this code. */
   readonly here: () => Circumstances;

@@ -7,7 +7,7 @@ import { BenchError } from '../errors.ts';
 import type { Report } from '../harness/report.ts';
 
 /** Reads a report. @throws {BenchError} BENCH_REPORT for a file that is missing or is none. */
-export function readReport(path: string): Report {
+function readReport(path: string): Report {
   const text = readText(path);
   try {
     const report: unknown = JSON.parse(text);

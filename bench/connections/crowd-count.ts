@@ -23,7 +23,7 @@ const ENDS: Readonly<Record<number, string>> = {
   4: 'bytes that are no frames',
 };
 
-export function newHistograms(): Histograms {
+function newHistograms(): Histograms {
   return Object.fromEntries(NAMES.map((name) => [name, new LatencyHistogram()])) as Histograms;
 }
 
@@ -34,15 +34,28 @@ export class CrowdCount {
   /** Of the present second. */
   #second: Histograms = newHistograms();
 
+  /** What each generator, and so each node, has delivered late, since `begin`. */
+  #nodes: Map<number, LatencyHistogram> = new Map();
+
   take(part: number, report: HolderReport): void {
     this.#latest.set(part, report);
     addLatencies(report, this.#measured);
     addLatencies(report, this.#second);
+    const node = this.#nodes.get(part) ?? new LatencyHistogram();
+    this.#nodes.set(part, node);
+    for (const [us, count] of report.latencies.get('delivery') ?? []) node.record(us / 1000, count);
   }
 
   /** What was recorded until now was warming up. */
   begin(): void {
     this.#measured = newHistograms();
+    this.#nodes = new Map();
+  }
+
+  /** A percentile of each node by itself, in milliseconds, the smallest first: whether all are late, or one. */
+  nodePercentilesMs(percent: number): number[] {
+    const found = [...this.#nodes.values()].map((node) => node.percentileMs(percent));
+    return found.filter((value) => value !== undefined).sort((one, other) => one - other);
   }
 
   /** Sum of a counter over all generators. */
@@ -50,6 +63,13 @@ export class CrowdCount {
     let sum = 0;
     for (const { counts } of this.#latest.values()) sum += counts[name];
     return sum;
+  }
+
+  /** The largest of a counter over all generators. */
+  most(name: keyof HolderCounts): number {
+    let most = 0;
+    for (const { counts } of this.#latest.values()) most = Math.max(most, counts[name]);
+    return most;
   }
 
   get measured(): Histograms {

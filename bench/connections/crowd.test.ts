@@ -98,7 +98,7 @@ const VIEW: PanelView = {
 
 t.test('the panel shows all of it, and is written over itself', async (t) => {
   const lines = formatPanel(VIEW);
-  t.match(lines[1], /^█{10}░{30} 25,000 of 100,000, 7,683 logins\/s$/);
+  t.match(lines[1], /^█{10}░{30} {3}25,000 of 100,000, 7,683 logins\/s$/);
   t.match(lines[4], /reset 2/);
   const written: string[] = [];
   const panel = new Panel((text) => void written.push(text));
@@ -106,4 +106,29 @@ t.test('the panel shows all of it, and is written over itself', async (t) => {
   panel.show(VIEW);
   t.ok(written[1]!.startsWith(`\x1b[${lines.length}F`));
   t.doesNotThrow(() => new Panel(undefined).show(VIEW));
+});
+
+t.test('on a narrow terminal it has more lines in place of longer ones, and all of it is there', async (t) => {
+  const words = (lines: readonly string[]): string => lines.join(' ').replace(/[█░]+/, '').replace(/\s+/g, ' ');
+  const wide = formatPanel(VIEW);
+  for (const columns of [100, 80, 60, 44]) {
+    const lines = formatPanel(VIEW, columns);
+    t.ok(
+      lines.every((line) => line.length < columns),
+      `${columns} columns`,
+    );
+    t.equal(words(lines), words(wide));
+  }
+  t.equal(wide.length, 5);
+  t.ok(formatPanel(VIEW, 60).length > 5);
+  let columns = 60;
+  const written: string[] = [];
+  const panel = new Panel(
+    (text) => void written.push(text),
+    () => columns,
+  );
+  panel.show(VIEW);
+  columns = 200;
+  panel.show(VIEW);
+  t.ok(written[1]!.startsWith(`\x1b[${formatPanel(VIEW, 60).length}F\x1b[J`), 'the longer one before is taken away');
 });

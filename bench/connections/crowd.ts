@@ -2,13 +2,13 @@
  * More connections than one process may have: many nodes, a lean generator for each, held for a while under messages and
  * heartbeats, and every second of it looked at.
  *
- *   preflight ── accounts ── nodes start ── all log in ── held ── messages drain ── all are cut off ── nodes end
+ *   preflight ── accounts ── nodes start ── all log in ── warming up ── held ── messages drain ── all are cut off ── nodes end
  *
  * Node n has its port, its directory and the generator n, whose addresses are its own. Pairs are drawn at random among the
  * connections of a generator, so both ends of a conversation are on one node. Messages and heartbeats have intended times,
  * which the generators share the rate of. Memory is watched: below a floor the run ends itself, with its report.
  *
- * What generators count is in `crowd-count.ts`, how a crowd is spread in `crowd-plan.ts`, who holds it in
+ * Each second is looked at in `crowd-watch.ts`. What generators count is in `crowd-count.ts`, how a crowd is spread in `crowd-plan.ts`, who holds it in
  * `generator/native/hold.c`.
  */
 
@@ -19,19 +19,20 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { BenchError } from '../errors.ts';
-import { buildHolder, HolderProcess, writeAccounts } from '../generator/native-holder.ts';
+import { HolderProcess, writeAccounts } from '../generator/native-holder.ts';
+import { buildNative } from '../generator/native-program.ts';
 import { Child } from '../harness/child.ts';
 import { interrupted, systemClock, within } from '../harness/clock.ts';
-import { readAvailableBytes, readKernelMemory, readProcessMemory } from '../harness/memory.ts';
 import type { Recorder } from '../harness/report.ts';
-import { readProcessUse } from '../harness/resources.ts';
-import { judgeLateness } from '../harness/trust.ts';
+import { judgeLateness, noteOthers } from '../harness/trust.ts';
 import { LIMITS } from '../limits.ts';
 import { CrowdCount } from './crowd-count.ts';
 import { connectionsOfSource, planCrowd, type CrowdPart } from './crowd-plan.ts';
 import { recordReloads, reloadAll } from './crowd-reload.ts';
-import { formatPanelLine, Panel, type PanelView } from './panel.ts';
+import { CrowdWatch, errorsOf, kernelBytes, type CrowdUse } from './crowd-watch.ts';
+import { Panel } from './panel.ts';
 import { preflight, type Shortage } from './preflight.ts';
+import { ProcessGroup, type GroupUse } from '../harness/process-group.ts';
 import { provision } from './provision.ts';
 
 const COMMAND: string = fileURLToPath(new URL('../../../bin/blindbeam.js', import.meta.url));
@@ -43,11 +44,14 @@ export interface CrowdOptions {
   /** Connections of a node at most; 0 for what its descriptors allow. */
   readonly perProcess: number;
   readonly port: number;
-  /** Clients that log in at a time, over all nodes. */
+  /** Clients that log in at a time, over all nodes, and nodes that they log in to at a time. */
   readonly parallel: number;
+  readonly loginNodes: number;
   readonly messagesPerSecond: number;
   readonly ciphertextBytes: number;
   readonly heartbeatS: number;
+  /** For how long messages flow before they are measured: code that never ran is slow. */
+  readonly warmUpS: number;
   readonly holdS: number;
   readonly seed: number;
   /** How often the code of connections is replaced on each node while they are held. */
@@ -62,30 +66,10 @@ export interface CrowdIo {
   readonly recorder: Recorder;
   readonly progress: (text: string) => void;
   readonly panel: ((text: string) => void) | undefined;
+  /** Of the terminal that the panel is on. */
+  readonly columns?: (() => number) | undefined;
   readonly signal: AbortSignal;
   readonly keepData: boolean;
-}
-
-/** What all servers, and all generators, use at a moment. */
-interface Use {
-  readonly cpuMs: number;
-  readonly bytes: number;
-}
-
-/** One look. */
-interface Moment {
-  readonly atMs: number;
-  readonly server: Use;
-  readonly generators: Use;
-  readonly live: number;
-  readonly sent: number;
-}
-
-/** An end of the time for which the crowd was held. */
-interface Edge {
-  readonly atMs: number;
-  readonly server: Use;
-  readonly generators: Use;
 }
 
 export class CrowdRun {
@@ -93,30 +77,39 @@ export class CrowdRun {
   readonly #io: CrowdIo;
   readonly #parts: readonly CrowdPart[];
   readonly #count: CrowdCount = new CrowdCount();
-  readonly #panel: Panel;
+  readonly #watch: CrowdWatch;
   readonly #directory: string = mkdtempSync(join(tmpdir(), 'blindbeam-crowd-'));
-  readonly #beganMs: number = systemClock.nowMs();
   #holders: readonly HolderProcess[] = [];
   #servers: { readonly process: ChildProcess; readonly child: Child } | undefined = undefined;
-  #serverPids: readonly number[] = [];
   #phase = 'preparing';
   #liveParts = 0;
-  #connectedMax = 0;
-  #before: Moment | undefined = undefined;
+  /** Those whose turn to log in has not come. */
+  #toLogIn: HolderProcess[] = [];
   #failure: BenchError | undefined = undefined;
   #emptyBytes = Number.NaN;
   #kernelEmptyBytes = Number.NaN;
   #heldBytes = Number.NaN;
   #kernelHeldBytes = Number.NaN;
-  #heldSince: Edge | undefined = undefined;
-  #heldUntil: Edge | undefined = undefined;
+  #heldSince: CrowdUse | undefined = undefined;
+  #heldUntil: CrowdUse | undefined = undefined;
 
   constructor(options: CrowdOptions, io: CrowdIo) {
     this.#options = options;
     this.#io = io;
     const { connections, port, perProcess } = options;
     this.#parts = planCrowd(connections, port, perProcess === 0 ? undefined : perProcess);
-    this.#panel = new Panel(io.panel);
+    this.#watch = new CrowdWatch({
+      count: this.#count,
+      servers: new ProcessGroup(() => this.#serverPids()),
+      generators: new ProcessGroup(() => this.#holders.map(({ pid }) => pid)),
+      target: connections,
+      phase: () => this.#phase,
+      memoryFloorBytes: options.memoryFloorBytes,
+      recorder: io.recorder,
+      panel: new Panel(io.panel, io.columns),
+      progress: io.panel === undefined ? io.progress : undefined,
+      onMemoryLow: (detail) => (this.#failure ??= new BenchError('BENCH_MEMORY', detail)),
+    });
   }
 
   /** @throws {BenchError} What made the run void, after everything that was measured until then is recorded. */
@@ -138,11 +131,11 @@ export class CrowdRun {
     await this.#provision();
     await this.#startServers();
     this.#startHolders(program);
-    const watch = systemClock.every(LIMITS.crowdLookMs, () => this.#look());
+    const stopLooking = systemClock.every(LIMITS.crowdLookMs, () => this.#watch.look());
     try {
       await this.#measure();
     } finally {
-      watch();
+      stopLooking();
       this.#record();
     }
   }
@@ -165,7 +158,7 @@ export class CrowdRun {
   }
 
   #program(): string {
-    const program = buildHolder();
+    const program = buildNative('hold');
     if (program !== undefined) return program;
     throw new BenchError('BENCH_PREFLIGHT', 'there is no C compiler for the lean generator. apt-get install gcc');
   }
@@ -205,7 +198,13 @@ export class CrowdRun {
     const watched = new Child(child, 'the nodes', 'BENCH_SERVER');
     this.#servers = { process: child, child: watched };
     await this.#untilStarted(child, watched, count);
-    this.#serverPids = count === 1 ? [watched.pid] : childrenOf(watched.pid);
+  }
+
+  /** Of the nodes; another one may have taken the place of one that ended. */
+  #serverPids(): readonly number[] {
+    if (this.#servers === undefined) return [];
+    const { pid } = this.#servers.child;
+    return this.#parts.length === 1 ? [pid] : childrenOf(pid);
   }
 
   #untilStarted(child: ChildProcess, watched: Child, count: number): Promise<void> {
@@ -239,30 +238,36 @@ export class CrowdRun {
   }
 
   #event(part: number, event: string): void {
-    if (event === 'live') this.#liveParts += 1;
+    if (event === 'live') this.#nodeIsFull();
     else if (event.startsWith('fatal')) this.#failure ??= new BenchError('BENCH_CHILD', `generator ${part}: ${event}`);
+  }
+
+  #nodeIsFull(): void {
+    this.#liveParts += 1;
+    this.#logInNext();
   }
 
   async #measure(): Promise<void> {
     await this.#settle();
-    this.#emptyBytes = this.#serverUse().bytes;
+    this.#emptyBytes = this.#watch.use().server.bytes;
     this.#kernelEmptyBytes = kernelBytes();
     await this.#logIn();
     await this.#settle();
-    this.#heldBytes = this.#serverUse().bytes;
+    this.#heldBytes = this.#watch.use().server.bytes;
     this.#kernelHeldBytes = kernelBytes();
     await this.#hold();
     await this.#drain();
     this.#phase = 'leaving';
     for (const holder of this.#holders) holder.tell('cut');
     await this.#pause(LIMITS.crowdLeaveMs * this.#options.patience);
+    await this.#settle('leaving');
   }
 
   async #logIn(): Promise<void> {
     this.#phase = 'connecting';
     const beganMs = systemClock.nowMs();
-    const each = Math.max(1, Math.ceil(this.#options.parallel / this.#holders.length));
-    for (const holder of this.#holders) holder.tell(`login ${each}`);
+    this.#toLogIn = [...this.#holders];
+    for (let count = this.#nodesAtATime(); count > 0; count -= 1) this.#logInNext();
     await this.#until(() => this.#liveParts === this.#holders.length, LIMITS.crowdStallMsMax);
     const tookMs = systemClock.nowMs() - beganMs;
     const { recorder } = this.#io;
@@ -273,17 +278,33 @@ export class CrowdRun {
     recorder.metric('p99_login_ms', login.percentileMs(99), 'ms');
   }
 
-  /** Nodes collect what logins have left when they are quiet; what is measured begins after that. */
-  async #settle(): Promise<void> {
-    this.#phase = 'settling';
-    await this.#pause((LIMITS.settledMs + 2_000) * this.#options.patience);
+  #nodesAtATime(): number {
+    return Math.min(this.#options.loginNodes, this.#holders.length);
+  }
+
+  /** One node more is logged in to: a few at a time, whose code and data then stay in the caches of the processors. */
+  #logInNext(): void {
+    const each = Math.max(1, Math.ceil(this.#options.parallel / this.#nodesAtATime()));
+    this.#toLogIn.shift()?.tell(`login ${each}`);
+  }
+
+  /** Nodes collect what their start and logins have left when they are quiet, each in its time; what is measured begins after that. */
+  async #settle(phase = 'settling'): Promise<void> {
+    this.#phase = phase;
+    const { patience } = this.#options;
+    const deadlineMs = systemClock.nowMs() + LIMITS.crowdSettlingMsMax * patience;
+    let [reference, sinceMs] = [this.#watch.use().server.bytes, systemClock.nowMs()];
+    while (systemClock.nowMs() < deadlineMs && systemClock.nowMs() - sinceMs < LIMITS.crowdSettledMs * patience) {
+      await this.#pause(LIMITS.crowdLookMs * patience);
+      const { bytes } = this.#watch.use().server;
+      if (Math.abs(bytes - reference) <= reference * LIMITS.crowdSettledShare) continue;
+      [reference, sinceMs] = [bytes, systemClock.nowMs()];
+    }
   }
 
   async #hold(): Promise<void> {
-    const { holdS, messagesPerSecond, heartbeatS, seed } = this.#options;
-    this.#phase = 'holding';
-    this.#count.begin();
-    this.#heldSince = this.#edge();
+    const { holdS, warmUpS, messagesPerSecond, heartbeatS, seed } = this.#options;
+    this.#phase = 'warming up';
     const count = this.#holders.length;
     const startNs = process.hrtime.bigint() + 1_000_000_000n;
     const milli = Math.round((messagesPerSecond * 1000) / count);
@@ -292,11 +313,15 @@ export class CrowdRun {
       const offsetNs = messagesPerSecond === 0 ? 0n : BigInt(Math.round((index * 1e9) / messagesPerSecond));
       holder.tell(`go ${startNs + offsetNs} ${milli} ${heartbeatS * 1000} ${seed + index}`);
     });
+    await this.#pause(warmUpS * 1000);
+    this.#phase = 'holding';
+    this.#count.begin();
+    this.#heldSince = this.#watch.use();
     const reloading = this.#reload();
     await this.#pause(holdS * 1000);
     // Who reloads longer than that is waited for, and held for as long.
     await this.#until(() => !reloading.isOpen, Infinity);
-    this.#heldUntil = this.#edge();
+    this.#heldUntil = this.#watch.use();
   }
 
   #reload(): { isOpen: boolean } {
@@ -323,92 +348,6 @@ export class CrowdRun {
     }
   }
 
-  // --- looking ---------------------------------------------------------------------------------------------------
-
-  #serverUse(): Use {
-    return sumOfUse(this.#serverPids);
-  }
-
-  #edge(): Edge {
-    return { atMs: systemClock.nowMs(), server: this.#serverUse(), generators: this.#generatorUse() };
-  }
-
-  #generatorUse(): Use {
-    return sumOfUse(this.#holders.map(({ pid }) => pid));
-  }
-
-  #look(): void {
-    const atMs = systemClock.nowMs();
-    const now = {
-      atMs,
-      server: this.#serverUse(),
-      generators: this.#generatorUse(),
-      live: this.#count.sum('live'),
-      sent: this.#count.sum('sent'),
-    };
-    const before = this.#before;
-    this.#before = now;
-    this.#connectedMax = Math.max(this.#connectedMax, now.live);
-    this.#guardMemory();
-    if (before === undefined) return;
-    const elapsedMs = atMs - before.atMs;
-    const second = this.#count.takeSecond();
-    const view: PanelView = {
-      phase: this.#phase,
-      elapsedS: (atMs - this.#beganMs) / 1000,
-      connected: now.live,
-      target: this.#options.connections,
-      perSecond: Math.max(0, ((now.live - before.live) * 1000) / elapsedMs),
-      messagesPerSecond: ((now.sent - before.sent) * 1000) / elapsedMs,
-      p50Ms: second.delivery.percentileMs(50),
-      p99Ms: second.delivery.percentileMs(99),
-      p999Ms: second.delivery.percentileMs(99.9),
-      serverCores: (now.server.cpuMs - before.server.cpuMs) / elapsedMs,
-      generatorCores: (now.generators.cpuMs - before.generators.cpuMs) / elapsedMs,
-      serverBytes: now.server.bytes,
-      generatorBytes: now.generators.bytes,
-      availableBytes: readAvailableBytes(),
-      errors: this.#errors(),
-    };
-    this.#note(view);
-    this.#panel.show(view);
-    if (this.#io.panel === undefined) this.#io.progress(formatPanelLine(view));
-  }
-
-  #errors(): Record<string, number> {
-    const names = ['deferred', 'unexpected', 'duplicates', 'gaps'] as const;
-    const counted = names.map((name) => [name, this.#count.sum(name)] as const).filter(([, count]) => count > 0);
-    return { ...Object.fromEntries(counted), ...this.#count.closes() };
-  }
-
-  #note(view: PanelView): void {
-    const { recorder } = this.#io;
-    const point = (
-      chart: string,
-      name: string,
-      unit: Parameters<Recorder['point']>[2],
-      value: number | undefined,
-    ): void => recorder.point(chart, name, unit, view.elapsedS, value);
-    point('Connections', 'connected', 'client', view.connected);
-    point('Memory', 'servers', 'bytes', view.serverBytes);
-    point('Memory', 'generators', 'bytes', view.generatorBytes);
-    point('Memory', 'kernel', 'bytes', kernelBytes());
-    if (this.#phase === 'holding') {
-      point('Latency of a message', 'p50', 'ms', view.p50Ms);
-      point('Latency of a message', 'p99', 'ms', view.p99Ms);
-      point('Latency of a message', 'p99.9', 'ms', view.p999Ms);
-    }
-    point('CPU', 'servers (cores)', 'cores', view.serverCores);
-    point('CPU', 'generators (cores)', 'cores', view.generatorCores);
-  }
-
-  #guardMemory(): void {
-    const available = readAvailableBytes();
-    if (available === undefined || available >= this.#options.memoryFloorBytes) return;
-    const detail = `${Math.round(available / 2 ** 20)} MiB are left, with ${this.#connectedMax} connections`;
-    this.#failure ??= new BenchError('BENCH_MEMORY', detail);
-  }
-
   // --- waiting ---------------------------------------------------------------------------------------------------
 
   async #pause(durationMs: number): Promise<void> {
@@ -426,7 +365,7 @@ export class CrowdRun {
       if (live > best) [best, movedMs] = [live, systemClock.nowMs()];
       if (systemClock.nowMs() - movedMs > stallMsMax) {
         const detail = `${live} of ${this.#options.connections} clients after ${stallMsMax} ms without one more`;
-        throw new BenchError('BENCH_LOST', `${detail}; ${JSON.stringify(this.#errors())}`);
+        throw new BenchError('BENCH_LOST', `${detail}; ${JSON.stringify(errorsOf(this.#count))}`);
       }
       await Promise.race([sleep(POLL_MS), this.#servers!.child.gone]);
     }
@@ -437,7 +376,7 @@ export class CrowdRun {
     if (servers === undefined) return;
     const endedThemselves = await servers.child.stop(() => servers.process.kill('SIGTERM'), STOP_MS_MAX);
     if (!endedThemselves) {
-      for (const pid of this.#serverPids) killIfThere(pid);
+      for (const pid of this.#serverPids()) killIfThere(pid);
       this.#io.recorder.note(`the nodes did not stop within ${STOP_MS_MAX} ms and were killed`);
     }
   }
@@ -447,7 +386,7 @@ export class CrowdRun {
   #record(): void {
     const { recorder } = this.#io;
     const { connections } = this.#options;
-    recorder.metric('connections', this.#connectedMax, 'client');
+    recorder.metric('connections', this.#watch.connectedMax, 'client');
     recorder.metric('processes', this.#parts.length, 'process');
     const user = (this.#heldBytes - this.#emptyBytes) / connections;
     const kernel = (this.#kernelHeldBytes - this.#kernelEmptyBytes) / connections / 2;
@@ -456,10 +395,11 @@ export class CrowdRun {
     recorder.metric('bytes_per_connection_total', user + kernel, 'bytes');
     recorder.metric('server_bytes_empty', this.#emptyBytes, 'bytes');
     recorder.metric('server_bytes_held', this.#heldBytes, 'bytes');
-    const left = this.#phase === 'leaving' ? this.#serverUse().bytes : Number.NaN;
+    const left = this.#phase === 'leaving' ? this.#watch.use().server.bytes : Number.NaN;
     recorder.metric('server_bytes_left', left, 'bytes');
     recorder.metric('left_over_ratio', left / this.#emptyBytes, 'ratio');
-    if (this.#heldSince !== undefined) this.#recordHeld(this.#heldSince, this.#heldUntil ?? this.#edge());
+    if (this.#heldSince !== undefined) this.#recordHeld(this.#heldSince, this.#heldUntil ?? this.#watch.use());
+    this.#watch.conclude();
     const ends = Object.values(this.#count.closes()).reduce((sum, count) => sum + count, 0);
     recorder.metric('unexpected_closes', ends, 'client');
     for (const [cause, count] of Object.entries(this.#count.closes()))
@@ -468,7 +408,7 @@ export class CrowdRun {
     recorder.note('both ends of a conversation are on one node; pairs are drawn at random among its connections');
   }
 
-  #recordHeld(since: Edge, until: Edge): void {
+  #recordHeld(since: CrowdUse, until: CrowdUse): void {
     const { recorder } = this.#io;
     const { delivery, raw, sending, heartbeat } = this.#count.measured;
     const heldMs = until.atMs - since.atMs;
@@ -483,14 +423,26 @@ export class CrowdRun {
       recorder.metric(`${name}_raw_ms`, raw.percentileMs(percent), 'ms');
     }
     recorder.metric('max_ms', delivery.maxMs(), 'ms');
+    const nodes = this.#count.nodePercentilesMs(99);
+    recorder.metric('median_node_p99_ms', nodes[Math.floor(nodes.length / 2)], 'ms');
+    recorder.metric('worst_node_p99_ms', nodes.at(-1), 'ms');
     recorder.metric('heartbeats', this.#count.sum('pongs'), 'msg');
     recorder.metric('heartbeats_unanswered', this.#count.sum('pings') - this.#count.sum('pongs'), 'msg');
     recorder.metric('p99_heartbeat_ms', heartbeat.percentileMs(99), 'ms');
     recorder.metric('p99_sending_late_ms', sending.percentileMs(99), 'ms');
-    const cores = (now: Use, before: Use): number => (now.cpuMs - before.cpuMs) / heldMs;
-    recorder.metric('server_cores', cores(until.server, since.server), 'cores');
-    recorder.metric('generator_cores', cores(until.generators, since.generators), 'cores');
+    const cores = (of: (use: CrowdUse) => GroupUse): number => (of(until).cpuMs - of(since).cpuMs) / heldMs;
+    recorder.metric(
+      'server_cores',
+      cores(({ server }) => server),
+      'cores',
+    );
+    recorder.metric(
+      'generator_cores',
+      cores(({ generators }) => generators),
+      'cores',
+    );
     recorder.metric('generator_bytes', until.generators.bytes, 'bytes');
+    noteOthers(recorder, 'holding', othersCores(since, until));
     judgeLateness(recorder, 'holding', { sending, delivery });
   }
 }
@@ -505,25 +457,22 @@ const POLL_MS = 100;
 /** All nodes drain and end; they share the cores. */
 const STOP_MS_MAX = 60_000;
 
-function sumOfUse(pids: readonly number[]): Use {
-  let [cpuMs, bytes] = [0, 0];
-  for (const pid of pids) {
-    cpuMs += readProcessUse(pid)?.cpuMs ?? 0;
-    bytes += readProcessMemory(pid)?.anonymousBytes ?? 0;
-  }
-  return { cpuMs, bytes };
+/** Processors that were busy with none of ours, this process among them; NaN where nobody tells. */
+function othersCores(since: CrowdUse, until: CrowdUse): number {
+  const machineMs = (until.machineCpuMs ?? Number.NaN) - (since.machineCpuMs ?? Number.NaN);
+  const ours = ({ server, generators, ownCpuMs }: CrowdUse): number => server.cpuMs + generators.cpuMs + ownCpuMs;
+  return (machineMs - (ours(until) - ours(since))) / (until.atMs - since.atMs);
 }
 
-function kernelBytes(): number {
-  const kernel = readKernelMemory();
-  return kernel === undefined ? Number.NaN : kernel.slabBytes + kernel.tcpBufferBytes;
-}
-
-/** Processes that `pid` has started. */
+/** Processes that `pid` has started; none when it has ended. */
 function childrenOf(pid: number): number[] {
-  return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
-    readFileSync(`/proc/${pid}/task/${task}/children`, 'latin1').split(' ').filter(Boolean).map(Number),
-  );
+  try {
+    return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+      readFileSync(`/proc/${pid}/task/${task}/children`, 'latin1').split(' ').filter(Boolean).map(Number),
+    );
+  } catch {
+    return [];
+  }
 }
 
 function killIfThere(pid: number): void {

@@ -17,7 +17,7 @@ import type { ConnectionMessage } from '../../actors/messages.ts';
 import { resumeProof, ResumeTickets } from '../../actors/resume-ticket.ts';
 import type { RemoteName, Routes } from '../../actors/routes.ts';
 import { startInbox, type InboxFixture } from '../../actors/test-kit.ts';
-import { clientStanza } from '../../protocol/wire/index.ts';
+import { clientStanza, encodedLength } from '../../protocol/wire/index.ts';
 import type { Behavior, Pid } from '../../runtime/index.ts';
 import { castStartChild, startDynamicSupervisor } from '../../supervisors/index.ts';
 
@@ -31,7 +31,9 @@ const WASTE = Number(process.argv[2] ?? 0);
 if (globalThis.gc === undefined) throw new Error('started by footprint.ts, with --expose-gc');
 
 const INBOX: RemoteName = { name: 'inbox.0', worker: 0 };
-const routes = new Proxy({} as Routes, { get: () => () => INBOX });
+const routes = new Proxy({ isClustered: false } as Routes, {
+  get: (of, name) => (name === 'isClustered' ? of.isClustered : () => INBOX),
+});
 const tickets = new ResumeTickets(randomBytes(32).toString('hex'));
 
 /** One socket for all: what a real one takes is native memory, and measured by `bench connections`. */
@@ -45,6 +47,9 @@ class Line implements SocketHandle {
   attach(pid: Pid<ConnectionMessage>): void {
     this.last = pid;
     if (WASTE > 0) this.waste.push(new Uint8Array(WASTE));
+  }
+  greet(): never {
+    throw new Error('nothing moves here');
   }
 }
 
@@ -121,7 +126,11 @@ async function logInAll(): Promise<void> {
     const { token, secret } = tickets.seal(owner, fixture.test.clock.nowMs());
     const proof = resumeProof(secret, challenge.nonce);
     const stanza = clientStanza({ kind: 'resume', user: owner.user, device: 1, ticket: token, proof, features: 7 });
-    node.cast(line.last!, { kind: 'frames', stanzas: [stanza] } satisfies ConnectionMessage);
+    node.cast(line.last!, {
+      kind: 'frames',
+      stanzas: [stanza],
+      bytes: encodedLength(stanza),
+    } satisfies ConnectionMessage);
     await fixture.test.settle();
   }
 }

@@ -51,7 +51,7 @@ export async function provision(directory: string, first: number, count: number,
 /** An id that falls into the partition of its phone number, as the accounts actor draws them. */
 function draft(store: StoreInfo, number: number): AccountRecord {
   const phone = `+4915${String(number).padStart(9, '0')}`;
-  const partition = partitionOfPhone(store.secret, phone);
+  const partition = partitionOfPhone(store, phone);
   let candidate = USER_FIRST + number * PARTITION_COUNT * ROOM;
   while (partitionOf(String(candidate)) !== partition) candidate += 1;
   return { user: String(candidate), phone, devices: [DEVICE], creations: CREATION, primary: DEVICE };

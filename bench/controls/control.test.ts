@@ -107,6 +107,8 @@ t.test('a slow server that does not show, or shows everywhere, is no control', a
   for (const unseen of [histogram([1, 1_000]), histogram([51, 1_000]), histogram([1, 980], [40, 20])]) {
     t.throws(() => judgeSlowness(recorder, unseen), { code: 'BENCH_CONTROL' });
   }
+  const busy = histogram([60, 980], [110, 20]);
+  t.throws(() => judgeSlowness(recorder, busy), { code: 'BENCH_CONTROL', detail: /nothing else to do/ });
 });
 
 /** A generator before a server that answers after a fifth of a millisecond, on a clock that a test moves. */

@@ -79,7 +79,10 @@ export function judgeSlowness(recorder: Recorder, delivery: LatencyHistogram): v
   const isSeen = p50! < delayMs / 2 && p99! >= delayMs / 2 && p999! >= delayMs * 0.98;
   const figures = `p50 ${p50!.toFixed(1)}, p99 ${p99!.toFixed(1)}, p99.9 ${p999!.toFixed(1)} ms`;
   const fault = `one message in ${LIMITS.controlSlowEvery} took ${delayMs} ms longer`;
-  if (!isSeen) throw new BenchError('BENCH_CONTROL', `${fault}, and these were ${figures}`);
+  // Where every message waits as long for something else, one in a hundred that waits longer proves nothing.
+  const hidden =
+    p50! < delayMs / 2 ? '' : '; all of them were slow: run it again on a machine that has nothing else to do';
+  if (!isSeen) throw new BenchError('BENCH_CONTROL', `${fault}, and these were ${figures}${hidden}`);
   recorder.note(`control: ${fault}, and it was seen: ${figures}`);
 }
 

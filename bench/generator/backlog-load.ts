@@ -9,14 +9,7 @@
  * logging in count.
  */
 
-import {
-  authStanza,
-  decodeMessage,
-  FrameWriter,
-  isWireError,
-  parseServerMessage,
-  type ServerMessage,
-} from '../../protocol/wire/index.ts';
+import { authStanza, FrameWriter, type ServerMessage } from '../../protocol/wire/index.ts';
 import { BenchError } from '../errors.ts';
 import type { Clock } from '../harness/clock.ts';
 import { LatencyHistogram, type EncodedHistogram } from '../harness/histogram.ts';
@@ -26,6 +19,7 @@ import { Backlog } from './backlog.ts';
 import type { Speaker } from './connection.ts';
 import { INBOX_ACK_BYTES_MAX, MessageTemplate, readTag, writeInboxAck } from './message-template.ts';
 import type { Account } from './opening.ts';
+import { readServerMessages } from './server-words.ts';
 import { OPCODE, type ClientFrameWriter } from './websocket.ts';
 
 /** The part of a connection that a load needs. */
@@ -194,13 +188,7 @@ abstract class BacklogSpeaker implements Speaker {
   protected abstract take(message: ServerMessage): void;
 
   hear(bytes: Uint8Array, start: number, end: number): void {
-    const stanzas = decodeMessage(bytes.subarray(start, end));
-    if (isWireError(stanzas)) throw new BenchError('BENCH_UNEXPECTED', stanzas.message);
-    for (const stanza of stanzas) {
-      const message = parseServerMessage(stanza);
-      if (isWireError(message)) throw new BenchError('BENCH_UNEXPECTED', message.message);
-      this.take(message);
-    }
+    for (const message of readServerMessages(bytes, start, end)) this.take(message);
   }
 
   ended(error: Error): void {

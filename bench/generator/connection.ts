@@ -109,6 +109,28 @@ export class Connection implements FrameTaker {
     this.#outbox.add(this);
   }
 
+  /** Takes nothing out of the socket any more, as a client that hangs: what comes stays with the kernel, and then with the server. */
+  stopReading(): void {
+    this.#socket.pause();
+  }
+
+  readOn(): void {
+    this.#socket.resume();
+  }
+
+  /**
+   * Gives the socket away, to be inherited by a child process: nothing is read, written or said here any more but `close`.
+   *
+   * @throws {BenchError} BENCH_UNEXPECTED when a frame has been read in part: the rest would make no sense to anybody else.
+   */
+  release(): Socket {
+    if (!this.#reader.isBetweenMessages || this.#answer !== undefined)
+      throw new BenchError('BENCH_UNEXPECTED', 'a connection was given away in the middle of a frame');
+    this.#isEnded = true;
+    this.#socket.pause();
+    return this.#socket;
+  }
+
   /** Ends the connection without a word to the speaker. */
   close(): void {
     this.#isEnded = true;

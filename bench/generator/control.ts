@@ -47,6 +47,8 @@ export type GeneratorCommand =
       readonly url: string;
       readonly pairs: readonly PairPhones[];
       readonly ciphertextBytes: number;
+      /** Whether the load is to run in C, where a compiler is installed. */
+      readonly native: boolean;
       /** Pairs that are opened at a time. Default LIMITS.openingParallelMax. */
       readonly parallelMax?: number;
     }
@@ -64,6 +66,7 @@ export type GeneratorCommand =
       /** Numbers of the pairs; of no other generator. */
       readonly pairs: readonly number[];
       readonly ciphertextBytes: number;
+      readonly native: boolean;
     }
   /** Logs pairs in to an XMPP server: accounts 2n and 2n + 1 of each number. */
   | {
@@ -124,7 +127,8 @@ export type GeneratorCommand =
   | { readonly kind: 'drain' };
 
 export type GeneratorEvent =
-  | { readonly kind: 'opened' }
+  /** With the process that runs the load, when it is another one. */
+  | { readonly kind: 'opened'; readonly nativePid?: number }
   | { readonly kind: WindowEdge }
   | { readonly kind: 'second'; readonly second: SecondReport }
   | { readonly kind: 'result'; readonly result: RunResult }

@@ -6,17 +6,19 @@
 import { FEATURES } from '../../protocol/wire/index.ts';
 import { BenchError, isBenchError } from '../errors.ts';
 import type { Clock } from '../harness/clock.ts';
-import type { SecondReport } from '../harness/second-counts.ts';
+import { connectionsOfProcess } from '../harness/descriptors.ts';
 import { LIMITS } from '../limits.ts';
-import { makeAccountKeys, opaqueBytes, type AccountKeys } from './account-keys.ts';
+import { makeAccountKeys, opaqueBytes } from './account-keys.ts';
 import { BacklogLoad } from './backlog-load.ts';
-import { Connection, createReadBuffer, Outbox, type Speaker } from './connection.ts';
+import type { Connection, Speaker } from './connection.ts';
 import { SUBPROTOCOL, type GeneratorCommand, type GeneratorEvent, type PairPhones } from './control.ts';
 import { EchoLoad } from './echo-load.ts';
-import { measureRun, type RunPlan, type Subject, type WindowEdge } from './measured-run.ts';
-import { OpeningSpeaker, type Account } from './opening.ts';
+import { loadOf, type Load, type RunPlan } from './measured-run.ts';
+import { descriptorsToHandOver, NativePairs } from './native-pairs.ts';
+import { buildNative } from './native-program.ts';
 import { GroupLoad } from './group-load.ts';
-import { PairLoad, type PairEnds } from './pair-load.ts';
+import { PairLoad } from './pair-load.ts';
+import { mapWithBound, Registrar, type OpenedAccount, type Registration } from './registrar.ts';
 import { StormLoad } from './storm-load.ts';
 import { XmppLine, XmppOutbox } from './xmpp-line.ts';
 import { XmppLoad } from './xmpp-load.ts';
@@ -24,18 +26,11 @@ import { XmppLoad } from './xmpp-load.ts';
 /** User ids of the bare relay, which knows no accounts: 15 digits. */
 const RELAY_USER_FIRST = 100_000_000_000_000;
 
-interface OpenedAccount {
-  readonly account: Account;
-  readonly line: Connection;
-}
-
-/** What is special about a registration. */
-interface Registration {
-  readonly features?: number;
-  /** Keys that are needed again. */
-  readonly keys?: AccountKeys;
-  /** The address to connect from. */
-  readonly source?: string | undefined;
+/** Both ends of a conversation, and what its sender says. */
+interface OpenedPair {
+  readonly sender: OpenedAccount;
+  readonly recipient: OpenedAccount;
+  readonly ciphertext: Uint8Array;
 }
 
 /** The load of `offline`, and where its devices come back to. */
@@ -52,12 +47,9 @@ const BENCH_GROUP = '700000000000007';
 export class Generator {
   readonly #clock: Clock;
   readonly #tell: (event: GeneratorEvent) => void;
-  readonly #outbox: Outbox;
-  readonly #readBuffer: Uint8Array = createReadBuffer();
-  readonly #connections: (Connection | XmppLine)[] = [];
-  /** Who waits for a code, by phone number. */
-  readonly #registering: Map<string, OpeningSpeaker> = new Map();
-  #load: Subject | undefined = undefined;
+  readonly #registrar: Registrar;
+  readonly #xmppLines: XmppLine[] = [];
+  #load: Load | undefined = undefined;
   #storm: StormLoad | undefined = undefined;
   #backlogs: Backlogs | undefined = undefined;
 
@@ -65,34 +57,34 @@ export class Generator {
   constructor(clock: Clock, tell: (event: GeneratorEvent) => void) {
     this.#clock = clock;
     this.#tell = tell;
-    this.#outbox = new Outbox(clock);
+    this.#registrar = new Registrar(clock);
   }
 
   /** Carries out a command. What goes wrong is told as `failed`, never thrown. */
   take(command: GeneratorCommand): void {
-    if (command.kind === 'code') return this.#registering.get(command.phone)?.takeCode(command.code);
+    if (command.kind === 'code') return this.#registrar.takeCode(command.phone, command.code);
     this.#carryOut(command).catch((error: unknown) => this.#tell(failure(error)));
   }
 
   /** Closes all connections. */
   close(): void {
     this.#storm?.close();
-    for (const connection of this.#connections) connection.close();
+    void this.#load?.close?.();
+    this.#registrar.close();
+    for (const line of this.#xmppLines) line.close();
   }
 
   async #carryOut(command: Exclude<GeneratorCommand, { kind: 'code' }>): Promise<void> {
     switch (command.kind) {
       case 'open-pairs':
-        this.#load = new PairLoad(await this.#openPairs(command), this.#clock);
-        return this.#tell({ kind: 'opened' });
+        return this.#beginPairs(await this.#openPairs(command), command.native);
       case 'open-echo':
-        this.#load = await this.#openEcho(command);
+        this.#load = loadOf(await this.#openEcho(command), this.#clock);
         return this.#tell({ kind: 'opened' });
       case 'open-relay':
-        this.#load = new PairLoad(await this.#openRelay(command), this.#clock);
-        return this.#tell({ kind: 'opened' });
+        return this.#beginPairs(await this.#openRelay(command), command.native);
       case 'open-xmpp':
-        this.#load = await this.#openXmpp(command);
+        this.#load = loadOf(await this.#openXmpp(command), this.#clock);
         return this.#tell({ kind: 'opened' });
       case 'open-xmpp-clients':
         await this.#openXmppClients(command);
@@ -100,7 +92,7 @@ export class Generator {
       case 'run':
         return this.#run(command.plan);
       case 'open-group':
-        this.#load = await this.#openGroup(command);
+        this.#load = loadOf(await this.#openGroup(command), this.#clock);
         return this.#tell({ kind: 'opened' });
       case 'open-clients':
         this.#storm = await this.#openClients(command);
@@ -127,10 +119,24 @@ export class Generator {
 
   async #run(plan: RunPlan): Promise<void> {
     if (this.#load === undefined) throw new TypeError('a run needs open connections');
-    const announce = (kind: WindowEdge): void => this.#tell({ kind });
-    const look = (second: SecondReport): void => this.#tell({ kind: 'second', second });
-    const result = await measureRun(plan, this.#load, this.#clock, announce, look);
+    const result = await this.#load.run(plan, {
+      announce: (kind) => this.#tell({ kind }),
+      look: (second) => this.#tell({ kind: 'second', second }),
+    });
     this.#tell({ kind: 'result', result });
+  }
+
+  /** The load of pairs: in C where that is asked for, a compiler is installed and the descriptors suffice. */
+  #beginPairs(pairs: readonly OpenedPair[], native: boolean): void {
+    const isPossible = native && pairs.length > 0 && descriptorsToHandOver(pairs.length) <= connectionsOfProcess();
+    const program = isPossible ? buildNative('pairs') : undefined;
+    if (program === undefined) {
+      this.#load = loadOf(new PairLoad(pairs, this.#clock), this.#clock);
+      return this.#tell({ kind: 'opened' });
+    }
+    const load = new NativePairs(program, pairs, this.#clock);
+    this.#load = load;
+    this.#tell({ kind: 'opened', nativePid: load.pid });
   }
 
   async #openBacklogs({ url: text, phones, shape }: OpenBacklogs): Promise<Backlogs> {
@@ -170,14 +176,14 @@ export class Generator {
     this.#tell({ kind: 'drained', result });
   }
 
-  async #openPairs(command: Extract<GeneratorCommand, { kind: 'open-pairs' }>): Promise<PairEnds[]> {
+  async #openPairs(command: Extract<GeneratorCommand, { kind: 'open-pairs' }>): Promise<OpenedPair[]> {
     const { url, parallelMax = LIMITS.openingParallelMax } = command;
     const openPair = async ({
       sender,
       recipient,
       senderUrl = url,
       recipientUrl = url,
-    }: PairPhones): Promise<PairEnds> => {
+    }: PairPhones): Promise<OpenedPair> => {
       const opened = await Promise.all([
         this.#register(new URL(senderUrl), sender),
         this.#register(new URL(recipientUrl), recipient),
@@ -196,7 +202,8 @@ export class Generator {
     const open = (phone: string, index: number): Promise<OpenedAccount> =>
       this.#register(url, phone, { features: FEATURES.resumeTickets, source: sources[index % sources.length] });
     const accounts = await mapWithBound(phones, LIMITS.stormOpeningParallelMax, open);
-    const line = { url, subprotocol: SUBPROTOCOL, outbox: this.#outbox, readBuffer: this.#readBuffer };
+    const { outbox, readBuffer } = this.#registrar;
+    const line = { url, subprotocol: SUBPROTOCOL, outbox, readBuffer };
     return new StormLoad(accounts, sources, line, this.#clock);
   }
 
@@ -210,24 +217,12 @@ export class Generator {
     return load;
   }
 
-  #register(url: URL, phone: string, { features = 0, keys, source }: Registration = {}): Promise<OpenedAccount> {
-    return new Promise((resolve, reject) => {
-      const done = (outcome: Account | Error): void => {
-        this.#registering.delete(phone);
-        if (outcome instanceof Error) reject(outcome);
-        else resolve({ account: outcome, line: connection });
-      };
-      const speaker = new OpeningSpeaker(phone, () => connection.wake(), done, features, keys);
-      this.#registering.set(phone, speaker);
-      const connection = this.#connect(url, speaker, source);
-    });
+  #register(url: URL, phone: string, registration?: Registration): Promise<OpenedAccount> {
+    return this.#registrar.register(url, phone, registration);
   }
 
   #connect(url: URL, speaker: Speaker, source?: string): Connection {
-    const line = { url, subprotocol: SUBPROTOCOL, outbox: this.#outbox, readBuffer: this.#readBuffer, source };
-    const connection = new Connection({ ...line, speaker });
-    this.#connections.push(connection);
-    return connection;
+    return this.#registrar.connect(url, speaker, source);
   }
 
   async #openEcho(command: Extract<GeneratorCommand, { kind: 'open-echo' }>): Promise<EchoLoad> {
@@ -236,12 +231,12 @@ export class Generator {
     return new EchoLoad(lines, opaqueBytes(command.messageBytes));
   }
 
-  async #openRelay(command: Extract<GeneratorCommand, { kind: 'open-relay' }>): Promise<PairEnds[]> {
+  async #openRelay(command: Extract<GeneratorCommand, { kind: 'open-relay' }>): Promise<OpenedPair[]> {
     const open = async (user: string, peer: string): Promise<OpenedAccount> => {
       const line = await this.#upgrade(new URL(`?user=${user}&peer=${peer}`, command.url));
       return { account: { phone: '', user, device: 1 }, line };
     };
-    const openPair = async (number: number): Promise<PairEnds> => {
+    const openPair = async (number: number): Promise<OpenedPair> => {
       const [sender, recipient] = [RELAY_USER_FIRST + 2 * number, RELAY_USER_FIRST + 2 * number + 1].map(String);
       return {
         sender: await open(sender!, recipient!),
@@ -275,7 +270,7 @@ export class Generator {
     return (account) => {
       const source = sources.length === 0 ? undefined : sources[account % sources.length];
       const line = new XmppLine({ host, port, account, outbox, source });
-      this.#connections.push(line);
+      this.#xmppLines.push(line);
       return line.opened;
     };
   }
@@ -287,7 +282,8 @@ export class Generator {
     const clients = await mapWithBound(places, LIMITS.stormOpeningParallelMax, async (_place, index) => {
       return { account: undefined, line: await this.#upgrade(url, sources[index % sources.length]) };
     });
-    const line = { url, subprotocol: SUBPROTOCOL, outbox: this.#outbox, readBuffer: this.#readBuffer };
+    const { outbox, readBuffer } = this.#registrar;
+    const line = { url, subprotocol: SUBPROTOCOL, outbox, readBuffer };
     return new StormLoad(clients, sources, line, this.#clock);
   }
 
@@ -317,24 +313,6 @@ class UpgradeSpeaker implements Speaker {
   hear(): void {
     throw new BenchError('BENCH_UNEXPECTED', 'a server without a login speaks first');
   }
-}
-
-/** Maps with at most `bound` calls under way; the order of the results is that of the items. */
-async function mapWithBound<Item, Result>(
-  items: readonly Item[],
-  bound: number,
-  map: (item: Item, index: number) => Promise<Result>,
-): Promise<Result[]> {
-  const results = new Array<Result>(items.length);
-  let next = 0;
-  const work = async (): Promise<void> => {
-    while (next < items.length) {
-      const index = next++;
-      results[index] = await map(items[index]!, index);
-    }
-  };
-  await Promise.all(Array.from({ length: Math.min(bound, items.length) }, work));
-  return results;
 }
 
 function failure(error: unknown): GeneratorEvent {

@@ -9,7 +9,6 @@
  */
 
 import {
-  decodeMessage,
   encodeGroupChange,
   draftGroupChange,
   FrameWriter,
@@ -18,8 +17,6 @@ import {
   inboxAckStanza,
   iqSetStanza,
   isGroupRefusal,
-  isWireError,
-  parseServerMessage,
   type GroupAction,
   type ServerMessage,
   type Stanza,
@@ -34,6 +31,7 @@ import { Tally, type LoadShape, type Subject } from './measured-run.ts';
 import { CIPHERTEXT_TAG_BYTES, readTag, writeTag } from './message-template.ts';
 import type { Account } from './opening.ts';
 import type { Line } from './pair-load.ts';
+import { readServerMessages } from './server-words.ts';
 import { OPCODE, type ClientFrameWriter } from './websocket.ts';
 
 /** A member and the connection that it is logged in on. */
@@ -245,14 +243,8 @@ class MemberSpeaker implements Speaker {
   }
 
   hear(bytes: Uint8Array, start: number, end: number): void {
-    const stanzas = decodeMessage(bytes.subarray(start, end));
-    if (isWireError(stanzas)) throw new BenchError('BENCH_UNEXPECTED', stanzas.message);
     const nowMs = this.#load.clock.nowMs();
-    for (const stanza of stanzas) {
-      const message = parseServerMessage(stanza);
-      if (isWireError(message)) throw new BenchError('BENCH_UNEXPECTED', message.message);
-      this.#take(message, nowMs);
-    }
+    for (const message of readServerMessages(bytes, start, end)) this.#take(message, nowMs);
   }
 
   #take(message: ServerMessage, nowMs: number): void {

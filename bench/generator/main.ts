@@ -1,5 +1,5 @@
 /**
- * Entry point of a generator process. Started by `harness/load-process.ts` and by nothing else.
+ * Entry point of a generator process. Started by `../harness/load-process.ts` and by nothing else.
  *
  * It ends when its parent does: the channel closes. Ctrl-C reaches the whole process group, so it is left to the parent,
  * who still wants the report.

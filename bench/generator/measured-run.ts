@@ -10,7 +10,7 @@
 
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { BenchError } from '../errors.ts';
-import type { Clock } from '../harness/clock.ts';
+import { pause, type Clock } from '../harness/clock.ts';
 import { LatencyHistogram, type EncodedHistogram } from '../harness/histogram.ts';
 import { SecondCounts, type SecondReport } from '../harness/second-counts.ts';
 
@@ -110,6 +110,35 @@ export interface Subject {
   readonly failed: Promise<never>;
 }
 
+/** Those who look on while a phase runs. */
+export interface LookOn {
+  announce(edge: WindowEdge): void;
+  /** What each second was, from the first one on. */
+  look(second: SecondReport): void;
+}
+
+/** What a generator runs phases with, in this process or another. */
+export interface Load {
+  /** @throws {BenchError} BENCH_LOST when messages are stuck after `drainMsMax`; what the load fails with. */
+  run(plan: RunPlan, looker: LookOn): Promise<RunResult>;
+  /** Ends what it has started beside the connections. */
+  close?(): Promise<void>;
+}
+
+/** A load in this process. */
+export function loadOf(subject: Subject, clock: Clock): Load {
+  return {
+    run: (plan, looker) =>
+      measureRun(
+        plan,
+        subject,
+        clock,
+        (edge) => looker.announce(edge),
+        (second) => looker.look(second),
+      ),
+  };
+}
+
 /** Announced at the ends of the window, so that the parent reads the server's counters at the same moments. */
 export type WindowEdge = 'window-begun' | 'window-ended';
 
@@ -173,10 +202,6 @@ async function runPhases(
   const [delivery, raw] = [tally.delivery.encode(), tally.raw.encode()];
   const [receipt, sending] = [tally.receipt.encode(), tally.sending.encode()];
   return { windowMs: endedMs - beganMs, ...use, accepted, completed, delivery, raw, receipt, sending };
-}
-
-function pause(durationMs: number, clock: Clock): Promise<void> {
-  return new Promise((resolve) => clock.after(durationMs, resolve));
 }
 
 async function drain({ drainMsMax }: RunPlan, subject: Subject, clock: Clock): Promise<void> {

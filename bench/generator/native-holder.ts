@@ -1,18 +1,13 @@
 /**
- * The lean generator in C (`native/hold.c`), seen from the parent: compiled when it is first needed, given its accounts in
- * a file, driven by lines. It takes 130 bytes for a connection where `generator.ts` takes some kilobytes, so both ends of a million fit
+ * The lean generator in C (`native/hold.c`), seen from the parent: given its accounts in a file, driven by lines. It takes 130 bytes for a connection where `generator.ts` takes some kilobytes, so both ends of a million fit
  * into one machine.
  *
- * Everything that it says was encoded here by `protocol/wire`. Read next: `native/hold.c`, `connections/crowd.ts`.
+ * Everything that it says was encoded here by `protocol/wire`. Read next: `native/hold.c`, `../connections/crowd.ts`.
  */
 
-import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import {
   encode,
   inboxAckStanza,
@@ -27,10 +22,8 @@ import { Child } from '../harness/child.ts';
 import { LatencyHistogram } from '../harness/histogram.ts';
 import { LIMITS } from '../limits.ts';
 import { SUBPROTOCOL } from './control.ts';
+import { readBuckets, type Bucket } from './native-program.ts';
 import { upgradeRequest } from './websocket.ts';
-
-const SOURCE: string = fileURLToPath(new URL('../../../bench/generator/native/hold.c', import.meta.url));
-const COMPILERS = ['cc', 'gcc', 'clang'] as const;
 
 /** A device that may log in by ticket. */
 export interface Holder {
@@ -41,39 +34,6 @@ export interface Holder {
   readonly token: string;
   /** 32 bytes. */
   readonly secret: Uint8Array;
-}
-
-/**
- * The compiled generator.
- *
- * @returns Its path; `undefined` where no compiler is installed.
- * @throws {BenchError} BENCH_CHILD when a compiler refuses the source.
- */
-export function buildHolder(): string | undefined {
-  const digest = createHash('sha256').update(readFileSync(SOURCE)).digest('hex').slice(0, 16);
-  const directory = join(tmpdir(), `blindbeam-bench-${process.getuid?.() ?? 0}`);
-  const target = join(directory, `hold-${digest}`);
-  if (existsSync(target)) return target;
-  const compiler = COMPILERS.find(isInstalled);
-  if (compiler === undefined) return undefined;
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const made = `${target}.${process.pid}`;
-  try {
-    execFileSync(compiler, ['-O2', '-o', made, SOURCE], { stdio: ['ignore', 'ignore', 'pipe'] });
-  } catch (error) {
-    throw new BenchError('BENCH_CHILD', `${compiler} refused ${SOURCE}: ${(error as Error).message}`);
-  }
-  renameSync(made, target);
-  return target;
-}
-
-function isInstalled(compiler: string): boolean {
-  try {
-    execFileSync(compiler, ['--version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 // --- the file of accounts ----------------------------------------------------------------------------------------
@@ -232,7 +192,7 @@ export interface HolderReport {
   /** Connections that ended, by close status, or 1 to 4; see hold.c. */
   readonly closes: ReadonlyMap<number, number>;
   /** Latencies of the last second, in microseconds, with their number. */
-  readonly latencies: ReadonlyMap<HistogramName, readonly (readonly [us: number, count: number])[]>;
+  readonly latencies: ReadonlyMap<HistogramName, readonly Bucket[]>;
 }
 
 const NO_COUNTS: HolderCounts = Object.freeze(Object.fromEntries(COUNT_NAMES.map((name) => [name, 0]))) as never;
@@ -241,7 +201,7 @@ const NO_COUNTS: HolderCounts = Object.freeze(Object.fromEntries(COUNT_NAMES.map
 export class HolderLines {
   #counts: HolderCounts = NO_COUNTS;
   #closes: Map<number, number> = new Map();
-  #latencies: Map<HistogramName, [number, number][]> = new Map();
+  #latencies: Map<HistogramName, readonly Bucket[]> = new Map();
 
   /** @returns A report, what happened (`E`), or nothing yet. */
   take(line: string): HolderReport | string | undefined {
@@ -254,7 +214,7 @@ export class HolderLines {
         this.#closes.set(Number(words[0]), Number(words[1]));
         return undefined;
       case 'H':
-        this.#latencies.set(nameOf(words[0]!), words.slice(1).map(readBucket));
+        this.#latencies.set(nameOf(words[0]!), readBuckets(words.slice(1)));
         return undefined;
       case 'T':
         return this.#report();
@@ -277,15 +237,6 @@ function nameOf(letter: string): HistogramName {
   const found = Object.entries(HISTOGRAM_LETTERS).find(([, each]) => each === letter);
   if (found === undefined) throw new BenchError('BENCH_UNEXPECTED', `histogram ${letter}`);
   return found[0] as HistogramName;
-}
-
-/** `bucket:count`, the bucket as in record() of hold.c: 128 steps for each power of two. */
-function readBucket(text: string): [number, number] {
-  const [bucket, count] = text.split(':').map(Number) as [number, number];
-  if (bucket < 256) return [bucket, count];
-  const shift = Math.floor((bucket - 256) / 128) + 1;
-  const step = ((bucket - 256) % 128) + 128;
-  return [(step + 0.5) * 2 ** shift, count];
 }
 
 /** Adds what a report tells to whole histograms. */

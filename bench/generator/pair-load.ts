@@ -29,7 +29,7 @@ import { StanzaScanner, type StanzaTaker } from './stanza-scanner.ts';
 import type { ClientFrameWriter } from './websocket.ts';
 
 /** How long refusals are gathered before the run is given up, so that the failure can count them by code. */
-const REFUSALS_GATHER_MS = 200;
+export const REFUSALS_GATHER_MS = 200;
 /** Every message's ciphertext is checked by its tag, and one in this many (a power of two) byte by byte. */
 const FULL_CHECK_INTERVAL = 64;
 

@@ -50,7 +50,7 @@ export interface StanzaTaker {
 }
 
 /** The stanzas as the server encodes them, up to where they begin to differ. */
-interface Patterns {
+export interface Patterns {
   readonly delivery: Uint8Array;
   readonly ack: Uint8Array;
   readonly receipt: Uint8Array;
@@ -62,7 +62,7 @@ interface Patterns {
 }
 
 /** Makes the patterns from stanzas with the ids 1, 2, 3, each of which is one byte. */
-function patternsOf({ user, device }: Correspondent): Patterns {
+export function patternsOf({ user, device }: Correspondent): Patterns {
   const ciphertext = new Uint8Array(1);
   const delivery = encode(deliveryStanza({ from: user, device, id: 1, seq: 2, ts: 3, type: 'ratchet', ciphertext }));
   const ack = encode(ackStanza({ to: user, id: 1, ts: 3 }));

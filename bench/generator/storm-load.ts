@@ -15,10 +15,7 @@
 
 import { backoff, drawDelayMs } from '../../client/backoff.ts';
 import {
-  decodeMessage,
   FrameWriter,
-  isWireError,
-  parseServerMessage,
   resumeStanza,
   type FailureMessage,
   type ResumeTicket,
@@ -31,6 +28,7 @@ import { LIMITS } from '../limits.ts';
 import { drawInteger, opaqueBytes, resumeProof } from './account-keys.ts';
 import { Connection, type ConnectOptions, type Speaker } from './connection.ts';
 import type { Account } from './opening.ts';
+import { readServerMessages } from './server-words.ts';
 import { OPCODE, type ClientFrameWriter } from './websocket.ts';
 
 export interface StormPlan {
@@ -155,13 +153,7 @@ class StormClient implements Speaker {
 
   hear(bytes: Uint8Array, start: number, end: number): void {
     if (this.#account === undefined) return this.#live();
-    const stanzas = decodeMessage(bytes.subarray(start, end));
-    if (isWireError(stanzas)) throw new BenchError('BENCH_UNEXPECTED', stanzas.message);
-    for (const stanza of stanzas) {
-      const message = parseServerMessage(stanza);
-      if (isWireError(message)) throw new BenchError('BENCH_UNEXPECTED', message.message);
-      this.#take(message);
-    }
+    for (const message of readServerMessages(bytes, start, end)) this.#take(message);
   }
 
   #take(message: ServerMessage): void {

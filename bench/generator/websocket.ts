@@ -127,6 +127,11 @@ export class ServerFrameReader {
   #inMessage = false;
   #fault: FramingFault | undefined = undefined;
 
+  /** Whether every byte so far has been handed over. */
+  get isBetweenMessages(): boolean {
+    return this.#pendingBytes === 0 && this.#parts.length === 0;
+  }
+
   /**
    * Reads the next bytes of the stream.
    *

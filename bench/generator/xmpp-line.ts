@@ -18,7 +18,7 @@ export const XMPP_SECRET = 'secret';
 const RESOURCE = 'bench';
 
 /** The account of number `index`, as the server was given it. */
-export function xmppUser(index: number): string {
+function xmppUser(index: number): string {
   return `u${index}`;
 }
 

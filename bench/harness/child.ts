@@ -6,7 +6,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { BenchError, type BenchCode } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
-import { interrupted, systemClock } from './clock.ts';
+import { interrupted, systemClock, type Cancel } from './clock.ts';
 
 /** A child process under watch. */
 export class Child {
@@ -66,17 +66,37 @@ export class Child {
    * Ends the process: asks, waits, kills by its pid.
    *
    * @param ask - How this kind of process is asked to end.
+   * @param hurriedMs - What it is given once the run is interrupted, if that is less.
    * @returns Whether it ended by itself.
    */
-  async stop(ask: () => void, graceMs: number): Promise<boolean> {
+  async stop(ask: () => void, graceMs: number, hurriedMs: number = LIMITS.childStopHurriedMsMax): Promise<boolean> {
     this.#isExpectedToEnd = true;
     let wasKilled = false;
-    const cancel = systemClock.after(graceMs, () => (wasKilled = this.#process.kill('SIGKILL')));
+    const cancels: Cancel[] = [];
+    const killAfter = (ms: number): void => {
+      cancels.push(systemClock.after(ms, () => (wasKilled = this.#process.kill('SIGKILL'))));
+    };
+    const hurryUp = (): void => killAfter(hurriedMs);
+    stopping.add(hurryUp);
+    killAfter(graceMs);
+    if (isHurried) hurryUp();
     if (this.#process.exitCode === null && this.#process.signalCode === null) ask();
     await this.ended;
-    cancel();
+    stopping.delete(hurryUp);
+    for (const cancel of cancels) cancel();
     return !wasKilled;
   }
+}
+
+/** Children that are asked to end, and how they are told that the run was interrupted. */
+const stopping: Set<() => void> = new Set();
+let isHurried = false;
+
+/** The run is interrupted: children that are being stopped, or will be, get less time for it. @returns What ends that, with the run. */
+export function hurryChildren(): () => void {
+  isHurried = true;
+  for (const hurryUp of stopping) hurryUp();
+  return () => void (isHurried = false);
 }
 
 const living: Set<ChildProcess> = new Set();

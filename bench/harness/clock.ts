@@ -34,6 +34,11 @@ export const systemClock: Clock = {
   atTurnEnd: (task) => void setImmediate(task),
 };
 
+/** Resolves after `ms`. */
+export function pause(ms: number, clock: Clock = systemClock): Promise<void> {
+  return new Promise((resolve) => clock.after(ms, resolve));
+}
+
 /** The date and time of day, for reports only. */
 export function wallClockNow(): Date {
   return new Date();
@@ -67,6 +72,26 @@ export function within<T>(
     if (signal?.aborted) interrupt();
     else signal?.addEventListener('abort', interrupt, { once: true });
   });
+}
+
+/** Rejects with BENCH_INTERRUPTED when `signal` was aborted `graceMs` ago, unless cancelled: what waits for it had the time to end in order. */
+export function overdue(
+  signal: AbortSignal,
+  graceMs: number,
+  clock: Clock = systemClock,
+): { readonly late: Promise<never>; readonly cancel: Cancel } {
+  let stop: Cancel = () => undefined;
+  let begin = (): void => undefined;
+  const late = new Promise<never>((_, reject) => {
+    begin = () => void (stop = clock.after(graceMs, () => reject(interrupted())));
+  });
+  if (signal.aborted) begin();
+  else signal.addEventListener('abort', begin, { once: true });
+  const cancel = (): void => {
+    signal.removeEventListener('abort', begin);
+    stop();
+  };
+  return { late, cancel };
 }
 
 /** The error of a run that was stopped from outside. */

@@ -59,3 +59,16 @@ t.test('equal latencies may be recorded together', async (t) => {
   many.record(3.25, 20);
   t.equal(many.encode(), one.encode());
 });
+
+t.test('the values that were recorded are told with their counts, from the least on', async (t) => {
+  const histogram = new LatencyHistogram();
+  t.same(histogram.values(), []);
+  for (const ms of [3, 0.5, 3, 0.25]) histogram.record(ms);
+  histogram.record(40, 7);
+  const values = histogram.values();
+  t.same(
+    values.map(([, count]) => count),
+    [1, 1, 2, 7],
+  );
+  for (const [index, ms] of [0.25, 0.5, 3, 40].entries()) t.ok(Math.abs(values[index]![0] - ms) <= ms / 1_000, `${ms}`);
+});

@@ -7,7 +7,7 @@
  */
 
 import { createRequire } from 'node:module';
-import type { Histogram as HdrHistogram } from 'hdr-histogram-js';
+import type { Histogram as HdrHistogram, JsHistogram } from 'hdr-histogram-js';
 import { LIMITS } from '../limits.ts';
 
 const hdr = createRequire(import.meta.url)('hdr-histogram-js') as typeof import('hdr-histogram-js');
@@ -55,6 +55,18 @@ export class LatencyHistogram {
   /** The largest recorded latency in milliseconds, to three digits; `undefined` when nothing was recorded. */
   maxMs(): number | undefined {
     return this.count === 0 ? undefined : this.#hdr.maxValue / 1000;
+  }
+
+  /** Every latency that was recorded, in milliseconds and to three digits, and how often; from the least to the largest. */
+  values(): (readonly [ms: number, count: number])[] {
+    const values: (readonly [ms: number, count: number])[] = [];
+    const { recordedValuesIterator: each } = this.#hdr as JsHistogram;
+    each.reset();
+    while (each.hasNext()) {
+      const { valueIteratedTo: us, countAtValueIteratedTo: count } = each.next();
+      values.push([us / 1000, count]);
+    }
+    return values;
   }
 
   /** Adds everything that another histogram holds. */

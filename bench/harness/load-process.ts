@@ -2,7 +2,7 @@
  * Generator processes, seen from the parent. They are processes of their own, so that the load does not share an event
  * loop or a garbage collector with anything, and so that their CPU use can be told from the server's.
  *
- * Read next: `generator/control.ts` for what is said, `generator/generator.ts` for who listens.
+ * Read next: `../generator/control.ts` for what is said, `../generator/generator.ts` for who listens.
  */
 
 import { fork, type ChildProcess } from 'node:child_process';
@@ -21,6 +21,7 @@ import { LIMITS } from '../limits.ts';
 import { Child } from './child.ts';
 import { systemClock, within } from './clock.ts';
 import { mergeHistograms, type LatencyHistogram } from './histogram.ts';
+import type { WorkloadOption } from './registry.ts';
 import { SecondSum, type SecondReport } from './second-counts.ts';
 
 const ENTRY: string = fileURLToPath(new URL('../generator/main.js', import.meta.url));
@@ -69,6 +70,19 @@ export interface LoadPlan {
   readonly warmUpMs: number;
   readonly windowMs: number;
   readonly drainMsMax: number;
+}
+
+/** The option of workloads whose pairs can be driven by either generator. */
+export const NATIVE_OPTION: WorkloadOption = {
+  default: 1,
+  min: 0,
+  max: 1,
+  help: '1 runs the load in C where a compiler is installed, 0 in TypeScript',
+};
+
+/** Which generators a figure was measured with: what they take from the machine is missing to the server. */
+export function sayGenerators(load: LoadProcesses): string {
+  return load.isNative ? 'the load ran in C' : 'the load ran in TypeScript, which takes more of the machine';
 }
 
 /** Where an XMPP server listens. */
@@ -126,6 +140,7 @@ export class LoadProcesses {
   readonly #signal: AbortSignal;
   /** Which generator registers a phone number. */
   readonly #ownerOfPhone: Map<string, GeneratorProcess> = new Map();
+  #nativePids: readonly number[] = [];
 
   /** Starts `count` processes. Stop them, whatever happens. */
   constructor(count: number, signal: AbortSignal) {
@@ -138,6 +153,7 @@ export class LoadProcesses {
     url: string,
     pairs: readonly PairPhones[],
     ciphertextBytes: number,
+    native: boolean,
     parallelMax: number = LIMITS.openingParallelMax,
   ): Promise<void> {
     const shares = this.#generators.map((_, index) =>
@@ -147,7 +163,7 @@ export class LoadProcesses {
       for (const { sender, recipient } of shares[index]!) {
         this.#ownerOfPhone.set(sender, generator).set(recipient, generator);
       }
-      return { kind: 'open-pairs', url, pairs: shares[index]!, ciphertextBytes, parallelMax };
+      return { kind: 'open-pairs', url, pairs: shares[index]!, ciphertextBytes, native, parallelMax };
     });
   }
 
@@ -163,12 +179,12 @@ export class LoadProcesses {
   }
 
   /** Opens the connections of the relay ceiling. Both ends of a pair stay in one process. */
-  async openRelay(url: string, pairs: number, ciphertextBytes: number): Promise<void> {
+  async openRelay(url: string, pairs: number, ciphertextBytes: number, native: boolean): Promise<void> {
     const { length: count } = this.#generators;
     const numbers = Array.from({ length: pairs }, (_, index) => index);
     await this.#openAll((_, index) => {
       const share = numbers.filter((number) => number % count === index);
-      return { kind: 'open-relay', url, pairs: share, ciphertextBytes };
+      return { kind: 'open-relay', url, pairs: share, ciphertextBytes, native };
     });
   }
 
@@ -242,7 +258,13 @@ export class LoadProcesses {
     const requests = this.#generators.map((generator, index) => generator.request(command(generator, index), 'opened'));
     const late = (): Error =>
       new BenchError('BENCH_REGISTRATION', `not all connections open after ${LIMITS.openingMsMax} ms`);
-    await within(Promise.all(requests), LIMITS.openingMsMax, late, this.#signal);
+    const opened = await within(Promise.all(requests), LIMITS.openingMsMax, late, this.#signal);
+    this.#nativePids = opened.flatMap(({ nativePid }) => nativePid ?? []);
+  }
+
+  /** Whether every generator runs its load in C. */
+  get isNative(): boolean {
+    return this.#nativePids.length === this.#generators.length;
   }
 
   /**
@@ -324,9 +346,9 @@ export class LoadProcesses {
     return within(Promise.all(runs), totalMs, late, this.#signal);
   }
 
-  /** Process ids of the generators. */
+  /** Process ids of the generators, and of those in C that they have started. */
   get pids(): readonly number[] {
-    return this.#generators.map(({ pid }) => pid);
+    return [...this.#generators.map(({ pid }) => pid), ...this.#nativePids];
   }
 
   /** Ends all processes. */
@@ -361,7 +383,7 @@ function addSeconds(count: number, watch: WatchSecond | undefined): (report: Sec
 }
 
 /** Adds up what the generators measured: rates and CPU are summed, histograms merged, the worst lag kept. */
-export function combine(results: readonly RunResult[]): LoadResult {
+function combine(results: readonly RunResult[]): LoadResult {
   const sum = (part: (result: RunResult) => number): number =>
     results.reduce((total, result) => total + part(result), 0);
   const cores = results.map(({ cpuMs, windowMs }) => cpuMs / windowMs);

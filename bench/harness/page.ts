@@ -3,7 +3,7 @@
  * shows the same again. Text in, text out; charts are SVG. No script: it opens anywhere, for as long as there are browsers.
  */
 
-import type { Report, Series, ThresholdOutcome, Unit } from './report.ts';
+import { describeGaveOut, type Report, type Series, type ThresholdOutcome, type Unit } from './report.ts';
 import { formatOutcome, formatValue } from './table.ts';
 
 const WIDTH = 860;
@@ -23,7 +23,7 @@ td,th{padding:.25rem .6rem;border-bottom:1px solid #d8dee4;text-align:right}td:f
 export function formatPage(report: Report, outcomes: readonly ThresholdOutcome[]): string {
   const title = escape(`bench ${report.workload} at ${report.commit}`);
   const sections = [formatHead(report), formatFigures(report), formatCharts(report), formatOutcomes(outcomes)];
-  const body = [...sections, formatNotes(report), formatEnvironment(report)].join('\n');
+  const body = [...sections, formatGaveOut(report), formatNotes(report), formatEnvironment(report)].join('\n');
   const head = `<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${title}</title>`;
   return `<!doctype html>\n<html lang="en"><head>${head}<style>${STYLE}</style></head>\n<body><h1>${title}</h1>\n${body}\n</body></html>\n`;
 }
@@ -57,6 +57,13 @@ function formatOutcomes(outcomes: readonly ThresholdOutcome[]): string {
     return `<li class="${outcome.isMet ? 'met' : 'missed'}">${escape(formatOutcome(outcome))}</li>`;
   });
   return `<h2>Thresholds</h2><ul>${items.join('')}</ul>`;
+}
+
+/** A mark was missed: what of the machine was short, in the order in which it gave out. */
+function formatGaveOut({ gaveOut = [] }: Report): string {
+  if (gaveOut.length === 0) return '';
+  const items = gaveOut.map((found) => `<li>${escape(describeGaveOut(found))}</li>`);
+  return `<h2>What gave out first</h2><ol>${items.join('')}</ol>`;
 }
 
 function formatNotes({ notes = [], distrusted = [], params }: Report): string {

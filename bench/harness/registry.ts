@@ -1,6 +1,6 @@
 /**
  * What a workload is, and the list of them. A workload is one file in `workloads/`; it is entered in `WORKLOADS` of
- * `workloads/index.ts` and then listed, described and run by `run.ts`.
+ * `../workloads/index.ts` and then listed, described and run by `../run.ts`.
  */
 
 import type { Recorder, Threshold } from './report.ts';
@@ -31,6 +31,8 @@ export interface WorkloadContext<Name extends string = string> {
   readonly progress: (text: string) => void;
   /** Writes to a terminal, for a workload that shows more than a line; missing where there is none. */
   readonly panel?: ((text: string) => void) | undefined;
+  /** Columns of that terminal, which may change. */
+  readonly columns?: (() => number) | undefined;
   /** Aborts when the run is to end early: stop the children, throw BENCH_INTERRUPTED. */
   readonly signal: AbortSignal;
   /** Leave data directories for inspection. */

@@ -41,6 +41,35 @@ export interface Report {
   readonly notes?: readonly string[];
   /** Why the figures are not the server's; missing where nothing speaks against them. */
   readonly distrusted?: readonly string[];
+  /** What gave out, the first one first, in the phases whose marks were missed; missing where none was, or nobody watched. */
+  readonly gaveOut?: readonly GaveOut[];
+}
+
+/** What a machine may have too little of. */
+export type Resource = 'processor' | 'memory' | 'disk' | 'descriptors' | 'generator';
+
+/** A resource that was at its limit, or came nearest to it where none was. */
+export interface GaveOut {
+  /** Of the run: `connecting`, `holding`. */
+  readonly phase: string;
+  readonly what: Resource;
+  readonly isAtLimit: boolean;
+  /** Since when it was, in seconds since the run began, and with how many connections. */
+  readonly sinceS: number;
+  readonly connections: number;
+  /** For how long, of the seconds of the phase. */
+  readonly seconds: number;
+  readonly ofSeconds: number;
+  /** What shows it, in words, of its worst second. */
+  readonly figures: string;
+}
+
+/** One finding in a sentence. */
+export function describeGaveOut(found: GaveOut): string {
+  const { phase, what, isAtLimit, sinceS, connections, seconds, ofSeconds, figures } = found;
+  if (!isAtLimit) return `${phase}: nothing was at its limit for long; nearest to it was the ${what}: ${figures}`;
+  const when = `since second ${sinceS}, with ${connections.toLocaleString('en')} connections, for ${seconds} of ${ofSeconds} s`;
+  return `${phase}: ${what}, ${when}; at worst ${figures}`;
 }
 
 /** A figure over time. */
@@ -70,6 +99,8 @@ export type Unit =
   | 'ratio'
   | 'process'
   | 'op'
+  | 'shard'
+  | 'login'
   | 'version';
 
 /** More is better of a rate, less is better of a cost; a size is neither and has no peers. */
@@ -89,6 +120,8 @@ const KIND_OF_UNIT: Readonly<Record<Unit, 'rate' | 'cost' | 'size'>> = {
   msg: 'size',
   client: 'size',
   op: 'size',
+  shard: 'size',
+  login: 'size',
   version: 'size',
   ratio: 'size',
   process: 'size',
@@ -113,6 +146,8 @@ export interface Threshold {
   readonly value: number;
   /** A run that does not measure it promises nothing about it. */
   readonly ifMeasured?: true;
+  /** In which phase it is decided, of a workload that watches what gives out. */
+  readonly phase?: string;
 }
 
 /** What became of a threshold; a metric that was not measured has not reached it. */
@@ -127,6 +162,7 @@ export class Recorder {
   readonly #notes: string[] = [];
   readonly #distrusted: string[] = [];
   readonly #series: Map<string, { unit: Unit; chart: string; points: [number, number][] }> = new Map();
+  readonly #gaveOut: GaveOut[] = [];
 
   /**
    * Records a figure. `undefined` and values that are no finite number are left out: there is nothing to report.
@@ -151,6 +187,17 @@ export class Recorder {
     const series = this.#series.get(name) ?? { unit, chart, points: [] };
     this.#series.set(name, series);
     series.points.push([Math.round(seconds * 10) / 10, value]);
+  }
+
+  /** What was scarce in a phase, the first one first; told in the report if a mark of the phase is missed. */
+  gaveOut(findings: readonly GaveOut[]): void {
+    this.#gaveOut.push(...findings);
+  }
+
+  /** What was scarce in the phases that decided a missed mark; in all of them when the run ended early. */
+  explain(outcomes: readonly ThresholdOutcome[], endedEarly: boolean): readonly GaveOut[] {
+    const missed = outcomes.filter(({ isMet }) => !isMet).map(({ phase }) => phase);
+    return this.#gaveOut.filter(({ phase }) => endedEarly || missed.includes(phase));
   }
 
   get series(): Readonly<Record<string, Series>> | undefined {

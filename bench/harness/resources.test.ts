@@ -2,9 +2,12 @@ import t from 'tap';
 import {
   parseMachineCpuMs,
   parseProcessUse,
+  parseRunMs,
   parseRunQueueWaitMs,
   readProcessUse,
   readRunQueueWaitMs,
+  readThreadTimes,
+  threadTimeBetween,
 } from './resources.ts';
 
 t.test('CPU and memory are read from the text of /proc, whatever the process is called', async (t) => {
@@ -35,3 +38,20 @@ t.test(
     t.ok(readRunQueueWaitMs([process.pid, process.pid])! >= 2 * once - 0.001, 'summed');
   },
 );
+
+t.test('the time on a core is that of each thread, exact, and of those that were there at both looks', async (t) => {
+  t.equal(parseRunMs('123456789 2500000 42\n'), 123.456789);
+  const [before, now] = [
+    new Map(Object.entries({ 1: 10, 2: 20, 3: 5 })),
+    new Map(Object.entries({ 1: 11.5, 2: 20, 4: 3 })),
+  ];
+  t.equal(threadTimeBetween(before, now), 4.5, 'one began and one ended');
+  t.equal(readThreadTimes(2 ** 30), undefined);
+  if (process.platform !== 'linux') return;
+  const times = readThreadTimes(process.pid)!;
+  const used = process.cpuUsage();
+  let count = 0;
+  // Work until the process's own account has moved: no time is waited for.
+  for (let now = used; now.user + now.system < used.user + used.system + 40_000; now = process.cpuUsage()) count += 1;
+  t.ok(threadTimeBetween(times, readThreadTimes(process.pid)!) >= 20, `${count} looks`);
+});

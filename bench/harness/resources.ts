@@ -78,6 +78,38 @@ function readWaits(pid: number): number[] {
   });
 }
 
+/** Milliseconds on a core of each thread of a process since it started, by its id. */
+export type ThreadTimes = ReadonlyMap<string, number>;
+
+/** The same time as `ProcessUse.cpuMs`, told in nanoseconds and not in ticks of 10 ms. `undefined` where the kernel does not tell. */
+export function readThreadTimes(pid: number): ThreadTimes | undefined {
+  const tasks = `/proc/${pid}/task`;
+  try {
+    return new Map(readdirSync(tasks).map((thread) => [thread, readRunMs(`${tasks}/${thread}/schedstat`)]));
+  } catch {
+    return undefined;
+  }
+}
+
+/** A thread that ended since it was listed has nothing more to tell. */
+function readRunMs(path: string): number {
+  try {
+    return parseRunMs(readFileSync(path, 'utf8'));
+  } catch {
+    return 0;
+  }
+}
+
+/** What the threads of a process have used from `before` to `now`; of a thread that ended in between, nothing is known. */
+export function threadTimeBetween(before: ThreadTimes, now: ThreadTimes): number {
+  return [...now].reduce((sum, [thread, ms]) => sum + Math.max(0, ms - (before.get(thread) ?? 0)), 0);
+}
+
+/** Reads the text of /proc/pid/task/tid/schedstat, as below. */
+export function parseRunMs(schedstat: string): number {
+  return Number(schedstat.split(' ')[0]) / 1e6;
+}
+
 /** Reads the text of /proc/pid/task/tid/schedstat: nanoseconds on a core, nanoseconds on a run queue, time slices. */
 export function parseRunQueueWaitMs(schedstat: string): number {
   return Number(schedstat.split(' ')[1]) / 1e6;

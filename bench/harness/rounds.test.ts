@@ -1,6 +1,6 @@
 import t from 'tap';
 import { Recorder, type Threshold } from './report.ts';
-import { medianOf, mergeRounds } from './rounds.ts';
+import { mergeRounds } from './rounds.ts';
 
 function round(p99: number, lost: number, note?: string): Recorder {
   const recorder = new Recorder();
@@ -53,9 +53,4 @@ t.test('a round that ended early takes part with what it has', async (t) => {
   t.equal(metrics.p99_ms!.value, 20);
   t.strictSame([notes, distrusted], [['round 1: always', 'round 1: once'], ['round 2: late']]);
   t.strictSame(mergeRounds([round(1, 0), round(1, 0, 'x')], []).notes, ['always', 'round 2: x']);
-});
-
-t.test('a median lies in the middle', async (t) => {
-  t.equal(medianOf([3, 1, 2]), 2);
-  t.equal(medianOf([4, 1, 3, 2]), 2.5);
 });

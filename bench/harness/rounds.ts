@@ -3,6 +3,7 @@
  * to round is what varies from run to run, so that two reports can be compared by their rounds. Pure.
  */
 
+import { medianOf } from './median.ts';
 import {
   isWithin,
   kindOfUnit,
@@ -98,10 +99,4 @@ function byRound(said: readonly (readonly string[])[]): string[] {
     texts.filter((text) => !common.includes(text)).map((text) => `round ${index + 1}: ${text}`),
   );
   return [...common, ...own];
-}
-
-export function medianOf(values: readonly number[]): number {
-  const sorted = [...values].sort((left, right) => left - right);
-  const middle = Math.floor(sorted.length / 2);
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }

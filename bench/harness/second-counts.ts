@@ -18,10 +18,10 @@ export interface SecondReport {
 export class SecondCounts {
   #buckets: Uint32Array = new Uint32Array(BUCKET_COUNT);
 
-  /** @param latencyMs - Of one message that has arrived. */
-  record(latencyMs: number): void {
+  /** @param latencyMs - Of `count` messages that have arrived. */
+  record(latencyMs: number, count: number = 1): void {
     const bucket = latencyMs <= 0.001 ? 0 : Math.floor(Math.log2(latencyMs * 1000) * BUCKETS_OF_OCTAVE);
-    this.#buckets[Math.min(bucket, BUCKET_COUNT - 1)]! += 1;
+    this.#buckets[Math.min(bucket, BUCKET_COUNT - 1)]! += count;
   }
 
   /** What has come together; the caller owns it. */

@@ -25,6 +25,8 @@ export interface ServerOptions {
   readonly flags?: readonly string[];
   /** The script to start in place of the command line; tests put a stand-in here. */
   readonly script?: string;
+  /** Where the data directory is made; the system's temporary directory unless it is said. */
+  readonly parent?: string | undefined;
   /** Leave the data directory where it is, for looking into it. */
   readonly keepData?: boolean;
   readonly onCode: (phone: string, code: string) => void;
@@ -62,8 +64,8 @@ export class ServerProcess {
   /** Starts the process. Stop it, whatever happens. */
   constructor(options: ServerOptions) {
     this.#options = options;
-    this.dataDirectory = mkdtempSync(join(tmpdir(), 'blindbeam-bench-'));
-    const { script = COMMAND, flags = [] } = options;
+    const { script = COMMAND, flags = [], parent = tmpdir() } = options;
+    this.dataDirectory = mkdtempSync(join(parent, 'blindbeam-bench-'));
     const start = ['start', '--data', this.dataDirectory, '--port', '0', '--log-format', 'json', ...UNBOUND, ...flags];
     // In a process group of its own: Ctrl-C is for the benchmark, which then stops the server in order.
     this.#process = spawn(process.execPath, [script, ...start], { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
@@ -127,7 +129,9 @@ export class ServerProcess {
    * @returns Whether it ended by itself.
    */
   async stop(): Promise<boolean> {
-    const endedItself = await this.#child.stop(() => this.#process.kill('SIGTERM'), LIMITS.serverStopMsMax);
+    const { serverStopMsMax, serverStopHurriedMsMax } = LIMITS;
+    const ask = (): void => void this.#process.kill('SIGTERM');
+    const endedItself = await this.#child.stop(ask, serverStopMsMax, serverStopHurriedMsMax);
     if (this.#options.keepData !== true) rmSync(this.dataDirectory, { recursive: true, force: true });
     return endedItself;
   }

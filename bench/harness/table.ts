@@ -2,7 +2,7 @@
  * A report for people: one line a figure, the peers beside it, thresholds and doubts below.
  */
 
-import type { Metric, Report, ThresholdOutcome, Unit } from './report.ts';
+import { describeGaveOut, type GaveOut, type Metric, type Report, type ThresholdOutcome, type Unit } from './report.ts';
 
 const COLUMN_GAP = '  ';
 
@@ -12,6 +12,7 @@ export function formatReport(report: Report, outcomes: readonly ThresholdOutcome
     formatHead(report),
     formatMetrics(report.metrics),
     ...outcomes.map(formatOutcome),
+    ...(report.gaveOut ?? []).map(formatGaveOut),
     ...(report.distrusted ?? []).map(formatDoubt),
     ...notes.map(formatNote),
   ];
@@ -70,6 +71,12 @@ export function formatOutcome({ metric, peer, bound, value, isMet, measured }: T
   const promise = `${subject} ${SIGNS[bound]} ${value.toLocaleString('en')}`;
   if (isMet) return `met     ${promise}`;
   return `missed  ${promise}${measured === undefined ? ' (not measured)' : ''}`;
+}
+
+/** They stand in order: what gave out first is the first of its phase. */
+function formatGaveOut(found: GaveOut, index: number, all: readonly GaveOut[]): string {
+  const isFirst = all.findIndex(({ phase }) => phase === found.phase) === index;
+  return `${isFirst ? 'short' : 'then '}   ${describeGaveOut(found)}`;
 }
 
 function formatDoubt(doubt: string): string {

@@ -6,6 +6,21 @@
 import { LIMITS } from '../limits.ts';
 import type { LoadResult } from './load-process.ts';
 import type { Recorder } from './report.ts';
+import type { ServerWindow } from './server-watch.ts';
+
+/** What both ends of a phase used, as metrics; and a word to the reader where the generators, or somebody else, had too much of the machine. */
+export function recordUse(
+  recorder: Recorder,
+  phase: string,
+  window: ServerWindow,
+  load: Pick<LoadResult, 'cpuCores' | 'cpuCoresMax'>,
+): void {
+  recorder.metric('server_cores', window.cpuCores, 'cores');
+  recorder.metric('server_rss_bytes_max', window.rssBytesMax, 'bytes');
+  recorder.metric('generator_cores', load.cpuCores, 'cores');
+  noteBusyGenerator(recorder, phase, load.cpuCoresMax);
+  noteOthers(recorder, phase, window.machineCores - window.cpuCores - load.cpuCores);
+}
 
 /** At its limit a generator measures itself: the rate is what it could ask for, and not what the server could do. */
 export function noteBusyGenerator(recorder: Recorder, phase: string, coresMax: number): void {

@@ -1,6 +1,6 @@
 /**
  * A client of `bench media` in a process of its own: the SDK as applications use it, so that its memory and its encryption are its own
- * and not the benchmark's. Started by `media/clients.ts` and by nothing else.
+ * and not the benchmark's. Started by `clients.ts` and by nothing else.
  */
 
 import { randomBytes } from 'node:crypto';

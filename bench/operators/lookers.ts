@@ -2,7 +2,7 @@
  * People and programs who look at a node, each as our tools do it and as often: `blindbeam top`, the operators' page, Prometheus.
  *
  * They run in the process of the benchmark, so what they cost themselves is not counted as the node's. Read next:
- * `workloads/operators.ts`, which says when they look.
+ * `../workloads/operators.ts`, which says when they look.
  */
 
 import type { TopFrame } from '../../actors/admin/top.ts';
@@ -21,7 +21,7 @@ export interface Looker {
 }
 
 /** Milliseconds between two looks of each. */
-const EVERY_MS = 1_000;
+export const EVERY_MS = 1_000;
 /** What `blindbeam top` asks for, at least; its list can be gone through. */
 const TOP_ROWS = 100;
 const PAGE_ROWS = 25;

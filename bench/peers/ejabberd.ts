@@ -4,7 +4,7 @@
  * It runs as a plain process of the BEAM: no distribution, no log of successes, no module, so neither a roster nor an archive nor
  * stream management takes part. Passwords lie in its database as they are, so that a login costs it no key derivation.
  * All of that speaks for it. What it does not do that we do is said where its figures stand: it stores nothing, flushes nothing
- * and sends no receipts. Read next: `generator/xmpp-line.ts`.
+ * and sends no receipts. Read next: `../generator/xmpp-line.ts`.
  */
 
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
@@ -135,7 +135,7 @@ export class EjabberdServer {
 
   /** Ends it and removes what it stored. */
   async stop(): Promise<void> {
-    await this.#child.stop(() => this.#process.kill('SIGTERM'), LIMITS.serverStopMsMax);
+    await this.#child.stop(() => this.#process.kill('SIGTERM'), LIMITS.serverStopMsMax, LIMITS.serverStopHurriedMsMax);
     rmSync(this.#directory, { recursive: true, force: true });
   }
 }

@@ -8,6 +8,7 @@
 
 import { BenchError } from '../errors.ts';
 import type { Clock } from '../harness/clock.ts';
+import { medianOf } from '../harness/median.ts';
 
 /** Who does the arithmetic. */
 export type ProviderName = 'native' | 'noble';
@@ -40,11 +41,29 @@ export interface TaskTimes {
   readonly rounds: number;
 }
 
-/** Measures one operation. @returns Units a second, the median of the rounds. */
-export async function measureTask(run: TaskRun, times: TaskTimes, clock: Pick<Clock, 'nowMs'>): Promise<number> {
+/** One round: when it ended, in milliseconds since the first began to warm up, and its rate. */
+export type Round = readonly [endedMs: number, rate: number];
+
+/**
+ * Measures one operation.
+ *
+ * @param onRound - Told of each round.
+ * @returns Units a second, the median of the rounds.
+ */
+export async function measureTask(
+  run: TaskRun,
+  times: TaskTimes,
+  clock: Pick<Clock, 'nowMs'>,
+  onRound: (round: Round) => void = () => undefined,
+): Promise<number> {
+  const beganMs = clock.nowMs();
   await rateOf(run, times.warmUpMs, clock);
   const rates: number[] = [];
-  for (let round = 0; round < times.rounds; round++) rates.push(await rateOf(run, times.roundMs, clock));
+  for (let round = 0; round < times.rounds; round++) {
+    const rate = await rateOf(run, times.roundMs, clock);
+    rates.push(rate);
+    onRound([clock.nowMs() - beganMs, rate]);
+  }
   await run.refill();
   return medianOf(rates);
 }
@@ -59,13 +78,6 @@ async function rateOf(run: TaskRun, roundMs: number, clock: Pick<Clock, 'nowMs'>
     workedMs += clock.nowMs() - beganMs;
   }
   return (units * 1000) / workedMs;
-}
-
-/** The middle value; of an even number the mean of the two. */
-export function medianOf(values: readonly number[]): number {
-  const sorted = [...values].sort((left, right) => left - right);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
 /** Ends a run whose work is wrong, however fast it was. */

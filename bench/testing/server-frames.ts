@@ -1,5 +1,5 @@
 /**
- * The server's side of WebSocket framing, written apart from the client's in `generator/websocket.ts`, so that the two check
+ * The server's side of WebSocket framing, written apart from the client's in `../generator/websocket.ts`, so that the two check
  * each other in tests. Source: RFC 6455, section 5.2.
  */
 

@@ -36,10 +36,10 @@ t.test('every program is in the report with the peers that are installed', async
   const directory = mkdtempSync(join(tmpdir(), 'blindbeam-bench-test-'));
   t.teardown(() => rmSync(directory, { recursive: true }));
   const file = join(directory, 'actors.json');
-  const { code, out, err } = await bench('--rounds', '1', '--json', file);
+  const { code, out, err } = await bench('--samples', '1', '--json', file);
   t.equal(code, 0, err);
   const { metrics, params } = JSON.parse(readFileSync(file, 'utf8')) as Report;
-  t.same(params, { rounds: 1, quick: false });
+  t.same(params, { samples: 1, quick: false });
   for (const program of SOME) {
     for (const [metric, unit] of Object.entries(program.metrics)) {
       t.match(metrics[metric], { value: Number, unit }, metric);
@@ -53,7 +53,7 @@ t.test('every program is in the report with the peers that are installed', async
 });
 
 t.test('one program alone is measured with --only', async (t) => {
-  const { code, out } = await bench('--only', 'big', '--rounds', '1');
+  const { code, out } = await bench('--only', 'big', '--samples', '1');
   t.equal(code, 0);
   t.match(out, /^big_msgs_per_s/m);
   t.notMatch(out, /^ping_pong_msgs_per_s/m);
@@ -61,18 +61,18 @@ t.test('one program alone is measured with --only', async (t) => {
 });
 
 t.test('--check fails a run that does not show its marks', async (t) => {
-  t.match(await bench('--only', 'big', '--rounds', '1', '--check'), {
+  t.match(await bench('--only', 'big', '--samples', '1', '--check'), {
     code: 1,
     out: /missed +skynet_1m_s, ratio to beam/,
   });
 });
 
 t.test('wrong arguments are told with the right ones', async (t) => {
-  for (const argv of [['--only', 'nothing'], ['--only'], ['--rounds', '101'], ['--pairs', '3']]) {
-    t.match(
-      await bench(...argv),
-      { code: 2, err: /Usage: blindbeam bench actors[^]*--only +one of idle_memory/ },
-      argv.join(' '),
-    );
-  }
+  const wrong = [
+    [['--only', 'nothing'], /--only expected one of idle_memory.*, got "nothing"/],
+    [['--only'], /'--only <value>' argument missing/],
+    [['--samples', '101'], /--samples expected an integer from 0 to 100, got "101"/],
+    [['--pairs', '3'], /Unknown option '--pairs'/],
+  ] as const;
+  for (const [argv, err] of wrong) t.match(await bench(...argv), { code: 2, err }, argv.join(' '));
 });

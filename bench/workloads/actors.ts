@@ -16,10 +16,10 @@ import { LIMITS } from '../limits.ts';
 import { ErlangTwins, refuseErlang } from '../peers/erlang.ts';
 import { refuseNact } from '../peers/nact-actors.ts';
 
-type OptionName = 'rounds';
+type OptionName = 'samples';
 
 const OPTIONS: Readonly<Record<OptionName, WorkloadOption>> = {
-  rounds: { default: 0, min: 0, max: 100, help: 'runs of each side; 0 leaves it to the program' },
+  samples: { default: 0, min: 0, max: 100, help: 'runs of each side; 0 leaves it to the program' },
 };
 
 const pathOf = (entry: string): string => fileURLToPath(new URL(entry, import.meta.url));
@@ -106,7 +106,7 @@ class ActorsRun {
   /** Rounds of our side and of the peers: as the program says, fewer when a short run is running out of time. */
   #rounds({ name, rounds }: Program, programsLeft: number): [number, number] {
     const { isQuick, options, recorder } = this.#context;
-    if (options.rounds > 0) return [options.rounds, options.rounds];
+    if (options.samples > 0) return [options.samples, options.samples];
     const leftMs = LIMITS.actorsQuickMsMax - (systemClock.nowMs() - this.#startMs);
     if (!isQuick || leftMs / programsLeft > LIMITS.actorsProgramMs) return roundsOf(rounds, this.#scale);
     recorder.note(`${name}: one round of each side, since the run was late`);

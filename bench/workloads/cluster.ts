@@ -8,49 +8,67 @@
  *   saturation   closed loop      delivered_per_s, nodes_cores, nats_cores
  *   half load    open loop        cross_node_p50_ms, cross_node_p99_ms
  *   take-over    SIGKILL of a node, people with the SDK on the others        takeover_s, acked_lost
+ *   ceilings     the nodes are down          the same servers' logs at the rate of half load, beside cross_node_p50_ms and cross_node_p99_ms
  *
  * Every message is checked for exactly once, in order and unharmed; one violation voids the run. All of it shares the cores
  * of one machine: what is measured is the work that a message costs in all, not what three machines would carry.
  */
 
-import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { type NatsServers, startNatsServers } from '../../runtime/testing/nats-servers.ts';
+import type { NatsServers } from '../../runtime/testing/nats-servers.ts';
+import { measureLog, type LogCeilingResult, type LogCeilingWay } from '../ceilings/ceilings.ts';
 import { BenchError } from '../errors.ts';
 import type { PairPhones } from '../generator/control.ts';
 import { systemClock } from '../harness/clock.ts';
 import { LivePhases } from '../harness/live-phase.ts';
-import { LoadProcesses, type LoadPlan, type LoadResult, type WindowWatch } from '../harness/load-process.ts';
+import {
+  LoadProcesses,
+  NATIVE_OPTION,
+  sayGenerators,
+  type LoadPlan,
+  type LoadResult,
+  type WindowWatch,
+} from '../harness/load-process.ts';
+import { pairsOfPhones } from '../harness/population.ts';
 import type { Workload, WorkloadContext, WorkloadOption } from '../harness/registry.ts';
+import type { Recorder } from '../harness/report.ts';
 import { readMachineCpuMs, readProcessUse } from '../harness/resources.ts';
-import { ServerProcess } from '../harness/server-process.ts';
+import type { ServerProcess } from '../harness/server-process.ts';
+import { BYTES_OPTION, HALF_LOAD_OPTION, NATS_SERVERS_OPTION } from '../harness/shared-options.ts';
 import { judgeLateness, noteOthers } from '../harness/trust.ts';
 import { LIMITS } from '../limits.ts';
+import { ClusterProcesses, type ClusterShape } from './cluster-processes.ts';
 import { measureTakeOver } from './take-over.ts';
-import { phonesOf } from './messages.ts';
 
 type OptionName =
-  'pairs' | 'in-flight' | 'bytes' | 'rate' | 'nodes' | 'servers' | 'shards' | 'generators' | 'warm-up' | 'seconds';
+  | 'pairs'
+  | 'in-flight'
+  | 'bytes'
+  | 'rate'
+  | 'nodes'
+  | 'servers'
+  | 'shards'
+  | 'generators'
+  | 'native'
+  | 'warm-up'
+  | 'seconds';
 
 const OPTIONS: Readonly<Record<OptionName, WorkloadOption>> = {
   pairs: { default: 100, min: 1, max: 5_000, help: 'senders, each with a recipient on the next node' },
   'in-flight': { default: 20, min: 1, max: 1_000, help: 'messages in flight for each pair at saturation' },
-  bytes: { default: 100, min: 4, max: 15_360, help: 'bytes of a ciphertext' },
-  rate: {
-    default: 0,
-    min: 0,
-    max: 1_000_000,
-    help: 'messages per second at half load; 0 takes half of the saturated rate',
-  },
+  bytes: BYTES_OPTION,
+  rate: HALF_LOAD_OPTION,
   nodes: { default: 3, min: 2, max: 9, help: 'nodes, with one worker thread each' },
-  servers: { default: 3, min: 1, max: 3, help: 'nats-server processes: 1 or 3' },
+  servers: NATS_SERVERS_OPTION,
   shards: { default: 0, min: 0, max: 1_024, help: 'shards of the cluster; 0 for one each node' },
   generators: { default: 1, min: 1, max: 16, help: 'generator processes' },
-  'warm-up': { default: 5, quick: 2, min: 0, max: 60, help: 'seconds before each window that are left out' },
+  native: NATIVE_OPTION,
+  // Quick too: three nodes compile on the processors that carry the load, 15 % of their time after 3 s of it and 1 % after 10.
+  'warm-up': { default: 5, min: 0, max: 60, help: 'seconds before each window that are left out' },
   seconds: { default: 20, quick: 5, min: 1, max: 600, help: 'seconds of each window' },
 };
+
+/** The windows of ceilings are this share of the others. */
+const SHORT_WINDOW_SHARE = 0.6;
 
 /** Enough that each node of a few owns some of their shards. */
 const TAKE_OVER_PAIRS = 12;
@@ -75,10 +93,8 @@ export function createClusterWorkload(): Workload<OptionName> {
 
 class ClusterRun {
   readonly #context: Context;
-  readonly #codes = new Map<string, string>();
   readonly #live: LivePhases;
   #killed: ServerProcess | undefined;
-  readonly #directory: string = mkdtempSync(join(tmpdir(), 'blindbeam-bench-cluster-'));
 
   constructor(context: Context) {
     this.#context = context;
@@ -86,42 +102,22 @@ class ClusterRun {
   }
 
   async run(): Promise<void> {
-    const { options, progress, signal, recorder } = this.#context;
+    const { options, progress, signal, recorder, keepData } = this.#context;
     progress('starting the NATS servers');
-    const nats = await startNatsServers(options.servers, this.#directory);
     const load = new LoadProcesses(options.generators, signal);
-    const nodes = this.#startNodes(nats, load);
+    const shape = { nodes: options.nodes, servers: options.servers, shards: options.shards || options.nodes };
+    const onCode = (phone: string, code: string): void => load.takeCode(phone, code);
+    const cluster = await ClusterProcesses.start(shape, { signal, keepData, onCode });
     try {
-      await Promise.race([this.#measure(nodes, nats, load), ...nodes.map((node) => this.#gone(node))]);
+      const measured = this.#measure(cluster, load);
+      const ratePerSecond = await Promise.race([measured, ...cluster.nodes.map((node) => this.#gone(node))]);
+      progress('stopping the nodes');
+      await cluster.stopNodes();
+      await this.#measureCeilings(cluster.nats, shape, ratePerSecond);
     } finally {
       await load.stop();
-      await Promise.all(nodes.map((node) => node.stop()));
-      for (const { loggedErrors } of nodes) {
-        if (loggedErrors.length > 0) recorder.note(`a node logged errors, the last: ${loggedErrors.at(-1)}`);
-      }
-      await nats.stop();
-      rmSync(this.#directory, { recursive: true, force: true });
+      for (const error of await cluster.stop()) recorder.note(`a node logged errors, the last: ${error}`);
     }
-  }
-
-  #startNodes({ urls }: NatsServers, load: LoadProcesses): ServerProcess[] {
-    const { options, signal, keepData } = this.#context;
-    const config = join(this.#directory, 'cluster.yaml');
-    writeFileSync(config, `cluster-secret: "${randomBytes(32).toString('hex')}"\n`, { mode: 0o600 });
-    const names = Array.from({ length: options.nodes }, (_, index) => `node-${index + 1}`);
-    return names.map((name, index) => {
-      // Each begins with another server, so that the three share the work.
-      const servers = urls.map((_, at) => urls[(at + index) % urls.length]!).join(',');
-      const cluster = ['--nats', servers, '--node', name, '--cluster-nodes', names.join(',')];
-      const shards = ['--cluster-shards', String(options.shards || options.nodes)];
-      const flags = ['--config', config, ...shards, '--workers', '1', '--metrics-port', '0', ...cluster];
-      return new ServerProcess({ flags, keepData, signal, onCode: (phone, code) => this.#takeCode(phone, code, load) });
-    });
-  }
-
-  #takeCode(phone: string, code: string, load: LoadProcesses): void {
-    this.#codes.set(phone, code);
-    load.takeCode(phone, code);
   }
 
   /** Rejects when a node has ended that we did not kill. */
@@ -132,19 +128,22 @@ class ClusterRun {
     });
   }
 
-  async #measure(nodes: readonly ServerProcess[], nats: NatsServers, load: LoadProcesses): Promise<void> {
+  /** @returns The rate of half load. */
+  async #measure(cluster: ClusterProcesses, load: LoadProcesses): Promise<number> {
     const { options, progress } = this.#context;
+    const { nodes, nats } = cluster;
     progress(`starting ${nodes.length} nodes`);
-    const urls = await Promise.all(nodes.map((node) => node.started()));
-    await Promise.all(nodes.map((node) => node.logged('node_up', nodes.length - 1)));
+    const urls = await cluster.started();
     progress(`registering ${options.pairs * 2} accounts`);
-    await load.openPairs(urls[0]!, spread(phonesOf(options.pairs), urls), options.bytes);
+    await load.openPairs(urls[0]!, spread(pairsOfPhones(options.pairs), urls), options.bytes, options.native === 1);
+    this.#context.recorder.note(sayGenerators(load));
     const saturated = await this.#saturate(nodes, nats, load);
     const ratePerSecond = options.rate || Math.floor(saturated.completedPerSecond / 2);
     if (ratePerSecond < 1) throw new BenchError('BENCH_LOST', 'no message completed its cycle at saturation');
     await this.#halfLoad(ratePerSecond, nodes, nats, load);
     await load.stop();
-    if (nodes.length > 2) await this.#takeOver(nodes, urls);
+    if (nodes.length > 2) await this.#takeOver(cluster, urls);
+    return ratePerSecond;
   }
 
   async #saturate(nodes: readonly ServerProcess[], nats: NatsServers, load: LoadProcesses): Promise<LoadResult> {
@@ -182,21 +181,34 @@ class ClusterRun {
     judgeLateness(recorder, 'half load', result);
   }
 
-  async #takeOver(nodes: readonly ServerProcess[], urls: readonly string[]): Promise<void> {
+  async #takeOver(cluster: ClusterProcesses, urls: readonly string[]): Promise<void> {
     const { progress, recorder } = this.#context;
     progress('take-over of the shards of a node that is killed');
     const kill = (): void => {
-      this.#killed = nodes[0]!;
-      nodes[0]!.signal('SIGKILL');
+      this.#killed = cluster.nodes[0]!;
+      this.#killed.signal('SIGKILL');
     };
     const times = { beforeMs: 1_000, afterMs: 5_000, settleMsMax: 10_000 };
-    const codeOf = (phone: string): string | undefined => this.#codes.get(phone);
+    const codeOf = (phone: string): string | undefined => cluster.codeOf(phone);
     const ends = { senderUrl: urls[1]!, recipientUrl: urls[2]! };
     const result = await measureTakeOver({ ...ends, pairs: TAKE_OVER_PAIRS, ...times, kill, codeOf });
     recorder.metric('takeover_s', result.takeOverMs / 1_000, 's');
     recorder.metric('acked_lost', result.lost, 'msg');
     recorder.metric('take_over_acked', result.acknowledged, 'msg');
     if (result.doubled > 0) throw new BenchError('BENCH_LOST', `${result.doubled} messages came twice`);
+  }
+
+  /** The logs alone, of the same servers: what of a latency is theirs. */
+  async #measureCeilings({ urls }: NatsServers, { shards }: ClusterShape, ratePerSecond: number): Promise<void> {
+    const { options, progress, recorder, signal } = this.#context;
+    const windowMs = options.seconds * 1000 * SHORT_WINDOW_SHARE;
+    const warmUpMs = Math.min(options['warm-up'] * 1000, 1000);
+    const size = { streams: shards, replicas: urls.length, ratePerSecond, messageBytes: options.bytes };
+    for (const way of ['gathered', 'each'] as const) {
+      progress(`ceiling: the bare log, ${NAMES_OF_WAYS[way]}`);
+      const plan = { servers: urls, way, warmUpMs, windowMs };
+      recordLog(recorder, way, await measureLog(Object.assign(plan, size), signal));
+    }
   }
 
   #run(name: string, shape: LoadPlan['shape'], load: LoadProcesses, watch: CpuWatch): Promise<LoadResult> {
@@ -209,6 +221,20 @@ class ClusterRun {
     const [warmUpMs, windowMs] = [options['warm-up'] * 1000, options.seconds * 1000];
     return { shape, warmUpMs, windowMs, drainMsMax: LIMITS.drainMsMax };
   }
+}
+
+const NAMES_OF_WAYS: Readonly<Record<LogCeilingWay, string>> = {
+  gathered: 'one publish under way for each stream',
+  each: 'a publish for each message',
+};
+
+function recordLog(recorder: Recorder, way: LogCeilingWay, result: LogCeilingResult): void {
+  const { p50Ms, p99Ms, publishesPerSecond, unanswered } = result;
+  const name = way === 'gathered' ? 'bare_log' : 'bare_publish';
+  recorder.peer('cross_node_p50_ms', name, p50Ms);
+  recorder.peer('cross_node_p99_ms', name, p99Ms);
+  recorder.metric(`${name}_publishes_per_s`, publishesPerSecond, 'op/s');
+  if (unanswered > 0) recorder.note(`${name}: the servers left ${unanswered} messages unanswered at this rate`);
 }
 
 /** Each sender on one node and its recipient on the next. */

@@ -1,10 +1,10 @@
 /** The workload of idle connections, small: on a real server every figure is there, and who asks for too many is told so. */
 import t from 'tap';
-import { buildHolder } from '../generator/native-holder.ts';
+import { buildNative } from '../generator/native-program.ts';
 import { connectionsOfProcess, parseDescriptorLimit, RESERVED_DESCRIPTORS } from '../harness/descriptors.ts';
 import { parseKernelMemory, parseProcessMemory } from '../harness/memory.ts';
 import { Recorder } from '../harness/report.ts';
-import { createConnectionsWorkload } from './connections.ts';
+import { createConnectionsWorkload, lesserOf } from './connections.ts';
 
 const CONNECTIONS = 60;
 
@@ -41,9 +41,22 @@ t.test('all log in and leave, and memory is looked at in between', async (t) => 
   );
 });
 
+t.test('the empty server is the look that found less: garbage before would be taken off the connections', async (t) => {
+  const look = (anonymousBytes?: number) => ({
+    server: anonymousBytes === undefined ? undefined : { anonymousBytes, fileBytes: 0 },
+    kernel: undefined,
+    heapBytes: undefined,
+    connections: 0,
+  });
+  const [much, little, none] = [look(116), look(92), look()];
+  t.equal(lesserOf(much, little), little);
+  t.equal(lesserOf(little, much), little);
+  t.equal(lesserOf(much, none), much, 'where memory cannot be read, the look before stands');
+});
+
 t.test('a crowd over two nodes: all log in, get new code, messages and heartbeats arrive, none is lost', async (t) => {
-  if (buildHolder() === undefined) return void t.pass('there is no C compiler here');
-  const crowd = { 'per-process': 25, port: 7_690, rate: 40, hold: 2, heartbeat: 2, seed: 7, reloads: 1 };
+  if (buildNative('hold') === undefined) return void t.pass('there is no C compiler here');
+  const crowd = { 'per-process': 25, port: 7_690, rate: 40, hold: 2, heartbeat: 2, seed: 7, reloads: 1, 'warm-up': 1 };
   const { metrics, series, notes } = await runWorkload(50, crowd);
   const figure = (name: string): number => metrics[name]!.value;
   t.equal(figure('connections'), 50);
@@ -56,6 +69,8 @@ t.test('a crowd over two nodes: all log in, get new code, messages and heartbeat
   t.equal(figure('reloads'), 2, 'one on each node');
   t.ok(figure('converted_states') >= 50, 'every connection was given the state of the new version');
   t.ok(figure('p99_ms') >= figure('p50_ms'));
+  t.ok(figure('worst_node_p99_ms') >= figure('median_node_p99_ms'));
+  t.ok(series!['servers (cores)']!.points.every(([, cores]) => cores >= 0));
   t.ok(series!['servers']!.points.length > 3);
   t.notOk(
     notes.some((note) => /logged an error|killed/.test(note)),

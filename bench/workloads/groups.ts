@@ -8,10 +8,14 @@
  */
 
 import { LivePhases } from '../harness/live-phase.ts';
-import { LoadProcesses, type LoadPlan, type LoadResult } from '../harness/load-process.ts';
+import type { LoadPlan, LoadProcesses, LoadResult } from '../harness/load-process.ts';
+import { phonesFrom } from '../harness/population.ts';
 import type { Workload, WorkloadContext, WorkloadOption } from '../harness/registry.ts';
-import { ServerProcess } from '../harness/server-process.ts';
+import type { ServerProcess } from '../harness/server-process.ts';
+import { withServer } from '../harness/server-under-load.ts';
 import { ServerWatch, type ServerWindow } from '../harness/server-watch.ts';
+import { BYTES_OPTION, WORKERS_OPTION } from '../harness/shared-options.ts';
+import { recordUse } from '../harness/trust.ts';
 import { LIMITS } from '../limits.ts';
 
 type OptionName = 'members' | 'writers' | 'in-flight' | 'bytes' | 'rate' | 'workers' | 'warm-up' | 'seconds';
@@ -20,18 +24,14 @@ const OPTIONS: Readonly<Record<OptionName, WorkloadOption>> = {
   members: { default: 1_024, min: 2, max: 1_024, help: 'members of the group, each on a connection of its own' },
   writers: { default: 32, min: 1, max: 1_024, help: 'members who write' },
   'in-flight': { default: 1, min: 1, max: 20, help: 'messages in flight for each writer at saturation' },
-  bytes: { default: 100, min: 4, max: 15_360, help: 'bytes of a ciphertext' },
+  bytes: BYTES_OPTION,
   rate: { default: 5, min: 1, max: 1_000, help: 'messages a second of the calm phase' },
-  workers: { default: 0, min: 0, max: 64, help: 'worker threads of the server; 0 leaves it to the server' },
+  workers: WORKERS_OPTION,
   'warm-up': { default: 5, quick: 2, min: 0, max: 60, help: 'seconds before each window that are left out' },
   seconds: { default: 20, quick: 6, min: 1, max: 600, help: 'seconds of a window' },
 };
 
 type Context = WorkloadContext<OptionName>;
-
-/** A block of numbers; the data directory is new, so any number is free. */
-const PHONE_PREFIX = '+4917';
-const PHONE_DIGITS = 9;
 
 /** What tests change. */
 export interface GroupsSettings {
@@ -48,24 +48,11 @@ export function createGroupsWorkload(settings: GroupsSettings = {}): Workload<Op
       { metric: 'deliveries_per_s', bound: 'at-least', value: 60_000 },
       { metric: 'p99_ms', bound: 'below', value: 500 },
     ],
-    run: (context) => run(context, settings),
+    run: (context) =>
+      withServer(context, { generators: 1, workers: context.options.workers }, (server, load) =>
+        measure(context, settings, server, load),
+      ),
   };
-}
-
-async function run(context: Context, settings: GroupsSettings): Promise<void> {
-  const { options, signal, recorder, keepData } = context;
-  const load = new LoadProcesses(1, signal);
-  const flags = options.workers === 0 ? [] : ['--workers', String(options.workers)];
-  const server = new ServerProcess({ flags, keepData, signal, onCode: (...code) => load.takeCode(...code) });
-  try {
-    await Promise.race([measure(context, settings, server, load), server.gone]);
-  } finally {
-    await load.stop();
-    const endedItself = await server.stop();
-    if (!endedItself) recorder.note(`the server did not stop within ${LIMITS.serverStopMsMax} ms and was killed`);
-    if (server.loggedErrors.length > 0)
-      recorder.note(`the server logged errors, the last: ${server.loggedErrors.at(-1)}`);
-  }
 }
 
 async function measure(
@@ -78,10 +65,7 @@ async function measure(
   progress('starting the server');
   const url = await server.started();
   progress(`registering ${options.members} accounts`);
-  const phones = Array.from(
-    { length: options.members },
-    (_, index) => PHONE_PREFIX + String(index).padStart(PHONE_DIGITS, '0'),
-  );
+  const phones = phonesFrom(0, options.members);
   await load.openGroup(url, phones, options.writers, options.bytes);
   const times = {
     warmUpMs: options['warm-up'] * secondMs,
@@ -102,9 +86,7 @@ async function measure(
   recorder.metric('messages_per_s', full.acceptedPerSecond, 'msg/s');
   recorder.metric('saturated_p50_ms', full.delivery.percentileMs(50), 'ms');
   recorder.metric('saturated_p99_ms', full.delivery.percentileMs(99), 'ms');
-  recorder.metric('server_cores', window.cpuCores, 'cores');
-  recorder.metric('server_rss_bytes_max', window.rssBytesMax, 'bytes');
-  recorder.metric('generator_cores', full.cpuCores, 'cores');
+  recordUse(recorder, 'saturation', window, full);
   const [calm] = await phase('calm', { shape: { kind: 'open', ratePerSecond: options.rate }, ...times });
   recorder.metric('p50_ms', calm.delivery.percentileMs(50), 'ms');
   recorder.metric('p99_ms', calm.delivery.percentileMs(99), 'ms');

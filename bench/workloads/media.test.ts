@@ -6,7 +6,7 @@ import { createMediaWorkload, type MediaSettings } from './media.ts';
 async function runWorkload(settings?: MediaSettings): Promise<Recorder> {
   const recorder = new Recorder();
   const context = { isQuick: true, part: undefined, progress: () => undefined, keepData: false };
-  const options = { clients: 2, mib: 2, rounds: 1, workers: 1 };
+  const options = { clients: 2, mib: 2, samples: 1, workers: 1 };
   await createMediaWorkload(settings).run({ ...context, options, recorder, signal: new AbortController().signal });
   return recorder;
 }

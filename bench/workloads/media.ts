@@ -14,15 +14,18 @@
 
 import { startStreamServer } from '../ceilings/ceilings.ts';
 import { BenchError } from '../errors.ts';
+import { Course } from '../harness/course.ts';
 import { systemClock, within } from '../harness/clock.ts';
+import { medianOf } from '../harness/median.ts';
 import { MemoryWatch } from '../harness/memory-watch.ts';
 import type { Workload, WorkloadContext, WorkloadOption } from '../harness/registry.ts';
-import { ServerProcess } from '../harness/server-process.ts';
+import type { ServerProcess } from '../harness/server-process.ts';
+import { withServerUnder, type Generators } from '../harness/server-under-load.ts';
+import { WORKERS_OPTION } from '../harness/shared-options.ts';
 import { LIMITS } from '../limits.ts';
 import { MediaClient } from '../media/clients.ts';
-import { medianOf } from '../signal/task.ts';
 
-type OptionName = 'clients' | 'mib' | 'rounds' | 'workers';
+type OptionName = 'clients' | 'mib' | 'samples' | 'workers';
 
 const MIB = 1_048_576;
 const MB = 1_000_000;
@@ -34,8 +37,8 @@ const OPTIONS: Readonly<Record<OptionName, WorkloadOption>> = {
   clients: { default: 4, min: 1, max: 64, help: 'clients at once, a process each' },
   // With the warm-up within the GiB that an account may upload in a day.
   mib: { default: 64, quick: 32, min: 1, max: 90, help: 'MiB of a file' },
-  rounds: { default: 5, quick: 3, min: 1, max: 10, help: 'rounds each way; the figure is their median' },
-  workers: { default: 0, min: 0, max: 64, help: 'worker threads of the server; 0 leaves it to the server' },
+  samples: { default: 5, quick: 3, min: 1, max: 10, help: 'rounds each way; the figure is their median' },
+  workers: WORKERS_OPTION,
 };
 
 type Context = WorkloadContext<OptionName>;
@@ -87,23 +90,32 @@ class MediaRun {
     }
   }
 
-  async #measureServer(): Promise<void> {
-    const { options, signal, recorder, keepData } = this.#context;
-    const { serverScript: script } = this.#settings;
-    const flags = options.workers === 0 ? [] : ['--workers', String(options.workers)];
-    const onCode = (phone: string, code: string): void =>
-      this.#clients.find((client) => client.phone === phone)?.tell({ kind: 'code', code });
-    const server = new ServerProcess({ flags, keepData, signal, onCode, ...(script !== undefined && { script }) });
+  #measureServer(): Promise<void> {
+    const { workers } = this.#context.options;
+    const clients = this.#clients;
+    const load: Generators = {
+      get pids() {
+        return clients.map(({ pid }) => pid);
+      },
+      takeCode: (phone, code) => clients.find((client) => client.phone === phone)?.tell({ kind: 'code', code }),
+      // They go on to the ceiling.
+      stop: () => Promise.resolve(),
+    };
+    const plan = { workers, script: this.#settings.serverScript };
+    return withServerUnder(this.#context, plan, load, (server) => this.#measureCourse(server, load));
+  }
+
+  async #measureCourse(server: ServerProcess, load: Generators): Promise<void> {
+    const usage = { servers: () => [server.pid], generators: () => load.pids };
+    const course = new Course(this.#context.recorder, usage);
     try {
-      await Promise.race([this.#measurePhases(server), server.gone]);
+      await this.#measurePhases(server, course);
     } finally {
-      await server.stop();
-      if (server.loggedErrors.length > 0)
-        recorder.note(`the server logged errors, the last: ${server.loggedErrors.at(-1)}`);
+      course.stop();
     }
   }
 
-  async #measurePhases(server: ServerProcess): Promise<void> {
+  async #measurePhases(server: ServerProcess, course: Course): Promise<void> {
     const { options, progress, recorder } = this.#context;
     progress('starting the server');
     await this.#open(await server.started());
@@ -114,11 +126,13 @@ class MediaRun {
     };
     const before = { atMs: systemClock.nowMs(), use: server.use() };
     const rates: Record<Direction, number[]> = { upload: [], download: [] };
-    for (let round = 1; round <= options.rounds; round++) {
-      progress(`round ${round} of ${options.rounds}`);
+    for (let round = 1; round <= options.samples; round++) {
+      progress(`round ${round} of ${options.samples}`);
       const { uploadMs, downloadMs } = await this.#passOn(options.mib * MIB);
       rates.upload.push(this.#rate(uploadMs));
       rates.download.push(this.#rate(downloadMs));
+      for (const direction of ['upload', 'download'] as const)
+        course.point('Rate of a round', direction, 'MB/s', rates[direction].at(-1));
     }
     recorder.metric('upload_mb_per_s', medianOf(rates.upload), 'MB/s');
     recorder.metric('download_mb_per_s', medianOf(rates.download), 'MB/s');
@@ -172,7 +186,7 @@ class MediaRun {
     try {
       const url = await server.url;
       const rates: Record<Direction, number[]> = { upload: [], download: [] };
-      for (let round = 0; round <= options.rounds; round++) {
+      for (let round = 0; round <= options.samples; round++) {
         const startMs = systemClock.nowMs();
         await Promise.all(this.#clients.map((client) => client.ask({ kind: 'bare-upload', url, bytes }, 'sent')));
         const middleMs = systemClock.nowMs();

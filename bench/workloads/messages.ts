@@ -9,21 +9,28 @@
  *   single       closed loop, 1 in flight for each pair       delivered_1_per_s, p99_1_ms
  *   ceilings     the server is down                           bare_echo, bare_relay at the rate of half load, bare_lmdb
  *
- * With `--control` a fault is planted that the half load must show, and there are no ceilings; see `controls/control.ts`.
+ * With `--control` a fault is planted that the half load must show, and there are no ceilings; see `../controls/control.ts`.
  * Every message is checked for exactly once, in order and unharmed; one violation voids the run.
  */
 
 import { measureEcho, measureLmdb, measureRelay, type RelayCeilingResult } from '../ceilings/ceilings.ts';
-import { BenchError, isBenchError } from '../errors.ts';
+import { BenchError } from '../errors.ts';
 import { CONTROLS, plant, type Control } from '../controls/control.ts';
-import type { PairPhones } from '../generator/control.ts';
-import { within } from '../harness/clock.ts';
 import { LivePhases } from '../harness/live-phase.ts';
-import { LoadProcesses, type LoadPlan, type LoadResult } from '../harness/load-process.ts';
+import {
+  NATIVE_OPTION,
+  sayGenerators,
+  type LoadPlan,
+  type LoadProcesses,
+  type LoadResult,
+} from '../harness/load-process.ts';
+import { pairsOfPhones } from '../harness/population.ts';
 import type { Workload, WorkloadContext, WorkloadOption } from '../harness/registry.ts';
 import type { Recorder } from '../harness/report.ts';
-import { ServerProcess } from '../harness/server-process.ts';
+import type { ServerProcess } from '../harness/server-process.ts';
+import { withServer } from '../harness/server-under-load.ts';
 import { ServerWatch, type ServerWindow } from '../harness/server-watch.ts';
+import { BYTES_OPTION, HALF_LOAD_OPTION, WORKERS_OPTION } from '../harness/shared-options.ts';
 import { refuseEjabberd } from '../peers/ejabberd.ts';
 import {
   measureEjabberdMessages,
@@ -31,10 +38,11 @@ import {
   PEERS_OPTION,
   type EjabberdMessages,
 } from '../peers/ejabberd-script.ts';
-import { judgeLateness, noteBusyGenerator, noteOthers } from '../harness/trust.ts';
+import { judgeLateness, noteBusyGenerator, noteOthers, recordUse } from '../harness/trust.ts';
 import { LIMITS } from '../limits.ts';
 
-type OptionName = 'pairs' | 'in-flight' | 'bytes' | 'rate' | 'generators' | 'workers' | 'warm-up' | 'seconds' | 'peers';
+type OptionName =
+  'pairs' | 'in-flight' | 'bytes' | 'rate' | 'generators' | 'native' | 'workers' | 'warm-up' | 'seconds' | 'peers';
 
 const OPTIONS: Readonly<Record<OptionName, WorkloadOption>> = {
   pairs: {
@@ -44,15 +52,11 @@ const OPTIONS: Readonly<Record<OptionName, WorkloadOption>> = {
     help: 'senders, each with a recipient of its own: two connections a pair',
   },
   'in-flight': { default: 20, min: 1, max: 1_000, help: 'messages in flight for each pair at saturation' },
-  bytes: { default: 100, min: 4, max: 15_360, help: 'bytes of a ciphertext' },
-  rate: {
-    default: 0,
-    min: 0,
-    max: 1_000_000,
-    help: 'messages per second at half load; 0 takes half of the saturated rate',
-  },
+  bytes: BYTES_OPTION,
+  rate: HALF_LOAD_OPTION,
   generators: { default: 1, min: 1, max: 16, help: 'generator processes' },
-  workers: { default: 0, min: 0, max: 64, help: 'worker threads of the server; 0 leaves it to the server' },
+  native: NATIVE_OPTION,
+  workers: WORKERS_OPTION,
   'warm-up': { default: 5, quick: 2, min: 0, max: 60, help: 'seconds before each window that are left out' },
   seconds: { default: 20, quick: 5, min: 1, max: 600, help: 'seconds of the windows of saturation and half load' },
   peers: PEERS_OPTION,
@@ -64,9 +68,6 @@ type Context = WorkloadContext<OptionName>;
 const SHORT_WINDOW_SHARE = 0.6;
 /** A stored entry beside its ciphertext: see actors/store/layout.ts. */
 const ENTRY_HEADER_BYTES = 27;
-/** +49 151 000…: a block of numbers; the data directory is new, so any number is free. */
-const PHONE_PREFIX = '+49151';
-const PHONE_DIGITS = 8;
 
 /** What tests change: the server that is measured, and how patient a phase is. */
 export interface MessagesSettings {
@@ -121,36 +122,11 @@ class MessagesRun {
     await this.#measurePeers();
   }
 
-  async #measureServer(): Promise<Found> {
-    const { options, signal, recorder, keepData } = this.#context;
-    const load = new LoadProcesses(options.generators, signal);
-    const server = new ServerProcess({
-      ...this.#serverOptions(),
-      keepData,
-      signal,
-      onCode: (...code) => load.takeCode(...code),
-    });
-    try {
-      return await Promise.race([this.#measurePhases(server, load), server.gone]);
-    } catch (error) {
-      // The connections of a server that dies are gone a moment before the process is: its own last words say more.
-      if (isBenchError(error, 'BENCH_CONNECT')) await within(server.gone, LIMITS.lastWordsMsMax, () => error, signal);
-      throw error;
-    } finally {
-      await load.stop();
-      const endedItself = await server.stop();
-      if (!endedItself) recorder.note(`the server did not stop within ${LIMITS.serverStopMsMax} ms and was killed`);
-      if (server.loggedErrors.length > 0)
-        recorder.note(`the server logged errors, the last: ${server.loggedErrors.at(-1)}`);
-      if (keepData) recorder.note(`the store is kept in ${server.dataDirectory}`);
-    }
-  }
-
-  #serverOptions(): { readonly flags: readonly string[]; readonly script?: string } {
-    const { workers } = this.#context.options;
-    const { serverScript, serverFlags = [] } = this.#settings;
-    const flags = workers === 0 ? serverFlags : ['--workers', String(workers), ...serverFlags];
-    return serverScript === undefined ? { flags } : { flags, script: serverScript };
+  #measureServer(): Promise<Found> {
+    const { generators, workers } = this.#context.options;
+    const { serverScript, serverFlags } = this.#settings;
+    const plan = { generators, workers, flags: serverFlags, script: serverScript };
+    return withServer(this.#context, plan, (server, load) => this.#measurePhases(server, load));
   }
 
   async #measurePhases(server: ServerProcess, load: LoadProcesses): Promise<Found> {
@@ -168,7 +144,8 @@ class MessagesRun {
   async #measureBehind(control: Control, server: ServerProcess, load: LoadProcesses): Promise<Found> {
     const { options, progress, recorder } = this.#context;
     progress(`registering ${options.pairs * 2} accounts`);
-    await load.openPairs(control.url, phonesOf(options.pairs), options.bytes);
+    await load.openPairs(control.url, pairsOfPhones(options.pairs), options.bytes, options.native === 1);
+    recorder.note(sayGenerators(load));
     const saturated = await this.#phase('saturation', this.#closedPlan(options['in-flight'], 1), load, server);
     recordSaturation(recorder, saturated.result, saturated.window);
     const isPlanted = this.#context.control !== undefined;
@@ -233,7 +210,8 @@ class MessagesRun {
     const echo = await measureEcho({ generators: options.generators, ...size, ...times }, signal);
     progress('ceiling: bare relay');
     const { generators, pairs, bytes: messageBytes } = options;
-    const relay = await measureRelay({ generators, pairs, messageBytes, ratePerSecond, ...times }, signal);
+    const native = options.native === 1;
+    const relay = await measureRelay({ generators, pairs, messageBytes, native, ratePerSecond, ...times }, signal);
     progress('ceiling: bare LMDB');
     const valueBytes = ENTRY_HEADER_BYTES + options.bytes;
     const lmdb = await measureLmdb({ batchCount, valueBytes, recipients: options.pairs, ...times }, signal);
@@ -266,23 +244,13 @@ function recordEjabberd(
   noteBusyGenerator(recorder, 'ejabberd', saturated.cpuCoresMax);
 }
 
-/** Phone numbers of all pairs, none twice. */
-export function phonesOf(pairs: number): PairPhones[] {
-  const phone = (index: number): string => PHONE_PREFIX + String(index).padStart(PHONE_DIGITS, '0');
-  return Array.from({ length: pairs }, (_, index) => ({ sender: phone(2 * index), recipient: phone(2 * index + 1) }));
-}
-
 function recordSaturation(recorder: Recorder, result: LoadResult, window: ServerWindow): void {
   recorder.metric('accepted_per_s', result.acceptedPerSecond, 'msg/s');
   recorder.metric('delivered_per_s', result.completedPerSecond, 'msg/s');
   recorder.metric('saturated_p50_ms', result.delivery.percentileMs(50), 'ms');
   recorder.metric('saturated_p99_ms', result.delivery.percentileMs(99), 'ms');
   recorder.metric('saturated_messages_per_flush', window.messagesPerFlush, 'msg');
-  recorder.metric('server_cores', window.cpuCores, 'cores');
-  recorder.metric('server_rss_bytes_max', window.rssBytesMax, 'bytes');
-  recorder.metric('generator_cores', result.cpuCores, 'cores');
-  noteBusyGenerator(recorder, 'saturation', result.cpuCoresMax);
-  noteOthers(recorder, 'saturation', window.machineCores - window.cpuCores - result.cpuCores);
+  recordUse(recorder, 'saturation', window, result);
 }
 
 function recordHalfLoad(recorder: Recorder, result: LoadResult, window: ServerWindow): void {

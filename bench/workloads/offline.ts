@@ -8,14 +8,18 @@
  * disk; one violation voids the run.
  */
 
-import { BenchError, isBenchError } from '../errors.ts';
-import { systemClock, within } from '../harness/clock.ts';
-import { LoadProcesses, type DrainedLoad } from '../harness/load-process.ts';
+import { BenchError } from '../errors.ts';
+import { pause, systemClock } from '../harness/clock.ts';
+import { chartArrivals } from '../harness/course.ts';
+import type { DrainedLoad, LoadProcesses } from '../harness/load-process.ts';
+import { phonesFrom } from '../harness/population.ts';
 import type { Workload, WorkloadContext, WorkloadOption } from '../harness/registry.ts';
 import type { Recorder } from '../harness/report.ts';
-import { ServerProcess } from '../harness/server-process.ts';
+import type { ServerProcess } from '../harness/server-process.ts';
+import { withServer } from '../harness/server-under-load.ts';
 import { ServerWatch, type ServerWindow } from '../harness/server-watch.ts';
-import { noteBusyGenerator, noteOthers } from '../harness/trust.ts';
+import { BYTES_OPTION, WORKERS_OPTION } from '../harness/shared-options.ts';
+import { recordUse } from '../harness/trust.ts';
 import { LIMITS } from '../limits.ts';
 
 type OptionName = 'devices' | 'messages' | 'conversations' | 'senders' | 'bytes' | 'generators' | 'workers';
@@ -25,15 +29,12 @@ const OPTIONS: Readonly<Record<OptionName, WorkloadOption>> = {
   messages: { default: 1_000, min: 1, max: 100_000, help: 'messages that wait for each' },
   conversations: { default: 4, min: 1, max: 64, help: 'conversations that they belong to, the same number of each' },
   senders: { default: 100, min: 1, max: 1_000, help: 'connections that fill the inboxes' },
-  bytes: { default: 100, min: 4, max: 15_360, help: 'bytes of a ciphertext' },
+  bytes: BYTES_OPTION,
   generators: { default: 1, min: 1, max: 16, help: 'generator processes' },
-  workers: { default: 0, min: 0, max: 64, help: 'worker threads of the server; 0 leaves it to the server' },
+  workers: WORKERS_OPTION,
 };
 
 type Context = WorkloadContext<OptionName>;
-
-const PHONE_PREFIX = '+49152';
-const PHONE_DIGITS = 8;
 
 /** What tests change. */
 export interface OfflineSettings {
@@ -60,28 +61,9 @@ class OfflineRun {
   }
 
   async run(): Promise<void> {
-    const { options, signal, recorder, keepData } = this.#context;
-    const load = new LoadProcesses(options.generators, signal);
-    const flags = [...this.#workerFlags(), ...(this.#settings.serverFlags ?? [])];
-    const server = new ServerProcess({ flags, keepData, signal, onCode: (...code) => load.takeCode(...code) });
-    try {
-      await Promise.race([this.#measure(server, load), server.gone]);
-    } catch (error) {
-      if (isBenchError(error, 'BENCH_CONNECT')) await within(server.gone, LIMITS.lastWordsMsMax, () => error, signal);
-      throw error;
-    } finally {
-      await load.stop();
-      const endedItself = await server.stop();
-      if (!endedItself) recorder.note(`the server did not stop within ${LIMITS.serverStopMsMax} ms and was killed`);
-      if (server.loggedErrors.length > 0)
-        recorder.note(`the server logged errors, the last: ${server.loggedErrors.at(-1)}`);
-      if (keepData) recorder.note(`the store is kept in ${server.dataDirectory}`);
-    }
-  }
-
-  #workerFlags(): string[] {
-    const { workers } = this.#context.options;
-    return workers === 0 ? [] : ['--workers', String(workers)];
+    const { generators, workers } = this.#context.options;
+    const plan = { generators, workers, flags: this.#settings.serverFlags, hasCourse: true };
+    await withServer(this.#context, plan, (server, load) => this.#measure(server, load));
   }
 
   async #measure(server: ServerProcess, load: LoadProcesses): Promise<void> {
@@ -115,7 +97,7 @@ class OfflineRun {
       if (systemClock.nowMs() > deadlineMs) {
         throw new BenchError('BENCH_LOST', `${queuedBytes} bytes are left in the inboxes`);
       }
-      await new Promise<void>((resolve) => systemClock.after(EMPTY_POLL_MS, resolve));
+      await pause(EMPTY_POLL_MS);
     }
   }
 }
@@ -124,23 +106,20 @@ const EMPTY_POLL_MS = 50;
 
 /** Phone numbers, none twice. */
 export function phonesOf(devices: number, senders: number): { devices: string[]; senders: string[] } {
-  const phone = (index: number): string => PHONE_PREFIX + String(index).padStart(PHONE_DIGITS, '0');
   return {
-    devices: Array.from({ length: devices }, (_, index) => phone(index)),
-    senders: Array.from({ length: senders }, (_, index) => phone(devices + index)),
+    devices: phonesFrom(0, devices),
+    senders: phonesFrom(devices, senders),
   };
 }
 
 function record(recorder: Recorder, drained: DrainedLoad, window: ServerWindow): void {
   recorder.metric('drain_msgs_per_s', drained.messages / (drained.drainMs / 1000), 'msg/s');
+  chartArrivals(recorder, 'Devices since they began to come back', 'have a message', drained.first);
+  chartArrivals(recorder, 'Devices since they began to come back', 'have all', drained.last);
   recorder.metric('first_message_p50_ms', drained.first.percentileMs(50), 'ms');
   recorder.metric('first_message_p99_ms', drained.first.percentileMs(99), 'ms');
   recorder.metric('drained_p50_ms', drained.last.percentileMs(50), 'ms');
   recorder.metric('drained_p99_ms', drained.last.percentileMs(99), 'ms');
   recorder.metric('receipts_after_ms', drained.receiptsMs, 'ms');
-  recorder.metric('server_cores', window.cpuCores, 'cores');
-  recorder.metric('server_rss_bytes_max', window.rssBytesMax, 'bytes');
-  recorder.metric('generator_cores', drained.cpuCores, 'cores');
-  noteBusyGenerator(recorder, 'all come back', drained.cpuCoresMax);
-  noteOthers(recorder, 'all come back', window.machineCores - window.cpuCores - drained.cpuCores);
+  recordUse(recorder, 'all come back', window, drained);
 }

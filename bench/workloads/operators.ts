@@ -1,38 +1,61 @@
 /**
  * What does it cost a node, and those who chat, that operators look at it?
  *
- *   quiet      all connections open and silent; in turns nobody, `top`, the page and a scraper look       …_cores
- *              each is asked now and then                                                              …_answer_ms_max
+ *   quiet      all connections open and silent; `top`, the page and a scraper look, each between          …_cores, …_look_ms
+ *              two turns of nobody
+ *   questions  each is asked many times                                                               …_answer_ms_max
  *   traffic    open loop; in turns without and with a scrape each second                              scrape_added_p99_ms
  *
  * In turns, since a machine is another one half a minute later: what is compared was measured side by side. A cost is the CPU time
- * of the whole process of the server while somebody looks, less that while nobody does.
+ * of all threads of the server while somebody looks, less that while nobody did just before and after; the median over the rounds, with
+ * its interval beside it. A turn lasts whole seconds, and so has as many looks. That of the first turn is noted as well: what a look runs is
+ * compiled after some of them only. Turns with traffic are short and many, so that bad seconds fall on either sort, in an order that is
+ * drawn; their latencies are pooled (`../harness/pooled.ts`). The store lies in memory where the system has room for that: a scrape touches
+ * no file, and the slow flushes of a disk would be all that a 99th percentile shows.
  */
 
 import { join } from 'node:path';
 import type { ConsoleAddress } from '../../actors/console/verbs.ts';
 import { AdminClient } from '../../bin/operator/client.ts';
+import type { Random } from '../../runtime/index.ts';
+import { createSeededRandom } from '../../runtime/testing/index.ts';
 import { BenchError } from '../errors.ts';
 import { systemClock } from '../harness/clock.ts';
 import { LatencyHistogram } from '../harness/histogram.ts';
-import { LoadProcesses } from '../harness/load-process.ts';
+import type { LoadProcesses } from '../harness/load-process.ts';
+import { memoryDirectory } from '../harness/memory-directory.ts';
+import { medianOf } from '../harness/median.ts';
+import { describeDifference, medianDifference } from '../harness/paired.ts';
+import { pooledDifference, type TurnPair } from '../harness/pooled.ts';
+import { pairsOfPhones } from '../harness/population.ts';
 import type { Workload, WorkloadContext, WorkloadOption } from '../harness/registry.ts';
-import { ServerProcess } from '../harness/server-process.ts';
+import { untilQuiet } from '../harness/quiet.ts';
+import { readThreadTimes, threadTimeBetween } from '../harness/resources.ts';
+import type { ServerProcess } from '../harness/server-process.ts';
+import { withServer } from '../harness/server-under-load.ts';
+import { BYTES_OPTION, WORKERS_OPTION } from '../harness/shared-options.ts';
 import { LIMITS } from '../limits.ts';
-import { consoleLooker, scrapeLooker, topLooker, wait, type Looker } from '../operators/lookers.ts';
-import { phonesOf } from './messages.ts';
+import { consoleLooker, EVERY_MS, scrapeLooker, topLooker, wait, type Looker } from '../operators/lookers.ts';
 
-type OptionName = 'connections' | 'rate' | 'rounds' | 'window' | 'traffic' | 'generators' | 'bytes' | 'workers';
+type OptionName =
+  'connections' | 'rate' | 'samples' | 'window' | 'comparisons' | 'traffic' | 'generators' | 'bytes' | 'workers';
 
 const OPTIONS: Readonly<Record<OptionName, WorkloadOption>> = {
   connections: { default: 15_000, min: 2, max: 19_000, help: 'connections, in pairs that write to each other' },
   rate: { default: 1_000, min: 1, max: 100_000, help: 'messages a second over all pairs' },
-  rounds: { default: 5, quick: 2, min: 1, max: 100, help: 'times that everybody has a turn' },
-  window: { default: 3_000, quick: 1_500, min: 100, max: 60_000, help: 'milliseconds of a turn without traffic' },
-  traffic: { default: 5_000, quick: 2_000, min: 100, max: 60_000, help: 'milliseconds of a turn with traffic' },
+  samples: { default: 30, quick: 16, min: 1, max: 1_000, help: 'times that everybody has a turn without traffic' },
+  window: { default: 1_000, min: 1_000, max: 60_000, help: 'milliseconds of a turn without traffic' },
+  comparisons: {
+    default: 150,
+    quick: 48,
+    min: 1,
+    max: 2_000,
+    help: 'turns with traffic and scrapes, each beside one without',
+  },
+  traffic: { default: 1_000, min: 100, max: 60_000, help: 'milliseconds of a turn with traffic' },
   generators: { default: 2, min: 1, max: 16, help: 'generator processes' },
-  bytes: { default: 100, min: 4, max: 15_360, help: 'bytes of a ciphertext' },
-  workers: { default: 0, min: 0, max: 64, help: 'worker threads of the server; 0 leaves it to the server' },
+  bytes: BYTES_OPTION,
+  workers: WORKERS_OPTION,
 };
 
 type Context = WorkloadContext<OptionName>;
@@ -42,11 +65,10 @@ const SETTLE_MS = 300;
 const WARM_UP_MS = 300;
 /** For a message of every pair, at one a second. */
 const TOUCH_MS = 1_200;
-/** Below so many cores in so long, the server is quiet. */
-const QUIET_CORES = 0.015;
-const QUIET_LOOK_MS = 1_000;
-/** Questions that each one asks in a round. */
-const ASK_COUNT = 4;
+/** Times that each one asks each of its questions. */
+const ASK_COUNT = 20;
+/** Of the order of turns and of what the interval draws: the same in every run. */
+const SEED = 1;
 const ASK_PAUSE_MS = 50;
 
 /** What tests change. */
@@ -70,36 +92,30 @@ export function createOperatorsWorkload(settings: OperatorsSettings = {}): Workl
   };
 }
 
-async function run(context: Context, { serverFlags = [] }: OperatorsSettings): Promise<void> {
-  const { options, signal, recorder, keepData } = context;
-  const load = new LoadProcesses(options.generators, signal);
-  const workers = options.workers === 0 ? [] : ['--workers', String(options.workers)];
-  const flags = [...workers, ...serverFlags];
-  const server = new ServerProcess({ flags, keepData, signal, onCode: (...code) => load.takeCode(...code) });
-  try {
-    await Promise.race([measure(context, server, load), server.gone]);
-  } finally {
-    await load.stop();
-    const endedItself = await server.stop();
-    if (!endedItself) recorder.note(`the server did not stop within ${LIMITS.serverStopMsMax} ms and was killed`);
-    if (server.loggedErrors.length > 0)
-      recorder.note(`the server logged errors, the last: ${server.loggedErrors.at(-1)}`);
-  }
+function run(context: Context, { serverFlags: flags }: OperatorsSettings): Promise<void> {
+  const { generators, workers } = context.options;
+  const parent = memoryDirectory();
+  if (parent === undefined)
+    context.recorder.note('the store was on a disk, whose slow flushes are within the latencies');
+  return withServer(context, { generators, workers, flags, parent }, (server, load) => measure(context, server, load));
 }
 
 async function measure(context: Context, server: ServerProcess, load: LoadProcesses): Promise<void> {
   const { options, progress, recorder } = context;
   progress('starting the server');
   const url = await server.started();
-  const pairs = phonesOf(Math.floor(options.connections / 2));
+  const pairs = pairsOfPhones(Math.floor(options.connections / 2));
   progress(`registering ${pairs.length * 2} clients`);
-  await load.openPairs(url, pairs, options.bytes, LIMITS.stormOpeningParallelMax);
+  await load.openPairs(url, pairs, options.bytes, false, LIMITS.stormOpeningParallelMax);
   recorder.metric('connections', pairs.length * 2, 'client');
   const admin = await AdminClient.connect(join(server.dataDirectory, 'admin.sock'), LIMITS.statisticsMsMax);
   try {
     const address = await admin.request<ConsoleAddress>('console', {}, LIMITS.statisticsMsMax);
     const scraper = scrapeLooker(metricsUrlOf(server));
-    await new Quiet(context, server, [topLooker(admin), consoleLooker(address), scraper]).run();
+    const lookers = [topLooker(admin), consoleLooker(address), scraper];
+    await new Quiet(context, server, lookers).run();
+    progress('asking');
+    for (const looker of lookers) await ask(context, looker);
     await new Traffic(context, load, scraper).run();
   } finally {
     admin.close();
@@ -133,77 +149,85 @@ class Quiet {
   readonly #context: Context;
   readonly #server: ServerProcess;
   readonly #lookers: readonly Looker[];
-  /** CPU in cores, of each turn. */
-  readonly #cores: Map<string, number[]> = new Map();
-  readonly #answers: Map<string, LatencyHistogram> = new Map();
+  /** CPU in cores, of each turn of nobody. */
+  readonly #nobody: number[] = [];
+  /** More than nobody beside it, of each turn of a looker. */
+  readonly #added: Map<string, number[]> = new Map();
 
   constructor(context: Context, server: ServerProcess, lookers: readonly Looker[]) {
     this.#context = context;
     this.#server = server;
     this.#lookers = lookers;
-    for (const { name } of lookers) this.#answers.set(name, new LatencyHistogram());
+    for (const { name } of lookers) this.#added.set(name, []);
   }
 
   async run(): Promise<void> {
-    const { rounds } = this.#context.options;
-    this.#context.progress('waiting until the server is quiet');
-    await this.#settled();
-    for (let round = 1; round <= rounds; round += 1) {
-      this.#context.progress(`looking, round ${round} of ${rounds}`);
-      await this.#turn('nobody', undefined);
+    const { options, progress } = this.#context;
+    progress('waiting until the server is quiet');
+    await untilQuiet(this.#server.pid, options.connections);
+    for (let round = 1; round <= options.samples; round += 1) {
+      progress(`looking, round ${round} of ${options.samples}`);
+      let before = await this.#turn(undefined);
       for (const looker of this.#lookers) {
-        await this.#turn(looker.name, looker);
-        await this.#ask(looker);
+        const during = await this.#turn(looker);
+        const after = await this.#turn(undefined);
+        this.#added.get(looker.name)!.push(during - (before + after) / 2);
+        before = after;
       }
     }
     this.#record();
   }
 
-  /** After very many clients came, a worker that has become quiet collects its heap: that is nobody's look. */
-  async #settled(): Promise<void> {
-    const deadlineMs = systemClock.nowMs() + LIMITS.settlingMsMax;
-    while ((await this.#coresOver(QUIET_LOOK_MS)) > QUIET_CORES && systemClock.nowMs() < deadlineMs);
-  }
-
-  async #turn(name: string, looker: Looker | undefined): Promise<void> {
+  async #turn(looker: Looker | undefined): Promise<number> {
     const cores = await whileLooking(looker, async () => {
       await wait(SETTLE_MS);
       return this.#coresOver(this.#context.options.window);
     });
-    this.#cores.set(name, [...(this.#cores.get(name) ?? []), cores]);
+    if (looker === undefined) this.#nobody.push(cores);
+    return cores;
   }
 
   /** What the server uses of the cores in the next `ms`; NaN without /proc. */
   async #coresOver(ms: number): Promise<number> {
-    const [beforeMs, beganMs] = [this.#server.use()?.cpuMs ?? Number.NaN, systemClock.nowMs()];
+    const { pid } = this.#server;
+    const [before, beganMs] = [readThreadTimes(pid), systemClock.nowMs()];
     await wait(ms);
-    return ((this.#server.use()?.cpuMs ?? Number.NaN) - beforeMs) / (systemClock.nowMs() - beganMs);
-  }
-
-  async #ask({ name, questions }: Looker): Promise<void> {
-    for (let count = 0; count < ASK_COUNT; count += 1) {
-      for (const question of questions) {
-        const beganMs = systemClock.nowMs();
-        await question();
-        this.#answers.get(name)!.record(systemClock.nowMs() - beganMs);
-        await wait(ASK_PAUSE_MS);
-      }
-    }
+    const now = readThreadTimes(pid);
+    if (before === undefined || now === undefined) return Number.NaN;
+    return threadTimeBetween(before, now) / (systemClock.nowMs() - beganMs);
   }
 
   #record(): void {
     const { recorder } = this.#context;
-    const nobody = medianOf(this.#cores.get('nobody')!);
-    recorder.metric('nobody_cores', nobody, 'cores');
+    recorder.metric('nobody_cores', medianOf(this.#nobody), 'cores');
     for (const { name } of this.#lookers) {
-      recorder.metric(`${name}_cores`, medianOf(this.#cores.get(name)!) - nobody, 'cores');
-      recorder.metric(`${name}_answer_p50_ms`, this.#answers.get(name)!.percentileMs(50), 'ms');
-      recorder.metric(`${name}_answer_ms_max`, this.#answers.get(name)!.maxMs(), 'ms');
+      const differences = this.#added.get(name)!;
+      const added = medianDifference(differences);
+      const mean = differences.reduce((sum, each) => sum + each, 0) / differences.length;
+      recorder.metric(`${name}_cores`, added.median, 'cores');
+      recorder.metric(`${name}_look_ms`, added.median * EVERY_MS, 'ms');
+      const beside = `${mean.toFixed(4)} on average, ${differences[0]!.toFixed(4)} in its first turn`;
+      recorder.note(`${name}_cores: ${describeDifference(added, 'cores', 4)}; ${beside}`);
     }
   }
 }
 
-/** All write, and the node is scraped in every other turn. */
+/** Asks each question of a looker again and again, one after the other. */
+async function ask({ recorder }: Context, { name, questions }: Looker): Promise<void> {
+  const answers = new LatencyHistogram();
+  for (let count = 0; count < ASK_COUNT; count += 1) {
+    for (const question of questions) {
+      const beganMs = systemClock.nowMs();
+      await question();
+      answers.record(systemClock.nowMs() - beganMs);
+      await wait(ASK_PAUSE_MS);
+    }
+  }
+  recorder.metric(`${name}_answer_p50_ms`, answers.percentileMs(50), 'ms');
+  recorder.metric(`${name}_answer_ms_max`, answers.maxMs(), 'ms');
+}
+
+/** All write, and the node is scraped in one of every two turns. */
 class Traffic {
   readonly #context: Context;
   readonly #load: LoadProcesses;
@@ -216,26 +240,45 @@ class Traffic {
   }
 
   async run(): Promise<void> {
-    const { options, progress, recorder } = this.#context;
-    const [calm, scraped] = [new LatencyHistogram(), new LatencyHistogram()];
+    const { options, progress } = this.#context;
+    const random = createSeededRandom(SEED);
+    const pairs: TurnPair[] = [];
     // What the first message of a conversation makes, and what the first ones compile, belongs to neither.
     await this.#turn(Math.max(options.rate, options.connections / 2), TOUCH_MS);
     await this.#turn();
-    for (let round = 1; round <= options.rounds; round += 1) {
-      progress(`traffic, round ${round} of ${options.rounds}`);
-      // The other one first in the next round: what only time changes falls on both.
-      const turns = [
-        async () => calm.add(await this.#turn()),
-        async () => scraped.add(await whileLooking(this.#scraper, () => this.#turn())),
-      ];
-      for (const turn of round % 2 === 0 ? turns : turns.reverse()) await turn();
+    for (let number = 1; number <= options.comparisons; number += 1) {
+      progress(`traffic, comparison ${number} of ${options.comparisons}`);
+      // Drawn, so that nothing that comes back every few seconds meets one sort of turns alone.
+      const isScrapedFirst = random.integer(2) === 0;
+      const first = await this.#turnOf(isScrapedFirst);
+      const second = await this.#turnOf(!isScrapedFirst);
+      pairs.push(isScrapedFirst ? { without: second, during: first } : { without: first, during: second });
     }
-    const [p99, scrapedP99] = [calm.percentileMs(99)!, scraped.percentileMs(99)!];
+    this.#record(pairs, random);
+  }
+
+  #record(pairs: readonly TurnPair[], random: Random): void {
+    const { recorder } = this.#context;
+    const [calm, scraped] = [new LatencyHistogram(), new LatencyHistogram()];
+    for (const { without, during } of pairs) {
+      calm.add(without);
+      scraped.add(during);
+    }
     recorder.metric('p50_ms', calm.percentileMs(50), 'ms');
     recorder.metric('scraped_p50_ms', scraped.percentileMs(50), 'ms');
-    recorder.metric('p99_ms', p99, 'ms');
-    recorder.metric('scraped_p99_ms', scrapedP99, 'ms');
-    recorder.metric('scrape_added_p99_ms', scrapedP99 - p99, 'ms');
+    recorder.metric('p99_ms', calm.percentileMs(99), 'ms');
+    recorder.metric('scraped_p99_ms', scraped.percentileMs(99), 'ms');
+    const added = pooledDifference(pairs, 99, random);
+    recorder.metric('scrape_added_p99_ms', added.median, 'ms');
+    const each = medianDifference(pairs.map(({ without, during }) => p99Of(during) - p99Of(without)));
+    recorder.note(`scrape_added_p99_ms: ${describeDifference(added, 'ms', 2)}`);
+    recorder.note(
+      `median of the differences turn by turn: ${each.median.toFixed(2)}, ${describeDifference(each, 'ms', 2)}`,
+    );
+  }
+
+  #turnOf(isScraped: boolean): Promise<LatencyHistogram> {
+    return isScraped ? whileLooking(this.#scraper, () => this.#turn()) : this.#turn();
   }
 
   async #turn(
@@ -248,7 +291,6 @@ class Traffic {
   }
 }
 
-/** A single turn may have a collection of the whole heap in it, whoever looks. */
-function medianOf(values: readonly number[]): number {
-  return [...values].sort((left, right) => left - right)[(values.length - 1) >> 1]!;
+function p99Of(turn: LatencyHistogram): number {
+  return turn.percentileMs(99)!;
 }

@@ -16,7 +16,7 @@ import { fieldsOfState } from '../../runtime/reload/index.ts';
 import { BenchError } from '../errors.ts';
 
 /** The behaviour that is reloaded. */
-export const NAME = 'actors/connection';
+const NAME = 'actors/connection';
 
 const BUILD: string = fileURLToPath(new URL('../..', import.meta.url));
 const SYSTEM = { name: 'bench', clock, random: systemRandom, loop: systemLoop, log: console };

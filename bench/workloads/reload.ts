@@ -1,8 +1,9 @@
 /**
  * What do clients notice when the code of their connections is replaced under traffic, again and again?
  *
- *   calm       open loop over all connections                         calm_p99_ms, calm_stall_ms
- *   reloads    the same, and a reload every second                    p99_ms, added_p99_ms, max_stall_ms
+ *   calm       open loop over all connections, when what              calm_p99_ms, calm_stall_ms
+ *              the logins left has been collected
+ *   reloads    the same for as long, and a reload every second        p99_ms, added_p99_ms, max_stall_ms
  *   more       reloads one after the other, without traffic           heap_growth_bytes, versions_left
  *
  * Each version gives the state of a connection another shape, so every connection is converted each time: checked, tried on a
@@ -15,14 +16,19 @@ import type { ReloadReport } from '../../actors/reload/report.ts';
 import { AdminClient } from '../../bin/operator/client.ts';
 import type { NodeStatus } from '../../actors/admin/status.ts';
 import type { ReloadMemory } from '../../runtime/reload/index.ts';
-import { systemClock } from '../harness/clock.ts';
-import { LoadProcesses, type LoadResult } from '../harness/load-process.ts';
+import { pause, systemClock } from '../harness/clock.ts';
+import { LivePhases } from '../harness/live-phase.ts';
+import type { LoadProcesses, LoadResult } from '../harness/load-process.ts';
+import { medianOf } from '../harness/median.ts';
+import { untilQuiet } from '../harness/quiet.ts';
+import { pairsOfPhones } from '../harness/population.ts';
 import type { Workload, WorkloadContext, WorkloadOption } from '../harness/registry.ts';
-import { ServerProcess } from '../harness/server-process.ts';
+import type { ServerProcess } from '../harness/server-process.ts';
+import { withServer } from '../harness/server-under-load.ts';
 import { ServerWatch } from '../harness/server-watch.ts';
+import { BYTES_OPTION, WORKERS_OPTION } from '../harness/shared-options.ts';
 import { judgeLateness } from '../harness/trust.ts';
 import { LIMITS } from '../limits.ts';
-import { phonesOf } from './messages.ts';
 import { reloadOnce, versionsOfBuild, type Versions } from './reload-versions.ts';
 
 type OptionName = 'connections' | 'rate' | 'reloads' | 'every' | 'more' | 'generators' | 'bytes' | 'workers' | 'calm';
@@ -34,9 +40,9 @@ const OPTIONS: Readonly<Record<OptionName, WorkloadOption>> = {
   every: { default: 1_000, quick: 500, min: 200, max: 60_000, help: 'milliseconds from one of them to the next' },
   more: { default: 70, min: 0, max: 1_000, help: 'reloads after the traffic, one after the other' },
   generators: { default: 2, min: 1, max: 16, help: 'generator processes' },
-  bytes: { default: 100, min: 4, max: 15_360, help: 'bytes of a ciphertext' },
-  workers: { default: 0, min: 0, max: 64, help: 'worker threads of the server; 0 leaves it to the server' },
-  calm: { default: 10_000, quick: 2_000, min: 100, max: 600_000, help: 'milliseconds of traffic without reloads' },
+  bytes: BYTES_OPTION,
+  workers: WORKERS_OPTION,
+  calm: { default: 30_000, quick: 15_000, min: 100, max: 600_000, help: 'milliseconds of traffic without reloads' },
 };
 
 type Context = WorkloadContext<OptionName>;
@@ -71,22 +77,15 @@ export function createReloadWorkload(settings: ReloadSettings = {}): Workload<Op
   };
 }
 
-async function run(context: Context, { serverFlags = [] }: ReloadSettings): Promise<void> {
-  const { options, signal, recorder, keepData } = context;
-  const load = new LoadProcesses(options.generators, signal);
-  const workers = options.workers === 0 ? [] : ['--workers', String(options.workers)];
-  const flags = [...workers, ...serverFlags];
-  const server = new ServerProcess({ flags, keepData, signal, onCode: (...code) => load.takeCode(...code) });
+async function run(context: Context, { serverFlags: flags }: ReloadSettings): Promise<void> {
+  const { generators, workers } = context.options;
   const versions = versionsOfBuild();
   try {
-    await Promise.race([new ReloadRun(context, server, load, versions).run(), server.gone]);
+    await withServer(context, { generators, workers, flags }, (server, load) =>
+      new ReloadRun(context, server, load, versions).run(),
+    );
   } finally {
     versions.remove();
-    await load.stop();
-    const endedItself = await server.stop();
-    if (!endedItself) recorder.note(`the server did not stop within ${LIMITS.serverStopMsMax} ms and was killed`);
-    if (server.loggedErrors.length > 0)
-      recorder.note(`the server logged errors, the last: ${server.loggedErrors.at(-1)}`);
   }
 }
 
@@ -96,6 +95,7 @@ class ReloadRun {
   readonly #load: LoadProcesses;
   readonly #versions: Versions;
   readonly #reports: ReloadReport[] = [];
+  readonly #live: LivePhases;
   #version: number = 0;
 
   constructor(context: Context, server: ServerProcess, load: LoadProcesses, versions: Versions) {
@@ -103,6 +103,7 @@ class ReloadRun {
     this.#server = server;
     this.#load = load;
     this.#versions = versions;
+    this.#live = new LivePhases(context);
   }
 
   async run(): Promise<void> {
@@ -111,17 +112,17 @@ class ReloadRun {
     const url = await this.#server.started();
     const admin = await AdminClient.connect(join(this.#server.dataDirectory, 'admin.sock'), LIMITS.statisticsMsMax);
     try {
-      const pairs = phonesOf(Math.floor(options.connections / 2));
+      const pairs = pairsOfPhones(Math.floor(options.connections / 2));
       progress(`registering ${pairs.length * 2} clients`);
       const beganMs = systemClock.nowMs();
-      await this.#load.openPairs(url, pairs, options.bytes, LIMITS.stormOpeningParallelMax);
+      await this.#load.openPairs(url, pairs, options.bytes, false, LIMITS.stormOpeningParallelMax);
       recorder.metric('opening_s', (systemClock.nowMs() - beganMs) / 1_000, 's');
       const before = await connectionsOf(admin);
       progress('a message for every pair');
       await this.#touch(pairs.length);
-      progress('traffic without reloads');
+      await untilQuiet(this.#server.pid, options.connections);
       const calmStall = stallOf(admin, options.calm);
-      const calm = await this.#traffic(options.calm);
+      const calm = await this.#traffic('without reloads', options.calm);
       recorder.metric('calm_stall_ms', await calmStall, 'ms');
       const memoryBefore = await memoryOf(admin);
       const loaded = await this.#reloadUnderTraffic(admin);
@@ -138,11 +139,12 @@ class ReloadRun {
     }
   }
 
-  #traffic(windowMs: number): Promise<LoadResult> {
+  #traffic(name: string, windowMs: number): Promise<LoadResult> {
     const { options } = this.#context;
     const shape = { kind: 'open', ratePerSecond: options.rate } as const;
     const watch = new ServerWatch(this.#server);
-    return this.#load.run({ shape, warmUpMs: WARM_UP_MS, windowMs, drainMsMax: LIMITS.drainMsMax }, watch);
+    const plan = { shape, warmUpMs: WARM_UP_MS, windowMs, drainMsMax: LIMITS.drainMsMax };
+    return this.#load.run(plan, watch, this.#live.phase(name, plan, [this.#server.pid], this.#load.pids));
   }
 
   /** What a connection makes at its first message is there before memory is looked at. */
@@ -154,7 +156,7 @@ class ReloadRun {
   /** The window is as long as the reloads take. */
   async #reloadUnderTraffic(admin: AdminClient): Promise<LoadResult> {
     const { options, progress } = this.#context;
-    const traffic = this.#traffic(options.reloads * options.every);
+    const traffic = this.#traffic('under reloads', options.reloads * options.every);
     // Awaited in the end; what fails before is told by that.
     traffic.catch(() => undefined);
     await pause(WARM_UP_MS);
@@ -195,6 +197,8 @@ class ReloadRun {
       longest(({ stallMs }) => stallMs),
       'ms',
     );
+    const slowest = under.reduce((worst, each) => (each.stallMs > worst.stallMs ? each : worst));
+    recorder.note(`the longest stall was in the step "${slowest.stallDuring}", the first reload had ${first(under)}`);
     recorder.metric('median_stall_ms', medianOf(under.map(({ stallMs }) => stallMs)), 'ms');
     recorder.metric(
       'sweep_slice_ms_max',
@@ -220,6 +224,12 @@ class ReloadRun {
     recorder.metric('max_ms', loaded.delivery.maxMs(), 'ms');
     judgeLateness(recorder, 'reloads', loaded);
   }
+}
+
+/** What a first reload has that no later one has: the bundler's start, and code that was never run. */
+function first([report]: readonly ReloadReport[]): string {
+  const { stallMs, stallDuring, bundle } = report!;
+  return `${stallMs.toFixed(1)} ms in "${stallDuring}" and took ${Math.round(bundle!.bundleMs)} ms to bundle`;
 }
 
 async function connectionsOf(admin: AdminClient): Promise<number> {
@@ -248,12 +258,4 @@ async function memoryOf(admin: AdminClient): Promise<ReloadMemory> {
   const sum = (part: (memory: ReloadMemory) => number): number =>
     workers.reduce((total, each) => total + part(each), 0);
   return { heapBytes: sum(({ heapBytes }) => heapBytes), loaded: sum(({ loaded }) => loaded) / workers.length };
-}
-
-function medianOf(values: readonly number[]): number {
-  return [...values].sort((left, right) => left - right)[Math.floor(values.length / 2)]!;
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => systemClock.after(ms, resolve));
 }

@@ -1,7 +1,7 @@
 /**
  * How much does the Signal half do on one core: messages, ratchet turns, sessions, group messages, media?
  *
- * Each operation of `signal/tasks.ts` runs in a process of its own, once with the platform's cryptography and once in plain
+ * Each operation of `../signal/tasks.ts` runs in a process of its own, once with the platform's cryptography and once in plain
  * JavaScript, which is the peer `noble`. Every batch is checked; one wrong result voids the run.
  */
 
@@ -16,10 +16,10 @@ import type { SignalAnswer, SignalCommand } from '../signal/control.ts';
 import { PROVIDERS, type ProviderName, type SignalTask, type TaskTimes } from '../signal/task.ts';
 import { SIGNAL_TASKS } from '../signal/tasks.ts';
 
-type OptionName = 'rounds' | 'round-ms' | 'warm-up-ms';
+type OptionName = 'samples' | 'round-ms' | 'warm-up-ms';
 
 const OPTIONS: Readonly<Record<OptionName, WorkloadOption>> = {
-  rounds: { default: 9, quick: 5, min: 1, max: 100, help: 'rounds of each operation; the figure is their median' },
+  samples: { default: 9, quick: 5, min: 1, max: 100, help: 'runs of each operation; the figure is their median' },
   'round-ms': { default: 1_000, quick: 120, min: 1, max: 60_000, help: 'milliseconds of work in a round' },
   'warm-up-ms': {
     default: 1_000,
@@ -80,8 +80,10 @@ class SignalRun {
     progress(`${task.name}, ${provider}`);
     const measuring = new MeasuringProcess(this.#entry, provider, signal);
     try {
-      const { value, provider: inUse } = await measuring.measure({ task: task.name, times: this.#times() });
+      const { value, rounds, provider: inUse } = await measuring.measure({ task: task.name, times: this.#times() });
       if (inUse !== provider) return recorder.note(`${task.metric}: this platform has no ${provider} provider`);
+      for (const [endedMs, rate] of rounds)
+        recorder.point(task.metric, `${task.name}, ${provider}`, task.unit, endedMs / 1_000, rate);
       if (provider === 'native') recorder.metric(task.metric, value, task.unit);
       else recorder.peer(task.metric, provider, value);
     } finally {
@@ -91,7 +93,7 @@ class SignalRun {
 
   #times(): TaskTimes {
     const { options } = this.#context;
-    return { rounds: options.rounds, roundMs: options['round-ms'], warmUpMs: options['warm-up-ms'] };
+    return { rounds: options.samples, roundMs: options['round-ms'], warmUpMs: options['warm-up-ms'] };
   }
 }
 

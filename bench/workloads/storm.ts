@@ -15,15 +15,20 @@
  */
 
 import { measureBareStorms } from '../ceilings/ceilings.ts';
-import { BenchError, isBenchError } from '../errors.ts';
+import { BenchError } from '../errors.ts';
 import type { StormResult } from '../generator/storm-load.ts';
-import { systemClock, within } from '../harness/clock.ts';
+import { pause, systemClock } from '../harness/clock.ts';
+import { chartArrivals } from '../harness/course.ts';
 import { mergeHistograms, type LatencyHistogram } from '../harness/histogram.ts';
-import { LoadProcesses } from '../harness/load-process.ts';
+import type { LoadProcesses } from '../harness/load-process.ts';
+import { medianOf } from '../harness/median.ts';
+import { phonesFrom, sourcesOf } from '../harness/population.ts';
 import type { Workload, WorkloadContext, WorkloadOption } from '../harness/registry.ts';
 import type { Recorder } from '../harness/report.ts';
 import { readMachineCpuMs } from '../harness/resources.ts';
-import { ServerProcess } from '../harness/server-process.ts';
+import type { ServerProcess } from '../harness/server-process.ts';
+import { withServer } from '../harness/server-under-load.ts';
+import { WORKERS_OPTION } from '../harness/shared-options.ts';
 import { LIMITS } from '../limits.ts';
 
 type OptionName = 'clients' | 'storms' | 'generators' | 'sources' | 'workers';
@@ -33,14 +38,11 @@ const OPTIONS: Readonly<Record<OptionName, WorkloadOption>> = {
   storms: { default: 5, quick: 3, min: 1, max: 100, help: 'storms, one after the other; the median is reported' },
   generators: { default: 2, min: 1, max: 16, help: 'generator processes' },
   sources: { default: 8, min: 1, max: 250, help: 'loopback addresses that clients connect from' },
-  workers: { default: 0, min: 0, max: 64, help: 'worker threads of the server; 0 leaves it to the server' },
+  workers: WORKERS_OPTION,
 };
 
 type Context = WorkloadContext<OptionName>;
 
-/** +49 152 …: a block of numbers; the data directory is new, so any number is free. */
-const PHONE_PREFIX = '+49152';
-const PHONE_DIGITS = 8;
 /** The share of clients whose return is waited for: the last ones are those that were told to wait. */
 const BACK_PERCENT = 95;
 /** The ceiling varies less. */
@@ -56,6 +58,7 @@ export interface StormSettings {
 
 /** One storm, of all generators together. */
 interface Storm {
+  readonly back: LatencyHistogram;
   readonly reconnectsPerSecond: number;
   readonly loginP50Ms: number;
   readonly loginP99Ms: number;
@@ -114,31 +117,11 @@ class StormRun {
     recorder.peer('reconnects_per_s', 'bare_upgrade', medianOf(rates));
   }
 
-  async #measureServer(): Promise<void> {
-    const { options, signal, recorder, keepData } = this.#context;
-    const load = new LoadProcesses(options.generators, signal);
-    const onCode = (...code: [string, string]): void => load.takeCode(...code);
-    const server = new ServerProcess({ ...this.#serverOptions(), keepData, signal, onCode });
-    try {
-      await Promise.race([this.#measure(server, load), server.gone]);
-    } catch (error) {
-      if (isBenchError(error, 'BENCH_CONNECT')) await within(server.gone, LIMITS.lastWordsMsMax, () => error, signal);
-      throw error;
-    } finally {
-      await load.stop();
-      const endedItself = await server.stop();
-      if (!endedItself) recorder.note(`the server did not stop within ${LIMITS.serverStopMsMax} ms and was killed`);
-      if (server.loggedErrors.length > 0)
-        recorder.note(`the server logged errors, the last: ${server.loggedErrors.at(-1)}`);
-      if (keepData) recorder.note(`the store is kept in ${server.dataDirectory}`);
-    }
-  }
-
-  #serverOptions(): { readonly flags: readonly string[]; readonly script?: string } {
-    const { workers } = this.#context.options;
-    const { serverScript, serverFlags = [] } = this.#settings;
-    const flags = workers === 0 ? serverFlags : ['--workers', String(workers), ...serverFlags];
-    return serverScript === undefined ? { flags } : { flags, script: serverScript };
+  #measureServer(): Promise<void> {
+    const { generators, workers } = this.#context.options;
+    const { serverScript: script, serverFlags: flags } = this.#settings;
+    const plan = { generators, workers, flags, script, hasCourse: true };
+    return withServer(this.#context, plan, (server, load) => this.#measure(server, load));
   }
 
   async #measure(server: ServerProcess, load: LoadProcesses): Promise<void> {
@@ -147,7 +130,7 @@ class StormRun {
     progress('starting the server');
     const url = await server.started();
     progress(`registering ${clients} clients`);
-    await load.openClients(url, phonesOf(clients), sourcesOf(options.sources));
+    await load.openClients(url, phonesFrom(0, clients), sourcesOf(options.sources));
     const before = server.use();
     recorder.metric('server_rss_bytes_before', before?.rssBytes, 'bytes');
     const storms: Storm[] = [];
@@ -155,6 +138,7 @@ class StormRun {
       await pause(LIMITS.stormPauseMs);
       progress(`storm ${index + 1} of ${count}`);
       storms.push(await this.#storm(server, load));
+      chartArrivals(recorder, 'Clients that are back', `storm ${index + 1}`, storms[index]!.back);
     }
     record(recorder, storms);
     recorder.metric('server_rss_bytes_max', server.use()?.rssBytesMax, 'bytes');
@@ -181,6 +165,7 @@ function sumUp(results: readonly StormResult[], serverCores: number, machineCore
   const generatorCores = sum((result) => result.cpuMs) / elapsedMs;
   const [loginP50Ms, loginP99Ms] = [login.percentileMs(50)!, login.percentileMs(99)!];
   return {
+    back,
     reconnectsPerSecond: reconnectsPerSecond(back),
     ...{ loginP50Ms, loginP99Ms, allBackMs: back.maxMs()! },
     toldToWait: sum((result) => result.toldToWait),
@@ -240,22 +225,4 @@ function record(recorder: Recorder, storms: readonly Storm[]): void {
       `other processes used ${others.toFixed(1)} cores; run again on a machine that has nothing else to do`,
     );
   }
-}
-
-function medianOf(values: readonly number[]): number {
-  const sorted = [...values].sort((left, right) => left - right);
-  return sorted[Math.floor(sorted.length / 2)]!;
-}
-
-function phonesOf(count: number): string[] {
-  return Array.from({ length: count }, (_, index) => PHONE_PREFIX + String(index).padStart(PHONE_DIGITS, '0'));
-}
-
-/** 127.0.1.1, 127.0.1.2 …: each has 28,000 ports of its own. */
-function sourcesOf(count: number): string[] {
-  return Array.from({ length: count }, (_, index) => `127.0.1.${index + 1}`);
-}
-
-function pause(durationMs: number): Promise<void> {
-  return new Promise((resolve) => systemClock.after(durationMs, resolve));
 }

@@ -7,7 +7,7 @@ import { connect, type Socket } from 'node:net';
 import type { AdminRefusal } from '../../actors/admin/errors.ts';
 import { ADMIN_VERSION, LineReader, type AdminAnswer, type Greeting } from '../../actors/admin/lines.ts';
 import { LIMITS } from '../../actors/admin/limits.ts';
-import { fitSocketPath } from '../../actors/unix-socket.ts';
+import { fitSocketPath } from '../../actors/host/unix-socket.ts';
 
 /** What went wrong, for a person. `code` is one of ADM_*, or of this end. */
 export class OperatorError extends Error {
@@ -33,30 +33,30 @@ export class AdminClient {
   #onRefused: (error: Error) => void = () => undefined;
   #nextId = 1;
 
-  private constructor(socket: Socket) {
+  private constructor(socket: Socket, path: string) {
     this.#socket = socket;
     this.#greeted = new Promise((resolve, reject) => {
       this.#onGreeting = resolve;
       this.#onRefused = reject;
     });
     socket.on('data', (chunk: Buffer) => this.#take(chunk));
-    socket.on('error', (error) => this.#fail(error));
+    socket.on('error', (error) => this.#fail(explain(error, path)));
     socket.on('close', () => this.#fail(new OperatorError('NODE_GONE', 'the node ended the connection')));
   }
 
   /**
    * Connects and waits for the greeting.
    *
-   * @throws {OperatorError} (as rejection) NO_NODE; NO_ACCESS; BAD_PATH; OTHER_VERSION; TIMEOUT.
+   * @throws {OperatorError} (as rejection) NO_NODE; NO_ACCESS; BAD_PATH; BAD_ANSWER; OTHER_VERSION; TIMEOUT.
    */
   static async connect(path: string, timeoutMs: number): Promise<AdminClient> {
     const near = fitSocketPath(path);
     if (near === undefined) throw new OperatorError('BAD_PATH', `${path} is too long for the path of a socket`);
     const socket = connect(near);
-    const client = new AdminClient(socket);
+    const client = new AdminClient(socket, near);
     const greeting = await within(timeoutMs, client.#greeted).catch((error: unknown) => {
       socket.destroy();
-      throw explain(error, path);
+      throw error;
     });
     if (greeting.version === ADMIN_VERSION) return client;
     socket.destroy();
@@ -128,7 +128,9 @@ export class AdminClient {
   }
 
   #takeLine(line: string): void {
-    const message = JSON.parse(line) as Greeting | AdminAnswer;
+    const message = parseMessage(line);
+    if (message === undefined)
+      return this.#fail(new OperatorError('BAD_ANSWER', 'what answers there does not speak the language of a node'));
     if ('blindbeam' in message) return this.#onGreeting(message);
     if (message.id === null) return 'error' in message ? this.#fail(refused(message.error)) : undefined;
     const waiting = this.#waiting.get(message.id);
@@ -142,6 +144,16 @@ export class AdminClient {
     this.#onRefused(error);
     for (const waiting of this.#waiting.values()) waiting.end({ error });
     this.#waiting.clear();
+  }
+}
+
+/** What stands in a line; `undefined` if another kind of server said it. */
+function parseMessage(line: string): Greeting | AdminAnswer | undefined {
+  try {
+    const message: unknown = JSON.parse(line);
+    return typeof message === 'object' && message !== null ? (message as Greeting | AdminAnswer) : undefined;
+  } catch {
+    return undefined;
   }
 }
 
@@ -165,13 +177,14 @@ async function within<T>(timeoutMs: number, promise: Promise<T>): Promise<T> {
 }
 
 function explain(error: unknown, path: string): Error {
-  const code = (error as NodeJS.ErrnoException).code;
-  if (code === 'ENOENT' || code === 'ECONNREFUSED') {
+  if (error instanceof OperatorError) return error;
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ECONNREFUSED') {
     const hint = 'start one with "blindbeam start", or name its store with --data or its socket with --socket';
     return new OperatorError('NO_NODE', `no node answers on ${path}: ${hint}`);
   }
   if (code === 'EACCES' || code === 'EPERM') {
     return new OperatorError('NO_ACCESS', `${path} belongs to another user: ask as that user, or as root`);
   }
-  return error as Error;
+  return new OperatorError('NO_NODE', `no node can be asked on ${path}: ${message}`);
 }

@@ -9,6 +9,7 @@ import { parseArgs } from 'node:util';
 import { checkParameters, type Parameter } from '../../actors/admin/parameters.ts';
 import { adminSocketPath } from '../../actors/admin/socket-path.ts';
 import type { VerbSpec } from '../../actors/admin/verb.ts';
+import { problemOf } from '../../actors/config/usage.ts';
 import { AdminClient, OperatorError } from './client.ts';
 import { harmless, harmlessJson } from './text.ts';
 
@@ -60,7 +61,7 @@ export async function runCommand(
   try {
     flags = readFlags(command, argv);
   } catch (error) {
-    output.error(`blindbeam: ${(error as Error).message}\nblindbeam ${wordsOf(command)} --help tells more.\n`);
+    output.error(`blindbeam: ${asFlags(problemOf(error))}.\nblindbeam ${wordsOf(command)} --help tells more.\n`);
     return 2;
   }
   if (flags.help) {
@@ -140,6 +141,11 @@ function readParameters(
     return [name, place >= 0 && positionals[place] !== undefined ? positionals[place] : given[kebab(name)]] as const;
   });
   return checkParameters(parameters, Object.fromEntries(named));
+}
+
+/** A parameter as whoever stands at a shell has to write it: `"intervalMs"` is `"interval-ms"` there. */
+function asFlags(problem: string): string {
+  return problem.replace(/^"([a-z]+[A-Z][A-Za-z]*)"/, (_, name: string) => `"${kebab(name)}"`);
 }
 
 /** The names of the parameters that stand without their names, in order. */

@@ -2,7 +2,10 @@ import t from 'tap';
 import { helpOf, runCommand } from './command.ts';
 import { OPERATOR_COMMANDS } from './commands.ts';
 import { OPERATOR_GROUPS } from './groups.ts';
-import { printNodes } from './print-nodes.ts';
+import { printConsole } from './print-console.ts';
+import { printDeparted, printMap, printNodes, summaryText } from './print-nodes.ts';
+import { printDrain } from './print-run.ts';
+import { printMemory, printStalls } from './reload.ts';
 import { bytes, count, harmless, harmlessJson, percent, span, table } from './text.ts';
 
 t.test('the list of verbs has the first word of each command, and no other', async (t) => {
@@ -36,6 +39,88 @@ t.test('wrong usage ends with 2 and says what is wrong, before any node is asked
     t.equal(await runCommand(inspect, argv, output), 2);
     t.match(told, message);
   }
+});
+
+t.test('a drain says how many went, in a sentence', async (t) => {
+  t.equal(printDrain({ told: 1, left: 0 }), '1 client was sent away; 0 connections are still open.');
+  t.equal(printDrain({ told: 1_200, left: 1 }), '1,200 clients were sent away; 1 connection is still open.');
+});
+
+t.test('what reloads have left, and how long workers are away, is told worker by worker', async (t) => {
+  const memory = printMemory({
+    workers: [
+      { heapBytes: 17 * 1024 * 1024, loaded: 0 },
+      { heapBytes: 1024, loaded: 2 },
+    ],
+  });
+  t.match(memory, /^WORKER +HEAP +RELOADED VERSIONS IN MEMORY\n +1 +17\.0 MiB +0\n +2 +1\.0 KiB +2$/);
+  t.match(printStalls({ stallMs: [6.285191000002669] }), /^WORKER +LONGEST STALL\n +1 +6\.3 ms$/);
+});
+
+t.test('a parameter is named as a shell takes it', async (t) => {
+  const top = OPERATOR_COMMANDS.find(({ spec }) => spec.name === 'top')!;
+  let told = '';
+  const output = { out: () => undefined, error: (text: string) => void (told += text) };
+  t.equal(await runCommand(top, ['--interval-ms', '3'], output), 2);
+  t.match(told, /^blindbeam: "interval-ms" expected an integer from 200 to 60000, got "3"\.\n/);
+});
+
+t.test('the map says of which shard there is one whole copy only, and one sentence sums it up', async (t) => {
+  const row = {
+    partitions: 86,
+    epoch: 1,
+    owner: 'a.1',
+    standby: 'b.1',
+    phase: 'serving',
+    lag: { records: 0, ms: 0 },
+  } as const;
+  const shards = [
+    { ...row, shard: 0 },
+    { ...row, shard: 1, standbyIs: 'away' },
+    { ...row, shard: 2, standbyIs: 'begun', next: 'c.1', tailBytes: 2_048 },
+    { shard: 3, partitions: 86, epoch: 0 },
+  ] as const;
+  t.equal(
+    printMap({ cluster: 'main', shards }),
+    [
+      'SHARD  PARTITIONS  EPOCH  OWNER   STANDBY      NEXT  PHASE    BEHIND    ALONE',
+      '    0          86      1  a.1     b.1                serving       0',
+      '    1          86      1  a.1     b.1 (away)         serving       0',
+      '    2          86      1  a.1     b.1 (begun)  c.1   serving       0  2.0 KiB',
+      '    3          86      0  nobody                     ?',
+    ].join('\n'),
+  );
+  t.notMatch(
+    printMap({ cluster: 'main', shards: shards.slice(0, 1) }),
+    /ALONE|NEXT/,
+    'columns without anything in them',
+  );
+  t.equal(printMap({ cluster: 'main', shards: [] }), 'It has no shard.');
+  t.equal(summaryText({ count: 12, unserved: 0, single: 0 }), '12 shards: all served, each with a whole second copy');
+  t.equal(
+    summaryText({ count: 12, unserved: 3, single: 0 }),
+    '12 shards: 3 NOT SERVED, the others with a whole second copy',
+  );
+  t.equal(
+    summaryText({ count: 12, unserved: 0, single: 0, unseen: 6 }),
+    '6 shards: all served, each with a whole second copy; 6 elsewhere OUT OF SIGHT',
+  );
+  t.equal(summaryText({ count: 1, unserved: 0, single: 1 }), '1 shard: all served, 1 WITHOUT A WHOLE SECOND COPY');
+});
+
+t.test('what became of a drain, and how to reach the page from elsewhere, are sentences that hold', async (t) => {
+  t.match(
+    printDeparted({ told: 0, left: 0, shardsLeft: 0 }),
+    /other nodes; no client was left to be sent away, 0 conn/,
+  );
+  t.match(printDeparted({ told: 0, left: 0 }), /^It has no cluster, and keeps its shards; no client/);
+  t.match(
+    printDeparted({ told: 1, left: 2, shardsLeft: 3 }),
+    /^3 shards stayed.*; 1 client was sent away, 2 connections/,
+  );
+  const told = printConsole({ url: 'http://127.0.0.1:41999/', token: 'secret' });
+  t.match(told, /^http:\/\/127\.0\.0\.1:41999\/#token=secret\n/);
+  t.match(told, 'ssh -L 41999:127.0.0.1:41999 HOST');
 });
 
 t.test('figures are written for people', async (t) => {

@@ -18,10 +18,10 @@ import { LOOK_COMMANDS } from './look-commands.ts';
 import { printDeparted, printMap, printNodes } from './print-nodes.ts';
 import { printBackup, printDrain, printReload } from './print-run.ts';
 import { printStatus } from './print-status.ts';
-import { liveReload, printBehaviors, printHistory } from './reload.ts';
+import { liveReload, printBehaviors, printHistory, printMemory, printStalls } from './reload.ts';
 
 const NODE_LIST_DETAILS = `WIRE is what it speaks with clients and with other nodes. BEHIND is what the worst of its copies lacks of its owner's log, which
-owners hear three times a second. States: up; suspect (silent, or it does not answer); draining, leaving; gone (known, and not there);
+owners hear three times a second; ALONE is what is on its disk and in no log, while NATS does not answer it (cluster-durability local). States: up; suspect (silent, or it does not answer); draining, leaving; gone (known, and not there);
 refused (another secret, another number of shards, or no version in common: the last column has what to do).`;
 
 export const OPERATOR_COMMANDS: readonly OperatorCommand[] = [
@@ -38,8 +38,8 @@ export const OPERATOR_COMMANDS: readonly OperatorCommand[] = [
   { spec: NODE_LEAVE, print: printDeparted, timeoutMs: 720_000 },
   { spec: RELOAD, live: liveReload(RELOAD.name), details: 'Also: blindbeam reload list, history, rollback.' },
   { spec: RELOAD_LIST, print: printBehaviors },
-  { spec: RELOAD_MEMORY },
-  { spec: RELOAD_STALL, timeoutMs: 70_000 },
+  { spec: RELOAD_MEMORY, print: printMemory },
+  { spec: RELOAD_STALL, print: printStalls, timeoutMs: 70_000 },
   { spec: RELOAD_HISTORY, print: printHistory },
   { spec: RELOAD_ROLLBACK, live: liveReload(RELOAD_ROLLBACK.name) },
 ];

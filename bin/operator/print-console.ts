@@ -5,10 +5,11 @@ import type { ConsoleAddress, CrashRow } from '../../actors/console/verbs.ts';
 import { table } from './text.ts';
 
 export function printConsole({ url, token }: ConsoleAddress): string {
+  const { port } = new URL(url);
   return [
     `${url}#token=${token}`,
     '',
-    'Open it in a browser of this machine. From elsewhere: ssh -L 9465:127.0.0.1:PORT to it, then the same address with port 9465.',
+    `Open it in a browser of this machine. From elsewhere: ssh -L ${port}:127.0.0.1:${port} HOST, then the same address there.`,
     'The token changes whenever the node starts.',
   ].join('\n');
 }

@@ -3,7 +3,7 @@
 import type { ReloadAnswer } from '../../actors/admin/run-verbs.ts';
 import type { BackupResult } from '../../actors/backup.ts';
 import type { DrainResult } from '../../actors/drain.ts';
-import { table } from './text.ts';
+import { count, table } from './text.ts';
 
 export function printReload({ changes }: ReloadAnswer): string {
   if (changes.length === 0) return 'No setting has changed.';
@@ -12,9 +12,11 @@ export function printReload({ changes }: ReloadAnswer): string {
 }
 
 export function printBackup({ directory, shards, tookMs }: BackupResult): string {
-  return `${directory} has the store with its ${shards} shards, taken in ${tookMs} ms. Media are not in it.`;
+  return `${directory} has the store with its ${shards} ${shards === 1 ? 'shard' : 'shards'}, taken in ${tookMs} ms. Media are not in it.`;
 }
 
 export function printDrain({ told, left }: DrainResult): string {
-  return `${told} clients were sent away; ${left} connections are still open.`;
+  const clients = told === 1 ? '1 client was' : `${count(told)} clients were`;
+  const connections = left === 1 ? '1 connection is' : `${count(left)} connections are`;
+  return `${clients} sent away; ${connections} still open.`;
 }

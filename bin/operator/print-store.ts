@@ -43,17 +43,18 @@ function printShards(workers: readonly EachAnswer<{ readonly shards: readonly Sh
   const rows = workers.flatMap((each) =>
     'error' in each
       ? [[String(each.worker), each.error]]
-      : each.ok.shards.map(({ shard, online, commits, committedMessages, queuedBytes }) => [
+      : each.ok.shards.map(({ shard, online, commits, committedMessages, queuedBytes, outbox }) => [
           String(each.worker),
           String(shard),
           count(online),
           count(commits),
           count(committedMessages),
           bytes(queuedBytes),
+          count(outbox),
         ]),
   );
-  const head = ['WORKER', 'SHARD', 'ONLINE', 'COMMITS', 'STORED', 'QUEUED'];
-  return table(head, rows, [false, false, true, true, true, true]);
+  const head = ['WORKER', 'SHARD', 'ONLINE', 'COMMITS', 'STORED', 'QUEUED', 'OUTBOX'];
+  return table(head, rows, [false, false, true, true, true, true, true]);
 }
 
 function printDevices(devices: readonly InboxRow[]): string {

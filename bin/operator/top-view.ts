@@ -6,7 +6,9 @@
 import type { ActorDetails } from '../../actors/admin/actor-questions.ts';
 import { RANK_BY } from '../../actors/admin/rank-by.ts';
 import type { TopActor, TopFrame, TopGroup, TopWorker } from '../../actors/admin/top.ts';
+import type { NodeList, NodeMap } from '../../actors/nodes/verbs.ts';
 import { printDetails } from './print-actors.ts';
+import { mapLines, nodeLines, summaryText } from './print-nodes.ts';
 import { bytes, count, percent, span, table } from './text.ts';
 
 export type RankBy = (typeof RANK_BY)[number];
@@ -23,6 +25,16 @@ export interface TopView {
   /** The actor of the page `actor`. */
   readonly pid: string | undefined;
 }
+
+/** What the page `nodes` shows; without a cluster there is no map. */
+export interface NodesLook {
+  readonly list: NodeList;
+  readonly map: NodeMap | undefined;
+}
+
+/** What was asked for beside the frame: an actor, the nodes, or why there is nothing to show. */
+export type TopDetails =
+  { readonly actor: ActorDetails } | { readonly nodes: NodesLook } | { readonly problem: string };
 
 export interface TopSize {
   readonly columns: number;
@@ -117,17 +129,13 @@ export interface Line {
 }
 
 /** At most `size.lines` lines of at most `size.columns` characters. */
-export function renderTop(
-  frame: TopFrame,
-  view: TopView,
-  details: ActorDetails | string | undefined,
-  size: TopSize,
-): Line[] {
-  const head = [...headLines(frame, view), ...frame.workers.map(workerLine), { text: '' }];
+export function renderTop(frame: TopFrame, view: TopView, details: TopDetails | undefined, size: TopSize): Line[] {
+  const workers = frame.workers.map((worker) => workerLine(worker, size));
+  const head = [...headLines(frame, view), ...workers, { text: '' }];
   const room = Math.max(1, size.lines - head.length - 1);
-  const body = bodyLines(frame, view, details, room);
+  const body = bodyLines(frame, view, details, room, size);
   const padding = Array.from({ length: Math.max(0, room - body.length) }, (): Line => ({ text: '' }));
-  const lines = [...head, ...body.slice(0, room), ...padding, footLine(view)];
+  const lines = [...head, ...body.slice(0, room), ...padding, footLine(view, size)];
   return lines.slice(0, size.lines).map(({ text, style }) => {
     const cut = text.slice(0, size.columns);
     return style === undefined ? { text: cut } : { text: style === 'reverse' ? cut.padEnd(size.columns) : cut, style };
@@ -156,13 +164,22 @@ function headLines({ status, workers, coverage }: TopFrame, view: TopView): Line
   ];
 }
 
-const BAR_CHARS = 20;
+/** Below so many columns what is least missed is left out, so that nothing that ranks is cut off. */
+const WIDE_COLUMNS = 110;
 
-function workerLine(worker: TopWorker): Line {
+function isNarrow({ columns }: TopSize): boolean {
+  return columns < WIDE_COLUMNS;
+}
+
+const BAR_CHARS = 20;
+const NARROW_BAR_CHARS = 8;
+
+function workerLine(worker: TopWorker, size: TopSize): Line {
   if (worker.error !== undefined) return { text: `${worker.worker}  ${worker.error}`, style: 'warn' };
   const share = Math.min(1, Math.max(0, worker.busyShare ?? 0));
-  const full = Math.round(share * BAR_CHARS);
-  const bar = `${'█'.repeat(full)}${'░'.repeat(BAR_CHARS - full)}`;
+  const chars = isNarrow(size) ? NARROW_BAR_CHARS : BAR_CHARS;
+  const full = Math.round(share * chars);
+  const bar = `${'█'.repeat(full)}${'░'.repeat(chars - full)}`;
   const heap = (worker.heapBytes ?? 0) / Math.max(1, worker.heapBytesMax ?? 1);
   const text = [
     `${String(worker.worker).padStart(2)} ${bar} ${percent(share).padStart(5)}`,
@@ -174,29 +191,62 @@ function workerLine(worker: TopWorker): Line {
   return share > 0.9 || heap > 0.8 ? { text, style: 'warn' } : { text };
 }
 
-function bodyLines(frame: TopFrame, view: TopView, details: ActorDetails | string | undefined, room: number): Line[] {
+function bodyLines(
+  frame: TopFrame,
+  view: TopView,
+  details: TopDetails | undefined,
+  room: number,
+  size: TopSize,
+): Line[] {
   switch (view.page) {
     case 'help':
       return HELP.map((text) => ({ text }));
     case 'actor':
     case 'nodes':
-      return detailLines(details);
+      return detailLines(details, room, size);
     case 'behaviours':
       return tableLines(GROUP_HEAD, frame.groups.map(groupCells), view.selected, room, 0);
     case 'actors':
-      return actorLines(frame, view, room);
+      return actorLines(frame, view, room, size);
   }
 }
 
-function detailLines(details: ActorDetails | string | undefined): Line[] {
+function detailLines(details: TopDetails | undefined, room: number, size: TopSize): Line[] {
   if (details === undefined) return [{ text: 'asking …' }];
-  const text = typeof details === 'string' ? details : printDetails(details);
+  if ('nodes' in details) return clusterLines(details.nodes, room, size);
+  const text = 'actor' in details ? printDetails(details.actor) : details.problem;
   return text.split('\n').map((line) => ({ text: line }));
 }
 
-function actorLines(frame: TopFrame, view: TopView, room: number): Line[] {
+/** The nodes, what is wrong with one in a line of its own, the sum, and as much of the map as there is room for. */
+function clusterLines({ list, map }: NodesLook, room: number, size: TopSize): Line[] {
+  const { nodes, shards } = list;
+  const [head, ...rows] = nodeLines(nodes, isNarrow(size));
+  const lines: Line[] = [{ text: head!, style: 'bold' }];
+  rows.forEach((text, index) => {
+    const { state, reason } = nodes[index]!;
+    const isWell = state === 'up' || state === 'draining';
+    lines.push(isWell ? { text } : { text, style: 'warn' });
+    if (reason !== undefined) lines.push({ text: `  ${reason}`, style: 'warn' });
+  });
+  if (shards === undefined || map === undefined) return lines;
+  const text = summaryText(shards);
+  lines.push({ text: '' }, shards.unserved + shards.single === 0 ? { text } : { text, style: 'warn' }, { text: '' });
+  const mapped = mapLines(map, isNarrow(size), room - lines.length);
+  lines.push(
+    ...mapped.map(({ text, isWell }, index): Line =>
+      index === 0 ? { text, style: 'bold' } : isWell ? { text } : { text, style: 'warn' },
+    ),
+  );
+  return lines;
+}
+
+function actorLines(frame: TopFrame, view: TopView, room: number, size: TopSize): Line[] {
   const marked = ACTOR_HEAD.map((title) => (title === TITLES[view.by] ? `${title}▼` : title));
-  const lines = tableLines(marked, frame.actors.map(actorCells), view.selected, room, 2);
+  const cells = frame.actors.map(actorCells);
+  const lines = isNarrow(size)
+    ? tableLines(withoutPid(marked), cells.map(withoutPid), view.selected, room, 1)
+    : tableLines(marked, cells, view.selected, room, 2);
   const filter = view.behavior === undefined ? [] : [{ text: `only ${view.behavior}`, style: 'dim' } as const];
   return [...filter, ...lines];
 }
@@ -210,6 +260,13 @@ const TITLES: Readonly<Record<RankBy, string>> = {
 };
 
 const ACTOR_HEAD: readonly string[] = ['NAME', 'PID', 'STATUS', 'QUEUE', 'OLDEST', 'MSG/S', 'TIME', 'BYTES≥'];
+
+/** A pid is for other commands to be given, and `enter` looks without it. */
+function withoutPid(row: readonly string[]): readonly string[] {
+  return row.filter((_, column) => column !== PID_COLUMN);
+}
+
+const PID_COLUMN = 1;
 
 function actorCells(actor: TopActor): string[] {
   return [
@@ -248,26 +305,26 @@ function tableLines(
   ];
 }
 
-function footLine(view: TopView): Line {
-  const seconds = view.intervalMs / 1_000;
-  const text =
-    view.page === 'actor' || view.page === 'nodes' || view.page === 'help'
-      ? 'esc back  q quit'
-      : `←→ rank by  ↑↓ enter look  b behaviours  space pause  +- every ${seconds} s  ? help  q quit`;
+function footLine(view: TopView, size: TopSize): Line {
+  if (view.page === 'actor' || view.page === 'nodes' || view.page === 'help')
+    return { text: 'esc back  q quit', style: 'dim' };
+  const pace = isNarrow(size) ? '' : `+- every ${view.intervalMs / 1_000} s  `;
+  const text = `←→ rank by  ↑↓ enter look  b behaviours  n nodes  space pause  ${pace}? help  q quit`;
   return { text, style: 'dim' };
 }
 
 const HELP: readonly string[] = [
-  'Rank actors by        u  messages that wait        a  how long the oldest has waited',
-  '                      m  messages handled          t  time, as a share of one core',
+  'Rank actors by        u  messages that wait        a  age of the oldest',
+  '                      m  messages handled          t  time, share of a core',
   '                      e  memory, a lower bound     or go with ← and →',
   '',
   'b      behaviours: all actors of a kind together; enter shows those of one kind',
   'enter  an actor in detail',
-  'n      the nodes of the cluster, each with its figures',
+  'n      the nodes of the cluster with their figures, and the map of its shards',
   'esc    back; without a filter',
   'space  stop the picture, and go on',
   '+ -    more rarely, more often',
   '',
-  'Time is measured in one turn of about 32; BYTES≥ is the actor, its queue and the first level of its state.',
+  'Time is measured in one turn of about 32; BYTES≥ is the actor, its queue and',
+  'the first level of its state. A wider window shows pids as well.',
 ];

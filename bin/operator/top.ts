@@ -6,12 +6,20 @@
 import { emitKeypressEvents } from 'node:readline';
 import type { ActorDetails } from '../../actors/admin/actor-questions.ts';
 import type { TopFrame } from '../../actors/admin/top.ts';
-import type { NodeList } from '../../actors/nodes/verbs.ts';
+import type { NodeList, NodeMap } from '../../actors/nodes/verbs.ts';
 import type { AdminClient } from './client.ts';
 import type { LiveOptions } from './command.ts';
-import { printNodes } from './print-nodes.ts';
 import { harmless, harmlessJson } from './text.ts';
-import { FIRST_VIEW, pressKey, renderTop, type Line, type RankBy, type TopView } from './top-view.ts';
+import {
+  FIRST_VIEW,
+  pressKey,
+  renderTop,
+  type Line,
+  type NodesLook,
+  type RankBy,
+  type TopDetails,
+  type TopView,
+} from './top-view.ts';
 
 interface TopParameters {
   readonly by: RankBy;
@@ -68,7 +76,7 @@ class Observer {
   readonly #rows: number;
   #view: TopView;
   #frame: TopFrame | undefined;
-  #details: ActorDetails | string | undefined;
+  #details: TopDetails | undefined;
   #looking: AbortController = new AbortController();
   #end: (code: number) => void = () => undefined;
   #fail: (error: Error) => void = () => undefined;
@@ -127,21 +135,21 @@ class Observer {
 
   async #inspect(): Promise<void> {
     const { pid, page } = this.#view;
-    if (page === 'nodes') return this.#lookAtNodes();
-    if (pid === undefined) return;
-    try {
-      this.#details = await this.#client.request<ActorDetails>('actor.inspect', { actor: pid }, 2_000);
-    } catch (error) {
-      this.#details = (error as Error).message;
-    }
+    if (page !== 'nodes' && pid === undefined) return;
+    const details = await this.#ask(page, pid).catch((error: Error) => ({ problem: error.message }));
+    // An answer for a page that has been left meanwhile is for nobody.
+    if (page === this.#view.page && pid === this.#view.pid) this.#details = details;
   }
 
-  async #lookAtNodes(): Promise<void> {
-    try {
-      this.#details = printNodes(await this.#client.request<NodeList>('node.list', {}, 5_000));
-    } catch (error) {
-      this.#details = (error as Error).message;
-    }
+  async #ask(page: TopView['page'], pid: string | undefined): Promise<TopDetails> {
+    if (page === 'nodes') return { nodes: await this.#lookAtNodes() };
+    return { actor: await this.#client.request<ActorDetails>('actor.inspect', { actor: pid }, 2_000) };
+  }
+
+  async #lookAtNodes(): Promise<NodesLook> {
+    const ask = <Answer extends object>(verb: string): Promise<Answer> => this.#client.request(verb, {}, 5_000);
+    const list = await ask<NodeList>('node.list');
+    return { list, map: list.cluster === undefined ? undefined : await ask<NodeMap>('node.map') };
   }
 
   #press(text: string | undefined, key: { name?: string; ctrl?: boolean }): void {

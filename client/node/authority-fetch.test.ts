@@ -5,7 +5,11 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { fetchUnderAuthority } from './authority-fetch.ts';
+import type { TransportClose } from '../close-reason.ts';
+import { memoryStore } from '../memory-store.ts';
+import { fetchUnderAuthority, holdsCertificate } from './authority-fetch.ts';
+import { createClient } from './index.ts';
+import { transportUnder } from './ws-transport.ts';
 
 t.test('a server under an authority of one’s own is asked, and another is not believed', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'blindbeam-authority-'));
@@ -47,5 +51,25 @@ t.test('a server under an authority of one’s own is asked, and another is not 
   const head = await ask(url, { method: 'HEAD' });
   t.strictSame([head.status, head.body], [200, null]);
   await t.rejects(ask(url, { signal: AbortSignal.abort() }), { name: 'AbortError' });
-  await t.rejects(fetchUnderAuthority(readFileSync(path('two.crt'), 'utf8'))(url, {}), /self-signed|certificate/);
+  const two = readFileSync(path('two.crt'), 'utf8');
+  await t.rejects(fetchUnderAuthority(two)(url, {}), /self-signed|certificate/);
+
+  // The same of a socket: whom nobody trusted vouches for is told from one that is away.
+  const dial = (ca: string | undefined): Promise<TransportClose> =>
+    new Promise((onClose) => {
+      transportUnder(ca).dial(url.replace('https', 'wss'), { onMessage: () => undefined, onClose });
+    });
+  for (const ca of [undefined, two]) t.match(await dial(ca), { code: 1006, isUntrusted: true });
+  t.match(await dial(cert), { code: 1006, isUntrusted: undefined }, 'trusted, and no server of ours');
+  const client = await createClient({ url: url.replace('https', 'wss'), store: memoryStore(), ca: two });
+  await t.rejects(client.requestCode('+4915100000001'), { code: 'CLI_UNTRUSTED' });
+  await client.close();
+});
+
+t.test('what is no certificate is refused where it is given', async (t) => {
+  for (const text of ['', 'x', '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n']) {
+    t.equal(holdsCertificate(text), false);
+    const creating = createClient({ url: 'wss://127.0.0.1:1', store: memoryStore(), ca: text });
+    await t.rejects(creating, { name: 'TypeError', message: /^"ca" expected certificates in PEM$/ });
+  }
 });

@@ -1,13 +1,23 @@
 /**
  * `fetch` towards a server whose certificate is vouched for by an authority of one's own: a company's, or the one of a test. Node's
- * own takes none but by an option of the whole process (NODE_EXTRA_CA_CERTS). Serves what `media-http.ts` asks and no more: no redirects,
+ * own takes none but by an option of the whole process (NODE_EXTRA_CA_CERTS). Serves what `../media-http.ts` asks and no more: no redirects,
  * no cookies, no cache.
  */
 
+import { X509Certificate } from 'node:crypto';
 import { request, type RequestOptions } from 'node:https';
 import { Readable } from 'node:stream';
 import type { ReadableStream as NodeReadableStream } from 'node:stream/web';
 import type { Fetch } from '../media-http.ts';
+
+/** Whether `text` is PEM with a certificate. TLS itself takes whatever it is given, and then trusts nobody. */
+export function holdsCertificate(text: string): boolean {
+  try {
+    return new X509Certificate(text).raw.length > 0;
+  } catch {
+    return false;
+  }
+}
 
 /** @param ca - Certificates of authorities, PEM; they are trusted in place of the platform's. */
 export function fetchUnderAuthority(ca: string): Fetch {

@@ -2,7 +2,7 @@
  * The store on disk: the contract, the lock, and what a crash leaves behind.
  */
 
-import { appendFile, mkdtemp, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, mkdtemp, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
@@ -70,4 +70,15 @@ t.test('garbage after the log is ignored, a destroyed manifest is CLI_STORE_CORR
   await store.close();
   await writeFile(join(directory, 'CURRENT'), 'MANIFEST-999999\n');
   await t.rejects(openDiskStore(directory), { code: 'CLI_STORE_CORRUPT' });
+});
+
+t.test('what the system refuses is no damage, and says why', async (t) => {
+  const file = join(root, 'a-file');
+  await writeFile(file, '');
+  await t.rejects(openDiskStore(file), { code: 'CLI_STORE_UNUSABLE', cause: { code: 'EEXIST' } });
+  await t.rejects(openDiskStore(join(file, 'below')), { code: 'CLI_STORE_UNUSABLE', cause: { code: 'ENOTDIR' } });
+  // LevelDB's own files: one that cannot be opened for writing, also for root.
+  const directory = join(root, 'refused');
+  await mkdir(join(directory, 'LOCK'), { recursive: true });
+  await t.rejects(openDiskStore(directory), { code: 'CLI_STORE_UNUSABLE' });
 });

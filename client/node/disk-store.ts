@@ -8,7 +8,7 @@
 
 import { mkdir } from 'node:fs/promises';
 import { ClassicLevel } from 'classic-level';
-import { ClientError } from '../errors.ts';
+import { ClientError, type ClientCode } from '../errors.ts';
 import type { Durability, Store, StoreChange, StoreEntry, StoreRange } from '../store.ts';
 
 type Level = ClassicLevel<string, Uint8Array>;
@@ -22,7 +22,7 @@ const BEYOND = '\u{ffff}';
  * The directory is readable for its owner only: it holds private keys and the text of messages, unencrypted.
  *
  * @param directory - A path; relative to the working directory. Its parent need not exist.
- * @returns A source that rejects with CLI_STORE_LOCKED or CLI_STORE_CORRUPT.
+ * @returns A source that rejects with CLI_STORE_LOCKED, CLI_STORE_UNUSABLE or CLI_STORE_CORRUPT.
  */
 export function diskStore(directory: string): () => Promise<Store> {
   return () => openDiskStore(directory);
@@ -30,14 +30,18 @@ export function diskStore(directory: string): () => Promise<Store> {
 
 /** Opens the store in `directory`. See `diskStore`. */
 export async function openDiskStore(directory: string): Promise<Store> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  const level: Level = new ClassicLevel(directory, { keyEncoding: 'utf8', valueEncoding: 'view', compression: false });
   try {
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    const level: Level = new ClassicLevel(directory, {
+      keyEncoding: 'utf8',
+      valueEncoding: 'view',
+      compression: false,
+    });
     await level.open();
+    return new DiskStore(level);
   } catch (cause) {
-    throw new ClientError(isLocked(cause) ? 'CLI_STORE_LOCKED' : 'CLI_STORE_CORRUPT', { cause });
+    throw new ClientError(codeOfFailure(cause), { cause });
   }
-  return new DiskStore(level);
 }
 
 class DiskStore implements Store {
@@ -81,9 +85,16 @@ class DiskStore implements Store {
   }
 }
 
-function isLocked(error: unknown): boolean {
-  for (let at: unknown = error; at instanceof Error; at = at.cause) {
-    if ((at as Error & { code?: unknown }).code === 'LEVEL_LOCKED') return true;
-  }
-  return false;
+/**
+ * What keeps a store from being opened. A full disk and a missing permission say nothing about what is in it: whoever took them for damage
+ * would register anew, and lose an identity that is there.
+ */
+function codeOfFailure(error: unknown): ClientCode {
+  const chain: (Error & { code?: unknown; syscall?: unknown })[] = [];
+  for (let at: unknown = error; at instanceof Error; at = at.cause) chain.push(at);
+  if (chain.some(({ code }) => code === 'LEVEL_LOCKED')) return 'CLI_STORE_LOCKED';
+  if (chain.some(({ syscall }) => typeof syscall === 'string')) return 'CLI_STORE_UNUSABLE';
+  // LevelDB says so as well where a file is gone that another one names; that is damage.
+  const refused = chain.some(({ code, message }) => code === 'LEVEL_IO_ERROR' && !/No such file/.test(message));
+  return refused ? 'CLI_STORE_UNUSABLE' : 'CLI_STORE_CORRUPT';
 }

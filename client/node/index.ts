@@ -8,7 +8,7 @@
 
 import { createClient as createPortableClient } from '../index.ts';
 import type { Client, IdentityPolicy, StoreSource, StrangersPolicy } from '../index.ts';
-import { fetchUnderAuthority } from './authority-fetch.ts';
+import { fetchUnderAuthority, holdsCertificate } from './authority-fetch.ts';
 import { diskStore } from './disk-store.ts';
 import { systemClock, systemRandom } from './system.ts';
 import { transportUnder, wsTransport } from './ws-transport.ts';
@@ -38,9 +38,12 @@ export interface NodeClientOptions {
 /**
  * Opens the store and makes a client on it, offline.
  *
- * @throws {ClientError} CLI_STORE_LOCKED when another process uses the directory; CLI_STORE_CORRUPT.
+ * @throws {ClientError} CLI_STORE_LOCKED when another process uses the directory; CLI_STORE_UNUSABLE; CLI_STORE_CORRUPT.
+ * @throws {TypeError} (as rejection) `ca` holds no certificate.
  */
-export function createClient(options: NodeClientOptions): Promise<Client> {
+export async function createClient(options: NodeClientOptions): Promise<Client> {
+  if (options.ca !== undefined && !holdsCertificate(options.ca))
+    throw new TypeError('"ca" expected certificates in PEM');
   const store = typeof options.store === 'string' ? diskStore(options.store) : options.store;
   return createPortableClient({
     ...options,

@@ -2,23 +2,32 @@
  * The transport over real sockets.
  */
 
-import { createServer } from 'node:net';
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createServer as createTlsServer } from 'node:tls';
 import t from 'tap';
 import type { TransportClose } from '../close-reason.ts';
 import { memoryStore } from '../memory-store.ts';
 import { CODE } from '../testing/fake-server.ts';
 import { createClient } from './index.ts';
 import { listen } from './testing/socket-server.ts';
-import { wsTransport } from './ws-transport.ts';
+import type { Transport } from '../transport.ts';
+import { transportUnder, wsTransport } from './ws-transport.ts';
 
 const ALICE = '+4915100000001';
 const BOB = '+4915100000002';
 
 /** Dials and collects what the listener is told, until the close. */
-async function dialled(url: string): Promise<{ close: TransportClose; messageCount: number }> {
+async function dialled(
+  url: string,
+  transport: Transport = wsTransport,
+): Promise<{ close: TransportClose; messageCount: number }> {
   let messageCount = 0;
   const close = await new Promise<TransportClose>((onClose) => {
-    wsTransport.dial(url, { onMessage: () => (messageCount += 1), onClose });
+    transport.dial(url, { onMessage: () => (messageCount += 1), onClose });
   });
   return { close, messageCount };
 }
@@ -59,6 +68,37 @@ t.test('nobody listening, and somebody who does not speak WebSocket, are a close
   t.match(await dialled(`ws://127.0.0.1:${port}`), { close: { code: 1006 }, messageCount: 0 });
   await new Promise((resolve) => mute.close(resolve));
   t.match(await dialled(`ws://127.0.0.1:${port}`), { close: { code: 1006 }, messageCount: 0 });
+});
+
+t.test('a certificate that is not trusted is told apart from a server that is not there', async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'blindbeam-untrusted-'));
+  t.teardown(() => rm(directory, { recursive: true }));
+  const made = async (name: string, host: string): Promise<{ cert: string; key: string }> => {
+    const [key, cert] = [join(directory, `${name}.key`), join(directory, `${name}.crt`)];
+    const shape = 'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=x -addext';
+    const files = [`subjectAltName=${host}`, '-keyout', key, '-out', cert];
+    execFileSync('openssl', [...shape.split(' '), ...files], { stdio: 'ignore' });
+    return { cert: await readFile(cert, 'utf8'), key: await readFile(key, 'utf8') };
+  };
+  const [old, renewed, foreign] = [
+    await made('old', 'IP:127.0.0.1'),
+    await made('new', 'IP:127.0.0.1'),
+    await made('foreign', 'DNS:elsewhere.example'),
+  ];
+  for (const [pair, ca, isUntrusted] of [
+    [renewed, renewed.cert, undefined],
+    [renewed, old.cert, true],
+    [renewed, undefined, true],
+    [foreign, foreign.cert, true],
+  ] as const) {
+    const server = createTlsServer(pair, (socket) => socket.end()).on('tlsClientError', () => undefined);
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const { close } = await dialled(`wss://127.0.0.1:${port}`, transportUnder(ca));
+    t.equal(close.isUntrusted, isUntrusted);
+    t.equal(close.code, 1006);
+    await new Promise((resolve) => server.close(resolve));
+  }
 });
 
 t.test('after close() the listener hears nothing more', async (t) => {

@@ -1,7 +1,7 @@
 /**
  * The transport over the `ws` package: the only file that imports it.
  *
- * It adds nothing to a WebSocket but the promises of `transport.ts`: one `onClose`, none after `close()`, binary only.
+ * It adds nothing to a WebSocket but the promises of `../transport.ts`: one `onClose`, none after `close()`, binary only.
  */
 
 import type { IncomingMessage } from 'node:http';
@@ -32,6 +32,7 @@ class WsSocket implements TransportSocket {
   readonly #socket: WebSocket;
   /** What an HTTP answer in place of the upgrade said. */
   #refusal: { readonly reason: string; readonly retryAfterMs: number | undefined } | undefined;
+  #isUntrusted = false;
 
   constructor(url: URL, ca: string | undefined, listener: TransportListener) {
     const socket = new WebSocket(url, SUBPROTOCOL, {
@@ -46,14 +47,21 @@ class WsSocket implements TransportSocket {
       if (isBinary) listener.onMessage(data as Buffer);
       else socket.close(4400, 'APP_PROTOCOL');
     });
-    // An error is always followed by `close`, which says all that is needed; unheard, it would end the process.
-    socket.on('error', ignore);
+    // An error is always followed by `close`, which says all that is needed but this; unheard, it would end the process.
+    socket.on('error', ({ code }: NodeJS.ErrnoException) => {
+      if (code !== undefined && CERTIFICATE_REFUSED.test(code)) this.#isUntrusted = true;
+    });
     socket.on('unexpected-response', (_request, response) => {
       this.#refusal = readRefusal(response);
       socket.terminate();
     });
     socket.on('close', (code: number, reason: Buffer) =>
-      listener.onClose({ code, reason: reason.toString('utf8'), ...this.#refusal }),
+      listener.onClose({
+        code,
+        reason: reason.toString('utf8'),
+        ...this.#refusal,
+        ...(this.#isUntrusted && { isUntrusted: true }),
+      }),
     );
     this.#socket = socket;
   }
@@ -72,6 +80,9 @@ class WsSocket implements TransportSocket {
     socket.on('close', () => clearTimeout(timer)).close(1000);
   }
 }
+
+/** How OpenSSL and Node name what is wrong with a certificate. Source: Node.js, "X509 certificate error codes" and "ERR_TLS_CERT_…". */
+const CERTIFICATE_REFUSED = /^(?:CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_|ERR_TLS_CERT_)/;
 
 /** Statuses with which a server, or a proxy before it, asks to be left alone for a while. */
 const REFUSALS: ReadonlyMap<number | undefined, string> = new Map([
@@ -97,5 +108,3 @@ function endpointOf(url: string): URL {
   if (endpoint.pathname === '/') endpoint.pathname = '/ws';
   return endpoint;
 }
-
-function ignore(): void {}

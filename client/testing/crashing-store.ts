@@ -20,6 +20,8 @@ export class CrashDisk {
   #writesLeft = Infinity;
   #onCrash: () => void = () => {};
   #generation = 0;
+  /** Waited for by each flushed write before it reaches the disk, which is at once if not given. */
+  flushing: (() => Promise<void>) | undefined;
 
   /** Writes that reached the disk since it was made. */
   get writeCount(): number {
@@ -90,6 +92,7 @@ class CrashStore implements Store {
     const copies = changes.map((change) =>
       change.type === 'put' ? { ...change, value: change.value.slice() } : change,
     );
+    if (durability === 'flushed') await this.#disk.flushing?.();
     this.#disk.admit(this.#generation, { changes: copies, durability });
     await this.#contents.write(copies, durability);
   }

@@ -139,6 +139,7 @@ export class FakeGroups {
   marks(id: string, address: string): Answer | string {
     const group = this.#groups.get(id);
     if (group === undefined) return 'APP_UNKNOWN_GROUP';
+    if (!group.state.roster.members.has(address.split(':')[0]!)) return 'APP_NOT_A_MEMBER';
     group.watchers.add(address);
     const marks = [...group.delivered].sort().map(([user, order]) => ({ user, order }));
     return { kind: 'group-marks', group: id, marks, more: false };

@@ -50,8 +50,8 @@ export const CODE = '123456';
 
 type Refusal = Omit<ErrorMessage, 'kind' | 'to' | 'id' | 'text'>;
 
-/** What becomes of a stanza that arrives: it works, or the connection is lost before or after it took effect. */
-export type Fate = 'ok' | 'drop-before' | 'drop-after';
+/** What becomes of a stanza that arrives: it works, or the connection is lost before or after it took effect, or it comes to nothing. */
+export type Fate = 'ok' | 'drop-before' | 'drop-after' | 'ignore';
 
 interface Device {
   readonly user: string;
@@ -149,6 +149,16 @@ export class FakeServer {
   closeWith(user: string, code: number, reason: string): void {
     for (const connection of [...this.#connections]) {
       if (connection.device?.user === user) connection.end({ code, reason });
+    }
+  }
+
+  /** Greets a user's connections a second time: what is under way to the server then is lost, and what waits for an answer has none. */
+  greetAgain(user: string): void {
+    for (const connection of this.#connections) {
+      if (connection.device?.user !== user || connection.isGreetedAgain) continue;
+      connection.nonce = this.#random.bytes(32);
+      connection.isGreetedAgain = true;
+      connection.say({ kind: 'stream', version: 1, ts: this.#clock.nowMs(), nonce: connection.nonce });
     }
   }
 
@@ -275,8 +285,11 @@ export class FakeServer {
 
   #receive(connection: ServerConnection, message: ClientMessage): void {
     if (this.isMute) return;
+    const isLogin = message.kind === 'auth' || message.kind === 'resume';
+    if (connection.isGreetedAgain && !isLogin) return;
     const user = connection.device?.user;
     const fate = user === undefined ? 'ok' : this.onReceive(message, user);
+    if (fate === 'ignore') return;
     if (fate === 'drop-before') return connection.end({ code: 1006, reason: '' });
     if (user !== undefined) this.log.push({ user, message });
     this.#handle(connection, message);
@@ -318,6 +331,17 @@ export class FakeServer {
         return this.#announce(connection.device!.user, message.state === 'available');
       case 'unsubscribe':
         return void connection.subscriptions.delete(message.to);
+      case 'group-unsubscribe':
+        return void connection.rooms.delete(message.group);
+      case 'group-typing': {
+        const { user } = connection.device!;
+        if (!connection.rooms.has(message.group)) return;
+        for (const other of this.#connections) {
+          if (other.device?.user === user || !other.rooms.has(message.group)) continue;
+          other.say({ kind: 'group-typing', group: message.group, user, state: message.state });
+        }
+        return;
+      }
       case 'typing': {
         const from = connection.device!.user;
         for (const other of this.#connections) {
@@ -384,7 +408,8 @@ export class FakeServer {
   }
 
   #enter(connection: ServerConnection, device: Device, told: Partial<SuccessMessage>): void {
-    device.peer?.end({ code: 4409, reason: 'APP_REPLACED' });
+    if (device.peer !== connection) device.peer?.end({ code: 4409, reason: 'APP_REPLACED' });
+    connection.isGreetedAgain = false;
     device.peer = connection;
     connection.device = device;
     connection.say({ kind: 'success', user: device.user, device: device.id, ts: this.#clock.nowMs(), ...told });
@@ -461,6 +486,13 @@ export class FakeServer {
       case 'subscribe':
         connection.subscriptions.add(request.to);
         return this.#presenceOf(request.to);
+      case 'group-subscribe': {
+        const { group } = request;
+        const isIn = this.groups.groupsOf(connection.device!.user).includes(group);
+        if (!isIn) return 'APP_NOT_A_MEMBER';
+        connection.rooms.add(group);
+        return { kind: 'group-subscribe', group };
+      }
       case 'presence':
         return this.#presenceOf(request.user);
       case 'privacy-change': {
@@ -693,11 +725,16 @@ interface ServerHooks {
 
 /** The server's end of one socket. What each side says arrives a turn later, in order; what is under way at a cut is lost. */
 class ServerConnection {
-  readonly nonce: Uint8Array;
+  /** Of the last greeting. */
+  nonce: Uint8Array;
+  /** Until the client has logged in again, what it says is from before. */
+  isGreetedAgain = false;
   readonly socket: TransportSocket;
   device: Device | undefined;
   /** Users whose presence it hears of. */
   readonly subscriptions: Set<string> = new Set();
+  /** Groups whose typing it hears of. */
+  readonly rooms: Set<string> = new Set();
   readonly #listener: TransportListener;
   readonly #hooks: ServerHooks;
   #isOpen = true;

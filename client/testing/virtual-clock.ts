@@ -38,12 +38,6 @@ export class VirtualClock implements Clock {
     return this.#timers.size;
   }
 
-  /** Delay until the next timer, or `undefined` when there is none. */
-  get nextDelayMs(): number | undefined {
-    const timer = this.#earliest(Infinity);
-    return timer === undefined ? undefined : timer.dueMs - this.#elapsedMs;
-  }
-
   /** Lets `ms` pass, running timers when they are due and letting promises settle after each. */
   async advance(ms: number): Promise<void> {
     const endMs = this.#elapsedMs + ms;

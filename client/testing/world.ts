@@ -69,9 +69,9 @@ export class Person {
     return createClient({ url: 'ws://test', transport: server.transport, clock, random, store });
   }
 
-  /** Starts, registers and connects. */
-  async join(): Promise<this> {
-    await this.start();
+  /** Starts, registers and connects. @param strangers - What the account lets them do; as the client has it if not given. */
+  async join(strangers?: StrangersPolicy): Promise<this> {
+    await this.start(undefined, strangers);
     await this.client.requestCode(this.phone);
     await this.client.confirmCode(this.phone, CODE);
     await this.client.connect();

@@ -32,7 +32,7 @@ export interface WebClientOptions {
 /**
  * Opens the store and makes a client on it, offline.
  *
- * @throws {ClientError} CLI_STORE_LOCKED when another tab uses the database; CLI_STORE_CORRUPT.
+ * @throws {ClientError} CLI_STORE_LOCKED when another tab uses the database; CLI_STORE_UNUSABLE; CLI_STORE_CORRUPT.
  */
 export function createClient(options: WebClientOptions): Promise<Client> {
   const store = typeof options.store === 'string' ? indexedStore(options.store) : options.store;

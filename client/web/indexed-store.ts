@@ -1,7 +1,7 @@
 /**
  * The store of a browser, over IndexedDB: the only file that imports `idb`.
  *
- * Why it keeps the promises of `store.ts`: a batch is one transaction, so it is there whole or not at all; transactions on one
+ * Why it keeps the promises of `../store.ts`: a batch is one transaction, so it is there whole or not at all; transactions on one
  * object store run one after the other, so a write that is flushed takes every earlier one along; `durability: 'strict'` asks for
  * a flush before `complete`, where `'relaxed'` is content with the operating system (Indexed Database API 3.0, section 2.7.1).
  * A page must be served from a secure context (https, or the loopback) to have the lock that keeps a second tab out.
@@ -22,7 +22,8 @@ const BEYOND = '\u{ffff}';
 /**
  * Names a database of this origin as the store of a client; it is opened, and made if need be, by `createClient`.
  *
- * @returns A source that rejects with CLI_STORE_LOCKED while another tab uses it, and with CLI_STORE_CORRUPT.
+ * @returns A source that rejects with CLI_STORE_LOCKED while another tab uses it, with CLI_STORE_UNUSABLE where the browser gives no
+ *   database (a full disk, a private window), and with CLI_STORE_CORRUPT for one of a newer version.
  */
 export function indexedStore(name: string): () => Promise<Store> {
   return async () => {
@@ -32,7 +33,7 @@ export function indexedStore(name: string): () => Promise<Store> {
       return new IndexedStore(await open(name), release);
     } catch (cause) {
       release();
-      throw new ClientError('CLI_STORE_CORRUPT', { cause });
+      throw new ClientError(isNewer(cause) ? 'CLI_STORE_CORRUPT' : 'CLI_STORE_UNUSABLE', { cause });
     }
   };
 }
@@ -45,6 +46,10 @@ export async function deleteIndexedStore(name: string): Promise<void> {
   } finally {
     release();
   }
+}
+
+function isNewer(cause: unknown): boolean {
+  return cause instanceof DOMException && cause.name === 'VersionError';
 }
 
 function open(name: string): Promise<IDBPDatabase> {

@@ -2,7 +2,7 @@
  * The transport over a browser's own WebSocket.
  *
  * A browser hides what an HTTP answer in place of the upgrade said, and so a busy server's `Retry-After`: such a refusal is
- * a close with 1006 here, and the client's backoff has to do. Read next: `transport.ts` for the promises kept.
+ * a close with 1006 here, and the client's backoff has to do. Read next: `../transport.ts` for the promises kept.
  */
 
 import type { Transport, TransportListener, TransportSocket } from '../transport.ts';

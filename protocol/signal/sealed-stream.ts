@@ -108,7 +108,7 @@ export async function* openStream(streamKey: StreamKey, source: ByteSource): Byt
 }
 
 /** Encodes a header. @returns 50 bytes, owned by the caller. */
-export function encodeStreamHeader({ chunkExponent, salt, commitment }: StreamHeader): Uint8Array {
+function encodeStreamHeader({ chunkExponent, salt, commitment }: StreamHeader): Uint8Array {
   return concat(Uint8Array.of(streamVersion, chunkExponent), salt, commitment);
 }
 

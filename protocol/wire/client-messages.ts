@@ -14,12 +14,14 @@ import {
   contentOf,
   isCount,
   isCounter,
+  isMessageId,
   isResumeToken,
   RESUME_SECRET_BYTES,
   SIGNATURE_BYTES,
 } from './fields.ts';
 import * as groups from './group-stanzas.ts';
 import type { GroupReadReceiptMessage, OutgoingGroupMessage } from './group-stanzas.ts';
+import * as groupTyping from './group-typing.ts';
 import { LIMITS } from './limits.ts';
 import * as presence from './presence.ts';
 import type { AvailabilityMessage, OutgoingTyping, UnsubscribeMessage } from './presence.ts';
@@ -46,6 +48,8 @@ export const FEATURES = {
   resumeTickets: 2,
   /** Messages and changes of groups. */
   groups: 4,
+  /** A second `<stream>` on a connection that is logged in: log in again, and say again what was not answered. */
+  secondGreeting: 8,
 } as const;
 
 /** Login by the ticket of an earlier one. */
@@ -131,7 +135,9 @@ export type ClientMessage =
   | PingMessage
   | AvailabilityMessage
   | UnsubscribeMessage
-  | OutgoingTyping;
+  | OutgoingTyping
+  | groupTyping.GroupUnsubscribeMessage
+  | groupTyping.OutgoingGroupTyping;
 
 /** The fields of a message, for a constructor that knows its kind. */
 export type Fields<Message> = Omit<Message, 'kind'>;
@@ -213,6 +219,10 @@ export function clientStanza(message: ClientMessage): Stanza {
       return presence.unsubscribeStanza(message);
     case 'typing':
       return presence.outgoingTypingStanza(message);
+    case 'group-unsubscribe':
+      return groupTyping.groupUnsubscribeStanza(message);
+    case 'group-typing':
+      return groupTyping.outgoingGroupTypingStanza(message);
   }
 }
 
@@ -237,11 +247,13 @@ export function parseClientMessage(stanza: Stanza): ClientMessage | WireError {
     case 'auth':
       return parseAuth(stanza);
     case 'typing':
-      return presence.parseOutgoingTyping(stanza);
+      return groups.isOfGroup(stanza)
+        ? groupTyping.parseOutgoingGroupTyping(stanza)
+        : presence.parseOutgoingTyping(stanza);
     case 'presence':
       return presence.parseAvailability(stanza);
     case 'unsubscribe':
-      return presence.parseUnsubscribe(stanza);
+      return groups.isOfGroup(stanza) ? groupTyping.parseGroupUnsubscribe(stanza) : presence.parseUnsubscribe(stanza);
     default:
       return badStanza('stanza', 'a tag that clients send');
   }
@@ -252,7 +264,7 @@ function parseMessage(stanza: Stanza): OutgoingMessage | OutgoingGroupMessage | 
   if (to === undefined && groups.isOfGroup(stanza)) return groups.parseGroupMessage(stanza);
   if (!isUserId(to)) return badField('message', 'to', 'user');
   const id = attribute(stanza, 'id');
-  if (!isCounter(id)) return badField('message', 'id', 'counter');
+  if (!isMessageId(id)) return badField('message', 'id', 'messageId');
   const envelopes = parseEnvelopes(childrenOf(stanza));
   return isWireError(envelopes) ? envelopes : { kind: 'message', to, id, envelopes };
 }

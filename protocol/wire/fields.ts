@@ -34,12 +34,13 @@ export const KEM_KEY_TYPE: 6 = 6;
 export const PUBLIC_KEY_TYPE: 5 = 5;
 
 /** What the forms are called in a refusal. */
-export const FORM = {
+const FORM = {
   user: '15 digits',
   group: '15 digits',
   device: 'an integer from 1 to 127',
   phone: '"+" and 7 to 15 digits',
   counter: 'an integer from 1 to 2^53-1',
+  messageId: 'an integer from 1 to 2^48-1',
   count: 'an integer from 0 to 2^53-1',
   since: 'an integer from 1 to "until"',
   preKeyId: 'an integer from 0 to 2^32-1',
@@ -76,7 +77,6 @@ export const FORM = {
   relationState: '"accepted", "blocked" or "none"',
   listedState: '"accepted", "blocked" or "pending"',
   strangersPolicy: '"open" or "ask"',
-  action: 'an action that is limited',
   platform: '"none", "web", "apns" or "fcm"',
   url: 'an https URL',
   p256Point: '65 bytes, the first of them 04',
@@ -106,6 +106,11 @@ export function badStanza(tag: string, expected: string): WireError {
 /** An id, a position: 1 to 2^53 - 1. */
 export function isCounter(value: unknown): value is number {
   return isCount(value) && value >= 1;
+}
+
+/** The id of a message that a client sends: 1 to 2^48 - 1. */
+export function isMessageId(value: unknown): value is number {
+  return isCounter(value) && value <= LIMITS.messageIdMax;
 }
 
 /** A count, a time in milliseconds, seconds: 0 to 2^53 - 1. */

@@ -71,6 +71,11 @@ export class FieldReader {
     return !this.failed && this.#offset === this.#bytes.length;
   }
 
+  /** What was not read yet; borrowed. */
+  get rest(): Uint8Array {
+    return this.#bytes.subarray(this.#offset);
+  }
+
   uint(size: number): number {
     if (!this.#has(size)) return 0;
     let value = 0;

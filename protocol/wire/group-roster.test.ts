@@ -6,7 +6,14 @@ import t from 'tap';
 import { decodeGroupChange, hashOfGate, NO_HASH } from './group-change.ts';
 import type { GroupAction, GroupActionKind, GroupRole, SignedGroupChange } from './group-change.ts';
 import { GROUP_REFUSALS, isGroupRefusal, type GroupRefusal, type GroupRefusalCode } from './group-errors.ts';
-import { applyGroupChange, decodeRoster, draftGroupChange, encodeRoster, hashOfRoster } from './group-roster.ts';
+import {
+  applyGroupChange,
+  decodeRoster,
+  draftGroupChange,
+  encodeRoster,
+  hashOfRoster,
+  isMemberInRoster,
+} from './group-roster.ts';
 import type { GroupRoster, GroupState } from './group-roster.ts';
 import { LIMITS } from './limits.ts';
 import { changeBy, changeVectors, GROUP, sha512, signed, userOf } from './testing/group-changes.ts';
@@ -145,6 +152,17 @@ t.test('1,024 members and no more', async (t) => {
   t.notOk(isGroupRefusal(decodeRoster(bytes)), `${bytes.length} bytes are the largest roster`);
 });
 
+t.test('in a full roster each member is found, and nobody else', async (t) => {
+  const members = Array.from({ length: LIMITS.groupMembersMax }, (_, index) => userOf(3 * index + 10));
+  const roles = new Map(members.map((user) => [user, 'member' as const]));
+  const bytes = encodeRoster({ ...three.roster, info: new Uint8Array(LIMITS.groupInfoBytesMax), members: roles });
+  const wrong = members.filter((user) => isMemberInRoster(bytes, user) !== true);
+  for (let number = 8; number < 3 * LIMITS.groupMembersMax + 12; number += 1) {
+    if (isMemberInRoster(bytes, userOf(number)) !== roles.has(userOf(number))) wrong.push(userOf(number));
+  }
+  t.strictSame(wrong, []);
+});
+
 t.test('epoch, chain and roster hash', async (t) => {
   const intent = { group: GROUP, author: ann, device: 1, time: 0, actions: [add(dan)] };
   const next = draftGroupChange(three, intent, sha512);
@@ -171,6 +189,8 @@ interface Move {
 }
 
 const someone = fc.integer({ min: 1, max: 6 });
+/** Those, and one on either side of them. */
+const everybody = [0, 1, 2, 3, 4, 5, 6, 7].map(userOf);
 const arbitraryAction: fc.Arbitrary<GroupAction> = fc.oneof(
   fc
     .record({ user: someone, role: fc.constantFrom<GroupRole[]>('member', 'admin') })
@@ -195,7 +215,9 @@ function checkInvariants({ roster }: GroupState): void {
   const roles = [...roster.members.values()];
   assert.ok(roles.length === 0 || roles.includes('admin'), 'an admin among members');
   assert.ok(roles.length > 0 || roster.link === undefined, 'no link into an empty group');
-  assert.deepStrictEqual(decodeRoster(encodeRoster(roster)), sorted(roster), 'the roster comes back');
+  const bytes = encodeRoster(roster);
+  assert.deepStrictEqual(decodeRoster(bytes), sorted(roster), 'the roster comes back');
+  for (const user of everybody) assert.equal(isMemberInRoster(bytes, user), roster.members.has(user), 'one is found');
 }
 
 function sorted(roster: GroupRoster): GroupRoster {
@@ -250,6 +272,7 @@ t.test('rosters: prefixes, order, twice, another version', async (t) => {
   const bytes = encodeRoster(three.roster);
   for (let length = 0; length < bytes.length; length += 1) {
     if (!isGroupRefusal(decodeRoster(bytes.subarray(0, length)))) t.fail(`${length} bytes`);
+    if (!isGroupRefusal(isMemberInRoster(bytes.subarray(0, length), ann))) t.fail(`${length} bytes, for one member`);
   }
   t.match(decodeRoster(Uint8Array.of(...bytes, 0)), { code: 'GROUP_MALFORMED' });
   t.match(decodeRoster(bytes.with(0, 9)), { code: 'GROUP_UNSUPPORTED' });
@@ -257,6 +280,9 @@ t.test('rosters: prefixes, order, twice, another version', async (t) => {
   t.match(decodeRoster(bytes.with(11, 0)), { code: 'GROUP_MALFORMED' }, 'epoch 0');
   t.match(decodeRoster(bytes.with(bytes.length - 2, 1)), { code: 'GROUP_MALFORMED' }, 'members out of order');
   t.match(decodeRoster(new Uint8Array(LIMITS.groupRosterBytesMax + 1).fill(1)), { code: 'GROUP_MALFORMED' });
+  const malformed = [Uint8Array.of(...bytes, 0), bytes.with(13, 2), bytes.with(11, 0)];
+  for (const each of malformed) t.match(isMemberInRoster(each, ann), { code: 'GROUP_MALFORMED' });
+  t.match(isMemberInRoster(bytes.with(0, 9), ann), { code: 'GROUP_UNSUPPORTED' });
 });
 
 t.test('every refusal has a meaning and an action', async (t) => {

@@ -8,7 +8,7 @@
 
 import { isDeviceId, isUserId } from './address.ts';
 import { isWireError, type WireError } from './errors.ts';
-import { badField, badStanza, contentOf, GATE_BYTES, isCount, isCounter } from './fields.ts';
+import { badField, badStanza, contentOf, GATE_BYTES, isCount, isCounter, isMessageId } from './fields.ts';
 import { parseGap, type Gap } from './gaps.ts';
 import { LIMITS } from './limits.ts';
 import { attribute, bytesOf, childrenOf, type AttributeValue, type Stanza } from './stanza.ts';
@@ -270,7 +270,7 @@ export function parseGroupMessage(stanza: Stanza): OutgoingGroupMessage | WireEr
   const group = attribute(stanza, 'group');
   if (!isUserId(group)) return badField('message', 'group', 'group');
   const id = attribute(stanza, 'id');
-  if (!isCounter(id)) return badField('message', 'id', 'counter');
+  if (!isMessageId(id)) return badField('message', 'id', 'messageId');
   const epoch = attribute(stanza, 'epoch');
   if (!isCounter(epoch)) return badField('message', 'epoch', 'counter');
   const ciphertext = ciphertextIn(stanza);

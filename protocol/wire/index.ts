@@ -16,6 +16,7 @@ export { decodeStanza } from './decode.ts';
 export { encode, encodedLength, encodeStanza } from './encode.ts';
 export { isWireError, WIRE_ERRORS, wireError } from './errors.ts';
 export type { WireError, WireErrorCode, WireErrorEntry } from './errors.ts';
+export { idBeside, PARTITION_COUNT, partitionOf } from './partition.ts';
 export { decodeMessage, eachStanza, FrameReader, FrameWriter } from './frame.ts';
 export {
   decodeGroupChange,
@@ -39,7 +40,14 @@ export type {
 } from './group-change.ts';
 export { GROUP_REFUSALS, groupRefusal, isGroupRefusal } from './group-errors.ts';
 export type { GroupRefusal, GroupRefusalCode, GroupRefusalEntry } from './group-errors.ts';
-export { applyGroupChange, decodeRoster, draftGroupChange, encodeRoster, hashOfRoster } from './group-roster.ts';
+export {
+  applyGroupChange,
+  decodeRoster,
+  draftGroupChange,
+  encodeRoster,
+  hashOfRoster,
+  isMemberInRoster,
+} from './group-roster.ts';
 export type { GroupIntent, GroupRoster, GroupState } from './group-roster.ts';
 export { LIMITS, type Limits } from './limits.ts';
 export * from './messages.ts';

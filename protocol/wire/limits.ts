@@ -47,6 +47,9 @@ export const LIMITS = {
   /** 2^53 - 1: integers are the ones that a JavaScript number holds exactly. */
   integerMax: 9_007_199_254_740_991,
 
+  /** Message ids a client chooses, and they are kept in six bytes: at a thousand a second, enough for nine thousand years. */
+  messageIdMax: 0xffff_ffff_ffff,
+
   /** Device ids are 1 to 127: a device fits into one byte of the login signature, and the top bit stays free. */
   deviceIdMax: 127,
 
@@ -82,6 +85,9 @@ export const LIMITS = {
 
   /** Gaps of one conversation in an answer: what is lost in one piece is one gap. */
   gapsMax: 16,
+
+  /** Decisions about others in one answer: some 13 KB. */
+  relationsPageMax: 500,
 
   /** Evidence in a report: some texts with what signs them; media stay where they are. */
   reportBytesMax: 8_192,

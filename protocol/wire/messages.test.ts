@@ -13,6 +13,7 @@ import type {
   ClientMessage,
   ConfirmRequest,
   DeviceBundle,
+  Limit,
   PushTarget,
   ServerMessage,
 } from './messages.ts';
@@ -32,7 +33,7 @@ tap.test('a client message comes back from its stanza', (t) => {
     }),
     { numRuns: 700 },
   );
-  t.equal(kinds.size, 13, 'every kind was met');
+  t.equal(kinds.size, 15, 'every kind was met');
   t.end();
 });
 
@@ -45,7 +46,7 @@ tap.test('a server message comes back from its stanza', (t) => {
     }),
     { numRuns: 1_000 },
   );
-  t.equal(kinds.size, 23, 'every kind was met');
+  t.equal(kinds.size, 24, 'every kind was met');
   t.end();
 });
 
@@ -140,6 +141,9 @@ const clientSamples: readonly ClientMessage[] = [
   { kind: 'availability', state: 'available' },
   { kind: 'unsubscribe', to: user },
   { kind: 'typing', to: user, state: 'composing' },
+  { kind: 'group-typing', group: user, state: 'composing' },
+  { kind: 'group-unsubscribe', group: user },
+  { kind: 'iq-set', id: 7, request: { kind: 'group-subscribe', group: user } },
   { kind: 'iq-get', id: 7, request: { kind: 'presence', user } },
   { kind: 'iq-get', id: 7, request: { kind: 'privacy' } },
   { kind: 'iq-set', id: 7, request: { kind: 'subscribe', to: user } },
@@ -214,6 +218,8 @@ const serverSamples: readonly ServerMessage[] = [
   { kind: 'group-error', group: user, id: 41, code: 'APP_GROUP_EPOCH', text: '', retryAfter: 5, expected: 3, epoch: 4 },
   { kind: 'presence', from: user, state: 'unavailable', lastSeen: 60_000 },
   { kind: 'typing', from: user, state: 'paused' },
+  { kind: 'group-typing', group: user, user, state: 'paused' },
+  { kind: 'iq-result', id: 7, answer: { kind: 'group-subscribe', group: user } },
   { kind: 'iq-result', id: 7, answer: { kind: 'presence', from: user, state: 'available', lastSeen: undefined } },
   { kind: 'iq-result', id: 7, answer: { kind: 'privacy', audience: 'contacts', shown: [], hidden: [user] } },
 ];
@@ -224,6 +230,7 @@ const wrongForAll: readonly AttributeValue[] = ['', 'zz', '-', '+', '12345678901
 /** What a field takes beyond the sample's own value, so that the matrix below knows which swaps are wrong. */
 function isRight(name: string, tag: string, value: AttributeValue): boolean {
   if (name === 'text') return typeof value === 'string';
+  if (name === 'action') return typeof value === 'string';
   if (name === 'after' && tag === 'group') return typeof value === 'number';
   if (name === 'token') return typeof value === 'string' && value !== '';
   if (name === 'type') return tag === 'receipt' ? value === 'read' || value === 'delivered' : false;
@@ -373,6 +380,20 @@ tap.test('unknown attributes are ignored, unknown tags are not', (t) => {
   for (const parse of [messages.parseClientMessage, messages.parseServerMessage]) {
     t.match(parse({ tag: 'constructor', attrs: [], content: undefined }), { code: 'WIRE_BAD_STANZA', closeCode: 4400 });
   }
+  t.end();
+});
+
+tap.test('a quota of a later server is left out, and the others are read', (t) => {
+  const known: Limit = { action: 'bytes', left: 1, max: 2, full: 3, retryAfter: undefined };
+  const answer = (...limits: readonly Limit[]): Stanza =>
+    messages.iqResultStanza({ id: 7, answer: { kind: 'limits', limits } });
+  const later = { ...known, action: 'later' } as unknown as Limit;
+  t.match(messages.parseServerMessage(answer(later, known)), { answer: { kind: 'limits', limits: [known] } });
+  t.strictSame(messages.parseServerMessage(answer(later)), {
+    ...{ kind: 'iq-result', id: 7 },
+    answer: { kind: 'limits', limits: [] },
+  });
+  t.ok(isWireError(messages.parseServerMessage(answer({ ...later, left: -1 }))), 'its form is that of the others');
   t.end();
 });
 

@@ -227,7 +227,8 @@ function isPresenceState(value: unknown): value is PresenceState {
   return value === 'available' || value === 'unavailable';
 }
 
-function isTypingState(value: unknown): value is TypingState {
+/** Whether a value is a state of typing. */
+export function isTypingState(value: unknown): value is TypingState {
   return value === 'composing' || value === 'recording' || value === 'paused';
 }
 

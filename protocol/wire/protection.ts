@@ -98,7 +98,7 @@ export type ProtectionGet = LimitsRequest | RelationsRequest | StrangersRequest 
 export type ProtectionSet = RelationChange | StrangersChange | ReportRequest | NotifyRequest | PushChange;
 
 /** What a quota is of. */
-export type LimitedAction = 'message' | 'request' | 'contact' | 'bundle' | 'report';
+export type LimitedAction = 'message' | 'bytes' | 'request' | 'contact' | 'bundle' | 'report';
 
 /** One quota: a bucket of `max` that fills by itself, from empty to full in `full` seconds if nothing is taken. */
 export interface Limit {
@@ -113,6 +113,7 @@ export interface Limit {
 
 export interface LimitsAnswer {
   readonly kind: 'limits';
+  /** Those whose action is known here. */
   readonly limits: readonly Limit[];
 }
 
@@ -167,10 +168,15 @@ export type ProtectionAnswer =
 /** Bytes of an uncompressed point on P-256, and of a Web Push `auth` secret (RFC 8291, section 3.1). */
 const P256_POINT_BYTES = 65;
 const AUTH_SECRET_BYTES = 16;
-/** What an answer of relations holds at most: some 13 KB. */
-const RELATIONS_MAX = 500;
 
-const ACTIONS: ReadonlySet<unknown> = new Set<LimitedAction>(['message', 'request', 'contact', 'bundle', 'report']);
+const ACTIONS: ReadonlySet<unknown> = new Set<LimitedAction>([
+  'message',
+  'bytes',
+  'request',
+  'contact',
+  'bundle',
+  'report',
+]);
 const PLATFORMS: ReadonlySet<unknown> = new Set<PushTarget['platform']>(['none', 'web', 'apns', 'fcm']);
 
 /** The element of a get request. */
@@ -413,19 +419,23 @@ function parseLimits(stanza: Stanza): LimitsAnswer | WireError {
   for (const child of children) {
     const limit = parseLimit(child);
     if (isWireError(limit)) return limit;
-    limits.push(limit);
+    // A quota that a later server has: this client knows nothing of it, and needs the others.
+    if (isKnown(limit)) limits.push(limit);
   }
   return { kind: 'limits', limits };
 }
 
-function isAction(value: unknown): value is LimitedAction {
-  return ACTIONS.has(value);
+function isKnown(limit: AnyLimit): limit is Limit {
+  return ACTIONS.has(limit.action);
 }
 
-function parseLimit(stanza: Stanza): Limit | WireError {
+/** A quota of whatever there is. */
+type AnyLimit = Omit<Limit, 'action'> & { readonly action: string };
+
+function parseLimit(stanza: Stanza): AnyLimit | WireError {
   if (stanza.tag !== 'limit' || stanza.content !== undefined) return badStanza('limits', 'empty <limit> only');
   const action = attribute(stanza, 'action');
-  if (!isAction(action)) return badField('limit', 'action', 'action');
+  if (typeof action !== 'string') return badField('limit', 'action', 'text');
   const left = attribute(stanza, 'left');
   if (!isCount(left)) return badField('limit', 'left', 'count');
   const max = attribute(stanza, 'max');
@@ -441,8 +451,8 @@ function parseRelations(stanza: Stanza): RelationsAnswer | WireError {
   const next = attribute(stanza, 'next');
   if (next !== undefined && !isUserId(next)) return badField('relations', 'next', 'user');
   const children = stanza.content === undefined ? [] : childrenOf(stanza);
-  if (children.length > RELATIONS_MAX || (stanza.content !== undefined && children.length === 0)) {
-    return badStanza('relations', `at most ${RELATIONS_MAX} <relation>`);
+  if (children.length > LIMITS.relationsPageMax || (stanza.content !== undefined && children.length === 0)) {
+    return badStanza('relations', `at most ${LIMITS.relationsPageMax} <relation>`);
   }
   const relations: Relation[] = [];
   for (const child of children) {
@@ -471,5 +481,6 @@ function parsePush(stanza: Stanza): PushAnswer | WireError {
   if (!isPlatform(platform)) return badField('push', 'platform', 'platform');
   if (stanza.content === undefined) return { kind: 'push', platform, key: undefined };
   const key = bytesIn(stanza, 'push', P256_POINT_BYTES);
-  return key === undefined ? badField('push', 'content', 'p256Point') : { kind: 'push', platform, key };
+  if (key === undefined || key[0] !== 4) return badField('push', 'content', 'p256Point');
+  return { kind: 'push', platform, key };
 }

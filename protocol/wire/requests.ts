@@ -6,22 +6,25 @@
  */
 
 import { isDeviceId, isPhone, isUserId } from './address.ts';
+import {
+  bundleStanza,
+  parseBundle,
+  parsePreKeysAnswer,
+  parsePreKeyUpload,
+  uploadStanzas,
+  type BundleAnswer,
+  type BundleRequest,
+  type PreKeyCountRequest,
+  type PreKeysAnswer,
+  type PreKeyUploadRequest,
+} from './bundle-stanzas.ts';
 import * as devices from './device-stanzas.ts';
 import { isWireError, type WireError } from './errors.ts';
-import {
-  badField,
-  badStanza,
-  isConfirmCode,
-  isCount,
-  isCounter,
-  isRegistrationId,
-  MEDIA_TICKET_BYTES,
-} from './fields.ts';
+import { badField, badStanza, isConfirmCode, isCount, isCounter, MEDIA_TICKET_BYTES } from './fields.ts';
 import * as groups from './group-stanzas.ts';
+import * as groupTyping from './group-typing.ts';
 import * as keys from './key-material.ts';
-import type { BundleKemKey, KemKey, OneTimeKey, SignedKey } from './key-material.ts';
 import { gapStanzas, parseGaps, type Gap } from './gaps.ts';
-import { LIMITS } from './limits.ts';
 import * as presence from './presence.ts';
 import type { PresenceMessage, PresenceRequest, PrivacyAnswer } from './presence.ts';
 import type { PrivacyChange, PrivacyRequest, SubscribeRequest } from './presence.ts';
@@ -35,25 +38,12 @@ import {
   protectionSetStanza,
 } from './protection.ts';
 import type { ProtectionAnswer, ProtectionGet, ProtectionSet } from './protection.ts';
-import { attribute, childrenOf, NO_ATTRIBUTES, type Stanza } from './stanza.ts';
+import { attribute, NO_ATTRIBUTES, type Stanza } from './stanza.ts';
 
 /** Which account has this phone number? */
 export interface ContactRequest {
   readonly kind: 'contact';
   readonly phone: string;
-}
-
-/** The key bundles of all devices of a user, one one-time pre-key of each kind of each device being used up. */
-export interface BundleRequest {
-  readonly kind: 'bundle';
-  readonly user: string;
-  /** Also the signed device list, which an earlier client would not expect in the answer. */
-  readonly withList?: boolean;
-}
-
-/** How many one-time pre-keys does the server hold for this device? */
-export interface PreKeyCountRequest {
-  readonly kind: 'prekey-count';
 }
 
 /** How far is the conversation from this device to that user? */
@@ -82,19 +72,6 @@ export interface ConfirmRequest extends devices.DeviceKeys {
   readonly code: string;
 }
 
-/** New pre-keys, at least one of any kind. All of them take effect, or none. */
-export interface PreKeyUploadRequest {
-  readonly kind: 'prekey-upload';
-  /** Takes the former one's place. */
-  readonly signed?: SignedKey | undefined;
-  /** Takes the former one's place. */
-  readonly lastResort?: KemKey | undefined;
-  /** At most 100, ids distinct. */
-  readonly oneTime: readonly OneTimeKey[];
-  /** At most 8, ids distinct. */
-  readonly kem?: readonly KemKey[] | undefined;
-}
-
 /** Requests of an `<iq type="get">`. */
 export type GetRequest =
   | ContactRequest
@@ -121,6 +98,7 @@ export type SetRequest =
   | devices.PublishListRequest
   | groups.GroupChangeRequest
   | SubscribeRequest
+  | groupTyping.GroupSubscribeRequest
   | PrivacyChange
   | ProtectionSet;
 
@@ -142,35 +120,6 @@ export interface ContactAnswer {
   readonly kind: 'contact';
   readonly phone: string;
   readonly user: string;
-}
-
-/** The public keys of one device. */
-export interface DeviceBundle {
-  readonly id: number;
-  readonly registration: number;
-  readonly identity: Uint8Array;
-  readonly signed: SignedKey;
-  /** Missing when the device has run out of them. */
-  readonly oneTime: OneTimeKey | undefined;
-  /** Missing when the device never uploaded any. */
-  readonly kem?: BundleKemKey | undefined;
-}
-
-/** The keys of all devices of a user, 1 to 8, ids distinct. */
-export interface BundleAnswer {
-  readonly kind: 'bundle';
-  readonly user: string;
-  readonly devices: readonly DeviceBundle[];
-  /** What the primary device has signed; missing where it was not asked for, or there is none. */
-  readonly list?: Uint8Array | undefined;
-}
-
-/** How many one-time pre-keys the server holds for the device. */
-export interface PreKeysAnswer {
-  readonly kind: 'prekeys';
-  readonly count: number;
-  /** The same of KEM pre-keys, the last-resort one not counted. */
-  readonly kem?: number | undefined;
 }
 
 /** The highest message id accepted and the highest delivered; 0 for none. */
@@ -206,6 +155,7 @@ export type Answer =
   | devices.DevicesAnswer
   | groups.GroupAnswer
   | groups.GroupMarksAnswer
+  | groupTyping.GroupSubscribeAnswer
   | PresenceMessage
   | PrivacyAnswer
   | ProtectionAnswer;
@@ -261,6 +211,8 @@ export function setRequestStanza(request: SetRequest): Stanza {
       return groups.groupChangeRequestStanza(request);
     case 'subscribe':
       return element('subscribe', ['to', request.to]);
+    case 'group-subscribe':
+      return groupTyping.groupSubscribeStanza(request);
     case 'privacy-change':
       return presence.privacyStanza(request);
     default:
@@ -295,6 +247,8 @@ export function answerStanza(answer: Answer): Stanza {
       return groups.groupAnswerStanza(answer);
     case 'group-marks':
       return groups.groupMarksAnswerStanza(answer);
+    case 'group-subscribe':
+      return groupTyping.groupSubscribeStanza(answer);
     case 'presence':
       return presence.presenceStanza(answer);
     case 'privacy':
@@ -312,31 +266,10 @@ function element(tag: string, attrs: readonly (string | number)[], content?: rea
   return { tag, attrs, content };
 }
 
-function uploadStanzas({ signed, lastResort, oneTime, kem = [] }: PreKeyUploadRequest): Stanza[] {
-  const replaced: Stanza[] = [];
-  if (signed !== undefined) replaced.push(keys.signedStanza(signed));
-  if (lastResort !== undefined) replaced.push(keys.lastResortStanza(lastResort));
-  return [...replaced, ...oneTime.map(keys.oneTimeStanza), ...kem.map(keys.kemStanza)];
-}
-
 function confirmStanza(request: ConfirmRequest): Stanza {
   const { phone, code, registration } = request;
   const attrs = ['phone', phone, 'code', code, 'registration', registration];
   return element('confirm', attrs, devices.deviceKeyStanzas(request));
-}
-
-function bundleStanza({ user, devices: bundles, list }: BundleAnswer): Stanza {
-  const children = bundles.map(deviceStanza);
-  if (list !== undefined) children.push(keys.bytesStanza('list', list));
-  return element('bundle', ['user', user], children);
-}
-
-function deviceStanza(device: DeviceBundle): Stanza {
-  const children = [keys.bytesStanza('identity', device.identity), keys.signedStanza(device.signed)];
-  if (device.oneTime !== undefined) children.push(keys.oneTimeStanza(device.oneTime));
-  const { kem } = device;
-  if (kem !== undefined) children.push(kem.lastResort ? keys.lastResortStanza(kem) : keys.kemStanza(kem));
-  return element('device', ['id', device.id, 'registration', device.registration], children);
 }
 
 /** Reads the element of an `<iq type="get">`. */
@@ -399,7 +332,7 @@ export function parseSetRequest(stanza: Stanza): SetRequest | WireError {
     case 'group-change':
       return groups.parseGroupChangeRequest(stanza);
     case 'subscribe':
-      return presence.parseSubscribe(stanza);
+      return groups.isOfGroup(stanza) ? groupTyping.parseGroupSubscribe(stanza) : presence.parseSubscribe(stanza);
     case 'privacy': {
       const settings = presence.parsePrivacy(stanza);
       return isWireError(settings) ? settings : { kind: 'privacy-change', ...settings };
@@ -413,27 +346,6 @@ function parseRegister(stanza: Stanza): RegisterRequest | WireError {
   const phone = attribute(stanza, 'phone');
   if (!isPhone(phone)) return badField('register', 'phone', 'phone');
   return stanza.content === undefined ? { kind: 'register', phone } : badField('register', 'content', 'nothing');
-}
-
-function parsePreKeyUpload(stanza: Stanza): PreKeyUploadRequest | WireError {
-  const rest = [...childrenOf(stanza)];
-  if (rest.length === 0) return badStanza('prekeys', 'at least one key');
-  const signed = rest[0]?.tag === 'signed' ? keys.parseSigned(rest.shift()) : undefined;
-  if (isWireError(signed)) return signed;
-  const lastResort = takeLastResort(rest);
-  if (isWireError(lastResort)) return lastResort;
-  const firstKem = rest.findIndex((child) => child.tag === 'kem');
-  const kemFrom = firstKem < 0 ? rest.length : firstKem;
-  const oneTime = keys.parseOneTimeList(rest.slice(0, kemFrom));
-  if (isWireError(oneTime)) return oneTime;
-  const kem = keys.parseKemList(rest.slice(kemFrom));
-  if (isWireError(kem)) return kem;
-  return { kind: 'prekey-upload', signed, lastResort, oneTime, kem };
-}
-
-/** Takes `<last-resort>` off the front, if that is what stands there. */
-function takeLastResort(children: Stanza[]): KemKey | WireError | undefined {
-  return children[0]?.tag === 'last-resort' ? keys.parseLastResort(children.shift()!) : undefined;
 }
 
 function parseConfirm(stanza: Stanza): ConfirmRequest | WireError {
@@ -469,6 +381,8 @@ export function parseAnswer(stanza: Stanza): Answer | WireError {
       return parseContactAnswer(stanza);
     case 'prekeys':
       return parsePreKeysAnswer(stanza);
+    case 'subscribe':
+      return groupTyping.parseGroupSubscribe(stanza);
     case 'presence':
       return presence.parsePresence(stanza);
     default:
@@ -495,13 +409,6 @@ function parseContactAnswer(stanza: Stanza): ContactAnswer | WireError {
   return isUserId(user) ? { kind: 'contact', phone, user } : badField('contact', 'user', 'user');
 }
 
-function parsePreKeysAnswer(stanza: Stanza): PreKeysAnswer | WireError {
-  const count = attribute(stanza, 'count');
-  if (!isCount(count)) return badField('prekeys', 'count', 'count');
-  const kem = attribute(stanza, 'kem');
-  return kem === undefined || isCount(kem) ? { kind: 'prekeys', count, kem } : badField('prekeys', 'kem', 'count');
-}
-
 function parseReceipts(stanza: Stanza): ReceiptsAnswer | WireError {
   const to = attribute(stanza, 'to');
   if (!isUserId(to)) return badField('receipts', 'to', 'user');
@@ -519,45 +426,4 @@ function parseMediaTicket(stanza: Stanza): MediaTicketAnswer | WireError {
   if (!isCounter(expires)) return badField('media', 'expires', 'counter');
   const ticket = keys.bytesIn(stanza, 'media', MEDIA_TICKET_BYTES);
   return ticket === undefined ? badField('media', 'content', 'ticket') : { kind: 'media-ticket', ticket, expires };
-}
-
-function parseBundle(stanza: Stanza): BundleAnswer | WireError {
-  const user = attribute(stanza, 'user');
-  if (!isUserId(user)) return badField('bundle', 'user', 'user');
-  const children = [...childrenOf(stanza)];
-  const last = children.at(-1)?.tag === 'list' ? children.pop() : undefined;
-  const list = devices.listIn(last);
-  if (last !== undefined && list === undefined) return badField('bundle', 'list', 'deviceList');
-  if (children.length === 0 || children.length > LIMITS.bundleDevicesMax) return badStanza('bundle', '1 to 8 <device>');
-  const bundles: DeviceBundle[] = [];
-  const ids = new Set<number>();
-  for (const child of children) {
-    const device = parseDevice(child);
-    if (isWireError(device)) return device;
-    if (ids.has(device.id)) return badStanza('bundle', 'each device once');
-    ids.add(device.id);
-    bundles.push(device);
-  }
-  const bundle = { kind: 'bundle', user, devices: bundles } as const;
-  return list === undefined ? bundle : { ...bundle, list };
-}
-
-function parseDevice(stanza: Stanza): DeviceBundle | WireError {
-  if (stanza.tag !== 'device') return badStanza('bundle', '<device> only');
-  const id = attribute(stanza, 'id');
-  if (!isDeviceId(id)) return badField('device', 'id', 'device');
-  const registration = attribute(stanza, 'registration');
-  if (!isRegistrationId(registration)) return badField('device', 'registration', 'registration');
-  const children = childrenOf(stanza);
-  const identity = keys.publicKeyIn(children[0], 'identity');
-  if (identity === undefined) return badField('device', 'identity', 'publicKey');
-  const signed = keys.parseSigned(children[1]);
-  if (isWireError(signed)) return signed;
-  const rest = children.slice(2);
-  const oneTime = rest[0]?.tag === 'onetime' ? keys.parseOneTime(rest.shift()!) : undefined;
-  if (isWireError(oneTime)) return oneTime;
-  const kem = rest.length === 0 ? undefined : keys.parseBundleKem(rest.shift()!);
-  if (isWireError(kem)) return kem;
-  if (rest.length > 0) return badStanza('device', 'at most one <onetime> and one KEM key');
-  return { id, registration, identity, signed, oneTime, kem };
 }

@@ -75,7 +75,7 @@ export const WORDS_MAX: 191 = 191;
 export const EXTENDED_BASE: 256 = 256;
 
 /** How many two-byte words there can be: the second byte is the index. */
-export const EXTENDED_WORDS_MAX: 256 = 256;
+const EXTENDED_WORDS_MAX: 256 = 256;
 
 /** A tag or attribute name: 1 to 32 characters. Kept narrow so that a name can never be taken for a number or a path. */
 const NAME: RegExp = /^[a-z][a-z0-9-]{0,31}$/;

@@ -2,7 +2,7 @@
  * What carries bytes between nodes: subjects to publish to and to listen on, at most once and without a promise about
  * order across a reconnection. `channel.ts` makes more of it.
  *
- * For production it is NATS (`nats-bus.ts`), for tests a network in memory (`testing/sim-bus.ts`).
+ * For production it is NATS (`nats-bus.ts`), for tests a network in memory (`../testing/sim-bus.ts`).
  */
 
 export interface Bus {
@@ -15,10 +15,17 @@ export interface Bus {
   /**
    * Listens on a subject, from now on and after each reconnection.
    *
-   * @param onMessage - Its `bytes` are borrowed until it returns.
+   * @param onMessage - Its `bytes` are borrowed until it returns. If it throws, that message is passed over and logged.
    * @returns The end of it.
    */
   subscribe(subject: string, onMessage: (bytes: Uint8Array) => void): () => void;
+  /**
+   * Asks whether the bus knows that nobody listens on a subject: then whoever did has lost its connection, or is gone. Who listens gets one message, a
+   * greeting that means nothing.
+   *
+   * @returns False where somebody listens, and where nothing can be said: a listener that is paused or cut off keeps its connection for a while.
+   */
+  isDeserted(subject: string): Promise<boolean>;
   /** Calls `listener` when the connection is there again, and when it is gone. Returns its removal. */
   watch(listener: (isUp: boolean) => void): () => void;
   /** Sends what is under way and parts. */

@@ -52,6 +52,11 @@ export interface Hello {
   readonly open: boolean;
 }
 
+/** Says nothing and asks for nothing: whether it can be handed to anybody is what its sender wants to know. */
+export interface Nothing {
+  readonly kind: 'nothing';
+}
+
 /** The version that both sides know; `undefined` if there is none. */
 export function agreeOn(ours: VersionRange, theirs: VersionRange): number | undefined {
   const version = Math.min(ours.max, theirs.max);
@@ -59,7 +64,7 @@ export function agreeOn(ours: VersionRange, theirs: VersionRange): number | unde
 }
 
 /** Owned by the caller. */
-export function writeGreeting(greeting: Beat | Hello): Uint8Array {
+export function writeGreeting(greeting: Beat | Hello | Nothing): Uint8Array {
   return Buffer.from(JSON.stringify(greeting));
 }
 

@@ -15,4 +15,5 @@ export { type ClusterHead, type ClusterLink, type ClusterSeat, headCluster, join
 export { LIMITS as CLUSTER_LIMITS } from './limits.ts';
 export { type MemberEvent, type MemberRefusal, Membership, type RefusedMember } from './membership.ts';
 export { type NatsAddress, NatsBus, openNatsBus } from './nats-bus.ts';
+export { RefusedMessages } from './refused-messages.ts';
 export { ClusterTransport } from './transport.ts';

@@ -69,7 +69,7 @@ export function headCluster(
   bus: Bus,
   onEvent: (event: MemberEvent) => void,
   onSuperseded: () => void,
-  judge: (member: Member) => MemberRefusal | undefined = () => undefined,
+  judge: (member: Member, known: Member | undefined) => MemberRefusal | undefined = () => undefined,
 ): ClusterHead {
   const link = joinCluster(node, seat, bus);
   const membership = new Membership({

@@ -12,6 +12,9 @@ export const LIMITS: Readonly<{
   nodeCountMax: number;
   beatMs: number;
   silenceMsMax: number;
+  suspectMs: number;
+  desertedMs: number;
+  desertedAnswerMs: number;
   beatBytesMax: number;
   frameBytesMax: number;
   gatherMs: number;
@@ -36,6 +39,15 @@ export const LIMITS: Readonly<{
    * longer, and everybody who waits for that node waits.
    */
   silenceMsMax: 1_250,
+  /** Milliseconds of silence after which the bus is asked whether anybody listens there: two signs of life are missing. */
+  suspectMs: 500,
+  /**
+   * Milliseconds for which nobody has listened there, by two answers at least, after which the node is down without waiting for the rest of its silence. A process that
+   * was killed is noticed after 0.75 to 1 s so; one whose NATS server died is with another one after a tenth of that.
+   */
+  desertedMs: 200,
+  /** Milliseconds to wait for the bus to say that nobody listens: it says so at once or not at all. */
+  desertedAnswerMs: 200,
   /** Bytes of a sign of life. It names the workers of its node, and what the application says of it. */
   beatBytesMax: 16 * 1024,
   /** Bytes of one frame at most; less if the bus takes less. Larger ones save nothing and delay what comes after them. */
@@ -68,6 +80,7 @@ export const LIMITS: Readonly<{
 });
 
 assert.ok(LIMITS.silenceMsMax >= 4 * LIMITS.beatMs, 'one lost sign of life, or two, do not end a node');
+assert.ok(LIMITS.suspectMs >= 2 * LIMITS.beatMs, 'one lost sign of life makes nobody suspect');
 assert.ok(LIMITS.retryMs >= 2 * LIMITS.tickMs, 'a repetition leaves time for the acknowledgement');
 assert.ok(
   RUNTIME.workerPacketBytesMax + 64 <= LIMITS.frameBytesMax && LIMITS.frameBytesMax <= LIMITS.windowBytes,

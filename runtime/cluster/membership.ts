@@ -1,6 +1,6 @@
 /**
  * Who is alive: OTP's `net_kernel` between nodes. Every node says on one subject that it lives, and a node that has been
- * silent for LIMITS.silenceMsMax is down.
+ * silent for LIMITS.silenceMsMax is down; earlier, if the bus knows that nobody listens there any more.
  *
  * Runs once for each node, on its main thread, which tells the workers. Each node decides for itself: two nodes may
  * disagree for a while about a third, and nothing here may be used to decide who owns what. Of two processes that claim
@@ -20,7 +20,8 @@ export type MemberEvent =
       readonly type: 'down';
       readonly node: string;
       readonly life: number;
-      readonly reason: 'silence' | 'left' | 'replaced';
+      /** `deserted`: it was silent, and the bus said that its connection was gone. */
+      readonly reason: 'silence' | 'deserted' | 'left' | 'replaced';
     };
 
 /** Why a node is not let in. Decided by the application; the code is stable. */
@@ -47,13 +48,20 @@ export interface MembershipOptions {
   readonly onSuperseded: () => void;
   /** Default: those of this code. */
   readonly versions?: VersionRange;
-  /** Asked at each sign of life of a node that is not known; one that is refused is as if it were not there. Default: all are let in. */
-  readonly judge?: (member: Member) => MemberRefusal | undefined;
+  /**
+   * Asked at each sign of life of a node that is not known, or of a later life of one; what is refused is as if it were not there. Default: all are let in.
+   * `known`: the former life of that name, which may be this process itself.
+   */
+  readonly judge?: (member: Member, known: Member | undefined) => MemberRefusal | undefined;
 }
 
+/** A new one for each sign of life. */
 interface Heard {
-  member: Member;
-  atMs: number;
+  readonly member: Member;
+  readonly atMs: number;
+  /** Since when the bus says that nobody listens there. */
+  desertedMs: number | undefined;
+  isAsked: boolean;
 }
 
 export class Membership {
@@ -119,17 +127,21 @@ export class Membership {
     if (events === undefined) return;
     const { leaving, node, life, versions, workers, info } = beat;
     if (leaving) this.#heard.delete(node);
-    else this.#heard.set(node, { member: { node, life, versions, workers, info }, atMs: this.#nowMs() });
+    else this.#note({ node, life, versions, workers, info });
     for (const event of events) this.#emit(event);
+  }
+
+  #note(member: Member): void {
+    this.#heard.set(member.node, { member, atMs: this.#nowMs(), desertedMs: undefined, isAsked: false });
   }
 
   /** A node that is known was judged when it came: what it is made of does not change in its life. */
   #refuses({ node, life, versions, workers, info, leaving }: Beat): boolean {
     const { judge, log } = this.#options;
-    const known = this.#heard.get(node)?.member;
+    const known = node === this.#options.node ? this.#self() : this.#heard.get(node)?.member;
     if (judge === undefined || (known !== undefined && known.life >= life)) return false;
     const member: Member = { node, life, versions, workers, info };
-    const refusal = judge(member);
+    const refusal = judge(member, known);
     const before = this.#refused.get(node);
     if (refusal === undefined || leaving) this.#refused.delete(node);
     if (refusal === undefined) return false;
@@ -140,19 +152,44 @@ export class Membership {
     return true;
   }
 
-  #hearOwnName({ life }: Beat): void {
-    if (life > this.#options.life) this.#options.onSuperseded();
+  #hearOwnName(beat: Beat): void {
+    if (beat.life > this.#options.life && !this.#refuses(beat)) this.#options.onSuperseded();
+  }
+
+  #self(): Member {
+    const { node, life, versions = VERSIONS } = this.#options;
+    return { node, life, versions, workers: this.#workers, info: this.#info };
   }
 
   #tick(): void {
     this.#beat(false);
     const nowMs = this.#nowMs();
-    for (const [node, { member, atMs }] of this.#heard) {
-      if (nowMs - atMs < LIMITS.silenceMsMax) continue;
-      this.#heard.delete(node);
-      this.#emit({ type: 'down', node, life: member.life, reason: 'silence' });
+    for (const heard of this.#heard.values()) {
+      const silenceMs = nowMs - heard.atMs;
+      if (silenceMs >= LIMITS.silenceMsMax) this.#giveUp(heard, 'silence');
+      else if (silenceMs >= LIMITS.suspectMs) void this.#suspect(heard);
     }
     for (const [node, { atMs }] of this.#refused) if (nowMs - atMs >= LIMITS.silenceMsMax) this.#refused.delete(node);
+  }
+
+  /** Asks the bus whether a node that is silent is still connected. */
+  async #suspect(heard: Heard): Promise<void> {
+    const { bus, cluster } = this.#options;
+    if (heard.isAsked) return;
+    heard.isAsked = true;
+    const { node } = heard.member;
+    const isDeserted = await bus.isDeserted(subjects.worker(cluster, node, 0));
+    heard.isAsked = false;
+    if (this.#heard.get(node) !== heard) return;
+    const nowMs = this.#nowMs();
+    if (!isDeserted) heard.desertedMs = undefined;
+    else if (heard.desertedMs === undefined) heard.desertedMs = nowMs;
+    else if (nowMs - heard.desertedMs >= LIMITS.desertedMs) this.#giveUp(heard, 'deserted');
+  }
+
+  #giveUp({ member: { node, life } }: Heard, reason: 'silence' | 'deserted'): void {
+    this.#heard.delete(node);
+    this.#emit({ type: 'down', node, life, reason });
   }
 
   #emit(event: MemberEvent): void {
@@ -179,11 +216,7 @@ export class Membership {
  *
  * @returns The events, in order; `undefined` if it is to be forgotten: of an earlier life, or of one node too many.
  */
-export function decideBeat(
-  known: Member | undefined,
-  beat: Beat,
-  countNow: number,
-): readonly MemberEvent[] | undefined {
+function decideBeat(known: Member | undefined, beat: Beat, countNow: number): readonly MemberEvent[] | undefined {
   const { node, life, versions, workers, info, leaving } = beat;
   const member: Member = { node, life, versions, workers, info };
   if (known === undefined) {

@@ -8,12 +8,14 @@
 
 import { readFileSync } from 'node:fs';
 
-import { connect, credsAuthenticator, Events, type ConnectionOptions, type NatsConnection } from 'nats';
+import { connect, credsAuthenticator, ErrorCode, Events, type ConnectionOptions, type NatsConnection } from 'nats';
 
 import type { Logger } from '../contracts.ts';
 import { RuntimeError } from '../errors.ts';
 import type { Bus } from './bus.ts';
+import { writeGreeting } from './greeting.ts';
 import { LIMITS } from './limits.ts';
+import { RefusedMessages } from './refused-messages.ts';
 
 /** Where the servers are and who we are to them. Plain data: it travels to worker threads. */
 export interface NatsAddress {
@@ -36,6 +38,7 @@ export class NatsBus implements Bus {
   /** The client's own, for what is no bus. */
   readonly connection: NatsConnection;
   readonly #log: Logger;
+  readonly #refused: RefusedMessages;
   readonly #listeners: Set<(isUp: boolean) => void> = new Set();
   #isUp: boolean = true;
 
@@ -43,6 +46,7 @@ export class NatsBus implements Bus {
   constructor(connection: NatsConnection, log: Logger) {
     this.connection = connection;
     this.#log = log;
+    this.#refused = new RefusedMessages(log);
     void this.#follow();
   }
 
@@ -62,10 +66,29 @@ export class NatsBus implements Bus {
     const subscription = this.connection.subscribe(subject, {
       callback: (error, { data }) => {
         if (error !== null) this.#log.error('bus_refused', { subject, code: error.code });
-        else onMessage(data);
+        else this.#hand(subject, data, onMessage);
       },
     });
     return () => void (this.connection.isClosed() || subscription.unsubscribe());
+  }
+
+  #hand(subject: string, data: Uint8Array, onMessage: (bytes: Uint8Array) => void): void {
+    try {
+      onMessage(data);
+    } catch (error) {
+      this.#refused.note(subject, error);
+    }
+  }
+
+  /** A server that knows no listener, also none of the other servers, says so at once (NATS: "no responders"). */
+  async isDeserted(subject: string): Promise<boolean> {
+    if (!this.#isUp || this.connection.isClosed()) return false;
+    try {
+      await this.connection.request(subject, writeGreeting({ kind: 'nothing' }), { timeout: LIMITS.desertedAnswerMs });
+      return false;
+    } catch (error) {
+      return (error as { readonly code?: unknown }).code === ErrorCode.NoResponders;
+    }
   }
 
   watch(listener: (isUp: boolean) => void): () => void {
@@ -116,6 +139,8 @@ function optionsOf(address: NatsAddress, name: string): ConnectionOptions {
     servers: [...servers],
     name,
     noEcho: true,
+    // The library would note the stack of each request, for the message of an error that nobody prints.
+    noAsyncTraces: true,
     timeout: LIMITS.busConnectMsMax,
     waitOnFirstConnect: true,
     maxReconnectAttempts: -1,

@@ -5,7 +5,7 @@ import { isDown, isExit } from '../envelope.ts';
 import type { Pid } from '../pid.ts';
 import { createSeededRandom } from '../testing/seeded-random.ts';
 import * as sys from '../sys.ts';
-import { createSimCluster, type SimCluster, type SimMember } from '../testing/sim-bus.ts';
+import { createSimCluster, type SimBus, type SimCluster, type SimMember } from '../testing/sim-bus.ts';
 import { PACKET, type Packet } from '../transport.ts';
 import { LIMITS } from './limits.ts';
 
@@ -133,6 +133,31 @@ t.test('a node that is silent is down: links and monitors say noconnection, call
     a.events.map(({ type }) => type),
     ['up', 'down'],
   );
+});
+
+t.test('a node whose connection is gone is down before one that is only silent', async (t) => {
+  for (const [isCut, reason] of [
+    [false, 'deserted'],
+    [true, 'silence'],
+  ] as const) {
+    const { cluster, a, b } = await stand();
+    // A cut in the network leaves the connection of the other end open: nobody can say that it is gone.
+    if (isCut) cluster.network.carries = (from, to) => from !== b.bus && to !== b.bus;
+    else cluster.kill(b);
+    await cluster.advance(LIMITS.suspectMs + 2 * LIMITS.beatMs);
+    t.equal(a.events.length, isCut ? 1 : 2);
+    await cluster.advance(LIMITS.silenceMsMax);
+    t.match(a.events, [{ type: 'up' }, { type: 'down', node: 'b', reason }]);
+  }
+});
+
+t.test('a node that is between two servers for a moment stays', async (t) => {
+  const { cluster, a, b } = await stand();
+  b.bus.break();
+  await cluster.advance(LIMITS.suspectMs);
+  b.bus.mend();
+  await cluster.advance(2_000);
+  t.match(a.events, [{ type: 'up' }]);
 });
 
 t.test('a node that comes back under its name is another: old pids of it name nobody', async (t) => {
@@ -270,6 +295,25 @@ t.test('a node that stood still and goes on is lost and found: both sides begin 
   t.strictSame(heardB.at(-1), 'again');
 });
 
+t.test('greetings that waited with a node that stood still come to an end, and the nodes talk again', async (t) => {
+  const { cluster, a, b, pidA, pidB, heardA, heardB } = await stand();
+  const { network } = cluster;
+  const standStill = (from: SimBus, to: SimBus): boolean => from === b.bus || to === b.bus;
+  network.holds = standStill;
+  await cluster.advance(3_000);
+  // It goes on for so short a time that it is heard and greeted, but reads nothing.
+  network.holds = (_from, to) => to === b.bus;
+  await cluster.advance(500);
+  network.holds = standStill;
+  await cluster.advance(3_000);
+  network.holds = () => false;
+  await cluster.advance(1_000);
+  t.equal(a.node.cast(pidB, 'to b'), 'ok');
+  t.equal(b.node.cast(pidA, 'to a'), 'ok');
+  await cluster.settle();
+  t.strictSame([heardA.at(-1), heardB.at(-1)], ['to a', 'to b']);
+});
+
 t.test('no node looks into an actor of another, or stops or ends one by a system request', async (t) => {
   const { cluster, a, b, pidB } = await stand();
   for (const target of [pidB, { name: 'notebook', worker: 0, node: 'b' }]) {
@@ -330,3 +374,22 @@ function reached({ link }: SimMember): string[] {
 function codeOf(error: { code: string }): string {
   return error.code;
 }
+
+t.test('a later process with a name that is not let in does not have it', async (t) => {
+  const { cluster } = await stand();
+  const known: (number | undefined)[] = [];
+  const judge = (member: { readonly node: string }, former: { readonly life: number } | undefined) => {
+    if (member.node !== 'c') return undefined;
+    known.push(former?.life);
+    return { code: 'TEST', reason: 'another one' };
+  };
+  const c = cluster.add('c', { life: 5, judge });
+  cluster.add('c', { life: 6 });
+  await cluster.advance(1_000);
+  t.notOk(c.isSuperseded());
+  t.ok(known.length > 0 && known.every((life) => life === 5), 'judged as a later life of this one');
+  t.strictSame(
+    c.membership.refused().map(({ member }) => [member.node, member.life]),
+    [['c', 6]],
+  );
+});

@@ -4,7 +4,7 @@
  *
  * `membership.ts` says which nodes live and which workers they have; for each there is a channel, opened by greetings in
  * both directions. While it is open the worker has a place, and sends find it. A node that is down, a worker that is no
- * longer named, or a channel that its other end has begun anew is lost as a thread is: `noconnection.ts`.
+ * longer named, or a channel that its other end has begun anew is lost as a thread is: `../noconnection.ts`.
  */
 
 import type { SendResult } from '../envelope.ts';
@@ -287,7 +287,9 @@ export class ClusterTransport implements Transport {
     let channel = this.#channelOf(node, worker) ?? this.#begin({ node, worker, life });
     // Under way since before its writer began anew.
     if (mine < channel.peerNumber) return;
-    if (channel.peerNumber !== 0 && mine !== channel.peerNumber) {
+    // One that is not open has carried nothing and stays: if both sides began anew for each other's new beginning, as after greetings that waited with a
+    // process that stood still, there would be no end to it.
+    if (channel.isOpen && mine !== channel.peerNumber) {
       this.#lose(channel);
       channel = this.#begin({ node, worker, life });
     }

@@ -13,8 +13,7 @@ import { Pid } from '../pid.ts';
 import { Ref } from '../ref.ts';
 import { RELOAD_LIMITS } from './limits.ts';
 import { type Refusal, refusal } from './refusals.ts';
-import { isPlain } from './shape.ts';
-import { originalOf } from './stand-in.ts';
+import { isPlain, originalOf } from './stand-in.ts';
 
 /** Numbers of scripts, as V8 gives them. */
 export type Scripts = ReadonlySet<string>;

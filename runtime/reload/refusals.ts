@@ -78,7 +78,7 @@ export const REFUSALS: Readonly<Record<RefusalCode, { readonly meaning: string; 
     },
     RELOAD_SHADOW: {
       meaning: 'In a shadow, the new version threw or ended the actor at a message that the running one handles.',
-      fix: 'The report names the message and the error.',
+      fix: 'Mend the handler: the line above has the message and the error.',
     },
     RELOAD_OTHER_CODE: {
       meaning: 'What lies on the disk of this node is not what the first node of the reload has.',
@@ -90,7 +90,7 @@ export const REFUSALS: Readonly<Record<RefusalCode, { readonly meaning: string; 
     },
     RELOAD_NOTHING_BACK: {
       meaning: 'There is no reload of this behaviour to take back.',
-      fix: '`blindbeam reload history` tells what was reloaded.',
+      fix: '`blindbeam reload history` tells what was reloaded. After a restart put the source that you want back in its place, and reload it.',
     },
   });
 

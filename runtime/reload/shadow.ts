@@ -162,7 +162,7 @@ const SILENT = Object.freeze({
 });
 
 /** A message by its kind and fields. */
-export function brief(message: unknown): string {
+function brief(message: unknown): string {
   if (typeof message === 'string') return 'a text';
   if (typeof message !== 'object' || message === null) return `a ${typeof message}`;
   const { kind, type } = message as { kind?: unknown; type?: unknown };

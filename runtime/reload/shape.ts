@@ -8,7 +8,7 @@
 
 import { Pid } from '../pid.ts';
 import { Ref } from '../ref.ts';
-import { isStandIn } from './stand-in.ts';
+import { isPlain, isStandIn } from './stand-in.ts';
 import { RELOAD_LIMITS } from './limits.ts';
 
 export type Shape = string | { readonly fields: ReadonlyMap<string, Shape> };
@@ -25,12 +25,6 @@ export function shapeOf(value: unknown, depth: number = RELOAD_LIMITS.shapeDepth
   if (value instanceof Pid || value instanceof Ref || !isPlain(value)) return ANY;
   if (depth === 0) return 'object';
   return { fields: new Map(Object.entries(value).map(([name, each]) => [name, shapeOf(each, depth - 1)])) };
-}
-
-/** Objects of literals, whose prototype is that of all objects, or none. */
-export function isPlain(value: object): boolean {
-  const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null;
 }
 
 /** How `to` differs from `from`, in words; empty if it does not. */

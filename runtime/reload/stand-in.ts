@@ -9,7 +9,6 @@
 import { Pid } from '../pid.ts';
 import { Ref } from '../ref.ts';
 import { RELOAD_LIMITS } from './limits.ts';
-import { isPlain } from './shape.ts';
 
 /** Gets what was done, in few words without contents. */
 export type Note = (effect: string) => void;
@@ -25,6 +24,12 @@ export function isStandIn(value: unknown): boolean {
 /** The function or instance behind a stand-in; anything else as it is. */
 export function originalOf(value: object): object {
   return originals.get(value) ?? value;
+}
+
+/** Objects of literals, whose prototype is that of all objects, or none. */
+export function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
 }
 
 interface Copying {

@@ -6,7 +6,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
@@ -28,7 +28,19 @@ export interface NatsServers {
   stop(): Promise<void>;
 }
 
-const START_MS_MAX = 10_000;
+/** What makes some servers those of one data centre: a JetStream of their own, and a line to another one. */
+export interface CentreOptions {
+  /** Of their JetStream. */
+  readonly domain: string;
+  /**
+   * Where the first of them listens for the leaf connections of other centres, and what port of the loopback it tells these to come to; or where all of
+   * them connect to. A server always tells its own address, whatever `no_advertise` says (nats-server issue 8367), and who has lost its line goes there: where
+   * a relay is in between, around it.
+   */
+  readonly leaf: { readonly listen: number; readonly advertise: number } | { readonly remote: number };
+}
+
+const START_MS_MAX = 60_000;
 
 /** Whether this machine has the server at all. */
 export function hasNatsServer(): boolean {
@@ -38,13 +50,21 @@ export function hasNatsServer(): boolean {
 /**
  * @param count - 1, or an odd number that form a cluster.
  * @param directory - Where their stores and configurations go; default: a new one, removed by `stop`.
+ * @param centre - Default: all in one place.
  */
-export async function startNatsServers(count: number, directory?: string): Promise<NatsServers> {
+export async function startNatsServers(
+  count: number,
+  directory?: string,
+  centre?: CentreOptions,
+): Promise<NatsServers> {
   const root = directory ?? mkdtempSync(join(tmpdir(), 'blindbeam-nats-'));
   const ports = await freePorts(count * 2);
   const clients = ports.slice(0, count);
   const routes = ports.slice(count);
-  const servers = clients.map((port, index) => new Server(root, index + 1, port, routes[index]!, routes));
+  const servers = clients.map((port, index) => {
+    const lines = centre === undefined ? '' : configureCentre(centre, index);
+    return new Server(root, index + 1, port, routes[index]!, routes, lines, centre?.domain, shareOfProcessors(count));
+  });
   try {
     await Promise.all(servers.map((server) => server.start()));
   } catch (error) {
@@ -61,17 +81,37 @@ export async function startNatsServers(count: number, directory?: string): Promi
   };
 }
 
+/**
+ * Each server would take all processors for its own, and with every message wake threads of which most find nothing to do. Three servers on two processors that
+ * have one each used a third less of them for a record of a log with three replicas (docs/internals/cluster.md).
+ */
+function shareOfProcessors(count: number): number {
+  return Math.max(1, Math.floor(availableParallelism() / count));
+}
+
 class Server implements NatsServer {
   readonly port: number;
   readonly #configuration: string;
+  readonly #processors: number;
   #child: ChildProcess | undefined;
 
-  constructor(root: string, index: number, port: number, route: number, routes: readonly number[]) {
+  /** @param lines - More of its configuration. @param domain - Of its JetStream, if it has one. @param processors - That it may use at a time. */
+  constructor(
+    root: string,
+    index: number,
+    port: number,
+    route: number,
+    routes: readonly number[],
+    lines: string,
+    domain: string | undefined,
+    processors: number,
+  ) {
     this.port = port;
+    this.#processors = processors;
     const directory = join(root, `nats-${index}`);
     mkdirSync(directory, { recursive: true });
     this.#configuration = join(directory, 'nats.conf');
-    writeFileSync(this.#configuration, configure(index, port, route, routes, directory));
+    writeFileSync(this.#configuration, configure(index, port, route, routes, directory, domain) + lines);
   }
 
   get url(): string {
@@ -84,7 +124,8 @@ class Server implements NatsServer {
 
   async start(): Promise<void> {
     // In a process group of its own: Ctrl-C is for whoever started it, who still has nodes to stop before.
-    const child = spawn('nats-server', ['-c', this.#configuration], { stdio: 'ignore', detached: true });
+    const env = Object.assign({}, process.env, { GOMAXPROCS: String(this.#processors) });
+    const child = spawn('nats-server', ['-c', this.#configuration], { stdio: 'ignore', detached: true, env });
     this.#child = child;
     let ended = false;
     child.once('exit', () => (ended = true));
@@ -122,13 +163,35 @@ class Server implements NatsServer {
   }
 }
 
-function configure(index: number, port: number, route: number, routes: readonly number[], directory: string): string {
+/** As in deploy/nats/centre-east.conf and centre-west.conf, without TLS and accounts, and with a line that is given up sooner. */
+function configureCentre({ leaf }: CentreOptions, index: number): string {
+  const pings = 'ping_interval: "2s"\nping_max: 2\n';
+  if ('listen' in leaf) {
+    const addresses = `listen: "127.0.0.1:${leaf.listen}", advertise: "127.0.0.1:${leaf.advertise}"`;
+    return index > 0 ? pings : `${pings}leafnodes { ${addresses}, no_advertise: true }\n`;
+  }
+  const stays = '["bb.*.log.>", "bb.*.page.>", "$KV.>", "_INBOX.>"]';
+  const remote = `{ url: "nats-leaf://127.0.0.1:${leaf.remote}", deny_exports: ${stays}, deny_imports: ${stays} }`;
+  return `${pings}leafnodes { remotes: [${remote}] }\n`;
+}
+
+function configure(
+  index: number,
+  port: number,
+  route: number,
+  routes: readonly number[],
+  directory: string,
+  domain: string | undefined,
+): string {
   const others = routes.filter((each) => each !== route).map((each) => `"nats://127.0.0.1:${each}"`);
   const cluster =
-    others.length === 0 ? '' : `cluster { name: test, no_advertise: true, listen: "127.0.0.1:${route}", routes: [${others.join(', ')}] }\n`;
-  return `server_name: n${index}
+    others.length === 0
+      ? ''
+      : `cluster { name: ${domain ?? 'test'}, no_advertise: true, listen: "127.0.0.1:${route}", routes: [${others.join(', ')}] }\n`;
+  const jetstream = `store_dir: ${JSON.stringify(join(directory, 'store'))}${domain === undefined ? '' : `, domain: ${domain}`}`;
+  return `server_name: ${domain ?? 'n'}${index}
 listen: "127.0.0.1:${port}"
-jetstream { store_dir: ${JSON.stringify(join(directory, 'store'))} }
+jetstream { ${jetstream} }
 ${cluster}`;
 }
 

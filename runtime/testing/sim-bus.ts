@@ -7,7 +7,7 @@
 
 import { type Bus } from '../cluster/bus.ts';
 import { joinCluster, type ClusterLink } from '../cluster/join.ts';
-import { type MemberEvent, Membership } from '../cluster/membership.ts';
+import { type MemberEvent, Membership, type MembershipOptions } from '../cluster/membership.ts';
 import type { VersionRange } from '../cluster/greeting.ts';
 import { ClusterTransport } from '../cluster/transport.ts';
 import type { Random } from '../contracts.ts';
@@ -21,11 +21,15 @@ interface Passage {
   readonly bytes: Uint8Array;
 }
 
+const NOTHING = (): boolean => false;
+
 /** The server that all connections of a test are made to. */
 export class SimBusNetwork {
   readonly buses: SimBus[] = [];
   /** Whether a message is carried; asked when it arrives. What is not is lost. */
   carries: (from: SimBus, to: SimBus, subject: string) => boolean = () => true;
+  /** Whether messages wait where they are, as for a process that stands still; they come when this says no. */
+  holds: (from: SimBus, to: SimBus) => boolean = NOTHING;
   #passages: Passage[] = [];
 
   connect(messageBytesMax: number = 1024 * 1024): SimBus {
@@ -34,9 +38,13 @@ export class SimBusNetwork {
     return bus;
   }
 
-  /** Messages under way. */
+  /** Messages under way that are not held. */
   get count(): number {
-    return this.#passages.length;
+    return this.#free().length;
+  }
+
+  #free(): readonly Passage[] {
+    return this.holds === NOTHING ? this.#passages : this.#passages.filter(({ from, to }) => !this.holds(from, to));
   }
 
   publish(from: SimBus, subject: string, bytes: Uint8Array): void {
@@ -45,10 +53,16 @@ export class SimBusNetwork {
     }
   }
 
+  /** Whether anybody but `asking` who is connected listens on a subject. */
+  hasListener(asking: SimBus, subject: string): boolean {
+    return this.buses.some((bus) => bus !== asking && bus.isUp && bus.listensTo(subject));
+  }
+
   /** Delivers the oldest message, or the oldest of two connections that `random` draws. Whether there was one. */
   deliver(random?: Random): boolean {
-    if (this.#passages.length === 0) return false;
-    const drawn = this.#passages[random === undefined ? 0 : random.integer(this.#passages.length)]!;
+    const free = this.#free();
+    if (free.length === 0) return false;
+    const drawn = free[random === undefined ? 0 : random.integer(free.length)]!;
     const index = this.#passages.findIndex(({ from, to }) => from === drawn.from && to === drawn.to);
     const { from, to, subject, bytes } = this.#passages.splice(index, 1)[0]!;
     if (this.carries(from, to, subject)) to.receive(subject, bytes);
@@ -87,6 +101,10 @@ export class SimBus implements Bus {
     this.#subscriptions.set(subject, ofSubject);
     ofSubject.add(onMessage);
     return () => void ofSubject.delete(onMessage);
+  }
+
+  isDeserted(subject: string): Promise<boolean> {
+    return Promise.resolve(this.#isUp && !this.#network.hasListener(this, subject));
   }
 
   watch(listener: (isUp: boolean) => void): () => void {
@@ -140,7 +158,7 @@ export interface SimCluster {
   readonly network: SimBusNetwork;
   readonly members: readonly SimMember[];
   /** Adds a node and announces it. `life` defaults to the wall clock. */
-  add(name: string, options?: { life?: number; versions?: VersionRange; messageBytesMax?: number }): SimMember;
+  add(name: string, options?: SimMemberOptions): SimMember;
   /** Runs all nodes and delivers messages until nothing is left to do at this moment of virtual time. */
   settle(random?: Random): Promise<void>;
   /** Settles, and moves time on by `ms` in steps, settling after each. */
@@ -149,7 +167,18 @@ export interface SimCluster {
   kill(member: SimMember): void;
 }
 
+export interface SimMemberOptions {
+  /** Default: the wall clock. */
+  readonly life?: number;
+  readonly versions?: VersionRange;
+  readonly messageBytesMax?: number;
+  /** Default: all are let in. */
+  readonly judge?: MembershipOptions['judge'];
+}
+
 const STEP_MS = 25;
+/** Messages of a moment; far above what a test sends. */
+const SETTLE_COUNT_MAX = 100_000;
 
 export function createSimCluster(names: readonly string[]): SimCluster {
   const clock = new VirtualClock();
@@ -167,8 +196,10 @@ export function createSimCluster(names: readonly string[]): SimCluster {
       return member;
     },
     async settle(random) {
+      let left = SETTLE_COUNT_MAX;
       do {
-        while (network.deliver(random));
+        while (network.deliver(random))
+          if (--left === 0) throw new Error('what the nodes say to each other has no end');
         for (const { loop } of alive) await loop.settle();
       } while (network.count > 0 || [...alive].some(({ loop }) => loop.deferredCount > 0));
     },
@@ -193,11 +224,7 @@ function createMember(
   index: number,
   clock: VirtualClock,
   network: SimBusNetwork,
-  {
-    life = clock.nowMs(),
-    versions,
-    messageBytesMax,
-  }: { life?: number; versions?: VersionRange; messageBytesMax?: number },
+  { life = clock.nowMs(), versions, messageBytesMax, judge }: SimMemberOptions,
 ): SimMember {
   const test = createTestNode({ name, seed: index + 1, clock });
   const bus = network.connect(messageBytesMax);
@@ -216,6 +243,7 @@ function createMember(
     clock,
     log: test.node.log,
     versions,
+    judge,
     onSuperseded: () => void (superseded = true),
     onEvent(event) {
       events.push(event);

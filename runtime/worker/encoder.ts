@@ -1,7 +1,7 @@
 /**
  * Writes packets for one other thread, here or on another node, straight into the buffer in which they wait for the ring.
  *
- * Plain data is written here, everything else by `codec.ts` as a value inside; what a packet may hold is the same. The
+ * Plain data is written here, everything else by `../codec.ts` as a value inside; what a packet may hold is the same. The
  * first try of a packet may only measure: with too little room it counts bytes on and writes none, and with an object
  * of a new shape it names it; the caller makes room, tells the shape, and writes again. So the usual packet is written
  * once, without a buffer of its own, and a packet that fails leaves nothing behind but a shape that stays known.

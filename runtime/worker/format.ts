@@ -18,12 +18,12 @@
  *   cc          length (4), bytes                      a Buffer
  *   cd          worker (1), slot (4), creation (4)     a pid of this node
  *   ce          worker (1), creation (4), id (8)       a ref of this node
- *   cf          length (4), bytes                      anything else, as `codec.ts` writes it
+ *   cf          length (4), bytes                      anything else, as `../codec.ts` writes it
  *   d0, d1      as cd, ce                              a pid, a ref of the reader's node, if that is another
  *
  * Integers are little endian, other numbers as the machine has them. It is no format for a disk: both ends remember from
  * packet to packet which keys a shape has. Between nodes it travels over a channel that loses and reorders nothing and
- * whose two ends have agreed on a version of it (`cluster/channel.ts`); every machine we run on is little endian.
+ * whose two ends have agreed on a version of it (`../cluster/channel.ts`); every machine we run on is little endian.
  * Read next: `encoder.ts`, `decoder.ts`, `shapes.ts`.
  */
 

@@ -5,7 +5,7 @@ import { Bells, createMesh } from './mesh.ts';
 const soon = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
 
 async function until(condition: () => boolean): Promise<void> {
-  for (let tries = 0; tries < 200 && !condition(); tries += 1) await soon();
+  for (let tries = 0; tries < 3_000 && !condition(); tries += 1) await soon();
 }
 
 t.test('every pair of threads has a ring of its own in each direction, the same for both', async (t) => {

@@ -1,5 +1,5 @@
 /**
- * Encoder and decoder together. The slow twin is the general codec of `codec.ts`; the two must agree on every value that
+ * Encoder and decoder together. The slow twin is the general codec of `../codec.ts`; the two must agree on every value that
  * both keep exactly, and what they keep differently is named.
  */
 

@@ -12,7 +12,8 @@ import { createMemoryLog, type LogEntry } from '../testing/test-node.ts';
 import { startWorkers, type WorkerPool, type WorkersOptions } from './pool.ts';
 
 const ENTRY = new URL('./pool.fixture.js', import.meta.url);
-const CALL_MS = 5_000;
+// On a machine that does much else, a thread may take seconds to start and to answer.
+const CALL_MS = 60_000;
 
 interface Setup {
   node: RuntimeNode;
@@ -206,7 +207,7 @@ t.test('with two workers joined', async (t) => {
   });
 
   await t.test('stop runs the callbacks of each worker and ends every thread', async (t) => {
-    await pool.stop(2_000);
+    await pool.stop(CALL_MS);
     t.equal(messages.filter((message) => message === 'stopping').length, 2);
     t.strictSame(
       logged.filter(({ event }) => event.startsWith('worker')),
@@ -227,7 +228,7 @@ t.test('the last packets of a burst through a small ring never stay behind', asy
     await until(async () => (await node.call(target, 'count', CALL_MS)) === burst * BURST_COUNT);
   }
   t.equal(await node.call(target, 'count', CALL_MS), BURSTS * BURST_COUNT);
-  await pool.stop(1_000);
+  await pool.stop(CALL_MS);
   await node.stop();
 });
 
@@ -240,7 +241,7 @@ t.test('a worker that throws outside of an actor is a dead worker, reported once
   const reports = logged.filter(({ event }) => event === 'worker_died');
   t.equal(reports.length, 1);
   t.match(reports[0]?.fields, { cause: 'error', error: /thrown outside of an actor/ });
-  await pool.stop(1_000);
+  await pool.stop(CALL_MS);
   await node.stop();
 });
 

@@ -224,6 +224,7 @@ class Pool implements WorkerPool {
     const { worker } = seat;
     // The count of an earlier life may have ended odd.
     seat.pulse = new SharedArrayBuffer(PULSE_BYTES);
+    this.#watchdog?.forget(worker);
     const workerStart: WorkerStart = {
       nodeName: node.name,
       worker,

@@ -14,9 +14,9 @@ import type { WorkerEvent } from './control.ts';
 import { startWorkers, type WorkerDeath, type WorkerPool, type WorkersOptions } from './pool.ts';
 
 const ENTRY = new URL('./pool.fixture.js', import.meta.url);
-const CALL_MS = 20_000;
+const CALL_MS = 60_000;
 // On a machine that does much else, a thread may take seconds to start.
-const WAIT_MS = 20_000;
+const WAIT_MS = 60_000;
 
 interface Setup {
   node: RuntimeNode;
@@ -72,7 +72,7 @@ const isBack =
     events.filter((event) => event.type === 'up' && event.worker === worker).length >= times;
 
 async function stop({ pool, node }: Setup): Promise<void> {
-  await pool.stop(1_000);
+  await pool.stop(WAIT_MS);
   await node.stop();
 }
 
@@ -195,6 +195,22 @@ t.test('a worker that ends is named with its reason and comes back, whatever the
   await stop(setup);
 });
 
+t.test('a worker that loops in each of its lives is ended in each', async (t) => {
+  const LIVES = 6;
+  const setup = await startMesh({}, LIVES);
+  for (let life = 1; life <= LIVES; life += 1) {
+    // The same turns in each, and back before the next look: what was seen of one life must not count for the next.
+    await setup.node.call({ name: 'echo', worker: 1 }, life, CALL_MS);
+    setup.pool.post(1, 'loop');
+    await until(isBack(setup, 1, life));
+  }
+  t.strictSame(
+    setup.deaths.map(({ cause }) => cause),
+    Array.from({ length: LIVES }, () => 'stuck'),
+  );
+  await stop(setup);
+});
+
 t.test('a worker whose heap is full is named and comes back', async (t) => {
   // A collector that fights for its last megabytes may look stuck, which is another case.
   const setup = await startMesh({ heapMbMax: 64, stuckMs: Infinity });
@@ -206,19 +222,19 @@ t.test('a worker whose heap is full is named and comes back', async (t) => {
 });
 
 t.test('an idle worker, and one whose actor waits for a promise, are not stuck', async (t) => {
-  const setup = await startMesh({ stuckMs: 100 });
+  const setup = await startMesh({ stuckMs: 300 });
   setup.node.call({ name: 'echo', worker: 1 }, { wait: true }, 60_000).catch(() => {});
-  await new Promise((resolve) => setTimeout(resolve, 400));
+  await new Promise((resolve) => setTimeout(resolve, 900));
   t.strictSame(setup.deaths, []);
   await stop(setup);
 });
 
 t.test('what is to be done about a worker that does not answer can be decided elsewhere', async (t) => {
   const reports: unknown[] = [];
-  const setup = await startMesh({ stuckMs: 100, onUnresponsive: (report) => void reports.push(report) });
+  const setup = await startMesh({ stuckMs: 300, onUnresponsive: (report) => void reports.push(report) });
   setup.node.cast({ name: 'looper', worker: 2 }, 'loop');
   await until(() => reports.length > 0);
-  await new Promise((resolve) => setTimeout(resolve, 200));
+  await new Promise((resolve) => setTimeout(resolve, 600));
   t.match(reports, [{ worker: 2, cause: 'stuck', stuck: { behavior: 'looper', inTurn: true } }], 'told once');
   t.equal(setup.deaths.length, 0, 'and the thread was left alone');
   setup.pool.kill(2);

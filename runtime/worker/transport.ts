@@ -70,7 +70,7 @@ export class RingTransport implements Transport {
     return this.#peers[worker] != null;
   }
 
-  /** Other nodes are out of its reach; see `cluster/transport.ts`. */
+  /** Other nodes are out of its reach; see `../cluster/transport.ts`. */
   placeOf(): undefined {
     return undefined;
   }

@@ -89,12 +89,17 @@ t.test('a thread that was stuck and moved on may be stuck again', async (t) => {
   t.equal(reports.length, 2);
 });
 
-t.test('each look rings the thread, so that an idle one takes a turn', async (t) => {
+t.test('a look rings the threads that have not moved, so that an idle one takes a turn', async (t) => {
   const { clock, turns, woken } = setUp();
   turns.set(1, 0);
   turns.set(2, 0);
   clock.advance(INTERVAL_MS);
   t.strictSame(woken, [1, 2]);
+  turns.set(2, 2);
+  clock.advance(INTERVAL_MS);
+  t.strictSame(woken, [1, 2, 1], 'the second one has moved by itself');
+  clock.advance(INTERVAL_MS);
+  t.strictSame(woken, [1, 2, 1, 1, 2]);
 });
 
 t.test('a thread that ended and came back begins anew', async (t) => {
@@ -106,6 +111,18 @@ t.test('a thread that ended and came back begins anew', async (t) => {
   turns.set(1, 7);
   pass(clock, STUCK_MS);
   t.strictSame(reports, []);
+});
+
+t.test('one that came back between two looks, in the turn in which the one before was stuck, is told as well', async (t) => {
+  const { clock, watchdog, turns, reports } = setUp();
+  turns.set(1, 7);
+  pass(clock, STUCK_MS * 2);
+  t.equal(reports.length, 1);
+  watchdog.forget(1);
+  pass(clock, STUCK_MS);
+  t.equal(reports.length, 1, 'the time of the one before does not count');
+  pass(clock, INTERVAL_MS);
+  t.equal(reports.length, 2);
 });
 
 t.test('nobody is stuck under a debugger, nor for the time it took', async (t) => {

@@ -1,8 +1,8 @@
 /**
  * Sees from the main thread that another one is stuck: JavaScript that never returns, in an actor or outside of one.
  *
- * Every thread counts its turns in shared memory (`../pulse.ts`). The watchdog rings each thread now and then, so that
- * an idle one takes a turn as well, and looks whether the count has moved. It decides and reports; what happens to
+ * Every thread counts its turns in shared memory (`../pulse.ts`). The watchdog looks whether the count has moved, and rings a thread
+ * whose count has not, so that an idle one takes a turn as well. It decides and reports; what happens to
  * the thread is the pool's business. A thread that only waits (for a promise, for a socket) takes its turns and is fine.
  * What counts is the time for which a thread ran: on a crowded machine, where threads wait for a processor, everybody
  * would be found stuck at once otherwise, and to end them all is the worst that one could do then.
@@ -117,6 +117,14 @@ export class Watchdog {
     this.#options.clock.clearTimer(this.#timer);
   }
 
+  /**
+   * Another thread begins in the place of `worker`, and nothing that was seen of the one before counts for it. It may take the place
+   * between two looks and be in the turn of the same number: taken for the one before, it would have been told already.
+   */
+  forget(worker: number): void {
+    this.#observations.delete(worker);
+  }
+
   #schedule(): void {
     this.#timer = this.#options.clock.setTimer(this.#intervalMs, () => {
       this.#schedule();
@@ -140,7 +148,11 @@ export class Watchdog {
     this.#observations.set(worker, seen);
     // Timers of the platform are early by a fraction of a millisecond now and then.
     const isStuck = (at: Observation | undefined): boolean => at !== undefined && unchangedMs(at) >= stuckMs - 1;
-    if (!isStuck(seen)) return wake(worker);
+    if (!isStuck(seen)) {
+      // One that moves by itself is not disturbed: on a machine with many nodes a wake-up for nothing costs half a millisecond.
+      if (before === undefined || before.turn === turn) wake(worker);
+      return;
+    }
     if (!isStuck(before)) onStuck({ worker, stuckMs: Math.round(unchangedMs(seen)), inTurn, behavior, pid });
   }
 }

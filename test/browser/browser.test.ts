@@ -58,7 +58,7 @@ t.test('the portable folders in headless Chromium', { skip, timeout: 600_000 }, 
   for (const { differences, what } of outcomes) t.same(differences, [], what);
 });
 
-t.test('what a browser alone can do', { skip, timeout: 240_000 }, async (t) => {
+t.test('what a browser alone can do', { skip }, async (t) => {
   const paths = findPageTests(ROOT);
   const server = await servePages(ROOT, await bundle(ROOT, paths));
   const browser = await startChromium(executablePath!);

@@ -12,8 +12,6 @@ import { findChromium, startChromium } from './chromium.ts';
 
 const chromium = findChromium();
 const SKIP = chromium === undefined ? 'no Chromium in the PATH' : false;
-// A browser on a machine with other tests takes its time.
-t.setTimeout(120_000);
 const SCREENSHOTS = process.env['BLINDBEAM_SCREENSHOTS'];
 
 async function picture(page: Page, name: string): Promise<void> {
@@ -31,6 +29,8 @@ t.test('an operator looks, signs in, and acts', { skip: SKIP }, async (t) => {
   const browser = await startChromium(chromium!);
   t.teardown(() => browser.close());
   const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+  // A browser on a machine that does much else takes its time.
+  page.setDefaultTimeout(120_000);
   const foreign: string[] = [];
   const problems: string[] = [];
   page.on('request', (request) => {

@@ -17,7 +17,7 @@ const executablePath = findChromium();
 const skip = executablePath === undefined ? 'no chromium in the PATH; on Debian: apt-get install chromium' : false;
 const ALICE = '+4915100000001';
 const BOB = '+4915100000002';
-const WAIT_MS = 30_000;
+const WAIT_MS = 120_000;
 
 /** Opens the page in a profile of its own, and fails the test for whatever the page complains about. */
 async function openPage(t: Test, browser: Browser, url: string): Promise<Page> {
@@ -64,7 +64,7 @@ const PICTURE: Buffer = Buffer.from(
   'base64',
 );
 
-t.test('two people in two browsers', { skip, timeout: 240_000 }, async (t) => {
+t.test('two people in two browsers', { skip }, async (t) => {
   const data = temporaryDirectory(t);
   const server = await ServerProcess.start(t, data);
   const browser = await startChromium(executablePath!);
@@ -72,6 +72,8 @@ t.test('two people in two browsers', { skip, timeout: 240_000 }, async (t) => {
   const url = server.url.replace(/^ws/, 'http').replace(/\/ws$/, '/');
   const alice = await openPage(t, browser, url);
   const bob = await openPage(t, browser, url);
+  /** The same node, once it has died and come back. */
+  let later = server;
   await look(alice, '1-entrance');
 
   await t.test('a wrong code is refused with what to do, the right one lets in', async () => {
@@ -108,6 +110,9 @@ t.test('two people in two browsers', { skip, timeout: 240_000 }, async (t) => {
     await message(alice, 'With pleasure').hover();
     await message(alice, 'With pleasure').getByLabel('React with 👍').click();
     await message(bob, 'With pleasure').locator('.reactions').getByText('👍').waitFor();
+    await message(bob, 'With pleasure').locator('.reactions').press('Enter');
+    await bob.locator('dialog .row', { hasText: ALICE }).getByText('👍').waitFor();
+    await bob.keyboard.press('Escape');
     await look(alice, '3-conversation');
   });
 
@@ -145,6 +150,17 @@ t.test('two people in two browsers', { skip, timeout: 240_000 }, async (t) => {
     t.same(readFileSync((await download.path())!), PICTURE);
   });
 
+  await t.test('a timer shows as it was set, at both ends, whoever knows such a span or not', async (t) => {
+    const timer = (page: Page): ReturnType<Page['locator']> => page.getByLabel('Disappearing messages');
+    await timer(alice).selectOption('7 days');
+    t.equal(await timer(alice).inputValue(), '604800', 'at once');
+    await bob.locator('.event', { hasText: 'Messages disappear after 7 days' }).waitFor();
+    t.equal(await timer(bob).inputValue(), '604800');
+    await timer(bob).selectOption('Messages stay');
+    await alice.locator('.event', { hasText: 'Messages stay from here on' }).waitFor();
+    t.equal(await timer(alice).inputValue(), '0');
+  });
+
   await t.test('both see the same safety number, and note that they have compared it', async (t) => {
     const digits: (string | null)[] = [];
     for (const page of [alice, bob]) {
@@ -160,6 +176,16 @@ t.test('two people in two browsers', { skip, timeout: 240_000 }, async (t) => {
     await bob.keyboard.press('Escape');
   });
 
+  await t.test('somebody is blocked, and not any more', async () => {
+    await alice.getByLabel('More about this chat').click();
+    await look(alice, '5-person');
+    await alice.getByRole('button', { name: 'Block', exact: true }).click();
+    await alice.getByText('Blocked: nothing that they write arrives').waitFor();
+    await alice.getByLabel('Message request').getByRole('button', { name: 'Unblock' }).click();
+    await alice.getByText('Blocked: nothing that they write arrives').waitFor({ state: 'detached' });
+    await alice.getByText('until you accept').waitFor({ state: 'detached' });
+  });
+
   await t.test('a group: made, written in, and who has read what', async () => {
     await alice.getByRole('button', { name: 'New group' }).click();
     await alice.getByLabel('Name').fill('Sailing');
@@ -170,7 +196,52 @@ t.test('two people in two browsers', { skip, timeout: 240_000 }, async (t) => {
     await bob.getByRole('button', { name: /Sailing/ }).click();
     await message(bob, 'Welcome aboard').locator('.author').getByText(ALICE).waitFor();
     await message(alice, 'Welcome aboard').getByLabel('read', { exact: true }).waitFor();
+    await message(alice, 'Welcome aboard').getByRole('button', { name: 'read', exact: true }).press('Enter');
+    await alice.locator('dialog .row', { hasText: BOB }).getByText('read').waitFor();
+    await look(alice, '6-reached');
+    await alice.keyboard.press('Escape');
     await look(bob, '6-group');
+  });
+
+  await t.test('an admin names another one, renames the group, and has a link for it', async (t) => {
+    await alice.getByRole('button', { name: 'Members' }).click();
+    await alice.getByRole('button', { name: 'Make an admin' }).click();
+    await alice.locator('dialog').waitFor({ state: 'detached' });
+    await alice.getByRole('button', { name: 'Members' }).click();
+    await alice.getByRole('button', { name: 'Make a member' }).waitFor();
+    await alice.getByRole('button', { name: 'Invite by link' }).click();
+    await alice.locator('dialog .link', { hasText: 'blindbeam:join/' }).waitFor();
+    await look(alice, '6-members');
+    const { width } = (await alice.locator('dialog .link').boundingBox())!;
+    t.ok(width <= (await alice.locator('dialog').boundingBox())!.width, 'the link stays within its dialog');
+    await alice.getByLabel('Name').fill('Sailing club');
+    await alice.getByRole('button', { name: 'Rename' }).click();
+    await bob.locator('header strong', { hasText: 'Sailing club' }).waitFor();
+  });
+
+  await t.test('a third browser becomes a device, and gets the history', async (t) => {
+    const laptop = await openPage(t, browser, url);
+    await laptop.getByRole('button', { name: 'Link this browser' }).click();
+    await laptop.locator('.code .qr').waitFor();
+    const code = (await laptop.locator('.code').textContent())!;
+    await alice.getByRole('button', { name: 'Devices' }).click();
+    await alice.getByLabel('Code that the new device shows').fill(code);
+    await alice.getByRole('button', { name: 'Link a device' }).click();
+    await laptop.getByRole('button', { name: /Sailing club/ }).waitFor();
+    await laptop.getByRole('button', { name: 'Devices' }).click();
+    await laptop.getByRole('button', { name: 'Ask the first device for the history' }).click();
+    await laptop.getByText('Say yes on the first device').waitFor();
+    await laptop.keyboard.press('Escape');
+    await alice.getByText('asks for the history').waitFor();
+    await alice.getByRole('button', { name: 'Devices' }).click();
+    await alice.getByRole('button', { name: 'Hand it over' }).click();
+    await laptop.getByText(/The history is here: \d+ messages/).waitFor();
+    await alice.keyboard.press('Escape');
+    await laptop.getByRole('button', { name: new RegExp(`\\+${BOB.slice(1)}`) }).click();
+    await message(laptop, 'Are you coming along on Sunday?').first().waitFor();
+    t.equal(await laptop.locator('.chats li').count(), 2, 'nobody is listed without a message');
+    await look(laptop, '7-laptop');
+    await laptop.context().close();
   });
 
   await t.test('a second tab is told why it cannot; a reload keeps everything', async () => {
@@ -183,7 +254,7 @@ t.test('two people in two browsers', { skip, timeout: 240_000 }, async (t) => {
     await message(bob, 'Welcome aboard').waitFor();
   });
 
-  await t.test('the node dies and comes back: what was written meanwhile arrives', async (t) => {
+  await t.test('the node dies and comes back: what was written meanwhile arrives', async () => {
     // The browser writes of itself into the console that a socket was refused.
     for (const page of [alice, bob]) page.removeAllListeners('console');
     await server.kill();
@@ -194,10 +265,47 @@ t.test('two people in two browsers', { skip, timeout: 240_000 }, async (t) => {
     await write(alice, 'Written without a connection');
     await message(alice, 'Written without').getByLabel('waiting to be sent').waitFor();
     await look(alice, '7-offline');
-    await ServerProcess.launch(t, ['--data', data, '--port', new URL(url).port]).line(
-      ({ event }) => event === 'node_started',
-    );
-    await message(bob, 'Written without a connection').waitFor({ timeout: 60_000 });
+    later = ServerProcess.launch(t, ['--data', data, '--port', new URL(url).port]);
+    await later.line(({ event }) => event === 'node_started');
+    await message(bob, 'Written without a connection').waitFor();
+  });
+
+  await t.test('keys that had been compared and are others now stop the chat until that is decided', async (t) => {
+    const again = await openPage(t, browser, url);
+    await register(again, later, BOB);
+    await openChat(again, ALICE);
+    await write(again, 'My new phone');
+    await alice.getByRole('button', { name: new RegExp(`\\+${BOB.slice(1)}`) }).click();
+    const alarm = alice.getByRole('alert', { name: 'Changed keys' });
+    await alarm.getByText('have changed since you compared them').waitFor();
+    await write(alice, 'Is it you?');
+    await message(alice, 'Is it you?').getByRole('button', { name: 'not delivered' }).press('Enter');
+    await alice.locator('dialog').getByText('CLI_IDENTITY_REFUSED').waitFor();
+    await alice.keyboard.press('Escape');
+    await alice.locator('dialog').waitFor({ state: 'detached' });
+    await alarm.getByRole('button', { name: 'Compare', exact: true }).click();
+    await look(alice, '8-changed-keys');
+    const dialog = alice.locator('dialog');
+    const shown = (await dialog.locator('.digits').textContent())!.split(/\s+/);
+    await again.getByRole('button', { name: 'Safety number' }).click();
+    const theirs = (await again.locator('dialog .digits').textContent())!.split(/\s+/);
+    await again.keyboard.press('Escape');
+    const missing = theirs.filter((_, index) => shown[index] === '?????');
+    t.equal(missing.length, 2, 'what one sees oneself is not enough');
+    const fill = async (first: string, second: string): Promise<void> => {
+      await dialog.getByLabel('First group that is missing').fill(first);
+      await dialog.getByLabel('Second group that is missing').fill(second);
+      await dialog.getByRole('button', { name: 'Compare', exact: true }).click();
+    };
+    await fill(missing[0]!, missing[1] === '00000' ? '00001' : '00000');
+    await dialog.getByText('That is not the same').waitFor();
+    await alarm.getByText('have changed since you compared them').waitFor();
+    await fill(missing[0]!, missing[1]!);
+    await alarm.getByText('have changed').waitFor({ state: 'detached' });
+    await write(alice, 'It is you');
+    await message(again, 'It is you').waitFor();
+    t.equal(await message(again, 'Is it you?').count(), 0, 'what was refused never left');
+    await again.context().close();
   });
 
   await t.test('on a narrow screen there is one column, and a way back', async (t) => {

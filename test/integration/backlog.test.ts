@@ -5,15 +5,13 @@
 
 import t from 'tap';
 import type { Client } from '../../client/index.ts';
-import { attend, newPerson, openClient, until } from './people.ts';
+import { attend, newPerson, openClient, until, PATIENCE_MS } from './people.ts';
 import { ServerProcess, temporaryDirectory } from './server-process.ts';
 
 /** Which worker a person's inbox and connection are on is chance: with so many, some are apart. */
 const PEOPLE = 8;
 /** Times 4.6 KB of ciphertext: three times the largest packet. */
 const MESSAGES = 90;
-
-t.setTimeout(120_000);
 
 t.test('a backlog of large messages comes whole', async (t) => {
   const server = await ServerProcess.start(t, temporaryDirectory(t), ['--workers', '3']);
@@ -37,7 +35,7 @@ t.test('a backlog of large messages comes whole', async (t) => {
     const client = clients[index]!;
     await client.connect();
     const { received } = attend(phone, client);
-    await until(`the backlog of ${phone}`, 20_000, () => received.length >= MESSAGES).catch((error: Error) => {
+    await until(`the backlog of ${phone}`, PATIENCE_MS, () => received.length >= MESSAGES).catch((error: Error) => {
       t.fail(error.message);
     });
     t.strictSame(

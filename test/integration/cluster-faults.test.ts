@@ -2,49 +2,41 @@
  * What a cluster promises while its parts fail under load: nothing that was acknowledged is lost, nothing comes twice to the application, the order of each
  * conversation is kept, and soon after the heal everything has arrived.
  *
- * Two short schedules here. `CLUSTER_SCHEDULES=30 node dist/test/integration/cluster-faults.test.js` runs random
- * ones of every fault, also those of 20 seconds; `CLUSTER_FAULT='cut off'` only those whose name has that in it. `CLUSTER_LOG=FILE` keeps what the nodes logged.
+ * Two short faults here. `CLUSTER_SCHEDULES=30 node dist/test/integration/cluster-faults.test.js` runs random schedules of
+ * all of them instead, also those of 20 seconds. A schedule is drawn from its number: `CLUSTER_FROM=7 CLUSTER_SCHEDULES=2` runs the seventh and the eighth again, and
+ * `CLUSTER_FAULT='cut off'` draws from those faults alone whose name has that in it. `CLUSTER_LOG=FILE` keeps what the nodes logged.
  */
 
-import { randomInt } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import t, { type Test } from 'tap';
+import { createSeededRandom } from '../../runtime/testing/index.ts';
 import { hasNatsServer } from '../../runtime/testing/nats-servers.ts';
-import { findFaults } from './delivery-check.ts';
+import { Correspondents } from './correspondents.ts';
 import { FAULTS, FaultyCluster, type FaultName } from './faulty-cluster.ts';
-import { newPerson, pause, type Person } from './people.ts';
-import type { ServerProcess } from './server-process.ts';
-import { untilComplete, Writer } from './writer.ts';
+import { LeaderWatch } from './leader-watch.ts';
+import { pause, PATIENCE_MS } from './people.ts';
 
 const SCHEDULES = Number(process.env.CLUSTER_SCHEDULES ?? 0);
+const FROM = Number(process.env.CLUSTER_FROM ?? 1);
 const NODES = ['a', 'b', 'c'];
 const SHARDS = 6;
-/** Between the heal and the arrival of the last message, on a machine that does nothing else; nine others run their tests on this one. */
-const ARRIVAL_MS_MAX = Number(process.env.CLUSTER_ARRIVAL_MS ?? 30_000);
+const PHONES = ['+4915100000001', '+4915100000002', '+4915100000003', '+4915100000004'];
+/** Between the heal and the arrival of the last message. The mark of 10 s is held where `CLUSTER_ARRIVAL_MS` says so: a machine on which others run their tests cannot. */
+const ARRIVAL_MS_MAX = Number(process.env.CLUSTER_ARRIVAL_MS ?? PATIENCE_MS);
 
 t.setTimeout(0);
 const SKIP = hasNatsServer() ? {} : { skip: 'nats-server is not installed' };
-
-async function people(t: Test, cluster: FaultyCluster): Promise<Person[]> {
-  const door = { url: cluster.url, code: (phone: string) => cluster.code(phone) } as unknown as ServerProcess;
-  const phones = ['+4915100000001', '+4915100000002', '+4915100000003', '+4915100000004'];
-  return Promise.all(phones.map((phone) => newPerson(t, door, phone)));
-}
-
-function writersAmong(persons: readonly Person[]): Writer[] {
-  return persons.map((person, index) => new Writer(person, persons[(index + 1) % persons.length]!));
-}
 
 /** One schedule under load, and what everybody saw of it. */
 async function runSchedule(
   t: Test,
   cluster: FaultyCluster,
-  persons: readonly Person[],
+  people: Correspondents,
   faults: readonly FaultName[],
-  pick: () => string = () => NODES[randomInt(NODES.length)]!,
+  pick: () => string,
+  leaders: LeaderWatch,
 ): Promise<void> {
-  for (const person of persons) person.received.length = 0;
-  const writers = writersAmong(persons);
+  await people.begin();
   await pause(1_000);
   for (const fault of faults) {
     const name = pick();
@@ -53,16 +45,15 @@ async function runSchedule(
     t.comment(`${fault}: ${name}, ${Math.round(performance.now() - began)} ms`);
   }
   const healed = performance.now();
-  await Promise.all(writers.map((writer) => writer.finish()));
-  await untilComplete(t, writers);
+  await people.finish();
+  const acknowledgedMs = Math.round(performance.now() - healed);
+  const count = await people.untilComplete();
   const arrivalMs = Math.round(performance.now() - healed);
-  t.ok(arrivalMs < ARRIVAL_MS_MAX, `the last message came ${arrivalMs} ms after the heal`);
+  t.comment(`the servers had no leader for a stream until ${Math.round(leaders.missingMs - healed)} ms after the heal`);
+  t.comment(`after the heal: all acknowledged ${acknowledgedMs} ms, all there ${arrivalMs} ms`);
+  t.ok(arrivalMs < ARRIVAL_MS_MAX, `the last of ${count} messages came ${arrivalMs} ms after the heal`);
   await pause(300);
-  for (const writer of writers) {
-    const transcript = writer.transcript();
-    t.strictSame(findFaults(transcript), [], `${transcript.sent.length} messages of ${faults.join(', ')}`);
-    t.equal(transcript.acknowledged.size, transcript.sent.length, 'all were acknowledged in the end');
-  }
+  await people.check(t, faults.join(', '));
 }
 
 t.test('three nodes and three servers under load', SKIP, async (t) => {
@@ -74,20 +65,25 @@ t.test('three nodes and three servers under load', SKIP, async (t) => {
   });
   const { CLUSTER_LOG: file } = process.env;
   if (file !== undefined) t.teardown(() => writeFileSync(file, cluster.log()));
-  const persons = await people(t, cluster);
+  const door = { url: cluster.url, code: (phone: string) => cluster.code(phone) };
+  const people = await Correspondents.start(t, door, PHONES);
   await cluster.untilCopied(SHARDS, 30_000);
+  const leaders = await LeaderWatch.start(t, cluster.nats);
+  cluster.leading = () => leaders.leading;
   t.comment(`ready after ${Math.round(performance.now() - began)} ms`);
 
-  t.test('a node is killed, then its disk is gone', async (t) => {
+  t.test('a node is killed, then its disk is gone', SCHEDULES > 0 ? { skip: 'schedules run' } : {}, async (t) => {
     const faults = ['a node is killed', 'a node is killed and its disk is gone'] as const;
-    await runSchedule(t, cluster, persons, faults, () => cluster.serving());
+    await runSchedule(t, cluster, people, faults, () => cluster.serving(), leaders);
     t.ok(cluster.countMoved() > 0, `${cluster.countMoved()} times a shard was served by another, or by another life`);
   });
 
   const among = process.env.CLUSTER_FAULT ?? '';
   const names = (Object.keys(FAULTS) as FaultName[]).filter((name) => name.includes(among));
-  for (let schedule = 1; schedule <= SCHEDULES; schedule++) {
-    const faults = Array.from({ length: 1 + randomInt(3) }, () => names[randomInt(names.length)]!);
-    t.test(`schedule ${schedule}: ${faults.join(', ')}`, (t) => runSchedule(t, cluster, persons, faults));
+  for (let number = FROM; number < FROM + SCHEDULES; number++) {
+    const random = createSeededRandom(number);
+    const faults = Array.from({ length: 1 + random.integer(3) }, () => names[random.integer(names.length)]!);
+    const pick = (): string => NODES[random.integer(NODES.length)]!;
+    t.test(`schedule ${number}: ${faults.join(', ')}`, (t) => runSchedule(t, cluster, people, faults, pick, leaders));
   }
 });

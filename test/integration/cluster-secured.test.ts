@@ -9,11 +9,11 @@ import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { parse, parseAllDocuments } from 'yaml';
-import { environmentName, SETTING_NAMES } from '../../actors/config-settings.ts';
-import { openNatsBus, subjects, type NatsAddress } from '../../runtime/cluster/index.ts';
+import { environmentName, SETTING_NAMES } from '../../actors/config/settings.ts';
+import { openNatsBus, subjects, type NatsAddress, type NatsBus } from '../../runtime/cluster/index.ts';
 import { freePorts, hasNatsServer } from '../../runtime/testing/nats-servers.ts';
 import { createMemoryLog, type LogEntry } from '../../runtime/testing/test-node.ts';
-import { pause, until } from './people.ts';
+import { pause, until, PATIENCE_MS } from './people.ts';
 import { ROOT, ServerProcess, temporaryDirectory } from './server-process.ts';
 
 const DEPLOY = join(ROOT, 'deploy');
@@ -68,7 +68,7 @@ t.test('with TLS and the users of deploy/nats', SKIP, async (t) => {
     await pause(200);
     t.strictSame(logged, []);
     bus.subscribe(subjects.worker('main', 'node-2', 1), () => undefined);
-    await until('the refusal', 5_000, () => logged.some(({ event }) => event.startsWith('bus_')));
+    await until('the refusal', PATIENCE_MS, () => logged.some(({ event }) => event.startsWith('bus_')));
     await t.rejects(openNatsBus({ ...address, user: 'node-1', password: 'wrong' }, 'x', createMemoryLog([])), {
       code: 'RT_BUS',
     });
@@ -104,20 +104,98 @@ t.test('compose starts three servers and three nodes, Kubernetes one node at a t
   t.match(objects.find(({ kind }) => kind === 'StatefulSet')?.spec, { replicas: 3, serviceName: 'blindbeam-nodes' });
 });
 
-/** The server of deploy/nats, alone: without the block about the others, and with places of this test. */
-function startServer(t: Test, directory: string, port: number): void {
-  const text = readFileSync(join(DEPLOY, 'nats/nats.conf'), 'utf8')
+t.test('the servers of two data centres: what nodes say crosses the line, logs and buckets do not', SKIP, async (t) => {
+  const directory = temporaryDirectory(t);
+  makeCertificates(directory);
+  const [east, west, leaf] = (await freePorts(3)) as [number, number, number];
+  const LEAF_URL = `tls://west:leaf@localhost:${leaf}`;
+  const LEAF_PASSWORD = 'leaf';
+  const LEAF_ADVERTISE = `localhost:${leaf}`;
+  startServer(
+    t,
+    directory,
+    east,
+    'centre-east',
+    { LEAF_PASSWORD, LEAF_ADVERTISE, SERVED: 'bb.main.served.east' },
+    leaf,
+  );
+  startServer(t, directory, west, 'centre-west', { LEAF_PASSWORD, SERVED: 'bb.main.served.west', LEAF_URL });
+  const heard: LogEntry[] = [];
+  const open = async (port: number, user: string, password: string): Promise<NatsBus> => {
+    const address = { servers: [`tls://localhost:${port}`], ca: join(directory, 'ca.pem'), user, password };
+    const bus = await openNatsBus(address, user, createMemoryLog(heard));
+    t.teardown(() => bus.close());
+    return bus;
+  };
+  const here = await open(east, 'node-1', 'one');
+  const there = await open(west, 'node-2', 'two');
+  await crosses(t, here, there, 'node-2', 'east');
+  await crosses(t, there, here, 'node-1', 'west');
+  const domains = [here, there].map(async ({ connection }) => {
+    const manager = await connection.jetstreamManager();
+    const { domain } = await manager.getAccountInfo();
+    await connection.jetstream().views.kv('bb-main-table');
+    return [domain, (await manager.streams.list().next()).length];
+  });
+  const found = await Promise.all(domains);
+  t.strictSame(found, [
+    ['east', 1],
+    ['west', 1],
+  ]);
+  t.strictSame(heard, [], 'nothing was forbidden');
+
+  here.publish('bb.main.served.west', Buffer.from('x'));
+  await until('the refusal', PATIENCE_MS, () => heard.some(({ event }) => event.startsWith('bus_')));
+  t.pass('no node speaks for another centre');
+});
+
+/** What a node says on all subjects that it may: what gets to a spy in the other centre, and what stays at home. */
+async function crosses(t: Test, here: NatsBus, there: NatsBus, spy: string, centre: string): Promise<void> {
+  const may = [subjects.beat('main'), subjects.worker('main', spy, 1), `bb.main.served.${centre}`].sort();
+  const mayNot = [`bb.main.page.${spy}.1`, '_INBOX.of.somebody'];
+  const listened = [...may, `bb.main.page.${spy}.1`, '_INBOX.>'];
+  const got = new Set<string>();
+  for (const subject of listened)
+    there.connection.subscribe(subject, { callback: (_, { subject }) => got.add(subject) });
+  while (may.some((subject) => !got.has(subject))) {
+    // What must not cross goes first: it would be there by the time that the rest is.
+    for (const subject of [...mayNot, ...may]) here.publish(subject, Buffer.from('x'));
+    await pause(50);
+  }
+  t.strictSame(
+    [...got].filter((subject) => mayNot.includes(subject)),
+    [],
+    'neither pages nor answers to requests',
+  );
+}
+
+/**
+ * A server of deploy/nats, alone: without the block about the others of its place, and with places of this test.
+ *
+ * @param leaf - Where it listens for other data centres.
+ */
+function startServer(
+  t: Test,
+  directory: string,
+  port: number,
+  file = 'nats',
+  environment: Readonly<Record<string, string>> = {},
+  leaf?: number,
+): void {
+  const text = readFileSync(join(DEPLOY, `nats/${file}.conf`), 'utf8')
     .replace(/\ncluster \{[\s\S]*?\n\}\n/, '\n')
     .replaceAll('/etc/nats/tls', directory)
     .replace('0.0.0.0:4222', `127.0.0.1:${port}`)
+    .replace('0.0.0.0:7422', `127.0.0.1:${leaf}`)
     .replace('http: "0.0.0.0:8222"', '')
-    .replace('"/data"', JSON.stringify(join(directory, 'jetstream')));
-  const path = join(directory, 'nats.conf');
+    .replace('"/data"', JSON.stringify(join(directory, file)));
+  const path = join(directory, `${file}.conf`);
   writeFileSync(path, text);
-  copyFileSync(join(DEPLOY, 'nats/accounts.conf'), join(directory, 'accounts.conf'));
+  for (const name of ['accounts.conf', 'centre-accounts.conf'])
+    copyFileSync(join(DEPLOY, 'nats', name), join(directory, name));
   const child = spawn('nats-server', ['-c', path], {
     stdio: ['ignore', 'ignore', 'inherit'],
-    env: { ...process.env, ...PASSWORDS, SERVER_NAME: 'nats-1' },
+    env: { ...process.env, ...PASSWORDS, SERVER_NAME: file, ...environment },
   });
   t.teardown(() => void child.kill('SIGKILL'));
 }

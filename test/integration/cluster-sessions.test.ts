@@ -6,16 +6,15 @@ import t from 'tap';
 import type { PeerPresence } from '../../client/index.ts';
 import { hasNatsServer } from '../../runtime/testing/nats-servers.ts';
 import { startTestCluster } from './cluster-process.ts';
-import { attend, newPerson, openClient, pause, until } from './people.ts';
-import { connectAs, register } from './raw-client.ts';
+import { attend, newPerson, openClient, pause, until, PATIENCE_MS } from './people.ts';
+import { connectAs, loginForTicket, newClient, RawClient, register, resumeWith } from './raw-client.ts';
 import type { ServerProcess } from './server-process.ts';
 
-const WAIT_MS = 10_000;
 const PHONES = ['+4915100000001', '+4915100000002', '+4915100000003', '+4915100000004'] as const;
 
 /** On a machine that is starved an owner may lose its lease for a moment: clients are told to come again, and so does this one. */
 async function askUntilServed(ask: () => Promise<unknown>): Promise<void> {
-  for (let left = 20; ; left--) {
+  for (let left = 200; ; left--) {
     try {
       await ask();
       return;
@@ -45,6 +44,7 @@ t.test('with two nodes', hasNatsServer() ? {} : { skip: 'nats-server is not inst
       }
     }
     await Promise.all(done);
+    await until('all of it', PATIENCE_MS, () => people.every(({ received }) => received.length >= 15));
     for (const { received } of people) {
       for (const { phone } of people) {
         const texts = received.filter((message) => message.phone === phone).map(({ text }) => text);
@@ -55,7 +55,7 @@ t.test('with two nodes', hasNatsServer() ? {} : { skip: 'nats-server is not inst
     }
     const [alice, bob] = people as [(typeof people)[0], (typeof people)[0]];
     const message = await alice.client.send(bob.phone, 'read this');
-    await until('it', WAIT_MS, () => bob.received.at(-1)?.text === 'read this');
+    await until('it', PATIENCE_MS, () => bob.received.at(-1)?.text === 'read this');
     await bob.received.at(-1)!.markRead();
     await message.read;
   });
@@ -66,13 +66,13 @@ t.test('with two nodes', hasNatsServer() ? {} : { skip: 'nats-server is not inst
     void (async () => {
       for await (const presence of alice.client.presence(bob.phone)) seen.push(presence);
     })();
-    await until('the answer', WAIT_MS, () => seen.length > 0);
+    await until('the answer', PATIENCE_MS, () => seen.length > 0);
     bob.client.setAvailable(true);
-    await until('online', WAIT_MS, () => seen.at(-1)?.state === 'online');
+    await until('online', PATIENCE_MS, () => seen.at(-1)?.state === 'online');
     await bob.client.setTyping(alice.phone, 'composing');
-    await until('typing', WAIT_MS, () => seen.at(-1)?.typing === 'composing');
+    await until('typing', PATIENCE_MS, () => seen.at(-1)?.typing === 'composing');
     bob.client.setAvailable(false);
-    await until('away', WAIT_MS, () => seen.at(-1)?.state === 'away');
+    await until('away', PATIENCE_MS, () => seen.at(-1)?.state === 'away');
     t.pass();
   });
 
@@ -84,7 +84,7 @@ t.test('with two nodes', hasNatsServer() ? {} : { skip: 'nats-server is not inst
     for (const { client } of people) await client.send('+4915100000009', 'for later');
     await dora.connect();
     const { received } = attend('+4915100000009', dora);
-    await until('all four', WAIT_MS, () => received.length === 4);
+    await until('all four', PATIENCE_MS, () => received.length === 4);
     t.pass();
   });
 
@@ -113,10 +113,51 @@ t.test('with two nodes', hasNatsServer() ? {} : { skip: 'nats-server is not inst
     t.equal(seenCount, 2, 'two devices were seen to be replaced');
   });
 
+  t.test('a ticket of one node logs in on the other, which goes on after what was acknowledged there', async (t) => {
+    const [here, there] = [first, second] as unknown as [ServerProcess, ServerProcess];
+    /** Gets a message here, leaves, is written to, and comes back there. @returns Positions and ids of what it got on both. */
+    const move = async (phone: string, from: string): Promise<unknown[]> => {
+      const [who, sender] = [await register(here, phone), await newClient(there, from)];
+      const write = async (id: number): Promise<void> => {
+        const envelopes = [{ device: 1, type: 'ratchet', ciphertext: new Uint8Array(40) }] as const;
+        sender.client.send({ kind: 'message', to: who.user, id, envelopes });
+        await sender.client.next('ack', (ack) => ack.to === who.user && ack.id === id);
+      };
+      const ticket = await loginForTicket(here, who);
+      const before = await connectAs(here, who);
+      await write(1);
+      const { seq, id } = await before.next('message');
+      before.send({ kind: 'inbox-ack', seq });
+      await sender.client.next('receipt', ({ type }) => type === 'delivered');
+      before.close();
+      await write(2);
+      const after = new RawClient(there.url);
+      after.send(resumeWith(who, ticket, (await after.next('stream')).nonce));
+      await after.next('success');
+      const next = await after.next('message');
+      for (const client of [after, sender.client]) client.close();
+      return [
+        [seq, id],
+        [next.seq, next.id],
+      ];
+    };
+    let moved: unknown;
+    // As above: who is told to come again does.
+    for (let last = 20; last < 28 && !Array.isArray(moved); last += 2) {
+      moved = await move(`+49151000000${last}`, `+49151000000${last + 1}`).catch(({ message }: Error) => message);
+      if (!Array.isArray(moved) && !/APP_RESTARTING|APP_UNAVAILABLE|APP_OVERLOADED/.test(String(moved))) break;
+    }
+    t.same(moved, [
+      [1, 1],
+      [2, 2],
+    ]);
+  });
+
   t.test('a node that is killed is missed soon', async (t) => {
     await second.process.kill();
     const lost = await first.process.line(({ event, node }) => event === 'node_down' && node === 'b');
-    t.equal(lost['reason'], 'silence');
+    // Its connection is gone; on a machine that is starved its silence may be over before the servers are asked.
+    t.match(lost['reason'], /^(deserted|silence)$/);
     t.equal(await first.process.stop(), 0, 'and the other stops in order');
   });
 });

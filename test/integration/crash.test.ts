@@ -1,16 +1,13 @@
 import { randomInt } from 'node:crypto';
 import t, { type Test } from 'tap';
-import { claimPort } from '../../actors/port.ts';
+import { claimPort } from '../../actors/host/port.ts';
 import { findFaults } from './delivery-check.ts';
-import { newPerson, pause, type Person } from './people.ts';
+import { newPerson, pause, PATIENCE_MS, type Person, until } from './people.ts';
 import { ServerProcess, temporaryDirectory } from './server-process.ts';
 import { untilComplete, Writer } from './writer.ts';
 
 const KILLS = 20;
 const FLAGS = ['--workers', '2'];
-
-// Twenty starts of a node take a minute on a quiet machine, more on a busy one.
-t.setTimeout(300_000);
 
 t.test('the check sees what it looks for', async (t) => {
   const sent = ['a', 'b', 'c'];
@@ -25,14 +22,12 @@ t.test('the check sees what it looks for', async (t) => {
 });
 
 async function killAndRestart(t: Test, server: ServerProcess, directory: string, port: number): Promise<ServerProcess> {
-  await pause(randomInt(50, 500));
   await server.kill();
   return ServerProcess.start(t, directory, [...FLAGS, '--port', String(port)]);
 }
 
 t.test(
   `killed ${KILLS} times at random moments under load: nothing acknowledged is lost, doubled or out of order`,
-  { timeout: 300_000 },
   async (t) => {
     const directory = temporaryDirectory(t);
     const port = await claimPort('127.0.0.1', 0);
@@ -42,15 +37,14 @@ t.test(
       people.push(await newPerson(t, server, phone));
     const [alice, bob, carol] = people as [Person, Person, Person];
     const writers = [new Writer(alice, bob), new Writer(bob, alice), new Writer(alice, carol), new Writer(carol, bob)];
-    let acknowledgedBefore = 0;
-    let idleRounds = 0;
+    const acknowledged = (): number => writers.reduce((sum, writer) => sum + writer.acknowledged.size, 0);
     for (let kill = 0; kill < KILLS; kill++) {
+      const before = acknowledged();
+      // Every other time in the middle of traffic, otherwise whenever it is: people may still be on their way back.
+      if (kill % 2 === 0) await until('traffic between the kills', PATIENCE_MS, () => acknowledged() > before);
+      await pause(randomInt(50, 500));
       server = await killAndRestart(t, server, directory, port);
-      const acknowledged = writers.reduce((sum, writer) => sum + writer.acknowledged.size, 0);
-      if (acknowledged === acknowledgedBefore) idleRounds++;
-      acknowledgedBefore = acknowledged;
     }
-    t.ok(idleRounds < KILLS / 2, `traffic flowed between the kills (${idleRounds} rounds without any)`);
     await Promise.all(writers.map((writer) => writer.finish()));
     await untilComplete(t, writers);
     await pause(300);

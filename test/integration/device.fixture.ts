@@ -15,6 +15,7 @@ import {
 import { diskStore } from '../../client/node/disk-store.ts';
 import { systemClock, systemRandom } from '../../client/node/system.ts';
 import { wsTransport } from '../../client/node/ws-transport.ts';
+import { serve } from './remote-process.ts';
 
 /** A message as a device shows it. */
 export interface Shown {
@@ -67,18 +68,6 @@ export interface Operations {
   transfers(): readonly TransferInfo[];
 }
 
-export type OperationName = keyof Operations;
-
-export interface Command {
-  readonly id: number;
-  readonly name: OperationName;
-  readonly args: readonly unknown[];
-}
-
-export type Answer =
-  | { readonly id: number; readonly value: unknown }
-  | { readonly id: number; readonly code: string; readonly text: string };
-
 /** The client between `disconnect` and `connect` is closed, as when the application is quit. */
 class Device {
   readonly #url: string;
@@ -98,7 +87,7 @@ class Device {
     return this.#client;
   }
 
-  readonly operations: { [Name in OperationName]: (...args: Parameters<Operations[Name]>) => Promise<unknown> } = {
+  readonly operations: { [Name in keyof Operations]: (...args: Parameters<Operations[Name]>) => Promise<unknown> } = {
     requestCode: async (phone) => (await this.open()).requestCode(phone),
     confirmCode: async (phone, code) => (await (await this.open()).confirmCode(phone, code)).user,
     beginLinking: async () => {
@@ -207,14 +196,5 @@ function show(item: HistoryItem): Shown {
 
 /** Runs when this module is the program, which is when somebody listens. */
 if (process.send !== undefined && process.argv[2]?.startsWith('ws:') === true) {
-  const device = new Device(process.argv[2], process.argv[3]!);
-  process.on('message', ({ id, name, args }: Command) => {
-    const work = (device.operations[name] as (...all: readonly unknown[]) => Promise<unknown>)(...args);
-    work.then(
-      (value) => process.send!({ id, value } satisfies Answer),
-      (error: Error & { code?: string }) =>
-        process.send!({ id, code: error.code ?? 'none', text: error.stack ?? error.message } satisfies Answer),
-    );
-  });
-  process.on('disconnect', () => process.exit(0));
+  serve<Operations>(new Device(process.argv[2], process.argv[3]!).operations);
 }

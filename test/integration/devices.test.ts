@@ -7,11 +7,10 @@ import { createClient, memoryStore } from '../../client/index.ts';
 import { systemClock, systemRandom } from '../../client/node/system.ts';
 import { wsTransport } from '../../client/node/ws-transport.ts';
 import t, { type Test } from 'tap';
-import { attend, newPerson, openClient, until, type Person } from './people.ts';
+import { attend, newPerson, openClient, until, type Person, PATIENCE_MS } from './people.ts';
 import { ServerProcess, temporaryDirectory } from './server-process.ts';
 
 const [ALICE, BOB] = ['+4915100000001', '+4915100000002'];
-const PATIENCE_MS = 20_000;
 
 /** One more device of somebody. */
 async function link(t: Test, server: ServerProcess, primary: Person): Promise<Person> {
@@ -48,7 +47,7 @@ async function untilChat(person: Person, peer: string, count: number): Promise<s
   return seen;
 }
 
-t.test('two people with two devices each', { timeout: 120_000 }, async (t) => {
+t.test('two people with two devices each', async (t) => {
   const server = await ServerProcess.start(t, temporaryDirectory(t), ['--workers', '2']);
   const alice = await newPerson(t, server, ALICE);
   const bob = await newPerson(t, server, BOB);

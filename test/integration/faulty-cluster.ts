@@ -7,7 +7,7 @@ import { randomBytes, randomInt } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
-import { type NatsServers, startNatsServers } from '../../runtime/testing/nats-servers.ts';
+import { type NatsServer, type NatsServers, startNatsServers } from '../../runtime/testing/nats-servers.ts';
 import { pause, until } from './people.ts';
 import { Relay, targetOf, type RelayTarget } from './relay.ts';
 import { type LogLine, ServerProcess, temporaryDirectory } from './server-process.ts';
@@ -48,6 +48,8 @@ export class FaultyCluster {
   readonly #launcherOf: (name: string) => string | undefined;
   readonly #processes: ServerProcess[] = [];
   #door: Relay | undefined;
+  /** Places of the servers that faults choose from. */
+  leading: () => readonly number[] = () => [...this.nats.servers.keys()];
   #next = 0;
   #diskLostMs = -Infinity;
 
@@ -172,6 +174,12 @@ export class FaultyCluster {
     await pause(Math.max(0, this.#diskLostMs + COPIED_ANEW_MS - performance.now()));
   }
 
+  /** A server whose death is felt. */
+  pickServer(): NatsServer {
+    const places = this.leading();
+    return this.nats.servers[places[randomInt(places.length)]!]!;
+  }
+
   /** As a machine that stands still. */
   freeze(name: string): void {
     this.node(name).isOut = true;
@@ -205,10 +213,10 @@ export class FaultyCluster {
     return new Date().toISOString();
   }
 
-  /** Whether a node was missed since, by silence, on a machine without enough time for all; `but` one that was ended on purpose. */
+  /** Whether a node was missed since, or its connection, on a machine without enough time for all; `but` one that was ended on purpose. */
   wasDown(since: string, but?: string): boolean {
     const isMissed = ({ event, time, node, reason }: LogLine): boolean =>
-      event === 'node_down' && String(time) >= since && node !== but && reason === 'silence';
+      event === 'node_down' && String(time) >= since && node !== but && (reason === 'silence' || reason === 'deserted');
     return this.#processes.some(({ lines }) => lines.some(isMissed));
   }
 
@@ -242,13 +250,13 @@ export const FAULTS: Readonly<Record<FaultName, (cluster: FaultyCluster, name: s
     await cluster.restart(name);
   },
   'a server is killed': async (cluster) => {
-    const server = cluster.nats.servers[randomInt(cluster.nats.servers.length)]!;
+    const server = cluster.pickServer();
     server.signal('SIGKILL');
     await pause(randomInt(500, 4_000));
     await server.restart();
   },
   'a node and a server are killed': async (cluster, name) => {
-    const server = cluster.nats.servers[randomInt(cluster.nats.servers.length)]!;
+    const server = cluster.pickServer();
     server.signal('SIGKILL');
     await cluster.kill(name);
     await pause(randomInt(500, 4_000));

@@ -22,7 +22,7 @@ import { RawClient, type Registered } from './raw-client.ts';
 const TAKE_MS = 2;
 const RETRY_MS = 50;
 
-export function sha512(bytes: Uint8Array): Uint8Array {
+function sha512(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(createHash('sha512').update(bytes).digest());
 }
 
@@ -55,22 +55,38 @@ export class GroupPlan {
   }
 }
 
+interface MemberOptions {
+  /** What its client understands; groups by default. */
+  readonly features?: number;
+  /** Whether it knows a message by its author and id too, as clients do, where a server that lost something brings it once more; no by default. */
+  readonly knowsIds?: boolean;
+}
+
 export class Member {
   readonly who: Registered;
   readonly plan: GroupPlan;
+  readonly features: number;
   readonly rows: Row[] = [];
   /** Texts by message id. */
   readonly sent: string[] = [];
   readonly refusals: Extract<ServerMessage, { kind: 'group-error' }>[] = [];
+  /** Words of places that are lost. */
+  readonly losses: Extract<ServerMessage, { kind: 'group-pruned' }>[] = [];
   /** Highest acknowledged id. */
   acknowledged = 0;
   client: RawClient | undefined = undefined;
-  #lastSeq = 0;
+  /** Positions of the inbox that it has. */
+  readonly #seen = new Set<number>();
+  readonly #knowsIds: boolean;
+  /** The last id that came of each author. */
+  readonly #heard = new Map<string, number>();
   #running = true;
 
-  constructor(who: Registered, plan: GroupPlan) {
+  constructor(who: Registered, plan: GroupPlan, { features = FEATURES.groups, knowsIds = false }: MemberOptions = {}) {
     this.who = who;
     this.plan = plan;
+    this.features = features;
+    this.#knowsIds = knowsIds;
   }
 
   /** Connects to the server that `url` names at each try, and again when the connection is lost. */
@@ -91,7 +107,7 @@ export class Member {
   }
 
   async #live(client: RawClient): Promise<void> {
-    const answer = await client.login(this.who, FEATURES.groups);
+    const answer = await client.login(this.who, this.features);
     if (answer.kind === 'failure') throw new Error(answer.code);
     this.client = client;
     let isClosed = false;
@@ -105,12 +121,23 @@ export class Member {
 
   /** What was stored before is known by its position and acknowledged again. */
   #take(message: ServerMessage, client: RawClient): void {
-    if (message.kind === 'group-message' || message.kind === 'group-change') {
-      if (message.seq > this.#lastSeq) this.rows.push(rowOf(message));
-      this.#lastSeq = Math.max(this.#lastSeq, message.seq);
-      client.send({ kind: 'inbox-ack', seq: this.#lastSeq });
+    if (message.kind === 'group-message' || message.kind === 'group-change' || message.kind === 'group-pruned') {
+      if (!this.#seen.has(message.seq)) this.#keep(message);
+      this.#seen.add(message.seq);
+      client.send({ kind: 'inbox-ack', seq: message.seq });
     } else if (message.kind === 'group-ack') this.acknowledged = Math.max(this.acknowledged, message.id);
     else if (message.kind === 'group-error') this.refusals.push(message);
+  }
+
+  #keep(message: Extract<ServerMessage, { kind: 'group-message' | 'group-change' | 'group-pruned' }>): void {
+    if (message.kind === 'group-pruned') this.losses.push(message);
+    else if (message.kind === 'group-change' || this.#isNews(message)) this.rows.push(rowOf(message));
+  }
+
+  #isNews({ from, id }: Extract<ServerMessage, { kind: 'group-message' }>): boolean {
+    const isNews = !this.#knowsIds || id > (this.#heard.get(from) ?? 0);
+    if (isNews) this.#heard.set(from, id);
+    return isNews;
   }
 
   /** Sends a message; it goes again with each connection until it is acknowledged. */
@@ -131,11 +158,10 @@ export class Member {
 
   /** For a run that goes wrong. */
   describe(): string {
-    const orders = new Set(this.rows.map(({ order }) => order));
-    const last = this.rows.at(-1)?.order ?? 0;
-    const holes = Array.from({ length: last }, (_, index) => index + 1).filter((order) => !orders.has(order));
+    const places = [0, ...this.rows.map(({ order }) => order)];
+    const jumps = places.flatMap((order, index) => (order === (places[index - 1] ?? -1) + 1 ? [] : [order]));
     const counts = `${this.sent.length} sent, ${this.acknowledged} acknowledged, ${this.rows.length} received`;
-    return `${counts}, the last at ${last}, not at ${holes.join(' ')}; connected: ${this.client !== undefined}`;
+    return `${counts}, the last at ${places.at(-1)}, first after a hole: ${jumps.join(' ')}; connected: ${this.client !== undefined}`;
   }
 
   texts(): string[] {

@@ -13,16 +13,15 @@ import { systemClock, systemRandom } from '../../client/node/system.ts';
 import { wsTransport } from '../../client/node/ws-transport.ts';
 import { decryptFromGroup, isSignalError } from '../../protocol/signal/index.ts';
 import { eachStanza, parseServerMessage } from '../../protocol/wire/index.ts';
-import { newPerson, pause, type Person } from './people.ts';
+import { newPerson, pause, type Person, PATIENCE_MS } from './people.ts';
 import { ServerProcess, temporaryDirectory } from './server-process.ts';
 
 const [ALICE, BOB, CAROL, DAVE] = ['+4915100000001', '+4915100000002', '+4915100000003', '+4915100000004'] as const;
-const WAIT_MS = 15_000;
 
 /** Waits until `holds`, looking every 50 ms. */
 async function eventually(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
   for (let waitedMs = 0; !(await holds()); waitedMs += 50) {
-    if (waitedMs > WAIT_MS) throw new Error(`waited ${WAIT_MS} ms for ${what}`);
+    if (waitedMs > PATIENCE_MS) throw new Error(`waited ${PATIENCE_MS} ms for ${what}`);
     await pause(50);
   }
 }
@@ -42,6 +41,23 @@ async function untilRead(person: Person, name: string, count: number): Promise<s
     return read.length >= count;
   });
   return read;
+}
+
+/** Resolves when `viewer` is told that `typist` types in a group whose chat both show. */
+async function seesTyping(viewer: Person, typist: Person, name: string): Promise<void> {
+  const [seen, own] = [viewer.client.groups.typing(name), typist.client.groups.typing(name)];
+  let isSeen = false;
+  void (async () => {
+    for await (const typists of seen) isSeen ||= typists.some(({ user }) => user === typist.client.account!.user);
+  })();
+  // Said again: the first time may be before the subscriptions.
+  for (let tries = 0; !isSeen; tries++) {
+    if (400 * tries > PATIENCE_MS) throw new Error(`${viewer.phone} was not told that ${typist.phone} types`);
+    await typist.client.setTyping(name, tries % 2 === 0 ? 'composing' : 'paused');
+    await pause(400);
+  }
+  await seen.return!();
+  await own.return!();
 }
 
 async function untilEpoch(person: Person, name: string, epoch: number): Promise<void> {
@@ -68,6 +84,7 @@ t.test('a group on a real node: create, send, receipts, add, remove', async (t) 
     first.members.map(({ state }) => state),
     ['delivered', 'delivered'],
   );
+  await t.resolves(seesTyping(bob, carol, name));
   await carol.client.markRead(name);
   await eventually('read by one', () => first.members.some(({ state }) => state === 'read'));
   t.equal(first.state, 'delivered', 'as far as with the last one');

@@ -3,11 +3,9 @@
 import t from 'tap';
 import { LIMITS } from '../../actors/limits.ts';
 import { FEATURES } from '../../protocol/wire/index.ts';
-import { attend, newPerson, openClient, until } from './people.ts';
+import { attend, newPerson, openClient, until, PATIENCE_MS } from './people.ts';
 import { newClient, RawClient, register, signLogin } from './raw-client.ts';
 import { ServerProcess, temporaryDirectory } from './server-process.ts';
-
-t.setTimeout(120_000);
 
 const EACH = 40;
 
@@ -29,7 +27,7 @@ t.test('the SDK gets the newest conversation first, each in its order, all of it
   }
   await client.connect();
   const { received } = attend(phone, client);
-  await until('everything', 20_000, () => received.length >= 2 * EACH);
+  await until('everything', PATIENCE_MS, () => received.length >= 2 * EACH);
   const texts = received.map(({ text }) => text);
   t.equal(texts[0], 'ben 1', 'the newest conversation begins');
   t.ok(texts.indexOf('ann 1') < texts.indexOf('ben 40'), 'and does not hold up the others');
@@ -40,7 +38,7 @@ t.test('the SDK gets the newest conversation first, each in its order, all of it
     );
   }
   await ann.client.send(phone, 'one more');
-  await until('one more', 10_000, () => received.length > 2 * EACH);
+  await until('one more', PATIENCE_MS, () => received.length > 2 * EACH);
   t.equal(received.length, 2 * EACH + 1);
 });
 

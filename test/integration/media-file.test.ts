@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from '
 import { join } from 'node:path';
 import t from 'tap';
 import { saveFile, uploadFile } from '../../client/node/index.ts';
-import { newPerson, until } from './people.ts';
+import { newPerson, until, PATIENCE_MS } from './people.ts';
 import { ServerProcess, temporaryDirectory } from './server-process.ts';
 
 const ALICE = '+4915100000001';
@@ -18,7 +18,7 @@ t.test('a file arrives as a file; nothing is overwritten, and nothing wrong is l
   const source = join(directory, 'photo.jpg');
   writeFileSync(source, Buffer.alloc(300_000, 'not quite a photo'));
   await alice.client.send(BOB, { kind: 'attachment', ...(await uploadFile(alice.client, source)) });
-  await until('the message', 10_000, () => bob.received.length > 0);
+  await until('the message', PATIENCE_MS, () => bob.received.length > 0);
   const [message] = bob.received;
   if (message?.kind !== 'attachment') return void t.fail(`got ${message?.kind}`);
   const { attachment } = message;

@@ -7,7 +7,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { newPerson, until } from './people.ts';
+import type { Stanza as WireStanza } from '../../protocol/wire/index.ts';
+import { misfitOf, type Schema } from '../../protocol/wire/schema/index.ts';
+import { newPerson, until, PATIENCE_MS } from './people.ts';
 import { readDictionary, DICTIONARY } from './minimal-client/dictionary.ts';
 import { keyPairOf, verifies, type IdentityKeyPair } from './minimal-client/keys.ts';
 import { MinimalClient, Refused } from './minimal-client/minimal-client.ts';
@@ -128,10 +130,30 @@ t.test('the first message of each recorded conversation is opened', async (t) =>
   }
 });
 
+/** What is said by and to a client of this make, held to the published description. */
+class SchemaWatch {
+  readonly schema: Schema = json('protocol/wire/vectors/schema-v1.json') as Schema;
+  readonly misfits: string[] = [];
+  readonly seen = new Set<string>();
+  readonly watch = (side: 'client' | 'server', said: Stanza): void => {
+    const named = this.schema[side].map(({ element }) => element);
+    const fitting = named.find((name) => misfitOf(asWireStanza(said), name, this.schema) === undefined);
+    if (fitting === undefined) this.misfits.push(`${side} <${said.tag}>`);
+    else this.seen.add(`${side} ${fitting}`);
+  };
+}
+
+function asWireStanza({ tag, attributes, content }: Stanza): WireStanza {
+  const attrs = [...attributes].flat();
+  if (content === undefined || content instanceof Uint8Array) return { tag, attrs, content };
+  return { tag, attrs, content: content.map(asWireStanza) };
+}
+
 t.test('one node, two clients of different make', async (t) => {
   const server = await ServerProcess.start(t, temporaryDirectory(t));
   const alice = await newPerson(t, server, ALICE);
-  const bob = new MinimalClient(server.url);
+  const held = new SchemaWatch();
+  const bob = new MinimalClient(server.url, held.watch);
   await bob.register(BOB, () => server.code(BOB));
   await bob.login();
 
@@ -145,7 +167,7 @@ t.test('one node, two clients of different make', async (t) => {
     for (let turn = 1; turn <= 5; turn++) {
       const id = await bob.send(first.from, `answer ${turn}`);
       await bob.receipt('delivered', first.from, id);
-      await until(`answer ${turn}`, 5_000, () => alice.received.length === turn);
+      await until(`answer ${turn}`, PATIENCE_MS, () => alice.received.length === turn);
       t.match(alice.received[turn - 1], { kind: 'text', text: `answer ${turn}`, phone: BOB, phoneVerified: true });
       await alice.received[turn - 1]!.markRead();
       await bob.receipt('read', first.from, id);
@@ -160,12 +182,12 @@ t.test('one node, two clients of different make', async (t) => {
     const user = await bob.find(phone);
     await Promise.all([bob.send(user, 'hello from a stranger'), carol.client.send(BOB, 'hello, stranger')]);
     t.match((await bob.receive()).body, { text: 'hello, stranger' });
-    await until('the greeting', 5_000, () => carol.received.length === 1);
+    await until('the greeting', PATIENCE_MS, () => carol.received.length === 1);
     t.equal(carol.received[0]!.text, 'hello from a stranger');
     await bob.send(user, 'which session is this?');
     await carol.client.send(BOB, 'whichever was read last');
     t.match((await bob.receive()).body, { text: 'whichever was read last' });
-    await until('the second message', 5_000, () => carol.received.length === 2);
+    await until('the second message', PATIENCE_MS, () => carol.received.length === 2);
     t.equal(carol.received[1]!.text, 'which session is this?');
   });
 
@@ -195,7 +217,7 @@ t.test('one node, two clients of different make', async (t) => {
 
   t.test('two minimal clients', async (t) => {
     const phone = '+4915100000004';
-    const dora = new MinimalClient(server.url);
+    const dora = new MinimalClient(server.url, held.watch);
     await dora.register(phone, () => server.code(phone));
     await dora.login();
     const user = await bob.find(phone);
@@ -214,6 +236,14 @@ t.test('one node, two clients of different make', async (t) => {
     await t.rejects(bob.request('get', stanza('nonsense')), /4400 WIRE_BAD_STANZA/);
     t.equal((await bob.closed()).code, 4400);
     await bob.login();
+  });
+
+  t.test('all that both said is in the published description, but for the nonsense', async (t) => {
+    t.strictSame(held.misfits, ['client <iq>']);
+    for (const name of ['client auth', 'client message', 'client inbox-ack', 'client read-receipt', 'client iq-get'])
+      t.ok(held.seen.has(name), name);
+    for (const name of ['server delivery', 'server receipt', 'server iq-result', 'server iq-error', 'server success'])
+      t.ok(held.seen.has(name), name);
   });
 });
 

@@ -5,12 +5,12 @@
 
 import type { Test } from 'tap';
 import { readConfig } from '../../actors/config.ts';
-import { claimPort } from '../../actors/port.ts';
+import { claimPort } from '../../actors/host/port.ts';
 import { openStoreDirectory } from '../../actors/store-directory.ts';
 import { startServing } from '../../actors/worker.ts';
 import { createNode, systemClock, systemLoop, systemRandom, type RuntimeNode } from '../../runtime/index.ts';
 import { createMemoryLog, type LogEntry } from '../../runtime/testing/test-node.ts';
-import { until } from './people.ts';
+import { until, PATIENCE_MS } from './people.ts';
 import { temporaryDirectory } from './server-process.ts';
 
 export interface NearNode {
@@ -46,7 +46,7 @@ export async function startNearNode(t: Test): Promise<NearNode> {
     node,
     logged,
     async code(phone) {
-      await until(`a code for ${phone}`, 5_000, () => codeOf(phone) !== undefined);
+      await until(`a code for ${phone}`, PATIENCE_MS, () => codeOf(phone) !== undefined);
       return String(codeOf(phone));
     },
   };

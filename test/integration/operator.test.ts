@@ -4,11 +4,8 @@ import { join } from 'node:path';
 import t from 'tap';
 import { runCommand } from '../../bin/operator/command.ts';
 import { OPERATOR_COMMANDS } from '../../bin/operator/commands.ts';
-import { newPerson } from './people.ts';
+import { newPerson, pause, PATIENCE_MS } from './people.ts';
 import { ROOT, ServerProcess, temporaryDirectory } from './server-process.ts';
-
-// Commands are processes of their own, and take their time on a busy machine.
-t.setTimeout(120_000);
 
 const LAUNCHER = join(ROOT, 'bin', 'blindbeam.js');
 
@@ -69,7 +66,7 @@ t.test('what an operator does to actors is done, recorded, and survives nothing 
   const directory = temporaryDirectory(t);
   const server = await ServerProcess.start(t, directory, ['--workers', '1']);
   const ask = (...words: string[]): Promise<Ran> => inProcess(...words, '--data', directory);
-  t.match((await ask('actor', 'tree')).out, /worker .*supervisor\n├─ inbox\.0/);
+  t.match((await ask('actor', 'tree')).out, /worker .*supervisor\n├─ outbox\.0 .*\n├─ inbox\.0/);
   const before = JSON.parse((await ask('actor', 'inspect', 'links', '--json')).out) as { pid: string };
   t.match(await ask('actor', 'kill', 'links'), { status: 0, out: /ended: killed/ });
   const after = JSON.parse((await ask('actor', 'inspect', 'links', '--json')).out) as { pid: string };
@@ -141,10 +138,10 @@ t.test('top is live in a terminal, and gives it back', { skip: TMUX ? false : 't
   const socket = join(directory, 'tmux.sock');
   const tmux = (...args: string[]): string => spawnSync('tmux', ['-S', socket, ...args], { encoding: 'utf8' }).stdout;
   const screen = async (fits: RegExp): Promise<string> => {
-    for (let tries = 0; tries < 100; tries += 1) {
+    for (let tries = 0; tries < PATIENCE_MS / 100; tries += 1) {
       const seen = tmux('capture-pane', '-p');
       if (fits.test(seen)) return seen;
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      await pause(100);
     }
     throw new Error(`the screen never had ${fits}: ${tmux('capture-pane', '-p')}`);
   };

@@ -10,6 +10,7 @@ import {
   createClient,
   memoryStore,
   type Client,
+  type ClientEvent,
   type Random,
   type ReceivedMessage,
   type StoreSource,
@@ -19,6 +20,12 @@ import { wsTransport } from '../../client/node/ws-transport.ts';
 import type { ServerProcess } from './server-process.ts';
 
 const WAIT_MS_MAX = 50;
+
+/**
+ * How long a test waits for what must come before it gives up. It says nothing of how long that takes: on a machine that does much
+ * else, seconds are no measure, so no test waits less.
+ */
+export const PATIENCE_MS = 120_000;
 
 function impatientRandom(waitMsMax: number): Random {
   return {
@@ -48,10 +55,25 @@ export async function newPerson(
 ): Promise<Person> {
   const client = await openClient(server.url, store, waitMsMax);
   t.teardown(() => client.close());
-  await client.requestCode(phone);
-  await client.confirmCode(phone, await server.code(phone));
+  await persist(() => client.requestCode(phone));
+  const code = await server.code(phone);
+  await persist(() => client.confirmCode(phone, code));
   await client.connect();
   return attend(phone, client);
+}
+
+/** Asks again what is refused for a while: a node of a cluster that was held up for a second has lost its lease for a moment. */
+export async function persist<Result>(ask: () => Promise<Result>): Promise<Result> {
+  const deadline = performance.now() + PATIENCE_MS;
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      const { retryAfterMs } = error as { readonly retryAfterMs?: number };
+      if (retryAfterMs === undefined || performance.now() > deadline) throw error;
+      await pause(retryAfterMs);
+    }
+  }
 }
 
 export function openClient(
@@ -69,6 +91,15 @@ export function attend(phone: string, client: Client): Person {
     for await (const message of client.messages()) received.push(message);
   })();
   return { phone, client, received };
+}
+
+/** What a client tells of one kind from now on. */
+export function eventsOf({ client }: Person, type: ClientEvent['type']): ClientEvent[] {
+  const seen: ClientEvent[] = [];
+  void (async () => {
+    for await (const event of client.events()) if (event.type === type) seen.push(event);
+  })();
+  return seen;
 }
 
 /** Waits until `holds`, looking every 20 ms; rejects after `ms`, saying what it waited for. */

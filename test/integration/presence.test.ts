@@ -7,12 +7,11 @@ import t from 'tap';
 import type { PeerPresence } from '../../client/index.ts';
 import { diskStore } from '../../client/node/disk-store.ts';
 import type { ServerMessage } from '../../protocol/wire/index.ts';
-import { newPerson, openClient, until } from './people.ts';
+import { newPerson, openClient, until, PATIENCE_MS } from './people.ts';
 import { connectAs, newClient, type RawClient } from './raw-client.ts';
 import { ServerProcess, temporaryDirectory } from './server-process.ts';
 
 const [ALICE, BOB, EVE] = ['+4915100000001', '+4915100000002', '+4915100000003'] as const;
-const WAIT_MS = 10_000;
 
 function watch(feed: AsyncIterable<PeerPresence>): PeerPresence[] {
   const seen: PeerPresence[] = [];
@@ -28,17 +27,17 @@ t.test('two people see each other come, type and go', async (t) => {
   const bob = await newPerson(t, server, BOB);
   const bobUser = await alice.client.resolve(BOB);
   const seen = watch(alice.client.presence(BOB));
-  await until('the answer', WAIT_MS, () => seen.length === 1);
+  await until('the answer', PATIENCE_MS, () => seen.length === 1);
   t.match(seen[0], { user: bobUser, state: 'unknown', lastSeenAt: undefined });
   bob.client.setAvailable(true);
   await bob.client.send(ALICE, 'so that alice is a contact of mine');
-  await until('online', WAIT_MS, () => seen.at(-1)?.state === 'online');
+  await until('online', PATIENCE_MS, () => seen.at(-1)?.state === 'online');
   await bob.client.setTyping(ALICE, 'composing');
-  await until('typing', WAIT_MS, () => seen.at(-1)?.typing === 'composing');
+  await until('typing', PATIENCE_MS, () => seen.at(-1)?.typing === 'composing');
   await bob.client.send(ALICE, 'done');
-  await until('the end of typing', WAIT_MS, () => seen.at(-1)?.typing === undefined);
+  await until('the end of typing', PATIENCE_MS, () => seen.at(-1)?.typing === undefined);
   await bob.client.close();
-  await until('away', WAIT_MS, () => seen.at(-1)?.state === 'away');
+  await until('away', PATIENCE_MS, () => seen.at(-1)?.state === 'away');
   const { lastSeenAt } = seen.at(-1)!;
   t.ok(lastSeenAt! % 60_000 === 0 && Math.abs(lastSeenAt! - Date.now()) < 180_000, 'to the minute');
 });
@@ -90,7 +89,7 @@ t.test('a flood of signals ends its own connection, and messages of others go on
   const sent = await Promise.all(Array.from({ length: 50 }, (_, index) => alice.client.send(BOB, `m${index}`)));
   await Promise.all(sent.map(({ delivered }) => delivered));
   t.same(await eve.client.closed, { code: 4429, reason: 'APP_RATE_LIMITED' });
-  await until('all', WAIT_MS, () => bob.received.length === 50);
+  await until('all', PATIENCE_MS, () => bob.received.length === 50);
   t.strictSame(
     bob.received.map(({ text }) => text),
     sent.map(({ text }) => text),

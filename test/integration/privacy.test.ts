@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { connect, createServer, type AddressInfo, type Server } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { attend, newPerson, openClient, until } from './people.ts';
+import { attend, newPerson, openClient, until, PATIENCE_MS } from './people.ts';
 import { newClient, register } from './raw-client.ts';
 import { ServerProcess, temporaryDirectory } from './server-process.ts';
 
@@ -107,7 +107,7 @@ t.test('a text that the SDK sends is nowhere: not on the wire, not on the disk, 
   const alice = await newPerson(t, tapped, '+4915100000001');
   const bob = await newPerson(t, tapped, '+4915100000002');
   await alice.client.send(bob.phone, SECRET);
-  await until('the text to arrive', 10_000, () => bob.received.some((message) => message.text === SECRET));
+  await until('the text to arrive', PATIENCE_MS, () => bob.received.some((message) => message.text === SECRET));
   await bob.client.close();
   await alice.client.send(bob.phone, `${SECRET} (while bob is away)`);
   t.ok(allFiles(directory).length > 10_000, 'there is something to search');
@@ -130,7 +130,7 @@ t.test('what waited comes in order when somebody is back', async (t) => {
   const again = attend(bob.phone, await openClient(server.url, diskStore(store)));
   t.teardown(() => again.client.close());
   await again.client.connect();
-  await until('all to arrive', 10_000, () => again.received.length === 50);
+  await until('all to arrive', PATIENCE_MS, () => again.received.length === 50);
   t.strictSame(
     again.received.map((message) => message.text),
     messages.map((message) => message.text),

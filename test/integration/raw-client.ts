@@ -2,16 +2,18 @@
  * A client without comfort, for tests: every stanza sent is one that the test wrote, every message received is shown.
  */
 
-import { generateKeyPairSync, randomBytes, sign, type KeyObject } from 'node:crypto';
+import { createHmac, generateKeyPairSync, randomBytes, sign, type KeyObject } from 'node:crypto';
 import WebSocket from 'ws';
 import {
   clientStanza,
   decodeMessage,
+  FEATURES,
   FrameWriter,
   isWireError,
   parseServerMessage,
   type Answer,
   type ClientMessage,
+  type ResumeTicket,
   type ServerMessage,
 } from '../../protocol/wire/index.ts';
 import type { ServerProcess } from './server-process.ts';
@@ -204,4 +206,24 @@ export async function connectAs(server: ServerProcess, who: Registered): Promise
   if (answer.kind === 'failure') throw new Error(`login: ${answer.code}`);
   await client.next('offline');
   return client;
+}
+
+/** Logs in with a signature for the sake of the ticket, and leaves. */
+export async function loginForTicket(server: ServerProcess, who: Registered): Promise<ResumeTicket> {
+  const client = new RawClient(server.url);
+  const { nonce } = await client.next('stream');
+  const { user, device } = who;
+  client.send({ kind: 'auth', user, device, signature: signLogin(who, nonce), features: FEATURES.resumeTickets });
+  const { ticket } = await client.next('success');
+  client.close();
+  return ticket!;
+}
+
+/** The login by ticket, with the proof as docs/protocol.md has it and not as the server computes it. */
+export function resumeWith(who: Registered, { token, secret }: ResumeTicket, nonce: Uint8Array): ClientMessage {
+  const label = Buffer.from('blindbeam resume 1\0');
+  const proof = createHmac('sha256', secret)
+    .update(Buffer.concat([label, nonce]))
+    .digest();
+  return { kind: 'resume', user: who.user, device: who.device, ticket: token, proof: new Uint8Array(proof) };
 }

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { until } from './people.ts';
+import { until, PATIENCE_MS } from './people.ts';
 import { ROOT, ServerProcess, temporaryDirectory } from './server-process.ts';
 
 /** The JavaScript example of the README. */
@@ -26,7 +26,7 @@ t.test('the example of the README runs as it stands, and prints what it says', a
   let output = '';
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
   for (const phone of ['+4915100000001', '+4915100000002']) {
-    await until(`the question for ${phone}`, 20_000, () => output.includes(`Code for ${phone}: `));
+    await until(`the question for ${phone}`, PATIENCE_MS, () => output.includes(`Code for ${phone}: `));
     child.stdin.write(`${await server.code(phone)}\n`);
   }
   const status = await new Promise((resolve) => child.once('exit', resolve));

@@ -47,6 +47,19 @@ t.test('one node, every kind of bad input', async (t) => {
     t.equal(await alice.client.ask({ kind: 'bundle', user: '999999999999999' }), 'APP_UNKNOWN_USER');
   });
 
+  t.test('the largest message id is taken; one above it ends the connection, and not the node', async (t) => {
+    const who = await register(server, '+4915100000010');
+    const client = await connectAs(server, who);
+    client.send(message(alice.who.user, 2 ** 48 - 1));
+    t.match(await client.next('ack'), { to: alice.who.user, id: 2 ** 48 - 1 });
+    client.send(message(bob.who.user, 2 ** 48));
+    t.same(await client.closed, { code: 4400, reason: 'WIRE_BAD_STANZA' });
+    const again = await connectAs(server, who);
+    again.send({ kind: 'ping', id: 1 });
+    await again.next('pong');
+    again.close();
+  });
+
   const FRAMES: readonly (readonly [name: string, bytes: Buffer, close: number, reason: string])[] = [
     ['an empty message', Buffer.alloc(0), 4400, 'WIRE_TRUNCATED'],
     ['a frame cut short', Buffer.from('000010aa', 'hex'), 4400, 'WIRE_TRUNCATED'],
@@ -241,6 +254,37 @@ t.test('a start that cannot be is refused in one line with a code', async (t) =>
     t.match(second.errors, /^APP_PORT_BUSY: /);
   });
 
+  for (const workers of ['1', '2']) {
+    t.test(`the port of the page for operators, when ${workers} listen already`, async (t) => {
+      const taken = createServer();
+      await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
+      t.teardown(() => taken.close());
+      const { port } = taken.address() as AddressInfo;
+      const data = temporaryDirectory(t);
+      const flags = ['--data', data, '--port', '0', '--workers', workers];
+      const server = ServerProcess.launch(t, [...flags, '--console-port', String(port)]);
+      t.equal(await server.exited(), 1, 'its threads with open sockets have not aborted it');
+      t.equal(server.errors.trim(), `APP_PORT_BUSY: port ${port} for the console is taken`);
+      const next = ServerProcess.launch(t, flags);
+      await next.line(({ event }) => event === 'node_started');
+    });
+  }
+
+  t.test('NATS servers that do not answer are waited for, and named', async (t) => {
+    const taken = createServer();
+    await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
+    t.teardown(() => taken.close());
+    const { port } = taken.address() as AddressInfo;
+    const data = temporaryDirectory(t);
+    const file = join(data, 'node.yaml');
+    writeFileSync(file, `cluster-secret: "${'ab'.repeat(32)}"\n`, { mode: 0o600 });
+    const servers = `nats://127.0.0.1:${port}`;
+    const flags = ['--config', file, '--nats', servers, '--node', 'a', '--cluster-nodes', 'a'];
+    const server = ServerProcess.launch(t, ['--data', join(data, 'store'), '--port', '0', ...flags]);
+    t.match(await server.line(({ event }) => event === 'nats_not_reached'), { servers });
+    t.notOk(server.lines.some(({ event }) => event === 'node_started'));
+  });
+
   t.test('a store directory that another node holds', async (t) => {
     const directory = temporaryDirectory(t);
     await ServerProcess.start(t, directory);
@@ -255,6 +299,16 @@ t.test('a start that cannot be is refused in one line with a code', async (t) =>
     const server = ServerProcess.launch(t, ['--data', file, '--port', '0']);
     t.equal(await server.exited(), 1);
     t.match(server.errors, /^APP_STORE_UNREADABLE: /);
+  });
+
+  t.test('a socket for operators that cannot be, once its workers listen', async (t) => {
+    const directory = temporaryDirectory(t);
+    const socket = join(directory, 'no', 'such', 'directory', 'admin.sock');
+    const flags = ['--data', join(directory, 'store'), '--port', '0', '--metrics-port', '0', '--admin-socket', socket];
+    const server = ServerProcess.launch(t, flags);
+    t.equal(await server.exited(), 1, server.errors);
+    t.match(server.errors, /^APP_ADMIN_SOCKET: cannot serve operators on .*\n$/);
+    t.equal(server.errors.trim().split('\n').length, 1);
   });
 
   t.test('a setting out of bounds', async (t) => {

@@ -16,6 +16,7 @@ export class Relay {
   readonly #sockets: Set<Socket> = new Set();
   readonly #pick: () => RelayTarget | undefined;
   #isCut = false;
+  #comings = 0;
   port: number = 0;
 
   private constructor(pick: () => RelayTarget | undefined) {
@@ -31,7 +32,13 @@ export class Relay {
     return relay;
   }
 
+  /** Connections that were begun, ever. */
+  get comings(): number {
+    return this.#comings;
+  }
+
   #join(near: Socket): void {
+    this.#comings += 1;
     const target = this.#pick();
     if (target === undefined) return void near.destroy();
     const far = connect(target);

@@ -11,7 +11,7 @@ import type { ReloadReport } from '../../actors/reload/report.ts';
 import type { ReloadProgress } from '../../actors/reload/verbs.ts';
 import { AdminClient } from '../../bin/operator/client.ts';
 import { REFUSALS, type RefusalCode } from '../../runtime/reload/index.ts';
-import { newPerson, pause } from './people.ts';
+import { newPerson, PATIENCE_MS, until } from './people.ts';
 import { ROOT, ServerProcess, temporaryDirectory } from './server-process.ts';
 
 interface Change {
@@ -136,7 +136,7 @@ t.test('ten changes are refused by --check, each with its reason, and ten pass; 
   const other = await newPerson(t, server, '+4915100000072');
   const states: string[] = [];
   for (const { client } of [one, other]) client.onState((state) => void states.push(state));
-  const admin = await AdminClient.connect(join(directory, 'admin.sock'), 5_000);
+  const admin = await AdminClient.connect(join(directory, 'admin.sock'), PATIENCE_MS);
   t.teardown(() => admin.close());
   const check = async (change: Change): Promise<ReloadReport> => {
     const request = { name: 'actors/connection', file: writeChange(directory, change), check: true, record: 20 };
@@ -161,7 +161,7 @@ t.test('ten changes are refused by --check, each with its reason, and ten pass; 
   t.equal(FINE.length, 10);
 
   await one.client.send(other.phone, 'still here');
-  for (let tries = 0; other.received.length === 0 && tries < 500; tries += 1) await pause(10);
+  await until('the message', PATIENCE_MS, () => other.received.length > 0);
   t.match(other.received, [{ text: 'still here' }]);
   t.strictSame(states, [], 'no connection was lost');
 });

@@ -2,7 +2,7 @@ import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { checkout } from './checkout.ts';
-import { newPerson, until } from './people.ts';
+import { newPerson, until, PATIENCE_MS } from './people.ts';
 import { ServerProcess, temporaryDirectory } from './server-process.ts';
 
 /** As most editors do: a new file takes the place of the old one. */
@@ -41,7 +41,7 @@ t.test('with --watch a behaviour is reloaded when it is saved, and a mistake cha
   save(path, source);
   await server.line(({ event, outcome, to }) => event === 'reload' && outcome === 'kept' && to === 2);
   await alice.client.send(bob.phone, 'three');
-  await until('all messages', 5_000, () => bob.received.length === 3);
+  await until('all messages', PATIENCE_MS, () => bob.received.length === 3);
   t.equal(alice.client.state, 'live');
   t.equal(await server.stop(), 0);
 });

@@ -9,16 +9,12 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { Shown } from './device.fixture.ts';
-import { pause } from './people.ts';
+import { pause, PATIENCE_MS } from './people.ts';
 import { RemoteDevice } from './remote-device.ts';
 import { ROOT, ServerProcess, temporaryDirectory } from './server-process.ts';
 
-const PATIENCE_MS = 20_000;
 const DOCUMENT = join(ROOT, 'docs', 'scenario.md');
 const PHOTO = 'not really a photo, but as many bytes as one '.repeat(4_000);
-
-// The file as a whole has the time of its one test.
-t.setTimeout(240_000);
 
 /** A person with a phone and a tablet that is linked to it. */
 interface Owner {
@@ -75,7 +71,7 @@ function lineOf(shown: Shown, viewer: string, names: ReadonlyMap<string, string>
   return `${nameOf(shown.author)}: ${text}${marks.length === 0 ? '' : ` [${marks.sort().join(', ')}]`}`;
 }
 
-t.test('three people, two devices each, one group', { timeout: 240_000 }, async (t) => {
+t.test('three people, two devices each, one group', async (t) => {
   const server = await ServerProcess.start(t, temporaryDirectory(t), ['--workers', '2']);
   const alice = await newOwner(t, server, 'Alice', '+4915100000001');
   const bob = await newOwner(t, server, 'Bob', '+4915100000002');

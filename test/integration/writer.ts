@@ -3,23 +3,24 @@
 import { randomInt } from 'node:crypto';
 import type { Test } from 'tap';
 import type { Transcript } from './delivery-check.ts';
-import { pause, until, type Person } from './people.ts';
+import { pause, until, type Person, PATIENCE_MS } from './people.ts';
 
 /** Messages of one writer that are not acknowledged yet. More would measure how long a node takes to start. */
 const UNDER_WAY_MAX = 100;
-/** Without a single arrival for so long, what is missing counts as lost. */
-const STALL_MS = 30_000;
+
+/** Who is written to, and what they got. */
+export type Recipient = Pick<Person, 'phone' | 'received'>;
 
 /** Somebody who keeps writing to somebody, with a few messages under way at a time. */
 export class Writer {
   readonly sent: string[] = [];
   readonly acknowledged: Set<string> = new Set();
   readonly from: Person;
-  readonly to: Person;
+  readonly to: Recipient;
   #writing = true;
   readonly #done: Promise<void>;
 
-  constructor(from: Person, to: Person) {
+  constructor(from: Person, to: Recipient) {
     this.from = from;
     this.to = to;
     this.#done = this.#write();
@@ -64,7 +65,7 @@ export async function untilComplete(t: Test, writers: readonly Writer[]): Promis
     writers.reduce((sum, writer) => sum + writer.sent.length - writer.transcript().received.length, 0);
   for (let left = missing(); left > 0;) {
     const before = left;
-    await until('another message to arrive', STALL_MS, () => (left = missing()) < before).catch((error: unknown) => {
+    await until('another message to arrive', PATIENCE_MS, () => (left = missing()) < before).catch((error: unknown) => {
       for (const writer of writers) t.comment(writer.describe());
       throw error;
     });

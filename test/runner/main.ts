@@ -9,6 +9,8 @@ import { failuresIn, isSkipped, isWhole, summarize } from './tap-text.ts';
 
 /** What is said about the end of a file: enough to see what broke. The whole text is kept. */
 const ERRORS_SHOWN_MAX = 4_000;
+/** The same of its TAP, where no failed point says why: it stopped there. */
+const LINES_SHOWN_MAX = 20;
 
 /**
  * Runs test files.
@@ -49,8 +51,10 @@ function hasPassed({ text, end }: FileResult): boolean {
 }
 
 function explain(root: string, { path, text, errors, end }: FileResult): string {
+  const isCutOff = typeof end === 'string' || !/^ *not ok /m.test(text);
   const lines = [
     failuresIn(text),
+    isCutOff ? `the last that it said:\n${text.trimEnd().split('\n').slice(-LINES_SHOWN_MAX).join('\n')}` : '',
     errors.slice(-ERRORS_SHOWN_MAX),
     `ended with ${end}; all that it said: ${keptPath(root, path)}`,
   ];

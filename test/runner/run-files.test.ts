@@ -67,6 +67,25 @@ for (const [how, body] of Object.entries(BAD)) {
   });
 }
 
+t.test('what is printed of a failure tells its cause', async (t) => {
+  const wrong = "t.test('wrong', async (t) => { t.comment('seen before'); t.strictSame({ a: 1 }, { a: 2 }); });";
+  const { lines } = await run(t, { bad: wrong });
+  for (const said of [/# seen before/, /not ok 1/, /-  *"a": 2/, /\+  *"a": 1/])
+    t.ok(
+      lines.some((line) => said.test(line)),
+      `${said}`,
+    );
+  // It hangs once all that it said is out.
+  const hang = `await new Promise((resolve) => setImmediate(() => process.stdout.write('# here\\n', resolve)));`;
+  const killed = await run(t, {
+    bad: `${GOOD} t.test('the one that hangs', async (t) => { t.ok(true); ${hang} process.kill(process.pid, 'SIGKILL'); });`,
+  });
+  t.ok(
+    killed.lines.some((line) => line.includes('# Subtest: the one that hangs')),
+    'where it stood',
+  );
+});
+
 t.test('a file gets variables for it alone', async (t) => {
   const root = checkout(t, { reads: "t.equal(process.env.BLINDBEAM_SEEDS, '10');" });
   t.equal((await runFile(root, 'dist/reads.test.js', { BLINDBEAM_SEEDS: '10' })).end, 0);

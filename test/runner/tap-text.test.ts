@@ -50,13 +50,22 @@ t.test('a file counts only if it came to its end and nothing failed', async (t) 
   t.equal(isSkipped('1..0\n'), false, 'without a reason');
 });
 
-t.test('of a failure the point is shown, and what tap says of it', async (t) => {
-  t.strictSame(failuresIn(TEXT).split('\n'), [
+t.test('of a failure the point is shown, all that tap says of it, and what the test said', async (t) => {
+  const shown = [
+    '    # what it saw before',
     '    not ok 2 - shallow',
     '      ---',
+    '      diff: |',
+    '         ok 7 - in a text',
+    '',
+    '         not ok 8 - in the same',
     '      at:',
     '        fileName: dist/a.test.js',
     '      ...',
-    'not ok 2 - one \\# two # time=2ms',
-  ]);
+    'not ok 1 - whole # time=2ms',
+  ];
+  const text = ['# Subtest: whole', '    ok 1 - deep', ...shown, '', 'ok 2 - other # time=1ms', '# time=3ms'].join(
+    '\n',
+  );
+  t.strictSame(failuresIn(text).split('\n'), shown);
 });

@@ -40,16 +40,26 @@ function hasFailure(text: string): boolean {
   return /^ *not ok/m.test(text);
 }
 
-/** The points that failed, each with what tap says of it, and the headings that they stand under. */
+/**
+ * The points that failed, each with all that tap says of it, and what the tests said in comments: somebody may have no more than this to
+ * find out why.
+ */
 export function failuresIn(text: string): string {
-  const lines = text.split('\n');
   const kept: string[] = [];
-  for (let index = 0; index < lines.length; index++) {
-    const failure = /^( *)not ok /.exec(lines[index]!);
-    if (failure === null) continue;
-    const detail = `${failure[1]!}  `;
-    kept.push(lines[index]!);
-    while (lines[index + 1]?.startsWith(detail) && !/^ *(not )?ok /.test(lines[index + 1]!)) kept.push(lines[++index]!);
+  let last: string | undefined;
+  let indent: string | undefined;
+  for (const line of text.split('\n')) {
+    // Within what is said of a failure, where a difference may look like a point of its own.
+    if (last !== undefined) {
+      kept.push(line);
+      if (line === last) last = undefined;
+    } else if (indent !== undefined && line === `${indent}  ---`) {
+      kept.push(line);
+      last = `${indent}  ...`;
+    } else if (/^ *(not ok |# (?!Subtest|time=|\{))/.test(line)) {
+      kept.push(line);
+    }
+    indent = /^( *)not ok /.exec(line)?.[1];
   }
   return kept.join('\n');
 }

@@ -22,8 +22,7 @@ export class Chart {
     const figure = element('figure', { 'aria-label': title }, element('figcaption', {}, title));
     parent.append(figure);
     this.#data = [[], ...series.map(() => [])];
-    const color = getComputedStyle(document.body).getPropertyValue('--soft');
-    const axis = { stroke: color, grid: { stroke: `${color}33`, width: 1 }, ticks: { show: false } };
+    const axis = { stroke: softColor, grid: { stroke: () => `${softColor()}33`, width: 1 }, ticks: { show: false } };
     const options: uPlot.Options = {
       width: figure.clientWidth || 320,
       height: HEIGHT,
@@ -59,6 +58,11 @@ export class Chart {
     // One point has no span, and the axis would show years.
     if (this.#data[0]!.length > 1) this.#plot.setData(this.#data as uPlot.AlignedData);
   }
+}
+
+/** Asked at each drawing: the evening turns a page dark that has been open since the morning. */
+function softColor(): string {
+  return getComputedStyle(document.body).getPropertyValue('--soft');
 }
 
 /** In the browser's zone, 24 hours. */

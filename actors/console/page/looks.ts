@@ -1,39 +1,12 @@
-/** The half of the page that is asked for: tree, crashes, code, audit. */
+/** The half of the page that is asked for: tree, crashes, code, audit. The nodes are in `cluster.ts`. */
 
 import type { TreeActor, TreeAnswer } from '../../admin/actor-questions.ts';
 import type { EachAnswer } from '../../admin/ask.ts';
 import type { AuditLine } from '../../admin/audit.ts';
 import type { LineageNode } from '../../../runtime/index.ts';
 import type { ReloadReport } from '../../reload/report.ts';
-import type { NodeRow } from '../../nodes/overview.ts';
-import type { NodeList } from '../../nodes/verbs.ts';
 import type { CrashRow } from '../verbs.ts';
-import { button, byId, count, element, fillTable, span, time, type Cell } from './dom.ts';
-
-const NODE_HEAD = ['node', 'state', 'release', 'clients', 'shards', 'standing by for', 'copies behind', 'NATS', 'up'];
-
-/** Nothing for a node on its own. */
-export function showNodes({ cluster, nodes }: NodeList): void {
-  byId('cluster').hidden = cluster === undefined;
-  if (cluster === undefined) return;
-  fillTable(byId('nodes'), `Nodes of ${cluster}`, NODE_HEAD, nodes.map(nodeCells));
-}
-
-function nodeCells(row: NodeRow): Cell[] {
-  const { node, isThis, state, reason, release = '', sessions, owned, standby, copying, lag, nats, uptimeMs } = row;
-  const isWell = state === 'up' || state === 'draining';
-  return [
-    `${node}${isThis ? ' (this one)' : ''}`,
-    element('span', isWell ? {} : { class: 'bad' }, reason === undefined ? state : `${state}: ${reason}`),
-    release,
-    { right: sessions === undefined ? '' : count(sessions) },
-    { right: count(owned) },
-    { right: copying === 0 ? count(standby) : `${count(standby)}, ${count(copying)} begun` },
-    { right: lag === undefined ? '' : `${count(lag.records)} records, ${(lag.ms / 1_000).toFixed(1)} s` },
-    nats === undefined ? '' : nats.isUp ? nats.servers.join(' ') : element('span', { class: 'bad' }, 'no connection'),
-    { right: uptimeMs === undefined ? '' : span(uptimeMs) },
-  ];
-}
+import { button, byId, count, element, fillTable, time, type Cell } from './dom.ts';
 
 export function showTree({ workers }: { readonly workers: readonly EachAnswer<TreeAnswer>[] }): void {
   const trees = workers.map((each) => {

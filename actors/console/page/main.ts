@@ -1,7 +1,7 @@
 /**
  * The operators' page: puts its halves together, signs in, and asks before it changes anything.
  *
- * Start reading here; then `now.ts` (live), `looks.ts` (asked for), `api.ts` (the node).
+ * Start reading here; then `now.ts` (live), `cluster.ts` (the other nodes), `looks.ts` (asked for), `api.ts` (the node).
  */
 
 import type { ActorDetails, TreeAnswer } from '../../admin/actor-questions.ts';
@@ -10,23 +10,18 @@ import type { AuditLine } from '../../admin/audit.ts';
 import { RANK_BY } from '../../admin/rank-by.ts';
 import type { TopActor, TopFrame } from '../../admin/top.ts';
 import type { ReloadReport } from '../../reload/report.ts';
-import type { NodeList } from '../../nodes/verbs.ts';
+import type { NodeList, NodeMap } from '../../nodes/verbs.ts';
+import type { DepartResult } from '../../node-control.ts';
 import type { CrashRow } from '../verbs.ts';
 import { ask, follow, isSignedIn, signIn, signOut, type LiveView } from './api.ts';
 import { byId, count, element } from './dom.ts';
-import {
-  showAudit,
-  showBehaviors,
-  showCrashes,
-  showNodes,
-  showReloads,
-  showTree,
-  type LiveBehaviorRow,
-} from './looks.ts';
+import { showAudit, showBehaviors, showCrashes, showReloads, showTree, type LiveBehaviorRow } from './looks.ts';
+import { ClusterView, type NodeAction } from './cluster.ts';
 import { NowView, type ActorAction } from './now.ts';
 
 let signedIn = false;
 let live: LiveView | undefined;
+const cluster = new ClusterView((action, node) => void run(() => orderNode(action, node)));
 const now = new NowView((action, actor) => void run(() => actOn(action, actor)));
 
 // --- saying and asking ------------------------------------------------------------------------------------------
@@ -71,17 +66,46 @@ function look(): void {
 }
 
 /** Between two looks at the other nodes, which are asked for their figures. */
-const FRAMES_PER_LOOK = 5;
+const FRAMES_PER_LOOK = 2;
 let frameCount = 0;
+let isLooking = false;
 
 function show(frame: TopFrame): void {
   now.show(frame, signedIn);
   // Who does not answer has its row; that this node does not is told by the link.
-  if (frameCount++ % FRAMES_PER_LOOK === 0) void lookAtNodes().catch(() => undefined);
+  if (frameCount++ % FRAMES_PER_LOOK === 0) void lookAtNodes(frame.status.nowMs).catch(() => undefined);
 }
 
-async function lookAtNodes(): Promise<void> {
-  showNodes(await ask<NodeList>('node.list'));
+async function lookAtNodes(atMs: number): Promise<void> {
+  if (isLooking) return;
+  isLooking = true;
+  try {
+    const list = await ask<NodeList>('node.list');
+    const map = list.cluster === undefined ? undefined : await ask<NodeMap>('node.map');
+    cluster.show(list, map, atMs, signedIn);
+  } finally {
+    isLooking = false;
+  }
+}
+
+async function orderNode(action: NodeAction, node: string): Promise<void> {
+  const body = {
+    drain:
+      'Its shards go to other nodes, then its clients are sent away, at the rate of its setting drain-rate. It goes on running.',
+    join: 'It takes clients again at once, and shards within half a minute.',
+  };
+  const label = action === 'drain' ? 'Drain' : 'Join';
+  if (!(await confirm(`${label} ${node}?`, body[action], label))) return;
+  say(action === 'drain' ? `draining ${node} …` : `${node} joins …`);
+  const done = await ask<Partial<DepartResult>>(`node.${action}`, { node });
+  say(action === 'drain' ? departedText(node, done) : `${node} takes clients again, and shards within half a minute`);
+  await lookAround();
+}
+
+function departedText(node: string, { told = 0, left = 0, shardsLeft }: Partial<DepartResult>): string {
+  if (shardsLeft === undefined) return `${node}: ${count(told)} clients were sent away, ${count(left)} are left`;
+  const shards = shardsLeft === 0 ? 'its shards are with other nodes' : `${count(shardsLeft)} shards stayed`;
+  return `${node}: ${shards}; ${count(told)} clients were sent away, ${count(left)} are left`;
 }
 
 function showLink(isOpen: boolean): void {

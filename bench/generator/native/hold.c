@@ -1,6 +1,6 @@
 /*
- * The lean generator: holds tens of thousands of logged-in connections in a few megabytes. Compiled by native-holder.ts
- * where there is a C compiler; no library but libc.
+ * The lean generator: holds tens of thousands of logged-in connections in a few megabytes. Compiled by
+ * native-program.ts where there is a C compiler; no library but libc.
  *
  * It is told everything that it says: the frames of each account's login and of a message come from the file of accounts,
  * encoded by protocol/wire. What it knows of the protocol by itself is how to step over a stanza's attributes
@@ -21,30 +21,21 @@
  */
 
 #define _GNU_SOURCE
+#include "load.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
-
-typedef uint8_t u8;
-typedef uint32_t u32;
-typedef uint64_t u64;
 
 enum { READ_BYTES = 65536, FRAME_BYTES = 2048, EVENTS = 512, SOURCES = 16, CODES = 32 };
 enum { SECRET_BYTES = 32, NONCE_BYTES = 32, DIGIT_BYTES = 8, STAMP_BYTES = 24 };
-static const u64 SECOND = 1000000000ull, MILLI = 1000000ull;
 
 /* --- the file of accounts; native-holder.ts writes it ------------------------------------------------------- */
 
@@ -152,33 +143,13 @@ static struct {
 
 static struct { int code; u64 count; } closes[CODES];
 
-/* --- histograms: 128 steps for each power of two, in microseconds ------------------------------------------------ */
+/* --- histograms --------------------------------------------------------------------------------------------------- */
 
-enum { LOGIN, DELIVERY, RAW, SENDING, HEARTBEAT, HISTOGRAMS, BUCKETS = 256 + 128 * 26 };
+enum { LOGIN, DELIVERY, RAW, SENDING, HEARTBEAT, HISTOGRAMS };
 static const char HISTOGRAM_NAMES[] = "GDRLP";
-static u32 histograms[HISTOGRAMS][BUCKETS];
-static u8 is_touched[HISTOGRAMS];
+static struct histogram histograms[HISTOGRAMS];
 
-static void record(int which, u64 from_ns, u64 to_ns) {
-  u64 us = to_ns > from_ns ? (to_ns - from_ns) / 1000 : 0;
-  int bucket;
-  if (us < 256) bucket = (int)us;
-  else {
-    int shift = 63 - __builtin_clzll(us) - 7;
-    bucket = 256 + (shift - 1) * 128 + (int)(us >> shift) - 128;
-  }
-  if (bucket >= BUCKETS) bucket = BUCKETS - 1;
-  histograms[which][bucket]++;
-  is_touched[which] = 1;
-}
-
-/* --- time and chance ---------------------------------------------------------------------------------------------- */
-
-static u64 now_ns(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (u64)t.tv_sec * SECOND + (u64)t.tv_nsec;
-}
+/* --- chance ------------------------------------------------------------------------------------------------------- */
 
 static u64 seed = 1;
 
@@ -243,27 +214,10 @@ static void write_all(struct line *line, const u8 *bytes, size_t length) {
 
 /* One masked frame with a copy of `payload`. */
 static void say(struct line *line, u8 opcode, const u8 *payload, size_t length) {
-  u8 frame[FRAME_BYTES] = {0};
-  size_t head = length < 126 ? 6 : 8;
-  frame[0] = 0x80 | opcode;
-  frame[1] = 0x80 | (length < 126 ? (u8)length : 126);
-  if (head == 8) frame[2] = (u8)(length >> 8), frame[3] = (u8)length;
+  u8 frame[FRAME_BYTES];
+  size_t head = put_frame_head(frame, opcode, length);
   memcpy(frame + head, payload, length);
   write_all(line, frame, head + length);
-}
-
-/* An integer of the wire in its one form. */
-static size_t put_integer(u8 *at, u64 value) {
-  if (value < 32) return at[0] = 0xc0 | (u8)value, 1;
-  size_t bytes = (size_t)(63 - __builtin_clzll(value)) / 8 + 1;
-  at[0] = (u8)(0xdf + bytes);
-  for (size_t i = 0; i < bytes; i++) at[bytes - i] = (u8)(value >> (8 * i));
-  return bytes + 1;
-}
-
-static u8 *put(u8 *at, const u8 *bytes, size_t length) {
-  memcpy(at, bytes, length);
-  return at + length;
 }
 
 static void finish_stanza(struct line *line, u8 *stanza, u8 *end_of_stanza) {
@@ -287,7 +241,7 @@ static void send_message(u32 index, u64 intended_ns) {
   memset(at, 0x5a, H->ciphertext_bytes);
   memcpy(at, &intended_ns, 8), memcpy(at + 8, &sent_ns, 8), memcpy(at + 16, &id, 4), memcpy(at + 20, &index, 4);
   n.sent++;
-  record(SENDING, intended_ns, sent_ns);
+  record(&histograms[SENDING], intended_ns, sent_ns);
   finish_stanza(line, stanza, at + H->ciphertext_bytes);
 }
 
@@ -351,7 +305,7 @@ static void resume(struct line *line, const u8 *nonce) {
 }
 
 static void go_live(struct line *line) {
-  record(LOGIN, line->at_ns, now_ns());
+  record(&histograms[LOGIN], line->at_ns, now_ns());
   line->state = LIVE;
   dialling--;
   if (++live == count) printf("E live\n");
@@ -370,8 +324,8 @@ static void take_message(struct line *line, const struct heard *heard, const u8 
     if (id != line->heard_id + 1) n.gaps++;
     line->heard_id = id;
     n.delivered++;
-    record(DELIVERY, intended_ns, heard_ns);
-    record(RAW, sent_ns, heard_ns);
+    record(&histograms[DELIVERY], intended_ns, heard_ns);
+    record(&histograms[RAW], sent_ns, heard_ns);
   }
   send_simple(line, H->inbox_ack, H->inbox_ack_bytes, heard->seq);
 }
@@ -388,7 +342,7 @@ static void take_stanza(struct line *line, const u8 *at, const u8 *end_of_stanza
   else if (tag == H->pong && line->is_pinged) {
     line->is_pinged = 0;
     n.pongs++;
-    record(HEARTBEAT, line->at_ns, now_ns());
+    record(&histograms[HEARTBEAT], line->at_ns, now_ns());
   } else if (tag == H->failure && line->state == RESUMING && heard.retry_after > 0) come_back_later(line, (u32)heard.retry_after);
   else if (tag == H->failure && line->state == RESUMING) fatal("a ticket was refused");
   else if (tag != H->offline && tag != H->failure) n.refused++;
@@ -599,12 +553,6 @@ static int take_commands(void) {
   return length < sizeof text - 1;
 }
 
-static u64 cpu_us(void) {
-  struct rusage use;
-  getrusage(RUSAGE_SELF, &use);
-  return (u64)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1000000 + (u64)(use.ru_utime.tv_usec + use.ru_stime.tv_usec);
-}
-
 /* S: counters since the start. C: closes by code. H: what came into a histogram since the last report, bucket:count. */
 static void report(void) {
   typedef unsigned long long ull;
@@ -612,16 +560,7 @@ static void report(void) {
          (ull)n.delivered, (ull)n.receipts, (ull)n.pings, (ull)n.pongs, (ull)n.closed, (ull)n.deferred, (ull)n.refused,
          (ull)n.duplicates, (ull)n.gaps, (ull)cpu_us());
   for (int i = 0; i < CODES && closes[i].count > 0; i++) printf("C %d %llu\n", closes[i].code, (ull)closes[i].count);
-  for (int which = 0; which < HISTOGRAMS; which++) {
-    if (!is_touched[which]) continue;
-    printf("H %c", HISTOGRAM_NAMES[which]);
-    for (int bucket = 0; bucket < BUCKETS; bucket++) {
-      if (histograms[which][bucket] > 0) printf(" %d:%u", bucket, histograms[which][bucket]);
-      histograms[which][bucket] = 0;
-    }
-    printf("\n");
-    is_touched[which] = 0;
-  }
+  for (int which = 0; which < HISTOGRAMS; which++) report_histogram(HISTOGRAM_NAMES[which], &histograms[which]);
   printf("T\n");
   fflush(stdout);
 }
@@ -659,9 +598,14 @@ static void address(char *host, char *port, char *list) {
   if (source_count == 0) fatal("no source");
 }
 
-/* Milliseconds until something is due: a generator that woke up for nothing would take from the servers beside it. */
+static u64 reported_ns;
+
+/*
+ * Milliseconds until something is due: a generator that woke up for nothing would take from the servers beside it. Commands and sockets
+ * wake it by themselves; who waits to come back has drawn some milliseconds.
+ */
 static int patience_ms(void) {
-  u64 now = now_ns(), due = now + 20 * MILLI;
+  u64 now = now_ns(), due = waiting > 0 ? now + 20 * MILLI : reported_ns + SECOND;
   u64 message = loop.start_ns + loop.messages * loop.interval_ns;
   u64 beat = loop.start_ns + loop.heartbeats * (loop.heartbeat_ns / count);
   if (loop.is_sending && message < due) due = message;
@@ -690,7 +634,7 @@ int main(int argc, char **argv) {
   fcntl(0, F_SETFL, O_NONBLOCK);
   struct epoll_event commands = {.events = EPOLLIN, .data.u32 = UINT32_MAX};
   epoll_ctl(poll_fd, EPOLL_CTL_ADD, 0, &commands);
-  for (u64 reported_ns = now_ns();;) {
+  for (reported_ns = now_ns();;) {
     serve_once(events);
     dial_more();
     u64 now = now_ns();

@@ -6,6 +6,8 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { isPhone } from '../../../protocol/wire/index.ts';
+import { TOPIC_LINES } from './help.ts';
+import { wrap } from './text-width.ts';
 
 /** What to run. */
 export interface ChatOptions {
@@ -26,7 +28,13 @@ export type ParsedArguments =
   | { readonly type: 'help' }
   | { readonly type: 'wrong'; readonly problem: string };
 
+/** Columns of a terminal that nobody has made wider. */
+const HELP_COLUMNS = 80;
 const DEFAULT_URL = 'ws://127.0.0.1:7400';
+
+const TOPIC_TEXT = TOPIC_LINES.flatMap((line) =>
+  wrap(line, HELP_COLUMNS - 4).map((part, row) => `${row === 0 ? '  ' : '    '}${part}`),
+).join('\n');
 
 export const HELP: string = `Usage: blindbeam chat --as NUMBER [--to NUMBER] [--url ADDRESS] [--ca FILE] [--store DIR] [--restore FILE]
 
@@ -40,10 +48,11 @@ End-to-end-encrypted chat in the terminal. Registers the number on its first run
   --restore FILE  begins with a backup: an empty store gets its identity, contacts and messages
   --help          this text
 
-While it runs: /to NUMBER, /group, /history, /who, /help, /quit; to the last message received /reply TEXT, /react EMOJI, /view;
-to your last one /edit TEXT, /delete; /timer 8h or off; /send FILE, /save; /backup FILE; /devices, /approve CODE,
-/unlink NUMBER. A message shows \u2713 when the server has it,
-\u2713\u2713 when the other side has it, and a coloured \u2713\u2713 when it has been read.
+While it runs, lines that begin with / are commands:
+
+${TOPIC_TEXT}
+
+A message shows \u2713 when the server has it, \u2713\u2713 when the other side has it, and a coloured \u2713\u2713 when it has been read.
 With input from a pipe each line is sent as a message, and the end of input ends the chat.
 `;
 
@@ -102,4 +111,12 @@ function isServerAddress(url: string): boolean {
 
 function wrong(problem: string): ParsedArguments {
   return { type: 'wrong', problem };
+}
+
+/** A path as people enter it: typed, or dropped from a file manager, which puts it in quotes or a backslash before what a shell would take for something else. */
+export function pathIn(text: string): string {
+  const quoted = /^(['"])(.*)\1$/.exec(text);
+  if (quoted !== null) return quoted[2]!;
+  const isWindows = /^[a-z]:\\/i.test(text);
+  return isWindows ? text : text.replace(/\\([ '"()&])/g, '$1');
 }

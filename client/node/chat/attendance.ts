@@ -1,11 +1,12 @@
 /**
- * Who is in the open chat: the presence of the other side, and what is told of the person at this terminal.
+ * Who is in the open chat: the presence of the other side, or who types in the group, and what is told of the person at this terminal.
  *
  * Somebody is here while keys come; a terminal that is left alone says so after a while. Knows no terminal and no line of
  * output; `interactive.ts` tells it of keys and draws what it knows.
  */
 
-import type { Client, Clock, PeerPresence } from '../../index.ts';
+import type { Client, Clock, GroupTypist, PeerPresence } from '../../index.ts';
+import type { Peer } from './model.ts';
 
 /** Without a key for this long nobody is said to be here. */
 const AWAY_MS = 120_000;
@@ -16,8 +17,9 @@ export class Attendance {
   readonly #clock: Clock;
   readonly #onChange: () => void;
   #user: string | undefined;
-  #feed: AsyncIterableIterator<PeerPresence> | undefined;
+  #feed: AsyncIterableIterator<unknown> | undefined;
   #presence: PeerPresence | undefined;
+  #typists: readonly GroupTypist[] = [];
   #timer: unknown;
   #isClosed = false;
 
@@ -33,15 +35,22 @@ export class Attendance {
     return this.#presence;
   }
 
-  /** The chat with `user` is on the screen, or none. */
-  show(user: string | undefined): void {
-    if (user === this.#user || this.#isClosed) return;
+  /** Members who type, while the chat of a group is open. */
+  get typists(): readonly GroupTypist[] {
+    return this.#typists;
+  }
+
+  /** The chat with `peer` is on the screen, or none. */
+  show(peer: Peer | undefined): void {
+    if (peer?.user === this.#user || this.#isClosed) return;
     void this.#feed?.return?.();
-    this.#user = user;
+    this.#user = peer?.user;
     this.#feed = this.#presence = undefined;
-    if (user === undefined) return;
-    this.#feed = this.#client.presence(user);
-    void this.#read(this.#feed);
+    this.#typists = [];
+    if (peer === undefined) return;
+    if (peer.members === undefined)
+      void this.#read(this.#client.presence(peer.user), (told) => (this.#presence = told));
+    else void this.#read(this.#client.groups.typing(peer.user), (told) => (this.#typists = told));
   }
 
   /** A key came, and this is the line now. */
@@ -64,11 +73,12 @@ export class Attendance {
     this.#timer = this.#clock.setTimer(AWAY_MS, () => this.#client.setAvailable(false));
   }
 
-  async #read(feed: AsyncIterableIterator<PeerPresence>): Promise<void> {
+  async #read<Told>(feed: AsyncIterableIterator<Told>, keep: (told: Told) => void): Promise<void> {
+    this.#feed = feed;
     try {
-      for await (const presence of feed) {
+      for await (const told of feed) {
         if (feed !== this.#feed) return;
-        this.#presence = presence;
+        keep(told);
         this.#onChange();
       }
     } catch {

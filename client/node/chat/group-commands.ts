@@ -16,10 +16,6 @@ export interface GroupDeskHooks {
   notice(text: string, tone?: 'info' | 'warning'): void;
 }
 
-export const GROUP_HELP: string =
-  '/group create TITLE NUMBER…, /group TITLE opens one, /group lists them; in an open one: /group add NUMBER…, /group remove NUMBER…, ' +
-  '/group admin NUMBER, /group mode each or once, /group members, /group title TEXT, /group link, /group leave [NUMBER of the next admin]; /group join LINK';
-
 /** Carries the commands out. */
 export class GroupCommands {
   readonly #hooks: GroupDeskHooks;
@@ -48,7 +44,8 @@ export class GroupCommands {
       case 'remove':
         return this.#inOpen((name) => client.groups.remove(name, numbersIn(rest)));
       case 'admin':
-        return this.#inOpen((name) => client.groups.setRole(name, numbersIn(rest)[0] ?? '', 'admin'));
+      case 'member':
+        return this.#inOpen((name) => client.groups.setRole(name, numbersIn(rest)[0] ?? '', verb));
       case 'mode':
         return this.#setMode(text);
       case 'title':
@@ -57,6 +54,8 @@ export class GroupCommands {
         return this.#inOpen((name) => client.groups.leave(name, numbersIn(rest)[0]));
       case 'link':
         return this.#inOpen(async (name) => this.#hooks.notice(await client.groups.inviteLink(name)));
+      case 'unlink':
+        return this.#inOpen((name) => this.#closeLink(name));
       case 'members':
         return this.#inOpen(async (name) => this.#showMembers(await client.groups.get(name)));
       default:
@@ -74,6 +73,7 @@ export class GroupCommands {
     const nameOf = (user: string): Promise<string> => nameOfUser(client, user);
     switch (event.type) {
       case 'group-joined':
+        if (event.inviter === client.account?.user) return `${title} is here as well. /group ${title} opens it.`;
         return `${await nameOf(event.inviter)} added you to ${title}. /group ${title} opens it.`;
       case 'group-changed': {
         const done = await Promise.all(event.actions.map((action) => describeAction(action, nameOf)));
@@ -86,8 +86,15 @@ export class GroupCommands {
 
   async #inOpen(work: (name: string) => Promise<unknown>): Promise<void> {
     const peer = this.#hooks.openGroup();
-    if (peer === undefined) return this.#hooks.notice(`No group is open. ${GROUP_HELP}`, 'warning');
+    if (peer === undefined)
+      return this.#hooks.notice('No group is open. /group lists yours, /group TITLE opens one.', 'warning');
     await work(peer.user);
+  }
+
+  async #closeLink(name: string): Promise<void> {
+    const { client, notice } = this.#hooks;
+    if ((await client.groups.get(name)).hasLink) await client.groups.closeLink(name);
+    else notice('There is no invitation link to close.', 'warning');
   }
 
   /** Once for all members, or for each of their devices. */
@@ -99,7 +106,7 @@ export class GroupCommands {
 
   async #list(): Promise<void> {
     const groups = await this.#hooks.client.groups.list();
-    if (groups.length === 0) return this.#hooks.notice(`You are in no group. ${GROUP_HELP}`);
+    if (groups.length === 0) return this.#hooks.notice('You are in no group. /group create TITLE NUMBER… makes one.');
     for (const group of groups) {
       const standing = group.role === undefined ? 'no longer a member' : `${group.members.length} members`;
       this.#hooks.notice(`${titleOf(group)}: ${standing}`);
@@ -116,11 +123,11 @@ export class GroupCommands {
 
   async #openByTitle(words: string): Promise<void> {
     const groups = await this.#hooks.client.groups.list();
-    const found = groups.filter(
-      (group) => group.name === words || titleOf(group).toLowerCase() === words.toLowerCase(),
-    );
+    const wanted = inOneLine(words).toLowerCase();
+    const found = groups.filter((group) => group.name === wanted || titleOf(group).toLowerCase() === wanted);
     if (found.length === 1) return this.#hooks.open(found[0]!);
-    if (found.length === 0) return this.#hooks.notice(`There is no group ${words}. ${GROUP_HELP}`, 'warning');
+    if (found.length === 0)
+      return this.#hooks.notice(`You are in no group ${words}. /group lists yours, /help the commands.`, 'warning');
     this.#hooks.notice(`Several groups are called so: ${found.map(({ name }) => name).join(', ')}`, 'warning');
   }
 
@@ -137,12 +144,19 @@ export class GroupCommands {
 export async function peerOfGroup(client: Client, group: GroupInfo): Promise<Peer> {
   const members: Record<string, string> = {};
   for (const { user } of group.members) members[user] = await nameOfUser(client, user);
-  return { user: group.name, name: titleOf(group), members };
+  return { user: group.name, name: titleOf(group), members, inviter: group.inviter };
 }
 
-/** What people call a group; its id where it has no title. */
-export function titleOf({ title, name }: GroupInfo): string {
-  return title === '' ? name : title;
+/**
+ * What people call a group; its id where it has no title. In one line: whoever makes a group chooses its title, and one of several lines
+ * could look like messages of others.
+ */
+export function titleOf({ title, name }: Pick<GroupInfo, 'title' | 'name'>): string {
+  return inOneLine(title) || name;
+}
+
+function inOneLine(text: string): string {
+  return text.replace(/\s+/g, ' ').trim();
 }
 
 /** A number, if one is known. */
@@ -171,13 +185,13 @@ async function describeAction(action: Action, nameOf: (user: string) => Promise<
     case 'leave':
       return 'left';
     case 'join':
-      return 'came in by the link';
+      return 'joined by the link';
     case 'role':
       return `made ${await nameOf(action.user)} ${action.role === 'admin' ? 'an admin' : 'a member'}`;
     case 'info':
       return 'changed the title';
     case 'link':
-      return 'let out an invitation link';
+      return 'made an invitation link';
     case 'unlink':
       return 'closed the invitation link';
     case 'policy':

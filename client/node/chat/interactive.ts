@@ -8,6 +8,7 @@ import type { Client, Clock } from '../../index.ts';
 import { Attendance } from './attendance.ts';
 import { pressKey } from './editor.ts';
 import type { Key } from './editor.ts';
+import { authorName } from './model.ts';
 import { renderItem, renderScreen } from './screen.ts';
 import { ChatSession } from './session.ts';
 import { Terminal } from './terminal.ts';
@@ -57,9 +58,9 @@ export async function chatInteractively(options: InteractiveOptions): Promise<nu
     queueMicrotask(() => {
       isDrawDue = false;
       const { peer } = session.model;
-      // Who of a group is there is not asked.
-      attendance.show(peer?.members === undefined ? peer?.user : undefined);
-      const model = { ...session.model, presence: attendance.presence };
+      attendance.show(peer);
+      const typists = attendance.typists.map(({ user }) => authorName(peer!, user));
+      const model = { ...session.model, presence: attendance.presence, typists };
       terminal.draw(renderScreen(model, { rows: terminal.rows, columns: terminal.columns, colour }));
     });
   }

@@ -2,7 +2,7 @@
  * The chat as a person starts it: real sockets, real directories, a pipe for a keyboard or a pretended terminal.
  */
 
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
@@ -135,6 +135,8 @@ t.test('safety numbers: shown at one end, compared at the other', async (t) => {
   await alice.sees('/safety DIGITS compares');
   t.match(alice.text, /Safety number with \+4915100000002, not compared yet:/);
   const digits = alice.text.match(/(?:\d{5} ){3}\d{5}/g)!.join(' ');
+  bob.type('/safety 12345\n');
+  await bob.sees('/safety expected all 60 digits');
   bob.type(`/safety ${digits.replace(/\d/, (digit) => String((Number(digit) + 1) % 10))}\n`);
   await bob.sees('The numbers differ');
   bob.type(`/safety ${digits}\n/safety\n`);
@@ -165,6 +167,23 @@ t.test('a store in use, and a store of another number, are said in a line', asyn
   const other = new Run(flags('+4915100000009', 'alice'));
   t.equal(await other.code, 1);
   t.match(other.errorText, /CLI_ACCOUNT_EXISTS/);
+});
+
+t.test('what the system refuses is said in a line, with the place', async (t) => {
+  const file = join(root, 'a-file');
+  await writeFile(file, 'x');
+  for (const [argv, status, said] of [
+    [['--store', file], 1, `CLI_STORE_UNUSABLE: .* \\(EEXIST: .*${file}'\\)`],
+    [['--ca', join(root, 'nowhere')], 1, `there is no such file or folder: ${join(root, 'nowhere')} \\(ENOENT\\)`],
+    [['--ca', file], 2, `--ca expected certificates in PEM, and ${file} holds none`],
+    [['--restore', join(root, 'nowhere')], 1, `there is no such file or folder: ${join(root, 'nowhere')}`],
+    [['--restore', file], 1, 'CLI_BACKUP_NOT_ONE: '],
+  ] as const) {
+    const run = new Run(['--as', ALICE, '--url', url, '--store', join(root, 'unused'), ...argv]);
+    t.equal(await run.code, status, said);
+    t.match(run.errorText, new RegExp(`^blindbeam chat: ${said}.*\n$`));
+    run.input.end();
+  }
 });
 
 t.test('on a terminal: marks in place, reading, and the screen given back', async (t) => {
@@ -248,6 +267,9 @@ t.test('a backup is written, refused with a wrong key, and begins a new store', 
   const missing = new Run(flags(ALICE, 'alice-3', '--restore', join(root, 'nowhere')));
   t.equal(await missing.code, 1);
   t.match(missing.errorText, /ENOENT/);
+  const nobody = new Run(flags(ALICE, 'alice-4', '--ca', join(root, 'no.crt')));
+  t.equal(await nobody.code, 1);
+  t.match(nobody.errorText, `there is no such file or folder: ${join(root, 'no.crt')} (ENOENT)`);
   const wrong = new Run(flags(ALICE, 'alice-2', '--to', BOB));
   wrong.input.end(`/backup\n/backup ${join(root, 'no', 'such', 'folder')}\n`);
   t.equal(await wrong.code, 0);

@@ -9,6 +9,7 @@ import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { ClientError, codeOf, describeCode, parseBackupDigits } from '../../index.ts';
 import type { Client, Clock } from '../../index.ts';
+import { holdsCertificate } from '../authority-fetch.ts';
 import { createClient, restoreBackupFile } from '../index.ts';
 import { systemClock } from '../system.ts';
 import { HELP, parseArguments } from './arguments.ts';
@@ -16,6 +17,8 @@ import type { ChatOptions } from './arguments.ts';
 import { enrol } from './enrolment.ts';
 import { chatInteractively } from './interactive.ts';
 import { chatPiped } from './piped.ts';
+import { describeSystemError } from './system-error.ts';
+import { wrap } from './text-width.ts';
 
 /** Where a chat reads and writes. */
 export interface ChatIo {
@@ -58,6 +61,10 @@ async function withClient(options: ChatOptions, io: ChatIo, signal: AbortSignal)
   try {
     if (options.restore !== undefined) await restore(options.directory, options.restore, io, reader);
     const ca = options.ca === undefined ? undefined : readFileSync(options.ca, 'utf8');
+    if (ca !== undefined && !holdsCertificate(ca)) {
+      io.error.write(`blindbeam chat: --ca expected certificates in PEM, and ${options.ca} holds none\n`);
+      return 2;
+    }
     client = await createClient({
       url: options.url,
       store: options.directory,
@@ -67,13 +74,20 @@ async function withClient(options: ChatOptions, io: ChatIo, signal: AbortSignal)
     return await converse(client, options, io, reader, signal);
   } catch (error) {
     if (!ClientError.is(error) && !isSystemError(error)) throw error;
-    const reason = ClientError.is(error) ? describeCode(codeOf(error)) : (error as Error).message;
-    io.error.write(`blindbeam chat: ${reason}\n`);
+    io.error.write(`blindbeam chat: ${ClientError.is(error) ? describeFailure(error) : describeSystemError(error)}\n`);
     return 1;
   } finally {
     reader.close();
     await client?.close();
   }
+}
+
+/** With what the system said, where that is the reason: it names the file. */
+function describeFailure(error: ClientError): string {
+  const words = describeCode(codeOf(error));
+  let innermost: unknown = error.cause;
+  while (innermost instanceof Error && innermost.cause instanceof Error) innermost = innermost.cause;
+  return error.code === 'CLI_STORE_UNUSABLE' && innermost instanceof Error ? `${words} (${innermost.message})` : words;
 }
 
 /** Fills an empty store from a backup; the number is registered afterwards as on any first run. */
@@ -103,16 +117,20 @@ async function converse(
   const { input, output, env, clock } = io;
   const { phone, to, url } = options;
   if (client.account !== undefined && client.account.phone !== phone) throw new ClientError('CLI_ACCOUNT_EXISTS');
+  const columns = isTerminal(output) ? (output as NodeJS.WriteStream).columns : undefined;
   const print = (line: string): void => void output.write(`${line}\n`);
+  const tell = (text: string): void => wrap(text, columns ?? Infinity).forEach(print);
+  const colour = (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
   if (client.account === undefined) {
     const ask = (question: string): Promise<string | undefined> => reader.ask(question);
-    if (!(await enrol({ client, phone, url, print, ask, clock, signal }))) return signal.aborted ? 0 : 1;
+    const pictureColumns = colour ? columns : undefined;
+    if (!(await enrol({ client, phone, url, print, tell, ask, clock, columns: pictureColumns, signal })))
+      return signal.aborted ? 0 : 1;
   }
   if (!isTerminal(input) || !isTerminal(output)) {
     return chatPiped({ client, to, lines: reader, print, clock, signal });
   }
   reader.close();
-  const colour = (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
   const terminal = { input: input as NodeJS.ReadStream, output: output as NodeJS.WriteStream };
   return chatInteractively({ client, to, ...terminal, colour, clock, signal });
 }
@@ -187,6 +205,6 @@ function isTerminal(stream: object): boolean {
 }
 
 /** A failure of the operating system, such as a directory that may not be written. */
-function isSystemError(error: unknown): boolean {
+function isSystemError(error: unknown): error is Error {
   return error instanceof Error && typeof (error as NodeJS.ErrnoException).syscall === 'string';
 }

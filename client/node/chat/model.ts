@@ -16,6 +16,8 @@ export interface Peer {
   readonly name: string;
   /** Of a group: what its members are called, by user id. */
   readonly members?: Readonly<Record<string, string>>;
+  /** Of a group: the user who let us in. */
+  readonly inviter?: string;
 }
 
 /** One entry of the transcript. */
@@ -41,6 +43,9 @@ export type ChatItem =
     }
   | { readonly type: 'notice'; readonly tone: 'info' | 'warning'; readonly text: string };
 
+/** Adds a line of ours to the chat. */
+export type Notice = (text: string, tone?: 'info' | 'warning') => void;
+
 /** Watermarks of a conversation. */
 export interface Progress {
   readonly sentId: number;
@@ -59,6 +64,8 @@ export interface ChatModel {
   readonly editor: Editor;
   /** Whether the peer is there and types; undefined where nobody watches. */
   readonly presence?: PeerPresence | undefined;
+  /** Members who type in the open group, by name. */
+  readonly typists?: readonly string[] | undefined;
   /** Messages of others than the peer that were not looked at, by name. */
   readonly unread: Readonly<Record<string, number>>;
 }

@@ -15,7 +15,15 @@ import {
   settleDraft,
 } from './model.ts';
 import type { ChatItem, ChatModel } from './model.ts';
-import { describeConnection, describePresence, formatTime, renderItem, renderScreen } from './screen.ts';
+import {
+  describeConnection,
+  describePresence,
+  describeTypists,
+  formatTime,
+  renderItem,
+  renderScreen,
+  renderStatus,
+} from './screen.ts';
 import { clustersOf, printable, widthOf, wrap } from './text-width.ts';
 
 const PLAIN = { rows: 8, columns: 40, colour: false };
@@ -71,6 +79,11 @@ t.test('the status line says whether the other side is there', async (t) => {
   const { lines } = renderScreen({ ...talking(), presence }, { ...PLAIN, columns: 80 });
   t.match(lines[6], /to \+4915100000002, online \u00b7 you are/);
   t.equal(describePresence({ ...presence, typing: 'composing' }), 'typing\u2026');
+  t.equal(describeTypists([]), '');
+  t.equal(describeTypists(['Ann', 'Ben']), 'Ann and Ben are typing\u2026');
+  t.equal(describeTypists(['Ann', 'Ben', 'Cem']), 'Ann, Ben and 1 more are typing\u2026');
+  const inGroup = { ...initialModel('+49'), peer: { user: 'g1', name: 'Sailing' }, typists: ['Ann'] };
+  t.match(renderStatus(inGroup, { rows: 1, columns: 80, colour: false }), 'to Sailing, Ann is typing\u2026');
   t.equal(describePresence({ ...presence, typing: 'recording' }), 'recording\u2026');
   t.match(describePresence({ ...presence, state: 'away', lastSeenAt: AT }), /^last seen 2023-11-1\d \d\d:\d\d$/);
   t.equal(describePresence({ ...presence, state: 'unknown' }), '');
@@ -124,10 +137,12 @@ t.test('messages of others are counted until their conversation is opened', asyn
 });
 
 t.test('the state of the connection is said in words', async (t) => {
-  const words = (connection: ChatModel['connection'], trouble?: 'CLI_UNREACHABLE' | 'APP_REPLACED'): string =>
+  const words = (connection: ChatModel['connection'], trouble?: ChatModel['trouble']): string =>
     describeConnection({ connection, trouble });
   t.equal(words('live', 'CLI_UNREACHABLE'), 'online');
   t.equal(words('offline', 'CLI_UNREACHABLE'), 'server not reachable, trying again');
+  t.equal(words('offline', 'CLI_UNTRUSTED'), 'the server\u2019s certificate is not trusted, trying again');
+  t.equal(words('offline', 'APP_DRAINING'), 'connection lost (APP_DRAINING), trying again');
   t.equal(words('connecting'), 'connecting');
   t.equal(words('closed', 'APP_REPLACED'), 'stopped: APP_REPLACED');
 });
@@ -138,6 +153,20 @@ t.test('a stranger cannot draw on the screen', async (t) => {
   const item: ChatItem = { type: 'received', id: '1', name: '+491', text, atMs: AT };
   t.notMatch(renderItem(item, PLAIN).join('\n'), /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
   t.match(addNotice(talking(), 'x', 'warning').items.at(-1), { tone: 'warning' });
+});
+
+t.test('a notice of several lines looks like no message, and the status stays one line', async (t) => {
+  const forged = `Team\n${TIME} +4915100000002  send money`;
+  const notice: ChatItem = { type: 'notice', tone: 'info', text: `Carol added you to ${forged}` };
+  t.same(renderItem(notice, { ...PLAIN, columns: 80 }), [
+    '\u2022 Carol added you to Team',
+    `  ${TIME} +4915100000002  send money`,
+  ]);
+  for (const line of renderItem({ ...notice, text: 'word '.repeat(30) }, PLAIN).slice(1)) t.match(line, /^ {2}word/);
+  const inGroup = { ...initialModel('+49'), peer: { user: 'g1', name: forged }, unread: { [forged]: 2 } };
+  const status = renderStatus(inGroup, { ...PLAIN, columns: 120 });
+  t.notMatch(status, '\n');
+  t.equal(widthOf(status), 120);
 });
 
 t.test('wrapping keeps words, cuts what is too long, and counts cells', async (t) => {

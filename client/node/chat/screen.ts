@@ -6,9 +6,9 @@
  *   row  n         prompt
  */
 
-import type { ConnectionState, MessageState, PeerPresence } from '../../index.ts';
+import type { ConnectionState, ErrorCode, MessageState, PeerPresence } from '../../index.ts';
 import type { ChatItem, ChatModel } from './model.ts';
-import { clustersOf, clusterWidth, printable, widthOf, wrap } from './text-width.ts';
+import { clusterWidth, cut, printable, widthOf, wrap } from './text-width.ts';
 
 /** A frame: exactly `rows` lines, and where the cursor stands, from 0. */
 export interface Frame {
@@ -62,7 +62,8 @@ export function renderScreen(model: ChatModel, options: ScreenOptions): Frame {
 /** Draws one entry; a long text continues under its beginning. */
 export function renderItem(item: ChatItem, { columns, colour }: ScreenOptions): string[] {
   if (item.type === 'notice') {
-    const lines = wrap(`\u2022 ${printable(item.text)}`, columns - 1);
+    // Further lines stand under the first: one at the edge would look like a message.
+    const lines = wrap(printable(item.text), columns - 3).map((line, row) => `${row === 0 ? '\u2022' : ' '} ${line}`);
     return lines.map((line) => paint(line, item.tone === 'warning' ? PAINT.red : PAINT.dim, colour));
   }
   const name = item.type === 'received' ? item.name : 'you';
@@ -80,10 +81,11 @@ export function renderItem(item: ChatItem, { columns, colour }: ScreenOptions): 
 export function renderStatus(model: ChatModel, { columns, colour }: ScreenOptions): string {
   const peer = model.peer === undefined ? 'nobody chosen, /to NUMBER' : `to ${model.peer.name}`;
   const unread = Object.entries(model.unread).map(([name, count]) => `${count} new from ${name}`);
-  const presence = model.presence === undefined ? '' : describePresence(model.presence);
+  const presence =
+    model.presence === undefined ? describeTypists(model.typists ?? []) : describePresence(model.presence);
   const shown = presence === '' ? peer : `${peer}, ${presence}`;
   const text = [` ${describeConnection(model)}`, shown, ...unread, `you are ${model.phone}`].join(' \u00b7 ');
-  const line = cut(printable(text), columns);
+  const line = cut(printable(text).replaceAll('\n', ' '), columns);
   const filled = line + ' '.repeat(Math.max(0, columns - widthOf(line)));
   return paint(filled, `${PAINT.inverse}`, colour);
 }
@@ -93,9 +95,7 @@ export function describeConnection(model: Pick<ChatModel, 'connection' | 'troubl
   const { connection, trouble } = model;
   if (trouble === undefined || connection === 'live') return CONNECTION_WORDS[connection];
   if (connection === 'closed') return `stopped: ${trouble}`;
-  return trouble === 'CLI_UNREACHABLE'
-    ? 'server not reachable, trying again'
-    : `connection lost (${trouble}), trying again`;
+  return `${TROUBLE_WORDS[trouble] ?? `connection lost (${trouble})`}, trying again`;
 }
 
 /** What the other side is doing, in words; empty where nothing is known. */
@@ -105,6 +105,21 @@ export function describePresence({ state, lastSeenAt, typing }: PeerPresence): s
     return `last seen ${formatDay(lastSeenAt)} ${formatTime(lastSeenAt)}`;
   return state === 'online' ? 'online' : '';
 }
+
+/** Who types in a group, in words; empty where nobody does. */
+export function describeTypists([first, second, ...more]: readonly string[]): string {
+  if (first === undefined) return '';
+  if (second === undefined) return `${first} is typing\u2026`;
+  return more.length === 0
+    ? `${first} and ${second} are typing\u2026`
+    : `${first}, ${second} and ${more.length} more are typing\u2026`;
+}
+
+/** Where a connection that is tried again has words of its own. */
+const TROUBLE_WORDS: Readonly<Partial<Record<ErrorCode, string>>> = {
+  CLI_UNREACHABLE: 'server not reachable',
+  CLI_UNTRUSTED: 'the server\u2019s certificate is not trusted',
+};
 
 const CONNECTION_WORDS: Readonly<Record<ConnectionState, string>> = {
   offline: 'offline',
@@ -116,7 +131,7 @@ const CONNECTION_WORDS: Readonly<Record<ConnectionState, string>> = {
 };
 
 /** The check marks of a state. Without colour a word tells read from delivered. */
-export function renderMark(state: MessageState, colour: boolean): string {
+function renderMark(state: MessageState, colour: boolean): string {
   if (state === 'read') return colour ? paint(MARKS.read, PAINT.cyan, true) : `${MARKS.read} read`;
   return paint(MARKS[state], state === 'refused' ? PAINT.red : PAINT.dim, colour);
 }
@@ -155,18 +170,6 @@ function nameColour(name: string): string {
   let sum = 0;
   for (const character of name) sum = (sum * 31 + character.charCodeAt(0)) >>> 0;
   return NAME_COLOURS[sum % NAME_COLOURS.length]!;
-}
-
-/** As much of a text as fits into `columns` cells. */
-function cut(text: string, columns: number): string {
-  let width = 0;
-  let fitting = '';
-  for (const cluster of clustersOf(text)) {
-    width += clusterWidth(cluster);
-    if (width > columns) break;
-    fitting += cluster;
-  }
-  return fitting;
 }
 
 function paint(text: string, code: string, colour: boolean): string {

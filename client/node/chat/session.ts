@@ -4,22 +4,13 @@
  * Each change of the model is announced once; `interactive.ts` draws it, `piped.ts` prints what is new in it.
  */
 
-import { CLIENT_LIMITS, ClientError, codeOf, decodeLinkCode, describeCode, generateBackupDigits } from '../../index.ts';
-import type {
-  Audience,
-  Client,
-  ClientEvent,
-  MediaProgress,
-  PeerSafety,
-  ReceivedMessage,
-  SentMessage,
-} from '../../index.ts';
-import { writeBackupFile } from '../backup-file.ts';
-import { safeFileName } from '../../file-name.ts';
-import { saveFile, uploadFile } from '../media-file.ts';
-import { systemRandom } from '../system.ts';
+import { CLIENT_LIMITS, ClientError, codeOf, describeCode } from '../../index.ts';
+import type { Client, ClientEvent, ReceivedMessage, SentMessage } from '../../index.ts';
+import { AccountCommands } from './account-commands.ts';
 import { NUMBER_FORM, tidyPhone } from './arguments.ts';
-import { GROUP_HELP, GroupCommands, peerOfGroup, titleOf } from './group-commands.ts';
+import { FileCommands } from './file-commands.ts';
+import { GroupCommands, nameOfUser, peerOfGroup, titleOf } from './group-commands.ts';
+import { FIRST_STEPS, TOPIC_LINES } from './help.ts';
 import {
   addItem,
   addNotice,
@@ -37,9 +28,11 @@ import {
   replaceItem,
   settleDraft,
 } from './model.ts';
-import type { ChatItem, ChatModel, Peer } from './model.ts';
+import type { ChatItem, ChatModel, Notice, Peer } from './model.ts';
+import { OverviewCommands } from './overview-commands.ts';
+import { describeIdentityChange, SafetyCommands } from './safety-commands.ts';
 import { StrangerCommands } from './stranger-commands.ts';
-import { TRANSFER_HELP, TransferCommands } from './transfer-commands.ts';
+import { TransferCommands } from './transfer-commands.ts';
 import { isPhone } from '../../../protocol/wire/index.ts';
 
 /** Whom a session tells. */
@@ -49,14 +42,6 @@ export interface SessionListener {
   onOver(code: number): void;
 }
 
-const COMMANDS =
-  'Commands: /to NUMBER, /group, /history, /who, /help, /quit. To the last message received: /reply TEXT, /react EMOJI, ' +
-  '/forward NUMBER, /view. To your last one: /edit TEXT, /delete. /timer 8h or off. /safety compares keys. /send FILE, /save [FILE], /backup FILE. ' +
-  '/devices, /approve CODE, /unlink NUMBER, /transfer. Strangers: /accept, /block, /unblock, /forget, /strangers ask or open. /privacy and /receipts with everyone, contacts or nobody. Anything else is sent.';
-
-/** Smaller files are there before anybody could read of their progress. */
-const PROGRESS_BYTES_MIN = 8_388_608;
-
 /** One run of the chat. */
 export class ChatSession {
   readonly #client: Client;
@@ -64,10 +49,16 @@ export class ChatSession {
   readonly #now: () => number;
   readonly #stopListening: () => void;
   #model: ChatModel;
+  readonly #account: AccountCommands;
+  readonly #files: FileCommands;
   readonly #groups: GroupCommands;
+  readonly #safety: SafetyCommands;
   readonly #transfers: TransferCommands;
   readonly #strangers: StrangerCommands;
+  readonly #overview: OverviewCommands;
   #draftCount = 0;
+  /** Counts what was asked to be opened: the last one is, whatever is found first. */
+  #openCount = 0;
   #isOver = false;
 
   /** @param now - Wall time, for the entries of the transcript. */
@@ -76,14 +67,21 @@ export class ChatSession {
     this.#now = now;
     this.#listener = listener;
     this.#model = { ...initialModel(client.account!.phone), connection: client.state };
+    const notice: Notice = (text, tone) => this.#notice(text, tone);
+    this.#account = new AccountCommands(client, notice);
+    this.#files = new FileCommands(client, notice, (peer, text, body) =>
+      this.#postTo(peer, text, () => client.enqueue(peer.user, body)),
+    );
     this.#groups = new GroupCommands({
       client,
       openGroup: () => (this.#model.peer?.members === undefined ? undefined : this.#model.peer),
       open: async (group) => this.#openPeer(await peerOfGroup(client, group)),
-      notice: (text, tone) => this.#notice(text, tone),
+      notice,
     });
-    this.#transfers = new TransferCommands(client, (text, tone) => this.#notice(text, tone));
-    this.#strangers = new StrangerCommands(client, (text, tone) => this.#notice(text, tone));
+    this.#safety = new SafetyCommands(client, notice);
+    this.#transfers = new TransferCommands(client, notice);
+    this.#strangers = new StrangerCommands(client, notice);
+    this.#overview = new OverviewCommands(client, notice);
     this.#stopListening = client.onEvent((event) => this.#onEvent(event));
   }
 
@@ -103,7 +101,7 @@ export class ChatSession {
     // Failures to connect for good come as a `stopped` event; passing ones as `retrying`.
     this.#client.connect().catch(() => undefined);
     void this.#readMessages();
-    if (to === undefined) this.#notice(COMMANDS);
+    if (to === undefined) this.#notice(FIRST_STEPS);
     else await this.#open(to);
   }
 
@@ -112,10 +110,17 @@ export class ChatSession {
     this.#change({ ...this.#model, editor });
   }
 
-  /** A line was entered: a command, or a message to the peer. Resolves when it has been dealt with. */
+  /** A line was entered: a command, or a message to the peer. Resolves when it has been dealt with; what went wrong has been said. */
   async enter(text: string): Promise<void> {
-    if (text === '') return;
-    if (!text.startsWith('/')) return this.#send(text);
+    try {
+      if (text.startsWith('/')) await this.#obey(text);
+      else if (text !== '') await this.#send(text);
+    } catch (error) {
+      this.#report(error);
+    }
+  }
+
+  async #obey(text: string): Promise<void> {
     const [command = '', ...rest] = text.split(/\s+/);
     const words = text.slice(command.length).trim();
     switch (command) {
@@ -135,30 +140,30 @@ export class ChatSession {
       case '/view':
         return this.#view();
       case '/send':
-        return this.#sendFile(words);
+        return this.#files.send(this.#model.peer, words);
       case '/save':
-        return this.#saveLast(words);
+        return this.#files.save(this.#model.peer, words);
       case '/backup':
-        return this.#backUp(words);
+        return this.#files.backUp(words);
       case '/safety':
-        return this.#compareSafety(words);
+        return this.#safety.compare(this.#model.peer, words);
       case '/privacy':
-        return this.#choosePrivacy(words);
+        return this.#account.choosePrivacy(words);
       case '/receipts':
-        return this.#chooseReceipts(words);
+        return this.#account.chooseReceipts(words);
       case '/link':
         return this.#notice('/link is for a new device, at the question for the code. Here: /approve CODE.', 'warning');
       case '/approve':
-        return this.#approve(words);
+        return this.#account.approve(words);
       case '/devices':
-        return this.#showDevices();
+        return this.#account.showDevices();
       case '/transfer':
-        return this.#transfers.run(words).catch((error: unknown) => this.#report(error));
+        return this.#transfers.run(words);
       case '/unlink':
-        return this.#unlink(words);
+        return this.#account.unlink(words);
       case '/accept':
         if (await this.#strangers.accept(this.#model.peer)) return;
-        return this.#acceptIdentity();
+        return this.#safety.accept(this.#model.peer);
       case '/block':
       case '/unblock':
       case '/forget':
@@ -167,19 +172,21 @@ export class ChatSession {
       case '/to':
         return this.#open(rest.join(''));
       case '/group':
-        return this.#groups.run(words).catch((error: unknown) => this.#report(error));
+        return this.#groups.run(words);
       case '/history':
         return this.#showHistory();
       case '/who':
-        return this.#showWho();
+        return this.#overview.showWho(this.#model.peer);
+      case '/chats':
+        return this.#overview.showChats();
+      case '/seen':
+        return this.#overview.showSeen(this.#model.peer);
       case '/help':
-        this.#notice(COMMANDS);
-        this.#notice(`Groups: ${GROUP_HELP}`);
-        return this.#notice(`A new device: ${TRANSFER_HELP}`);
+        return TOPIC_LINES.forEach((line) => this.#notice(line));
       case '/quit':
         return this.quit();
       default:
-        this.#notice(`${command} is not a command. ${COMMANDS}`, 'warning');
+        this.#notice(`${command} is not a command. /help lists them.`, 'warning');
     }
   }
 
@@ -213,7 +220,13 @@ export class ChatSession {
     });
   }
 
+  /** Sets when messages of this chat are forgotten; without a span it says when they are. */
   async #setTimer(span: string): Promise<void> {
+    const { peer } = this.#model;
+    if (span === '' && peer !== undefined) {
+      const present = await this.#client.timer(peer.user);
+      return this.#notice(describeBody({ kind: 'timer', text: '', seconds: present }));
+    }
     const seconds = parseSpan(span);
     if (seconds === undefined || seconds > CLIENT_LIMITS.timerSecondsMax) {
       return this.#notice('/timer expected a time such as 30s, 5m, 8h or 7d, or off', 'warning');
@@ -222,41 +235,21 @@ export class ChatSession {
     await this.#post(text, (peer) => this.#client.setTimer(peer.user, seconds));
   }
 
-  /** Shows the safety number; with digits, compares them with it. */
-  async #compareSafety(digits: string): Promise<void> {
-    const { peer } = this.#model;
-    if (peer === undefined) return this.#notice('No conversation is open. Choose with /to NUMBER.', 'warning');
-    if (peer.members !== undefined)
-      return this.#notice('Keys are compared with one person: /to NUMBER first.', 'warning');
-    if (digits !== '') {
-      const agrees = await this.#client.confirmSafetyNumber(peer.user, digits);
-      if (agrees) return this.#notice(`The numbers are the same: ${peer.name} is verified.`);
-      return this.#notice('The numbers differ. Somebody may stand between you.', 'warning');
-    }
-    const safety = await this.#client.safetyNumber(peer.user);
-    if (safety === undefined) return this.#notice('There is nothing to compare before the first message.', 'warning');
-    this.#notice(`Safety number with ${peer.name}, ${describeLevel[safety.level]}:`);
-    for (const line of safety.text.split('\n')) this.#notice(`  ${line}`);
-    this.#notice('Compare it over the phone or in person. /safety DIGITS compares what the other one reads out.');
-  }
-
-  async #acceptIdentity(): Promise<void> {
-    const { peer } = this.#model;
-    if (peer === undefined) return this.#notice('No conversation is open. Choose with /to NUMBER.', 'warning');
-    await this.#client.acceptIdentity(peer.user);
-    this.#notice(`You go on with ${peer.name} without having compared. Send again what was refused.`);
-  }
-
-  /** Shows a message of ours at once, and fills in what becomes of it. */
   async #post(text: string, enqueue: (peer: Peer) => Promise<SentMessage>): Promise<void> {
     const { peer } = this.#model;
     if (peer === undefined) return this.#notice('Nobody to send to yet. Choose with /to NUMBER.', 'warning');
+    await this.#postTo(peer, text, () => enqueue(peer));
+  }
+
+  /** Shows a message of ours at once, and fills in what becomes of it. @param peer - Whose chat may have been left for another meanwhile. */
+  async #postTo(peer: Peer, text: string, enqueue: () => Promise<SentMessage>): Promise<void> {
     const draftId = `draft ${(this.#draftCount += 1)}`;
     const atMs = this.#now();
     const draft = { type: 'sent', id: draftId, number: undefined, text, atMs, state: 'queued' } as const;
-    this.#change(addItem(this.#model, draft));
+    if (peer.user === this.#model.peer?.user) this.#change(addItem(this.#model, draft));
+    else this.#notice(`To ${peer.name}: ${text}`);
     try {
-      const message = await enqueue(peer);
+      const message = await enqueue();
       this.#change(settleDraft(this.#model, draftId, { id: message.id, number: message.number, state: message.state }));
     } catch (error) {
       this.#change(settleDraft(this.#model, draftId, { state: 'refused' }));
@@ -269,68 +262,7 @@ export class ChatSession {
     const { peer } = this.#model;
     const target = lastOf(this.#model, type);
     if (peer === undefined || target === undefined) return this.#notice('There is no such message yet.', 'warning');
-    try {
-      await work(peer.user, target.id);
-    } catch (error) {
-      this.#report(error);
-    }
-  }
-
-  /** Shows or chooses who may see that somebody is here and types. */
-  async #choosePrivacy(audience: string): Promise<void> {
-    try {
-      if (audience === '') {
-        const { audience: present } = await this.#client.privacy();
-        return this.#notice(`You are seen online and typing by ${present}.`);
-      }
-      if (!isAudience(audience)) return this.#notice('/privacy expected everyone, contacts or nobody', 'warning');
-      const { shown, hidden } = await this.#client.privacy();
-      await this.#client.setPrivacy({ audience, shown, hidden });
-      this.#notice(`You are seen online and typing by ${audience}. Contacts are those to whom you have written.`);
-    } catch (error) {
-      this.#report(error);
-    }
-  }
-
-  /** Shows or chooses with whom read receipts are exchanged. */
-  async #chooseReceipts(audience: string): Promise<void> {
-    if (audience === '') return this.#notice(`Read receipts are exchanged with ${this.#client.readReceipts}.`);
-    if (!isAudience(audience)) return this.#notice('/receipts expected everyone, contacts or nobody', 'warning');
-    try {
-      await this.#client.setReadReceipts(audience);
-      this.#notice(`Read receipts are exchanged with ${audience}: whom you do not tell, does not tell you.`);
-    } catch (error) {
-      this.#report(error);
-    }
-  }
-
-  /** Links the device that shows `code`. */
-  async #approve(code: string): Promise<void> {
-    const scanned = decodeLinkCode(code);
-    if (scanned === undefined) return this.#report(new ClientError('CLI_LINK_CODE_INVALID'));
-    try {
-      const device = await this.#client.approveLink(code);
-      this.#notice(`Linked ${scanned.name === '' ? 'a device' : `"${scanned.name}"`} as device ${device}.`);
-    } catch (error) {
-      this.#report(error);
-    }
-  }
-
-  async #showDevices(): Promise<void> {
-    for (const { id, isPrimary, isThis } of await this.#client.devices()) {
-      this.#notice(`Device ${id}${isPrimary ? ', the primary one' : ''}${isThis ? ', this one' : ''}.`);
-    }
-  }
-
-  async #unlink(number: string): Promise<void> {
-    if (!/^[0-9]{1,3}$/.test(number))
-      return this.#notice('/unlink expected the number of a device, see /devices', 'warning');
-    try {
-      await this.#client.unlinkDevice(Number(number));
-      this.#notice(`Device ${number} is unlinked. It keeps what it has, and gets nothing further.`);
-    } catch (error) {
-      this.#report(error);
-    }
+    await work(peer.user, target.id);
   }
 
   /** Shows the open chat as the store has it: another device has added to it. */
@@ -339,64 +271,6 @@ export class ChatSession {
     if (peer?.user !== user) return;
     const history = await this.#client.history(user);
     if (this.#model.peer?.user === user) this.#change(openPeer(this.#model, peer, history));
-  }
-
-  async #backUp(path: string): Promise<void> {
-    if (path === '') return this.#notice('/backup expected the name of a file', 'warning');
-    const digits = generateBackupDigits((length) => systemRandom.bytes(length));
-    try {
-      await writeBackupFile(this.#client, path, { secret: { kind: 'digits', digits } });
-      this.#notice(`Written to ${path}. Its key, which is nowhere else: ${digits.match(/.{4}/g)!.join(' ')}`);
-    } catch (error) {
-      if (ClientError.is(error)) return this.#report(error);
-      this.#notice(`The backup could not be written: ${(error as Error).message}`, 'warning');
-    }
-  }
-
-  async #sendFile(path: string): Promise<void> {
-    const { peer } = this.#model;
-    if (peer === undefined) return this.#notice('Nobody to send to yet. Choose with /to NUMBER.', 'warning');
-    if (path === '') return this.#notice('/send expected the name of a file', 'warning');
-    try {
-      const attachment = await uploadFile(this.#client, path, { onProgress: this.#progressOf('Sending', path) });
-      const body = { kind: 'attachment', ...attachment } as const;
-      await this.#post(describeBody({ kind: 'attachment', text: '', attachment }), (to) =>
-        this.#client.enqueue(to.user, body),
-      );
-    } catch (error) {
-      this.#reportFile(`${path} could not be sent`, error);
-    }
-  }
-
-  /** Saves the file that came last in the open conversation, under its own name unless another is given. */
-  async #saveLast(path: string): Promise<void> {
-    const { peer } = this.#model;
-    const history = peer === undefined ? [] : await this.#client.history(peer.user, { limit: 256 });
-    const last = history.findLast((item) => item.direction === 'in' && item.kind === 'attachment');
-    if (last?.kind !== 'attachment') return this.#notice('No file has come in this conversation.', 'warning');
-    const target = path === '' ? safeFileName(last.attachment.name) : path;
-    try {
-      await saveFile(this.#client, last.attachment, target, { onProgress: this.#progressOf('Receiving', target) });
-      this.#notice(`Saved as ${target}, ${last.attachment.bytes} bytes.`);
-    } catch (error) {
-      this.#reportFile(`${target} could not be saved`, error);
-    }
-  }
-
-  /** Tells of each quarter of a file that takes long enough to have any. */
-  #progressOf(verb: string, name: string): (progress: MediaProgress) => void {
-    let told = 0;
-    return ({ transferredBytes, totalBytes }) => {
-      const quarter = Math.floor((4 * transferredBytes) / totalBytes);
-      if (quarter <= told || totalBytes < PROGRESS_BYTES_MIN) return;
-      told = quarter;
-      this.#notice(`${verb} ${name}: ${quarter * 25} %`);
-    };
-  }
-
-  #reportFile(what: string, error: unknown): void {
-    if (ClientError.is(error)) return this.#report(error);
-    this.#notice(`${what}: ${(error as Error).message}`, 'warning');
   }
 
   #view(): Promise<void> {
@@ -417,21 +291,25 @@ export class ChatSession {
     const phone = tidyPhone(text);
     if (!isPhone(phone)) return this.#notice(`/to ${NUMBER_FORM}`, 'warning');
     if (phone === this.#model.phone) return this.#report(new ClientError('CLI_PEER_SELF'));
+    const turn = (this.#openCount += 1);
     try {
       if (this.#client.state !== 'live') this.#notice(`Looking up ${phone} as soon as there is a connection.`);
-      await this.#openPeer({ user: await this.#client.resolve(phone), name: phone });
+      const user = await this.#client.resolve(phone);
+      // Somebody else was chosen meanwhile, and perhaps a message is being typed there.
+      if (turn === this.#openCount) await this.#openPeer({ user, name: phone });
     } catch (error) {
       this.#report(error);
     }
   }
 
   async #openPeer(peer: Peer): Promise<void> {
+    const turn = (this.#openCount += 1);
     const history = await this.#client.history(peer.user);
+    if (turn !== this.#openCount) return;
     this.#change(openPeer(this.#model, peer, history));
     const where = peer.members === undefined ? `with ${peer.name}` : `in ${peer.name}`;
     if (history.length === 0) this.#notice(`Messages ${where} are end-to-end encrypted. Say hello.`);
-    if ((await this.#client.protection.standing(peer.user)) === 'request' && history.length > 0)
-      this.#strangers.ask(peer);
+    if (history.length > 0 || peer.members !== undefined) await this.#strangers.askAbout(peer);
     await this.#client.markRead(peer.user);
   }
 
@@ -439,19 +317,9 @@ export class ChatSession {
     const { peer } = this.#model;
     if (peer === undefined) return this.#notice('No conversation is open. Choose with /to NUMBER.', 'warning');
     const history = await this.#client.history(peer.user, { limit: 256 });
+    if (this.#model.peer?.user !== peer.user) return;
     this.#change(openPeer(this.#model, peer, history));
     this.#notice(`${history.length} messages with ${peer.name}.`);
-  }
-
-  async #showWho(): Promise<void> {
-    const { peer, phone } = this.#model;
-    const verified = peer !== undefined && peer.members === undefined && (await this.#client.peer(peer.user)).verified;
-    this.#notice(`You are ${phone}, device ${this.#client.account!.device}.`);
-    if (peer === undefined) return this.#notice('No conversation is open.');
-    if (peer.members !== undefined) return this.#notice(`You write in ${peer.name}. /group members lists them.`);
-    this.#notice(
-      `You write to ${peer.name} (${verified ? 'number confirmed by the server' : 'number not confirmed'}).`,
-    );
   }
 
   async #readMessages(): Promise<void> {
@@ -545,8 +413,10 @@ export class ChatSession {
       case 'refused':
         if (event.user === this.#model.peer?.user) this.#change(refuseFrom(this.#model, event.firstId, this.#device));
         return this.#notice(describeCode(event.code), 'warning');
+      case 'lost':
+        return void this.#showLoss(event).catch((error: unknown) => this.#report(error));
       case 'identity-changed':
-        return this.#notice(describeIdentityChange(this.#model.peer, event), 'warning');
+        return void this.#showNewKeys(event).catch((error: unknown) => this.#report(error));
       case 'message-request':
         return void this.#strangers.tell(event.user, this.#model.peer).catch((error: unknown) => this.#report(error));
       case 'forgotten':
@@ -559,12 +429,23 @@ export class ChatSession {
     }
   }
 
+  /** Messages of ours were given up before anybody got them. */
+  async #showLoss({ user, code }: ClientEvent & { readonly type: 'lost' }): Promise<void> {
+    await this.#reload(user);
+    const name = user === this.#model.peer?.user ? this.#model.peer.name : await nameOfUser(this.#client, user);
+    this.#notice(`Messages to ${name} were given up: ${describeCode(code)}`, 'warning');
+  }
+
   /** Says how far a history has come; what has come of the open chat is shown at the end. */
   async #showTransfer(event: ClientEvent & { readonly type: 'history-transfer' }): Promise<void> {
     const line = this.#transfers.describe(event);
     if (line !== undefined) this.#notice(line, event.state === 'failed' ? 'warning' : 'info');
     const { peer } = this.#model;
     if (event.direction === 'in' && event.state !== 'running' && peer !== undefined) await this.#reload(peer.user);
+  }
+
+  async #showNewKeys(event: ClientEvent & { readonly type: 'identity-changed' }): Promise<void> {
+    this.#notice(describeIdentityChange(await nameOfUser(this.#client, event.user), event), 'warning');
   }
 
   #showChange({ user, id, item }: ClientEvent & { readonly type: 'changed' }): void {
@@ -586,26 +467,4 @@ export class ChatSession {
     this.#model = model;
     if (!this.#isOver) this.#listener.onChange(model);
   }
-}
-
-function isAudience(text: string): text is Audience {
-  return text === 'everyone' || text === 'contacts' || text === 'nobody';
-}
-
-const describeLevel: Readonly<Record<PeerSafety['level'], string>> = {
-  unverified: 'not compared yet',
-  verified: 'verified',
-  broken: 'CHANGED since you verified it',
-};
-
-function describeIdentityChange(
-  peer: Peer | undefined,
-  event: ClientEvent & { readonly type: 'identity-changed' },
-): string {
-  const name = event.user === peer?.user ? peer.name : `user ${event.user}`;
-  if (event.wasVerified) {
-    return `${name}, whom you had verified, has new keys. Compare with /safety, or /accept, before you write.`;
-  }
-  const consequence = event.accepted ? 'Compare with /safety if that surprises you.' : 'Messages are held back.';
-  return `${name} has new keys, probably a new phone. ${consequence}`;
 }

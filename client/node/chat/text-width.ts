@@ -49,6 +49,23 @@ export function widthOf(text: string): number {
   return clustersOf(text).reduce((width, cluster) => width + clusterWidth(cluster), 0);
 }
 
+/** As much of a text as fits into `columns` cells. */
+export function cut(text: string, columns: number): string {
+  let width = 0;
+  let fitting = '';
+  for (const cluster of clustersOf(text)) {
+    width += clusterWidth(cluster);
+    if (width > columns) break;
+    fitting += cluster;
+  }
+  return fitting;
+}
+
+/** The same, with a mark where something is missing. */
+export function shorten(text: string, columns: number): string {
+  return widthOf(text) <= columns ? text : `${cut(text, columns - 1)}\u2026`;
+}
+
 /** Breaks a text into lines of at most `columns` cells: at line feeds, else at blanks, else anywhere. */
 export function wrap(text: string, columns: number): string[] {
   return text.split('\n').flatMap((line) => wrapLine(line, Math.max(2, columns)));

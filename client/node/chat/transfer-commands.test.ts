@@ -45,7 +45,10 @@ t.test('a refusal is told with its reason; what is no command is answered with h
   await world.quiet();
   await there.commands.run(`refuse ${laptop.client.account!.device}`);
   await world.quiet();
-  t.match(here.lines.at(-1), /did not come through: CLI_TRANSFER_DECLINED: The primary device does not hand the history out/);
+  t.match(
+    here.lines.at(-1),
+    /did not come through: CLI_TRANSFER_DECLINED: The primary device does not hand the history out/,
+  );
   for (const words of ['allow', 'allow x', 'all']) {
     await there.commands.run(words);
     t.match(there.lines.at(-1), /\/transfer allow NUMBER/, words);

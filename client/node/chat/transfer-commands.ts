@@ -4,11 +4,10 @@
 
 import { describeCode } from '../../index.ts';
 import type { Client, TransferInfo } from '../../index.ts';
+import type { Notice } from './model.ts';
 
-export const TRANSFER_HELP =
+const TRANSFER_HELP =
   '/transfer on a new device asks the primary one for the history. There: /transfer allow NUMBER, /transfer refuse NUMBER. /transfer stop ends it.';
-
-type Notice = (text: string, tone?: 'info' | 'warning') => void;
 
 /** Commands and news about transfers. */
 export class TransferCommands {

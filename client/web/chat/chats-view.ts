@@ -4,7 +4,8 @@
 
 import type { ConnectionState } from '../index.ts';
 import { arrange, button, make, Nodes } from './dom.ts';
-import { openDevices, openNewGroup, openSettings } from './dialogs.ts';
+import { openDevices, openSettings } from './dialogs.ts';
+import { openNewGroup } from './group-dialog.ts';
 import type { Chat, Session } from './session.ts';
 import { initialsOf, isSameDay, clockOf, dayOf, phoneIn } from './words.ts';
 

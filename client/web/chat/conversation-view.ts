@@ -2,13 +2,15 @@
  * The right column: the open chat, and the field to write in.
  */
 
-import type { HistoryItem, Standing } from '../index.ts';
-import { openForward, openGroup, openSafety, openViewedFile } from './dialogs.ts';
+import type { GroupInfo, HistoryItem, Standing } from '../index.ts';
+import { openForward, openPerson, openViewedFile } from './dialogs.ts';
 import { arrange, button, make, Nodes, signButton } from './dom.ts';
 import { sendFiles } from './files.ts';
+import { openGroup } from './group-dialog.ts';
 import { messageNode, type MessageActions } from './message-view.ts';
-import type { OpenChat, Session } from './session.ts';
-import { dayOf, isSameDay, presenceText, summaryOf } from './words.ts';
+import { openSafety } from './safety-dialog.ts';
+import type { KeysState, OpenChat, Session } from './session.ts';
+import { dayOf, isSameDay, presenceText, spanOf, summaryOf, typistsText } from './words.ts';
 
 /** What the next message is about, beside itself. */
 type About = { readonly kind: 'reply' | 'edit'; readonly item: HistoryItem } | undefined;
@@ -27,6 +29,9 @@ export class ConversationView {
   readonly #about = make('div', { className: 'about' });
   readonly #request = make('div', { role: 'group', aria: { label: 'Message request' } });
   #requestStanding: Standing | undefined;
+  readonly #keys = make('div', { role: 'alert', aria: { label: 'Changed keys' } });
+  #keysShown: KeysState = 'known';
+  #isFormerGroup = false;
   readonly #text = make('textarea', { name: 'text', rows: 1, placeholder: 'Message', aria: { label: 'Message' } });
   readonly #content = make('section', { className: 'talk' });
   readonly #nodes: Nodes<HistoryItem>;
@@ -57,30 +62,55 @@ export class ConversationView {
       );
       return;
     }
-    if (this.#peer !== chat.peer) this.#enter(chat);
+    if (this.#peer !== chat.peer || this.#isFormerGroup !== chat.isFormerGroup) this.#enter(chat);
     this.#title.textContent = chat.title;
-    this.#presence.textContent =
-      chat.group === undefined ? presenceText(chat.presence, this.#nowMs()) : `${chat.group.members.length} members`;
+    this.#presence.textContent = this.#underTitle(chat);
     this.#showMessages(chat);
     this.#showRequest(chat);
+    this.#showKeys(chat);
+  }
+
+  #underTitle({ group, presence, typists, isFormerGroup }: OpenChat): string {
+    if (isFormerGroup) return 'You left before this browser was linked: there is nobody here to write to.';
+    if (group === undefined) return presenceText(presence, this.#nowMs());
+    const typing = typistsText(typists.map(({ user }) => this.#session.authorOf(user)));
+    return typing === '' ? `${group.members.length} members` : typing;
   }
 
   /** What is to be decided about a stranger, or was about somebody who is blocked. Drawn anew only when it changes: it has buttons. */
-  #showRequest({ standing, items }: OpenChat): void {
-    const shown = standing === 'request' && items.length === 0 ? 'open' : standing;
+  #showRequest({ standing, items, group }: OpenChat): void {
+    const isQuiet = group === undefined && items.length === 0;
+    const shown = standing === 'request' && isQuiet ? 'open' : standing;
     if (shown === this.#requestStanding) return;
     this.#requestStanding = shown;
     this.#request.className = shown === 'request' || shown === 'blocked' ? 'request' : '';
-    this.#request.replaceChildren(...requestNodes(this.#session, this.#peer!, shown));
+    const nodes =
+      group === undefined
+        ? requestNodes(this.#session, this.#peer!, shown)
+        : invitationNodes(this.#session, group, shown);
+    this.#request.replaceChildren(...nodes);
+  }
+
+  /** That the other one's keys have changed, until the person here has done something about it. Drawn anew only when it changes. */
+  #showKeys({ keys, peer, title }: OpenChat): void {
+    if (keys === this.#keysShown) return;
+    this.#keysShown = keys;
+    this.#keys.className = keys === 'known' ? '' : 'request alarm';
+    this.#keys.replaceChildren(...keysNodes(this.#session, peer, title, keys));
   }
 
   #enter(chat: OpenChat): void {
     this.#leave();
     this.#peer = chat.peer;
+    this.#isFormerGroup = chat.isFormerGroup;
     this.#text.value = this.#drafts.get(chat.peer) ?? '';
     this.#setAbout(undefined);
     this.#requestStanding = undefined;
-    this.#content.replaceChildren(this.#header(chat), this.#messages, this.#request, this.#compose());
+    this.#keysShown = 'known';
+    this.#keys.className = '';
+    this.#keys.replaceChildren();
+    const parts = [this.#header(chat), this.#messages, this.#keys, this.#request];
+    this.#content.replaceChildren(...parts, ...(chat.isFormerGroup ? [] : [this.#compose()]));
     this.#messages.replaceChildren();
     this.#text.focus();
   }
@@ -90,45 +120,57 @@ export class ConversationView {
     this.#peer = undefined;
   }
 
-  #header({ group }: OpenChat): HTMLElement {
+  #header({ group, isFormerGroup }: OpenChat): HTMLElement {
     const details = (): unknown => {
       const chat = this.#session.openChat!;
       if (chat.group === undefined) return openSafety(this.#session, chat.peer, chat.title);
       return openGroup(this.#session, chat.group);
     };
+    const more = (): void => openPerson(this.#session, this.#session.openChat!);
     const back = signButton('←', 'Back to the chats', () => this.#session.closeChat());
     back.classList.add('only-narrow');
+    const who = make('div', { className: 'who' }, this.#title, this.#presence);
+    if (isFormerGroup) return make('header', {}, back, who);
     return make(
       'header',
       {},
       back,
-      make('div', { className: 'who' }, this.#title, this.#presence),
+      who,
       this.#timer,
       button(group === undefined ? 'Safety number' : 'Members', details),
+      group === undefined && signButton('⋯', 'More about this chat', more),
     );
   }
 
   #fillTimer(): void {
-    const spans: readonly (readonly [number, string])[] = [
-      [0, 'Messages stay'],
-      [86_400, '24 hours'],
-      [604_800, '7 days'],
-      [7_776_000, '90 days'],
-    ];
-    this.#timer.append(...spans.map(([seconds, text]) => make('option', { value: String(seconds) }, text)));
+    this.#timer.append(make('option', { value: '0' }, 'Messages stay'));
+    for (const seconds of [86_400, 604_800, 7_776_000]) this.#offerTimer(seconds);
     this.#timer.style.width = 'auto';
-    this.#timer.onchange = () =>
-      void this.#session.attempt(() => this.#session.client.setTimer(this.#peer!, Number(this.#timer.value)));
+    this.#timer.onchange = () => void this.#session.setTimer(Number(this.#timer.value));
+  }
+
+  #offerTimer(seconds: number): void {
+    this.#timer.append(make('option', { value: String(seconds) }, spanOf(seconds)));
+  }
+
+  /** The terminal, or another program, may have set any timer. */
+  #showTimer({ timerSeconds }: OpenChat): void {
+    const value = String(timerSeconds);
+    if (![...this.#timer.options].some((option) => option.value === value)) this.#offerTimer(timerSeconds);
+    if (this.#timer.value !== value) this.#timer.value = value;
   }
 
   #showMessages(chat: OpenChat): void {
-    const timer = chat.items.findLast((item) => item.kind === 'timer');
-    this.#timer.value = String(timer?.kind === 'timer' ? timer.seconds : 0);
+    this.#showTimer(chat);
     const list = this.#messages;
     const isAtEnd = list.scrollHeight - list.scrollTop - list.clientHeight < NEAR_END_PX;
     const names = (item: HistoryItem): string => (item.from === undefined ? '' : this.#session.authorOf(item.from));
     const nodes = this.#nodes.show(
-      chat.items.map((item) => ({ name: item.id, shown: JSON.stringify([item, names(item)], plainBytes), item })),
+      chat.items.map((item) => ({
+        name: item.id,
+        shown: JSON.stringify([item, names(item), chat.isFormerGroup], plainBytes),
+        item,
+      })),
     );
     arrange(list, this.#withDays(chat, nodes));
     if (isAtEnd) list.scrollTop = list.scrollHeight;
@@ -155,9 +197,9 @@ export class ConversationView {
       void this.#session.attempt(() => sendFiles(this.#session, peer, chosen));
     };
     this.#text.oninput = () => {
-      const client = this.#session.client;
-      if (this.#session.openChat?.group === undefined)
-        void client.setTyping(this.#peer!, 'composing').catch(() => undefined);
+      const { client } = this.#session;
+      const typing = this.#text.value === '' ? 'paused' : 'composing';
+      void client.setTyping(this.#peer!, typing).catch(() => undefined);
       this.#text.rows = Math.min(6, this.#text.value.split('\n').length);
     };
     this.#text.onkeydown = (event) => {
@@ -196,7 +238,10 @@ export class ConversationView {
       if (about?.kind === 'edit') return client.edit(peer, about.item.id, text);
       return client.enqueue(peer, text);
     });
-    if (went || this.#peer !== peer || this.#text.value !== '') return;
+    if (went) return;
+    // Who has gone to another chat finds it there when they come back.
+    if (this.#peer !== peer) return void this.#drafts.set(peer, this.#drafts.get(peer) || text);
+    if (this.#text.value !== '') return;
     this.#text.value = text;
     this.#setAbout(about);
   }
@@ -250,6 +295,43 @@ function requestNodes(session: Session, peer: string, standing: Standing): HTMLE
     decide('Accept', () => client.protection.accept(peer), 'primary'),
     decide('Block', () => client.protection.block(peer)),
     decide('Delete', () => client.forget(peer)),
+  ];
+}
+
+/** What has to be decided, or seen, about changed keys. */
+function keysNodes(session: Session, peer: string, title: string, keys: KeysState): HTMLElement[] {
+  if (keys === 'known') return [];
+  const compare = button('Compare', () => openSafety(session, peer, title), 'primary');
+  if (keys === 'broken') {
+    return [
+      make(
+        'span',
+        {},
+        `The keys of ${title} have changed since you compared them. Nothing goes out to them before you have decided.`,
+      ),
+      compare,
+      button('Go on without comparing', () => session.attempt(() => session.goOnWith(peer))),
+    ];
+  }
+  return [
+    make('span', {}, `${title} has new keys: a new device, or somebody stands between you.`),
+    compare,
+    button('Understood', () => session.attempt(() => session.noteKeys(peer))),
+  ];
+}
+
+/** The question in a group into which a stranger has brought us. */
+function invitationNodes(session: Session, { inviter, name }: GroupInfo, standing: Standing): HTMLElement[] {
+  if (standing !== 'request') return [];
+  const { protection, groups } = session.client;
+  return [
+    make(
+      'span',
+      {},
+      `${session.authorOf(inviter)} brought you here. Nobody learns what you read until you accept, or write.`,
+    ),
+    button('Accept', () => session.attempt(() => protection.accept(inviter)), 'primary'),
+    button('Leave', () => session.attempt(() => groups.leave(name))),
   ];
 }
 

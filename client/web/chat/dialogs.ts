@@ -1,16 +1,17 @@
 /**
- * What is not part of every moment: devices, settings, groups, the safety number. Each is a dialog that reads what it shows when
- * it is opened.
+ * What is not part of every moment: devices, settings, what is known of a message. Each is a dialog that reads what it shows when it is opened.
+ * Those of groups: `group-dialog.ts`; the safety number: `safety-dialog.ts`.
  */
 
-import type { Audience, GroupInfo, HistoryItem, MessageBody, StrangersPolicy } from '../index.ts';
+import { describeCode } from '../index.ts';
+import type { Audience, HistoryItem, MessageBody, StrangersPolicy, TransferInfo } from '../index.ts';
 import { button, make } from './dom.ts';
-import { fileParts } from './message-view.ts';
-import type { Session } from './session.ts';
-import { phoneIn } from './words.ts';
+import { fileParts } from './files.ts';
+import type { OpenChat, Session } from './session.ts';
+import { phoneIn, STATE_MARKS } from './words.ts';
 
 /** Shows a dialog until it is closed; Escape closes it. */
-function show(title: string, ...content: readonly (Node | string | undefined)[]): HTMLDialogElement {
+export function show(title: string, ...content: readonly (Node | string | undefined)[]): HTMLDialogElement {
   const dialog = make('dialog', { onclose: () => dialog.remove() }, make('h2', {}, title), ...content);
   dialog.append(
     make(
@@ -26,7 +27,7 @@ function show(title: string, ...content: readonly (Node | string | undefined)[])
 }
 
 /** Does something that the dialog is for, and closes it when that went well. */
-function submitting(
+export function submitting(
   session: Session,
   dialog: () => HTMLDialogElement,
   work: () => Promise<unknown>,
@@ -37,32 +38,6 @@ function submitting(
   };
 }
 
-function numbersIn(text: string): string[] {
-  return text
-    .split(/[\n,;]/)
-    .map(phoneIn)
-    .filter((number) => number !== '');
-}
-
-export function openNewGroup(session: Session): void {
-  const title = make('input', { name: 'title', required: true, maxLength: 100 });
-  const people = make('textarea', { name: 'people', rows: 4, placeholder: '+4915100000002\n+4915100000003' });
-  const create = async (): Promise<void> => {
-    const group = await session.client.groups.create(title.value, numbersIn(people.value));
-    await session.openPeer(group.name);
-  };
-  const dialog: HTMLDialogElement = show(
-    'New group',
-    make(
-      'form',
-      { onsubmit: submitting(session, () => dialog, create) },
-      make('label', {}, 'Name', title),
-      make('label', {}, 'Numbers, one on a line', people),
-      make('button', { className: 'primary' }, 'Create'),
-    ),
-  );
-}
-
 /** Whom a message is passed on to: one of the chats, or a number. */
 export function openForward(session: Session, peer: string, item: HistoryItem): void {
   const pass = async (to: string): Promise<void> => {
@@ -71,7 +46,7 @@ export function openForward(session: Session, peer: string, item: HistoryItem): 
     dialog.close();
     await session.attempt(() => session.openPeer(to));
   };
-  const chats = session.chats.filter((chat) => chat.peer !== peer);
+  const chats = session.chats.filter((chat) => chat.peer !== peer && !chat.isFormerGroup);
   const number = make('input', { name: 'to', required: true, placeholder: '+49…', autocomplete: 'off' });
   const onsubmit = (event: Event): void => {
     event.preventDefault();
@@ -89,69 +64,19 @@ export function openForward(session: Session, peer: string, item: HistoryItem): 
   );
 }
 
-/** Who is in a group, and what one may do there. */
-export function openGroup(session: Session, group: GroupInfo): void {
-  const { groups, account } = session.client;
-  const isAdmin = group.role === 'admin';
-  const again = async (work: () => Promise<unknown>): Promise<void> => {
-    if (await session.attempt(work)) dialog.close();
-  };
-  const members = group.members.map(({ user, phone, role }) => {
-    const name = user === account!.user ? 'You' : (phone ?? `User ${user}`);
-    const isOther = user !== account!.user;
-    return make(
-      'p',
-      { className: 'row' },
-      make('span', {}, name, role === 'admin' && make('small', {}, ' admin')),
-      isAdmin && isOther && button('Remove', () => again(() => groups.remove(group.name, [user]))),
-    );
-  });
-  const people = make('input', { name: 'people', required: true, placeholder: '+49…' });
-  const link = make('div', { className: 'digits' });
-  const dialog: HTMLDialogElement = show(
-    group.title,
-    make('div', { className: 'stack' }, ...members),
-    isAdmin
-      ? make(
-          'form',
-          {
-            onsubmit: submitting(
-              session,
-              () => dialog,
-              () => groups.add(group.name, numbersIn(people.value)),
-            ),
-          },
-          make('label', {}, 'Add people', people),
-          make('button', { className: 'primary' }, 'Add'),
-        )
-      : '',
-    make(
-      'p',
-      { className: 'row' },
-      isAdmin &&
-        button('Invite by link', () =>
-          session.attempt(async () => (link.textContent = await groups.inviteLink(group.name))),
-        ),
-      isAdmin &&
-        button(group.mode === 'pairwise' ? 'Encrypt once for all' : 'Encrypt for each device', () =>
-          again(() => groups.setMode(group.name, group.mode === 'pairwise' ? 'sender-keys' : 'pairwise')),
-        ),
-      group.role !== undefined && button('Leave', () => again(() => groups.leave(group.name))),
-    ),
-    link,
-  );
-}
-
 /** The account's devices; on the first one they are linked and removed. */
 export function openDevices(session: Session): void {
   const { client } = session;
   const list = make('div', { className: 'stack' }, 'Asking …');
   const changes = make('div', { className: 'stack' });
+  const history = make('div', { className: 'stack' });
   const fill = async (): Promise<void> => {
     const devices = await client.devices();
     // Not by its number: whoever registers again, or restores a backup, has another one.
     const mayChange = devices.some(({ isThis, isPrimary }) => isThis && isPrimary);
     if (changes.childElementCount === 0) changes.append(mayChange ? linkForm : hint);
+    const transfers = await client.historyTransfers();
+    history.replaceChildren(...(mayChange ? grantsOf(session, transfers, fill) : [askNode(session, transfers)]));
     list.replaceChildren(
       ...devices.map(({ id, isPrimary, isThis }) =>
         make(
@@ -176,8 +101,64 @@ export function openDevices(session: Session): void {
     make('button', { className: 'primary' }, 'Link a device'),
   );
   const hint = make('p', {}, 'Devices are linked and removed on the first one.');
-  const dialog: HTMLDialogElement = show('Devices', list, changes);
+  const dialog: HTMLDialogElement = show('Devices', list, history, changes);
   void session.attempt(fill);
+}
+
+/** Linked devices that ask for the history, each with the answers. */
+function grantsOf(session: Session, transfers: readonly TransferInfo[], fill: () => Promise<void>): HTMLElement[] {
+  const { client } = session;
+  const asked = transfers.filter(({ direction, state }) => direction === 'out' && state === 'asked');
+  return asked.map(({ device }) =>
+    make(
+      'p',
+      { className: 'row' },
+      make('span', {}, `Device ${device} asks for the history.`),
+      button('Hand it over', () => session.attempt(() => client.approveHistory(device)).then(fill), 'primary'),
+      button('Refuse', () => session.attempt(() => client.declineHistory(device)).then(fill)),
+    ),
+  );
+}
+
+/** How a linked device asks for what was written before it was there. */
+function askNode(session: Session, transfers: readonly TransferInfo[]): HTMLElement {
+  const running = transfers.find(
+    ({ direction, state }) => direction === 'in' && state !== 'done' && state !== 'failed',
+  );
+  if (running?.state === 'asked')
+    return make('p', {}, 'The first device is asked for the history: say yes there, under “Devices”.');
+  if (running !== undefined)
+    return make('p', {}, `The history is on its way: ${running.transferred} of ${running.total} messages.`);
+  const ask = button('Ask the first device for the history', async () => {
+    const went = await session.attempt(() => session.client.requestHistory());
+    if (went) ask.replaceWith(make('p', {}, 'Asked. Say yes on the first device, under “Devices”.'));
+  });
+  return ask;
+}
+
+/** What one may do about somebody: block, and delete what was written. */
+export function openPerson(session: Session, { peer, title, standing }: OpenChat): void {
+  const { client } = session;
+  const isBlocked = standing === 'blocked';
+  const close = (work: () => Promise<unknown>) => () => session.attempt(work).then((went) => went && dialog.close());
+  const block = (): Promise<void> => (isBlocked ? client.protection.unblock(peer) : client.protection.block(peer));
+  const dialog: HTMLDialogElement = show(
+    title,
+    make(
+      'p',
+      {},
+      'Who is blocked is not told. Messages are deleted in this browser; the other one, and your other devices, keep theirs.',
+    ),
+    make(
+      'p',
+      { className: 'row' },
+      button(isBlocked ? 'Unblock' : 'Block', close(block)),
+      button(
+        'Delete the messages here',
+        close(() => client.forget(peer)),
+      ),
+    ),
+  );
 }
 
 const AUDIENCES: readonly (readonly [Audience, string])[] = [
@@ -240,20 +221,17 @@ export function openViewedFile(
   show('To be viewed once', make('p', {}, text), ...fileParts(session, attachment));
 }
 
-/** The number that both compare over a channel they trust. */
-export async function openSafety(session: Session, peer: string, title: string): Promise<void> {
-  const safety = await session.client.safetyNumber(peer);
-  if (safety === undefined) return session.tell(`There is no safety number before the first message with ${title}.`);
-  const confirm = (): Promise<unknown> => session.client.confirmSafetyNumber(peer, safety.digits);
-  const dialog: HTMLDialogElement = show(
-    'Safety number',
-    make(
-      'p',
-      {},
-      `Compare these digits with ${title}, by a call or side by side. If they are the same at both ends, nobody is in between.`,
-    ),
-    make('p', { className: 'digits' }, safety.text),
-    make('p', {}, safety.level === 'verified' ? '✓ You have compared it.' : 'Not compared yet.'),
-    button('They are the same', () => session.attempt(confirm).then(() => dialog.close()), 'primary'),
+/** Whom a message has reached, or why it has reached nobody, and who reacted how. */
+export function openReached(session: Session, { state, failure, members, reactions }: HistoryItem): void {
+  const self = session.client.account!.user;
+  const nameOf = (user: string): string => (user === self ? 'You' : session.authorOf(user));
+  const line = (user: string, word: string): HTMLElement =>
+    make('p', { className: 'row' }, make('span', {}, nameOf(user)), make('small', {}, word));
+  const list = members.map((member) => line(member.user, STATE_MARKS[member.state][1]));
+  if (list.length === 0 && state !== undefined) list.push(make('p', {}, STATE_MARKS[state][1]));
+  if (failure !== undefined) list.push(make('p', { className: 'problem' }, describeCode(failure)));
+  show(
+    'About this message',
+    make('div', { className: 'stack' }, ...list, ...reactions.map(({ author, emoji }) => line(author, emoji))),
   );
 }

@@ -5,6 +5,7 @@
 import { codeOf, describeCode } from '../index.ts';
 import type { Client } from '../index.ts';
 import { button, make } from './dom.ts';
+import { qrNode } from './qr-view.ts';
 import { phoneIn } from './words.ts';
 
 /** Shows the way in. Resolves when the client has an account. */
@@ -91,7 +92,7 @@ class Entrance {
     try {
       const linking = await this.#client.beginLinking(browserName());
       cancel = () => linking.cancel();
-      shown.textContent = linking.code;
+      shown.replaceChildren(qrNode(linking.code, 'The code as a picture'), linking.code);
       await linking.linked;
       this.#entered();
     } catch (error) {

@@ -4,10 +4,11 @@
  */
 
 import { safeFileName } from '../../file-name.ts';
-import type { Attachment } from '../index.ts';
+import type { Attachment, MediaProgress } from '../index.ts';
 import { browserClock } from '../system.ts';
-import { make } from './dom.ts';
+import { button, make } from './dom.ts';
 import type { Session } from './session.ts';
+import { sizeOf } from './words.ts';
 
 /** The longer side of the small picture that travels within the message. */
 const THUMBNAIL_PX = 160;
@@ -19,17 +20,22 @@ const PICTURE_BYTES_MAX = 32 * 2 ** 20;
 /** Uploads files one after the other and sends each as a message of its own. */
 export async function sendFiles(session: Session, peer: string, files: readonly File[]): Promise<void> {
   for (const file of files) {
-    session.tell(`Sending ${file.name} …`);
-    const sending = session.notices.at(-1)!;
+    let told = session.tellProgress(undefined, `Sending ${file.name} …`);
+    const onProgress = ({ transferredBytes, totalBytes }: MediaProgress): void =>
+      void (told = session.tellProgress(
+        told,
+        `Sending ${file.name}: ${Math.floor((100 * transferredBytes) / totalBytes)} %`,
+      ));
     try {
       const attachment = await session.client.uploadMedia(file, {
         name: file.name,
         type: file.type,
+        onProgress,
         ...(await sketch(file)),
       });
       await session.client.enqueue(peer, { kind: 'attachment', ...attachment });
     } finally {
-      session.dismiss(sending);
+      session.dismiss(told);
     }
   }
 }
@@ -56,7 +62,7 @@ async function sketch(file: File): Promise<{ width?: number; height?: number; th
 }
 
 /** The small picture that came with a message. A broken one shows nothing. */
-export function thumbnailOf({ thumbnail, name }: Attachment): HTMLElement | undefined {
+function thumbnailOf({ thumbnail, name }: Attachment): HTMLElement | undefined {
   if (thumbnail.length === 0) return undefined;
   return picture(new Blob([thumbnail as Uint8Array<ArrayBuffer>], { type: 'image/jpeg' }), name);
 }
@@ -69,11 +75,7 @@ function picture(blob: Blob, alt: string): HTMLImageElement {
 }
 
 /** Downloads an image and shows it large. */
-export async function showPicture(
-  session: Session,
-  attachment: Attachment,
-  report: (text: string) => void,
-): Promise<void> {
+async function showPicture(session: Session, attachment: Attachment, report: (text: string) => void): Promise<void> {
   if (attachment.bytes > PICTURE_BYTES_MAX) return openFile(session, attachment, report);
   const blob = await fetchWhole(session, attachment, report);
   const dialog = make(
@@ -86,11 +88,7 @@ export async function showPicture(
 }
 
 /** Downloads a file and hands it to the browser to save. */
-export async function openFile(
-  session: Session,
-  attachment: Attachment,
-  report: (text: string) => void,
-): Promise<void> {
+async function openFile(session: Session, attachment: Attachment, report: (text: string) => void): Promise<void> {
   const url = URL.createObjectURL(await fetchWhole(session, attachment, report));
   make('a', { href: url, download: safeFileName(attachment.name) }).click();
   // The browser reads it in its own time; a minute is enough to begin.
@@ -117,4 +115,30 @@ async function fetchWhole(session: Session, attachment: Attachment, report: (tex
 async function* piecesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
   const reader = stream.getReader();
   for (let step = await reader.read(); !step.done; step = await reader.read()) yield step.value;
+}
+
+/** A file that came: its small picture, and how to get the rest. */
+export function fileParts(session: Session, attachment: Attachment): (HTMLElement | undefined)[] {
+  const { name, bytes, type } = attachment;
+  const progress = make('small', { role: 'status' });
+  const small = thumbnailOf(attachment);
+  const isPicture = /^image\/(png|jpeg|gif|webp|avif)$/.test(type);
+  return [
+    small,
+    make(
+      'p',
+      {},
+      button(`${isPicture ? 'Show' : 'Save'} ${name || 'file'}`, () =>
+        session.attempt(async () => {
+          const report = (text: string): void => void (progress.textContent = text);
+          if (isPicture) await showPicture(session, attachment, report);
+          else await openFile(session, attachment, report);
+        }),
+      ),
+      ' ',
+      make('small', {}, sizeOf(bytes)),
+      ' ',
+      progress,
+    ),
+  ];
 }

@@ -12,7 +12,7 @@ import { chatsView } from './chats-view.ts';
 import { ConversationView } from './conversation-view.ts';
 import { arrange, make, signButton } from './dom.ts';
 import { enter } from './entrance-view.ts';
-import { Session, type SeenMarks } from './session.ts';
+import { Session, type KeyMarks, type SeenMarks } from './session.ts';
 
 const root = document.getElementById('app')!;
 const profile = new URLSearchParams(location.search).get('profile') ?? 'default';
@@ -36,6 +36,18 @@ function seenMarks(user: string): SeenMarks {
   };
 }
 
+/** Which keys of people were taken note of, as above: losing it takes those that are there for known. Compared ones are the client's to guard. */
+function keyMarks(user: string): KeyMarks {
+  const keyOf = (peer: string): string => `blindbeam/${user}/keys/${peer}`;
+  return {
+    get: (peer) => {
+      const noted = localStorage.getItem(keyOf(peer));
+      return noted === null ? undefined : Number(noted);
+    },
+    set: (peer, sinceMs) => localStorage.setItem(keyOf(peer), String(sinceMs)),
+  };
+}
+
 async function start(): Promise<void> {
   const client = await createClient({ url: serverUrl(), store: storeName(), strangers: 'ask' });
   // A page that goes leaves its messages in order; what is under way is finished by the next one.
@@ -47,6 +59,7 @@ async function start(): Promise<void> {
 async function showChats(client: Client): Promise<void> {
   const session = new Session(client, {
     seen: seenMarks(client.account!.user),
+    keys: keyMarks(client.account!.user),
     nextFrame: (callback) => nextFrame(callback),
     isVisible: () => document.visibilityState === 'visible',
   });

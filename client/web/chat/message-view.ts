@@ -2,11 +2,12 @@
  * One message on the page.
  */
 
-import type { Attachment, HistoryItem } from '../index.ts';
+import type { HistoryItem } from '../index.ts';
+import { openReached } from './dialogs.ts';
 import { button, make, signButton } from './dom.ts';
-import { openFile, showPicture, thumbnailOf } from './files.ts';
+import { fileParts } from './files.ts';
 import type { Session } from './session.ts';
-import { clockOf, isoOf, sizeOf, STATE_MARKS, summaryOf } from './words.ts';
+import { clockOf, isoOf, STATE_MARKS, summaryOf } from './words.ts';
 
 /** What one may do with a message. */
 export interface MessageActions {
@@ -28,7 +29,8 @@ const QUIET: ReadonlySet<HistoryItem['kind']> = new Set(['deleted', 'unsupported
 export function messageNode(session: Session, item: HistoryItem, actions: MessageActions): HTMLElement {
   if (item.kind === 'timer') return make('span', { className: 'event' }, summaryOf(item));
   const isOut = item.direction === 'out';
-  const isGroup = session.openChat?.group !== undefined;
+  const { group, isFormerGroup = false } = session.openChat ?? {};
+  const isGroup = group !== undefined || isFormerGroup;
   return make(
     'article',
     {
@@ -43,7 +45,7 @@ export function messageNode(session: Session, item: HistoryItem, actions: Messag
     item.kind === 'view-once' && !isOut && item.viewedAt === undefined && button('View', () => actions.view(item)),
     reactions(session, item),
     foot(session, item),
-    QUIET.has(item.kind) ? undefined : tools(session, item, actions),
+    QUIET.has(item.kind) || isFormerGroup ? undefined : tools(session, item, actions),
   );
 }
 
@@ -51,43 +53,17 @@ function textOf(item: HistoryItem): string {
   return QUIET.has(item.kind) ? summaryOf(item) : item.text;
 }
 
-/** A file that came: its small picture, and how to get the rest. */
-export function fileParts(session: Session, attachment: Attachment): (HTMLElement | undefined)[] {
-  const { name, bytes, type } = attachment;
-  const progress = make('small', { role: 'status' });
-  const picture = thumbnailOf(attachment);
-  const isPicture = /^image\/(png|jpeg|gif|webp|avif)$/.test(type);
-  return [
-    picture,
-    make(
-      'p',
-      {},
-      button(`${isPicture ? 'Show' : 'Save'} ${name || 'file'}`, () =>
-        session.attempt(async () => {
-          const report = (text: string): void => void (progress.textContent = text);
-          if (isPicture) await showPicture(session, attachment, report);
-          else await openFile(session, attachment, report);
-        }),
-      ),
-      ' ',
-      make('small', {}, sizeOf(bytes)),
-      ' ',
-      progress,
-    ),
-  ];
-}
-
-function reactions(session: Session, { reactions: given }: HistoryItem): HTMLElement | undefined {
+function reactions(session: Session, item: HistoryItem): HTMLElement | undefined {
+  const { reactions: given } = item;
   if (given.length === 0) return undefined;
   const self = session.client.account!.user;
   const who = given
     .map(({ author, emoji }) => `${author === self ? 'You' : session.authorOf(author)} ${emoji}`)
     .join(', ');
-  return make(
-    'div',
-    { className: 'reactions', title: who, aria: { label: `Reactions: ${who}` } },
-    given.map(({ emoji }) => emoji).join(' '),
-  );
+  const node = button(given.map(({ emoji }) => emoji).join(' '), () => openReached(session, item), 'reactions');
+  node.title = who;
+  node.setAttribute('aria-label', `Reactions: ${who}`);
+  return node;
 }
 
 function foot(session: Session, item: HistoryItem): HTMLElement {
@@ -103,8 +79,20 @@ function foot(session: Session, item: HistoryItem): HTMLElement {
     editedAt !== undefined && make('span', {}, 'edited'),
     expiresAt !== undefined && make('span', {}, 'disappears'),
     make('time', dateTime === undefined ? {} : { dateTime }, clockOf(sentAt)),
-    mark !== '' && make('span', { className: `state ${state}`, title, role: 'img', aria: { label: meaning } }, mark),
+    mark !== '' && reachable(session, item, stateMark(`state ${state}`, title, meaning, mark)),
   );
+}
+
+function stateMark(className: string, title: string, label: string, mark: string): HTMLElement {
+  return make('span', { className, title, role: 'img', aria: { label } }, mark);
+}
+
+/** In a group the mark opens how far each member is, and that of a refused message why: a tooltip is neither for fingers nor for keys. */
+function reachable(session: Session, item: HistoryItem, mark: HTMLElement): HTMLElement {
+  if (item.members.length === 0 && item.failure === undefined) return mark;
+  const opener = button('', () => openReached(session, item), 'reached');
+  opener.append(mark);
+  return opener;
 }
 
 function tools(session: Session, item: HistoryItem, actions: MessageActions): HTMLElement {

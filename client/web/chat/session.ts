@@ -7,7 +7,17 @@
  */
 
 import { ClientError } from '../index.ts';
-import type { Client, ClientEvent, ConnectionState, GroupInfo, HistoryItem, PeerPresence, Standing } from '../index.ts';
+import type {
+  Client,
+  ClientEvent,
+  ConnectionState,
+  GroupInfo,
+  GroupTypist,
+  HistoryItem,
+  PeerPresence,
+  PeerSafety,
+  Standing,
+} from '../index.ts';
 import type { ErrorCode } from '../index.ts';
 import { previewOf } from './words.ts';
 
@@ -23,6 +33,8 @@ export interface Chat {
   readonly order: number;
   readonly unreadCount: number;
   readonly standing: Standing;
+  /** A group of which this device has messages and nothing else: they came with the history, and it was left before. It can be read. */
+  readonly isFormerGroup: boolean;
 }
 
 /** The chat on the screen. */
@@ -34,19 +46,37 @@ export interface OpenChat {
   /** Whether the store has older ones. */
   readonly hasEarlier: boolean;
   readonly presence: PeerPresence | undefined;
+  /** Members who type, in a group. */
+  readonly typists: readonly GroupTypist[];
   readonly standing: Standing;
+  /** Seconds after which messages are forgotten; 0 where they stay. */
+  readonly timerSeconds: number;
+  /** Whether the other one's keys are those that the person here knows of. */
+  readonly keys: KeysState;
+  /** As in the list: there is nobody to write to. */
+  readonly isFormerGroup: boolean;
 }
+
+/**
+ * What the person here knows of the other one's keys: `known`; `new`, which nobody here has taken note of; `broken`, where the former ones had
+ * been compared: nothing goes out before that is decided.
+ */
+export type KeysState = 'known' | 'new' | 'broken';
 
 /** Something to be told once, above the page. */
 export interface Notice {
   readonly tone: 'info' | 'warning';
   readonly text: string;
+  /** What somebody tried and could not do: gone when the next thing is tried. */
+  readonly isOfAttempt?: boolean;
 }
 
 /** Messages that a chat opens with, and that each look back adds. */
 const PAGE_COUNT = 60;
 /** What the store gives at once, and enough to scroll. */
 const ITEM_COUNT_MAX = 240;
+/** What a group is called whose title nobody here knows. */
+const FORMER_GROUP_TITLE = 'A former group';
 
 /** Where the newest message that was looked at is noted, for each chat of an account. */
 export interface SeenMarks {
@@ -54,9 +84,16 @@ export interface SeenMarks {
   set(peer: string, order: number): void;
 }
 
+/** Since when the keys of a person are the ones that somebody here took note of, milliseconds of wall time; undefined before the first look. */
+export interface KeyMarks {
+  get(peer: string): number | undefined;
+  set(peer: string, sinceMs: number): void;
+}
+
 /** What the session needs of the page. */
 export interface SessionHooks {
   readonly seen: SeenMarks;
+  readonly keys: KeyMarks;
   /** Calls back before the next picture is drawn. */
   readonly nextFrame: (callback: () => void) => void;
   /** Whether somebody can see the page. */
@@ -71,7 +108,11 @@ export class Session {
   readonly #titles = new Map<string, string>();
   #open: OpenChat | undefined;
   #itemCount = PAGE_COUNT;
-  #watched: AsyncIterableIterator<PeerPresence> | undefined;
+  #watched: AsyncIterableIterator<unknown> | undefined;
+  /** Counts what was asked to be opened or closed: the last one counts, whichever is found first. */
+  #openCount = 0;
+  /** Of people whose chat was opened; a safety number takes a while to compute. */
+  readonly #safety = new Map<string, PeerSafety | undefined>();
   #stale = new Set<string>();
   #isRefreshing = false;
   connection: ConnectionState = 'offline';
@@ -122,25 +163,40 @@ export class Session {
 
   /** The page was shown or hidden. */
   visibilityChanged(): void {
-    if (this.client.account === undefined) return;
+    // A page that goes closes its client first, and is hidden then.
+    if (this.connection === 'closed' || this.client.account === undefined) return;
     this.client.setAvailable(this.#hooks.isVisible());
     if (this.#hooks.isVisible() && this.#open !== undefined) this.#markSeen(this.#open);
   }
 
   /** Opens a chat. @param to - A phone number, a user id, or the name of a group. */
   async openPeer(to: string): Promise<void> {
-    const peer = /^g\d/.test(to) ? to : await this.client.resolve(to);
-    this.closeChat();
-    this.#itemCount = PAGE_COUNT;
+    const turn = (this.#openCount += 1);
+    const peer = isGroup(to) ? to : await this.client.resolve(to);
     const title = await this.titleOf(peer);
     const group = await this.#groupOf(peer);
-    this.#open = { peer, title, group, items: [], hasEarlier: false, presence: undefined, standing: 'open' };
+    // Another one was chosen meanwhile, or this one is not wanted any more: perhaps a message is being typed there.
+    if (turn !== this.#openCount) return;
+    this.#leaveChat();
+    this.#itemCount = PAGE_COUNT;
+    const isFormerGroup = isFormer(peer, group);
+    this.#open = {
+      ...{ peer, title, group, items: [], hasEarlier: false, isFormerGroup },
+      ...{ presence: undefined, typists: [], standing: 'open', timerSeconds: 0, keys: 'known' },
+    };
     if (!this.#chats.has(peer)) await this.#list(peer, undefined);
     await this.#reload(peer);
-    if (group === undefined) void this.#watch(peer);
+    if (isFormerGroup || turn !== this.#openCount) return;
+    if (group === undefined) void this.#watch(peer, this.client.presence(peer), (presence) => ({ presence }));
+    else void this.#watch(peer, this.client.groups.typing(peer), (typists) => ({ typists }));
   }
 
   closeChat(): void {
+    this.#openCount += 1;
+    this.#leaveChat();
+  }
+
+  #leaveChat(): void {
     this.#open = undefined;
     void this.#watched?.return?.();
     this.#watched = undefined;
@@ -153,24 +209,57 @@ export class Session {
     if (this.#open !== undefined) await this.#reload(this.#open.peer);
   }
 
+  /** Chooses the timer of the open chat, which shows at once. */
+  async setTimer(seconds: number): Promise<void> {
+    const open = this.#open;
+    if (open === undefined) return;
+    this.#open = { ...open, timerSeconds: seconds };
+    const went = await this.attempt(() => this.client.setTimer(open.peer, seconds));
+    if (!went) this.#refreshSoon(open.peer);
+  }
+
+  /** The person here has taken note of somebody's new keys. Nothing of that makes them compared. */
+  async noteKeys(peer: string): Promise<void> {
+    const safety = await this.client.safetyNumber(peer);
+    if (safety !== undefined) this.#hooks.keys.set(peer, safety.sinceMs);
+    this.#refreshSoon(peer);
+  }
+
+  /** Goes on with somebody whose compared keys have changed, without comparing the new ones. */
+  async goOnWith(peer: string): Promise<void> {
+    await this.client.acceptIdentity(peer);
+    await this.noteKeys(peer);
+  }
+
   /** Does something for the person at the page, and tells what went wrong. @returns Whether it went well. */
   async attempt(work: () => Promise<unknown>): Promise<boolean> {
+    this.notices = this.notices.filter(({ isOfAttempt }) => isOfAttempt !== true);
+    this.#changed();
     try {
       await work();
       if (this.#open !== undefined) this.#refreshSoon(this.#open.peer);
       return true;
     } catch (error) {
-      this.tell(error);
+      this.tell(error, true);
       return false;
     }
   }
 
   /** Shows a notice until it is dismissed. */
-  tell(what: unknown): void {
+  tell(what: unknown, isOfAttempt: boolean = false): void {
     const isText = typeof what === 'string';
     const text = isText ? what : ((what as Error | undefined)?.message ?? 'Something went wrong.');
-    this.notices = [...this.notices.slice(-2), { tone: isText ? 'info' : 'warning', text }];
+    this.notices = [...this.notices.slice(-2), { tone: isText ? 'info' : 'warning', text, isOfAttempt }];
     this.#changed();
+  }
+
+  /** Shows how far something has come, in the place of what was told of it before. @returns What stands for it now. */
+  tellProgress(before: Notice | undefined, text: string): Notice {
+    if (before?.text === text) return before;
+    const notice: Notice = { tone: 'info', text };
+    this.notices = [...this.notices.filter((each) => each !== before).slice(-2), notice];
+    this.#changed();
+    return notice;
   }
 
   dismiss(notice: Notice): void {
@@ -183,6 +272,8 @@ export class Session {
     const known = this.#titles.get(peer);
     if (known !== undefined) return known;
     const group = await this.#groupOf(peer);
+    // Not kept: it may become known.
+    if (isFormer(peer, group)) return FORMER_GROUP_TITLE;
     const title = group === undefined ? (await this.client.peer(peer)).phone || `User ${peer}` : titleOf(group);
     this.#titles.set(peer, title);
     return title;
@@ -194,8 +285,9 @@ export class Session {
     return member?.phone ?? this.#titles.get(user) ?? `User ${user}`;
   }
 
+  /** Undefined for a person, and for a group that this device has never been in. */
   async #groupOf(peer: string): Promise<GroupInfo | undefined> {
-    return /^g\d/.test(peer) ? this.client.groups.get(peer) : undefined;
+    return isGroup(peer) ? this.client.groups.get(peer).catch(unlessUnknown) : undefined;
   }
 
   /** Messages are events here; the loop is what tells the client that they were taken. */
@@ -244,13 +336,45 @@ export class Session {
       case 'group-progress':
         return this.#refreshSoon(event.group);
       case 'identity-changed':
+        this.#safety.delete(event.user);
+        this.#refreshSoon(event.user);
         return void this.#tellIdentity(event.user, event.wasVerified);
+      case 'identity-trust':
+        this.#safety.delete(event.user);
+        return this.#refreshSoon(event.user);
+      case 'history-transfer':
+        return this.#tellTransfer(event);
       case 'devices-refused':
       case 'group-alarm':
         return this.tell(new ClientError(event.code));
       default:
         return undefined;
     }
+  }
+
+  /** The history on its way between two own devices: a question on the first one, and how it ended. */
+  #tellTransfer({
+    device,
+    direction,
+    state,
+    transferred,
+    code,
+  }: ClientEvent & { readonly type: 'history-transfer' }): void {
+    if (state === 'asked' && direction === 'out')
+      return this.tell(`Device ${device} asks for the history. Open “Devices” to decide.`);
+    if (state === 'failed' && code !== undefined) return this.tell(new ClientError(code));
+    if (state !== 'done') return;
+    this.tell(
+      direction === 'in' ? `The history is here: ${transferred} messages.` : `Device ${device} has the history.`,
+    );
+    if (direction === 'in') void this.#relist().catch((error: unknown) => this.tell(error));
+  }
+
+  /** Chats that came with the history. */
+  async #relist(): Promise<void> {
+    for (const { peer, last } of await this.client.conversations()) await this.#list(peer, last);
+    if (this.#open !== undefined) this.#refreshSoon(this.#open.peer);
+    this.#changed();
   }
 
   async #tellIdentity(user: string, wasVerified: boolean): Promise<void> {
@@ -284,17 +408,52 @@ export class Session {
     const limit = isOpen ? this.#itemCount + 1 : 1;
     const items = await this.client.history(peer, { limit });
     const [title, group] = [await this.titleOf(peer), await this.#groupOf(peer)];
-    const standing = await this.client.protection.standing(peer);
-    // Another chat may have been opened meanwhile.
+    const standing = await this.#standingOf(peer, group);
+    const [timerSeconds, keys] = isOpen
+      ? [await this.client.timer(peer), await this.#keysOf(peer)]
+      : [0, 'known' as const];
+    if (isOpen) for (const { from } of items) if (from !== undefined) await this.titleOf(from);
+    // Another chat may have been opened meanwhile: no await from here until this one is shown.
     if (this.#open?.peer === peer && isOpen) {
-      for (const { from } of items) if (from !== undefined) await this.titleOf(from);
       const hasEarlier = items.length > this.#itemCount && this.#itemCount < ITEM_COUNT_MAX;
       const shown = items.slice(-this.#itemCount);
-      this.#open = { ...this.#open, title, group, items: shown, hasEarlier, standing };
+      const isFormerGroup = isFormer(peer, group);
+      this.#open = {
+        ...this.#open,
+        title,
+        group,
+        items: shown,
+        hasEarlier,
+        standing,
+        isFormerGroup,
+        timerSeconds,
+        keys,
+      };
       if (this.#hooks.isVisible()) this.#markSeen(this.#open);
     }
     await this.#list(peer, items.at(-1));
     this.#changed();
+  }
+
+  /** In a group, what whoever has brought us there is to us, if a stranger: nobody is told what we read until that is decided. */
+  async #standingOf(peer: string, group: GroupInfo | undefined): Promise<Standing> {
+    if (isFormer(peer, group)) return 'open';
+    const standing = await this.client.protection.standing(group?.inviter ?? peer);
+    return group === undefined || standing === 'request' ? standing : 'open';
+  }
+
+  /** Keys that are there when a chat is first opened are those that one begins with; who compares takes note as well. */
+  async #keysOf(peer: string): Promise<KeysState> {
+    if (isGroup(peer)) return 'known';
+    if (!this.#safety.has(peer)) this.#safety.set(peer, await this.client.safetyNumber(peer));
+    const safety = this.#safety.get(peer);
+    if (safety === undefined) return 'known';
+    if (safety.level === 'broken') return 'broken';
+    const { keys } = this.#hooks;
+    const noted = keys.get(peer);
+    if (noted !== undefined && noted !== safety.sinceMs && safety.level !== 'verified') return 'new';
+    if (noted !== safety.sinceMs) keys.set(peer, safety.sinceMs);
+    return 'known';
   }
 
   /** The messages of a chat are gone; a group stays in the list. */
@@ -316,6 +475,10 @@ export class Session {
   }
 
   async #list(peer: string, last: HistoryItem | undefined): Promise<void> {
+    // Something may be known of somebody without a message: members of a group, and ourselves.
+    const group = await this.#groupOf(peer);
+    const isChat = last !== undefined || group !== undefined || this.#open?.peer === peer;
+    if (!isChat) return void this.#chats.delete(peer);
     const title = await this.titleOf(peer);
     const preview = last === undefined ? '' : previewOf(last);
     const order = orderOf(last);
@@ -326,7 +489,8 @@ export class Session {
       atMs: last?.sentAt ?? 0,
       order,
       unreadCount: await this.#countUnread(peer, order),
-      standing: await this.client.protection.standing(peer),
+      standing: await this.#standingOf(peer, group),
+      isFormerGroup: isFormer(peer, group),
     });
   }
 
@@ -338,13 +502,16 @@ export class Session {
     return items.filter((item) => item.direction === 'in' && orderOf(item) > seen).length;
   }
 
-  async #watch(peer: string): Promise<void> {
-    const watched = this.client.presence(peer);
+  async #watch<Told>(
+    peer: string,
+    watched: AsyncIterableIterator<Told>,
+    shown: (told: Told) => Partial<OpenChat>,
+  ): Promise<void> {
     this.#watched = watched;
     try {
-      for await (const presence of watched) {
+      for await (const told of watched) {
         if (this.#open?.peer !== peer) return;
-        this.#open = { ...this.#open, presence };
+        this.#open = { ...this.#open, ...shown(told) };
         this.#changed();
       }
     } catch {
@@ -355,6 +522,20 @@ export class Session {
   #changed(): void {
     for (const listener of this.#listeners) listener();
   }
+}
+
+/** Whether something is the name of a group: `g` and its id. */
+function isGroup(peer: string): boolean {
+  return /^g\d/.test(peer);
+}
+
+/** Whether messages are all that there is of a group here. */
+function isFormer(peer: string, group: GroupInfo | undefined): boolean {
+  return isGroup(peer) && group === undefined;
+}
+
+function unlessUnknown(error: unknown): undefined {
+  if (!ClientError.is(error, 'CLI_GROUP_UNKNOWN')) throw error;
 }
 
 /** Messages are named by ascending numbers. */

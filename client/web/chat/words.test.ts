@@ -17,6 +17,7 @@ import {
   sizeOf,
   spanOf,
   summaryOf,
+  typistsText,
 } from './words.ts';
 
 t.test('every kind of message has its line', async (t) => {
@@ -88,4 +89,14 @@ t.test('numbers are read as people write them', async (t) => {
   t.equal(phoneIn('+49 (151) 0000-0001'), '+4915100000001');
   t.equal(phoneIn('0049 151 00000001'), '+4915100000001');
   t.same([initialsOf('+4915100000001'), initialsOf('Sailing')], ['01', 'SA']);
+});
+
+t.test('who types in a group: two by name, the others by number', (t) => {
+  t.strictSame([[], ['Ann'], ['Ann', 'Ben'], ['Ann', 'Ben', 'Cem', 'Dan']].map(typistsText), [
+    '',
+    'Ann is typing …',
+    'Ann and Ben are typing …',
+    'Ann, Ben and 2 more are typing …',
+  ]);
+  t.end();
 });

@@ -77,6 +77,15 @@ export function presenceText(presence: PeerPresence | undefined, nowMs: number):
   return '';
 }
 
+/** Who types in a group; empty where nobody does. */
+export function typistsText([first, second, ...more]: readonly string[]): string {
+  if (first === undefined) return '';
+  if (second === undefined) return `${first} is typing …`;
+  return more.length === 0
+    ? `${first} and ${second} are typing …`
+    : `${first}, ${second} and ${more.length} more are typing …`;
+}
+
 const DAY_MS = 86_400_000;
 
 /** A moment: the time if it is of today, otherwise the day as well. */

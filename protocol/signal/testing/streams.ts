@@ -25,7 +25,7 @@ export function countingBytes(length: number): Uint8Array {
   return Uint8Array.from({ length }, (_, index) => index % 251);
 }
 
-/** The twin of `sealStream`: all at once, written from the table at the top of `sealed-stream.ts`. */
+/** The twin of `sealStream`: all at once, written from the table at the top of `../sealed-stream.ts`. */
 export function sealSimply(
   { key, label }: StreamKey,
   salt: Uint8Array,

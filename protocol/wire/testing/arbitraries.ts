@@ -36,14 +36,14 @@ function record<T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<
 const names = WORDS.filter(isName);
 
 /** A tag or attribute name: a word of the dictionary, or any other name, those of Object.prototype among them. */
-export const arbitraryName: fc.Arbitrary<string> = fc.oneof(
+const arbitraryName: fc.Arbitrary<string> = fc.oneof(
   { weight: 5, arbitrary: fc.constantFrom(...names) },
   { weight: 1, arbitrary: fc.constantFrom('constructor', 'prototype', 'x', 'messages', 'a1-') },
   { weight: 1, arbitrary: fc.stringMatching(/^[a-z][a-z0-9-]{0,31}$/) },
 );
 
 /** An attribute value of any form. */
-export const arbitraryValue: fc.Arbitrary<AttributeValue> = fc.oneof(
+const arbitraryValue: fc.Arbitrary<AttributeValue> = fc.oneof(
   fc.constantFrom(...WORDS, ...EXTENDED_WORDS),
   fc.maxSafeNat(),
   fc.nat({ max: 70_000 }),
@@ -78,6 +78,7 @@ const user = fc.stringMatching(/^[0-9]{15}$/);
 const phone = fc.stringMatching(/^\+[1-9][0-9]{6,14}$/);
 const device = fc.integer({ min: 1, max: LIMITS.deviceIdMax });
 const counter = fc.integer({ min: 1, max: LIMITS.integerMax });
+const messageId = fc.integer({ min: 1, max: LIMITS.messageIdMax });
 const count = fc.maxSafeNat();
 const registration = fc.integer({ min: 1, max: LIMITS.registrationIdMax });
 const preKeyId = fc.integer({ min: 0, max: LIMITS.preKeyIdMax });
@@ -251,6 +252,7 @@ const setRequest: fc.Arbitrary<SetRequest> = fc.oneof(
   }),
   record({ kind: fc.constant('group-change' as const), group: user, change: ciphertext }),
   record({ kind: fc.constant('subscribe' as const), to: user }),
+  record({ kind: fc.constant('group-subscribe' as const), group: user }),
   privacy('privacy-change' as const),
   protectionSet,
 );
@@ -272,8 +274,8 @@ export const arbitraryClientMessage: fc.Arbitrary<ClientMessage> = fc.oneof(
   }),
   record({ kind: fc.constant('iq-get' as const), id: counter, request: getRequest }),
   record({ kind: fc.constant('iq-set' as const), id: counter, request: setRequest }),
-  record({ kind: fc.constant('message' as const), to: user, id: counter, envelopes }),
-  record({ kind: fc.constant('group-message' as const), group: user, id: counter, epoch: counter, ciphertext }),
+  record({ kind: fc.constant('message' as const), to: user, id: messageId, envelopes }),
+  record({ kind: fc.constant('group-message' as const), group: user, id: messageId, epoch: counter, ciphertext }),
   record({ kind: fc.constant('group-read' as const), group: user, order: counter }),
   record({ kind: fc.constant('inbox-ack' as const), seq: counter }),
   record({
@@ -287,6 +289,8 @@ export const arbitraryClientMessage: fc.Arbitrary<ClientMessage> = fc.oneof(
   record({ kind: fc.constant('availability' as const), state: presenceState }),
   record({ kind: fc.constant('unsubscribe' as const), to: user }),
   record({ kind: fc.constant('typing' as const), to: user, state: typingState }),
+  record({ kind: fc.constant('group-unsubscribe' as const), group: user }),
+  record({ kind: fc.constant('group-typing' as const), group: user, state: typingState }),
 );
 
 function marks(minLength: number): fc.Arbitrary<GroupMark[]> {
@@ -350,6 +354,7 @@ const answer: fc.Arbitrary<Answer> = fc.oneof(
   }),
   record({ kind: fc.constant('group-marks' as const), group: user, marks: marks(0), more: fc.boolean() }),
   presence,
+  record({ kind: fc.constant('group-subscribe' as const), group: user }),
   privacy('privacy' as const),
   protectionAnswer,
 );
@@ -429,4 +434,5 @@ export const arbitraryServerMessage: fc.Arbitrary<ServerMessage> = fc.oneof(
   }),
   presence,
   record({ kind: fc.constant('typing' as const), from: user, state: typingState }),
+  record({ kind: fc.constant('group-typing' as const), group: user, user, state: typingState }),
 );

@@ -21,7 +21,7 @@ export interface ChangeVector {
 
 type Json = Record<string, string | number>;
 
-export const vectorsFile: URL = new URL('../../../../protocol/wire/vectors/groups-v1.json', import.meta.url);
+const vectorsFile: URL = new URL('../../../../protocol/wire/vectors/groups-v1.json', import.meta.url);
 
 /** The published history of one group, in its order. */
 export function changeVectors(): ChangeVector[] {

@@ -52,7 +52,7 @@ function decode(text: string, encoding: string = 'utf8'): Uint8Array {
   return new TextEncoder().encode(text);
 }
 
-/** The variables that bound long tests are those of the run in Node; see `suites.ts`. */
+/** The variables that bound long tests are those of the run in Node; see `../suites.ts`. */
 export const process: object = {
   env: (globalThis as { blindbeamEnvironment?: object }).blindbeamEnvironment ?? {},
   argv: [],

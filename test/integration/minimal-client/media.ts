@@ -22,7 +22,7 @@ export async function fetchFile(socketUrl: string, attachment: Attachment): Prom
 }
 
 /** Opens a file's ciphertext. @throws {Error} what was changed, cut, padded wrongly or sealed with another key. */
-export function openFile(sealed: Buffer, { key, digest, bytes }: Attachment): Buffer {
+function openFile(sealed: Buffer, { key, digest, bytes }: Attachment): Buffer {
   if (!createHash('sha256').update(sealed).digest().equals(digest)) throw new Error('a wrong digest');
   const padded = openStream(sealed, key);
   if (padded.length < bytes || padded.subarray(bytes).some((byte) => byte !== 0)) throw new Error('wrong padding');

@@ -48,6 +48,7 @@ export class Refused extends Error {
 
 export class MinimalClient {
   readonly #url: string;
+  readonly #watch: (side: 'client' | 'server', said: Stanza) => void;
   readonly #loginKey: KeyObject = generateKeyPairSync('ed25519').privateKey;
   readonly #local: LocalDevice;
   readonly #peers = new Map<string, Peer>();
@@ -60,8 +61,10 @@ export class MinimalClient {
   #account: Account | undefined;
   #iq = 0;
 
-  constructor(url: string) {
+  /** @param watch - Shown every stanza that is said, and by whom. */
+  constructor(url: string, watch: (side: 'client' | 'server', said: Stanza) => void = () => undefined) {
     this.#url = url;
+    this.#watch = watch;
     const signedPreKey = { id: SIGNED_PRE_KEY_ID, pair: generateKeyPair() };
     const oneTimePreKeys = new Map(
       Array.from({ length: ONE_TIME_PRE_KEYS }, (_, index) => [index + 1, generateKeyPair()]),
@@ -290,7 +293,9 @@ export class MinimalClient {
     this.#stanzas.length = 0;
     this.#socket = await openWebSocket(this.#url, SUBPROTOCOL, {
       message: (bytes) => {
-        this.#stanzas.push(...decodeMessage(bytes));
+        const stanzas = decodeMessage(bytes);
+        for (const each of stanzas) this.#watch('server', each);
+        this.#stanzas.push(...stanzas);
         this.#tell();
       },
       closed: (closed) => {
@@ -301,6 +306,7 @@ export class MinimalClient {
   }
 
   #send(message: Stanza): void {
+    this.#watch('client', message);
     this.#socket?.send(encodeMessage(message));
   }
 }

@@ -6,7 +6,7 @@
 export type Field = readonly [number: number, value: number | Buffer];
 
 /** `33`: a session of version 3, by a client that knows no other. */
-export const VERSION = 0x33;
+const VERSION = 0x33;
 const MAC_BYTES = 8;
 
 export interface RatchetMessage {

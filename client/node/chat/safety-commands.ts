@@ -1,0 +1,68 @@
+/**
+ * `/safety`, and `/accept` where somebody has new keys: what people compare, and what is said when keys change. They know the model only
+ * through what they are given.
+ */
+
+import type { Client, ClientEvent, PeerSafety } from '../../index.ts';
+import type { Notice, Peer } from './model.ts';
+
+/** Digits of a safety number. */
+const SAFETY_DIGIT_COUNT = 60;
+
+const describeLevel: Readonly<Record<PeerSafety['level'], string>> = {
+  unverified: 'not compared yet',
+  verified: 'verified',
+  broken: 'CHANGED since you verified it',
+};
+
+/** Carries the commands out. What the SDK refuses is thrown. */
+export class SafetyCommands {
+  readonly #client: Client;
+  readonly #notice: Notice;
+
+  constructor(client: Client, notice: Notice) {
+    this.#client = client;
+    this.#notice = notice;
+  }
+
+  /** Shows the safety number; with digits, compares them with it. */
+  async compare(peer: Peer | undefined, digits: string): Promise<void> {
+    if (peer === undefined) return this.#notice('No conversation is open. Choose with /to NUMBER.', 'warning');
+    if (peer.members !== undefined)
+      return this.#notice('Keys are compared with one person: /to NUMBER first.', 'warning');
+    if (digits !== '') {
+      if (digits.replace(/\s/g, '').length !== SAFETY_DIGIT_COUNT)
+        return this.#notice(`/safety expected all ${SAFETY_DIGIT_COUNT} digits of the other one`, 'warning');
+      const agrees = await this.#client.confirmSafetyNumber(peer.user, digits);
+      if (agrees) return this.#notice(`The numbers are the same: ${peer.name} is verified.`);
+      return this.#notice('The numbers differ. Somebody may stand between you.', 'warning');
+    }
+    const safety = await this.#client.safetyNumber(peer.user);
+    if (safety === undefined) return this.#notice('There is nothing to compare before the first message.', 'warning');
+    this.#notice(`Safety number with ${peer.name}, ${describeLevel[safety.level]}:`);
+    for (const line of safety.text.split('\n')) this.#notice(`  ${line}`);
+    this.#notice('Compare it over the phone or in person. /safety DIGITS compares what the other one reads out.');
+  }
+
+  /** Goes on with somebody whose verified keys have changed. */
+  async accept(peer: Peer | undefined): Promise<void> {
+    if (peer === undefined) return this.#notice('No conversation is open. Choose with /to NUMBER.', 'warning');
+    if (peer.members !== undefined) return this.#notice('There is nothing to accept here.', 'warning');
+    const level = (await this.#client.safetyNumber(peer.user))?.level;
+    if (level !== 'broken') return this.#notice(`${peer.name} is accepted, and has no new keys.`);
+    await this.#client.acceptIdentity(peer.user);
+    this.#notice(`You go on with ${peer.name} without having compared. Send again what was refused.`);
+  }
+}
+
+/** A sentence about somebody's new keys. */
+export function describeIdentityChange(
+  name: string,
+  event: ClientEvent & { readonly type: 'identity-changed' },
+): string {
+  if (event.wasVerified) {
+    return `${name}, whom you had verified, has new keys. Compare with /safety, or /accept, before you write.`;
+  }
+  const consequence = event.accepted ? 'Compare with /safety if that surprises you.' : 'Messages are held back.';
+  return `${name} has new keys, probably a new phone. ${consequence}`;
+}
