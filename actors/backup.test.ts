@@ -1,7 +1,17 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
+import { systemClock } from '../runtime/index.ts';
 import type { Askable } from './admin/ask.ts';
 import { backUp, restoreStore } from './backup.ts';
 import { describeContents, type BackupFile } from './backup/contents.ts';
@@ -58,6 +68,49 @@ t.test('a restore that is refused touches nothing, also not what lies beside', a
   await t.rejects(refused, { code: 'APP_STORE_UNREADABLE', message: /store is not empty/ });
   t.ok(existsSync(join(target, 'something')));
   t.ok(existsSync(join(`${target}.partial`, 'something')), 'as of another restore');
+});
+
+t.test(
+  'of two restores into one directory the second is refused, and what one left that was killed is told',
+  async (t) => {
+    const directory = mkdtempSync(join(tmpdir(), 'blindbeam-backup-'));
+    t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+    const [backup, target] = [join(directory, 'backup'), join(directory, 'store')];
+    await writeBackup(backup);
+    mkdirSync(`${target}.partial`);
+    writeFileSync(join(`${target}.partial`, 'something'), '');
+    const said = new RegExp(`^${target}\\.partial is there: another restore .* or one was killed; .* remove it`);
+    await t.rejects(restoreStore(backup, target), { code: 'APP_STORE_HELD', message: said });
+    t.ok(existsSync(join(`${target}.partial`, 'something')), 'and left alone');
+    t.notOk(existsSync(target));
+  },
+);
+
+t.test('two backups into one directory do not share it', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'blindbeam-backup-'));
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  const target = join(directory, 'copy');
+  mkdirSync(`${target}.partial`);
+  const store = { directory, shards: 1, secret: '', isClustered: false };
+  // It is refused before any worker is asked.
+  const workers = { node: { clock: systemClock } } as unknown as Askable;
+  const refused = backUp(workers, store, target, '0.1.0');
+  await t.rejects(refused, { code: 'ADM_REFUSED', message: /copy\.partial is there: another backup/ });
+  t.ok(existsSync(`${target}.partial`));
+});
+
+t.test('a store goes behind a link, and not onto a file system of its own', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'blindbeam-backup-'));
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  const [backup, place, link] = [join(directory, 'backup'), join(directory, 'place'), join(directory, 'link')];
+  await writeBackup(backup, { takenAtMs: 5 });
+  mkdirSync(place);
+  symlinkSync(place, link);
+  mkdirSync(`${place}.partial`);
+  await t.rejects(restoreStore(backup, link), { code: 'APP_STORE_HELD', message: /place\.partial is there/ });
+  t.ok(lstatSync(link).isSymbolicLink());
+  const mounted = restoreStore(backup, link, (path) => Number(path === realpathSync(place)));
+  await t.rejects(mounted, { code: 'APP_STORE_UNREADABLE', message: /place is a file system of its own/ });
 });
 
 t.test('a backup.json that no backup has written is refused, and nothing is made of it', async (t) => {

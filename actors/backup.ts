@@ -23,8 +23,10 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
@@ -32,6 +34,7 @@ import { systemClock, type RuntimeNode } from '../runtime/index.ts';
 import { askEach, type Askable } from './admin/ask.ts';
 import { AdminError } from './admin/errors.ts';
 import { describeContents, findDamage, isContents, type BackupFile } from './backup/contents.ts';
+import { beginPartial, tellTaken } from './backup/partial.ts';
 import { claimInbox } from './inbox/claim.ts';
 import { Committer } from './committer.ts';
 import { isStartupError, StartupError } from './errors.ts';
@@ -86,13 +89,11 @@ export async function backUp(
   // Of the node's working directory the operator knows nothing.
   if (!isAbsolute(path)) throw new AdminError('ADM_REFUSED', `"${path}" is not a whole path: begin with a slash`);
   const directory = resolve(path);
-  const partial = `${directory}.partial`;
   const { clock } = workers.node;
   const [takenAtMs, beganMs] = [clock.nowMs(), clock.monotonicMs()];
   if (existsSync(directory)) throw new AdminError('ADM_REFUSED', `${directory} is there already`);
+  const partial = beginBackup(directory);
   try {
-    rmSync(partial, { recursive: true, force: true });
-    mkdirSync(partial, { recursive: true, mode: 0o700 });
     const answers = await askEach<object>(workers, 'backup', { directory: partial }, BACKUP_MS_MAX);
     for (const answer of answers) if ('error' in answer) throw new Error(`worker ${answer.worker}: ${answer.error}`);
     writePrivately(join(partial, STORE_FILE), readFileSync(join(store.directory, STORE_FILE), 'utf8'));
@@ -103,8 +104,23 @@ export async function backUp(
     return Object.assign({ directory, tookMs: Math.round(clock.monotonicMs() - beganMs) }, head);
   } catch (error) {
     rmSync(partial, { recursive: true, force: true });
-    throw new AdminError('ADM_REFUSED', `the backup failed: ${(error as Error).message}`);
+    throw failed(error);
   }
+}
+
+function beginBackup(directory: string): string {
+  let partial: string | undefined;
+  try {
+    partial = beginPartial(directory);
+  } catch (error) {
+    throw failed(error);
+  }
+  if (partial === undefined) throw new AdminError('ADM_REFUSED', tellTaken(directory, 'backup'));
+  return partial;
+}
+
+function failed(error: unknown): AdminError {
+  return new AdminError('ADM_REFUSED', `the backup failed: ${(error as Error).message}`);
 }
 
 /** A worker's part: its shards, one after the other, so that the disk serves the node as well. */
@@ -137,34 +153,43 @@ export interface RestoreResult extends RenewalCounts {
 /**
  * Makes a store of a backup, in a directory that is not there yet or is empty. Where it cannot, nothing is left of what it began.
  *
- * @throws {StartupError} APP_STORE_UNREADABLE, with what is wrong with either directory.
+ * @throws {StartupError} APP_STORE_UNREADABLE, with what is wrong with either directory; APP_STORE_HELD where another restore makes it.
  */
-export async function restoreStore(backup: string, path: string): Promise<RestoreResult> {
-  const directory = resolve(path);
-  const partial = `${directory}.partial`;
+export async function restoreStore(
+  backup: string,
+  path: string,
+  deviceOf: (path: string) => number = (each) => statSync(each).dev,
+): Promise<RestoreResult> {
   const { shards, takenAtMs, files } = readBackup(backup);
   const damage = await findDamage(backup, files);
   if (damage !== undefined) throw unreadable(`the backup is damaged, restore another copy of it: ${damage}`);
+  let directory = resolve(path);
   // What a refusal finds is not ours: another restore may be at work there.
-  let isBegun = false;
+  let partial: string | undefined;
   try {
-    refuseFilled(directory);
-    isBegun = true;
-    rmSync(partial, { recursive: true, force: true });
+    directory = placeFor(directory, deviceOf);
+    partial = beginPartial(directory);
+    if (partial === undefined) throw new StartupError('APP_STORE_HELD', tellTaken(directory, 'restore'));
     copyStore(backup, partial, files);
     const counts = await renewShards(partial, shards);
-    rmSync(directory, { recursive: true, force: true });
+    // An empty one makes room; one that was filled meanwhile does not.
     renameSync(partial, directory);
     return Object.assign({ directory, takenAtMs, shards }, counts);
   } catch (error) {
-    if (isBegun && existsSync(partial)) rmSync(partial, { recursive: true, force: true });
+    if (partial !== undefined) rmSync(partial, { recursive: true, force: true });
     throw isStartupError(error) ? error : unreadable(`${directory} cannot be made: ${(error as Error).message}`);
   }
 }
 
-function refuseFilled(directory: string): void {
-  if (existsSync(directory) && readdirSync(directory).length > 0)
+/** Where the store is to be, behind all links: what is renamed to it has to lie on the same file system. */
+function placeFor(path: string, deviceOf: (path: string) => number): string {
+  if (!existsSync(path)) return path;
+  const directory = realpathSync(path);
+  if (readdirSync(directory).length > 0)
     throw unreadable(`${directory} is not empty: a store is there, or something else; restore into a new directory`);
+  if (deviceOf(directory) !== deviceOf(dirname(directory)))
+    throw unreadable(`${directory} is a file system of its own: restore into a new directory in it`);
+  return directory;
 }
 
 function copyStore(backup: string, directory: string, files: readonly BackupFile[]): void {

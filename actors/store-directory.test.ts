@@ -64,6 +64,7 @@ t.test('what is no store directory is refused', async (t) => {
   const directory = temporary(t);
   const file = join(directory, 'file');
   writeFileSync(file, '');
+  if (process.platform === 'linux') t.equal(await code(openStoreDirectory('/proc/x/y', 1)), 'APP_STORE_UNREADABLE');
   t.equal(await code(openStoreDirectory(file, 1)), 'APP_STORE_UNREADABLE');
   writeFileSync(join(directory, 'store.json'), '{"version":99}');
   t.equal(await code(openStoreDirectory(directory, 1)), 'APP_STORE_UNREADABLE');

@@ -12,9 +12,10 @@
  */
 
 import { createHmac, randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import type { Server } from 'node:net';
 import { join, resolve } from 'node:path';
+import { makePrivateDirectory } from '../runtime/private-directory.ts';
 import { StartupError } from './errors.ts';
 import { centreOfPhone, partitionWithin, shardsOfCentre, type Centre } from './cluster/centres.ts';
 import { PARTITION_COUNT } from './partition.ts';
@@ -46,7 +47,7 @@ export interface StoreDirectory extends StoreInfo {
 export async function openStoreDirectory(path: string, shards: number, secret?: string): Promise<StoreDirectory> {
   const directory = resolve(path);
   try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makePrivateDirectory(directory);
   } catch (error) {
     throw unreadable(directory, error);
   }

@@ -7,13 +7,14 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import { problemOf } from '../actors/config/usage.ts';
+import { makePrivateDirectory } from '../runtime/private-directory.ts';
 import { hasNatsServer, type NatsServers, startNatsServers } from '../runtime/testing/nats-servers.ts';
 
 const LAUNCHER: string = fileURLToPath(new URL('../../bin/blindbeam.js', import.meta.url));
@@ -91,7 +92,7 @@ async function up(plan: Plan): Promise<number> {
   let configuration: string;
   let nats: NatsServers;
   try {
-    mkdirSync(plan.data, { recursive: true, mode: 0o700 });
+    makePrivateDirectory(plan.data);
     configuration = writeConfiguration(plan);
     nats = await startNatsServers(plan.servers, plan.data);
   } catch (error) {

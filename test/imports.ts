@@ -22,16 +22,17 @@ const ANY_NODE = 'node:*';
 const RULES: readonly Rule[] = [
   { layer: 'protocol/wire', layers: [], packages: [] },
   { layer: 'protocol/signal', layers: [], packages: ['@noble/*'] },
-  { layer: 'runtime', layers: [], packages: [ANY_NODE, 'msgpackr', 'nats'] },
+  { layer: 'runtime/private-directory.ts', layers: [], packages: [ANY_NODE] },
+  { layer: 'runtime', layers: ['runtime/private-directory.ts'], packages: [ANY_NODE, 'msgpackr', 'nats'] },
   { layer: 'supervisors', layers: ['runtime'], packages: ['node:assert/strict'] },
   {
     layer: 'actors',
-    layers: ['runtime', 'supervisors', 'protocol/wire'],
+    layers: ['runtime', 'runtime/private-directory.ts', 'supervisors', 'protocol/wire'],
     packages: [ANY_NODE, 'uWebSockets.js', 'lmdb', 'pino', 'esbuild', 'zod', 'yaml', 'prom-client', 'uplot'],
   },
   {
     layer: 'client/node',
-    layers: ['client', 'protocol/wire', 'protocol/signal'],
+    layers: ['client', 'protocol/wire', 'protocol/signal', 'runtime/private-directory.ts'],
     packages: [ANY_NODE, 'ws', 'classic-level'],
   },
   { layer: 'client/web', layers: ['client', 'protocol/wire', 'protocol/signal'], packages: ['idb'] },

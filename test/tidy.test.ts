@@ -54,6 +54,8 @@ const PLANTED: readonly (readonly [path: string, statement: string])[] = [
   ['client/spy.ts', "import WebSocket from 'ws';"],
   ['client/spy.ts', "const crypto = process.getBuiltinModule('node:crypto');"],
   ['client/spy.ts', "import { connection } from '../actors/connection.ts';"],
+  ['client/spy.ts', "import { makePrivateDirectory } from '../runtime/private-directory.ts';"],
+  ['client/node/spy.ts', "import { systemClock } from '../../runtime/index.ts';"],
   ['client/spy.ts', "import { diskStore } from './node/disk-store.ts';"],
   ['runtime/spy.ts', "import { decodeMessage } from '../protocol/wire/index.ts';"],
   ['runtime/spy.ts', "import {\n  supervisor,\n} from '../supervisors/index.ts';"],

@@ -6,8 +6,8 @@
  * log is written in order, so a flushed batch takes every earlier one along, which is the promise of `eventual`.
  */
 
-import { mkdir } from 'node:fs/promises';
 import { ClassicLevel } from 'classic-level';
+import { makePrivateDirectory } from '../../runtime/private-directory.ts';
 import { ClientError, type ClientCode } from '../errors.ts';
 import type { Durability, Store, StoreChange, StoreEntry, StoreRange } from '../store.ts';
 
@@ -31,7 +31,7 @@ export function diskStore(directory: string): () => Promise<Store> {
 /** Opens the store in `directory`. See `diskStore`. */
 export async function openDiskStore(directory: string): Promise<Store> {
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+    makePrivateDirectory(directory);
     const level: Level = new ClassicLevel(directory, {
       keyEncoding: 'utf8',
       valueEncoding: 'view',
@@ -94,7 +94,9 @@ function codeOfFailure(error: unknown): ClientCode {
   for (let at: unknown = error; at instanceof Error; at = at.cause) chain.push(at);
   if (chain.some(({ code }) => code === 'LEVEL_LOCKED')) return 'CLI_STORE_LOCKED';
   if (chain.some(({ syscall }) => typeof syscall === 'string')) return 'CLI_STORE_UNUSABLE';
-  // LevelDB says so as well where a file is gone that another one names; that is damage.
-  const refused = chain.some(({ code, message }) => code === 'LEVEL_IO_ERROR' && !/No such file/.test(message));
+  // LevelDB says so as well where a file is gone that another one names; that is damage. The one that it locks it would make itself.
+  const refused = chain.some(
+    ({ code, message }) => code === 'LEVEL_IO_ERROR' && !/(?<!\/LOCK): No such file/.test(message),
+  );
   return refused ? 'CLI_STORE_UNUSABLE' : 'CLI_STORE_CORRUPT';
 }
