@@ -24,6 +24,7 @@ export const LONGEST_FIRST: readonly string[] = [
   'dist/test/integration/run.test.js',
   'dist/runtime/worker/rebirth.test.js',
   'dist/test/integration/operator.test.js',
+  'dist/test/integration/idle-actors.test.js',
   'dist/bench/workloads/connections.test.js',
   'dist/test/integration/watchdog.test.js',
   'dist/test/integration/media-s3.test.js',
