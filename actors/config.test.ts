@@ -50,6 +50,7 @@ t.test('a wrong setting is named with what it got and what it expects', async (t
   t.equal(refusal(['--stuck-ms', '0']), 'accepted');
   t.match(refusal([], { BLINDBEAM_WORKERS: 'many' }), /"workers" expected an integer .*\(BLINDBEAM_WORKERS\)/);
   t.match(refusal(['--log-levels', 'push']), /"log-levels" expected module=level/);
+  t.match(refusal(['--log-levels', 'puhs=debug']), /with a module of listener, media, push and/);
   t.strictSame(readConfig(['--log-levels', 'push=debug, media=warn'], {}).logModules, { push: 'debug', media: 'warn' });
 });
 

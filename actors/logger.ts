@@ -13,7 +13,7 @@ import { createRequire } from 'node:module';
 import { systemClock, type Clock, type Logger } from '../runtime/index.ts';
 import { noteCrash } from './console/crash-book.ts';
 import { LIMITS } from './limits.ts';
-import { LOG_LEVELS, type LevelTable, type LogLevel } from './log-levels.ts';
+import { LOG_LEVELS, type LevelTable, type LogLevel, type LogModule } from './log-levels.ts';
 import { CounterByLabel } from './metrics/meter.ts';
 import { fullBucket, takeToken, type TokenBucket } from './rate-limit.ts';
 
@@ -55,7 +55,7 @@ const REPEAT_RULE = { perSecond: LIMITS.logRepeatsPerSecond, burst: LIMITS.logRe
 export interface NodeLogger extends Logger {
   setLevels(table: LevelTable): void;
   /** The same log, under the level of a module, whose name stands in the lines. */
-  module(name: string): Logger;
+  module(name: LogModule): Logger;
 }
 
 export function createLogger(options: LoggerOptions): NodeLogger {
@@ -63,7 +63,7 @@ export function createLogger(options: LoggerOptions): NodeLogger {
 }
 
 /** The part of `log` that belongs to a module; `log` itself if it knows none, as in tests. */
-export function moduleLogger(log: Logger, name: string): Logger {
+export function moduleLogger(log: Logger, name: LogModule): Logger {
   return log instanceof Log ? log.module(name) : log;
 }
 
@@ -98,7 +98,7 @@ class Log implements NodeLogger {
     this.#table = table;
   }
 
-  module(name: string): Logger {
+  module(name: LogModule): Logger {
     const at =
       (severity: Severity) =>
       (event: string, fields?: Fields): void =>

@@ -233,7 +233,7 @@ export const CLIENT_CODES = {
     meaning: 'The rules of groups do not allow this change.',
     cause:
       'Only admins change a group; whoever is a member cannot be added; the last admin cannot go without naming another.',
-    advice: 'Look at the roster; ask an admin.',
+    advice: 'If you are no admin, ask one. If you are the last one, make somebody else an admin before you go.',
   },
   CLI_GROUP_MODE: {
     meaning: 'The group began to encrypt for each device while the message waited.',

@@ -122,15 +122,22 @@ export type ClientEvent =
   | { readonly type: 'downgrade'; readonly user: string; readonly device: number }
   /** A number that a peer claimed was looked up: it is the peer's, or somebody else's. */
   | { readonly type: 'phone-checked'; readonly user: string; readonly phone: string; readonly verified: boolean }
-  /** We are a member of a group that this device did not make: `inviter` has added us, or made it on another device if that is ourselves. */
-  | { readonly type: 'group-joined'; readonly group: GroupName; readonly inviter: string }
-  /** A member changed the group, and the change holds. That of somebody else may have put us out of it. */
+  /**
+   * We are a member of a group that this device did not make: `inviter` has added us, or made it on another device if that is ourselves.
+   * With `byLink` because this device had asked by an invitation link.
+   */
+  | { readonly type: 'group-joined'; readonly group: GroupName; readonly inviter: string; readonly byLink: boolean }
+  /**
+   * A member changed the group, and the change holds. That of somebody else may have put us out of it. `byLink` are those of who was added
+   * that had asked by the invitation link: admins whom it names know, others see an admin add them.
+   */
   | {
       readonly type: 'group-changed';
       readonly group: GroupName;
       readonly epoch: number;
       readonly author: string;
       readonly actions: readonly GroupAction[];
+      readonly byLink: readonly string[];
     }
   /**
    * What the server, or a member, says of a group does not hold (`CLI_GROUP_…`): it is left aside, and nothing is encrypted for whom it

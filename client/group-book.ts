@@ -131,6 +131,14 @@ export class GroupBook {
     return moved;
   }
 
+  /** Takes note that we have asked to be let in: whoever does so does not add us unasked. */
+  async noteAsked(group: string): Promise<void> {
+    const { journal } = this.#services;
+    const transaction = journal.begin();
+    transaction.put(GROUP_KEYS.asked(group), new Uint8Array(0));
+    await journal.commit(transaction);
+  }
+
   /** Takes note of an invitation. One into a group that we are in says only how the inviter sees it. */
   async invite(
     transaction: Transaction,
@@ -332,7 +340,11 @@ export class GroupBook {
     await this.#enter(transaction, { ...record, state, linkSecret }, order);
     this.#noteInvites(transaction, change);
     const { epoch, author, actions } = change;
-    findings.events.push({ type: 'group-changed', group: nameOfGroup(group), epoch, author, actions });
+    const byLink: string[] = [];
+    for (const user of addedBy(actions)) {
+      if ((await transaction.get(GROUP_KEYS.knock(group, user))) !== undefined) byLink.push(user);
+    }
+    findings.events.push({ type: 'group-changed', group: nameOfGroup(group), epoch, author, actions, byLink });
     findings.due.add(group);
   }
 
@@ -405,8 +417,10 @@ export class GroupBook {
     this.#noteInvites(transaction, decodeGroupChange(bytes) as SignedGroupChange);
     // What has no origin and is ours was made here: the application knows.
     const isMadeHere = inviter === this.#services.self.user && invited.origin === '';
+    const byLink = (await transaction.get(GROUP_KEYS.asked(group))) !== undefined;
+    transaction.delete(GROUP_KEYS.asked(group));
     if (!isMadeHere) {
-      findings.events.push({ type: 'group-joined', group: nameOfGroup(group), inviter: record.inviter });
+      findings.events.push({ type: 'group-joined', group: nameOfGroup(group), inviter: record.inviter, byLink });
     }
     findings.due.add(group);
     return NONE;

@@ -20,6 +20,7 @@
  *   group-invite/<group>/<user>            nothing: we have added somebody and owe       with the change; gone when it is queued
  *                                          the invitation
  *   group-knock/<group>/<user>             the secret of our link, shown by somebody      receipt; gone when they are let in
+ *   group-asked/<group>                    nothing: we have asked to be let in by a link   with the requests; gone when we are in
  *   group-key/<group>/<user>/<d>           the chains of a member's device               when handed out; with each message
  *   group-heard/<group>/<user>/<d>         last message id stored from this device, and  with each stored message, and
  *                                          the identity key that handed its chain out   each hand-out of another key
@@ -109,6 +110,7 @@ export const GROUP_KEYS = {
   knock: (group: string, user: string): string => `group-knock/${group}/${user}`,
   knocksAt: (group: string): string => `group-knock/${group}/`,
   knocks: 'group-knock/',
+  asked: (group: string): string => `group-asked/${group}`,
   key: (group: string, user: string, device: number): string => `group-key/${group}/${user}/${device}`,
   heard: (group: string, user: string, device: number): string => `group-heard/${group}/${user}/${device}`,
   keysOf: (group: string): string => `group-key/${group}/`,

@@ -17,7 +17,7 @@ t.test('a group is made, everybody is told, and reads', async (t) => {
     t.match(group, { name, title: 'Sailing', epoch: 1, mode: 'sender-keys' });
     t.equal(await roster(person, name, [alice, bob, carol]), 'alice* bob carol');
   }
-  t.match(bob.eventsOf('group-joined'), [{ group: name, inviter: alice.user }]);
+  t.match(bob.eventsOf('group-joined'), [{ group: name, inviter: alice.user, byLink: false }]);
   const message = await alice.client.send(name, 'Meet me at the harbour');
   await bob.client.send(name, 'Aye');
   await world.settle();
@@ -376,7 +376,8 @@ t.test('a link lets people in while its maker is there; a removal closes it', as
   const dave = await world.person(DAVE).join();
   t.equal(await dave.client.groups.join(link), name);
   await world.settle();
-  t.match(dave.eventsOf('group-joined'), [{ group: name, inviter: alice.user }]);
+  t.match(dave.eventsOf('group-joined'), [{ group: name, inviter: alice.user, byLink: true }]);
+  t.match(alice.eventsOf('group-changed').at(-1), { author: alice.user, byLink: [dave.user] });
   await bob.client.send(name, 'welcome');
   await world.settle();
   t.same(await texts(dave, name), ['welcome']);
@@ -403,7 +404,7 @@ t.test('any admin of the link’s day lets people in: the first who comes online
   await bob.client.connect();
   await world.quiet();
   t.equal(await roster(dave, name, [alice, bob, carol, dave]), 'alice* bob* carol dave');
-  t.match(dave.eventsOf('group-joined'), [{ group: name, inviter: bob.user }]);
+  t.match(dave.eventsOf('group-joined'), [{ group: name, inviter: bob.user, byLink: true }]);
   await alice.start();
   await alice.client.connect();
   await world.quiet();

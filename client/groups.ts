@@ -239,9 +239,10 @@ export class Groups {
    * @throws {ClientError} CLI_GROUP_LINK.
    */
   async join(link: string): Promise<GroupName> {
-    const { self, conversation, strangers } = this.#services;
+    const { self, conversation, strangers, book } = this.#services;
     const { group, admins, secret } = parseLink(link);
     if (admins.includes(self.user)) throw new ClientError('CLI_GROUP_LINK');
+    await book.noteAsked(group);
     const body = { kind: 'group-knock', group, secret } as const;
     for (const admin of new Set(admins)) {
       // Whoever is asked may answer.

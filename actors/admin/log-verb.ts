@@ -2,7 +2,7 @@
  * `log level`: what the node writes to its log, of everything or of one module, until its next reload of settings or restart.
  */
 
-import type { LogLevel } from '../log-levels.ts';
+import { isLogModule, LOG_MODULES, type LogLevel } from '../log-levels.ts';
 import type { NodeControl } from '../node-control.ts';
 import { AdminError } from './errors.ts';
 import { defineVerb, type Verb } from './verb.ts';
@@ -19,7 +19,7 @@ export const LOG_LEVEL = {
       required: true,
       position: 1,
     },
-    module: { kind: 'text', help: 'only of this module, as lines of the log name it: push, media …' },
+    module: { kind: 'text', help: 'only of this module, as lines of the log name it: listener, media or push' },
   },
 } as const;
 
@@ -31,8 +31,8 @@ export interface LogLevels {
 export function logVerb(control: NodeControl): Verb {
   return defineVerb(LOG_LEVEL, async ({ level, module }): Promise<LogLevels> => {
     const { logLevel, logModules } = control.config;
-    if (module !== undefined && !/^[a-z][a-z-]{0,31}$/.test(module)) {
-      throw new AdminError('ADM_BAD_PARAMETER', '"module" expected a word of lower-case letters');
+    if (module !== undefined && !isLogModule(module)) {
+      throw new AdminError('ADM_BAD_PARAMETER', `"module" expected one of ${LOG_MODULES.join(', ')}`);
     }
     const levels: LogLevels =
       module === undefined

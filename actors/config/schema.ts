@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { LIMITS as RUNTIME_LIMITS } from '../../runtime/index.ts';
 import { clusterProblems } from '../cluster/config.ts';
 import { expectationOf, SETTING_NAMES, settingOf, type SettingName } from './settings.ts';
-import { LOG_LEVELS, parseLevels } from '../log-levels.ts';
+import { LOG_LEVELS, LOG_MODULES, parseLevels } from '../log-levels.ts';
 import { readAddress } from '../media/address.ts';
 import { tracingProblems } from '../tracing/settings.ts';
 
@@ -92,7 +92,10 @@ function relationsOf(values: SettingValues): SettingProblem[] {
   if ((values['tls-certificate'] === '') !== (values['tls-key'] === ''))
     refuse(values['tls-key'] === '' ? 'tls-key' : 'tls-certificate', 'is needed: TLS takes a certificate and its key');
   const levels = parseLevels(String(values['log-levels']));
-  if (levels === undefined) refuse('log-levels', `expected module=level, …, with a level of ${LOG_LEVELS.join(', ')}`);
+  if (levels === undefined) {
+    const [modules, known] = [LOG_MODULES.join(', '), LOG_LEVELS.join(', ')];
+    refuse('log-levels', `expected module=level, …, with a module of ${modules} and a level of ${known}`);
+  }
   for (const { name, problem } of clusterProblems(values)) refuse(name, problem);
   for (const { name, problem } of tracingProblems(values)) refuse(name, problem);
   if (!isLoopback(String(values.host)) && values['unsafe-verifier'] !== 'yes') refuse('host', exposure(values.host));

@@ -85,6 +85,10 @@ t.test('what an operator does to actors is done, recorded, and survives nothing 
   t.match(await ask('limits', 'show'), { status: 0, out: /messagesPerSecondMax/ });
   t.match(await ask('limits', 'set', 'inboxCountMax', '5000'), { status: 0, out: /not stored/ });
   t.match(await ask('log', 'level', 'debug', '--module', 'push'), { status: 0, out: /log level info, push debug/ });
+  t.match(await ask('log', 'level', 'debug', '--module', 'nope'), {
+    status: 2,
+    errors: /^ADM_BAD_PARAMETER: "module" expected one of listener, media, push/,
+  });
   t.match(await ask('actor', 'inspect', 'nobody'), { status: 1, errors: /^ADM_NOT_FOUND/ });
   t.match(await blindbeam('actor', 'dance'), { status: 2, errors: /suspend/ });
   const audit = readFileSync(join(directory, 'audit.log'), 'utf8');
@@ -94,8 +98,9 @@ t.test('what an operator does to actors is done, recorded, and survives nothing 
     '"verb":"actor.resume"',
     '"verb":"limits.set"',
     '"verb":"log.level"',
+    '"verb":"log.level"',
   ]);
-  t.equal(server.lines.filter(({ event }) => event === 'admin_action').length, 5);
+  t.equal(server.lines.filter(({ event }) => event === 'admin_action').length, 6);
   t.equal(await server.stop(), 0);
 });
 

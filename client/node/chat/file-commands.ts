@@ -5,6 +5,7 @@
 import { ClientError, generateBackupDigits } from '../../index.ts';
 import type { Attachment, Client, MediaProgress } from '../../index.ts';
 import { safeFileName } from '../../file-name.ts';
+import { sizeOf } from '../../quantities.ts';
 import { writeBackupFile } from '../backup-file.ts';
 import { saveFile, uploadFile } from '../media-file.ts';
 import { systemRandom } from '../system.ts';
@@ -70,7 +71,7 @@ export class FileCommands {
     const target = path === '' ? safeFileName(file.name) : path;
     try {
       await saveFile(this.#client, file, target, { onProgress: this.#progressOf('Receiving', target) });
-      this.#notice(`Saved as ${target}, ${file.bytes} bytes.`);
+      this.#notice(`Saved as ${target}, ${sizeOf(file.bytes)}.`);
     } catch (error) {
       const isThere = (error as NodeJS.ErrnoException).code === 'EEXIST' && path === '';
       this.#reportFile(`${target} could not be saved${isThere ? ' (/save NAME gives it another name)' : ''}`, error);

@@ -74,11 +74,10 @@ export class GroupCommands {
     switch (event.type) {
       case 'group-joined':
         if (event.inviter === client.account?.user) return `${title} is here as well. /group ${title} opens it.`;
+        if (event.byLink) return `You joined ${title} by its link. /group ${title} opens it.`;
         return `${await nameOf(event.inviter)} added you to ${title}. /group ${title} opens it.`;
-      case 'group-changed': {
-        const done = await Promise.all(event.actions.map((action) => describeAction(action, nameOf)));
-        return `${title}: ${await nameOf(event.author)} ${done.join(', ')}.`;
-      }
+      case 'group-changed':
+        return `${title}: ${(await describeChange(event, nameOf)).join(', ')}.`;
       case 'group-alarm':
         return `${title}: what the server says of this group does not hold (${event.code}). It is not believed.`;
     }
@@ -172,7 +171,19 @@ function numbersIn(words: readonly string[]): string[] {
   return numbers;
 }
 
-type Action = (ClientEvent & { readonly type: 'group-changed' })['actions'][number];
+type Change = ClientEvent & { readonly type: 'group-changed' };
+type Action = Change['actions'][number];
+
+/** Who did what. Whoever came by the link did that: the admin whose device let them in may not even have looked. */
+async function describeChange(
+  { author, actions, byLink }: Change,
+  nameOf: (user: string) => Promise<string>,
+): Promise<string[]> {
+  const isByLink = (action: Action): boolean => action.kind === 'add' && byLink.includes(action.user);
+  const done = actions.filter((action) => !isByLink(action)).map((action) => describeAction(action, nameOf));
+  const clauses = await Promise.all(byLink.map(async (user) => `${await nameOf(user)} joined by the link`));
+  return done.length === 0 ? clauses : [`${await nameOf(author)} ${(await Promise.all(done)).join(', ')}`, ...clauses];
+}
 
 async function describeAction(action: Action, nameOf: (user: string) => Promise<string>): Promise<string> {
   switch (action.kind) {

@@ -4,16 +4,7 @@
 
 import t from 'tap';
 import type { MessageBody } from '../../index.ts';
-import {
-  addItem,
-  describeBody,
-  describeMessage,
-  describeSpan,
-  initialModel,
-  lastOf,
-  parseSpan,
-  replaceItem,
-} from './model.ts';
+import { addItem, describeBody, describeMessage, initialModel, lastOf, replaceItem } from './model.ts';
 import type { ChatItem } from './model.ts';
 
 const UNTOUCHED = {
@@ -23,11 +14,11 @@ const UNTOUCHED = {
 const AT = 1_700_000_000_000;
 
 t.test('every kind of message has words', async (t) => {
-  const attachment = { name: 'a.jpg', bytes: 5 } as never;
+  const attachment = { name: 'a.jpg', bytes: 1_500_000 } as never;
   const bodies: [MessageBody, string][] = [
     [{ kind: 'text', text: 'hi' }, 'hi'],
     [{ kind: 'reply', text: 'yes', quote: 'now?' }, '\u201cnow?\u201d \u2014 yes'],
-    [{ kind: 'attachment', text: '', attachment }, '[file a.jpg, 5 bytes]'],
+    [{ kind: 'attachment', text: '', attachment }, '[file a.jpg, 1.5 MB]'],
     [{ kind: 'timer', text: '', seconds: 3_600 }, '[messages disappear after 1 hour]'],
     [{ kind: 'timer', text: '', seconds: 0 }, '[messages stay]'],
     [{ kind: 'view-once', text: '' }, '[to be viewed once]'],
@@ -47,23 +38,6 @@ t.test('what was done to a message stands behind it', async (t) => {
   t.equal(describeMessage(message), 'hi (edited) [\u{1f44d} \u2764]');
   t.equal(describeMessage({ kind: 'text', text: 'hi', ...UNTOUCHED, isForwarded: true }), 'hi (forwarded)');
   t.equal(describeMessage({ kind: 'view-once', text: '', ...UNTOUCHED, viewedAt: AT }), '[to be viewed once] (viewed)');
-});
-
-t.test('spans as typed and as said', async (t) => {
-  const spans: [string, number | undefined][] = [
-    ['30s', 30],
-    ['5m', 300],
-    ['8h', 28_800],
-    ['7d', 604_800],
-    ['off', 0],
-    ['', undefined],
-    ['5', undefined],
-    ['-5m', undefined],
-    ['5 minutes', undefined],
-  ];
-  for (const [typed, seconds] of spans) t.equal(parseSpan(typed), seconds, typed);
-  t.equal(describeSpan(90), '90 seconds');
-  t.equal(describeSpan(86_400), '1 day');
 });
 
 t.test('the last message is one that the other side has, or will', async (t) => {

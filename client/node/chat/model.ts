@@ -6,6 +6,7 @@
 
 import type { ConnectionState, HistoryItem, MessageBody, MessageState, MessageTraits } from '../../index.ts';
 import type { ErrorCode, PeerPresence } from '../../index.ts';
+import { sizeOf, spanOf } from '../../quantities.ts';
 import { EMPTY_EDITOR } from './editor.ts';
 import type { Editor } from './editor.ts';
 
@@ -182,9 +183,9 @@ export function describeBody(body: MessageBody): string {
     case 'reply':
       return `\u201c${body.quote}\u201d \u2014 ${body.text}`;
     case 'attachment':
-      return `[file ${body.attachment.name}, ${body.attachment.bytes} bytes] ${body.text}`.trimEnd();
+      return `[file ${body.attachment.name}, ${sizeOf(body.attachment.bytes)}] ${body.text}`.trimEnd();
     case 'timer':
-      return body.seconds === 0 ? '[messages stay]' : `[messages disappear after ${describeSpan(body.seconds)}]`;
+      return body.seconds === 0 ? '[messages stay]' : `[messages disappear after ${spanOf(body.seconds)}]`;
     case 'view-once':
       return '[to be viewed once]';
     case 'deleted':
@@ -194,28 +195,6 @@ export function describeBody(body: MessageBody): string {
     case 'undecryptable':
       return `[could not be decrypted: ${body.code}]`;
   }
-}
-
-const SPANS: readonly (readonly [letter: string, seconds: number, word: string])[] = [
-  ['d', 86_400, 'day'],
-  ['h', 3_600, 'hour'],
-  ['m', 60, 'minute'],
-  ['s', 1, 'second'],
-];
-
-/** A span of time in the largest unit that fits. */
-export function describeSpan(seconds: number): string {
-  const [, unit, word] = SPANS.find(([, unit]) => seconds % unit === 0)!;
-  const count = seconds / unit;
-  return `${count} ${word}${count === 1 ? '' : 's'}`;
-}
-
-/** The seconds of a span such as 30s, 5m, 8h, 7d or off; undefined for anything else. */
-export function parseSpan(text: string): number | undefined {
-  if (text === 'off') return 0;
-  const [, count, letter] = /^(\d{1,8})([smhd])$/.exec(text) ?? [];
-  const unit = SPANS.find(([each]) => each === letter)?.[1];
-  return unit === undefined ? undefined : Number(count) * unit;
 }
 
 function advance(item: ChatItem & { readonly type: 'sent' }, { sentId, deliveredId, readId }: Progress): ChatItem {

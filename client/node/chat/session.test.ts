@@ -217,3 +217,32 @@ t.test('of two chats that are asked for, the last one is open, whichever is foun
   await late;
   t.equal(session.model.peer?.name, CAROL);
 });
+
+t.test('who came by the link is said to have joined, at both ends; who was added is not', async (t) => {
+  const world = new World();
+  const [alice, bob] = await world.pair();
+  const carol = await world.person(CAROL).join();
+  const [first, second, third] = [alice, bob, carol].map((person) => chatOf(world, person));
+  await first!.session.start(undefined);
+  for (const chat of [second!, third!]) await chat.session.start(undefined);
+  await first!.session.enter('/group create Sailing');
+  await first!.session.enter('/group link');
+  const link = first!.notices().at(-1)!;
+  await second!.session.enter(`/group join ${link}`);
+  await world.quiet();
+  t.ok(first!.notices().includes(`Sailing: ${BOB} joined by the link.`), first!.notices().join('\n'));
+  t.ok(second!.notices().includes('You joined Sailing by its link. /group Sailing opens it.'));
+  await first!.session.enter(`/group add ${CAROL}`);
+  await world.quiet();
+  t.ok(first!.notices().includes(`Sailing: you added ${CAROL}.`));
+  t.ok(third!.notices().includes(`${ALICE} added you to Sailing. /group Sailing opens it.`));
+});
+
+t.test('a change of a group that is refused says what to do', async (t) => {
+  const world = new World();
+  const [alice] = await world.pair();
+  const { session, notices } = chatOf(world, alice);
+  await session.enter(`/group create Sailing ${BOB}`);
+  await session.enter('/group leave');
+  t.match(notices().at(-1), /^CLI_GROUP_REFUSED: .* make somebody else an admin before you go/);
+});

@@ -23,7 +23,6 @@ import {
   itemOf,
   lastOf,
   openPeer,
-  parseSpan,
   refuseFrom,
   replaceItem,
   settleDraft,
@@ -33,6 +32,7 @@ import { OverviewCommands } from './overview-commands.ts';
 import { describeIdentityChange, SafetyCommands } from './safety-commands.ts';
 import { StrangerCommands } from './stranger-commands.ts';
 import { TransferCommands } from './transfer-commands.ts';
+import { parseSpan } from '../../quantities.ts';
 import { isPhone } from '../../../protocol/wire/index.ts';
 
 /** Whom a session tells. */

@@ -6,6 +6,7 @@ import type { ConnectionState } from '../index.ts';
 import { arrange, button, make, Nodes } from './dom.ts';
 import { openDevices, openSettings } from './dialogs.ts';
 import { openNewGroup } from './group-dialog.ts';
+import { joinByLink, tellOfJoining } from './joining.ts';
 import type { Chat, Session } from './session.ts';
 import { initialsOf, isSameDay, clockOf, dayOf, phoneIn } from './words.ts';
 
@@ -39,6 +40,7 @@ export function chatsView(session: Session, nowMs: () => number): { element: HTM
       ),
     );
   };
+  tellOfJoining(session);
   const element = make(
     'nav',
     { className: 'side', aria: { label: 'Chats' } },
@@ -72,9 +74,7 @@ function startForm(session: Session): HTMLElement {
   const begin = async (): Promise<void> => {
     const text = field.value.trim();
     const isNumber = /^[+0-9]/.test(text);
-    const went = await session.attempt(async () => {
-      await session.openPeer(isNumber ? phoneIn(text) : await session.client.groups.join(text));
-    });
+    const went = await session.attempt(() => (isNumber ? session.openPeer(phoneIn(text)) : joinByLink(session, text)));
     if (went) field.value = '';
   };
   const onsubmit = (event: Event): void => {

@@ -2,6 +2,7 @@
  * The right column: the open chat, and the field to write in.
  */
 
+import { spanOf } from '../../quantities.ts';
 import type { GroupInfo, HistoryItem, Standing } from '../index.ts';
 import { openForward, openPerson, openViewedFile } from './dialogs.ts';
 import { arrange, button, make, Nodes, signButton } from './dom.ts';
@@ -10,7 +11,7 @@ import { openGroup } from './group-dialog.ts';
 import { messageNode, type MessageActions } from './message-view.ts';
 import { openSafety } from './safety-dialog.ts';
 import type { KeysState, OpenChat, Session } from './session.ts';
-import { dayOf, isSameDay, presenceText, spanOf, summaryOf, typistsText } from './words.ts';
+import { dayOf, isSameDay, presenceText, summaryOf, typistsText } from './words.ts';
 
 /** What the next message is about, beside itself. */
 type About = { readonly kind: 'reply' | 'edit'; readonly item: HistoryItem } | undefined;

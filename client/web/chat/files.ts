@@ -4,11 +4,11 @@
  */
 
 import { safeFileName } from '../../file-name.ts';
+import { sizeOf } from '../../quantities.ts';
 import type { Attachment, MediaProgress } from '../index.ts';
 import { browserClock } from '../system.ts';
 import { button, make } from './dom.ts';
 import type { Session } from './session.ts';
-import { sizeOf } from './words.ts';
 
 /** The longer side of the small picture that travels within the message. */
 const THUMBNAIL_PX = 160;

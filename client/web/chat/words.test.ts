@@ -14,8 +14,6 @@ import {
   phoneIn,
   presenceText,
   previewOf,
-  sizeOf,
-  spanOf,
   summaryOf,
   typistsText,
 } from './words.ts';
@@ -36,24 +34,6 @@ t.test('every kind of message has its line', async (t) => {
   ];
   for (const [body, line] of lines) t.equal(summaryOf(body), line);
   t.equal(previewOf({ kind: 'text', text: 'Hello', direction: 'out' } as HistoryItem), 'You: Hello');
-});
-
-t.test('spans and sizes stand in the unit that people use', async (t) => {
-  t.same([1, 60, 3_600, 7_200, 86_400, 90].map(spanOf), [
-    '1 second',
-    '1 minute',
-    '1 hour',
-    '2 hours',
-    '1 day',
-    '90 seconds',
-  ]);
-  t.same([0, 1_023, 1_024, 1_572_864, 5 * 2 ** 40].map(sizeOf), [
-    '0 bytes',
-    '1023 bytes',
-    '1.0 KiB',
-    '1.5 MiB',
-    '5120.0 GiB',
-  ]);
 });
 
 t.test('a moment of today is a time, an older one has its day', async (t) => {

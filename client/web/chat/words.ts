@@ -3,6 +3,7 @@
  */
 
 import type { HistoryItem, MessageBody, MessageState, PeerPresence } from '../../index.ts';
+import { spanOf } from '../../quantities.ts';
 
 /** The line of a chat in the list. */
 export function previewOf(item: HistoryItem): string {
@@ -29,33 +30,6 @@ export function summaryOf(body: MessageBody): string {
     case 'undecryptable':
       return `Could not be decrypted (${body.code})`;
   }
-}
-
-const SPANS: readonly (readonly [seconds: number, word: string])[] = [
-  [86_400, 'day'],
-  [3_600, 'hour'],
-  [60, 'minute'],
-  [1, 'second'],
-];
-
-/** A span of time in the largest unit that it is whole in. */
-export function spanOf(seconds: number): string {
-  const [unit, word] = SPANS.find(([each]) => seconds % each === 0)!;
-  const count = seconds / unit;
-  return `${count} ${word}${count === 1 ? '' : 's'}`;
-}
-
-const UNITS = ['bytes', 'KiB', 'MiB', 'GiB'] as const;
-
-/** A size as people read it. */
-export function sizeOf(bytes: number): string {
-  let value = bytes;
-  let unit = 0;
-  while (value >= 1_024 && unit < UNITS.length - 1) {
-    value /= 1_024;
-    unit += 1;
-  }
-  return `${unit === 0 ? value : value.toFixed(1)} ${UNITS[unit]}`;
 }
 
 /** The mark behind an own message, and what it means. */
