@@ -73,6 +73,16 @@ export function beyondAll(last: number, nowMs: number): number {
   return byClock > last && byClock < CLOCK_NUMBER_MAX ? byClock : last + WITHOUT_CLOCK;
 }
 
+/**
+ * From where the places of a group go on that the store does not know. One that came back may have known it: the group may be made a second time,
+ * by a client whose first request was answered before the loss, or not at all, and members hold places of its first life.
+ *
+ * @param doubtedMs - When the store came back last, wall time; 0 for never.
+ */
+export function placesOfUnknown(doubtedMs: number): number {
+  return doubtedMs === 0 ? 0 : beyondAll(0, doubtedMs);
+}
+
 /** Whether a place was given out after a return: such places are beyond all others. */
 export function isAfterReturn(place: number): boolean {
   return place >= WITHOUT_CLOCK;

@@ -77,7 +77,7 @@ export interface GroupBatch {
 /** Reads. What they return is owned by the caller. */
 export interface GroupStore {
   group(group: string): GroupRecord | undefined;
-  /** 0 where nothing was accepted. */
+  /** Last place given out. Where nothing was accepted: 0, or, in a store that came back from a loss, a place beyond those that were given out before it. */
   order(group: string): number;
   sender(group: string, sender: SenderAddress): GroupSenderRecord | undefined;
   /** Kept changes with a greater epoch, ascending, until `bytesMax` is reached; at least one if there is one. */

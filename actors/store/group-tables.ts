@@ -6,7 +6,7 @@
 
 import { LIMITS as WIRE_LIMITS } from '../../protocol/wire/index.ts';
 import { LIMITS } from '../limits.ts';
-import { beyondAll } from './doubt.ts';
+import { beyondAll, placesOfUnknown } from './doubt.ts';
 import * as layout from './group-layout.ts';
 import { BODY, OWNER } from './group-layout.ts';
 import type { GroupBatch, GroupBody, GroupRecord, GroupSenderRecord, GroupStore, KeptChange } from './group-store.ts';
@@ -37,13 +37,16 @@ export class GroupTables<Table extends GroupTable> implements GroupStore {
   readonly #groups: Table;
   readonly #bodies: Table;
   readonly #writer: GroupWriter<Table>;
+  readonly #doubtedMs: () => number;
   /** The part of a `StoreBatch` that concerns groups. */
   readonly batch: GroupBatch;
 
-  constructor(groups: Table, bodies: Table, writer: GroupWriter<Table>) {
+  /** @param doubtedMs - Reads when the store was put in doubt, which stands in another table. */
+  constructor(groups: Table, bodies: Table, writer: GroupWriter<Table>, doubtedMs: () => number) {
     this.#groups = groups;
     this.#bodies = bodies;
     this.#writer = writer;
+    this.#doubtedMs = doubtedMs;
     this.batch = this.#makeBatch(writer);
   }
 
@@ -106,7 +109,7 @@ export class GroupTables<Table extends GroupTable> implements GroupStore {
 
   order(group: string): number {
     const value = this.#groups.get(layout.groupKey(OWNER.order, group));
-    return value === undefined ? 0 : decodeUint48(value);
+    return value === undefined ? placesOfUnknown(this.#doubtedMs()) : decodeUint48(value);
   }
 
   sender(group: string, sender: SenderAddress): GroupSenderRecord | undefined {

@@ -152,8 +152,9 @@ class LmdbStore implements ReplicaStore {
       put: (...write: [Table, Buffer, Buffer]) => this.#put(...write),
       remove: (...removal: [Table, Buffer]) => this.#remove(...removal),
     };
-    this.groups = new GroupTables(table('group'), table('body'), writes);
-    this.outbox = new OutboxTables(table('outbox'), writes, () => this.#metaNumber(DOUBTED_KEY));
+    const doubtedMs = (): number => this.#metaNumber(DOUBTED_KEY);
+    this.groups = new GroupTables(table('group'), table('body'), writes, doubtedMs);
+    this.outbox = new OutboxTables(table('outbox'), writes, doubtedMs);
     this.#protection = protectionTables(table);
     this.protection = new ProtectionReader(this.#protection);
     this.#batch = this.#makeBatch();

@@ -1,5 +1,6 @@
 /** Groups in memory, for unit tests and simulation: the part of `memory.ts` that `group-store.ts` lays down. */
 
+import { placesOfUnknown } from './doubt.ts';
 import type { GroupBatch, GroupBody, GroupRecord, GroupSenderRecord, GroupStore, KeptChange } from './group-store.ts';
 import type { SenderAddress } from './inbox-store.ts';
 
@@ -10,6 +11,7 @@ export class MemoryGroups implements GroupStore {
   readonly #changes = new Map<string, Map<number, KeptChange>>();
   readonly #outgoing = new Map<string, GroupBody>();
   readonly #bodies = new Map<string, { readonly body: GroupBody; count: number }>();
+  #doubtedMs = 0;
 
   /** Collects the writes of one commit into `writes`, which run when it takes effect. */
   collect(writes: (() => void)[]): GroupBatch {
@@ -48,6 +50,13 @@ export class MemoryGroups implements GroupStore {
     };
   }
 
+  /** As a store is that came back without this group. */
+  lose(group: string, nowMs: number): void {
+    for (const table of [this.#records, this.#orders, this.#changes]) table.delete(group);
+    for (const name of this.#senders.keys()) if (name.startsWith(`${group}<`)) this.#senders.delete(name);
+    this.#doubtedMs = nowMs;
+  }
+
   #changesOf(group: string): Map<number, KeptChange> {
     let changes = this.#changes.get(group);
     if (changes === undefined) this.#changes.set(group, (changes = new Map()));
@@ -59,7 +68,7 @@ export class MemoryGroups implements GroupStore {
   }
 
   order(group: string): number {
-    return this.#orders.get(group) ?? 0;
+    return this.#orders.get(group) ?? placesOfUnknown(this.#doubtedMs);
   }
 
   sender(group: string, sender: SenderAddress): GroupSenderRecord | undefined {

@@ -133,7 +133,9 @@ t.test('a group goes on at far places, its senders at any id, and its members kn
     batch.groups.putSender(GROUP, sender, { accepted: 4, order: 8 });
     batch.putConversation(BOB, row, { accepted: 9, delivered: 7 });
   });
+  t.equal(store.groups.order(ALICE), 0, 'a group that nobody has made');
   store.renew(NOW_MS);
+  t.equal(store.groups.order(ALICE), beyondAll(0, NOW_MS), 'one that was made and lost, perhaps');
   const place = store.groups.order(GROUP);
   t.equal(place, beyondAll(9, NOW_MS));
   t.strictSame(store.groups.sender(GROUP, sender), { accepted: 4, order: 8, isDoubted: true });
