@@ -25,6 +25,7 @@ import type {
   ClusterNet,
   LogEnd,
   LogEntry,
+  LogReader,
   PageExchange,
   Registry,
   ShardLog,
@@ -32,7 +33,7 @@ import type {
 import { StartupError } from '../errors.ts';
 import type { Centre, ShardRange } from './centres.ts';
 import { JETSTREAM, jetStreamCodeOf } from './jetstream-codes.ts';
-import { followStream, type StreamMessage } from './jetstream-follow.ts';
+import { readStream } from './jetstream-reader.ts';
 import { openBucketRegistry } from './jetstream-registry.ts';
 import { LIMITS } from './limits.ts';
 import { pause } from '../pause.ts';
@@ -157,16 +158,14 @@ function logSubject(cluster: string, shard: number): string {
 }
 
 class JetStreamLog implements ShardLog {
-  readonly #logger: Logger;
-  readonly #clock: Clock;
+  readonly #parts: JetStreamParts;
   readonly #jetstream: JetStream;
   readonly #manager: Manager;
   readonly #stream: string;
   readonly #subject: string;
 
   constructor(parts: JetStreamParts, jetstream: JetStream, manager: Manager, shard: number) {
-    this.#logger = parts.logger;
-    this.#clock = parts.clock;
+    this.#parts = parts;
     this.#jetstream = jetstream;
     this.#manager = manager;
     this.#stream = logStream(parts.cluster, shard);
@@ -212,17 +211,9 @@ class JetStreamLog implements ShardLog {
     }
   }
 
-  follow(from: number, onEntry: (entry: LogEntry) => void): { stop(): void } {
-    let next = from;
-    const start = () => ({ deliver_policy: 'by_start_sequence', opt_start_seq: next }) as const;
-    const onMessage = ({ seq, data }: StreamMessage): void => {
-      if (seq < next) return;
-      next = seq + 1;
-      onEntry({ sequence: seq, data: Buffer.from(data) });
-    };
-    const [jetstream, clock, logger] = [this.#jetstream, this.#clock, this.#logger];
-    const [stream, subject] = [this.#stream, this.#subject];
-    return followStream({ jetstream, clock, logger, stream, subject, start, onMessage });
+  follow(from: number): LogReader {
+    const { bus, clock, logger } = this.#parts;
+    return readStream({ bus, manager: this.#manager, clock, logger, stream: this.#stream, from });
   }
 
   async trim(before: number): Promise<void> {

@@ -4,7 +4,7 @@ import { promisesSettled } from '../../runtime/testing/virtual-clock.ts';
 import type { CommitResult } from '../store/inbox-store.ts';
 import { memoryTail } from '../store/memory-tail.test-kit.ts';
 import type { LogMark } from '../store/raw-tables.ts';
-import type { AppendOutcome, LogEnd, LogEntry, ShardLog } from './contracts.ts';
+import type { AppendOutcome, LogEnd, LogEntry, LogReader, ShardLog } from './contracts.ts';
 import { LIMITS } from './limits.ts';
 import { encodeRecord, headerOf, type RecordKind } from './log-record.ts';
 import { ShardHost, type HostedStore } from './shard-host.ts';
@@ -27,8 +27,11 @@ class QuietLog implements ShardLog {
   intruder: LogEntry | undefined = undefined;
   isSilent = false;
 
-  constructor(entries: LogEntry[]) {
+  readonly #clock: VirtualClock;
+
+  constructor(entries: LogEntry[], clock: VirtualClock) {
     this.entries = entries;
+    this.#clock = clock;
   }
 
   async append(data: Buffer, expected: number): Promise<AppendOutcome> {
@@ -45,17 +48,25 @@ class QuietLog implements ShardLog {
   read = async (from: number): Promise<LogEntry | 'end' | 'unknown'> =>
     this.isSilent ? 'unknown' : (this.entries.find((each) => each.sequence >= from) ?? 'end');
   last = async (): Promise<LogEnd> => ({ sequence: this.#end, data: this.entries.at(-1)?.data });
-  #follower: (entry: LogEntry) => void = ignore;
-  follow = (_from: number, onEntry: (entry: LogEntry) => void): { stop(): void } => {
-    this.#follower = onEntry;
-    return { stop: () => void (this.#follower = ignore) };
-  };
-  /** Another one's append, of which who follows hears at once. */
+  readonly #handed: LogEntry[] = [];
+  #notify: () => void = ignore;
+  follow = (): LogReader => ({
+    next: async () => {
+      if (this.#handed.length === 0) {
+        await new Promise<void>((resolve) => {
+          this.#notify = resolve;
+          this.#clock.setTimer(LIMITS.idleLookMs, resolve);
+        });
+      }
+      return this.#handed.splice(0, LIMITS.applyCountMax);
+    },
+    stop: () => void this.#handed.splice(0),
+  });
+  /** Another one's append, of which who follows hears. */
   hand(...entries: LogEntry[]): void {
-    for (const each of entries) {
-      this.entries.push(each);
-      this.#follower(each);
-    }
+    this.entries.push(...entries);
+    this.#handed.push(...entries);
+    this.#notify();
   }
   trim = async (): Promise<void> => undefined;
 }
@@ -86,7 +97,7 @@ interface Fixture {
 /** A host with a copy up to `mark` of a log. Nobody answers requests for pages. */
 function start(t: Tap, mark: LogMark | undefined, entries: LogEntry[], isLocal: boolean = false): Fixture {
   const clock = new VirtualClock();
-  const log = new QuietLog(entries);
+  const log = new QuietLog(entries, clock);
   let changeCount = 0;
   const warnings: object[] = [];
   const warn = (event: string, fields?: object): void => void warnings.push({ event, ...fields });

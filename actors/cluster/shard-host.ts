@@ -17,9 +17,8 @@ import type { CommitLog } from '../store/lmdb.ts';
 import type { LogMark, Page, PageCursor } from '../store/raw-tables.ts';
 import type { WriteSet } from '../store/write-set.ts';
 import type { ShardTail } from '../store/tail.ts';
-import { Arrivals } from './arrivals.ts';
 import { appendSurely, ShardCommitLog, type Writer } from './commit-log.ts';
-import type { LogEntry, PageExchange, ShardLog } from './contracts.ts';
+import { isFull, type LogEntry, type PageExchange, type ShardLog } from './contracts.ts';
 import { LIMITS } from './limits.ts';
 import { encodeRecord, headerOf, startReading, takeEntry, type Reading } from './log-record.ts';
 import { Overdue } from './overdue.ts';
@@ -173,7 +172,7 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
     return sealed;
   }
 
-  /** The owner has sealed the shard, and waits for this copy: what comes next is flushed without waiting for more. */
+  /** The owner has sealed the shard, and waits for this copy: it asks for what there is at once. */
   hasten(): void {
     this.#isAwaited = true;
     this.#endRest();
@@ -483,53 +482,50 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
     this.#roleNumber++;
   }
 
-  /** Takes what comes until the subscription has to be made anew (true), the role changes, or something does not fit (false). */
+  /** Takes what comes until the log has to be followed anew (true), the role changes, or something does not fit (false). */
   async #followOn(number: number, store: Store): Promise<boolean> {
     const { log, clock } = this.#parts;
-    const arrivals = new Arrivals();
-    let appliedMs = -Infinity;
-    const subscription = log.follow(this.#reading!.seen + 1, (entry) => arrivals.push(entry));
+    const reader = log.follow(this.#reading!.seen + 1);
     try {
       while (this.#isCurrent(number)) {
-        if (arrivals.isEmpty) await this.#rest(LIMITS.idleLookMs, arrivals.next());
-        if (arrivals.isEmpty) {
-          const outcome = this.#isCurrent(number) ? await this.#lookBeyond(arrivals, store) : false;
+        const entries = (await Promise.race([reader.next(), this.#change()])) ?? [];
+        if (!this.#isCurrent(number)) break;
+        if (entries.length === 0) {
+          const outcome = await this.#lookBeyond(store);
           if (outcome !== undefined) return outcome;
           continue;
         }
-        const waits = arrivals.mayGrow && this.#isCurrent(number) && !this.#isAwaited;
-        if (waits) await this.#rest(appliedMs + LIMITS.copyGatherMs - clock.monotonicMs(), this.#hastened());
-        appliedMs = clock.monotonicMs();
-        if (!(await this.#take(arrivals.take(), store))) return false;
+        const [beganMs, wasAwaited] = [clock.monotonicMs(), this.#isAwaited];
+        if (!(await this.#take(entries, store))) return false;
         if (this.#isAwaited) this.#parts.onChange();
-        this.#isAwaited = false;
+        if (wasAwaited) this.#isAwaited = false;
+        const rests = !isFull(entries) && this.#isCurrent(number) && !this.#isAwaited;
+        if (rests) await this.#rest(beganMs + LIMITS.copyGatherMs - clock.monotonicMs());
       }
       return false;
     } finally {
-      subscription.stop();
+      reader.stop();
     }
   }
 
   /** Nothing has come for a while: is there something? As `#followOn`; `undefined` if not, as far as can be told. */
-  async #lookBeyond(arrivals: Arrivals, store: Store): Promise<boolean | undefined> {
+  async #lookBeyond(store: Store): Promise<boolean | undefined> {
     const missed = await this.#parts.log.read(this.#reading!.seen + 1);
-    if (missed === 'unknown' || !arrivals.isEmpty) return undefined;
+    if (missed === 'unknown') return undefined;
     if (missed !== 'end') return this.#take([missed], store);
     return (await this.#lastOfLog()) === 'foreign' ? false : undefined;
   }
 
-  /** Resolves when somebody waits for this copy. */
-  #hastened(): Promise<void> {
-    return new Promise((resolve) => (this.#endRest = resolve));
-  }
-
-  /** Until so much time has passed, the role changes, or `earlier` resolves. */
-  async #rest(forMs: number, earlier: Promise<void>): Promise<void> {
+  /** Until so much time has passed, the role changes, or somebody waits for this copy. */
+  async #rest(forMs: number): Promise<void> {
     if (forMs <= 0) return;
     const { clock } = this.#parts;
     let timer: unknown;
-    const passed = new Promise<void>((resolve) => (timer = clock.setTimer(forMs, resolve)));
-    await Promise.race([passed, this.#change(), earlier]);
+    const passed = new Promise<void>((resolve) => {
+      this.#endRest = resolve;
+      timer = clock.setTimer(forMs, resolve);
+    });
+    await Promise.race([passed, this.#change()]);
     clock.clearTimer(timer);
   }
 
