@@ -117,7 +117,7 @@ function fake(): {
   readonly begun: number[];
   /** Subjects that answers are expected at, one for each request. */
   readonly asked: string[];
-  entry(sequence: number, number: number, to?: string): void;
+  entry(sequence: number, number: number): void;
   status(code: number, to?: string): void;
 } {
   const clock = new VirtualClock();
@@ -146,8 +146,8 @@ function fake(): {
     reader,
     begun,
     asked,
-    entry: (sequence, number, to = asked.at(-1)!) =>
-      deliver(null, { subject: to, reply: `$JS.ACK.s.c.1.${sequence}.${number}.1700000000000000000.0`, data }),
+    entry: (sequence, number) =>
+      deliver(null, { subject: 'log', reply: `$JS.ACK.s.c.1.${sequence}.${number}.1700000000000000000.0`, data }),
     status: (code, to = asked.at(-1)!) => deliver(null, { subject: to, headers: { code }, data: Buffer.alloc(0) }),
   };
 }

@@ -22,7 +22,7 @@ type Subscription = ReturnType<Connection['subscribe']>;
 
 /** Of what the library hands over, what is read here. */
 interface Delivery {
-  /** Which request it answers. */
+  /** Of an entry: its own. Of a status: that of the request. */
   readonly subject: string;
   /** Of an entry: what it is, in the form of an acknowledgement's subject. */
   readonly reply?: string | undefined;
@@ -158,15 +158,18 @@ class PulledConsumer {
   }
 
   #take({ subject, reply, headers, data }: Delivery): void {
-    // Some servers send a status behind a batch that is full, others do not.
-    if (subject !== this.#answers) return;
     const code = headers?.code ?? 0;
-    if (code !== 0) return this.#finish(isEnd(code) && this.#entries.length === 0);
+    if (code !== 0) return this.#takeStatus(code, subject);
     const place = placeOf(reply ?? '');
     if (place === undefined || place.number !== this.#sentCount + 1) return this.#finish(true);
     this.#sentCount++;
     this.#entries.push({ sequence: place.sequence, data: Buffer.from(data) });
     if (this.#entries.length === LIMITS.applyCountMax) this.#finish(false);
+  }
+
+  #takeStatus(code: number, request: string): void {
+    // Some servers send one behind a batch that is full, others do not.
+    if (request === this.#answers) this.#finish(isEnd(code) && this.#entries.length === 0);
   }
 
   #finish(isLast: boolean): void {

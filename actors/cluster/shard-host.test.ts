@@ -214,12 +214,15 @@ t.test('a copy that lacks more than a transaction holds does not wait between tw
   const { host, log, disk, settle } = start(t, { epoch: 1, sequence: 1 }, [entry(1, 'epoch', 1, 0)]);
   host.setRole({ kind: 'follow', source: OWNER });
   await settle(LIMITS.copyGatherMs);
-  const count = 2 * LIMITS.applyCountMax;
-  log.hand(...Array.from({ length: count }, (_, index) => entry(index + 2, 'writes', 1, index + 1)));
+  const max = LIMITS.applyCountMax;
+  log.hand(...Array.from({ length: 2 * max + 1 }, (_, index) => entry(index + 2, 'writes', 1, index + 1)));
   await promisesSettled();
-  t.strictSame(disk.transactions, [LIMITS.applyCountMax], 'the rest fits into one, and may grow');
+  t.strictSame(disk.transactions, [max, max, 1]);
+  log.hand(entry(2 * max + 3, 'writes', 1, 2 * max + 2));
+  await promisesSettled();
+  t.strictSame(disk.transactions, [max, max, 1], 'behind what was not full it waits for more');
   await settle(LIMITS.copyGatherMs);
-  t.strictSame(disk.transactions, [LIMITS.applyCountMax, LIMITS.applyCountMax]);
+  t.strictSame(disk.transactions, [max, max, 1, 1]);
 });
 
 t.test(

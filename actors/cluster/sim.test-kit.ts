@@ -547,7 +547,9 @@ export class ClusterSim {
       const nextMs = Math.min(endMs, this.clock.nextDueMs ?? endMs);
       const stepMs = nextMs - this.clock.monotonicMs();
       this.clock.advance(stepMs);
-      if (this.random.integer(1_000_000) < stepMs * writesPerSecond * 1_000) this.#write();
+      // A long step holds several: one at most would make the writes fewer where less happens beside them.
+      for (let due = stepMs * writesPerSecond * 1_000; due > 0; due -= 1_000_000)
+        if (this.random.integer(1_000_000) < due) this.#write();
     }
     await promisesSettled();
   }
