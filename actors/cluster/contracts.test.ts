@@ -15,5 +15,6 @@ t.test('a transaction of a copy is full by its count, and where another record m
     [1, applyBytesMax - recordBytesMax, false],
     [1, applyBytesMax - recordBytesMax + 1, true],
   ] as const;
-  for (const [count, bytes, expected] of cases) t.equal(isFull(entries(count, bytes)), expected, `${count} of ${bytes}`);
+  for (const [count, bytes, expected] of cases)
+    t.equal(isFull(entries(count, bytes)), expected, `${count} of ${bytes}`);
 });

@@ -372,7 +372,10 @@ class SimProcess {
     const isAway = (): boolean => this.isCut || this.isDead || servers.isDown || servers.silentLogs.has(shard);
     const look = (): readonly LogEntry[] => {
       if (isAway()) return [];
-      return servers.log(shard).filter(({ sequence }) => sequence >= next).slice(0, LIMITS.applyCountMax);
+      return servers
+        .log(shard)
+        .filter(({ sequence }) => sequence >= next)
+        .slice(0, LIMITS.applyCountMax);
     };
     const read = (): Promise<readonly LogEntry[]> =>
       new Promise((resolve) => {

@@ -8,7 +8,15 @@
 
 import { readFileSync } from 'node:fs';
 
-import { connect, createInbox, credsAuthenticator, ErrorCode, Events, type ConnectionOptions, type NatsConnection } from 'nats';
+import {
+  connect,
+  createInbox,
+  credsAuthenticator,
+  ErrorCode,
+  Events,
+  type ConnectionOptions,
+  type NatsConnection,
+} from 'nats';
 
 import type { Logger } from '../contracts.ts';
 import { RuntimeError } from '../errors.ts';
