@@ -1067,11 +1067,9 @@ function ways({ toInbox }: Fixture): string[] {
   return toInbox
     .splice(0)
     .flatMap((message) =>
-      message.kind === 'submit'
-        ? [`straight ${message.id}`]
-        : message.kind === 'detour'
-          ? [`detour ${message.id} after ${message.after}`]
-          : [],
+      message.kind === 'submit' || message.kind === 'detour'
+        ? [`${message.kind === 'submit' ? 'straight' : 'detour'} ${message.id} after ${message.after}`]
+        : [],
     );
 }
 
@@ -1097,7 +1095,7 @@ t.test(
     await fixture.tell({ kind: 'sent', to: BOB, id: 4, ts: 1 });
     await fixture.tell({ kind: 'detour-ended', to: BOB });
     await fixture.say({ ...MESSAGE, id: 5 });
-    t.strictSame(ways(fixture), ['straight 5']);
+    t.strictSame(ways(fixture), ['straight 5 after 0']);
     t.strictSame(refusedIds(fixture), []);
   },
 );
@@ -1109,7 +1107,7 @@ t.test(
     await fixture.say({ ...MESSAGE, id: 7 });
     reach(fixture, false);
     await fixture.say({ ...MESSAGE, id: 8 });
-    t.strictSame(ways(fixture), ['straight 7']);
+    t.strictSame(ways(fixture), ['straight 7 after 0']);
     t.strictSame(refusedIds(fixture), ['APP_OVERLOADED 8']);
     await fixture.tell({ kind: 'sent', to: BOB, id: 7, ts: 1 });
     await fixture.say({ ...MESSAGE, id: 9 });
@@ -1131,6 +1129,27 @@ t.test('what follows something that a shard has refused takes no detour before t
   for (const id of [1, 2, 3]) await fixture.say({ ...MESSAGE, id });
   t.strictSame(ways(fixture), ['detour 1 after 0', 'detour 2 after 1', 'detour 3 after 2']);
 });
+
+t.test(
+  'a shard is told behind what a message comes: behind what has no answer, and what was refused and has not come again',
+  async (t) => {
+    const fixture = await startInReach();
+    for (const id of [4, 5, 6]) await fixture.say({ ...MESSAGE, id });
+    t.strictSame(ways(fixture), ['straight 4 after 0', 'straight 5 after 4', 'straight 6 after 5']);
+    await fixture.tell({ kind: 'refused', to: BOB, id: 4, refusal: { code: 'APP_STORE_FULL' } });
+    await fixture.say({ ...MESSAGE, id: 4 });
+    // Late, of what was said before.
+    for (const id of [5, 6])
+      await fixture.tell({ kind: 'refused', to: BOB, id, refusal: { code: 'APP_OUT_OF_ORDER' } });
+    await fixture.say({ ...MESSAGE, id: 5 });
+    await fixture.tell({ kind: 'sent', to: BOB, id: 5, ts: 1 });
+    await fixture.say({ ...MESSAGE, id: 6 });
+    t.strictSame(ways(fixture), ['straight 4 after 0', 'straight 5 after 4', 'straight 6 after 0']);
+    await fixture.tell({ kind: 'refused', to: BOB, id: 6, refusal: { code: 'APP_STORE_FULL' } });
+    await fixture.say({ ...MESSAGE, id: 7 });
+    t.strictSame(ways(fixture), ['straight 7 after 6']);
+  },
+);
 
 t.test('an acknowledgement of the outbox lets nothing past what was refused', async (t) => {
   const fixture = await startInReach();
@@ -1156,7 +1175,7 @@ t.test(
     await fixture.say({ ...MESSAGE, id: 1 });
     await fixture.tell({ kind: 'refused', to: BOB, id: 1, refusal: { code: 'APP_UNAVAILABLE', retryAfter: 1 } });
     await fixture.say({ ...MESSAGE, id: 1 });
-    t.strictSame(ways(fixture), ['straight 1', 'detour 1 after 0']);
+    t.strictSame(ways(fixture), ['straight 1 after 0', 'detour 1 after 0']);
   },
 );
 
@@ -1166,7 +1185,11 @@ t.test('a refusal says nothing of what was handed over before: that is unanswere
   for (const id of [2, 3]) await fixture.say({ ...MESSAGE, id });
   await fixture.tell({ kind: 'refused', to: BOB, id: 3, refusal: unavailable });
   await fixture.say({ ...MESSAGE, id: 3 });
-  t.strictSame(ways(fixture), ['straight 2', 'straight 3', 'straight 3'], 'the check mark of 3 would cover 2');
+  t.strictSame(
+    ways(fixture),
+    ['straight 2 after 0', 'straight 3 after 2', 'straight 3 after 2'],
+    'the check mark of 3 would cover 2',
+  );
   await fixture.tell({ kind: 'sent', to: BOB, id: 2, ts: 1 });
   await fixture.tell({ kind: 'refused', to: BOB, id: 3, refusal: unavailable });
   await fixture.say({ ...MESSAGE, id: 3 });
@@ -1197,7 +1220,7 @@ t.test('where an outbox may be lost, the first message to anybody takes the deto
   await fixture.tell({ kind: 'sent', to: BOB, id: 4, ts: 1 });
   await fixture.tell({ kind: 'detour-ended', to: BOB });
   await fixture.say({ ...MESSAGE, id: 5 });
-  t.strictSame(ways(fixture), ['detour 4 after 0', 'straight 5']);
+  t.strictSame(ways(fixture), ['detour 4 after 0', 'straight 5 after 0']);
 });
 
 t.test('an inbox of the sender that is out of reach as well: refused, as without an outbox', async (t) => {

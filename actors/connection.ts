@@ -49,7 +49,6 @@ import {
   resume,
   wasAsked,
 } from './connection/login.ts';
-import { noteGroupAnswer } from './connection/pending.ts';
 import { refuseInPhase, type Phase } from './connection/phase.ts';
 import { takeSignal } from './connection/presence-signals.ts';
 import { LIMITED, PING_RULE, ratesOf, takeBytes } from './connection/rates.ts';
@@ -75,12 +74,14 @@ import { traceRefused, traceStored, traceWritten } from './connection/trace.ts';
 import {
   acknowledge,
   answered,
+  answeredOfGroup,
   LOOK,
   lookForAnswers,
   markRead,
   writeReceipt,
   pendingOf,
   refused,
+  refusedOfGroup,
 } from './connection/unanswered.ts';
 import { giveUp, lose, regain, watchOwner } from './connection/watching.ts';
 import { LIMITS } from './limits.ts';
@@ -137,12 +138,12 @@ export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMes
         return endDetour(message.to, state);
       case 'group-sent':
         noteRecord(state.awaited?.groupMessages, message.group);
-        if (state.pending !== undefined) noteGroupAnswer(state.pending, message.group, message.id);
+        answeredOfGroup(message.group, message.id, state);
         state.socket.write(groupAckStanza(message));
         if (tracing.isOn) traceStored(message.group, message.id, state);
         return;
       case 'group-refused':
-        if (state.pending !== undefined) noteGroupAnswer(state.pending, message.group, message.id);
+        refusedOfGroup(message.group, message.id, state);
         refuseOfGroup(message.group, message.id, message.refusal, state);
         if (tracing.isOn) traceRefused(message.group, message.id, state);
         return;

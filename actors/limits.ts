@@ -122,6 +122,8 @@ export const LIMITS = {
   rateRefusalsMax: 1_000,
   /** People and, apart, groups whose messages one connection has refused and waits for; it ends with the next: its client comes again and begins with them. */
   awaitedCountMax: 1_000,
+  /** How often a client goes back in one conversation while what it said is unanswered, as far as it is counted copy by copy: it does so when it is refused. */
+  unansweredRunsMax: 64,
   /** Mailbox of a connection actor: a push window, its receipts and the frames of one read of the socket. */
   connectionMailboxMax: 4_096,
   /** Connections that may be opened before the supervisor of connections has its turn: more than admission lets in at once. */

@@ -50,6 +50,11 @@ export interface Submit {
   readonly senderKey: string;
   readonly to: string;
   readonly id: number;
+  /**
+   * The last message before it of which its connection does not know that it is stored; 0 where all are. Who takes `id` must have taken that one, and a record says whether it
+   * has: this is for conversations without one. Missing where an outbox forwards, and from a node of a version that did not say.
+   */
+  readonly after?: number;
   readonly envelopes: readonly Envelope[];
   /** Of a message that an outbox forwards, which stands as its `connection`; missing otherwise. */
   readonly forward?: Forward;

@@ -21,6 +21,7 @@ import type { Refusal } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
 import type { InboxMessage } from '../messages.ts';
 import { keyOf } from './phase.ts';
+import { lastBefore } from './runs.ts';
 import { livePhase, type ConnectionState } from './state.ts';
 import { isLost } from './watching.ts';
 
@@ -88,6 +89,16 @@ function isBehindRefused(to: string, id: number, { detours }: ConnectionState): 
   return detours !== undefined && id > (detours.refused.get(to) ?? id);
 }
 
+/**
+ * The last message before `id` of which this connection does not know that it is stored: it has no answer, or was refused and has not come again. 0 for none. Who takes
+ * `id` must have taken that one: it may have gone to another owner of the shard, with whom it was lost.
+ */
+export function lastUnstored(to: string, id: number, { pending, detours }: ConnectionState): number {
+  const unanswered = lastBefore(pending?.messages, to, id);
+  const refused = detours?.refused.get(to) ?? id;
+  return refused < id ? Math.max(unanswered, refused) : unanswered;
+}
+
 /** Hands a message to the outbox. @returns Why not, if it did not take it. */
 export function sendByDetour(
   { to, id, envelopes }: OutgoingMessage,
@@ -97,7 +108,7 @@ export function sendByDetour(
   if (isBehindRefused(to, id, state)) return { code: 'APP_OUT_OF_ORDER' };
   const phase = livePhase(state);
   const { self } = phase;
-  const after = state.pending?.messages.get(to) ?? 0;
+  const after = lastBefore(state.pending?.messages, to, id);
   const message: InboxMessage = {
     kind: 'detour',
     connection: ctx.self,

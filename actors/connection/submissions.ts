@@ -14,11 +14,11 @@ import { fullBucket, takeToken } from '../rate-limit.ts';
 import type { RemoteName } from '../routes.ts';
 import { noteReceived, tracing } from '../tracing/message-trace.ts';
 import { isPastRefused, notePassed, refuseHere, refuseHereOfGroup } from './awaited.ts';
-import { isHeld, mayTakeDetour, noteSent, sendByDetour, takesDetour } from './detours.ts';
-import { noteHandedOver } from './pending.ts';
+import { isHeld, lastUnstored, mayTakeDetour, noteSent, sendByDetour, takesDetour } from './detours.ts';
 import { keyOf } from './phase.ts';
 import { GROUP_MESSAGE_RULE, LIMITED, MESSAGE_RULE, noteTaken, ratesOf } from './rates.ts';
 import { closeWith } from './refusals.ts';
+import { handOver, lastBefore } from './runs.ts';
 import { livePhase, type ConnectionState } from './state.ts';
 import { traceRefused } from './trace.ts';
 import { pendingOf } from './unanswered.ts';
@@ -46,29 +46,29 @@ export function submit(message: OutgoingMessage, state: ConnectionState, ctx: Co
   if (tracing.isOn) noteReceived(self, to, id);
   const isOnDetour = (state.detours ?? state.lost) !== undefined && takesDetour(to, id, state);
   if (isOnDetour) return takeDetour(message, state, ctx);
-  const submission = { kind: 'submit', connection: ctx.self, sender: self, senderKey: key, to, id, envelopes } as const;
-  const result = ctx.cast(target, submission satisfies InboxMessage);
+  const after = lastUnstored(to, id, state);
+  const origin = { connection: ctx.self, sender: self, senderKey: key };
+  const result = ctx.cast(target, { kind: 'submit', ...origin, to, id, after, envelopes } satisfies InboxMessage);
   if (result === 'ok') {
     watchShard(target, state, ctx);
-    return noteOnItsWay(to, id, target.node !== undefined, state, ctx);
+    return noteOnItsWay(to, id, state, ctx);
   }
   if (isBetweenOwners(target, result) && mayTakeDetour(to, id, state)) return takeDetour(message, state, ctx);
   refuseHere(to, id, notTaken(target, result), state, ctx);
   if (tracing.isOn) traceRefused(to, id, state);
 }
 
-/** @param inCluster - Whether the next one may take a detour. */
-function noteOnItsWay(to: string, id: number, inCluster: boolean, state: ConnectionState, ctx: Context): void {
+function noteOnItsWay(to: string, id: number, state: ConnectionState, ctx: Context): void {
   notePassed(state.awaited?.messages, to, id);
   if (state.detours !== undefined) noteSent(to, id, state);
-  noteHandedOver(pendingOf(state, ctx), to, id, inCluster);
+  handOver(pendingOf(state, ctx).messages, to, id);
 }
 
 /** The recipient's shard is out of reach, or something for it was: the sender's own shard keeps it. */
 function takeDetour(message: OutgoingMessage, state: ConnectionState, ctx: Context): void {
   const { to, id } = message;
   const refusal = sendByDetour(message, state, ctx);
-  if (refusal === undefined) return noteOnItsWay(to, id, true, state, ctx);
+  if (refusal === undefined) return noteOnItsWay(to, id, state, ctx);
   refuseHere(to, id, refusal, state, ctx);
   if (tracing.isOn) traceRefused(to, id, state);
 }
@@ -101,12 +101,13 @@ export function submitToGroup(message: OutgoingGroupMessage, state: ConnectionSt
   if (isLost(target, state)) return;
   if (tracing.isOn) noteReceived(phase.self, group, id);
   const sender = { connection: ctx.self, sender: phase.self, senderKey: keyOf(phase) };
-  const submission: GroupsMessage = { kind: 'group-submit', ...sender, group, id, epoch, ciphertext };
+  const after = lastBefore(state.pending?.groupMessages, group, id);
+  const submission: GroupsMessage = { kind: 'group-submit', ...sender, group, id, after, epoch, ciphertext };
   const result = ctx.cast(target, submission);
   if (result === 'ok') {
     watchShard(target, state, ctx);
     notePassed(state.awaited?.groupMessages, group, id);
-    return void pendingOf(state, ctx).groupMessages.set(group, id);
+    return handOver(pendingOf(state, ctx).groupMessages, group, id);
   }
   refuseHereOfGroup(group, id, notTaken(target, result), state, ctx);
   if (tracing.isOn) traceRefused(group, id, state);

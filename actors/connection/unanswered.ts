@@ -9,9 +9,10 @@ import type { Context } from '../../runtime/index.ts';
 import { LIMITS } from '../limits.ts';
 import type { InboxMessage, MarkRead, Receipt } from '../messages.ts';
 import { fullBucket, takeToken } from '../rate-limit.ts';
-import { dropPending, look, noPending, noteAnswer, noteRefused, type Pending } from './pending.ts';
+import { dropPending, look, noPending, type Pending } from './pending.ts';
 import { MARK_RULE, noteTaken, ratesOf } from './rates.ts';
 import { closeWith } from './refusals.ts';
+import { takeRefused, takeStored } from './runs.ts';
 import { liveSelf, type ConnectionState } from './state.ts';
 
 /** A note to itself: an answer may be overdue. */
@@ -86,15 +87,24 @@ export function writeReceipt(receipt: Receipt, state: ConnectionState): void {
 /** All messages to `to` up to `id` are stored. */
 export function answered(to: string, id: number, { pending, socket }: ConnectionState): void {
   if (pending === undefined) return;
-  noteAnswer(pending, to, id);
+  takeStored(pending.messages, to, id);
   if (pending.receipts.size > 0) writeHeld(pending, socket);
 }
 
 /** Message `id` to `to` was refused by a shard or an outbox. */
 export function refused(to: string, id: number, { pending, socket }: ConnectionState): void {
   if (pending === undefined) return;
-  noteRefused(pending, to, id);
+  takeRefused(pending.messages, to, id);
   if (pending.receipts.size > 0) writeHeld(pending, socket);
+}
+
+/** As `answered` and `refused`, of a group. */
+export function answeredOfGroup(group: string, id: number, { pending }: ConnectionState): void {
+  if (pending !== undefined) takeStored(pending.groupMessages, group, id);
+}
+
+export function refusedOfGroup(group: string, id: number, { pending }: ConnectionState): void {
+  if (pending !== undefined) takeRefused(pending.groupMessages, group, id);
 }
 
 /** What is pending will not be answered, and its client knows. */

@@ -21,6 +21,8 @@ export interface GroupSubmit {
   readonly senderKey: string;
   readonly group: string;
   readonly id: number;
+  /** As in `Submit`: the last one before it that has no answer. */
+  readonly after?: number;
   readonly epoch: number;
   readonly ciphertext: Uint8Array;
 }

@@ -76,6 +76,20 @@ t.test('messages get their places; who is to be refused or introduced stands in 
   t.equal(commit.told.length, 2);
 });
 
+t.test('nothing opens the row of a sender behind what it has said and nobody here has taken', async (t) => {
+  const [state, first] = [emptyState(), emptyCommit()];
+  planItem(creation(), first, state);
+  Object.assign(state.roll.get(GROUP)!, { changing: false, planned: 0 });
+  const commit = emptyCommit();
+  planItem({ ...message(2), after: 1 }, commit, state);
+  t.match(commit.told.at(-1), { message: { kind: 'group-refused', id: 2, refusal: { code: 'APP_OUT_OF_ORDER' } } });
+  for (const id of [1, 2]) planItem({ ...message(id), after: id - 1 }, commit, state);
+  t.strictSame(
+    commit.accepted.map(({ body }) => body.id),
+    [1, 2],
+  );
+});
+
 t.test('without room nothing is accepted', async (t) => {
   const [state, commit] = [emptyState(), emptyCommit(100)];
   planItem(creation(), commit, state);

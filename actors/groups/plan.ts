@@ -19,7 +19,7 @@ import {
   watch,
 } from './roll.ts';
 import type { GroupsCommit, GroupsState } from './state.ts';
-import { awaitId, missingBefore } from '../inbox/order.ts';
+import { awaitId, refuseOrder } from '../inbox/order.ts';
 import type { Told } from '../inbox/state.ts';
 import { LIMITS } from '../limits.ts';
 
@@ -105,8 +105,8 @@ function refuseSubmit(
 ): Refusal | undefined {
   const { epoch } = group.state!.roster;
   if (item.epoch !== epoch) return { code: 'APP_GROUP_EPOCH', epoch };
-  const expected = missingBefore(item.id, sender, isOpenSender(sender));
-  if (expected !== undefined) return { code: 'APP_OUT_OF_ORDER', expected };
+  const untimely = refuseOrder(item, sender, isOpenSender(sender));
+  if (untimely !== undefined) return untimely;
   if (hasTooMuchOutgoing(group, commit, state)) return { code: 'APP_OVERLOADED', retryAfter: 1 };
   return commit.room < item.ciphertext.length ? storeFull() : undefined;
 }

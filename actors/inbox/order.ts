@@ -9,6 +9,7 @@
  * It is remembered as long as the row stays in memory, and connections remember what they refuse themselves (`../connection/awaited.ts`).
  */
 
+import type { Refusal } from '../errors.ts';
 import type { Submit } from '../messages.ts';
 import { isInDoubt } from '../store/doubt.ts';
 import { findConversation, findRecipient, type Conversation } from './recipients.ts';
@@ -22,6 +23,25 @@ export interface Row {
   accepted: number;
   /** While the row is open: nothing greater opens it. Rows from before a reload of the code may lack it. */
   awaited?: number | undefined;
+}
+
+/**
+ * Refuses a message that may not come now.
+ *
+ * An open row takes any id, but not one behind another that its sender has said and this actor has not taken: that one went to a former owner of the shard, or to a former life
+ * of this actor, and was lost with it. The acknowledgement of what followed would cover it.
+ *
+ * @param after - The last one before it that its sender does not know to be stored; 0 for none.
+ */
+export function refuseOrder(
+  { id, after = 0 }: { readonly id: number; readonly after?: number },
+  row: Row,
+  isOpen: boolean,
+): Refusal | undefined {
+  const expected = missingBefore(id, row, isOpen);
+  if (expected !== undefined) return { code: 'APP_OUT_OF_ORDER', expected };
+  // Which one its sender has to begin with is not known here.
+  return isOpen && after > row.accepted ? { code: 'APP_OUT_OF_ORDER' } : undefined;
 }
 
 /** The id that must come before `id`; `undefined` when this one may come. @param isOpen - Whether any id may come. */

@@ -68,6 +68,28 @@ t.test('without a record, nothing past a refused message opens a conversation', 
   t.strictSame(planCommit(state, NOW).told, [], 'it has come again');
 });
 
+t.test(
+  'without a record, nothing opens a conversation behind what its sender has said and nobody here has taken',
+  async (t) => {
+    const behind = (id: number, after: number): Queued => ({ ...submission(CONNECTION, ALICE, BOB, id), after });
+    const state = await stateWith(behind(2, 1), behind(3, 2), behind(1, 0), behind(2, 1), behind(3, 2));
+    const commit = planCommit(state, NOW);
+    const told = commit.told.map(({ message }) => message as { readonly id: number; readonly refusal: object });
+    t.strictSame(
+      told.map(({ id, refusal }) => [id, refusal]),
+      [
+        [2, { code: 'APP_OUT_OF_ORDER' }],
+        [3, { code: 'APP_OUT_OF_ORDER', expected: 2 }],
+      ],
+    );
+    t.strictSame(
+      commit.submits.map(({ id }) => id),
+      [1, 2, 3],
+      'with the first of them the others may come',
+    );
+  },
+);
+
 t.test('a plan takes what fits one commit and leaves the rest', async (t) => {
   const items = Array.from({ length: LIMITS.commitOperationsMax + 7 }, (_, at) =>
     submission(CONNECTION, ALICE, BOB, at + 1),

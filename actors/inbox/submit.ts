@@ -11,7 +11,7 @@ import { isInDoubt } from '../store/doubt.ts';
 import type { Refusal } from '../errors.ts';
 import { addEntry } from './entries.ts';
 import { isForwarded, noteForwarded, refuseForwardOrder, settleBefore, settleMissed } from './forwarded.ts';
-import { awaitId, isOpen, missingBefore } from './order.ts';
+import { awaitId, isOpen, refuseOrder } from './order.ts';
 import { noteConnection } from './receipts.ts';
 import type { Commit, InboxState } from './state.ts';
 import { refusalOf, storeFull } from './tell.ts';
@@ -86,8 +86,8 @@ function refuseSubmit(
   commit: Commit,
   state: InboxState,
 ): Refusal | undefined {
-  const expected = missingBefore(message.id, conversation, isOpen(conversation));
-  if (expected !== undefined) return { code: 'APP_OUT_OF_ORDER', expected };
+  const untimely = refuseOrder(message, conversation, isOpen(conversation));
+  if (untimely !== undefined) return untimely;
   const devices = devicesFor(message, recipient);
   if (!fitsDevices(message, devices)) {
     if (devices.length === 0) return { code: 'APP_NO_OTHER_DEVICE' };

@@ -14,11 +14,11 @@ import type { ConnectionMessage, InboxMessage } from '../../actors/messages.ts';
 import { outbox } from '../../actors/outbox.ts';
 import { noOutboxLoad } from '../../actors/outbox/load.ts';
 import type { OutboxArgs } from '../../actors/outbox/state.ts';
-import { resumeProof, ResumeTickets } from '../../actors/resume-ticket.ts';
-import type { RemoteName, Routes } from '../../actors/routes.ts';
+import { ResumeTickets } from '../../actors/resume-ticket.ts';
+import type { RemoteName } from '../../actors/routes.ts';
 import { decodeNotice } from '../../actors/store/loss.ts';
 import { MemoryStore } from '../../actors/store/memory.ts';
-import { ALICE, DEVICE, FakeSocket, openAdmission } from '../../actors/test-kit.ts';
+import { ALICE, FakeSocket, openAdmission } from '../../actors/test-kit.ts';
 import { openLane, stepLane, type Lane, type LaneAction, type LaneEvent } from '../../client/outbox.ts';
 import {
   clientStanza,
@@ -29,6 +29,7 @@ import {
 } from '../../protocol/wire/index.ts';
 import type { Pid, Random } from '../../runtime/index.ts';
 import { createSeededRandom, createTestWorkers, type TestWorkers } from '../../runtime/testing/index.ts';
+import { loginOf, registerAll, routesToInboxes } from './users.ts';
 
 /** Those whose shard is elsewhere; the last one's is Alice's own. */
 export const FRIENDS: readonly string[] = ['100000000000002', '100000000000003', '100000000000004'];
@@ -65,7 +66,6 @@ const FORGETTING: typeof connection = {
   ...connection,
   handleCast(message, state, ctx) {
     state.pending?.messages.clear();
-    state.pending?.firsts?.clear();
     return connection.handleCast!(message, state, ctx);
   },
 };
@@ -234,12 +234,7 @@ export class DetourWorld {
   async start(): Promise<void> {
     for (const side of [0, 1]) {
       const users = side === 0 ? [ALICE, NEIGHBOUR] : FRIENDS.filter((user) => user !== NEIGHBOUR);
-      await this.stores[side]!.commit((batch) => {
-        for (const user of users) {
-          batch.putAccount({ user, phone: `+${user}`, devices: [1], creations: 1 });
-          batch.putDevice(user, 1, DEVICE);
-        }
-      });
+      await registerAll(users, this.stores[side]!);
       this.#prepare(side);
       this.#spawn(side);
     }
@@ -320,21 +315,7 @@ export class DetourWorld {
     const { node } = this.#workers.workers[0]!;
     const challenge = { nonce: new Uint8Array(randomBytes(32)), issuedAtMs: this.nowMs };
     const inboxOf = this.#inboxOf(0);
-    const elsewhere = (): RemoteName => ({ name: 'nobody', worker: 0 });
-    const routes: Routes = {
-      inboxOf,
-      accountsOf: elsewhere,
-      accountsOfPhone: elsewhere,
-      mediaOf: elsewhere,
-      presenceOf: elsewhere,
-      quotasOf: elsewhere,
-      relationsOf: elsewhere,
-      linksOf: elsewhere,
-      groupsOf: elsewhere,
-      wakeupsOf: elsewhere,
-      isClustered: true,
-      waitForOwner: (shard, _seat, pid) => this.#waitForOwner(shard, pid),
-    };
+    const routes = routesToInboxes(inboxOf, (shard, _seat, pid) => this.#waitForOwner(shard, pid));
     const behavior = this.#plant === 'unanswered' ? FORGETTING : connection;
     node.spawn(behavior, { socket, challenge, routes, tickets: this.#tickets, admission: this.#admission });
     await this.#workers.settle();
@@ -343,10 +324,8 @@ export class DetourWorld {
 
   /** The client has been greeted, once or again, and answers with its ticket. */
   logIn(socket: FakeSocket, nonce: Uint8Array): void {
-    const { token, secret } = this.#tickets.seal({ user: ALICE, device: 1, creation: 1 }, this.wallMs);
-    const proof = resumeProof(secret, nonce);
     const features = FEATURES.stagedInbox + (this.random.integer(2) === 0 ? FEATURES.secondGreeting : 0);
-    this.#send(socket, { kind: 'resume', user: ALICE, device: 1, ticket: token, proof, features });
+    this.#send(socket, loginOf(ALICE, this.#tickets, nonce, this.wallMs, features));
   }
 
   /** A connection has lost the owner of a shard, and is told what becomes of it. */

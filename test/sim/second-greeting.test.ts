@@ -5,13 +5,13 @@
 
 import t from 'tap';
 import { connection } from '../../actors/connection.ts';
-import { resumeProof, ResumeTickets } from '../../actors/resume-ticket.ts';
-import type { Routes } from '../../actors/routes.ts';
+import { ResumeTickets } from '../../actors/resume-ticket.ts';
 import { BOB, FakeSocket, openAdmission, spawnProbe, startInbox, submission } from '../../actors/test-kit.ts';
 import type { InboxFixture, Probe } from '../../actors/test-kit.ts';
 import { Positions, PushOrder } from '../../client/positions.ts';
 import { clientStanza, FEATURES, type ClientMessage, type ServerMessage } from '../../protocol/wire/index.ts';
 import { createSeededRandom } from '../../runtime/testing/seeded-random.ts';
+import { loginOf, routesToInboxes } from './users.ts';
 
 const SEEDS = 60;
 const STEPS = 150;
@@ -59,9 +59,7 @@ class Device {
   #logIn(nonce: Uint8Array, tickets: ResumeTickets, nowMs: number): void {
     this.#isIn = false;
     this.logins++;
-    const { token, secret } = tickets.seal({ user: BOB, device: 1, creation: 1 }, nowMs);
-    const proof = resumeProof(secret, nonce);
-    this.#say({ kind: 'resume', user: BOB, device: 1, ticket: token, proof, features: this.#features });
+    this.#say(loginOf(BOB, tickets, nonce, nowMs, this.#features));
   }
 
   #take(message: Incoming): void {
@@ -112,12 +110,10 @@ async function simulate(seed: number, features: number, losesSeq: number = 0): P
   const tickets = new ResumeTickets('11'.repeat(32));
   const target = { name: 'inbox.0', worker: 0, node: test.node.name, shard: SHARD };
   let isLost = false;
-  const routes = new Proxy({ isClustered: true } as Routes, {
-    get: (of, name) => {
-      if (name === 'isClustered') return of.isClustered;
-      return name === 'waitForOwner' ? () => (isLost = true) : () => target;
-    },
-  });
+  const routes = routesToInboxes(
+    () => target,
+    () => (isLost = true),
+  );
   const senders = SENDERS.map((user) => new Sender(user, fixture));
   for (let count = 0; count < 20; count++) await senders[random.integer(3)]!.write(fixture);
   const socket = new FakeSocket();
