@@ -7,7 +7,8 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import t from 'tap';
-import { freePorts, hasNatsServer } from '../runtime/testing/nats-servers.ts';
+import { freePorts } from '../runtime/testing/free-ports.ts';
+import { hasNatsServer } from '../runtime/testing/nats-servers.ts';
 import { readPlan, runCluster } from './cluster.ts';
 
 const run = promisify(execFile);

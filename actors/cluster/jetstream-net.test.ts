@@ -1,7 +1,8 @@
 import t from 'tap';
 import { openNatsBus, type NatsBus } from '../../runtime/cluster/index.ts';
 import { systemClock } from '../../runtime/index.ts';
-import { freePorts, hasNatsServer, startNatsServers } from '../../runtime/testing/nats-servers.ts';
+import { freePorts } from '../../runtime/testing/free-ports.ts';
+import { hasNatsServer, startNatsServers } from '../../runtime/testing/nats-servers.ts';
 import { createMemoryLog } from '../../runtime/testing/test-node.ts';
 import type { ShardLog } from './contracts.ts';
 import { agreeWithCluster, judgeMember, markOf, type ClusterTraits } from './agreement.ts';

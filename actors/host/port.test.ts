@@ -1,7 +1,8 @@
 /** Ports: a given one is had or refused; a free one is looked for where the kernel gives out none. */
 import { createServer, type AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
-import { claimPort, placesOf } from './port.ts';
+import { placesOf } from '../../runtime/port-places.ts';
+import { claimPort } from './port.ts';
 
 const HOST = '127.0.0.1';
 

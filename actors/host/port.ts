@@ -6,40 +6,12 @@
  * for itself alone, which fails if anybody has it, and lets it go again for the workers.
  */
 
-import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
 import type { Random } from '../../runtime/index.ts';
+import { FREE_PORTS, ownPlaces } from '../../runtime/port-places.ts';
 import { isStartupError, StartupError } from '../errors.ts';
 
-/**
- * Where a free port is looked for: below those that kernels give to outgoing connections (from 32,768 on Linux, 49,152
- * elsewhere). One of these could be taken between the claim and the listening.
- */
-const FREE_PORTS = { first: 20_000, count: 12_000 } as const;
 const ATTEMPTS_MAX = 32;
-
-/** Has no divisor in common with the count of ports, so that so many process numbers in a row lead to as many ports. */
-const PLACE_STEP = 7_919;
-/** The first processes of a container. Several may share one network, and all have the same numbers. */
-const CONTAINER_PID_MAX = 100;
-
-/**
- * Where a process looks, by its number. Two nodes that start at one moment might draw the same port, and each find it free while the
- * other has let it go for its workers; numbers that are near each other lead to other ports. In a container the number says nothing, and
- * chance has to do.
- */
-export function placesOf(pid: number, chance: (bound: number) => number): Pick<Random, 'integer'> {
-  let drawn = 0;
-  let start: number | undefined;
-  return {
-    integer: (bound) => {
-      start ??= pid < CONTAINER_PID_MAX ? chance(bound) : pid * PLACE_STEP;
-      return (start + drawn++) % bound;
-    },
-  };
-}
-
-const ownPlaces: Pick<Random, 'integer'> = placesOf(process.pid, (bound) => randomInt(bound));
 
 /**
  * Resolves to `port`, or to a free one for 0.

@@ -1,10 +1,10 @@
 /** Real processes: our host, and the BEAM where it is installed. Each program once, in a tiny size, on both sides. */
 
 import { readdirSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { ErlangTwins, parseFigure, refuseErlang } from '../peers/erlang.ts';
+import { ownTemporaryDirectory } from '../testing/temporary-directory.ts';
 import { boutsOf, contest, roundsOf, type Side, turnsOf } from './contest.ts';
 import { NodePerformer, type Performer } from './performer.ts';
 import { type Program, sizesAt } from './program.ts';
@@ -50,14 +50,9 @@ t.test('an Erlang process that fails is told with its last words', { skip: noErl
 });
 
 t.test('an interrupted compilation leaves nothing behind', { skip: noErlang ?? false }, async (t) => {
-  const directories = (): string[] =>
-    readdirSync(tmpdir()).filter((name) => name.startsWith('blindbeam-bench-erlang-'));
-  const before = directories();
+  const directory = ownTemporaryDirectory(t);
   await t.rejects(ErlangTwins.compile(AbortSignal.abort()), { code: 'BENCH_INTERRUPTED' });
-  t.same(
-    directories().filter((name) => !before.includes(name)),
-    [],
-  );
+  t.same(readdirSync(directory), []);
 });
 
 t.test('an answer of the BEAM is a metric and a value, and nothing else', async (t) => {

@@ -9,6 +9,7 @@ import { grownBeyond, measureFootprint, type Footprint } from './footprint.ts';
 
 const BASELINE: string = fileURLToPath(new URL('../../../bench/results/footprint.json', import.meta.url));
 const TOLERANCE = 0.05;
+const LOOKS = 3;
 
 interface Baseline {
   /** Major version of Node: another lays objects out in another way. */
@@ -17,11 +18,17 @@ interface Baseline {
 }
 
 const node = Number(process.versions.node.split('.')[0]);
-const measured = await measureFootprint();
+const committed = JSON.parse(readFileSync(BASELINE, 'utf8')) as Baseline;
+let measured = await measureFootprint();
+// Code that is compiled while they are made is counted to the connections. What they take themselves is there at every look.
+for (let look = 1; look < LOOKS && grownBeyond(measured, committed.footprint, TOLERANCE) !== undefined; look++) {
+  const again = await measureFootprint();
+  if (again.total < measured.total) measured = again;
+}
 if (process.argv.includes('--write')) {
   writeFileSync(BASELINE, `${JSON.stringify({ node, footprint: measured }, null, 2)}\n`);
 }
-const baseline = JSON.parse(readFileSync(BASELINE, 'utf8')) as Baseline;
+const baseline = process.argv.includes('--write') ? { node, footprint: measured } : committed;
 
 t.test('every connection is logged in while it is measured', async (t) => {
   t.equal(measured.online, 8_000);

@@ -12,6 +12,7 @@ import { ServerProcess, type ServerOptions } from './server-process.ts';
 
 const SCRIPT: string = fileURLToPath(new URL('../testing/stand-in-main.js', import.meta.url));
 const never = new AbortController().signal;
+const WINDOW_MS_MAX = 12_000;
 
 function startServer(options: Partial<ServerOptions> = {}): ServerProcess {
   return new ServerProcess({ script: SCRIPT, onCode: () => undefined, signal: never, ...options });
@@ -53,8 +54,16 @@ t.test('two generators register their accounts, share the load and end with thei
   let edges = '';
   const watch = { begun: () => void (edges += 'begun '), ended: () => void (edges += 'ended') };
   const shape = { kind: 'open', ratePerSecond: 300 } as const;
-  const beganMs = systemClock.nowMs();
-  const result = await load.run({ shape, warmUpMs: 50, windowMs: 300, drainMsMax: 30_000 }, watch);
+  let windowMs = 300;
+  let beganMs = systemClock.nowMs();
+  let result = await load.run({ shape, warmUpMs: 50, windowMs, drainMsMax: 30_000 }, watch);
+  // Others may have the processors for the whole of a window: what was sent within it is then completed after it.
+  while (result.completedPerSecond === 0 && windowMs < WINDOW_MS_MAX) {
+    edges = '';
+    windowMs *= 2;
+    beganMs = systemClock.nowMs();
+    result = await load.run({ shape, warmUpMs: 50, windowMs, drainMsMax: 30_000 }, watch);
+  }
   const elapsedMs = systemClock.nowMs() - beganMs;
   t.equal(edges, 'begun ended');
   t.ok(result.completedPerSecond > 0);
@@ -62,7 +71,7 @@ t.test('two generators register their accounts, share the load and end with thei
   // 300 a second: as many as the shortest window has, and no more than the whole run, of which the windows are a part.
   const { count } = result.delivery;
   t.ok(
-    count >= 85 && count <= (300 * elapsedMs) / 1_000,
+    count >= (300 * windowMs) / 1_000 - 5 && count <= (300 * elapsedMs) / 1_000,
     `${count} messages in the windows of a run of ${elapsedMs} ms`,
   );
 });

@@ -9,7 +9,6 @@
 
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -20,6 +19,7 @@ import { Child } from '../harness/child.ts';
 import { within } from '../harness/clock.ts';
 import { hasProgram } from '../harness/programs.ts';
 import { LIMITS } from '../limits.ts';
+import { freePorts } from '../../runtime/testing/free-ports.ts';
 
 /** Where distributions and ejabberd's own packages put applications; each in a folder `ejabberd-VERSION`. */
 const PLACES = [
@@ -76,7 +76,8 @@ export class EjabberdServer {
   static async start(accounts: number, signal: AbortSignal): Promise<EjabberdServer> {
     const found = findEjabberd();
     if (found === undefined) throw new BenchError('BENCH_CHILD', 'ejabberd is not installed');
-    const server = new EjabberdServer(found, await freePort(), accounts, signal);
+    const [port] = (await freePorts(1)) as [number];
+    const server = new EjabberdServer(found, port, accounts, signal);
     try {
       await server.#started();
       return server;
@@ -162,16 +163,4 @@ export function configurationOf(port: number): string {
 function bootProgram(accounts: number): string {
   const register = `ejabberd_auth:try_register(<<"u", (integer_to_binary(N))/binary>>, <<"${XMPP_DOMAIN}">>, <<"${XMPP_SECRET}">>)`;
   return `{ok, _} = application:ensure_all_started(ejabberd), [ok = ${register} || N <- lists:seq(0, ${accounts - 1})], io:format("${READY}~n").`;
-}
-
-/** A port that nobody listens on. */
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, HOST, () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
 }

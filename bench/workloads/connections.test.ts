@@ -1,5 +1,6 @@
 /** The workload of idle connections, small: on a real server every figure is there, and who asks for too many is told so. */
 import t from 'tap';
+import { claimPort } from '../../actors/host/port.ts';
 import { buildNative } from '../generator/native-program.ts';
 import { connectionsOfProcess, parseDescriptorLimit, RESERVED_DESCRIPTORS } from '../harness/descriptors.ts';
 import { parseKernelMemory, parseProcessMemory } from '../harness/memory.ts';
@@ -56,7 +57,8 @@ t.test('the empty server is the look that found less: garbage before would be ta
 
 t.test('a crowd over two nodes: all log in, get new code, messages and heartbeats arrive, none is lost', async (t) => {
   if (buildNative('hold') === undefined) return void t.pass('there is no C compiler here');
-  const crowd = { 'per-process': 25, port: 7_690, rate: 40, hold: 2, heartbeat: 2, seed: 7, reloads: 1, 'warm-up': 1 };
+  const port = await claimPort('127.0.0.1', 0);
+  const crowd = { 'per-process': 25, port, rate: 40, hold: 2, heartbeat: 2, seed: 7, reloads: 1, 'warm-up': 1 };
   const { metrics, series, notes } = await runWorkload(50, crowd);
   const figure = (name: string): number => metrics[name]!.value;
   t.equal(figure('connections'), 50);

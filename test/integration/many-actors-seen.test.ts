@@ -7,12 +7,16 @@
 import t from 'tap';
 import { Surveyor } from '../../actors/admin/surveyor.ts';
 import { actorQuestions } from '../../actors/admin/actor-questions.ts';
+import { medianOf } from '../../bench/harness/median.ts';
 import { createNode, systemClock, systemLoop, systemRandom, type Behavior } from '../../runtime/index.ts';
 
 const ACTORS = Number(process.env['BLINDBEAM_SEEN_ACTORS'] ?? 100_000);
 /** Processor time of this process, for one answer. A view waits 60 ms for a pass. */
 const COST_MS_MAX = 500;
-/** The same for each turn of the loop within it: actors are gone through in slices of 3 ms. */
+/**
+ * The same for each turn of the loop within it: actors are gone through in slices of 3 ms. Of most answers: a collection of garbage, in
+ * which the processors' time of other threads counts as well, falls into a turn of one or another.
+ */
 const TURN_COST_MS_MAX = 25;
 /** The promise is for a million on an idle machine. */
 const ANSWER_MS = ACTORS >= 1_000_000 ? 100 : undefined;
@@ -53,7 +57,7 @@ t.test(
     const surveyor = new Surveyor(node);
     let longestMs = 0;
     let highestCostMs = 0;
-    let highestTurnMs = 0;
+    const turnsMs: number[] = [];
     let isRight = false;
     for (let look = 0; look < LOOKS || (!isRight && look < LOOKS_MAX); look += 1) {
       for (let count = 0; count < 500; count += 1) node.cast(pids[ACTORS - 7]!, count);
@@ -63,7 +67,7 @@ t.test(
       if (look > 0) {
         longestMs = Math.max(longestMs, systemClock.monotonicMs() - beganMs);
         highestCostMs = Math.max(highestCostMs, costMs);
-        highestTurnMs = Math.max(highestTurnMs, costMs / (turns + 1));
+        turnsMs.push(costMs / (turns + 1));
       }
       isRight ||= top.visited === ACTORS && top.rows[0]?.pid === String(pids[ACTORS - 7]);
       await new Promise((resolve) => setTimeout(resolve, 100));
@@ -73,7 +77,7 @@ t.test(
     if (ANSWER_MS === undefined) t.comment(slowest);
     else t.ok(longestMs < ANSWER_MS, slowest);
     t.ok(highestCostMs < COST_MS_MAX, `an answer cost ${highestCostMs.toFixed(1)} ms of the processor at most`);
-    t.ok(highestTurnMs < TURN_COST_MS_MAX, `a turn of the loop ${highestTurnMs.toFixed(1)} ms`);
+    t.ok(medianOf(turnsMs) < TURN_COST_MS_MAX, `a turn of the loop ${medianOf(turnsMs).toFixed(1)} ms`);
 
     const { roots, orphans } = await actorQuestions(node).tree({ depth: 3, children: 5 });
     t.strictSame([roots.length, orphans], [0, ACTORS]);
