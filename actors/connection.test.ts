@@ -992,7 +992,8 @@ t.test('a server that closes says when to come back, to each client another time
     await fixture.login();
     fixture.test.node.exit(fixture.socket.pid!, 'shutdown');
     await fixture.test.settle();
-    t.equal(fixture.socket.closed?.code, 4503);
+    t.match(fixture.socket.closed, { code: 4503, reason: 'APP_OVERLOADED' });
+    t.equal(fixture.socket.last('failure')!.code, 'APP_OVERLOADED');
     times.add(fixture.socket.last('failure')!.retryAfter!);
   }
   t.strictSame([...times], [1, 2, 3, 4, 5]);

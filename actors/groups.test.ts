@@ -1,4 +1,5 @@
 import t from 'tap';
+import { LIMITS as WIRE_LIMITS } from '../protocol/wire/index.ts';
 import { GROUP, GroupFixture, lastSeq, received, userOf } from './groups/test-kit.ts';
 import { LIMITS } from './limits.ts';
 import { setLimit } from './live-limits.ts';
@@ -166,6 +167,25 @@ t.test('a member cannot do what an admin may, and a stranger nothing', async (t)
   t.match(refusals(fixture.connectionOf(5).take()), [{ code: 'APP_NOT_A_MEMBER' }]);
   await fixture.send(5, 1, 'let me in');
   t.match(refusals(fixture.connectionOf(5).take()), [{ id: 1, code: 'APP_NOT_A_MEMBER' }]);
+});
+
+t.test('1,024 members get a message, and no further one is let in', async (t) => {
+  const fixture = await GroupFixture.start(WIRE_LIMITS.groupMembersMax + 1);
+  await fixture.create(...membersOf(WIRE_LIMITS.groupMembersMax));
+  const author = await fixture.attach(1);
+  await fixture.send(1, 1, 'hello');
+  for (const number of [2, 513, 1_024]) {
+    t.strictSame(received((await fixture.attach(number)).received), ['1:change', '2:hello'], `member ${number}`);
+  }
+  author.take();
+  const { state } = fixture;
+  // As if there were room: nobody drafts it otherwise.
+  const members = new Map([...state!.roster.members].slice(0, -1));
+  fixture.state = { ...state!, roster: { ...state!.roster, members } };
+  const oneMore = fixture.draft(1, { kind: 'add', user: userOf(WIRE_LIMITS.groupMembersMax + 1), role: 'member' });
+  fixture.state = state;
+  await fixture.change(1, oneMore);
+  t.match(refusals(author.take()), [{ code: 'APP_GROUP_FULL' }]);
 });
 
 t.test('a group that does not exist, a message that is too large', async (t) => {
@@ -607,6 +627,14 @@ function reachedBy(fixture: GroupFixture, members: readonly number[], row: strin
   return members.filter((number) => received(fixture.connectionOf(number).received).includes(row)).length;
 }
 
+/** The newest message between two people that a member got. */
+function newestOf(fixture: GroupFixture, number: number) {
+  const entries = fixture
+    .connectionOf(number)
+    .received.flatMap((each) => (each.kind === 'deliver' ? each.entries : []));
+  return entries.slice(-1);
+}
+
 /** A group of users 1 to `count` who are all there. */
 async function crowd(count: number): Promise<GroupFixture> {
   const fixture = await GroupFixture.start(count);
@@ -628,6 +656,10 @@ t.test('what goes to many is handed over slice by slice, and to all of them', as
   await fixture.send(1, 1, 'hello');
   const first = reachedBy(fixture, others, '2:hello');
   t.equal(first, 2 * LIMITS.groupSliceCount, 'a slice on each of the two shards');
+  await fixture.tellInbox(userOf(2), submission(fixture.connectionOf(1).pid, userOf(1), userOf(2), 1));
+  const [newest] = newestOf(fixture, 2);
+  t.match(newest, { type: 'ratchet', sender: userOf(1), id: 1 }, 'a message between two people comes in between');
+  t.ok(reachedBy(fixture, others, '2:hello') <= first + 1, 'while most of the group still waits');
   let before = first;
   let slices = 1;
   while (before < others.length && slices < others.length) {
@@ -665,10 +697,7 @@ t.test('what is held keeps its order: whatever is said to a connection takes it 
   const { pid } = fixture.connectionOf(1);
   await fixture.tellInbox(userOf(late), submission(pid, userOf(1), userOf(late), 1));
   t.strictSame(received(fixture.connectionOf(late).received), ['1:change', '2:one', '3:two']);
-  const [last] = fixture
-    .connectionOf(late)
-    .received.flatMap((each) => (each.kind === 'deliver' ? each.entries : []))
-    .slice(-1);
+  const [last] = newestOf(fixture, late);
   t.match(last, { type: 'ratchet', sender: userOf(1), id: 1 }, 'the message between two people did not wait');
   await fixture.test.advance(1_000, LIMITS.groupSlicePauseMs);
   for (const number of others) {

@@ -286,6 +286,9 @@ t.test('a second login of a device replaces the first, and what was unacknowledg
   fixture.test.node.exit(first.pid, 'kill');
   await fixture.tell(submission(alice.pid, ALICE, BOB, 2));
   t.strictSame(pushed(second.take()), ['2:2'], 'the end of the first does not detach the second');
+  await fixture.tell(acknowledgement(second, 1));
+  const third = await attach(fixture);
+  t.strictSame(pushed(third.take()), ['2:2'], 'and what was acknowledged does not come any more');
 });
 
 t.test('a connection that logs in again keeps the device, and everything unacknowledged comes once more', async (t) => {

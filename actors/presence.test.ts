@@ -274,6 +274,7 @@ t.test('typing reaches the connections that show the chat, and nobody else', asy
   const [phone, tablet, idle, eve] = [1, 2, 3, 4].map(() => spawnProbe(fixture.test)) as [Probe, Probe, Probe, Probe];
   await fixture.tell(lookUp(phone, BOB, ALICE), lookUp(tablet, BOB, ALICE), lookUp(eve, EVE, ALICE));
   for (const probe of [phone, tablet, idle, eve]) probe.take();
+  const commits = fixture.store.commitCount;
   await fixture.tell({ kind: 'typing', user: ALICE, to: BOB, state: 'recording' });
   const expected = [{ kind: 'typing', from: ALICE, state: 'recording' }];
   t.strictSame(phone.take(), expected);
@@ -288,6 +289,7 @@ t.test('typing reaches the connections that show the chat, and nobody else', asy
     heard.some(({ kind }) => kind === 'typing'),
     'and not told of it: it is kept nowhere',
   );
+  t.equal(fixture.store.commitCount, commits, 'nor written to the disk');
 });
 
 t.test('somebody who flaps is told once at once, and once for all that follows in a pause', async (t) => {

@@ -104,6 +104,31 @@ t.test('the outbox fills while offline and empties after reconnecting, in order'
   t.same(await bob.texts(ALICE), ['first', ...waiting.map((_, n) => `m${n}`)]);
 });
 
+t.test('what waits in the outbox when the process is killed is sent by the next one, once and in order', async (t) => {
+  const world = new World();
+  const [alice, bob] = await world.pair();
+  await alice.client.send(BOB, 'first');
+  await alice.client.close();
+  await alice.start();
+  for (const text of ['second', 'third']) await alice.client.enqueue(BOB, text);
+  alice.kill();
+  await alice.start();
+  t.equal(alice.client.outboxSize, 2);
+  t.same(
+    (await alice.client.history(BOB)).map(({ text, state }) => [text, state]),
+    [
+      ['first', 'sent'],
+      ['second', 'queued'],
+      ['third', 'queued'],
+    ],
+    'and shows as waiting meanwhile',
+  );
+  await alice.client.connect();
+  await world.settle();
+  t.equal(alice.client.outboxSize, 0);
+  t.same(await bob.texts(ALICE), ['first', 'second', 'third']);
+});
+
 t.test('a receipt that came while the sender was away is asked for after login', async (t) => {
   const world = new World();
   const [alice, bob] = await world.pair();

@@ -201,6 +201,28 @@ for (const [code, reason] of [
   });
 }
 
+t.test('an application sees each state as it comes: to live, after a cut, and at the end', async (t) => {
+  const world = new World();
+  const alice = await world.person(ALICE).join();
+  const states: string[] = [];
+  alice.client.onState((state) => states.push(state));
+  world.server.dropAll();
+  await world.pass(5_000);
+  t.equal(alice.client.state, 'live');
+  t.same(states.splice(0), ['offline', 'connecting', 'authenticating', 'draining', 'live']);
+  t.same(
+    alice
+      .eventsOf('state')
+      .slice(-5)
+      .map(({ state }) => state),
+    ['offline', 'connecting', 'authenticating', 'draining', 'live'],
+    'the same by events',
+  );
+  t.match(alice.eventsOf('retrying').at(-1), { delayMs: Number, code: 'CLI_UNREACHABLE' }, 'why, and when it is tried');
+  await alice.client.close();
+  t.same(states, ['closed']);
+});
+
 t.test('after APP_RATE_LIMITED it waits at least five seconds', async (t) => {
   const world = new World();
   const alice = await world.person(ALICE).join();

@@ -6,7 +6,7 @@ import { primitives } from '../protocol/signal/primitives.ts';
 import type { Attachment } from './content-body.ts';
 import { ClientError } from './errors.ts';
 import { LIMITS } from './limits.ts';
-import { Media, type MediaSource } from './media.ts';
+import { Media, type MediaProgress, type MediaSource } from './media.ts';
 import type { Requests } from './requests.ts';
 import { SeededRandom } from './testing/seeded-random.ts';
 
@@ -154,7 +154,12 @@ t.test(
       [...progress].sort((a, b) => a - b),
     );
     t.equal(progress.at(-1), 1);
-    t.equal(sha(await collect(media.download(attachment, {}))), sha(FILE));
+    t.ok(progress.length > 2, `${progress.length} times while it went up`);
+    const down: number[] = [];
+    const onProgress = ({ transferredBytes, totalBytes }: MediaProgress): void =>
+      void down.push(transferredBytes / totalBytes);
+    t.equal(sha(await collect(media.download(attachment, { onProgress }))), sha(FILE));
+    t.ok(down.every((share, index) => share > (down[index - 1] ?? 0)) && down.at(-1) === 1, 'ever more, to the end');
   },
 );
 

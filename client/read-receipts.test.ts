@@ -81,6 +81,22 @@ t.test('messages read one by one in a turn make one receipt', async (t) => {
   t.equal(receiptsOf(world, bob).length, receipts.length, 'what is covered is not said again');
 });
 
+t.test('one message that is read means all before it, and none behind it', async (t) => {
+  const world = new World();
+  const [alice, bob] = await world.pair();
+  for (let count = 0; count < 5; count++) await alice.client.send(BOB, `m${count}`);
+  await world.settle();
+  const messages = await bob.take(5);
+  await messages[2]!.markRead();
+  await world.settle();
+  t.strictSame(await stateOf(alice, BOB), ['read', 'read', 'read', 'delivered', 'delivered']);
+  await bob.client.markRead(ALICE);
+  await world.settle();
+  t.strictSame(await stateOf(alice, BOB), Array(5).fill('read'));
+  t.equal(receiptsOf(world, bob).at(-1), 5);
+  t.ok(receiptsOf(world, bob).length <= 2, 'one receipt for as many as are read at a time');
+});
+
 t.test(
   'who keeps to himself what he reads sends no receipts and is shown none, in this run and the next',
   async (t) => {

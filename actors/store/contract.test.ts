@@ -36,12 +36,18 @@ const RECORD: DeviceRecord = {
 
 for (const fixture of STORE_KINDS) {
   t.test(`${fixture.name}: entries come back in order of their positions, as they were put`, async (t) => {
-    const { store } = fixture.open(t);
-    await store.commit((batch) => {
+    const { store: written, reopen } = fixture.open(t);
+    await written.commit((batch) => {
       for (const seq of [3, 1, 300, 2]) batch.putEntry(BOB, 1, entry(seq));
       batch.putEntry(BOB, 2, entry(1));
       batch.putEntry(ALICE, 1, entry(1));
     });
+    const store = await reopen();
+    t.strictSame(
+      [1, 2, 3].map((device) => store.entries(BOB, device, 0, 1_000, 100, 1_000_000).length),
+      [4, 1, 0],
+      'each device has its own',
+    );
     const entries = store.entries(BOB, 1, 0, 1_000, 100, 1_000_000);
     t.strictSame(
       entries.map((each) => each.seq),

@@ -18,6 +18,7 @@ import type {
   ServerMessage,
 } from './messages.ts';
 import { isChildren, type AttributeValue, type Stanza } from './stanza.ts';
+import { EXTENDED_WORDS, WORDS } from './tokens.ts';
 import { arbitraryClientMessage, arbitraryServerMessage, arbitraryStanza } from './testing/arbitraries.ts';
 
 function overTheWire(stanza: Stanza): Stanza {
@@ -487,3 +488,29 @@ tap.test('parsers answer any stanza', (t) => {
   );
   t.end();
 });
+
+tap.test(
+  'what is said most takes a few bytes beside its ciphertext, and each word of the dictionary one or two',
+  (t) => {
+    const id = 1_000;
+    const envelopes = [{ device: 1, type: 'ratchet', ciphertext: new Uint8Array(160) }] as const;
+    const said: readonly (readonly [string, Stanza, number])[] = [
+      ['message', messages.clientStanza({ kind: 'message', to: user, id, envelopes }), 160 + 32],
+      ['inbox-ack', messages.clientStanza({ kind: 'inbox-ack', seq: id }), 8],
+      ['receipt', messages.clientStanza({ kind: 'receipt', type: 'read', to: user, device: 1, id }), 24],
+      ['ping', messages.clientStanza({ kind: 'ping', id }), 8],
+    ];
+    for (const [name, stanza, bytesMax] of said) {
+      const bytes = encode(stanza).length;
+      t.ok(bytes <= bytesMax, `${name}: ${bytes} bytes`);
+    }
+    const lengthOf = (value: string): number =>
+      encode({ tag: 'ping', attrs: ['to', value], content: undefined }).length;
+    const dear = [...WORDS, ...EXTENDED_WORDS].filter((word, index) => {
+      return lengthOf(word) !== lengthOf('') + (index < WORDS.length ? -1 : 0);
+    });
+    t.same(dear, [], 'whatever its length');
+    t.equal(lengthOf('nowhere') - lengthOf('message'), 8, 'of any other word all letters travel');
+    t.end();
+  },
+);

@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import t from 'tap';
 import { runCommand } from '../../bin/operator/command.ts';
 import { OPERATOR_COMMANDS } from '../../bin/operator/commands.ts';
+import { LIMITS } from '../../actors/limits.ts';
 import { newPerson, pause, PATIENCE_MS } from './people.ts';
+import { newClient } from './raw-client.ts';
 import { ROOT, ServerProcess, temporaryDirectory } from './server-process.ts';
 
 const LAUNCHER = join(ROOT, 'bin', 'blindbeam.js');
@@ -83,7 +85,16 @@ t.test('what an operator does to actors is done, recorded, and survives nothing 
   t.match(await ask('session', 'list'), { status: 0, out: /^USER +DEVICE/ });
   t.match(await ask('inbox', 'stat'), { status: 0, out: /SHARD/ });
   t.match(await ask('limits', 'show'), { status: 0, out: /messagesPerSecondMax/ });
-  t.match(await ask('limits', 'set', 'inboxCountMax', '5000'), { status: 0, out: /not stored/ });
+  const { client } = await newClient(server, '+4915100000001');
+  const messagesAtOnce = async (): Promise<number | undefined> => {
+    const answer = await client.ask({ kind: 'limits' });
+    if (typeof answer === 'string' || answer.kind !== 'limits') return undefined;
+    return answer.limits.find(({ action }) => action === 'message')?.max;
+  };
+  t.equal(await messagesAtOnce(), LIMITS.messagesBurstMax);
+  t.match(await ask('limits', 'set', 'messagesBurstMax', '2000'), { status: 0, out: /not stored/ });
+  t.equal(await messagesAtOnce(), 2_000, 'at once, also on a connection that is open');
+  client.close();
   t.match(await ask('log', 'level', 'debug', '--module', 'push'), { status: 0, out: /log level info, push debug/ });
   t.match(await ask('log', 'level', 'debug', '--module', 'nope'), {
     status: 2,

@@ -189,6 +189,10 @@ t.test('one node, every kind of bad input', async (t) => {
   t.test('a client that offers no subprotocol of ours is refused at the door', async (t) => {
     const client = new RawClient(server.url, ['chat.9']);
     t.equal((await client.closed).code, 1006);
+    const several = new RawClient(server.url, ['chat.9', 'blindbeam.1']);
+    t.ok((await several.next('stream')).nonce.length > 0, 'one that offers ours among others is greeted in ours');
+    t.equal(several.socket.protocol, 'blindbeam.1');
+    several.close();
     const http = server.url.replace('ws:', 'http:');
     t.equal((await fetch(http.replace('/ws', '/livez'))).status, 200);
     t.equal((await fetch(http.replace('/ws', '/nothing'))).status, 404);
