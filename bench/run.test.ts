@@ -157,7 +157,21 @@ const QUICK = { secondMs: 400, withCeilings: false } as const;
 const LONG = { ...QUICK, secondMs: 10_000 } as const;
 /** Of the longest run that goes to its end. */
 const SECOND_MS_MAX = 6_400;
-const SMALL = ['messages', '--pairs', '3', '--in-flight', '4', '--warm-up', '0', '--seconds', '1', '--rate', '300'];
+const SMALL = [
+  'messages',
+  '--pairs',
+  '3',
+  '--in-flight',
+  '4',
+  '--warm-up',
+  '0',
+  '--seconds',
+  '1',
+  '--rate',
+  '300',
+  '--steady-rate',
+  '200',
+];
 
 t.test('the workload messages measures a server that keeps its promises', async (t) => {
   const { path, read } = reportFile(t);
@@ -168,6 +182,8 @@ t.test('the workload messages measures a server that keeps its promises', async 
     'p99_ms',
     'receipt_p99_ms',
     'messages_per_flush',
+    'steady_p50_ms',
+    'steady_p99_ms',
     'delivered_1_per_s',
   ];
   let said: Outcome;
@@ -184,6 +200,15 @@ t.test('the workload messages measures a server that keeps its promises', async 
   for (const name of promised) t.ok(metrics[name]!.value > 0, name);
   t.equal(metrics.messages_per_flush!.value, 1, 'the stand-in commits one by one');
   t.match(out, /delivered_per_s/);
+});
+
+t.test('a steady rate that the server cannot carry is left out, and the report says so', async (t) => {
+  const { path, read } = reportFile(t);
+  const workload = createMessagesWorkload({ serverScript: STAND_IN, ...QUICK, secondMs: 1_600 });
+  t.match(await bench([...SMALL, '--steady-rate', '900000', '--json', path], [workload]), { code: 0 });
+  const { metrics, notes } = read();
+  t.equal(metrics['steady_p50_ms'], undefined);
+  t.ok(notes!.includes('steady_…: left out, the server saturates below 900000 msg/s'));
 });
 
 t.test('a lost message makes the run fail', async (t) => {

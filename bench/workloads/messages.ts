@@ -6,6 +6,7 @@
  *
  *   saturation   closed loop, 20 in flight for each pair      accepted_per_s, delivered_per_s
  *   half load    open loop at half of that                    p50_ms, p99_ms, receipt_…, messages_per_flush
+ *   steady       open loop at a rate that is always the same  steady_p50_ms, steady_p99_ms
  *   single       closed loop, 1 in flight for each pair       delivered_1_per_s, p99_1_ms
  *   ceilings     the server is down                           bare_echo, bare_relay at the rate of half load, bare_lmdb
  *
@@ -42,7 +43,17 @@ import { judgeLateness, noteBusyGenerator, noteOthers, recordUse } from '../harn
 import { LIMITS } from '../limits.ts';
 
 type OptionName =
-  'pairs' | 'in-flight' | 'bytes' | 'rate' | 'generators' | 'native' | 'workers' | 'warm-up' | 'seconds' | 'peers';
+  | 'pairs'
+  | 'in-flight'
+  | 'bytes'
+  | 'rate'
+  | 'steady-rate'
+  | 'generators'
+  | 'native'
+  | 'workers'
+  | 'warm-up'
+  | 'seconds'
+  | 'peers';
 
 const OPTIONS: Readonly<Record<OptionName, WorkloadOption>> = {
   pairs: {
@@ -54,6 +65,12 @@ const OPTIONS: Readonly<Record<OptionName, WorkloadOption>> = {
   'in-flight': { default: 20, min: 1, max: 1_000, help: 'messages in flight for each pair at saturation' },
   bytes: BYTES_OPTION,
   rate: HALF_LOAD_OPTION,
+  'steady-rate': {
+    default: 40_000,
+    min: 0,
+    max: 1_000_000,
+    help: 'messages per second whose latency is compared from build to build and machine to machine; 0 leaves it out',
+  },
   generators: { default: 1, min: 1, max: 16, help: 'generator processes' },
   native: NATIVE_OPTION,
   workers: WORKERS_OPTION,
@@ -64,7 +81,7 @@ const OPTIONS: Readonly<Record<OptionName, WorkloadOption>> = {
 
 type Context = WorkloadContext<OptionName>;
 
-/** The windows of single and ceilings are this share of the others; they vary less. */
+/** The windows of steady, single and ceilings are this share of the others; they vary less. */
 const SHORT_WINDOW_SHARE = 0.6;
 /** A stored entry beside its ciphertext: see actors/store/layout.ts. */
 const ENTRY_HEADER_BYTES = 27;
@@ -153,14 +170,29 @@ class MessagesRun {
     const ratePerSecond = options.rate || (isPlanted ? LIMITS.controlRateOfPair * options.pairs : halfPerSecond);
     if (ratePerSecond < 1) throw new BenchError('BENCH_LOST', 'no message completed its cycle at saturation');
     control.begin(load.pids);
-    const half = await this.#phase(`half load, ${ratePerSecond} msg/s`, this.#openPlan(ratePerSecond), load, server);
+    const half = await this.#phase(`half load, ${ratePerSecond} msg/s`, this.#openPlan(ratePerSecond, 1), load, server);
     control.end();
     recordHalfLoad(recorder, half.result, half.window);
     control.judge(recorder, half.result.delivery);
+    if (!isPlanted) await this.#measureSteady(saturated.result.completedPerSecond, load, server);
     const single = await this.#phase('one in flight', this.#closedPlan(1, SHORT_WINDOW_SHARE), load, server);
     recordSingle(recorder, single.result);
     const batchCount = Math.max(1, Math.round(saturated.window.messagesPerFlush ?? options['in-flight']));
     return { batchCount, ratePerSecond };
+  }
+
+  /** Half of the saturated rate is another rate for each build: a faster one is measured under more load. This one stays. */
+  async #measureSteady(saturatedPerSecond: number, load: LoadProcesses, server: ServerProcess): Promise<void> {
+    const { options, recorder } = this.#context;
+    const ratePerSecond = options['steady-rate'];
+    if (ratePerSecond === 0) return;
+    if (ratePerSecond >= saturatedPerSecond)
+      return recorder.note(`steady_…: left out, the server saturates below ${ratePerSecond} msg/s`);
+    const plan = this.#openPlan(ratePerSecond, SHORT_WINDOW_SHARE);
+    const { result } = await this.#phase(`steady, ${ratePerSecond} msg/s`, plan, load, server);
+    recorder.metric('steady_p50_ms', result.delivery.percentileMs(50), 'ms');
+    recorder.metric('steady_p99_ms', result.delivery.percentileMs(99), 'ms');
+    judgeLateness(recorder, 'steady', result);
   }
 
   async #phase(
@@ -178,8 +210,8 @@ class MessagesRun {
     return { shape: { kind: 'closed', inFlight }, ...this.#times(share) };
   }
 
-  #openPlan(ratePerSecond: number): LoadPlan {
-    return { shape: { kind: 'open', ratePerSecond }, ...this.#times(1) };
+  #openPlan(ratePerSecond: number, share: number): LoadPlan {
+    return { shape: { kind: 'open', ratePerSecond }, ...this.#times(share) };
   }
 
   #times(share: number): Omit<LoadPlan, 'shape'> {
