@@ -175,7 +175,7 @@ t.test('an entry that was lost on the way is asked for again; one that is gone f
 });
 
 t.test('a status ends its own request alone, and one that says another thing than "no more" a consumer', async (t) => {
-  const { reader, begun, asked, entry, status } = fake();
+  const { reader, begun, asked, clock, entry, status } = fake();
   const first = reader.next();
   await promisesSettled();
   for (let number = 1; number <= LIMITS.applyCountMax; number++) entry(number + 4, number);
@@ -191,7 +191,10 @@ t.test('a status ends its own request alone, and one that says another thing tha
   await promisesSettled();
   status(409);
   await promisesSettled();
-  t.strictSame(begun, [5, 301], 'with nothing before it the consumer has ended');
+  t.strictSame(begun, [5], 'with nothing before it the consumer has ended: the next one is not asked for at once');
+  clock.advance(LIMITS.retryMs);
+  await promisesSettled();
+  t.strictSame(begun, [5, 301]);
   reader.stop();
   await third;
 });
@@ -204,6 +207,8 @@ t.test('where nobody answers, a consumer is given up after two heartbeats', asyn
   await promisesSettled();
   t.strictSame([begun, asked.length], [[5], 2], 'nothing is there: it is asked again');
   clock.advance(2 * LIMITS.heartbeatMs);
+  await promisesSettled();
+  clock.advance(LIMITS.retryMs);
   t.strictSame(await waiting, [], 'nobody knows whether there is anything');
   const next = reader.next();
   await promisesSettled();

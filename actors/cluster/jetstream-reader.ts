@@ -79,15 +79,16 @@ class StreamReader implements LogReader {
       this.#consumer ??= await makeConsumer(this.#plan, this.#nextSequence);
       // It was stopped while the server was being asked for a consumer.
       if (this.#isStopped) this.#giveUp();
-      const batch = await this.#consumer?.pull();
-      if (batch?.isLast !== false) this.#giveUp();
-      return batch?.entries ?? [];
+      const { entries, isLast } = (await this.#consumer?.pull()) ?? NOTHING;
+      if (isLast) this.#giveUp();
+      if (!isLast || entries.length > 0) return entries;
     } catch (error) {
       logger.debug('stream_reading_failed', { stream, reason: String(error) });
       this.#giveUp();
-      if (!this.#isStopped) await pause(clock, LIMITS.retryMs);
-      return [];
     }
+    // Servers that refuse at once would be asked for another consumer at once.
+    if (!this.#isStopped) await pause(clock, LIMITS.retryMs);
+    return [];
   }
 
   #giveUp(): void {
@@ -98,10 +99,12 @@ class StreamReader implements LogReader {
 
 /** What came of one request. */
 interface Batch {
-  readonly entries: LogEntry[];
+  readonly entries: readonly LogEntry[];
   /** The consumer has missed something, or is gone. */
   readonly isLast: boolean;
 }
+
+const NOTHING: Batch = { entries: [], isLast: false };
 
 /** @throws {Error} (as rejection) what JetStream says, also while its servers elect a leader. */
 async function makeConsumer({ bus, manager, clock, stream }: ReaderPlan, from: number): Promise<PulledConsumer> {
