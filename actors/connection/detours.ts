@@ -82,7 +82,7 @@ export function mayTakeDetour(to: string, id: number, state: ConnectionState): b
   const { routes } = state;
   const target = routes.inboxOf(to);
   if (target.node === undefined || target === routes.inboxOf(livePhase(state).self.user)) return false;
-  return state.pending?.messages.has(to) !== true && !isBehindRefused(to, id, state);
+  return state.pending?.runs?.has(to) !== true && !isBehindRefused(to, id, state);
 }
 
 function isBehindRefused(to: string, id: number, { detours }: ConnectionState): boolean {
@@ -94,7 +94,7 @@ function isBehindRefused(to: string, id: number, { detours }: ConnectionState): 
  * `id` must have taken that one: it may have gone to another owner of the shard, with whom it was lost.
  */
 export function lastUnstored(to: string, id: number, { pending, detours }: ConnectionState): number {
-  const unanswered = lastBefore(pending?.messages, to, id);
+  const unanswered = lastBefore(pending?.runs, to, id);
   const refused = detours?.refused.get(to) ?? id;
   return refused < id ? Math.max(unanswered, refused) : unanswered;
 }
@@ -108,7 +108,7 @@ export function sendByDetour(
   if (isBehindRefused(to, id, state)) return { code: 'APP_OUT_OF_ORDER' };
   const phase = livePhase(state);
   const { self } = phase;
-  const after = lastBefore(state.pending?.messages, to, id);
+  const after = lastBefore(state.pending?.runs, to, id);
   const message: InboxMessage = {
     kind: 'detour',
     connection: ctx.self,
@@ -163,5 +163,5 @@ export function forgetThrough(awaited: Map<string, number> | undefined, name: st
 
 /** Nothing is in the outbox any more, unless something is on its way there. */
 export function endDetour(to: string, { detours, pending }: ConnectionState): void {
-  if (pending?.messages.has(to) !== true) detours?.open.delete(to);
+  if (pending?.runs?.has(to) !== true) detours?.open.delete(to);
 }

@@ -14,10 +14,10 @@ import type { Receipt } from '../messages.ts';
 import { seeAll, type Runs } from './runs.ts';
 
 export interface Pending {
-  /** By recipient, the messages that no inbox or outbox has answered yet. */
-  readonly messages: Runs;
-  /** By group, those that its owner has not answered. */
-  readonly groupMessages: Runs;
+  /** By recipient, the messages that no inbox or outbox has answered yet. A state from before a reload of the code may lack it: it counted otherwise. */
+  runs?: Runs;
+  /** By group, those that its owner has not answered. The same. */
+  groupRuns?: Runs;
   /** Receipts that wait for an answer, by type and recipient; a later one replaces an earlier one. */
   readonly receipts: Map<string, Receipt>;
   /** The last acknowledgement since the last look; 0 for none. */
@@ -27,13 +27,18 @@ export interface Pending {
 }
 
 export function noPending(): Pending {
-  return { messages: new Map(), groupMessages: new Map(), receipts: new Map(), acknowledged: 0, isTimed: false };
+  return { runs: new Map(), groupRuns: new Map(), receipts: new Map(), acknowledged: 0, isTimed: false };
+}
+
+/** Whether a message to somebody has no answer yet. */
+export function hasUnanswered({ runs }: Pending): boolean {
+  return runs !== undefined && runs.size > 0;
 }
 
 /** Nothing is pending any more. A look that is due stays due: a second one beside it would come too soon for what is pending then. */
 export function dropPending(pending: Pending): void {
-  pending.messages.clear();
-  pending.groupMessages.clear();
+  pending.runs?.clear();
+  pending.groupRuns?.clear();
   pending.receipts.clear();
   pending.acknowledged = 0;
 }
@@ -43,10 +48,10 @@ export type Look = 'overdue' | { readonly acknowledgeAgain: number; readonly isI
 
 /** Looks, and notes what the next look must not find again. */
 export function look(pending: Pending): Look {
-  const isOverdue = seeAll(pending.messages);
-  if (seeAll(pending.groupMessages) || isOverdue) return 'overdue';
+  const isOverdue = seeAll(pending.runs);
+  if (seeAll(pending.groupRuns) || isOverdue) return 'overdue';
   const acknowledgeAgain = pending.acknowledged;
   pending.acknowledged = 0;
-  const isIdle = pending.messages.size + pending.groupMessages.size === 0;
+  const isIdle = !hasUnanswered(pending) && (pending.groupRuns?.size ?? 0) === 0;
   return { acknowledgeAgain, isIdle };
 }

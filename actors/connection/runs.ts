@@ -32,8 +32,8 @@ export function handOver(runs: Runs, name: string, id: number): void {
 }
 
 /** Everything up to `id` is stored. */
-export function takeStored(runs: Runs, name: string, id: number): void {
-  const own = runs.get(name);
+export function takeStored(runs: Runs | undefined, name: string, id: number): void {
+  const own = runs?.get(name);
   if (own === undefined) return;
   let kept = 0;
   for (const run of own) {
@@ -42,12 +42,12 @@ export function takeStored(runs: Runs, name: string, id: number): void {
     own[kept++] = run;
   }
   own.length = kept;
-  if (kept === 0) runs.delete(name);
+  if (kept === 0) runs!.delete(name);
 }
 
 /** A copy of `id` was refused. What was handed over before it and after it has answers of its own. */
-export function takeRefused(runs: Runs, name: string, id: number): void {
-  const own = runs.get(name) ?? [];
+export function takeRefused(runs: Runs | undefined, name: string, id: number): void {
+  const own = runs?.get(name) ?? [];
   const at = own.findIndex(({ first, last, isBlurred }) => isBlurred !== true && first <= id && id <= last);
   if (at < 0) return;
   const { first, last, wasSeen } = own[at]!;
@@ -55,7 +55,7 @@ export function takeRefused(runs: Runs, name: string, id: number): void {
   if (first < id) rest.push({ first, last: id - 1, wasSeen });
   if (id < last) rest.push({ first: id + 1, last, wasSeen });
   own.splice(at, 1, ...rest);
-  if (own.length === 0) runs.delete(name);
+  if (own.length === 0) runs!.delete(name);
 }
 
 /** The last id before `id` that is unanswered; 0 for none. */
@@ -67,9 +67,9 @@ export function lastBefore(runs: Runs | undefined, name: string, id: number): nu
 }
 
 /** Whether something was there at the last look and still is. What is there is seen from now on. */
-export function seeAll(runs: Runs): boolean {
+export function seeAll(runs: Runs | undefined): boolean {
   let isOverdue = false;
-  for (const own of runs.values()) {
+  for (const own of runs?.values() ?? []) {
     for (const run of own) {
       isOverdue ||= run.wasSeen;
       run.wasSeen = true;

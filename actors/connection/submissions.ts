@@ -47,8 +47,9 @@ export function submit(message: OutgoingMessage, state: ConnectionState, ctx: Co
   const isOnDetour = (state.detours ?? state.lost) !== undefined && takesDetour(to, id, state);
   if (isOnDetour) return takeDetour(message, state, ctx);
   const after = lastUnstored(to, id, state);
-  const origin = { connection: ctx.self, sender: self, senderKey: key };
-  const result = ctx.cast(target, { kind: 'submit', ...origin, to, id, after, envelopes } satisfies InboxMessage);
+  // prettier-ignore
+  const submission = { kind: 'submit', connection: ctx.self, sender: self, senderKey: key, to, id, after, envelopes } as const;
+  const result = ctx.cast(target, submission satisfies InboxMessage);
   if (result === 'ok') {
     watchShard(target, state, ctx);
     return noteOnItsWay(to, id, state, ctx);
@@ -61,7 +62,7 @@ export function submit(message: OutgoingMessage, state: ConnectionState, ctx: Co
 function noteOnItsWay(to: string, id: number, state: ConnectionState, ctx: Context): void {
   notePassed(state.awaited?.messages, to, id);
   if (state.detours !== undefined) noteSent(to, id, state);
-  handOver(pendingOf(state, ctx).messages, to, id);
+  handOver((pendingOf(state, ctx).runs ??= new Map()), to, id);
 }
 
 /** The recipient's shard is out of reach, or something for it was: the sender's own shard keeps it. */
@@ -100,14 +101,15 @@ export function submitToGroup(message: OutgoingGroupMessage, state: ConnectionSt
   const target = state.routes.groupsOf(group);
   if (isLost(target, state)) return;
   if (tracing.isOn) noteReceived(phase.self, group, id);
-  const sender = { connection: ctx.self, sender: phase.self, senderKey: keyOf(phase) };
-  const after = lastBefore(state.pending?.groupMessages, group, id);
-  const submission: GroupsMessage = { kind: 'group-submit', ...sender, group, id, after, epoch, ciphertext };
+  const [sender, senderKey] = [phase.self, keyOf(phase)];
+  const after = lastBefore(state.pending?.groupRuns, group, id);
+  // prettier-ignore
+  const submission: GroupsMessage = { kind: 'group-submit', connection: ctx.self, sender, senderKey, group, id, after, epoch, ciphertext };
   const result = ctx.cast(target, submission);
   if (result === 'ok') {
     watchShard(target, state, ctx);
     notePassed(state.awaited?.groupMessages, group, id);
-    return handOver(pendingOf(state, ctx).groupMessages, group, id);
+    return handOver((pendingOf(state, ctx).groupRuns ??= new Map()), group, id);
   }
   refuseHereOfGroup(group, id, notTaken(target, result), state, ctx);
   if (tracing.isOn) traceRefused(group, id, state);

@@ -9,7 +9,7 @@ import type { Context } from '../../runtime/index.ts';
 import { LIMITS } from '../limits.ts';
 import type { InboxMessage, MarkRead, Receipt } from '../messages.ts';
 import { fullBucket, takeToken } from '../rate-limit.ts';
-import { dropPending, look, noPending, type Pending } from './pending.ts';
+import { dropPending, hasUnanswered, look, noPending, type Pending } from './pending.ts';
 import { MARK_RULE, noteTaken, ratesOf } from './rates.ts';
 import { closeWith } from './refusals.ts';
 import { takeRefused, takeStored } from './runs.ts';
@@ -80,31 +80,31 @@ function takeMark(state: ConnectionState, ctx: Context): boolean {
  */
 export function writeReceipt(receipt: Receipt, state: ConnectionState): void {
   const { pending, socket } = state;
-  if (pending === undefined || pending.messages.size === 0) return socket.write(receiptStanza(receipt));
+  if (pending === undefined || !hasUnanswered(pending)) return socket.write(receiptStanza(receipt));
   pending.receipts.set(`${receipt.type} ${receipt.from}`, receipt);
 }
 
 /** All messages to `to` up to `id` are stored. */
 export function answered(to: string, id: number, { pending, socket }: ConnectionState): void {
   if (pending === undefined) return;
-  takeStored(pending.messages, to, id);
+  takeStored(pending.runs, to, id);
   if (pending.receipts.size > 0) writeHeld(pending, socket);
 }
 
 /** Message `id` to `to` was refused by a shard or an outbox. */
 export function refused(to: string, id: number, { pending, socket }: ConnectionState): void {
   if (pending === undefined) return;
-  takeRefused(pending.messages, to, id);
+  takeRefused(pending.runs, to, id);
   if (pending.receipts.size > 0) writeHeld(pending, socket);
 }
 
 /** As `answered` and `refused`, of a group. */
 export function answeredOfGroup(group: string, id: number, { pending }: ConnectionState): void {
-  if (pending !== undefined) takeStored(pending.groupMessages, group, id);
+  if (pending !== undefined) takeStored(pending.groupRuns, group, id);
 }
 
 export function refusedOfGroup(group: string, id: number, { pending }: ConnectionState): void {
-  if (pending !== undefined) takeRefused(pending.groupMessages, group, id);
+  if (pending !== undefined) takeRefused(pending.groupRuns, group, id);
 }
 
 /** What is pending will not be answered, and its client knows. */

@@ -65,7 +65,7 @@ const CREDULOUS: typeof inbox = {
 const FORGETTING: typeof connection = {
   ...connection,
   handleCast(message, state, ctx) {
-    state.pending?.messages.clear();
+    state.pending?.runs?.clear();
     return connection.handleCast!(message, state, ctx);
   },
 };
