@@ -112,7 +112,7 @@ t.test('a collection frees what nobody holds', async (t) => {
   // Kept alive until it has spoken.
   t.teardown(() => registry.unregister({}));
   // It speaks when the engine has a moment for it.
-  for (let round = 0; !isFreed && round < 100; round += 1) {
+  for (let round = 0; !isFreed && round < 1_000; round += 1) {
     await collectHeap();
     await new Promise((resolve) => setImmediate(resolve));
   }

@@ -52,6 +52,9 @@ const OBSERVE_MS = 80;
 const RECORD_MS = 30;
 const WARM_UP_MS = 1_000;
 const STALL_MS_MAX = 60_000;
+/** Between two looks at what versions are left, and how often there is one at most. */
+const MEMORY_LOOK_MS = 200;
+const MEMORY_LOOKS_MAX = 50;
 /** At a message a second for each pair. */
 const TOUCH_MS = 1_200;
 
@@ -249,7 +252,16 @@ async function stallOf(admin: AdminClient, windowMs: number): Promise<number> {
   return Math.max(...stallMs);
 }
 
+/** After what the engine compiles beside has let go of versions that went, for which it waits a while. */
 async function memoryOf(admin: AdminClient): Promise<ReloadMemory> {
+  for (let look = 1; ; look += 1) {
+    const memory = await lookAtMemory(admin);
+    if (memory.loaded <= 1 || look === MEMORY_LOOKS_MAX) return memory;
+    await pause(MEMORY_LOOK_MS);
+  }
+}
+
+async function lookAtMemory(admin: AdminClient): Promise<ReloadMemory> {
   const { workers } = await admin.request<{ readonly workers: readonly ReloadMemory[] }>(
     'reload.memory',
     {},

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { ReloadReport } from '../../actors/reload/report.ts';
+import type { FaultCode } from '../../runtime/reload/verdict.ts';
 import type { ReloadProgress } from '../../actors/reload/verbs.ts';
 import { AdminClient } from '../../bin/operator/client.ts';
 import { blindbeam } from './operator-command.ts';
@@ -119,6 +120,18 @@ async function reload(directory: string, parameters: object): Promise<ReloadRepo
   }
 }
 
+/** What a version is taken back for that is slow, or that the machine holds up for a quarter of a second within a handler. */
+const SLOW: readonly (FaultCode | undefined)[] = ['code_change_slow', 'handler_stalled', 'handlers_slow'];
+const TRIES = 5;
+
+/** The reload of a version that is not slow: where it was held up it is tried again, and one that is slow is slow each time. */
+async function reloadUnhurried(directory: string, parameters: object): Promise<ReloadReport> {
+  for (let tries = 1; ; tries++) {
+    const report = await reload(directory, parameters);
+    if (!SLOW.includes(report.fault?.code) || tries === TRIES) return report;
+  }
+}
+
 t.test('a behaviour is changed under two people who chat, and taken back, and neither notices', async (t) => {
   const directory = temporaryDirectory(t);
   const server = await ServerProcess.start(t, directory, ['--workers', '2', '--metrics-port', '0']);
@@ -133,7 +146,8 @@ t.test('a behaviour is changed under two people who chat, and taken back, and ne
       return original.handleCast.call(this, message, state, ctx);
     },`,
   );
-  const checked = await reload(directory, { file, check: true });
+  // A second, in which messages come on a machine that is held up, too.
+  const checked = await reload(directory, { file, check: true, record: 1_000 });
   t.match(checked, { outcome: 'checked', from: 0, to: 1, refusals: [], check: { sampled: 2 } });
   t.ok(checked.check!.replayed > 0, `${checked.check!.replayed} messages were replayed`);
   t.notOk(
@@ -141,7 +155,7 @@ t.test('a behaviour is changed under two people who chat, and taken back, and ne
     'a check runs nothing of it for real',
   );
 
-  const report = await reload(directory, { file, observe: 300 });
+  const report = await reloadUnhurried(directory, { file, observe: 2_000 });
   t.match(report, { outcome: 'kept', from: 0, to: 1, counts: { conversions: { done: 2, failed: 0 } } });
   t.ok(report.counts!.next.handled > 0, 'the new version handled messages');
   await server.line(({ event, greeting }) => event === 'the_new_version' && greeting === 'converted');
@@ -155,7 +169,7 @@ t.test('a behaviour is changed under two people who chat, and taken back, and ne
   });
   t.match(await reload(directory, { file, check: true }), { from: 0, outcome: 'checked' });
   await chat.check(t);
-  t.match(await blindbeam('reload', 'history', '--data', directory), { out: /#2 .*taken back[^]*#1 .*reloaded/ });
+  t.match(await blindbeam('reload', 'history', '--data', directory), { out: /#\d .*taken back[^]*#\d .*reloaded/ });
 });
 
 t.test(
