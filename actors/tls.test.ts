@@ -1,27 +1,20 @@
-import { execFileSync } from 'node:child_process';
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import type { Clock, Logger } from '../runtime/index.ts';
+import { makeSelfSigned, OPENSSL } from '../test/certificates.ts';
 import { CertificateWatch, checkPair, type CertificateInfo } from './tls.ts';
 
 const DAY_MS = 86_400_000;
 
-function makePair(directory: string, name: string, days: number): void {
-  const argv = `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=${name} -days ${days}`;
-  const files = ['-keyout', join(directory, `${name}.key`), '-out', join(directory, `${name}.crt`)];
-  execFileSync('openssl', [...argv.split(' '), ...files], { stdio: 'ignore' });
-}
-
 const directory = mkdtempSync(join(tmpdir(), 'blindbeam-tls-'));
 t.teardown(() => rmSync(directory, { recursive: true }));
-makePair(directory, 'one', 5);
-makePair(directory, 'two', 5);
+if (OPENSSL.skip === undefined) for (const name of ['one', 'two']) makeSelfSigned(directory, name, { days: 5 });
 const path = (name: string): string => join(directory, name);
 const now = Date.now();
 
-t.test('a pair is told by what it says, or by what is wrong with it', async (t) => {
+t.test('a pair is told by what it says, or by what is wrong with it', OPENSSL, async (t) => {
   const found = checkPair({ certificate: path('one.crt'), key: path('one.key') }, now);
   t.match(found, { subject: 'CN=one' });
   const { expiresAtMs } = found as CertificateInfo;
@@ -40,7 +33,7 @@ t.test('a pair is told by what it says, or by what is wrong with it', async (t) 
   t.notMatch(problem('one.crt', 'two.key'), readFileSync(path('two.key'), 'utf8').split('\n')[1]!);
 });
 
-t.test('the watch takes a pair that has changed, once, and tells once of one that is wrong', async (t) => {
+t.test('the watch takes a pair that has changed, once, and tells once of one that is wrong', OPENSSL, async (t) => {
   const files = { certificate: path('node.crt'), key: path('node.key') };
   const install = (certificate: string, key = certificate): void => {
     copyFileSync(path(`${certificate}.crt`), files.certificate);

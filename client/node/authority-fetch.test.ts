@@ -1,32 +1,21 @@
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
+import { makeSelfSigned, OPENSSL } from '../../test/certificates.ts';
 import type { TransportClose } from '../close-reason.ts';
 import { memoryStore } from '../memory-store.ts';
 import { fetchUnderAuthority, holdsCertificate } from './authority-fetch.ts';
 import { createClient } from './index.ts';
 import { transportUnder } from './ws-transport.ts';
 
-t.test('a server under an authority of one’s own is asked, and another is not believed', async (t) => {
+t.test('a server under an authority of one’s own is asked, and another is not believed', OPENSSL, async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'blindbeam-authority-'));
   t.teardown(() => rmSync(directory, { recursive: true }));
   const path = (name: string): string => join(directory, name);
-  for (const name of ['one', 'two']) {
-    const argv = 'req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=x';
-    const rest = [
-      '-addext',
-      'subjectAltName=IP:127.0.0.1',
-      '-keyout',
-      path(`${name}.key`),
-      '-out',
-      path(`${name}.crt`),
-    ];
-    execFileSync('openssl', [...argv.split(' '), ...rest], { stdio: 'ignore' });
-  }
+  for (const name of ['one', 'two']) makeSelfSigned(directory, name, { altNames: 'IP:127.0.0.1' });
   const [cert, key] = [readFileSync(path('one.crt'), 'utf8'), readFileSync(path('one.key'))];
   const server = createServer({ cert, key }, (request, response) => {
     const chunks: Buffer[] = [];

@@ -3,9 +3,9 @@
  * set are settings.
  */
 
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { parse, parseAllDocuments } from 'yaml';
@@ -14,13 +14,13 @@ import { openNatsBus, subjects, type NatsAddress, type NatsBus } from '../../run
 import { freePorts } from '../../runtime/testing/free-ports.ts';
 import { hasNatsServer } from '../../runtime/testing/nats-servers.ts';
 import { createMemoryLog, type LogEntry } from '../../runtime/testing/test-node.ts';
+import { makeSelfSigned, makeSigned, OPENSSL } from '../certificates.ts';
 import { pause, until, PATIENCE_MS } from './people.ts';
 import { ROOT, ServerProcess, temporaryDirectory } from './server-process.ts';
 
 const DEPLOY = join(ROOT, 'deploy');
 const PASSWORDS = { NODE_1_PASSWORD: 'one', NODE_2_PASSWORD: 'two', NODE_3_PASSWORD: 'three', OPERATOR_PASSWORD: 'op' };
-const SKIP =
-  hasNatsServer() && spawnSync('openssl', ['version']).status === 0 ? {} : { skip: 'needs nats-server and openssl' };
+const SKIP = hasNatsServer() ? OPENSSL : { skip: 'nats-server is not installed' };
 
 t.test('with TLS and the users of deploy/nats', SKIP, async (t) => {
   const directory = temporaryDirectory(t);
@@ -201,15 +201,14 @@ function startServer(
   t.teardown(() => void child.kill('SIGKILL'));
 }
 
+/** Under the names that the configuration has. */
 function makeCertificates(directory: string): void {
-  const run = (...args: string[]): void => {
-    const { status, stderr } = spawnSync('openssl', args, { cwd: directory, encoding: 'utf8' });
-    if (status !== 0) throw new Error(stderr);
-  };
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
-  run('req', '-x509', ...key, '-keyout', 'ca-key.pem', '-out', 'ca.pem', '-days', '2', '-subj', '/CN=test CA');
-  run('req', ...key, '-keyout', 'server-key.pem', '-out', 'server.csr', '-subj', '/CN=localhost');
-  writeFileSync(join(directory, 'names'), 'subjectAltName=DNS:localhost,IP:127.0.0.1\n');
-  const ca = ['-CA', 'ca.pem', '-CAkey', 'ca-key.pem', '-CAcreateserial', '-days', '2', '-extfile', 'names'];
-  run('x509', '-req', '-in', 'server.csr', '-out', 'server.pem', ...ca);
+  makeSelfSigned(directory, 'ca');
+  makeSigned(directory, 'ca', 'server', { commonName: 'localhost', altNames: 'DNS:localhost,IP:127.0.0.1' });
+  for (const [made, named] of [
+    ['ca.crt', 'ca.pem'],
+    ['server.crt', 'server.pem'],
+    ['server.key', 'server-key.pem'],
+  ] as const)
+    renameSync(join(directory, made), join(directory, named));
 }

@@ -2,7 +2,7 @@
  * A node as its operator runs it: scraped, drained, given other settings and another certificate, all while people write to each other.
  */
 
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { copyFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { join } from 'node:path';
@@ -10,20 +10,14 @@ import { connect as connectTls } from 'node:tls';
 import t from 'tap';
 import { lintMetrics, readSamples } from '../../actors/metrics/lint.ts';
 import { createClient, memoryStore } from '../../client/node/index.ts';
+import { makeSelfSigned, makeSigned, OPENSSL } from '../certificates.ts';
 import { newPerson, openClient } from './people.ts';
 import { ROOT, ServerProcess, temporaryDirectory } from './server-process.ts';
 
 /** An authority of our own, and a certificate under it for 127.0.0.1 for each name. */
 function makeCertificates(directory: string, ...names: string[]): void {
-  const openssl = (...argv: string[]): void => void execFileSync('openssl', argv, { cwd: directory, stdio: 'ignore' });
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
-  openssl('req', '-x509', ...key, '-keyout', 'ca.key', '-out', 'ca.crt', '-days', '2', '-subj', '/CN=authority');
-  writeFileSync(join(directory, 'names'), 'subjectAltName=IP:127.0.0.1\n');
-  for (const name of names) {
-    openssl('req', ...key, '-keyout', `${name}.key`, '-out', `${name}.csr`, '-subj', `/CN=${name}`);
-    const signing = ['-CA', 'ca.crt', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '2', '-extfile', 'names'];
-    openssl('x509', '-req', '-in', `${name}.csr`, '-out', `${name}.crt`, ...signing);
-  }
+  makeSelfSigned(directory, 'ca', { commonName: 'authority' });
+  for (const name of names) makeSigned(directory, 'ca', name, { altNames: 'IP:127.0.0.1' });
 }
 
 /** Puts a pair where the node looks for it: each file is replaced as a whole. */
@@ -78,7 +72,7 @@ async function metricsOf(server: ServerProcess): Promise<string> {
 
 const METRICS = ['--metrics-port', '0'];
 
-t.test('a certificate that is replaced on disk is shown to new connections, and open ones stay', async (t) => {
+t.test('a certificate that is replaced on disk is shown to new connections, and open ones stay', OPENSSL, async (t) => {
   const directory = temporaryDirectory(t);
   makeCertificates(directory, 'first', 'second');
   install(directory, 'first');
