@@ -293,6 +293,13 @@ t.test('who serves the shard next reads what waits and goes on, and knows for wh
   isEmpty(t, fixture);
 });
 
+/** That the first `count` are with bob, once and in order, and nothing waits any more. */
+function hasArrived(t: Test, fixture: Fixture, count: number): void {
+  const all = Array.from({ length: count }, (_, index) => `ratchet ${index + 1}`);
+  t.strictSame(fixture.inboxOf(), all);
+  isEmpty(t, fixture);
+}
+
 t.test('an answer that is lost, and an owner that is another, lead to a resend, which is known', async (t) => {
   const fixture = await start();
   for (let id = 1; id <= 5; id++) await fixture.put(id);
@@ -302,11 +309,7 @@ t.test('an answer that is lost, and an owner that is another, lead to a resend, 
   await fixture.inbox.restart();
   fixture.inbox.store.releaseCommits();
   await fixture.wait(LIMITS.outboxAnswerMs + 1_000);
-  t.strictSame(
-    fixture.inboxOf(),
-    [1, 2, 3, 4, 5].map((id) => `ratchet ${id}`),
-  );
-  isEmpty(t, fixture);
+  hasArrived(t, fixture, 5);
 });
 
 t.test('a shard that refuses for now is asked again, in order', async (t) => {
@@ -315,11 +318,7 @@ t.test('a shard that refuses for now is asked again, in order', async (t) => {
   fixture.inbox.store.failNextCommits(2);
   fixture.isThere = true;
   await fixture.wait(60_000);
-  t.strictSame(
-    fixture.inboxOf(),
-    [1, 2, 3, 4, 5].map((id) => `ratchet ${id}`),
-  );
-  isEmpty(t, fixture);
+  hasArrived(t, fixture, 5);
 });
 
 t.test('a stranger who has to wait is told so when it writes more, and what waits goes when it may', async (t) => {

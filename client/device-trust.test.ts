@@ -47,8 +47,20 @@ async function intrusion(): Promise<Intrusion> {
   await alice.client.send(BOB, 'hello');
   await bob.client.send(ALICE, 'hello yourself');
   await world.quiet();
-  const spy = world.server.addSilently(bob.user, world.server.keysOf(mallory.user, mallory.client.account!.device));
+  const spy = addSpy(world, bob, mallory);
   return { world, alice, bob, mallory, spy };
+}
+
+/** The server adds a device to an account, with Mallory's keys. @returns Its id. */
+function addSpy({ server }: World, victim: Person, mallory: Person): number {
+  return server.addSilently(victim.user, server.keysOf(mallory.user, mallory.client.account!.device));
+}
+
+/** What the next device of somebody will be called: the one before it was there and gone again. */
+function idToCome(world: World, victim: Person, mallory: Person): { readonly user: string; readonly device: number } {
+  const probe = addSpy(world, victim, mallory);
+  world.server.removeSilently(victim.user, probe);
+  return { user: victim.user, device: probe + 1 };
 }
 
 function changes(person: Person): object[] {
@@ -246,13 +258,8 @@ t.test(
     const mallory = await world.person(CAROL).join();
     await alice.client.send(BOB, 'hello');
     await world.quiet();
-    const probe = world.server.addSilently(
-      alice.user,
-      world.server.keysOf(mallory.user, mallory.client.account!.device),
-    );
-    world.server.removeSilently(alice.user, probe);
+    const name = idToCome(world, alice, mallory);
     world.server.silentOn.add('devices');
-    const name = { user: alice.user, device: probe + 1 };
     await speakAs(world, mallory, name, alice, { kind: 'seen', user: alice.user, device: 1, id: 7 }, 50);
     await world.pass(500);
     t.equal(await countOf(alice, KEYS.synced), 1, 'what it tells is kept for a list that names it');
@@ -276,7 +283,7 @@ t.test('before there is a list of one’s own, nobody is one’s own device', as
   await world.person(BOB).join();
   world.server.silentOn.add('devices').add('publish-list');
   await alice.join();
-  const spy = world.server.addSilently(alice.user, world.server.keysOf(mallory.user, mallory.client.account!.device));
+  const spy = addSpy(world, alice, mallory);
   await speakAs(world, mallory, { user: alice.user, device: spy }, alice, text('x'), 5);
   await world.pass(2_000);
   world.server.removeSilently(alice.user, spy);
@@ -426,12 +433,7 @@ t.test(
     const mallory = await world.person(CAROL).join();
     await alice.client.send(BOB, 'hello');
     await world.quiet();
-    const probe = world.server.addSilently(
-      alice.user,
-      world.server.keysOf(mallory.user, mallory.client.account!.device),
-    );
-    world.server.removeSilently(alice.user, probe);
-    const name = { user: alice.user, device: probe + 1 };
+    const name = idToCome(world, alice, mallory);
     await speakAs(world, mallory, name, alice, { kind: 'seen', user: alice.user, device: 1, id: 7 }, 50);
     await speakAs(world, mallory, name, bob, text('it is me'), 50);
     await world.pass(60_000);
@@ -446,9 +448,7 @@ t.test(
 
 t.test('the same in a group', async (t) => {
   const { world, alice, bob, carol: mallory, name, group } = await groupWorld();
-  const probe = world.server.addSilently(alice.user, world.server.keysOf(mallory.user, mallory.client.account!.device));
-  world.server.removeSilently(alice.user, probe);
-  const spy = { user: alice.user, device: probe + 1 };
+  const spy = idToCome(world, alice, mallory);
   const random = (length: number): Uint8Array => world.random.bytes(length);
   const key = createSenderKey(random(16), random);
   await speakAs(world, mallory, spy, bob, { kind: 'sender-key', group, distribution: distributionMessage(key) });

@@ -107,12 +107,13 @@ t.test('reactions, edits, deletions and timers reach all four', async (t) => {
   await aliceTwo.client.edit(BOB, await idOf(aliceTwo, BOB, 'mistake'), 'mended');
   await bobTwo.client.react(ALICE, await idOf(bobTwo, ALICE, 'secret'), '!');
   await world.quiet();
-  for (const [person, peer] of [
+  const everywhere = [
     [alice, BOB],
     [aliceTwo, BOB],
     [bob, ALICE],
     [bobTwo, ALICE],
-  ] as const) {
+  ] as const;
+  for (const [person, peer] of everywhere) {
     const items = await person.client.history(peer);
     t.match(items[0], { text: 'mended' });
     t.match(items[1]!.reactions, [{ author: bob.user, emoji: '!' }]);
@@ -122,12 +123,7 @@ t.test('reactions, edits, deletions and timers reach all four', async (t) => {
   await world.quiet();
   await alice.client.send(BOB, 'fleeting');
   await world.quiet();
-  for (const [person, peer] of [
-    [alice, BOB],
-    [aliceTwo, BOB],
-    [bob, ALICE],
-    [bobTwo, ALICE],
-  ] as const) {
+  for (const [person, peer] of everywhere) {
     const items = await person.client.history(peer);
     t.same(
       items.map(({ kind }) => kind),

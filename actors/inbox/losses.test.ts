@@ -165,11 +165,8 @@ t.test('what another device has or had is not lost', async (t) => {
   t.strictSame(pushed(first.take()), ['3:1-2 APP_EXPIRED'], 'this device has neither');
 });
 
-t.test('an inbox over its bound loses the oldest of the largest conversation, and the others nothing', async (t) => {
-  const fixture = await startInbox([ALICE, BOB, CAROL], ROOM);
-  const alice = spawnProbe(fixture.test);
-  const carol = spawnProbe(fixture.test);
-  for (let id = 1; id <= 10; id++) await fixture.tell(submission(carol.pid, CAROL, BOB, id));
+/** Alice writes to Bob the largest messages, forty more than his inbox takes. @returns How many. */
+async function overfill(fixture: InboxFixture, alice: Probe): Promise<number> {
   const text = 'x'.repeat(LIMITS.ciphertextBytesMax);
   const count = Math.ceil(LIMITS.inboxBytesMax / (LIMITS.ciphertextBytesMax + 64)) + 40;
   for (let id = 1; id <= count; id++) {
@@ -177,6 +174,15 @@ t.test('an inbox over its bound loses the oldest of the largest conversation, an
     if (id % 100 === 0) await fixture.test.settle();
   }
   await fixture.test.settle();
+  return count;
+}
+
+t.test('an inbox over its bound loses the oldest of the largest conversation, and the others nothing', async (t) => {
+  const fixture = await startInbox([ALICE, BOB, CAROL], ROOM);
+  const alice = spawnProbe(fixture.test);
+  const carol = spawnProbe(fixture.test);
+  for (let id = 1; id <= 10; id++) await fixture.tell(submission(carol.pid, CAROL, BOB, id));
+  const count = await overfill(fixture, alice);
   const told = gaps(alice.take());
   t.equal(told.length, 1, 'once, not for each message');
   const [gap] = told;
@@ -205,13 +211,7 @@ t.test('of an online device that acknowledges nothing, what is on its way is not
   const fixture = await startInbox([ALICE, BOB], ROOM);
   const alice = spawnProbe(fixture.test);
   const bob = await attach(fixture);
-  const text = 'x'.repeat(LIMITS.ciphertextBytesMax);
-  const count = Math.ceil(LIMITS.inboxBytesMax / (LIMITS.ciphertextBytesMax + 64)) + 40;
-  for (let id = 1; id <= count; id++) {
-    fixture.test.node.cast(fixture.pid, submission(alice.pid, ALICE, BOB, id, text));
-    if (id % 100 === 0) await fixture.test.settle();
-  }
-  await fixture.test.settle();
+  await overfill(fixture, alice);
   const window = pushed(bob.take());
   t.equal(window.length, 17, 'the window, by bytes');
   t.match(gaps(alice.take()), [{ since: 18, code: 'APP_PRUNED' }]);

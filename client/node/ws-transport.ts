@@ -7,11 +7,9 @@
 import type { IncomingMessage } from 'node:http';
 import { WebSocket } from 'ws';
 import type { RawData } from 'ws';
+import { endpointOf, SUBPROTOCOL } from '../endpoint.ts';
 import { LIMITS } from '../limits.ts';
 import type { Transport, TransportListener, TransportSocket } from '../transport.ts';
-
-/** The subprotocol of `docs/protocol.md`. */
-const SUBPROTOCOL = 'blindbeam.1';
 
 /** How long a peer may take to answer a close frame. */
 const CLOSE_TIMEOUT_MS = 1_000;
@@ -97,14 +95,4 @@ function readRefusal({ statusCode, headers }: IncomingMessage): {
 } {
   const seconds = /^\d{1,6}$/.test(headers['retry-after'] ?? '') ? Number(headers['retry-after']) : undefined;
   return { reason: REFUSALS.get(statusCode) ?? '', retryAfterMs: seconds === undefined ? undefined : seconds * 1000 };
-}
-
-/** Adds the path `/ws` unless the address has one. */
-function endpointOf(url: string): URL {
-  const endpoint = new URL(url);
-  if (endpoint.protocol !== 'ws:' && endpoint.protocol !== 'wss:') {
-    throw new TypeError('"url" expected a ws: or wss: address');
-  }
-  if (endpoint.pathname === '/') endpoint.pathname = '/ws';
-  return endpoint;
 }

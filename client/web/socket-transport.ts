@@ -5,10 +5,8 @@
  * a close with 1006 here, and the client's backoff has to do. Read next: `../transport.ts` for the promises kept.
  */
 
+import { endpointOf, SUBPROTOCOL } from '../endpoint.ts';
 import type { Transport, TransportListener, TransportSocket } from '../transport.ts';
-
-/** The subprotocol of `docs/protocol.md`. */
-const SUBPROTOCOL = 'blindbeam.1';
 
 /** Dials with the browser's network. */
 export const socketTransport: Transport = Object.freeze({
@@ -43,14 +41,4 @@ class BrowserSocket implements TransportSocket {
     this.#socket.onclose = null;
     this.#socket.close(1000);
   }
-}
-
-/** Adds the path `/ws` unless the address has one. */
-function endpointOf(url: string): URL {
-  const endpoint = new URL(url);
-  if (endpoint.protocol !== 'ws:' && endpoint.protocol !== 'wss:') {
-    throw new TypeError('"url" expected a ws: or wss: address');
-  }
-  if (endpoint.pathname === '/') endpoint.pathname = '/ws';
-  return endpoint;
 }

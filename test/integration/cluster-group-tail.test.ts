@@ -7,8 +7,7 @@
 import t from 'tap';
 import type { ClientEvent } from '../../client/index.ts';
 import { hasNatsServer } from '../../runtime/testing/nats-servers.ts';
-import { peopleOf, untilTail } from './cluster-people.ts';
-import { FaultyCluster } from './faulty-cluster.ts';
+import { startLocal, untilTail } from './cluster-people.ts';
 import { eventsOf, PATIENCE_MS, type Person, until } from './people.ts';
 
 const SHARDS = 4;
@@ -68,25 +67,20 @@ class Company {
 }
 
 t.test('a group whose tail is lost', hasNatsServer() ? {} : { skip: 'nats-server is not installed' }, async (t) => {
-  const flags = ['--cluster-shards', String(SHARDS), '--cluster-durability', 'local'];
-  const cluster = await FaultyCluster.start(t, { nodes: ['a', 'b'], servers: 1, flags });
-  const [server] = cluster.nats.servers;
-  await cluster.untilCopied(SHARDS, PATIENCE_MS);
-  // All clients on the node whose tail will be lost, which owns the shards of two of them, and so that of the group.
-  cluster.node('b').isOut = true;
-  const { near, far } = await peopleOf(t, cluster, SHARDS);
+  // All clients are on the node whose tail will be lost, which owns the shards of two of them, and so that of the group.
+  const { cluster, server, near, far } = await startLocal(t, SHARDS);
   const [alice, bob] = near;
   const { name } = await alice.client.groups.create('Harbour', [bob.phone, far.phone]);
   const company = new Company([alice, bob, far], name);
   await company.write(alice, 'before');
   await company.untilThere('before');
 
-  server!.signal('SIGKILL');
+  server.signal('SIGKILL');
   await company.write(alice, 'alone');
   await company.untilThere('alone', [bob]);
   await untilTail(cluster, 'a', 'there');
   await cluster.kill('a');
-  await server!.restart();
+  await server.restart();
   cluster.node('b').isOut = false;
   await cluster.restart('a', 'lost');
 

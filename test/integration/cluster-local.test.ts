@@ -6,8 +6,7 @@
 
 import t from 'tap';
 import { hasNatsServer } from '../../runtime/testing/nats-servers.ts';
-import { peopleOf, untilTail } from './cluster-people.ts';
-import { FaultyCluster } from './faulty-cluster.ts';
+import { startLocal, untilTail } from './cluster-people.ts';
 import { pause, type Person, until, PATIENCE_MS } from './people.ts';
 
 const IS_LONG = process.env.CLUSTER_LOCAL === 'long';
@@ -27,13 +26,8 @@ function numbered(what: string): string[] {
 }
 
 t.test('local durability', hasNatsServer() ? {} : { skip: 'nats-server is not installed' }, async (t) => {
-  const flags = ['--cluster-shards', String(SHARDS), '--cluster-durability', 'local'];
-  const cluster = await FaultyCluster.start(t, { nodes: ['a', 'b'], servers: 1, flags });
-  const [server] = cluster.nats.servers;
-  await cluster.untilCopied(SHARDS, PATIENCE_MS);
-  // All clients on the node whose users go on.
-  cluster.node('b').isOut = true;
-  const { near, far } = await peopleOf(t, cluster, SHARDS);
+  // All clients are on the node whose users go on.
+  const { cluster, server, near, far } = await startLocal(t, SHARDS);
   const [alice, bob] = near;
   await write(alice, bob, ['hello']);
   await write(alice, far, ['hello']);
@@ -42,7 +36,7 @@ t.test('local durability', hasNatsServer() ? {} : { skip: 'nats-server is not in
 
   /** Alice writes to both while NATS is away, and has her check marks: what is for elsewhere waits in the outbox of her shard. */
   const writeAlone = async (what: string): Promise<void> => {
-    server!.signal('SIGKILL');
+    server.signal('SIGKILL');
     const near = numbered(what);
     expected.push(...near);
     await write(alice, bob, near);
@@ -60,7 +54,7 @@ t.test('local durability', hasNatsServer() ? {} : { skip: 'nats-server is not in
 
   await writeAlone('in a cut');
   await untilTail(cluster, 'a', 'there');
-  await server!.restart();
+  await server.restart();
   await untilFarHasAll();
   await untilTail(cluster, 'a', 'empty');
   t.notOk(
@@ -71,7 +65,7 @@ t.test('local durability', hasNatsServer() ? {} : { skip: 'nats-server is not in
   if (!IS_LONG) return;
   await writeAlone('in another');
   await cluster.kill('a');
-  await server!.restart();
+  await server.restart();
   // Longer than any lease: a standby that took over would have done it by now.
   await pause(5_000);
   t.notOk(

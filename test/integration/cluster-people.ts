@@ -2,7 +2,8 @@
 
 import type { Test } from 'tap';
 import { partitionOf, shardOfPartition } from '../../actors/partition.ts';
-import type { FaultyCluster } from './faulty-cluster.ts';
+import type { NatsServer } from '../../runtime/testing/nats-servers.ts';
+import { FaultyCluster } from './faulty-cluster.ts';
 import { blindbeam } from './operator-command.ts';
 import { newPerson, PATIENCE_MS, pause, type Person } from './people.ts';
 import type { ServerProcess } from './server-process.ts';
@@ -17,12 +18,26 @@ function servedBy({ lines }: ServerProcess): Set<number> {
   return served;
 }
 
-/** Registers people until two have their inbox on node `a` and one on `b`; who is there more than that is not used. */
-export async function peopleOf(
+/** Two whose inbox is on node `a`, and one whose is on `b`. */
+interface People {
+  readonly near: readonly [Person, Person];
+  readonly far: Person;
+}
+
+/** A cluster of nodes `a` and `b` with `cluster-durability: local` and one NATS server; all people are connected to `a`. */
+export async function startLocal(
   t: Test,
-  cluster: FaultyCluster,
   shardCount: number,
-): Promise<{ near: [Person, Person]; far: Person }> {
+): Promise<People & { readonly cluster: FaultyCluster; readonly server: NatsServer }> {
+  const flags = ['--cluster-shards', String(shardCount), '--cluster-durability', 'local'];
+  const cluster = await FaultyCluster.start(t, { nodes: ['a', 'b'], servers: 1, flags });
+  await cluster.untilCopied(shardCount, PATIENCE_MS);
+  cluster.node('b').isOut = true;
+  return { cluster, server: cluster.nats.servers[0]!, ...(await peopleOf(t, cluster, shardCount)) };
+}
+
+/** Registers people until there are enough of both kinds; who is there more than that is not used. */
+async function peopleOf(t: Test, cluster: FaultyCluster, shardCount: number): Promise<People> {
   const shards = servedBy(cluster.node('a').process);
   const near: Person[] = [];
   const far: Person[] = [];
