@@ -11,7 +11,7 @@ export const CONSOLE_LIMITS = {
   signInsMax: 32,
   /** A working day. */
   signInMs: 43_200_000,
-  /** Tries to sign in: the token has 256 bits, so this only keeps the log readable. */
+  /** Tries to sign in with a wrong token: it has 256 bits, so this only keeps the log readable. */
   triesPerSecond: 1,
   triesBurst: 10,
   /** Crash reports that a worker keeps. */

@@ -20,6 +20,8 @@ interface Fixture extends DeskFixture {
   readonly signIns: SignIns;
   readonly port: number;
   readonly done: string[];
+  /** Events that the server has logged as faults of ours. */
+  readonly faults: readonly string[];
   send(path: string, options?: Send): Promise<Answer>;
   signIn(): Promise<string>;
 }
@@ -58,7 +60,8 @@ async function serve(t: Test): Promise<Fixture> {
     consoleVerb(() => ({ url: 'http://127.0.0.1/', token: 'the token' })),
   ]);
   const signIns = new SignIns(systemClock, systemRandom);
-  const log = { debug() {}, info() {}, warn() {}, error() {} };
+  const faults: string[] = [];
+  const log = { debug() {}, info() {}, warn() {}, error: (event: string) => void faults.push(event) };
   const server = await ConsoleServer.listen(0, { host: '127.0.0.1', desk: fixture.desk, signIns, files: FILES, log });
   if (server === 'busy') throw new Error('a free port is never busy');
   t.teardown(() => server.close());
@@ -68,6 +71,7 @@ async function serve(t: Test): Promise<Fixture> {
     signIns,
     port: server.port,
     done,
+    faults,
     send,
     async signIn() {
       const { headers } = await send('/sign-in', { method: 'POST', headers: OWN, body: { token: signIns.token } });
@@ -96,14 +100,14 @@ const ask = (verb: string, cookie?: string, more: Readonly<Record<string, string
 
 t.test('whoever can reach the page looks; only who has signed in changes, and that is on record', async (t) => {
   const { send, signIn, done, audit, port } = await serve(t);
-  t.strictSame(JSON.parse((await send('/ask', ask('status'))).text), { values: [{ node: 'test' }] });
+  t.strictSame(JSON.parse((await send('/ask', ask('status'))).text), { value: { node: 'test' } });
   t.match(await send('/ask', ask('resume')), { status: 401, text: /sign in/ });
   t.match(await send('/ask', ask('crash.list')), { status: 401 }, 'crash reports quote errors');
   t.match(await send('/ask', ask('inbox.peek')), { status: 403 });
   t.strictSame(done, []);
   const cookie = await signIn();
   t.match(cookie, new RegExp(`^blindbeam-console-${port}=`));
-  t.strictSame(JSON.parse((await send('/ask', ask('resume', cookie))).text), { values: [{}] });
+  t.strictSame(JSON.parse((await send('/ask', ask('resume', cookie))).text), { value: {} });
   t.strictSame(done, ['resume']);
   t.match(audit.last(2), [{ outcome: 'done' }, { verb: 'resume', via: 'console' }]);
   t.match(JSON.parse((await send('/ask', ask('drain', cookie))).text), {
@@ -164,6 +168,7 @@ t.test('the page may load nothing but itself, and what does not fit is refused',
     'referrer-policy': 'no-referrer',
   });
   t.equal((await send('/../store.json')).status, 404);
+  t.equal((await send('//')).status, 400);
   t.equal((await send('/console.token')).status, 404);
   t.equal((await send('/ask', { method: 'POST', headers: OWN, body: 'no json' })).status, 400);
   t.equal((await send('/ask', { method: 'POST', headers: OWN, body: { verb: 7 } })).status, 400);
@@ -171,19 +176,35 @@ t.test('the page may load nothing but itself, and what does not fit is refused',
   t.equal((await send('/ask', { method: 'POST', headers: OWN, body: { verb: long } })).status, 413);
 });
 
+t.test('who leaves in the midst of a request, or asks for no address, is no fault of ours', async (t) => {
+  const { port, faults, send } = await serve(t);
+  const request = httpRequest({ host: '127.0.0.1', port, path: '/ask', method: 'POST', headers: OWN, agent: false });
+  request.on('error', () => undefined);
+  await new Promise<void>((resolve) => request.write('{"verb":', () => resolve()));
+  const left = new Promise((resolve) => request.once('close', resolve));
+  request.destroy();
+  await left;
+  // Handled in order: by the time of this answer the other one has been seen.
+  for (let count = 0; count < 3; count += 1) await send('//');
+  t.strictSame(faults, []);
+});
+
 t.test('a live view is told as events', async (t) => {
   const { send } = await serve(t);
   const { text, headers } = await send('/live?verb=top');
   t.equal(headers['content-type'], 'text/event-stream');
   t.equal(text, 'event: next\ndata: {"frame":1}\n\nevent: next\ndata: {"frame":2}\n\n');
+  const asked = await send('/ask', ask('top'));
+  t.strictSame(JSON.parse(asked.text), { value: { frame: 2 } }, 'asked for, it is the last: not all are kept');
   t.match(await send('/live?verb=top&rows=3'), { text: /event: refused\ndata: .*ADM_BAD_PARAMETER/ });
 });
 
-t.test('tries to sign in are limited, sign-ins end, and their number is bounded', async (t) => {
+t.test('wrong tries to sign in are limited, sign-ins end, and their number is bounded', async (t) => {
   const clock = new VirtualClock();
   const signIns = new SignIns(clock, createSeededRandom(1));
   for (let tries = 0; tries < CONSOLE_LIMITS.triesBurst; tries += 1) t.equal(signIns.signIn('wrong'), 'wrong');
-  t.equal(signIns.signIn(signIns.token), 'later');
+  t.equal(signIns.signIn('wrong'), 'later');
+  t.match(signIns.signIn(signIns.token), { cookie: /./ }, 'who has the token is not kept out by who has not');
   const cookies: string[] = [];
   for (let count = 0; count <= CONSOLE_LIMITS.signInsMax; count += 1) {
     clock.advance(1_000);

@@ -4,7 +4,7 @@
  *
  *   GET  /                       the page            GET /console.js, /console.css
  *   GET  /live?verb=top&…        a live view as server-sent events; open verbs only
- *   POST /ask                    { verb, parameters } → { values } or { error }
+ *   POST /ask                    { verb, parameters } → { value } or { error }; of a verb that answers more than once, the last
  *   POST /sign-in, /sign-out     { token }
  *
  * What a foreign page in the same browser could try: it cannot read (no CORS headers), cannot send (a POST needs a header that only a
@@ -101,6 +101,8 @@ export class ConsoleServer {
       refuseForeignName(request);
       await this.#route(request, response);
     } catch (error) {
+      // Who left within a request has nothing to be told, and it is no fault of ours.
+      if (hasLeft(request, error)) return;
       if (!(error instanceof Refused)) {
         this.#options.log.error('console_failed', { reason: error instanceof Error ? error.stack : String(error) });
       }
@@ -111,7 +113,7 @@ export class ConsoleServer {
   }
 
   #route(request: IncomingMessage, response: ServerResponse): Promise<void> | void {
-    const url = new URL(request.url ?? '/', 'http://console');
+    const url = urlOf(request);
     const { files } = this.#options;
     if (request.method === 'GET' || request.method === 'HEAD') {
       if (url.pathname === '/live') return this.#live(url, request, response);
@@ -172,12 +174,12 @@ export class ConsoleServer {
 
   async #collect(verb: string, parameters: object, response: ServerResponse, signal: AbortSignal): Promise<void> {
     const { desk } = this.#options;
-    const values: object[] = [];
+    // Not all of them: `top` goes on until nobody looks, and would fill the memory of the node.
+    let last: object | undefined;
     try {
       const caller = { signal, via: 'console' } as const;
-      const result = await desk.answer(verb, parameters, caller, async (value) => void values.push(value));
-      // What answered more than once has nothing more to say in the end.
-      sendJson(response, 200, { values: values.length > 0 || result === undefined ? values : [result] });
+      const result = await desk.answer(verb, parameters, caller, async (value) => void (last = value));
+      sendJson(response, 200, { value: last ?? result ?? {} });
     } catch (error) {
       sendJson(response, 200, { error: desk.refusalOf(error, verb) });
     }
@@ -232,6 +234,16 @@ export class ConsoleServer {
     const pairs = (request.headers.cookie ?? '').split(';').map((pair) => pair.trim().split('='));
     return pairs.find(([name]) => name === this.#cookieName())?.[1];
   }
+}
+
+function hasLeft({ destroyed }: IncomingMessage, error: unknown): boolean {
+  return destroyed && (error as NodeJS.ErrnoException).code === 'ECONNRESET';
+}
+
+/** @throws {Refused} 400: what stands behind the method may be anything, as `//`. */
+function urlOf({ url = '/' }: IncomingMessage): URL {
+  if (!URL.canParse(url, 'http://console')) throw new Refused(400, 'this is no address');
+  return new URL(url, 'http://console');
 }
 
 function refuseForeignName({ headers }: IncomingMessage): void {

@@ -29,12 +29,13 @@ export class SignIns {
     this.token = this.#draw();
   }
 
-  /** @returns What the cookie is to hold; `'wrong'`; `'later'` after too many tries. */
+  /** @returns What the cookie is to hold; `'wrong'`; `'later'` after too many wrong ones. */
   signIn(token: string): { readonly cookie: string } | 'wrong' | 'later' {
     const nowMs = this.#clock.monotonicMs();
-    if (takeToken(this.#tries, TRY_RULE, nowMs) > 0) return 'later';
     // Hashes have one length, and comparing them tells nothing of where two tokens differ.
-    if (!timingSafeEqual(digest(token), digest(this.token))) return 'wrong';
+    const isRight = timingSafeEqual(digest(token), digest(this.token));
+    // Only wrong ones are counted: nobody else on the machine can keep out who has the token.
+    if (!isRight) return takeToken(this.#tries, TRY_RULE, nowMs) > 0 ? 'later' : 'wrong';
     const cookie = this.#draw();
     this.#known.set(hash(cookie), nowMs + CONSOLE_LIMITS.signInMs);
     if (this.#known.size > CONSOLE_LIMITS.signInsMax) this.#known.delete(this.#known.keys().next().value!);

@@ -7,10 +7,11 @@
 
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, renameSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { makePrivateDirectory } from '../../runtime/private-directory.ts';
 import { BenchError } from '../errors.ts';
 
 /** A program: `native/<name>.c`. */
@@ -30,7 +31,7 @@ function sourceOf(file: string): string {
  * A compiled generator.
  *
  * @returns Its path; `undefined` where no compiler is installed.
- * @throws {BenchError} BENCH_CHILD when a compiler refuses the source.
+ * @throws {BenchError} BENCH_CHILD when a compiler refuses the source, or where the directory is another user's, who might have put a program there.
  */
 export function buildNative(program: NativeProgram): string | undefined {
   const source = sourceOf(`${program}.c`);
@@ -38,10 +39,11 @@ export function buildNative(program: NativeProgram): string | undefined {
     .update(readFileSync(source))
     .update(readFileSync(sourceOf(HEADER)));
   const target = join(DIRECTORY, `${program}-${hash.digest('hex').slice(0, 16)}`);
+  makePrivateDirectory(DIRECTORY);
+  refuseForeign(DIRECTORY);
   if (existsSync(target)) return target;
   const compiler = COMPILERS.find(isInstalled);
   if (compiler === undefined) return undefined;
-  mkdirSync(DIRECTORY, { recursive: true, mode: 0o700 });
   const made = `${target}.${process.pid}`;
   try {
     execFileSync(compiler, ['-O2', '-o', made, source], { stdio: ['ignore', 'ignore', 'pipe'] });
@@ -51,6 +53,17 @@ export function buildNative(program: NativeProgram): string | undefined {
   // Another run may be building the same: the last one to be renamed wins, and they are equal.
   renameSync(made, target);
   return target;
+}
+
+/** Its name is known to everybody on the machine, and what lies in it is run. @param directory - For tests another one. */
+export function refuseForeign(directory: string): void {
+  const found = lstatSync(directory);
+  const isOwn = found.isDirectory() && found.uid === (process.getuid?.() ?? found.uid) && (found.mode & 0o022) === 0;
+  if (!isOwn)
+    throw new BenchError(
+      'BENCH_CHILD',
+      `${directory} is open to other users: remove it, or set TMPDIR to another directory`,
+    );
 }
 
 function isInstalled(compiler: string): boolean {

@@ -1,4 +1,4 @@
-/** How the answers of `config reload` and `drain` look. */
+/** How the answers of `config reload`, `backup` and `drain` look. */
 
 import type { ReloadAnswer } from '../../actors/admin/run-verbs.ts';
 import type { BackupResult } from '../../actors/backup.ts';

@@ -71,6 +71,9 @@ const ENTER_SCREEN = `${ESC}?1049h${ESC}?25l`;
 const LEAVE_SCREEN = `${ESC}?25h${ESC}?1049l`;
 const STYLES: Readonly<Record<string, string>> = { bold: '1', reverse: '7', dim: '2', warn: '33' };
 
+/** Whoever ends it from outside gets the terminal back as well. */
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
 class Observer {
   readonly #client: AdminClient;
   readonly #rows: number;
@@ -98,6 +101,8 @@ class Observer {
     emitKeypressEvents(stdin);
     stdin.setRawMode(true);
     stdin.on('keypress', onKey);
+    const onSignal = (): void => this.#end(1);
+    for (const signal of SIGNALS) process.once(signal, onSignal);
     stdout.on('resize', onResize);
     stdout.write(ENTER_SCREEN);
     this.#look();
@@ -106,6 +111,7 @@ class Observer {
     } finally {
       this.#looking.abort();
       stdin.off('keypress', onKey);
+      for (const signal of SIGNALS) process.off(signal, onSignal);
       stdout.off('resize', onResize);
       stdin.setRawMode(false);
       stdin.pause();

@@ -17,7 +17,7 @@ export interface NearNode {
   readonly url: string;
   readonly node: RuntimeNode;
   readonly logged: LogEntry[];
-  /** The verification code that was last made for `phone`. */
+  /** The first verification code that was made for `phone`. */
   code(phone: string): Promise<string>;
 }
 

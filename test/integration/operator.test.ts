@@ -161,7 +161,8 @@ t.test('top is live in a terminal, and gives it back', { skip: TMUX ? false : 't
     }
     throw new Error(`the screen never had ${fits}: ${tmux('capture-pane', '-p')}`);
   };
-  const command = `${process.execPath} ${LAUNCHER} top --data ${directory} --interval-ms 200; echo left with $?; sleep 60`;
+  const top = `${process.execPath} ${LAUNCHER} top --data ${directory} --interval-ms 200`;
+  const command = `${top}; echo left with $?; ${top} --behavior nobody; echo ended with $?; sleep 60`;
   tmux('-f', '/dev/null', 'new-session', '-d', '-x', '100', '-y', '20', command);
   t.teardown(() => tmux('kill-server'));
   await screen(/inbox\.0[^]*q quit/);
@@ -174,5 +175,8 @@ t.test('top is live in a terminal, and gives it back', { skip: TMUX ? false : 't
   tmux('resize-window', '-x', '60', '-y', '10');
   await screen(/^(.*\n){9}.*q quit/);
   tmux('send-keys', 'q');
-  t.match(await screen(/left with/), 'left with 0');
+  await screen(/only nobody/);
+  const shell = tmux('display-message', '-p', '#{pane_pid}').trim();
+  process.kill(Number(readFileSync(`/proc/${shell}/task/${shell}/children`, 'utf8').trim()), 'SIGTERM');
+  t.match(await screen(/ended with/), /left with 0[^]*ended with 1$/m, 'also when it is ended from outside');
 });

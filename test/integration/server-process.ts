@@ -100,7 +100,7 @@ export class ServerProcess {
     }
   }
 
-  /** The verification code that the development verifier last printed for `phone`. */
+  /** The verification code that the development verifier printed for `phone`: the first, or the one after `nth` others. */
   async code(phone: string, nth = 0): Promise<string> {
     let seen = 0;
     const line = await this.line(

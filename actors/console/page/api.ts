@@ -4,8 +4,7 @@
 export class AskError extends Error {}
 
 export async function ask<T>(verb: string, parameters: object = {}): Promise<T> {
-  const answers = await post<{ readonly values: readonly T[] }>('/ask', { verb, parameters });
-  return answers.values.at(-1) as T;
+  return (await post<{ readonly value: T }>('/ask', { verb, parameters })).value;
 }
 
 export async function signIn(token: string): Promise<void> {

@@ -16,6 +16,7 @@ export interface ChartOptions {
 
 export class Chart {
   readonly #plot: uPlot;
+  readonly #watch: ResizeObserver;
   readonly #data: number[][];
 
   constructor(parent: HTMLElement, { title, series, format }: ChartOptions) {
@@ -47,7 +48,14 @@ export class Chart {
       ],
     };
     this.#plot = new uPlot(options, this.#data as uPlot.AlignedData, figure);
-    new ResizeObserver(() => this.#plot.setSize({ width: figure.clientWidth, height: HEIGHT })).observe(figure);
+    this.#watch = new ResizeObserver(() => this.#plot.setSize({ width: figure.clientWidth, height: HEIGHT }));
+    this.#watch.observe(figure);
+  }
+
+  /** Lets go of the window, which plots listen to. */
+  close(): void {
+    this.#watch.disconnect();
+    this.#plot.destroy();
   }
 
   /** @param atSeconds - Wall time. */

@@ -56,6 +56,8 @@ export class ClusterView {
   #draw(nodes: readonly NodeRow[], at: number): void {
     const names = nodes.map(({ node }) => node);
     if (this.#charts?.nodes.join() !== names.join()) {
+      this.#charts?.clients.close();
+      this.#charts?.lag.close();
       byId('cluster-charts').replaceChildren();
       this.#charts = makeCharts(byId('cluster-charts'), names);
     }
