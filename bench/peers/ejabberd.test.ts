@@ -7,6 +7,7 @@ import { measureEjabberdConnections, measureEjabberdMessages } from './ejabberd-
 /** Undefined where there is one. */
 const refusal = refuseEjabberd();
 const { signal } = new AbortController();
+const WINDOW_MS_MAX = 4_800;
 
 t.test('it listens on the loopback only, and nothing stands between a message and its recipient', async (t) => {
   const text = configurationOf(12_345);
@@ -20,8 +21,14 @@ t.test('who has none is told how to get it', async (t) => {
 });
 
 t.test('it carries the messages of pairs, each once and in order', { skip: refusal ?? false }, async (t) => {
-  const plan = { generators: 1, pairs: 3, inFlight: 4, messageBytes: 100, warmUpMs: 50, windowMs: 300 };
-  const found = await measureEjabberdMessages(plan, signal);
+  const plan = { generators: 1, pairs: 3, inFlight: 4, messageBytes: 100, warmUpMs: 50 };
+  const measure = (windowMs: number) => measureEjabberdMessages({ ...plan, windowMs }, signal);
+  const isSeen = ({ saturated, single }: Awaited<ReturnType<typeof measure>>): boolean =>
+    saturated.completedPerSecond > 100 && single.completedPerSecond > 0;
+  let windowMs = 300;
+  let found = await measure(windowMs);
+  // Others may have the processors for the whole of a short window.
+  for (; !isSeen(found) && windowMs < WINDOW_MS_MAX; found = await measure(windowMs)) windowMs *= 4;
   t.match(found.version, /^\d/);
   t.ok(found.saturated.completedPerSecond > 100);
   t.ok(found.half.delivery.percentileMs(99)! > 0);

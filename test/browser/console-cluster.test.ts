@@ -10,6 +10,7 @@ import type { ConsoleAddress } from '../../actors/console/verbs.ts';
 import { AdminClient } from '../../bin/operator/client.ts';
 import { hasNatsServer } from '../../runtime/testing/nats-servers.ts';
 import { FaultyCluster } from '../integration/faulty-cluster.ts';
+import { PATIENCE_MS } from '../integration/people.ts';
 import { findChromium, startChromium } from './chromium.ts';
 
 const chromium = findChromium();
@@ -22,9 +23,9 @@ async function picture(page: Page, name: string): Promise<void> {
 }
 
 async function consoleOf(cluster: FaultyCluster, node: string): Promise<ConsoleAddress> {
-  const client = await AdminClient.connect(`${cluster.directoryOf(node)}/admin.sock`, 10_000);
+  const client = await AdminClient.connect(`${cluster.directoryOf(node)}/admin.sock`, PATIENCE_MS);
   try {
-    return await client.request<ConsoleAddress>('console', {}, 10_000);
+    return await client.request<ConsoleAddress>('console', {}, PATIENCE_MS);
   } finally {
     client.close();
   }
@@ -38,7 +39,7 @@ t.test('an operator looks at a cluster, drains a node of it, and sees one die', 
   t.teardown(() => browser.close());
   const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
   // A browser on a machine that does much else takes its time.
-  page.setDefaultTimeout(120_000);
+  page.setDefaultTimeout(PATIENCE_MS);
   const problems: string[] = [];
   page.on('pageerror', (error) => problems.push(error.message));
 

@@ -67,7 +67,7 @@ t.test('three nodes and three servers under load', SKIP, async (t) => {
   if (file !== undefined) t.teardown(() => writeFileSync(file, cluster.log()));
   const door = { url: cluster.url, code: (phone: string) => cluster.code(phone) };
   const people = await Correspondents.start(t, door, PHONES);
-  await cluster.untilCopied(SHARDS, 30_000);
+  await cluster.untilCopied(SHARDS, PATIENCE_MS);
   const leaders = await LeaderWatch.start(t, cluster.nats);
   cluster.leading = () => leaders.leading;
   t.comment(`ready after ${Math.round(performance.now() - began)} ms`);

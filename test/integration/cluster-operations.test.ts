@@ -17,7 +17,7 @@ import { hasNatsServer } from '../../runtime/testing/nats-servers.ts';
 import { checkout } from './checkout.ts';
 import { findFaults } from './delivery-check.ts';
 import { FaultyCluster } from './faulty-cluster.ts';
-import { newPerson, pause, type Person } from './people.ts';
+import { newPerson, pause, PATIENCE_MS, type Person } from './people.ts';
 import { ROOT, temporaryDirectory } from './server-process.ts';
 import { untilComplete, Writer } from './writer.ts';
 
@@ -26,7 +26,7 @@ const SKIP = hasNatsServer() ? {} : { skip: 'nats-server is not installed' };
 const LONG = process.env['CLUSTER_OPERATIONS'] ?? '';
 const PARTS: readonly string[] = LONG === 'long' ? ['restart', 'join', 'servers'] : LONG.split(',');
 const SHARDS = 6;
-const WAIT_MS = 60_000;
+const WAIT_MS = PATIENCE_MS;
 const STATES: object[] = [];
 
 function part(name: string): { skip?: string } {
@@ -40,7 +40,7 @@ async function ask<Answer extends object>(
   verb: string,
   parameters: object = {},
 ): Promise<Answer> {
-  const client = await AdminClient.connect(`${cluster.directoryOf(node)}/admin.sock`, 5_000);
+  const client = await AdminClient.connect(`${cluster.directoryOf(node)}/admin.sock`, WAIT_MS);
   try {
     return await client.request<Answer>(verb, parameters, WAIT_MS);
   } finally {
@@ -89,7 +89,7 @@ function wasStarved(cluster: FaultyCluster, since: string): boolean {
 
 /** A verb that tells its stages first. */
 async function reload(cluster: FaultyCluster, node: string, parameters: object): Promise<ClusterReloadReport> {
-  const client = await AdminClient.connect(`${cluster.directoryOf(node)}/admin.sock`, 5_000);
+  const client = await AdminClient.connect(`${cluster.directoryOf(node)}/admin.sock`, WAIT_MS);
   try {
     const request = Object.assign({ name: 'actors/connection', cluster: true, renumber: true }, parameters);
     for await (const value of client.watch<ReloadProgress>('reload', request))

@@ -16,16 +16,15 @@ import { openLmdbStore } from '../../actors/store/lmdb.ts';
 import { FEATURES } from '../../protocol/wire/index.ts';
 import { systemClock } from '../../runtime/index.ts';
 import { GroupPlan, Member } from './group-member.ts';
-import { until } from './people.ts';
+import { PATIENCE_MS, until } from './people.ts';
 import { RawClient, register, type Registered } from './raw-client.ts';
 import { ROOT, ServerProcess, temporaryDirectory } from './server-process.ts';
 
 const IS_LONG = process.env.GROUP_LOSSES === 'long';
 const SHARDS = 2;
-const WAIT_MS = 40_000;
 const BLINDBEAM = join(ROOT, 'bin', 'blindbeam.js');
 
-t.setTimeout(150_000);
+t.setTimeout(480_000);
 
 function shardOf(id: string): number {
   return shardOfPartition(partitionOf(id), SHARDS);
@@ -107,7 +106,7 @@ class Company {
       for (const member of company.members) member.stop();
       await Promise.all(runs);
     });
-    await until('everybody is in', WAIT_MS, () => company.members.every(({ rows }) => rows.length === 1));
+    await until('everybody is in', PATIENCE_MS, () => company.members.every(({ rows }) => rows.length === 1));
     return company;
   }
 
@@ -118,7 +117,7 @@ class Company {
     }
     this.#said += count;
     const hasAll = ({ rows, unacknowledged }: Member): boolean => unacknowledged === 0 && rows.length >= this.#due;
-    await until(what, WAIT_MS, () => this.members.every(hasAll)).catch((error: unknown) => {
+    await until(what, PATIENCE_MS, () => this.members.every(hasAll)).catch((error: unknown) => {
       throw new Error(this.members.map((member) => member.describe()).join('; '), { cause: error });
     });
   }

@@ -40,7 +40,7 @@ t.test('a file survives the death of the node while it goes up, and lies in the 
   const flags = ['--media', double.address];
   const first = await ServerProcess.start(t, directory, flags);
   const port = new URL(first.url).port;
-  const alice = await newPerson(t, first, ALICE, memoryStore(), 2_000);
+  const alice = await newPerson(t, first, ALICE, memoryStore(), 20_000);
   const bob = await newPerson(t, first, BOB);
 
   const file = Buffer.alloc(20 * MIB, 'the plan of the harbour, of which the store must not see a word. ');
