@@ -42,7 +42,7 @@ export interface RunInvocation {
 
 /** Flags that every workload has. */
 const COMMON = {
-  quick: { type: 'boolean', help: 'short windows: the whole run ends within 45 seconds' },
+  quick: { type: 'boolean', help: 'short windows: most workloads end within 45 seconds' },
   check: { type: 'boolean', help: 'exit with 1 when a threshold is missed, or the figures are not the server’s' },
   rounds: { type: 'string', help: 'run it so many times; two reports of several rounds can be compared (default 1)' },
   keep: { type: 'boolean', help: 'keep the data directory of the server' },

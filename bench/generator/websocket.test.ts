@@ -136,6 +136,17 @@ t.test('bytes that no server of this protocol sends are a fault', async (t) => {
   }
 });
 
+t.test('a message in parts has the bound of a whole one, before its last part', async (t) => {
+  const part = (lead: number): Buffer => Buffer.concat([Buffer.from([lead, 0x7e, 0x20, 0x00]), Buffer.alloc(0x2000)]);
+  const within = Buffer.concat([part(0x02), part(0x80)]);
+  t.match(
+    read(within, () => within.length),
+    { messages: { length: 1 }, fault: undefined },
+  );
+  const over = Buffer.concat([part(0x02), part(0x00), part(0x00)]);
+  t.equal(read(over, () => over.length).fault, 'too-large');
+});
+
 t.test('a fault is final', async (t) => {
   const reader = new ServerFrameReader();
   const take = { message: () => t.fail('no message after a fault'), control: () => t.fail('no control frame') };

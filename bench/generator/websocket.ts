@@ -124,6 +124,7 @@ export class ServerFrameReader {
   #pendingBytes = 0;
   /** Frames of a message whose last one has not come. */
   #parts: Uint8Array[] = [];
+  #partsBytes = 0;
   #inMessage = false;
   #fault: FramingFault | undefined = undefined;
 
@@ -204,6 +205,8 @@ export class ServerFrameReader {
     const isLast = (lead & FIN) !== 0;
     if (isLast && !this.#inMessage) return take.message(bytes, start, end);
     this.#inMessage = !isLast;
+    this.#partsBytes += end - start;
+    if (this.#partsBytes > LIMITS.webSocketPayloadBytesMax) return void this.#refuse('too-large', start);
     this.#parts.push(bytes.slice(start, end));
     if (isLast) this.#takeParts(take);
   }
@@ -211,8 +214,8 @@ export class ServerFrameReader {
   #takeParts(take: FrameTaker): void {
     const whole = Buffer.concat(this.#parts);
     this.#parts = [];
-    if (whole.length > LIMITS.webSocketPayloadBytesMax) this.#refuse('too-large', 0);
-    else take.message(whole, 0, whole.length);
+    this.#partsBytes = 0;
+    take.message(whole, 0, whole.length);
   }
 
   #refuse(fault: FramingFault, at: number): number {

@@ -2,12 +2,18 @@ import t from 'tap';
 import { CODE } from '../../testing/fake-server.ts';
 import { World } from '../../testing/world.ts';
 import { CAROL } from '../../testing/group-world.ts';
-import { ALICE, BOB } from '../../testing/world.ts';
-import { Session, type KeyMarks } from './session.ts';
+import { ALICE, BOB, type Person } from '../../testing/world.ts';
+import { Session, type KeyMarks, type SessionHooks } from './session.ts';
 
 function keyMarks(): KeyMarks {
   const marks = new Map<string, number>();
   return { get: (peer) => marks.get(peer), set: (peer, sinceMs) => void marks.set(peer, sinceMs) };
+}
+
+/** A session of a page that has seen nothing yet, with hooks of the test's own. */
+function sessionOf(client: Person['client'], hooks: Partial<SessionHooks> = {}): Session {
+  const seen = { get: () => 0, set: () => undefined };
+  return new Session(client, { seen, keys: keyMarks(), nextFrame: queueMicrotask, isVisible: () => true, ...hooks });
 }
 
 /** Something to wait for until it is opened. */
@@ -21,13 +27,7 @@ t.test('members of a group with whom nothing was written are not in the list', a
   const world = new World(1);
   const [alice, bob] = await world.pair();
   await world.person(CAROL).join();
-  const seen = { get: () => 0, set: () => undefined };
-  const session = new Session(alice.client, {
-    seen,
-    keys: keyMarks(),
-    nextFrame: queueMicrotask,
-    isVisible: () => false,
-  });
+  const session = sessionOf(alice.client, { isVisible: () => false });
   await session.start();
   const { name } = await alice.client.groups.create('Sailing', [BOB, CAROL]);
   await world.settle();
@@ -62,13 +62,7 @@ t.test('a group that was left before the browser was linked can be read, in this
   await world.quiet();
   const browser = await world.link(alice);
   const begin = async (): Promise<Session> => {
-    const seen = { get: () => 0, set: () => undefined };
-    const session = new Session(browser.client, {
-      seen,
-      keys: keyMarks(),
-      nextFrame: queueMicrotask,
-      isVisible: () => true,
-    });
+    const session = sessionOf(browser.client);
     await session.start();
     await world.quiet();
     return session;
@@ -107,8 +101,7 @@ t.test(
     const [alice, bob] = await world.pair();
     const keys = keyMarks();
     const begin = async (): Promise<Session> => {
-      const seen = { get: () => 0, set: () => undefined };
-      const session = new Session(alice.client, { seen, keys, nextFrame: queueMicrotask, isVisible: () => true });
+      const session = sessionOf(alice.client, { keys });
       await session.start();
       await session.openPeer(BOB);
       return session;
@@ -149,13 +142,7 @@ t.test(
 t.test('a timer shows as it is, whoever set it and however long ago', async (t) => {
   const world = new World(1);
   const [alice, bob] = await world.pair();
-  const seen = { get: () => 0, set: () => undefined };
-  const session = new Session(alice.client, {
-    seen,
-    keys: keyMarks(),
-    nextFrame: queueMicrotask,
-    isVisible: () => true,
-  });
+  const session = sessionOf(alice.client);
   await session.start();
   await alice.client.send(BOB, 'hello');
   await session.openPeer(BOB);
@@ -175,12 +162,7 @@ t.test('of two chats that are asked for, the last one is open, whichever is foun
   const world = new World(1);
   const [alice, bob] = await world.pair();
   await world.person(CAROL).join();
-  const session = new Session(alice.client, {
-    seen: { get: () => 0, set: () => undefined },
-    keys: keyMarks(),
-    nextFrame: queueMicrotask,
-    isVisible: () => true,
-  });
+  const session = sessionOf(alice.client);
   await session.start();
   for (const [after, isOpen] of [
     [() => session.openPeer(bob.user), bob.user],
@@ -215,12 +197,7 @@ t.test('a chat that is left while its authors are looked up shows nothing in the
   ] as const) {
     await alice.start();
     const { client } = alice;
-    const session = new Session(client, {
-      seen: { get: () => 0, set: () => undefined },
-      keys: keyMarks(),
-      nextFrame: queueMicrotask,
-      isVisible: () => true,
-    });
+    const session = sessionOf(client);
     await session.start();
     await world.quiet();
     // One author is found late, as in a store on a slow disk.
@@ -248,4 +225,27 @@ t.test('a chat that is left while its authors are looked up shows nothing in the
     t.strictSame(shown, expected);
     t.equal(openChat?.group, undefined);
   }
+});
+
+t.test('a chat that cannot be read keeps no other from being shown', async (t) => {
+  const world = new World(1);
+  const [alice, bob] = await world.pair();
+  const carol = await world.person(CAROL).join();
+  const frames: (() => void)[] = [];
+  const { client } = alice;
+  const session = sessionOf(client, { nextFrame: (callback) => void frames.push(callback), isVisible: () => false });
+  await session.start();
+  await carol.client.send(ALICE, 'hello');
+  await bob.client.send(ALICE, 'aye');
+  await world.quiet();
+  const history = client.history.bind(client);
+  client.history = async (peer, range) => {
+    if (peer === carol.user) throw new Error('a torn page');
+    return history(peer, range);
+  };
+  t.equal(frames.length, 1, 'one picture for both');
+  frames[0]!();
+  await world.quiet();
+  t.match(session.chats, [{ peer: bob.user, preview: 'aye' }]);
+  t.match(session.notices, [{ tone: 'warning', text: 'a torn page' }]);
 });

@@ -325,7 +325,7 @@ export class Session {
       case 'message-request':
         return this.#refreshSoon(event.user);
       case 'forgotten':
-        return void this.#dropChat(event.user);
+        return void this.#tellFailure(this.#dropChat(event.user));
       case 'phone-checked':
         this.#titles.delete(event.user);
         return this.#refreshSoon(event.user);
@@ -338,7 +338,7 @@ export class Session {
       case 'identity-changed':
         this.#safety.delete(event.user);
         this.#refreshSoon(event.user);
-        return void this.#tellIdentity(event.user, event.wasVerified);
+        return void this.#tellFailure(this.#tellIdentity(event.user, event.wasVerified));
       case 'identity-trust':
         this.#safety.delete(event.user);
         return this.#refreshSoon(event.user);
@@ -367,7 +367,7 @@ export class Session {
     this.tell(
       direction === 'in' ? `The history is here: ${transferred} messages.` : `Device ${device} has the history.`,
     );
-    if (direction === 'in') void this.#relist().catch((error: unknown) => this.tell(error));
+    if (direction === 'in') void this.#tellFailure(this.#relist());
   }
 
   /** Chats that came with the history. */
@@ -396,8 +396,14 @@ export class Session {
     const peers = this.#stale;
     this.#stale = new Set();
     this.#isRefreshing = false;
+    // One that cannot be read keeps no other from being shown.
+    for (const peer of peers) await this.#tellFailure(this.#reload(peer));
+  }
+
+  /** Of what nobody at the page waits for. */
+  async #tellFailure(work: Promise<unknown>): Promise<void> {
     try {
-      for (const peer of peers) await this.#reload(peer);
+      await work;
     } catch (error) {
       if (!ClientError.is(error, 'CLI_CLOSED')) this.tell(error);
     }
@@ -470,7 +476,7 @@ export class Session {
     this.#hooks.seen.set(peer, newest);
     const chat = this.#chats.get(peer);
     if (chat !== undefined) this.#chats.set(peer, { ...chat, unreadCount: 0 });
-    if (hasNew) this.client.markRead(peer).catch((error: unknown) => this.tell(error));
+    if (hasNew) void this.#tellFailure(this.client.markRead(peer));
     this.#changed();
   }
 
