@@ -199,15 +199,31 @@ t.test('a copy that somebody waits for waits for nothing more, and says how far 
     log.hand(entry(2, 'writes', 1, 1));
     await promisesSettled();
     const before = changes();
-    if (isFirst) host.hasten();
+    if (isFirst) host.hasten(3);
     log.hand(entry(3, 'writes', 1, 2));
-    if (!isFirst) host.hasten();
+    if (!isFirst) host.hasten(3);
     await promisesSettled();
     t.strictSame([disk.transactions, changes() - before], [[1, 1], 1]);
     log.hand(entry(4, 'writes', 1, 3));
     await promisesSettled();
     t.strictSame(disk.transactions, [1, 1], 'once');
   }
+});
+
+t.test('and goes on so until it has what is waited for', async (t) => {
+  const { host, log, disk, settle, changes } = start(t, { epoch: 1, sequence: 1 }, [entry(1, 'epoch', 1, 0)]);
+  host.setRole({ kind: 'follow', source: OWNER });
+  await settle(LIMITS.copyGatherMs);
+  log.hand(entry(2, 'writes', 1, 1));
+  await promisesSettled();
+  const before = changes();
+  host.hasten(4);
+  for (const sequence of [3, 4, 5]) {
+    log.hand(entry(sequence, 'writes', 1, sequence - 1));
+    await promisesSettled();
+  }
+  t.strictSame([disk.transactions, changes() - before], [[1, 1, 1], 2], 'the third one waits for more');
+  t.equal(disk.mark!.sequence, 4);
 });
 
 t.test('a copy that lacks more than a transaction holds does not wait between two', async (t) => {

@@ -113,7 +113,8 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
   #wake: (() => void) | undefined = undefined;
   #seal: () => void = () => undefined;
   readonly #sealing: (() => void)[] = [];
-  #isAwaited = false;
+  /** What somebody waits for this copy to have. */
+  #awaited: number | undefined = undefined;
   #endRest: () => void = () => undefined;
   #isLost = false;
   #hasRoom = true;
@@ -172,9 +173,9 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
     return sealed;
   }
 
-  /** The owner has sealed the shard, and waits for this copy: it asks for what there is at once. */
-  hasten(): void {
-    this.#isAwaited = true;
+  /** The owner has sealed the shard, and waits for this copy: it asks for what there is at once, until it has flushed all up to `sequence`. */
+  hasten(sequence: number): void {
+    this.#awaited = sequence;
     this.#endRest();
   }
 
@@ -486,6 +487,8 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
   async #followOn(number: number, store: Store): Promise<boolean> {
     const { log, clock } = this.#parts;
     const reader = log.follow(this.#reading!.seen + 1);
+    // Of another time, perhaps another log; who still waits says so again.
+    this.#awaited = undefined;
     try {
       while (this.#isCurrent(number)) {
         const entries = (await Promise.race([reader.next(), this.#change()])) ?? [];
@@ -495,11 +498,11 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
           if (outcome !== undefined) return outcome;
           continue;
         }
-        const [beganMs, wasAwaited] = [clock.monotonicMs(), this.#isAwaited];
+        const beganMs = clock.monotonicMs();
         if (!(await this.#take(entries, store))) return false;
-        if (this.#isAwaited) this.#parts.onChange();
-        if (wasAwaited) this.#isAwaited = false;
-        const rests = !isFull(entries) && this.#isCurrent(number) && !this.#isAwaited;
+        if (this.#awaited !== undefined) this.#parts.onChange();
+        if (this.#reading!.mark.sequence >= (this.#awaited ?? Infinity)) this.#awaited = undefined;
+        const rests = !isFull(entries) && this.#isCurrent(number) && this.#awaited === undefined;
         if (rests) await this.#rest(beganMs + LIMITS.copyGatherMs - clock.monotonicMs());
       }
       return false;
