@@ -29,7 +29,7 @@ export interface Committed {
 export type WriteSet = (batch: StoreBatch) => void;
 
 /** Makes the first state of an actor once its committer is its own: at once, or when what a former life has under way has settled. */
-export function onceClaimed<State>(committer: Committer, make: () => State): State | Promise<State> {
+export function onceClaimed<State>(committer: Committer, make: () => State | Promise<State>): State | Promise<State> {
   const claimed = committer.claim();
   return claimed === undefined ? make() : claimed.then(make);
 }

@@ -153,8 +153,12 @@ export const LIMITS = {
   outboxDeviceRowsMax: 64,
   outboxShardBytesMax: 67_108_864,
   outboxBytesMax: 268_435_456,
-  /** Messages in an outbox: its next owner reads what it keeps of each of them, some microseconds, in one turn before it begins. */
+  /** Messages in an outbox: its next owner reads what it keeps of each of them, some microseconds, before it begins. */
   outboxCountMax: 65_536,
+  /** Of them in one turn: a page of them is 8 MiB at the most, and passes in 5 ms. */
+  outboxPageCount: 512,
+  /** Rows that an outbox looks at in one turn: the first message of each may have to be read. */
+  outboxLookCount: 128,
   /** How often an outbox looks whether a shard is back, and when what had no answer goes again: a commit there may wait for seconds. */
   outboxLookMs: 500,
   outboxAnswerMs: 5_000,

@@ -1,112 +1,19 @@
 import t, { type Test } from 'tap';
-import type { Envelope } from '../protocol/wire/index.ts';
 import type { Pid } from '../runtime/index.ts';
 import { LIMITS } from './limits.ts';
 import { setLimit } from './live-limits.ts';
-import type { ConnectionMessage, Submit } from './messages.ts';
-import { outbox } from './outbox.ts';
-import { noOutboxLoad, noteWaiting, type OutboxLoad } from './outbox/load.ts';
-import type { Detour, ForwardAnswer } from './outbox/messages.ts';
+import type { Submit } from './messages.ts';
+import type { ForwardAnswer } from './outbox/messages.ts';
+import { AWAY, isEmpty, startOutbox, told, type OutboxFixture } from './outbox/test-kit.ts';
 import { doubted } from './store/doubt.ts';
-import { MemoryStore } from './store/memory.ts';
-import {
-  ALICE,
-  BOB,
-  committerOf,
-  spawnProbe,
-  startInbox,
-  submission,
-  type InboxFixture,
-  type Probe,
-} from './test-kit.ts';
+import { ALICE, BOB, spawnProbe, submission } from './test-kit.ts';
 
 const NOBODY = '100000000000009';
-const AWAY = { name: 'inbox.away', worker: 0 };
-const THERE = { name: 'inbox.0', worker: 0 };
-
-interface Fixture {
-  /** Of the recipients. */
-  readonly inbox: InboxFixture;
-  /** Of the senders. */
-  readonly store: MemoryStore;
-  readonly load: OutboxLoad;
-  readonly alice: Probe;
-  /** Whether the recipients' shard is in reach. */
-  isThere: boolean;
-  /** Alice's device writes a message to bob, or to whom the options say. */
-  put(id: number, options?: Partial<Detour> & { readonly bytes?: number }): Promise<void>;
-  wait(ms: number): Promise<void>;
-  restart(): Promise<void>;
-  /** What bob's inbox has. */
-  inboxOf(device?: number): string[];
-}
-
-async function start(devices: readonly number[] = [1]): Promise<Fixture> {
-  const inbox = await startInbox([ALICE, BOB]);
-  await inbox.store.commit((batch) => batch.putAccount({ user: BOB, phone: `+${BOB}`, devices, creations: 1 }));
-  const { test } = inbox;
-  const store = new MemoryStore();
-  const load = noOutboxLoad();
-  // An address follows its shard.
-  const address = { ...AWAY };
-  const inboxOf = (user: string): typeof address => (user === ALICE ? { ...THERE } : address);
-  const args = { store, load, queuedBytesMax: 1e9, inboxOf, committer: committerOf(store, test) };
-  let pid = test.node.spawn(outbox, args, { name: 'outbox.0' });
-  await test.settle();
-  const fixture: Fixture = {
-    inbox,
-    store,
-    load,
-    alice: spawnProbe(test),
-    get isThere() {
-      return address.name === THERE.name;
-    },
-    set isThere(isThere) {
-      address.name = isThere ? THERE.name : AWAY.name;
-    },
-    async put(id, { bytes = 1, ...rest } = {}) {
-      const { sender, senderKey, to } = submission(fixture.alice.pid, ALICE, BOB, id);
-      const ciphertext = new Uint8Array(bytes).fill(id);
-      const envelopes: Envelope[] = [{ device: 1, type: 'ratchet', ciphertext }];
-      const connection = fixture.alice.pid;
-      const detour: Detour = { kind: 'detour', connection, sender, senderKey, to, id, after: 0, envelopes, ...rest };
-      noteWaiting(load, detour.senderKey, detour.to);
-      test.node.cast(pid, detour);
-      await test.settle();
-    },
-    wait: (ms) => test.advance(ms, LIMITS.outboxLookMs / 2),
-    async restart() {
-      test.node.exit(pid, 'kill');
-      await test.settle();
-      pid = test.node.spawn(outbox, args, { name: 'outbox.0' });
-      await test.settle();
-    },
-    inboxOf: (device = 1) =>
-      inbox.store
-        .entries(BOB, device, 0, Infinity, Infinity, Infinity)
-        .map(({ id, type, ciphertext }) => `${type} ${id}${type === 'pruned' ? ` ${ciphertext.at(-1)}` : ''}`),
-  };
-  return fixture;
-}
-
-function told(messages: readonly ConnectionMessage[]): string[] {
-  return messages.map((message) => {
-    if (message.kind === 'sent') return `sent ${message.id}`;
-    if (message.kind === 'refused') return `${message.refusal.code} ${message.id}`;
-    return message.kind;
-  });
-}
-
-function isEmpty(t: Test, { load, store }: Fixture): void {
-  t.strictSame(store.outbox.heads(), []);
-  t.match(load, { count: 0, bytes: 0 });
-  t.equal(load.waiting.size, 0, 'and a login is told of nothing');
-}
 
 t.test(
   'what is taken is acknowledged when it is flushed, and forwarded in order when the shard is there',
   async (t) => {
-    const fixture = await start();
+    const fixture = await startOutbox();
     fixture.store.holdCommits();
     await fixture.put(1);
     await fixture.put(2, { after: 1 });
@@ -130,7 +37,7 @@ t.test(
 );
 
 t.test('a resend is acknowledged again; what follows a refused message is refused until that comes', async (t) => {
-  const fixture = await start();
+  const fixture = await startOutbox();
   await fixture.put(1);
   await fixture.put(1);
   t.strictSame(told(fixture.alice.take()), ['sent 1', 'sent 1']);
@@ -151,7 +58,7 @@ t.test('a resend is acknowledged again; what follows a refused message is refuse
 });
 
 t.test('a disk without room takes nothing, and what was taken before goes on', async (t) => {
-  const fixture = await start();
+  const fixture = await startOutbox();
   await fixture.put(1);
   fixture.store.failNextCommits(1);
   await fixture.put(2);
@@ -165,7 +72,7 @@ t.test('a disk without room takes nothing, and what was taken before goes on', a
 });
 
 t.test('each bound refuses what is over it, and takes it when there is room again', async (t) => {
-  const fixture = await start();
+  const fixture = await startOutbox();
   const bytes = LIMITS.ciphertextBytesMax;
   const fits = Math.floor(LIMITS.outboxDeviceBytesMax / (bytes + 64));
   for (let id = 1; id <= fits; id++) await fixture.put(id, { bytes });
@@ -179,13 +86,13 @@ t.test('each bound refuses what is over it, and takes it when there is room agai
   await fixture.put(fits + 1, { bytes });
   t.strictSame(told(fixture.alice.take()), [`sent ${fits + 1}`]);
 
-  const many = await start();
+  const many = await startOutbox();
   for (let id = 1; id <= LIMITS.outboxDeviceCountMax; id++) await many.put(id);
   many.alice.take();
   await many.put(LIMITS.outboxDeviceCountMax + 1);
   t.strictSame(told(many.alice.take()), [`APP_OVERLOADED ${LIMITS.outboxDeviceCountMax + 1}`], 'messages of a device');
 
-  const wide = await start();
+  const wide = await startOutbox();
   for (let row = 1; row <= LIMITS.outboxDeviceRowsMax; row++)
     await wide.put(1, { to: String(200_000_000_000_000 + row) });
   wide.alice.take();
@@ -196,7 +103,7 @@ t.test('each bound refuses what is over it, and takes it when there is room agai
 t.test(
   'a flight that its shard did not take begins anew with one alone: the next owner may know nothing',
   async (t) => {
-    const fixture = await start();
+    const fixture = await startOutbox();
     const { test } = fixture.inbox;
     const seen: Submit[] = [];
     const owner = { name: 'test/owner', init: () => null, handleCast: (message: Submit) => void seen.push(message) };
@@ -217,7 +124,7 @@ t.test(
 );
 
 t.test('of a shard that is away, whoever serves the sender next reads one row', async (t) => {
-  const fixture = await start();
+  const fixture = await startOutbox();
   for (let row = 1; row <= 20; row++) await fixture.put(1, { to: String(200_000_000_000_000 + row) });
   const { outbox: stored } = fixture.store;
   const entries = stored.entries.bind(stored);
@@ -234,7 +141,7 @@ t.test('an outbox that is full of messages takes no more', async (t) => {
   const { outboxCountMax: before } = LIMITS;
   setLimit('outboxCountMax', 1_000);
   t.teardown(() => setLimit('outboxCountMax', before));
-  const fixture = await start();
+  const fixture = await startOutbox();
   fixture.load.count = 999;
   await fixture.put(1);
   await fixture.put(2, { after: 1 });
@@ -242,7 +149,7 @@ t.test('an outbox that is full of messages takes no more', async (t) => {
 });
 
 t.test('what comes while the next life waits for a commit of the former stays counted', async (t) => {
-  const fixture = await start();
+  const fixture = await startOutbox();
   const counted = (): unknown => [...(fixture.load.waiting.get(`${ALICE}.1.1`) ?? [])];
   await fixture.put(1);
   fixture.store.holdCommits();
@@ -253,7 +160,7 @@ t.test('what comes while the next life waits for a commit of the former stays co
   t.strictSame(counted(), [[BOB, 3]]);
   fixture.store.releaseCommits();
   await fixture.inbox.test.settle();
-  t.equal(fixture.store.outbox.heads().length, 3);
+  t.equal(fixture.store.outbox.heads(undefined, 10).length, 3);
   t.strictSame(counted(), [[BOB, 3]]);
   fixture.isThere = true;
   await fixture.wait(1_000);
@@ -261,7 +168,7 @@ t.test('what comes while the next life waits for a commit of the former stays co
 });
 
 t.test('a conversation in doubt takes of what is forwarded only one that opens its row', async (t) => {
-  const { inbox, alice } = await start();
+  const { inbox, alice } = await startOutbox();
   const { sender } = submission(alice.pid, ALICE, BOB, 1);
   await inbox.store.commit((batch) =>
     batch.putConversation(BOB, sender, doubted({ accepted: 1, delivered: 1 }, LIMITS.gapCountMax)),
@@ -278,7 +185,7 @@ t.test('a conversation in doubt takes of what is forwarded only one that opens i
 });
 
 t.test('who serves the shard next reads what waits and goes on, and knows for whom something does', async (t) => {
-  const fixture = await start();
+  const fixture = await startOutbox();
   for (let id = 5; id <= 7; id++) await fixture.put(id);
   await fixture.restart();
   t.strictSame([...fixture.load.waiting.get(`${ALICE}.1.1`)!], [[BOB, 3]]);
@@ -294,14 +201,14 @@ t.test('who serves the shard next reads what waits and goes on, and knows for wh
 });
 
 /** That the first `count` are with bob, once and in order, and nothing waits any more. */
-function hasArrived(t: Test, fixture: Fixture, count: number): void {
+function hasArrived(t: Test, fixture: OutboxFixture, count: number): void {
   const all = Array.from({ length: count }, (_, index) => `ratchet ${index + 1}`);
   t.strictSame(fixture.inboxOf(), all);
   isEmpty(t, fixture);
 }
 
 t.test('an answer that is lost, and an owner that is another, lead to a resend, which is known', async (t) => {
-  const fixture = await start();
+  const fixture = await startOutbox();
   for (let id = 1; id <= 5; id++) await fixture.put(id);
   fixture.inbox.store.holdCommits();
   fixture.isThere = true;
@@ -313,7 +220,7 @@ t.test('an answer that is lost, and an owner that is another, lead to a resend, 
 });
 
 t.test('a shard that refuses for now is asked again, in order', async (t) => {
-  const fixture = await start();
+  const fixture = await startOutbox();
   for (let id = 1; id <= 5; id++) await fixture.put(id);
   fixture.inbox.store.failNextCommits(2);
   fixture.isThere = true;
@@ -322,7 +229,7 @@ t.test('a shard that refuses for now is asked again, in order', async (t) => {
 });
 
 t.test('a stranger who has to wait is told so when it writes more, and what waits goes when it may', async (t) => {
-  const fixture = await start();
+  const fixture = await startOutbox();
   await fixture.inbox.store.commit((batch) => batch.protection.putGuard(BOB, { policy: 'ask', relations: 0 }));
   const { strangerMessagesMax } = LIMITS;
   for (let id = 1; id <= strangerMessagesMax + 1; id++) await fixture.put(id);
@@ -332,11 +239,11 @@ t.test('a stranger who has to wait is told so when it writes more, and what wait
   fixture.alice.take();
   await fixture.put(strangerMessagesMax + 2);
   t.strictSame(told(fixture.alice.take()), [`APP_REQUEST_PENDING ${strangerMessagesMax + 2}`]);
-  t.equal(fixture.store.outbox.heads().length, 1);
+  t.equal(fixture.store.outbox.heads(undefined, 10).length, 1);
 });
 
 t.test('devices that are others by then: those that it was for get it, the others are told', async (t) => {
-  const fixture = await start([1, 2]);
+  const fixture = await startOutbox([1, 2]);
   await fixture.put(1);
   await fixture.put(2, { envelopes: [{ device: 7, type: 'ratchet', ciphertext: new Uint8Array(1) }] });
   await fixture.put(3);
@@ -352,7 +259,7 @@ t.test('devices that are others by then: those that it was for get it, the other
 t.test(
   'what nobody took for thirty days is given up, its sender is told, and so is the recipient in the end',
   async (t) => {
-    const fixture = await start();
+    const fixture = await startOutbox();
     const online = spawnProbe(fixture.inbox.test);
     await fixture.inbox.tell({
       kind: 'attach',
@@ -379,7 +286,7 @@ t.test(
 );
 
 t.test('for an account that is not there all that waits is given up, and its sender told', async (t) => {
-  const fixture = await start();
+  const fixture = await startOutbox();
   const online = spawnProbe(fixture.inbox.test);
   await fixture.inbox.tell({
     kind: 'attach',
@@ -400,7 +307,7 @@ t.test('for an account that is not there all that waits is given up, and its sen
 });
 
 t.test('a receipt of what was forwarded reaches the connection that the sender has by then', async (t) => {
-  const fixture = await start();
+  const fixture = await startOutbox();
   await fixture.put(1);
   const online = spawnProbe(fixture.inbox.test);
   const bob = spawnProbe(fixture.inbox.test);

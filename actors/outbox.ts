@@ -11,6 +11,7 @@
  * Its parts, in `outbox/`:
  *
  *   state.ts     what it is made of            forward.ts   to the recipients' shards
+ *   begin.ts     from the store to a life      look.ts      which of all may go, in turns
  *   plan.ts      what a commit changes         load.ts      what the inbox of the shard knows of it
  *   settle.ts    flushed or refused            messages.ts  what is said about it
  *
@@ -21,12 +22,14 @@ import type { Behavior, Context } from '../runtime/index.ts';
 import { onceClaimed } from './committer.ts';
 import type { Refusal } from './errors.ts';
 import { LIMITS } from './limits.ts';
-import { LOOK, lookAtRows, noteAnswer, sendNext, sendRows } from './outbox/forward.ts';
-import { countsOf, noteGone, noteWaiting, type Counted } from './outbox/load.ts';
+import { begin } from './outbox/begin.ts';
+import { LOOK, noteAnswer, sendNext } from './outbox/forward.ts';
+import { countsOf } from './outbox/load.ts';
+import { goOnLooking, NEXT_ROWS, startLooking } from './outbox/look.ts';
 import type { Detour, ForwardAnswer, OutboxMessage } from './outbox/messages.ts';
-import { emptyCommit, planArrived, planExpired, planQueue, rowOf, writesAnything } from './outbox/plan.ts';
+import { emptyCommit, planArrived, planExpired, planQueue, writesAnything } from './outbox/plan.ts';
 import { applyCommit, giveUpRow, TRY_AGAIN, turnAway, undoCommit, writeCommit } from './outbox/settle.ts';
-import { count, type OutboxArgs, type OutboxState } from './outbox/state.ts';
+import type { OutboxArgs, OutboxState } from './outbox/state.ts';
 import type { CommitResult } from './store/inbox-store.ts';
 
 export const outbox: Behavior<OutboxState, OutboxArgs, OutboxMessage> = {
@@ -50,7 +53,8 @@ export const outbox: Behavior<OutboxState, OutboxArgs, OutboxMessage> = {
   },
 
   handleInfo(info, state, ctx) {
-    if (info === LOOK) lookAtRows(state, ctx);
+    if (info === LOOK) startLooking(state, ctx);
+    else if (info === NEXT_ROWS) goOnLooking(state, ctx);
     else if (info === TRY_AGAIN) {
       state.args.committer.looksAgain();
       ctx.requestTurnEnd();
@@ -61,40 +65,6 @@ export const outbox: Behavior<OutboxState, OutboxArgs, OutboxMessage> = {
     startCommit(state, ctx);
   },
 };
-
-/**
- * The first state of a life: everything that is stored goes on, from the first of each row.
- *
- * @param former - What a former life had counted. It counts until now, for logins; what has come since then is in the mailbox and stays counted.
- */
-function begin(args: OutboxArgs, former: readonly Counted[], ctx: Context): OutboxState {
-  const { store, load } = args;
-  const state: OutboxState = {
-    args,
-    rows: new Map(),
-    queue: [],
-    done: new Set(),
-    old: new Set(),
-    commit: undefined,
-    fullUntilMs: 0,
-    bytesFor: new Map(),
-    isLookArmed: false,
-  };
-  for (const { senderKey, to, count } of former) noteGone(load, senderKey, to, count);
-  load.count = load.bytes = load.oldestMs = 0;
-  load.doubtedMs = store.outbox.doubtedMs();
-  for (const head of store.outbox.heads()) {
-    const { user, device, creation } = head.sender;
-    const senderKey = `${user}.${device}.${creation}`;
-    const row = rowOf({ sender: head.sender, senderKey, to: head.to }, state);
-    row.heads.push(head);
-    count(head, 1, row, state);
-    row.taken = row.flushed = head.id;
-    noteWaiting(load, senderKey, head.to);
-  }
-  sendRows(state, ctx);
-  return state;
-}
 
 function enqueue(message: Detour, state: OutboxState, ctx: Context): void {
   const refusal = refuseEarly(message, state, ctx);

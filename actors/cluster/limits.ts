@@ -97,7 +97,6 @@ export const LIMITS = {
   foundMs: 15_000,
   /** A server that says so often in a row that a log ends before what is here is believed. */
   lostTriesMax: 10,
-  shardCountMax: 1_024,
 } as const;
 
 const { renewalMs, leaseMs, deadMs, suspectMs, recordBytesMax, applyBytesMax, heartbeatMs, consumerIdleMs } = LIMITS;

@@ -12,7 +12,6 @@ import { LIMITS } from '../limits.ts';
 import type { Submit } from '../messages.ts';
 import type { OutboxEntry } from '../store/outbox-store.ts';
 import type { Forward, ForwardAnswer } from './messages.ts';
-import { isOld } from './plan.ts';
 import { rowKey, type OutboxState, type Row } from './state.ts';
 
 /** A note to itself to look at what waits. */
@@ -116,36 +115,8 @@ function passes({ code, retryAfter }: Refusal): boolean {
   return retryAfter !== undefined || describe(code).retry;
 }
 
-/** Sends what all rows may send now. One row of a shard that is away stands for all. */
-export function sendRows(state: OutboxState, ctx: Context): void {
-  const away = new Set<string>();
-  for (const row of state.rows.values()) {
-    if (!away.has(row.inbox.name) && sendNext(row, state, ctx) === false) away.add(row.inbox.name);
-  }
-}
-
-/** Looks at all rows: what had no answer goes again, and so does what its shard did not take. */
-export function lookAtRows(state: OutboxState, ctx: Context): void {
-  state.isLookArmed = false;
-  const nowMs = ctx.clock.monotonicMs();
-  const wallMs = ctx.clock.nowMs();
-  let oldestMs = 0;
-  for (const row of state.rows.values()) {
-    const [first] = row.heads;
-    if (first !== undefined && (oldestMs === 0 || first.ts < oldestMs)) oldestMs = first.ts;
-    if (first !== undefined && isOld(first, wallMs)) state.old.add(row);
-    if (row.flight !== undefined && nowMs - row.flight.beganMs >= LIMITS.outboxAnswerMs) {
-      row.flight = undefined;
-      row.isOpen = false;
-    }
-  }
-  sendRows(state, ctx);
-  state.args.load.oldestMs = oldestMs;
-  if (state.old.size > 0) ctx.requestTurnEnd();
-  if (state.rows.size > 0) armLook(state, ctx);
-}
-
-function armLook(state: OutboxState, ctx: Context): void {
+/** Sees to it that all rows are looked at again. */
+export function armLook(state: OutboxState, ctx: Context): void {
   if (state.isLookArmed) return;
   state.isLookArmed = true;
   ctx.sendAfter(LIMITS.outboxLookMs, LOOK);

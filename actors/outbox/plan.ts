@@ -126,9 +126,10 @@ export function planArrived(commit: OutboxCommit, { done }: OutboxState): void {
   }
 }
 
-/** What nobody has taken for thirty days is given up, one of a row at a time. Its place stays. */
+/** What nobody has taken for thirty days is given up, one of a row at a time, as many as a commit takes. Its place stays. */
 export function planExpired(commit: OutboxCommit, { old }: OutboxState): void {
   for (const row of old) {
+    if (commit.expired.size >= LIMITS.commitOperationsMax) return;
     old.delete(row);
     const [first] = row.heads;
     if (first !== undefined && isOld(first, commit.ts) && !commit.arrived.has(row)) commit.expired.set(row, first);

@@ -93,7 +93,21 @@ export interface OutboxState {
   fullUntilMs: number;
   /** Bytes that wait for each shard, by the name of its inbox. */
   readonly bytesFor: Map<string, number>;
+  /** A look at all rows is due, or under way. */
   isLookArmed: boolean;
+  /** The one that is under way. A state from before a reload of the code may lack it. */
+  look?: Look | undefined;
+}
+
+/** A round over all rows. */
+export interface Look {
+  /** Of the rows that there were when it began. */
+  readonly keys: readonly string[];
+  next: number;
+  /** Of those that were looked at, when the oldest message was taken; 0 for none. */
+  oldestMs: number;
+  /** Shards that took nothing in this round, by the names of their inboxes. */
+  readonly away: Set<string>;
 }
 
 /** An entry joins a row (1) or leaves it (-1): what is counted follows. */

@@ -75,6 +75,7 @@ const TRAVELLING: readonly string[] = [
   'actors/messages',
   'actors/outbox/*',
   'actors/partition',
+  'actors/pause',
   'actors/presence/*',
   'actors/rate-limit',
   'actors/store/doubt',

@@ -2,7 +2,8 @@
 
 import type { SenderAddress } from './inbox-store.ts';
 import { decodeOutboxEntry, decodeOutboxHead, encodeOutboxEntry, outboxKey } from './outbox-layout.ts';
-import { outboxBytes, type OutboxBatch, type OutboxEntry, type OutboxHead, type OutboxStore } from './outbox-store.ts';
+import { outboxBytes } from './outbox-store.ts';
+import type { OutboxBatch, OutboxEntry, OutboxHead, OutboxPlace, OutboxStore } from './outbox-store.ts';
 
 export class MemoryOutbox implements OutboxStore {
   /** By key in hexadecimal digits, which sort as the bytes do. */
@@ -30,8 +31,10 @@ export class MemoryOutbox implements OutboxStore {
     this.#doubtedMs = nowMs;
   }
 
-  heads(): OutboxHead[] {
-    return this.#sorted().map(({ key, value }) => decodeOutboxHead(key, value));
+  heads(after: OutboxPlace | undefined, countMax: number): OutboxHead[] {
+    const start = after && outboxKey(after.sender, after.to, after.id);
+    const behind = this.#sorted().filter(({ key }) => start === undefined || Buffer.compare(key, start) > 0);
+    return behind.slice(0, countMax).map(({ key, value }) => decodeOutboxHead(key, value));
   }
 
   entries(

@@ -23,11 +23,15 @@ export interface OutboxEntry {
   readonly lost?: LossCode | undefined;
 }
 
-/** An entry without its contents. */
-export interface OutboxHead {
+/** Where an entry stands. */
+export interface OutboxPlace {
   readonly sender: SenderAddress;
   readonly to: string;
   readonly id: number;
+}
+
+/** An entry without its contents. */
+export interface OutboxHead extends OutboxPlace {
   readonly ts: number;
   /** What it counts against the bounds. */
   readonly bytes: number;
@@ -43,8 +47,8 @@ export interface OutboxBatch {
 
 /** Reads. What they return is owned by the caller. */
 export interface OutboxStore {
-  /** Everything that waits: detour after detour, each by ascending ids. Read once in the life of an outbox. */
-  heads(): OutboxHead[];
+  /** A page of what waits: detour after detour, each by ascending ids, from the first behind `after`. All of them are read once in the life of an outbox. */
+  heads(after: OutboxPlace | undefined, countMax: number): OutboxHead[];
   /** Entries of one detour with `after < id <= through`, ascending, until `countMax` or `bytesMax` is reached; at least one if there is one. */
   entries(
     sender: SenderAddress,

@@ -6,12 +6,13 @@
 
 import type { SenderAddress } from './inbox-store.ts';
 import { decodeOutboxEntry, decodeOutboxHead, encodeOutboxEntry, outboxKey } from './outbox-layout.ts';
-import { outboxBytes, type OutboxBatch, type OutboxEntry, type OutboxHead, type OutboxStore } from './outbox-store.ts';
+import { outboxBytes } from './outbox-store.ts';
+import type { OutboxBatch, OutboxEntry, OutboxHead, OutboxPlace, OutboxStore } from './outbox-store.ts';
 
 /** The part of an lmdb database that is used here. */
 export interface OutboxTable {
   getRange(range: {
-    readonly start?: Buffer;
+    readonly start?: Buffer | undefined;
     readonly end?: Buffer;
     readonly limit?: number;
     readonly snapshot: false;
@@ -40,8 +41,9 @@ export class OutboxTables<Table extends OutboxTable> implements OutboxStore {
     };
   }
 
-  heads(): OutboxHead[] {
-    return Array.from(this.#table.getRange({ snapshot: false }), ({ key, value }) => decodeOutboxHead(key, value));
+  heads(after: OutboxPlace | undefined, countMax: number): OutboxHead[] {
+    const range = { start: after && placeBehind(after), limit: countMax, snapshot: false } as const;
+    return Array.from(this.#table.getRange(range), ({ key, value }) => decodeOutboxHead(key, value));
   }
 
   entries(
@@ -54,8 +56,7 @@ export class OutboxTables<Table extends OutboxTable> implements OutboxStore {
   ): OutboxEntry[] {
     const entries: OutboxEntry[] = [];
     const start = outboxKey(sender, to, after + 1);
-    // Just behind `through`, which may be the largest id that a key holds.
-    const end = Buffer.concat([outboxKey(sender, to, through), Buffer.of(0)]);
+    const end = placeBehind({ sender, to, id: through });
     let bytes = 0;
     for (const { key, value } of this.#table.getRange({ start, end, limit: countMax, snapshot: false })) {
       const entry = decodeOutboxEntry(key, value);
@@ -65,4 +66,9 @@ export class OutboxTables<Table extends OutboxTable> implements OutboxStore {
     }
     return entries;
   }
+}
+
+/** Just behind an entry, whose id may be the largest that a key holds. */
+function placeBehind({ sender, to, id }: OutboxPlace): Buffer {
+  return Buffer.concat([outboxKey(sender, to, id), Buffer.of(0)]);
 }

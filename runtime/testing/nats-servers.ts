@@ -1,6 +1,6 @@
 /**
  * Real nats-server processes for tests, for benchmarks and for trying things out: one, or three in a cluster, on the loopback, each with a store
- * directory of its own. An adapter: it starts processes and waits for them.
+ * directory of its own. An adapter: it starts processes and waits for them. None outlives the process that started it (`guard.ts`).
  */
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
@@ -10,6 +10,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { freePorts } from './free-ports.ts';
+import { guard } from './guard.ts';
 
 /** One server. It may be killed and started again on its store. */
 export interface NatsServer {
@@ -70,6 +71,7 @@ export async function startNatsServers(
     await Promise.all(servers.map((server) => server.start()));
   } catch (error) {
     for (const server of servers) server.signal('SIGKILL');
+    if (directory === undefined) rmSync(root, { recursive: true, force: true });
     throw error;
   }
   return {
@@ -95,6 +97,7 @@ class Server implements NatsServer {
   readonly #configuration: string;
   readonly #processors: number;
   #child: ChildProcess | undefined;
+  #isStopped = false;
 
   /** @param lines - More of its configuration. @param domain - Of its JetStream, if it has one. @param processors - That it may use at a time. */
   constructor(
@@ -128,6 +131,7 @@ class Server implements NatsServer {
     const env = Object.assign({}, process.env, { GOMAXPROCS: String(this.#processors) });
     const child = spawn('nats-server', ['-c', this.#configuration], { stdio: 'ignore', detached: true, env });
     this.#child = child;
+    guard(child);
     let ended = false;
     child.once('exit', () => (ended = true));
     child.once('error', () => (ended = true));
@@ -141,7 +145,8 @@ class Server implements NatsServer {
 
   async restart(): Promise<void> {
     await this.#ended();
-    await this.start();
+    // Nobody would end what a test starts while it ends.
+    if (!this.#isStopped) await this.start();
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -149,6 +154,7 @@ class Server implements NatsServer {
   }
 
   async stop(): Promise<void> {
+    this.#isStopped = true;
     // One that stands still would not hear of its end.
     this.signal('SIGCONT');
     this.signal('SIGTERM');

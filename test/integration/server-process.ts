@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
+import { guard } from '../../runtime/testing/guard.ts';
 
 export const ROOT: string = fileURLToPath(new URL('../../..', import.meta.url));
 const LAUNCHER = join(ROOT, 'bin', 'blindbeam.js');
@@ -33,6 +34,7 @@ export class ServerProcess {
 
   private constructor(child: ChildProcess) {
     this.#child = child;
+    guard(child);
     createInterface({ input: child.stdout! }).on('line', (line) => this.#take(line));
     child.stderr!.on('data', (chunk: Buffer) => (this.#errors += chunk.toString()));
     this.#exited = new Promise((resolve) => {

@@ -396,7 +396,7 @@ export class DetourWorld {
 
   /** Messages that are in Alice's outbox. */
   get inOutbox(): number {
-    return this.stores[0]!.outbox.heads().length;
+    return this.stores[0]!.outbox.heads(undefined, Infinity).length;
   }
 
   /** What is wrong when everything was whole for a while. */
