@@ -301,6 +301,17 @@ export class Client {
     return this.#compose(to, (composer, user) => composer.send(user, content));
   }
 
+  /**
+   * Sends a message of ours that was refused once more, with its text or its file: it stands at the end of the conversation then, and no more
+   * where it was.
+   *
+   * @throws {ClientError} As `enqueue`; CLI_MESSAGE_UNKNOWN for what was not refused; CLI_MESSAGE_FIXED for what may be viewed once;
+   * CLI_IDENTITY_REFUSED as long as the peer's changed keys are neither compared nor accepted.
+   */
+  resend(peer: string, id: string): Promise<SentMessage> {
+    return this.#compose(peer, (composer, user) => composer.resend(user, id));
+  }
+
   /** Reacts to a message; an empty `emoji` takes the reaction back. @throws {ClientError} As `reply`; CLI_MESSAGE_FIXED. */
   react(peer: string, id: string, emoji: string): Promise<SentMessage> {
     return this.#compose(peer, (composer, user) => composer.react(user, id, emoji));
@@ -541,7 +552,7 @@ export class Client {
     return user === undefined ? 'mismatch' : this.#life.requireEngine().safety.compare(user, code);
   }
 
-  /** Goes on with a peer whose verified identity changed, without comparing; what was refused has to be sent again. */
+  /** Goes on with a peer whose verified identity changed, without comparing; what was refused goes by `resend`. */
   async acceptIdentity(peer: string): Promise<void> {
     const user = await this.#life.requireEngine().directory.resolveLocally(peer);
     if (user !== undefined) await this.#life.requireEngine().safety.accept(user);

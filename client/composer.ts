@@ -15,8 +15,9 @@ import type { Clock } from './environment.ts';
 import { ClientError } from './errors.ts';
 import { groupOfName } from './group-layout.ts';
 import { authorIn, nameOf, openBody, ordinalOfId } from './history.ts';
-import type { History } from './history.ts';
+import type { ChangedMessage, History } from './history.ts';
 import type { Journal } from './journal.ts';
+import { isStoredContent } from './history-layout.ts';
 import type { HistoryRecord } from './history-layout.ts';
 import { KEYS } from './layout.ts';
 import { LIMITS } from './limits.ts';
@@ -37,6 +38,10 @@ export interface ComposerServices {
   /** The same of a group, 15 digits. */
   readonly meetGroup: (group: string) => Promise<void>;
   readonly isGroupAdmitted: (group: string) => Promise<boolean>;
+  /** Whether something may be encrypted for a user: not where compared keys have changed and nothing was decided. */
+  readonly mayEncryptFor: (user: string) => Promise<boolean>;
+  /** A stored message is not what it was. */
+  readonly changed: (changes: readonly ChangedMessage[]) => void;
   /** With a user, or in a group. */
   readonly conversation: (name: string) => { enqueue(content: DraftContent): Promise<SentMessage> };
 }
@@ -44,6 +49,8 @@ export interface ComposerServices {
 /** Writes messages of one account. */
 export class Composer {
   readonly #services: ComposerServices;
+  /** Messages that are being sent again: a second time at once would send them twice. */
+  readonly #resending = new Set<string>();
 
   constructor(services: ComposerServices) {
     this.#services = services;
@@ -75,6 +82,46 @@ export class Composer {
     const body = forwardable(record);
     if (body === undefined) throw new ClientError('CLI_MESSAGE_FIXED');
     return this.#checked({ body, isViewOnce: false, isForwarded: true });
+  }
+
+  /**
+   * Sends a message of ours that was refused once more, as a new one; the refused one goes when the new one is durable. A crash in between
+   * leaves both.
+   *
+   * @throws {ClientError} CLI_MESSAGE_UNKNOWN where no such message was refused, or it is being sent; CLI_MESSAGE_FIXED for what may be viewed
+   * once, of which nothing is kept here; CLI_IDENTITY_REFUSED.
+   */
+  async resend(user: string, id: string): Promise<SentMessage> {
+    const ordinal = ordinalOfId(id);
+    const record = await this.#services.history.get(user, ordinal);
+    const isRefused = record?.direction === 'out' && record.failure !== undefined;
+    const claim = `${user} ${ordinal}`;
+    if (!isRefused || this.#resending.has(claim)) throw new ClientError('CLI_MESSAGE_UNKNOWN');
+    this.#resending.add(claim);
+    try {
+      const sent = await this.#sendAgain(user, record);
+      await this.#drop(user, ordinal, record);
+      return sent;
+    } finally {
+      this.#resending.delete(claim);
+    }
+  }
+
+  async #sendAgain(user: string, { body, isForwarded }: HistoryRecord): Promise<SentMessage> {
+    if (!isStoredContent(body)) throw new ClientError('CLI_MESSAGE_FIXED');
+    const isPermitted = groupOfName(user) !== undefined || (await this.#services.mayEncryptFor(user));
+    if (!isPermitted) throw new ClientError('CLI_IDENTITY_REFUSED');
+    return this.send(user, this.#checked({ body, isViewOnce: false, isForwarded }));
+  }
+
+  async #drop(user: string, ordinal: number, record: HistoryRecord): Promise<void> {
+    const { journal, locks, history, changed } = this.#services;
+    await locks.run([user], async () => {
+      const transaction = journal.begin();
+      await history.remove(transaction, user, ordinal, record);
+      await journal.commit(transaction);
+    });
+    changed([{ user, ordinal, record: undefined }]);
   }
 
   /** @throws {ClientError} CLI_MESSAGE_UNKNOWN; CLI_TEXT_TOO_LONG. */

@@ -128,7 +128,9 @@ export class Engine {
     this.composer = new Composer({
       ...{ journal, locks, history, clock, self, strangers, meetGroup },
       isGroupAdmitted: (group) => this.desk.isAdmitted(group),
+      mayEncryptFor: (user) => identities.permitsSending(journal, user),
       conversation: anyConversation,
+      changed,
     });
     const fail = (error: unknown): void => emit({ type: 'trouble', code: codeOf(error) });
     this.#expiry = new Expiry({ journal, locks, history, clock, changed, fail });

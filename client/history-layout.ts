@@ -184,7 +184,7 @@ function requireStored(body: ContentBody): StoredContentBody {
 }
 
 /** Whether a content is a message of its own. */
-export function isStoredContent(body: ContentBody): body is StoredContentBody {
+export function isStoredContent(body: ContentBody | HistoryBody): body is StoredContentBody {
   return body.kind === 'text' || body.kind === 'reply' || body.kind === 'attachment' || body.kind === 'timer';
 }
 

@@ -170,12 +170,13 @@ export class History {
   async remove(transaction: Transaction, user: string, ordinal: number, record: HistoryRecord): Promise<void> {
     transaction.delete(KEYS.history(user, ordinal));
     transaction.delete(KEYS.fresh(ordinal));
-    // The name may lead to another message by now: one that was refused gives its number back.
+    // The name may lead to another message by now, and what is kept under it be that one's: one that was refused gives its number back.
     const index = await transaction.get(nameKey(user, record));
-    if (index !== undefined && NUMBER.decode(index) === ordinal) transaction.delete(nameKey(user, record));
+    const isNamed = index !== undefined && NUMBER.decode(index) === ordinal;
+    if (isNamed) transaction.delete(nameKey(user, record));
     if (record.expiresAt !== undefined) transaction.delete(KEYS.expiry(record.expiresAt, user, ordinal));
     const group = groupOfName(user);
-    if (record.direction === 'out' && (await this.#isOurs(transaction, user, record))) {
+    if (isNamed && record.direction === 'out' && (await this.#isOurs(transaction, user, record))) {
       transaction.delete(group === undefined ? KEYS.kept(user, record.number) : GROUP_KEYS.kept(group, record.number));
       if (group !== undefined) transaction.delete(GROUP_KEYS.pairwise(group, record.number));
     }

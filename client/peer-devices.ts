@@ -88,16 +88,30 @@ export class PeerDevices {
     return { code };
   }
 
+  /**
+   * Compared keys are others now, and nothing goes out: that is written, though all else of the attempt is dropped, so that the new ones can be
+   * compared, or accepted, before their owner has said anything.
+   */
+  async #noteBreach(identityKey: Uint8Array): Promise<void> {
+    const { journal, sessions } = this.#services;
+    const transaction = journal.begin();
+    await sessions.concede(transaction, this.#user, identityKey);
+    await journal.commit(transaction);
+  }
+
   async #establish(transaction: Transaction, bundles: readonly DeviceBundle[]): Promise<Obstacle | undefined> {
     const { sessions, emit } = this.#services;
     for (const bundle of bundles) {
       if (await sessions.has(transaction, this.#user, bundle.id, bundle.identity)) {
         const notice = await sessions.judge(transaction, this.#user, bundle.id, bundle.identity);
+        if (notice?.accepted === false && notice.wasVerified) await this.#noteBreach(bundle.identity);
         if (notice !== undefined) emit({ type: 'identity-changed', ...notice });
         if (notice?.accepted === false) return { code: 'CLI_IDENTITY_REFUSED' };
         continue;
       }
       const outcome = await sessions.establish(transaction, this.#user, toSignalBundle(bundle));
+      const isBreach = 'code' in outcome && outcome.notice?.wasVerified === true;
+      if (isBreach) await this.#noteBreach(bundle.identity);
       if (outcome.notice !== undefined) emit({ type: 'identity-changed', ...outcome.notice });
       if ('code' in outcome) {
         if (outcome.code === 'SIG_DOWNGRADE') emit({ type: 'downgrade', user: this.#user, device: bundle.id });

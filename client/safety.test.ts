@@ -72,6 +72,40 @@ t.test('a verified peer with new keys is read, and not written to before a perso
   t.same(await bob.texts(ALICE), ['hello', 'so be it'], 'the refused one never left');
 });
 
+t.test('what was refused meanwhile goes again as it was, in its order, when a person has decided', async (t) => {
+  const { world, alice, bob } = await acquainted();
+  await alice.client.confirmSafetyNumber(BOB, (await bob.client.safetyNumber(alice.user))!.digits);
+  await bob.client.confirmCode(BOB, CODE);
+  await bob.client.connect();
+  const [first] = await alice.client.history(BOB);
+  const refused = [await alice.client.enqueue(BOB, 'is it you?'), await alice.client.reply(BOB, first!.id, 'secret')];
+  await world.settle();
+  t.same(
+    (await alice.client.history(BOB)).map(({ failure }) => failure),
+    [undefined, 'CLI_IDENTITY_REFUSED', 'CLI_IDENTITY_REFUSED'],
+  );
+  await t.rejects(alice.client.resend(BOB, refused[0]!.id), { code: 'CLI_IDENTITY_REFUSED' }, 'nobody has decided');
+  await alice.client.acceptIdentity(BOB);
+  await alice.client.send(BOB, 'so be it');
+  const kept = async (): Promise<number> => {
+    const store = await alice.disk.copy().open();
+    const { length } = await store.list({ prefix: 'kept/', limit: 99 });
+    await store.close();
+    return length;
+  };
+  const before = await kept();
+  const twice = await Promise.allSettled([1, 2].map(() => alice.client.resend(BOB, refused[0]!.id)));
+  t.same(twice.map(({ status }) => status).sort(), ['fulfilled', 'rejected'], 'pressed twice, it goes once');
+  await alice.client.resend(BOB, refused[1]!.id);
+  await world.settle();
+  t.equal(await kept(), before + 2, 'nothing is lost that is kept of the one that has its number now');
+  const shown = (await alice.client.history(BOB)).map(({ kind, text, state }) => `${kind} ${text}, ${state}`);
+  t.same(shown.slice(1), ['text so be it, delivered', 'text is it you?, delivered', 'reply secret, delivered']);
+  t.same(await bob.texts(ALICE), ['hello', 'so be it', 'is it you?', 'secret']);
+  await t.rejects(alice.client.resend(BOB, refused[0]!.id), { code: 'CLI_MESSAGE_UNKNOWN' });
+  await t.rejects(alice.client.resend(BOB, first!.id), { code: 'CLI_MESSAGE_UNKNOWN' }, 'what was not refused');
+});
+
 t.test('the same where the new keys show when we write first', async (t) => {
   const { world, alice, bob } = await acquainted();
   await alice.client.confirmSafetyNumber(BOB, (await bob.client.safetyNumber(alice.user))!.digits);
@@ -79,6 +113,9 @@ t.test('the same where the new keys show when we write first', async (t) => {
   await bob.client.connect();
   await t.rejects(alice.client.send(BOB, 'secret'), { code: 'CLI_IDENTITY_REFUSED' });
   t.match(alice.eventsOf('identity-changed'), [{ accepted: false, wasVerified: true }]);
+  t.equal((await alice.client.safetyNumber(BOB))!.level, 'broken', 'and there is something to decide');
+  const { digits } = (await bob.client.safetyNumber(alice.user))!;
+  t.equal((await alice.client.safetyNumber(BOB))!.digits, digits, 'the new ones can be compared at once');
   await alice.client.acceptIdentity(BOB);
   await alice.client.send(BOB, 'not so secret');
   await world.settle();

@@ -198,6 +198,11 @@ export class Sessions {
     return this.#identities.judge(transaction, user, device, identityKey, 'send');
   }
 
+  /** Writes that somebody has another identity: trust follows it, and is broken where the former one had been compared. */
+  concede(transaction: Transaction, user: string, identityKey: Uint8Array): Promise<void> {
+    return this.#identities.concede(transaction, user, identityKey);
+  }
+
   /** Stops sending in every session with a device; the next message begins one. */
   async close(transaction: Transaction, user: string, device: number): Promise<void> {
     const record = await this.#load(transaction, user, device);

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import t from 'tap';
 import type { Test } from 'tap';
+import { encodeQr, QR_QUIET_MODULES } from '../../client/index.ts';
 import { ROOT, ServerProcess, temporaryDirectory } from '../integration/server-process.ts';
 import { findChromium, startChromium } from './chromium.ts';
 
@@ -56,6 +57,25 @@ async function look(page: Page, name: string): Promise<void> {
   if (folder === undefined) return;
   mkdirSync(folder, { recursive: true });
   await page.screenshot({ path: join(folder, `${name}.png`) });
+}
+
+/** The modules of a picture of a code, a row each: what a camera would see of it. */
+function modulesOf(picture: ReturnType<Page['locator']>): Promise<string[]> {
+  return picture.evaluate((node) => {
+    const canvas = node as HTMLCanvasElement;
+    const { data, width, height } = canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height);
+    const isDark = (row: number, column: number): boolean => data[4 * (row * width + column)]! < 128;
+    return Array.from({ length: height }, (_, row) =>
+      Array.from({ length: width }, (_, column) => (isDark(row, column) ? '#' : '.')).join(''),
+    );
+  });
+}
+
+/** The same of the code of a text, by the encoder that is held against pictures of another implementation. */
+function modulesOfText(text: string): string[] {
+  const { size, isDark } = encodeQr(text);
+  const places = Array.from({ length: size + 2 * QR_QUIET_MODULES }, (_, place) => place - QR_QUIET_MODULES);
+  return places.map((row) => places.map((column) => (isDark(row, column) ? '#' : '.')).join(''));
 }
 
 /** 64 by 64 pixels of one grey. */
@@ -224,6 +244,7 @@ t.test('two people in two browsers', { skip }, async (t) => {
     await laptop.getByRole('button', { name: 'Link this browser' }).click();
     await laptop.locator('.code .qr').waitFor();
     const code = (await laptop.locator('.code').textContent())!;
+    t.same(await modulesOf(laptop.locator('.code .qr')), modulesOfText(code), 'the picture says what the text says');
     await alice.getByRole('button', { name: 'Devices' }).click();
     await alice.getByLabel('Code that the new device shows').fill(code);
     await alice.getByRole('button', { name: 'Link a device' }).click();
@@ -305,6 +326,10 @@ t.test('two people in two browsers', { skip }, async (t) => {
     await write(alice, 'It is you');
     await message(again, 'It is you').waitFor();
     t.equal(await message(again, 'Is it you?').count(), 0, 'what was refused never left');
+    await message(alice, 'Is it you?').getByRole('button', { name: 'Send again' }).click();
+    await message(again, 'Is it you?').waitFor();
+    t.equal(await message(alice, 'Is it you?').count(), 1, 'and stands once, where it was sent');
+    t.equal(await message(alice, 'Is it you?').getByRole('button', { name: 'Send again' }).count(), 0);
     await again.context().close();
   });
 

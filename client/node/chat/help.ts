@@ -8,7 +8,8 @@ export const TOPICS: Readonly<Record<string, string>> = {
   'The last message received':
     '/reply TEXT, /react EMOJI, /forward NUMBER, /save [FILE], also one that came earlier, /view',
   'Your last one': '/edit TEXT, /delete, /seen',
-  'This chat': '/send FILE, /timer 8h or off, /safety, /accept, /block, /unblock, /forget',
+  'This chat':
+    '/send FILE, /timer 8h or off, /safety, /accept, /again sends what was refused, /block, /unblock, /forget',
   Groups:
     '/group create TITLE NUMBER…, /group lists them, /group TITLE opens one, /group join LINK; in an open one /group with members, add NUMBER…, ' +
     'remove NUMBER…, admin NUMBER, member NUMBER, title TEXT, mode each or once, link, unlink, leave [NUMBER of the next admin]',

@@ -1,9 +1,9 @@
 /**
- * `/safety`, and `/accept` where somebody has new keys: what people compare, and what is said when keys change. They know the model only
+ * `/safety`, `/accept` where somebody has new keys, and `/again`: what people compare, what is said when keys change, and what was held back. They know the model only
  * through what they are given.
  */
 
-import type { Client, ClientEvent, PeerSafety } from '../../index.ts';
+import type { Client, ClientEvent, HistoryItem, PeerSafety } from '../../index.ts';
 import type { Notice, Peer } from './model.ts';
 
 /** Digits of a safety number. */
@@ -19,10 +19,13 @@ const describeLevel: Readonly<Record<PeerSafety['level'], string>> = {
 export class SafetyCommands {
   readonly #client: Client;
   readonly #notice: Notice;
+  readonly #reload: (user: string) => Promise<void>;
 
-  constructor(client: Client, notice: Notice) {
+  /** @param reload - Shows a chat as the store has it. */
+  constructor(client: Client, notice: Notice, reload: (user: string) => Promise<void>) {
     this.#client = client;
     this.#notice = notice;
+    this.#reload = reload;
   }
 
   /** Shows the safety number; with digits, compares them with it. */
@@ -34,7 +37,10 @@ export class SafetyCommands {
       if (digits.replace(/\s/g, '').length !== SAFETY_DIGIT_COUNT)
         return this.#notice(`/safety expected all ${SAFETY_DIGIT_COUNT} digits of the other one`, 'warning');
       const agrees = await this.#client.confirmSafetyNumber(peer.user, digits);
-      if (agrees) return this.#notice(`The numbers are the same: ${peer.name} is verified.`);
+      if (agrees) {
+        this.#notice(`The numbers are the same: ${peer.name} is verified.`);
+        return this.#offerAgain(peer);
+      }
       return this.#notice('The numbers differ. Somebody may stand between you.', 'warning');
     }
     const safety = await this.#client.safetyNumber(peer.user);
@@ -51,8 +57,34 @@ export class SafetyCommands {
     const level = (await this.#client.safetyNumber(peer.user))?.level;
     if (level !== 'broken') return this.#notice(`${peer.name} is accepted, and has no new keys.`);
     await this.#client.acceptIdentity(peer.user);
-    this.#notice(`You go on with ${peer.name} without having compared. Send again what was refused.`);
+    this.#notice(`You go on with ${peer.name} without having compared.`);
+    await this.#offerAgain(peer);
   }
+
+  /** Sends again, in its order, what was refused because of new keys; where that is nothing, the last message that was refused at all. */
+  async again(peer: Peer | undefined): Promise<void> {
+    if (peer === undefined) return this.#notice('No conversation is open. Choose with /to NUMBER.', 'warning');
+    const refused = await this.#refused(peer);
+    const held = refused.filter(({ failure }) => failure === 'CLI_IDENTITY_REFUSED');
+    const targets = held.length > 0 ? held : refused.slice(-1);
+    if (targets.length === 0) return this.#notice('Nothing was refused in this chat.');
+    for (const { id } of targets) await this.#client.resend(peer.user, id);
+    await this.#reload(peer.user);
+  }
+
+  async #offerAgain(peer: Peer): Promise<void> {
+    const { length } = await this.#refused(peer);
+    if (length > 0) this.#notice(`Not delivered so far: ${countOf(length)}. /again sends what was held back.`);
+  }
+
+  async #refused(peer: Peer): Promise<HistoryItem[]> {
+    const history = await this.#client.history(peer.user, { limit: 256 });
+    return history.filter(({ failure }) => failure !== undefined);
+  }
+}
+
+function countOf(count: number): string {
+  return count === 1 ? 'one message' : `${count} messages`;
 }
 
 /** A sentence about somebody's new keys. */

@@ -246,3 +246,32 @@ t.test('a change of a group that is refused says what to do', async (t) => {
   await session.enter('/group leave');
   t.match(notices().at(-1), /^CLI_GROUP_REFUSED: .* make somebody else an admin before you go/);
 });
+
+t.test('what was held back because of new keys is sent by /again, when that was decided, and not before', async (t) => {
+  const world = new World();
+  const [alice, bob] = await world.pair();
+  const { session, notices } = chatOf(world, alice);
+  await session.enter('/again');
+  t.match(notices().at(-1), /No conversation is open/);
+  await session.enter(`/to ${BOB}`);
+  await session.enter('hello');
+  await world.quiet();
+  await session.enter('/again');
+  t.equal(notices().at(-1), 'Nothing was refused in this chat.');
+  await session.enter(`/safety ${(await bob.client.safetyNumber(alice.user))!.digits}`);
+  await bob.client.confirmCode(BOB, CODE);
+  await bob.client.connect();
+  for (const text of ['is it you?', 'are you there?']) await session.enter(text);
+  await world.quiet();
+  const states = (): string[] =>
+    session.model.items.flatMap((item) => (item.type === 'sent' ? [`${item.text}: ${item.state}`] : []));
+  t.same(states(), ['hello: delivered', 'is it you?: refused', 'are you there?: refused']);
+  await session.enter('/again');
+  t.match(notices().at(-1), /^CLI_IDENTITY_REFUSED/);
+  await session.enter('/accept');
+  t.equal(notices().at(-1), 'Not delivered so far: 2 messages. /again sends what was held back.');
+  await session.enter('/again');
+  await world.quiet();
+  t.same(states(), ['hello: delivered', 'is it you?: delivered', 'are you there?: delivered']);
+  t.same(await bob.texts(ALICE), ['hello', 'is it you?', 'are you there?']);
+});

@@ -78,7 +78,7 @@ export class ChatSession {
       open: async (group) => this.#openPeer(await peerOfGroup(client, group)),
       notice,
     });
-    this.#safety = new SafetyCommands(client, notice);
+    this.#safety = new SafetyCommands(client, notice, (user) => this.#reload(user));
     this.#transfers = new TransferCommands(client, notice);
     this.#strangers = new StrangerCommands(client, notice);
     this.#overview = new OverviewCommands(client, notice);
@@ -147,6 +147,8 @@ export class ChatSession {
         return this.#files.backUp(words);
       case '/safety':
         return this.#safety.compare(this.#model.peer, words);
+      case '/again':
+        return this.#safety.again(this.#model.peer);
       case '/privacy':
         return this.#account.choosePrivacy(words);
       case '/receipts':

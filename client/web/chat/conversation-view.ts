@@ -256,6 +256,7 @@ export class ConversationView {
       forward: (item) => openForward(this.#session, this.#peer!, item),
       edit: (item) => this.#setAbout({ kind: 'edit', item }),
       react: (item, emoji) => inPeer((peer) => client.react(peer, item.id, emoji)),
+      resend: (item) => inPeer((peer) => client.resend(peer, item.id)),
       delete: (item) => inPeer((peer) => client.deleteForEveryone(peer, item.id)),
       view: (item) =>
         inPeer(async (peer) => {

@@ -18,6 +18,8 @@ export interface MessageActions {
   react(item: HistoryItem, emoji: string): unknown;
   delete(item: HistoryItem): unknown;
   view(item: HistoryItem): unknown;
+  /** Of one that was refused. */
+  resend(item: HistoryItem): unknown;
 }
 
 const EMOJI = ['👍', '❤️', '😂', '😮', '😢'] as const;
@@ -45,7 +47,7 @@ export function messageNode(session: Session, item: HistoryItem, actions: Messag
     item.kind === 'view-once' && !isOut && item.viewedAt === undefined && button('View', () => actions.view(item)),
     reactions(session, item),
     foot(session, item),
-    QUIET.has(item.kind) || isFormerGroup ? undefined : tools(session, item, actions),
+    QUIET.has(item.kind) || isFormerGroup ? undefined : underneath(session, item, actions),
   );
 }
 
@@ -93,6 +95,12 @@ function reachable(session: Session, item: HistoryItem, mark: HTMLElement): HTML
   const opener = button('', () => openReached(session, item), 'reached');
   opener.append(mark);
   return opener;
+}
+
+/** What one may do with a message; with one that nobody has, nothing but to send it again. */
+function underneath(session: Session, item: HistoryItem, actions: MessageActions): HTMLElement {
+  if (item.state === 'refused') return button('Send again', () => actions.resend(item), 'again');
+  return tools(session, item, actions);
 }
 
 function tools(session: Session, item: HistoryItem, actions: MessageActions): HTMLElement {
