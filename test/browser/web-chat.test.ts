@@ -170,6 +170,29 @@ t.test('two people in two browsers', { skip }, async (t) => {
     t.same(readFileSync((await download.path())!), PICTURE);
   });
 
+  await t.test('a file to be viewed once is seen once, and is gone then, also after a reload', async (t) => {
+    await alice.getByLabel('Once').check();
+    await alice.locator('input[type=file]').setInputFiles({ name: 'once.png', mimeType: 'image/png', buffer: PICTURE });
+    t.equal(await alice.getByLabel('Once').isChecked(), false, 'the next file is as any');
+    await look(alice, '4-once-sent');
+    const item = message(bob, 'To be viewed once');
+    t.equal(await message(bob, 'once.png').count(), 0, 'before it is viewed nothing of it shows');
+    await item.getByRole('button', { name: 'View' }).click();
+    await bob.getByRole('button', { name: 'Show once.png' }).click();
+    await bob.waitForFunction("document.querySelector('dialog img')?.naturalWidth === 64");
+    await look(bob, '4-once');
+    for (let left = await bob.locator('dialog').count(); left > 0; left -= 1) await bob.keyboard.press('Escape');
+    await bob.locator('dialog').waitFor({ state: 'detached' });
+    await item.getByText('viewed', { exact: true }).waitFor();
+    await message(alice, 'To be viewed once').getByText('viewed', { exact: true }).waitFor();
+    await bob.reload();
+    await bob.getByRole('button', { name: new RegExp(`\\+${ALICE.slice(1)}`) }).click();
+    await item.waitFor();
+    t.equal(await item.getByRole('button', { name: 'View' }).count(), 0);
+    t.equal(await bob.getByText('once.png').count(), 0);
+    await look(bob, '4-once-gone');
+  });
+
   await t.test('a timer shows as it was set, at both ends, whoever knows such a span or not', async (t) => {
     const timer = (page: Page): ReturnType<Page['locator']> => page.getByLabel('Disappearing messages');
     await timer(alice).selectOption('7 days');

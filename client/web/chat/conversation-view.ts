@@ -192,10 +192,13 @@ export class ConversationView {
 
   #compose(): HTMLElement {
     const files = make('input', { type: 'file', multiple: true, hidden: true });
+    const once = make('input', { type: 'checkbox' });
     files.onchange = () => {
-      const [peer, chosen] = [this.#peer!, [...(files.files ?? [])]];
+      const [peer, chosen, viewOnce] = [this.#peer!, [...(files.files ?? [])], once.checked];
       files.value = '';
-      void this.#session.attempt(() => sendFiles(this.#session, peer, chosen));
+      // For these files only: nobody should have to remember what the next one is to be.
+      once.checked = false;
+      void this.#session.attempt(() => sendFiles(this.#session, peer, chosen, viewOnce));
     };
     this.#text.oninput = () => {
       const { client } = this.#session;
@@ -220,6 +223,7 @@ export class ConversationView {
       this.#about,
       files,
       button('File', () => files.click()),
+      make('label', { className: 'once', title: 'The next file can be viewed once, and is gone then' }, once, 'Once'),
       this.#text,
       make('button', { className: 'primary' }, 'Send'),
     );

@@ -17,8 +17,13 @@ const THUMBNAIL_BYTES_MAX = 6_144;
 /** A picture beyond this is saved and not shown: it would have to be held in memory whole. */
 const PICTURE_BYTES_MAX = 32 * 2 ** 20;
 
-/** Uploads files one after the other and sends each as a message of its own. */
-export async function sendFiles(session: Session, peer: string, files: readonly File[]): Promise<void> {
+/** Uploads files one after the other and sends each as a message of its own. @param viewOnce - Whether they can be viewed once only. */
+export async function sendFiles(
+  session: Session,
+  peer: string,
+  files: readonly File[],
+  viewOnce: boolean,
+): Promise<void> {
   for (const file of files) {
     let told = session.tellProgress(undefined, `Sending ${file.name} …`);
     const onProgress = ({ transferredBytes, totalBytes }: MediaProgress): void =>
@@ -33,7 +38,7 @@ export async function sendFiles(session: Session, peer: string, files: readonly 
         onProgress,
         ...(await sketch(file)),
       });
-      await session.client.enqueue(peer, { kind: 'attachment', ...attachment });
+      await session.client.enqueue(peer, { kind: 'attachment', ...attachment, viewOnce });
     } finally {
       session.dismiss(told);
     }

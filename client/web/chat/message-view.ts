@@ -69,7 +69,7 @@ function reactions(session: Session, item: HistoryItem): HTMLElement | undefined
 }
 
 function foot(session: Session, item: HistoryItem): HTMLElement {
-  const { sentAt, editedAt, expiresAt, isForwarded, state, failure, members } = item;
+  const { sentAt, editedAt, expiresAt, viewedAt, isForwarded, state, failure, members } = item;
   const dateTime = isoOf(sentAt);
   const [mark, meaning] = state === undefined ? ['', ''] : STATE_MARKS[state];
   const reached = members.map((member) => `${session.authorOf(member.user)}: ${member.state}`).join('\n');
@@ -78,6 +78,7 @@ function foot(session: Session, item: HistoryItem): HTMLElement {
     'div',
     { className: 'foot' },
     isForwarded && make('span', {}, 'forwarded'),
+    viewedAt !== undefined && make('span', {}, 'viewed'),
     editedAt !== undefined && make('span', {}, 'edited'),
     expiresAt !== undefined && make('span', {}, 'disappears'),
     make('time', dateTime === undefined ? {} : { dateTime }, clockOf(sentAt)),
