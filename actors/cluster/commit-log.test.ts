@@ -4,7 +4,7 @@ import { promisesSettled } from '../../runtime/testing/virtual-clock.ts';
 import { memoryTail } from '../store/memory-tail.test-kit.ts';
 import { applyWrites, WriteSet } from '../store/write-set.ts';
 import { ShardCommitLog } from './commit-log.ts';
-import type { AppendOutcome, LogEnd, LogEntry, LogReader, ShardLog } from './contracts.ts';
+import type { AppendOutcome, LogEnd, LogEntry, ShardLog } from './contracts.ts';
 import { LIMITS } from './limits.ts';
 import { bodyOf, encodeRecord, headerOf, startReading, takeEntry, type Reading } from './log-record.ts';
 
@@ -30,7 +30,7 @@ class FlakyLog implements ShardLog {
   }
   read = async (from: number): Promise<LogEntry | 'end'> => this.entries.find((each) => each.sequence >= from) ?? 'end';
   last = async (): Promise<LogEnd> => this.entries.at(-1) ?? { sequence: 0, data: undefined };
-  follow = (): LogReader => ({ next: async () => [], stop: () => undefined });
+  follow = (): { stop(): void } => ({ stop: () => undefined });
   trim = async (): Promise<void> => undefined;
 }
 

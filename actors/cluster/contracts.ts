@@ -1,12 +1,11 @@
 /**
  * What ownership and replication ask of the world: a log for each shard, a registry with compare-and-set, and a way to ask another node
- * for a page of a copy. Interfaces, and what both of their implementations count by.
+ * for a page of a copy. Interfaces only.
  *
  * JetStream is behind them in production (`jetstream-net.ts`), arrays and maps in the simulation
  * (`sim.test-kit.ts`). Nothing here throws for a network that is away: every answer may be `unknown`, and then anything may have happened.
  */
 
-import { LIMITS } from './limits.ts';
 import type { Seat } from './placement.ts';
 
 export interface LogEntry {
@@ -41,27 +40,10 @@ export interface ShardLog {
   /** The first entry with at least this sequence. May answer from what the log was a while ago, and so may `last`. */
   read(from: number): Promise<LogEntry | 'end' | 'unknown'>;
   last(): Promise<LogEnd | 'unknown'>;
-  /** Begins to read on from `from`, as the log grows. */
-  follow(from: number): LogReader;
+  /** Hands over entries from `from` on, in order, until it is stopped. It may fall silent when the network fails. */
+  follow(from: number, onEntry: (entry: LogEntry) => void): { stop(): void };
   /** Removes entries before `before`, never the last. Failures do not matter: it is called again. */
   trim(before: number): Promise<void>;
-}
-
-/** Who follows a log. It asks when it has use for more, so what comes in between takes nobody's time. */
-export interface LogReader {
-  /**
-   * The next entries, in order, as many as one transaction of a copy should hold (`isFull`): at once if there are any, otherwise as soon as there is one. None after
-   * `LIMITS.idleLookMs`, and where the network fails, when nobody can say whether there are any. One call at a time.
-   */
-  next(): Promise<readonly LogEntry[]>;
-  /** Nothing is read any more; a call that waits may go on waiting. */
-  stop(): void;
-}
-
-/** Whether so many entries are all that one transaction should hold, so that there may be more. */
-export function isFull(entries: readonly LogEntry[]): boolean {
-  const bytes = entries.reduce((sum, { data }) => sum + data.length, 0);
-  return entries.length >= LIMITS.applyCountMax || bytes + LIMITS.recordBytesMax > LIMITS.applyBytesMax;
 }
 
 export interface RegistryEntry {

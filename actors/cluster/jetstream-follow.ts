@@ -1,10 +1,10 @@
 /**
- * Hearing of each change in a stream of JetStream as it happens, for as long as somebody wants to: an ordered consumer, which the client library makes anew where it misses something,
+ * Following a stream of JetStream, for as long as somebody wants to: an ordered consumer, which the client library makes anew where it misses something,
  * and another one where that comes to nothing.
  *
  * A consumer lives on one server alone and ends with it without a word to anybody. So the server says each LIMITS.heartbeatMs that it is there, and two
- * that are missing are its end. What changed meanwhile is made up for: a consumer begins with the last value of each subject.
- * It knows no registry: `jetstream-registry.ts`. Who reads all of a stream and is in no hurry: `jetstream-reader.ts`.
+ * that are missing are its end. What was followed meanwhile is made up for: a consumer begins where the last one ended, or with the last value of each subject.
+ * It knows neither logs nor registries: `jetstream-net.ts`, `jetstream-registry.ts`.
  */
 
 import { RefusedMessages, type NatsBus } from '../../runtime/cluster/index.ts';
@@ -32,9 +32,16 @@ export interface FollowPlan {
   readonly stream: string;
   /** One, or many by a wildcard. */
   readonly subject: string;
+  /** Where a consumer begins; asked for each new one. */
+  readonly start: () => StreamStart;
   /** A message that it throws at is passed over and logged. */
   readonly onMessage: (message: StreamMessage) => void;
 }
+
+/** By the names of JetStream's own configuration. */
+export type StreamStart =
+  | { readonly deliver_policy: 'by_start_sequence'; readonly opt_start_seq: number }
+  | { readonly deliver_policy: 'last_per_subject' };
 
 /** Begins to follow; nothing comes any more after `stop`. */
 export function followStream(plan: FollowPlan): { stop(): void } {
@@ -86,14 +93,13 @@ class Following {
   }
 
   #optionsOf(breakOff: () => void): ConsumerOptions {
-    const { stream, subject } = this.#plan;
-    const start = { ack_policy: 'none', deliver_policy: 'last_per_subject' };
-    const config = { idle_heartbeat: LIMITS.heartbeatMs * NANOS_PER_MS, filter_subject: subject };
+    const { stream, subject, start } = this.#plan;
+    const config = { ack_policy: 'none', idle_heartbeat: LIMITS.heartbeatMs * NANOS_PER_MS, filter_subject: subject };
     const callbackFn = (error: unknown, message: StreamMessage | null): void => {
       if (error !== null) breakOff();
       else if (message !== null && !this.#isStopped) this.#hand(message);
     };
-    const options = { stream, ordered: true, config: Object.assign(config, start), mack: false, max: 0, callbackFn };
+    const options = { stream, ordered: true, config: Object.assign(config, start()), mack: false, max: 0, callbackFn };
     return options as unknown as ConsumerOptions;
   }
 

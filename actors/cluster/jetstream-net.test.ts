@@ -75,10 +75,7 @@ for (const replicas of [1, 3]) {
     t.strictSame(await log.last(), { sequence: 13, data: undefined }, 'emptied by an operator it ends where it did');
     t.strictSame(await log.append(recordOf(14, 13), 13), { kind: 'ok', sequence: 14 });
 
-    const reader = log.follow(1);
-    const reading = reader.next();
-    reader.stop();
-    t.strictSame(await reading, []);
+    log.follow(1, () => undefined).stop();
     // It may take a moment until what was on its way is over; one that is left would be sent every record.
     let came = 0;
     for (let number = 15; number < 45 && came !== 1; number++) {
@@ -88,7 +85,7 @@ for (const replicas of [1, 3]) {
       await pause(systemClock, 100);
       came = bus.connection.stats().inMsgs - inMsgs;
     }
-    t.equal(came, 1, 'who stopped before its consumer was there is sent nothing but the answer');
+    t.equal(came, 1, 'who stopped before its subscription was there is sent nothing but the answer');
   });
 }
 

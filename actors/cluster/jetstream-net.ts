@@ -25,7 +25,6 @@ import type {
   ClusterNet,
   LogEnd,
   LogEntry,
-  LogReader,
   PageExchange,
   Registry,
   ShardLog,
@@ -33,7 +32,7 @@ import type {
 import { StartupError } from '../errors.ts';
 import type { Centre, ShardRange } from './centres.ts';
 import { JETSTREAM, jetStreamCodeOf } from './jetstream-codes.ts';
-import { readStream } from './jetstream-reader.ts';
+import { followStream, type StreamMessage } from './jetstream-follow.ts';
 import { openBucketRegistry } from './jetstream-registry.ts';
 import { LIMITS } from './limits.ts';
 import { pause } from '../pause.ts';
@@ -158,14 +157,16 @@ function logSubject(cluster: string, shard: number): string {
 }
 
 class JetStreamLog implements ShardLog {
-  readonly #parts: JetStreamParts;
+  readonly #logger: Logger;
+  readonly #clock: Clock;
   readonly #jetstream: JetStream;
   readonly #manager: Manager;
   readonly #stream: string;
   readonly #subject: string;
 
   constructor(parts: JetStreamParts, jetstream: JetStream, manager: Manager, shard: number) {
-    this.#parts = parts;
+    this.#logger = parts.logger;
+    this.#clock = parts.clock;
     this.#jetstream = jetstream;
     this.#manager = manager;
     this.#stream = logStream(parts.cluster, shard);
@@ -211,9 +212,17 @@ class JetStreamLog implements ShardLog {
     }
   }
 
-  follow(from: number): LogReader {
-    const { bus, clock, logger } = this.#parts;
-    return readStream({ bus, manager: this.#manager, clock, logger, stream: this.#stream, from });
+  follow(from: number, onEntry: (entry: LogEntry) => void): { stop(): void } {
+    let next = from;
+    const start = () => ({ deliver_policy: 'by_start_sequence', opt_start_seq: next }) as const;
+    const onMessage = ({ seq, data }: StreamMessage): void => {
+      if (seq < next) return;
+      next = seq + 1;
+      onEntry({ sequence: seq, data: Buffer.from(data) });
+    };
+    const [jetstream, clock, logger] = [this.#jetstream, this.#clock, this.#logger];
+    const [stream, subject] = [this.#stream, this.#subject];
+    return followStream({ jetstream, clock, logger, stream, subject, start, onMessage });
   }
 
   async trim(before: number): Promise<void> {

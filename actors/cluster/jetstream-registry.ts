@@ -114,7 +114,8 @@ class BucketRegistry implements Registry {
       const isRemoved = (headers?.get(OPERATION) ?? '') !== '';
       onChange(subject.slice(this.#prefix.length), isRemoved ? undefined : Buffer.from(data).toString(), seq);
     };
+    const start = (): { deliver_policy: 'last_per_subject' } => ({ deliver_policy: 'last_per_subject' });
     const stream = this.#stream;
-    return followStream({ jetstream, clock, logger, stream, subject: `${this.#prefix}>`, onMessage });
+    return followStream({ jetstream, clock, logger, stream, subject: `${this.#prefix}>`, start, onMessage });
   }
 }

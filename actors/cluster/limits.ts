@@ -58,8 +58,8 @@ export const LIMITS = {
   applyCountMax: 256,
   applyBytesMax: 4_194_304,
   /**
-   * Between two transactions of a copy, which asks for no more records meanwhile: each is a flush, and the disk and the processors are the owners' first. A twentieth
-   * of a second is what a copy lacks at the most; a hand-over does not wait for it.
+   * Between two transactions of a copy, which waits for more records meanwhile: each is a flush, and the disk and the processors are the owners' first. A twentieth
+   * of a second is what a copy lacks at the most, and what a hand-over waits for it.
    */
   copyGatherMs: 50,
   /** A copy that heard nothing for so long looks whether there is something. */
@@ -83,10 +83,8 @@ export const LIMITS = {
   requestMs: 1_000,
   /** A page that has not come by then is asked for again. */
   pageMs: 3_000,
-  /** Between signs of life of what follows a stream; two that are missing make a new one. */
+  /** Between signs of life of a subscription to a log; two that are missing make a new one. */
   heartbeatMs: 1_000,
-  /** A consumer of a log of which nobody has asked for so long is removed by its server: a transaction of a copy on a slow disk is over by then. */
-  consumerIdleMs: 10_000,
   /** Between two announcements to other data centres, who serves what: they hear of a new owner at once, and after a cut so soon at the latest. */
   announceMs: 1_000,
   /** What another centre said of a shard stands against lower epochs for so long after it was said last: ten announcements. */
@@ -99,10 +97,8 @@ export const LIMITS = {
   lostTriesMax: 10,
 } as const;
 
-const { renewalMs, leaseMs, deadMs, suspectMs, recordBytesMax, applyBytesMax, heartbeatMs, consumerIdleMs } = LIMITS;
+const { renewalMs, leaseMs, deadMs, suspectMs, recordBytesMax } = LIMITS;
 if (leaseMs < 3 * renewalMs) throw new RangeError('a lease expected at least three renewals');
 if (deadMs < leaseMs + renewalMs) throw new RangeError('silence of death expected a lease and a renewal at least');
 if (suspectMs < 2 * renewalMs) throw new RangeError('a suspicion expected two missing renewals');
 if (recordBytesMax > 1_000_000) throw new RangeError('a record of the log expected to fit a message of 1 MiB');
-if (applyBytesMax < 2 * recordBytesMax) throw new RangeError('a transaction of a copy expected to hold two records');
-if (consumerIdleMs < 3 * heartbeatMs) throw new RangeError('a consumer expected to outlive its two missing answers');

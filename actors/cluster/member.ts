@@ -571,7 +571,7 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
       const sealed = this.#liveness.copyOf(owner, shard);
       if (sealed === undefined || sealed.isServed !== false) continue;
       const { sequence = -1 } = host.status;
-      if (sequence < sealed.sequence) host.hasten(sealed.sequence);
+      if (sequence < sealed.sequence) host.hasten();
       else if (local.toldSequence < sealed.sequence) this.#renewNow();
     }
   }

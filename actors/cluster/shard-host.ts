@@ -17,8 +17,9 @@ import type { CommitLog } from '../store/lmdb.ts';
 import type { LogMark, Page, PageCursor } from '../store/raw-tables.ts';
 import type { WriteSet } from '../store/write-set.ts';
 import type { ShardTail } from '../store/tail.ts';
+import { Arrivals } from './arrivals.ts';
 import { appendSurely, ShardCommitLog, type Writer } from './commit-log.ts';
-import { isFull, type LogEntry, type PageExchange, type ShardLog } from './contracts.ts';
+import type { LogEntry, PageExchange, ShardLog } from './contracts.ts';
 import { LIMITS } from './limits.ts';
 import { encodeRecord, headerOf, startReading, takeEntry, type Reading } from './log-record.ts';
 import { Overdue } from './overdue.ts';
@@ -113,8 +114,7 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
   #wake: (() => void) | undefined = undefined;
   #seal: () => void = () => undefined;
   readonly #sealing: (() => void)[] = [];
-  /** What somebody waits for this copy to have. */
-  #awaited: number | undefined = undefined;
+  #isAwaited = false;
   #endRest: () => void = () => undefined;
   #isLost = false;
   #hasRoom = true;
@@ -173,9 +173,9 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
     return sealed;
   }
 
-  /** The owner has sealed the shard, and waits for this copy: it asks for what there is at once, until it has flushed all up to `sequence`. */
-  hasten(sequence: number): void {
-    this.#awaited = sequence;
+  /** The owner has sealed the shard, and waits for this copy: what comes next is flushed without waiting for more. */
+  hasten(): void {
+    this.#isAwaited = true;
     this.#endRest();
   }
 
@@ -483,52 +483,53 @@ export class ShardHost<Store extends HostedStore = HostedStore> {
     this.#roleNumber++;
   }
 
-  /** Takes what comes until the log has to be followed anew (true), the role changes, or something does not fit (false). */
+  /** Takes what comes until the subscription has to be made anew (true), the role changes, or something does not fit (false). */
   async #followOn(number: number, store: Store): Promise<boolean> {
     const { log, clock } = this.#parts;
-    const reader = log.follow(this.#reading!.seen + 1);
-    // Of another time, perhaps another log; who still waits says so again.
-    this.#awaited = undefined;
+    const arrivals = new Arrivals();
+    let appliedMs = -Infinity;
+    const subscription = log.follow(this.#reading!.seen + 1, (entry) => arrivals.push(entry));
     try {
       while (this.#isCurrent(number)) {
-        const entries = (await Promise.race([reader.next(), this.#change()])) ?? [];
-        if (!this.#isCurrent(number)) break;
-        if (entries.length === 0) {
-          const outcome = await this.#lookBeyond(store);
+        if (arrivals.isEmpty) await this.#rest(LIMITS.idleLookMs, arrivals.next());
+        if (arrivals.isEmpty) {
+          const outcome = this.#isCurrent(number) ? await this.#lookBeyond(arrivals, store) : false;
           if (outcome !== undefined) return outcome;
           continue;
         }
-        const beganMs = clock.monotonicMs();
-        if (!(await this.#take(entries, store))) return false;
-        if (this.#awaited !== undefined) this.#parts.onChange();
-        if (this.#reading!.mark.sequence >= (this.#awaited ?? Infinity)) this.#awaited = undefined;
-        const rests = !isFull(entries) && this.#isCurrent(number) && this.#awaited === undefined;
-        if (rests) await this.#rest(beganMs + LIMITS.copyGatherMs - clock.monotonicMs());
+        const waits = arrivals.mayGrow && this.#isCurrent(number) && !this.#isAwaited;
+        if (waits) await this.#rest(appliedMs + LIMITS.copyGatherMs - clock.monotonicMs(), this.#hastened());
+        appliedMs = clock.monotonicMs();
+        if (!(await this.#take(arrivals.take(), store))) return false;
+        if (this.#isAwaited) this.#parts.onChange();
+        this.#isAwaited = false;
       }
       return false;
     } finally {
-      reader.stop();
+      subscription.stop();
     }
   }
 
   /** Nothing has come for a while: is there something? As `#followOn`; `undefined` if not, as far as can be told. */
-  async #lookBeyond(store: Store): Promise<boolean | undefined> {
+  async #lookBeyond(arrivals: Arrivals, store: Store): Promise<boolean | undefined> {
     const missed = await this.#parts.log.read(this.#reading!.seen + 1);
-    if (missed === 'unknown') return undefined;
+    if (missed === 'unknown' || !arrivals.isEmpty) return undefined;
     if (missed !== 'end') return this.#take([missed], store);
     return (await this.#lastOfLog()) === 'foreign' ? false : undefined;
   }
 
-  /** Until so much time has passed, the role changes, or somebody waits for this copy. */
-  async #rest(forMs: number): Promise<void> {
+  /** Resolves when somebody waits for this copy. */
+  #hastened(): Promise<void> {
+    return new Promise((resolve) => (this.#endRest = resolve));
+  }
+
+  /** Until so much time has passed, the role changes, or `earlier` resolves. */
+  async #rest(forMs: number, earlier: Promise<void>): Promise<void> {
     if (forMs <= 0) return;
     const { clock } = this.#parts;
     let timer: unknown;
-    const passed = new Promise<void>((resolve) => {
-      this.#endRest = resolve;
-      timer = clock.setTimer(forMs, resolve);
-    });
-    await Promise.race([passed, this.#change()]);
+    const passed = new Promise<void>((resolve) => (timer = clock.setTimer(forMs, resolve)));
+    await Promise.race([passed, this.#change(), earlier]);
     clock.clearTimer(timer);
   }
 

@@ -23,12 +23,10 @@ import type {
   ClusterNet,
   LogEnd,
   LogEntry,
-  LogReader,
   PageExchange,
   Registry,
   ShardLog,
 } from './contracts.ts';
-import { LIMITS } from './limits.ts';
 import { Member } from './member.ts';
 import { Orphans, type Found } from './orphans.ts';
 import type { Seat } from './placement.ts';
@@ -347,7 +345,7 @@ class SimProcess {
       read: (from) =>
         this.#ask(shard, () => servers.toldLog(shard, random).find(({ sequence }) => sequence >= from) ?? 'end'),
       last: () => this.#ask(shard, () => servers.toldLog(shard, random).at(-1) ?? NO_ENTRY),
-      follow: (from) => this.#follow(shard, from),
+      follow: (from, onEntry) => this.#follow(shard, from, onEntry),
       trim: async (before) => {
         await this.#request(() => {
           const log = servers.log(shard);
@@ -364,45 +362,28 @@ class SimProcess {
     return 'unknown';
   }
 
-  /** Looks when it is asked, and again after each append, until something is there. */
-  #follow(shard: number, from: number): LogReader {
+  #follow(shard: number, from: number, onEntry: (entry: LogEntry) => void): { stop(): void } {
     const { servers, clock, random } = this.sim;
     let next = from;
     let isStopped = false;
-    const isAway = (): boolean => this.isCut || this.isDead || servers.isDown || servers.silentLogs.has(shard);
-    const look = (): readonly LogEntry[] => {
-      if (isAway()) return [];
-      return servers
-        .log(shard)
-        .filter(({ sequence }) => sequence >= next)
-        .slice(0, LIMITS.applyCountMax);
+    const hand = (): void => {
+      if (isStopped || this.isCut || this.isDead || servers.isDown || servers.silentLogs.has(shard)) return;
+      for (const entry of servers.log(shard)) {
+        if (entry.sequence < next) continue;
+        next = entry.sequence + 1;
+        this.enter(() => void (isStopped || onEntry(entry)));
+      }
     };
-    const read = (): Promise<readonly LogEntry[]> =>
-      new Promise((resolve) => {
-        const settle = (entries: readonly LogEntry[]): void => {
-          servers.followers.delete(onAppend);
-          clock.clearTimer(timer);
-          clock.setTimer(random.integer(6), () => this.enter(() => resolve(this.isCut ? [] : entries)));
-        };
-        const tryOnce = (): void => {
-          const entries = look();
-          if (entries.length > 0) settle(entries);
-        };
-        const onAppend = (appended: number): void => {
-          if (appended === shard) tryOnce();
-        };
-        const timer = clock.setTimer(LIMITS.idleLookMs, () => settle([]));
-        servers.followers.add(onAppend);
-        clock.setTimer(random.integer(6), tryOnce);
-      });
-    return {
-      next: async () => {
-        const entries = isStopped ? [] : await read();
-        next = (entries.at(-1)?.sequence ?? next - 1) + 1;
-        return entries;
-      },
-      stop: () => void (isStopped = true),
+    const onAppend = (appended: number): void => {
+      if (appended === shard) clock.setTimer(random.integer(8), hand);
     };
+    servers.followers.add(onAppend);
+    clock.setTimer(random.integer(8), hand);
+    const stop = (): void => {
+      isStopped = true;
+      servers.followers.delete(onAppend);
+    };
+    return { stop };
   }
 
   #registry(table: SimTable): Registry {

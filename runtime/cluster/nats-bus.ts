@@ -8,15 +8,7 @@
 
 import { readFileSync } from 'node:fs';
 
-import {
-  connect,
-  createInbox,
-  credsAuthenticator,
-  ErrorCode,
-  Events,
-  type ConnectionOptions,
-  type NatsConnection,
-} from 'nats';
+import { connect, credsAuthenticator, ErrorCode, Events, type ConnectionOptions, type NatsConnection } from 'nats';
 
 import type { Logger } from '../contracts.ts';
 import { RuntimeError } from '../errors.ts';
@@ -86,11 +78,6 @@ export class NatsBus implements Bus {
     } catch (error) {
       this.#refused.note(subject, error);
     }
-  }
-
-  /** A subject that nobody else has, for answers; `accounts.conf` lets every node listen to these. */
-  makeInbox(): string {
-    return createInbox();
   }
 
   /** A server that knows no listener, also none of the other servers, says so at once (NATS: "no responders"). */
