@@ -173,7 +173,7 @@ t.test('what the system refuses is said in a line, with the place', async (t) =>
   const file = join(root, 'a-file');
   await writeFile(file, 'x');
   for (const [argv, status, said] of [
-    [['--store', file], 1, `CLI_STORE_UNUSABLE: .* \\(EEXIST: .*${file}'\\)`],
+    [['--store', file], 1, `CLI_STORE_UNUSABLE: .* \\(ENOTDIR: .*${file}'\\)`],
     [['--ca', join(root, 'nowhere')], 1, `there is no such file or folder: ${join(root, 'nowhere')} \\(ENOENT\\)`],
     [['--ca', file], 2, `--ca expected certificates in PEM, and ${file} holds none`],
     [['--restore', join(root, 'nowhere')], 1, `there is no such file or folder: ${join(root, 'nowhere')}`],
