@@ -15,6 +15,7 @@ import { loginBytes } from './auth.ts';
 import type { Admission, AdmissionBounds } from './admission.ts';
 import { connection } from './connection.ts';
 import { LIMITS } from './limits.ts';
+import type { GroupsMessage } from './groups/messages.ts';
 import type { AccountsMessage, ConnectionMessage, InboxMessage, PresenceMessage } from './messages.ts';
 import { resumeProof, ResumeTickets } from './resume-ticket.ts';
 import type { DeviceRecord } from './store/inbox-store.ts';
@@ -33,6 +34,7 @@ interface Fixture {
   readonly test: TestNode;
   readonly socket: FakeSocket;
   readonly toInbox: InboxMessage[];
+  readonly toGroups: GroupsMessage[];
   readonly toAccounts: AccountsMessage[];
   readonly admission: Admission;
   readonly toPresence: PresenceMessage[];
@@ -59,6 +61,7 @@ async function start(bounds: Partial<AdmissionBounds> = {}, of?: Admission): Pro
   const admission = of ?? openAdmission(test, bounds);
   const socket = new FakeSocket();
   const toInbox: InboxMessage[] = [];
+  const toGroups: GroupsMessage[] = [];
   const toAccounts: AccountsMessage[] = [];
   const toPresence: PresenceMessage[] = [];
   const spy = <M>(name: string, seen: M[]) => ({
@@ -78,7 +81,7 @@ async function start(bounds: Partial<AdmissionBounds> = {}, of?: Admission): Pro
   };
   test.node.spawn(takesConnections, undefined, { name: 'inbox' });
   test.node.spawn(takesConnections, undefined, { name: 'inbox-of-bob' });
-  test.node.spawn(spy('test/groups', []), undefined, { name: 'groups' });
+  test.node.spawn(spy('test/groups', toGroups), undefined, { name: 'groups' });
   test.node.spawn(spy('test/accounts', toAccounts), undefined, { name: 'accounts' });
   test.node.spawn(spy('test/presence', toPresence), undefined, { name: 'presence' });
   const inbox: Fixture['inbox'] = { name: 'inbox', worker: 0 };
@@ -114,6 +117,7 @@ async function start(bounds: Partial<AdmissionBounds> = {}, of?: Admission): Pro
     test,
     socket,
     toInbox,
+    toGroups,
     toAccounts,
     admission,
     toPresence,
@@ -1151,6 +1155,43 @@ t.test(
     t.strictSame(ways(fixture), ['straight 7 after 6']);
   },
 );
+
+t.test('in a cluster the owner of a group is told as well, and of what was refused', async (t) => {
+  for (const isClustered of [true, false]) {
+    const fixture = await start();
+    if (isClustered) fixture.inbox.node = 'test';
+    await fixture.login();
+    const say = (id: number): Promise<void> =>
+      fixture.say({ kind: 'group-message', group: BOB, id, epoch: 1, ciphertext: new Uint8Array(3) });
+    const refuse = (id: number): Promise<void> =>
+      fixture.tell({ kind: 'group-refused', group: BOB, id, refusal: { code: 'APP_STORE_FULL' } });
+    const told = (): string[] =>
+      fixture.toGroups.splice(0).map((each) => (each.kind === 'group-submit' ? `${each.id} after ${each.after}` : ''));
+    for (const id of [4, 5]) await say(id);
+    t.strictSame(told(), ['4 after 0', '5 after 4']);
+    for (const id of [4, 5]) await refuse(id);
+    await say(6);
+    t.strictSame(told(), [`6 after ${isClustered ? 4 : 0}`], 'whose owner may be another by now');
+    await refuse(6);
+    for (const id of [4, 5]) await say(id);
+    await fixture.tell({ kind: 'group-sent', group: BOB, id: 5, order: 1, ts: 1 });
+    await say(6);
+    t.strictSame(told(), ['4 after 0', '5 after 4', '6 after 0']);
+  }
+});
+
+t.test('who is refused by more groups than a connection notes is ended', async (t) => {
+  const fixture = await start();
+  fixture.inbox.node = 'test';
+  await fixture.login();
+  await fixture.say({ kind: 'group-message', group: BOB, id: 1, epoch: 1, ciphertext: new Uint8Array(3) });
+  for (let number = 0; number <= LIMITS.awaitedCountMax; number++) {
+    t.equal(fixture.socket.closed, undefined);
+    const group = String(700_000_000_000_000 + number);
+    await fixture.tell({ kind: 'group-refused', group, id: 1, refusal: { code: 'APP_UNKNOWN_GROUP' } });
+  }
+  t.same(fixture.socket.closed, { code: 4503, reason: 'APP_OVERLOADED' });
+});
 
 t.test('an acknowledgement of the outbox lets nothing past what was refused', async (t) => {
   const fixture = await startInReach();

@@ -143,9 +143,9 @@ export const connection: Behavior<ConnectionState, ConnectionArgs, ConnectionMes
         if (tracing.isOn) traceStored(message.group, message.id, state);
         return;
       case 'group-refused':
-        refusedOfGroup(message.group, message.id, state);
         refuseOfGroup(message.group, message.id, message.refusal, state);
         if (tracing.isOn) traceRefused(message.group, message.id, state);
+        if (!refusedOfGroup(message.group, message.id, state)) closeWith('APP_OVERLOADED', state, ctx);
         return;
       case 'group-receipts':
         return state.socket.write(groupReceiptsStanza(message));

@@ -9,6 +9,7 @@ import { promisify } from 'node:util';
 import t from 'tap';
 import { freePorts } from '../runtime/testing/free-ports.ts';
 import { hasNatsServer } from '../runtime/testing/nats-servers.ts';
+import { isAlive, untilGone } from '../runtime/testing/until-gone.ts';
 import { readPlan, runCluster } from './cluster.ts';
 
 const run = promisify(execFile);
@@ -126,3 +127,20 @@ t.test(
     t.equal(await status, 0);
   },
 );
+
+t.test('a node ends with it, also when it is killed', hasNatsServer() ? {} : { skip: 'no nats-server' }, async (t) => {
+  const data = mkdtempSync(join(tmpdir(), 'blindbeam-up-'));
+  t.teardown(() => rmSync(data, { recursive: true, force: true }));
+  const [port] = (await freePorts(1)) as [number];
+  const args = [LAUNCHER, 'cluster', 'up', '--nodes', '1', '--port', String(port), '--data', data];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const lines = createInterface({ input: child.stdout });
+  await new Promise<void>((done) => lines.on('line', (line) => line.startsWith('  Look: ') && done()));
+  const { stdout } = await run(process.execPath, [LAUNCHER, 'status', '--json', '--data', join(data, 'node-1')]);
+  const { pid } = JSON.parse(stdout) as { readonly pid: number };
+  t.ok(isAlive(pid));
+  child.kill('SIGKILL');
+  const isGone = await untilGone(pid);
+  t.ok(isGone);
+  if (!isGone) process.kill(pid, 'SIGKILL');
+});

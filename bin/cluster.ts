@@ -15,6 +15,7 @@ import { parseArgs } from 'node:util';
 
 import { problemOf } from '../actors/config/usage.ts';
 import { makePrivateDirectory } from '../runtime/private-directory.ts';
+import { guard } from '../runtime/testing/guard.ts';
 import { hasNatsServer, type NatsServers, startNatsServers } from '../runtime/testing/nats-servers.ts';
 
 const LAUNCHER: string = fileURLToPath(new URL('../../bin/blindbeam.js', import.meta.url));
@@ -162,6 +163,8 @@ function startNode(plan: Plan, name: string, flags: readonly string[]): StartedN
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   });
+  // Without the servers, which end with this process, it would serve nobody.
+  guard(child);
   const started = new Promise<void>((done) => {
     for (const stream of [child.stdout, child.stderr]) {
       createInterface({ input: stream }).on('line', (line) => {

@@ -11,8 +11,9 @@
 import type { Context } from '../../runtime/index.ts';
 import type { Refusal } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
-import { forgetThrough, noteAcknowledged, noteRefusal } from './detours.ts';
+import { noteAcknowledged, noteRefusal } from './detours.ts';
 import { closeWith, refusalStanza, refuseOfGroup } from './refusals.ts';
+import { forgetThrough } from './runs.ts';
 import type { ConnectionState } from './state.ts';
 
 /** By recipient and by group, the first id that was refused here and has not come again. */

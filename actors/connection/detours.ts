@@ -21,7 +21,7 @@ import type { Refusal } from '../errors.ts';
 import { LIMITS } from '../limits.ts';
 import type { InboxMessage } from '../messages.ts';
 import { keyOf } from './phase.ts';
-import { lastBefore } from './runs.ts';
+import { forgetThrough, lastBefore } from './runs.ts';
 import { livePhase, type ConnectionState } from './state.ts';
 import { isLost } from './watching.ts';
 
@@ -154,11 +154,6 @@ export function noteAcknowledged(to: string, id: number, { detours }: Connection
   forgetThrough(detours.refused, to, id);
   if (!detours.refused.has(to)) detours.cutOff.delete(to);
   return detours.open.has(to);
-}
-
-/** What is acknowledged up to `id` is not awaited any more. @param awaited - First ids, by recipient. */
-export function forgetThrough(awaited: Map<string, number> | undefined, name: string, id: number): void {
-  if (awaited !== undefined && (awaited.get(name) ?? Infinity) <= id) awaited.delete(name);
 }
 
 /** Nothing is in the outbox any more, unless something is on its way there. */

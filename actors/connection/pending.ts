@@ -18,6 +18,8 @@ export interface Pending {
   runs?: Runs;
   /** By group, those that its owner has not answered. The same. */
   groupRuns?: Runs;
+  /** In a cluster, by group: the first message that its owner has refused and that has not come again. Made with the first. */
+  groupRefusals?: Map<string, number>;
   /** Receipts that wait for an answer, by type and recipient; a later one replaces an earlier one. */
   readonly receipts: Map<string, Receipt>;
   /** The last acknowledgement since the last look; 0 for none. */
@@ -39,6 +41,7 @@ export function hasUnanswered({ runs }: Pending): boolean {
 export function dropPending(pending: Pending): void {
   pending.runs?.clear();
   pending.groupRuns?.clear();
+  pending.groupRefusals?.clear();
   pending.receipts.clear();
   pending.acknowledged = 0;
 }

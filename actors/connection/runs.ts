@@ -77,3 +77,8 @@ export function seeAll(runs: Runs | undefined): boolean {
   }
   return isOverdue;
 }
+
+/** What is acknowledged up to `id` is not awaited any more. @param awaited - First ids, by recipient or group. */
+export function forgetThrough(awaited: Map<string, number> | undefined, name: string, id: number): void {
+  if (awaited !== undefined && (awaited.get(name) ?? Infinity) <= id) awaited.delete(name);
+}

@@ -18,10 +18,10 @@ import { isHeld, lastUnstored, mayTakeDetour, noteSent, sendByDetour, takesDetou
 import { keyOf } from './phase.ts';
 import { GROUP_MESSAGE_RULE, LIMITED, MESSAGE_RULE, noteTaken, ratesOf } from './rates.ts';
 import { closeWith } from './refusals.ts';
-import { handOver, lastBefore } from './runs.ts';
+import { handOver } from './runs.ts';
 import { livePhase, type ConnectionState } from './state.ts';
 import { traceRefused } from './trace.ts';
-import { pendingOf } from './unanswered.ts';
+import { handOverToGroup, lastUnstoredOfGroup, pendingOf } from './unanswered.ts';
 import { isBetweenOwners, isLost, watchShard } from './watching.ts';
 
 /** What follows a message that was refused here; see `awaited.ts`. */
@@ -102,14 +102,14 @@ export function submitToGroup(message: OutgoingGroupMessage, state: ConnectionSt
   if (isLost(target, state)) return;
   if (tracing.isOn) noteReceived(phase.self, group, id);
   const [sender, senderKey] = [phase.self, keyOf(phase)];
-  const after = lastBefore(state.pending?.groupRuns, group, id);
+  const after = lastUnstoredOfGroup(group, id, state);
   // prettier-ignore
   const submission: GroupsMessage = { kind: 'group-submit', connection: ctx.self, sender, senderKey, group, id, after, epoch, ciphertext };
   const result = ctx.cast(target, submission);
   if (result === 'ok') {
     watchShard(target, state, ctx);
     notePassed(state.awaited?.groupMessages, group, id);
-    return handOver((pendingOf(state, ctx).groupRuns ??= new Map()), group, id);
+    return handOverToGroup(group, id, pendingOf(state, ctx));
   }
   refuseHereOfGroup(group, id, notTaken(target, result), state, ctx);
   if (tracing.isOn) traceRefused(group, id, state);

@@ -12,7 +12,7 @@ import { fullBucket, takeToken } from '../rate-limit.ts';
 import { dropPending, hasUnanswered, look, noPending, type Pending } from './pending.ts';
 import { MARK_RULE, noteTaken, ratesOf } from './rates.ts';
 import { closeWith } from './refusals.ts';
-import { takeRefused, takeStored } from './runs.ts';
+import { forgetThrough, handOver, lastBefore, takeRefused, takeStored } from './runs.ts';
 import { liveSelf, type ConnectionState } from './state.ts';
 
 /** A note to itself: an answer may be overdue. */
@@ -98,13 +98,38 @@ export function refused(to: string, id: number, { pending, socket }: ConnectionS
   if (pending.receipts.size > 0) writeHeld(pending, socket);
 }
 
-/** As `answered` and `refused`, of a group. */
+/** As `answered`, of a group. */
 export function answeredOfGroup(group: string, id: number, { pending }: ConnectionState): void {
-  if (pending !== undefined) takeStored(pending.groupRuns, group, id);
+  if (pending === undefined) return;
+  takeStored(pending.groupRuns, group, id);
+  forgetThrough(pending.groupRefusals, group, id);
 }
 
-export function refusedOfGroup(group: string, id: number, { pending }: ConnectionState): void {
-  if (pending !== undefined) takeRefused(pending.groupRuns, group, id);
+/**
+ * As `refused`, of a group. In a cluster it is noted until the message comes again: the next one may go to another owner, who knows of neither. On a node of its own the
+ * connection ends with the owner.
+ *
+ * @returns Whether there was room for the note.
+ */
+export function refusedOfGroup(group: string, id: number, { pending, routes }: ConnectionState): boolean {
+  if (pending === undefined) return true;
+  takeRefused(pending.groupRuns, group, id);
+  if (!routes.isClustered) return true;
+  const refusals = (pending.groupRefusals ??= new Map());
+  refusals.set(group, Math.min(refusals.get(group) ?? id, id));
+  return refusals.size <= LIMITS.awaitedCountMax;
+}
+
+/** Message `id` to a group is on its way to its owner. */
+export function handOverToGroup(group: string, id: number, pending: Pending): void {
+  if (pending.groupRefusals?.get(group) === id) pending.groupRefusals.delete(group);
+  handOver((pending.groupRuns ??= new Map()), group, id);
+}
+
+/** As `lastUnstored` (`detours.ts`), of a group. */
+export function lastUnstoredOfGroup(group: string, id: number, { pending }: ConnectionState): number {
+  const refused = pending?.groupRefusals?.get(group) ?? id;
+  return Math.max(lastBefore(pending?.groupRuns, group, id), refused < id ? refused : 0);
 }
 
 /** What is pending will not be answered, and its client knows. */

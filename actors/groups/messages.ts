@@ -21,7 +21,7 @@ export interface GroupSubmit {
   readonly senderKey: string;
   readonly group: string;
   readonly id: number;
-  /** As in `Submit`: the last one before it that has no answer. */
+  /** As in `Submit`. */
   readonly after?: number;
   readonly epoch: number;
   readonly ciphertext: Uint8Array;

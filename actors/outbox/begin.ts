@@ -34,7 +34,6 @@ export function begin(args: OutboxArgs, former: readonly Counted[], ctx: Context
   };
   const { load } = args;
   load.count = load.bytes = load.oldestMs = 0;
-  load.lives++;
   load.doubtedMs = args.store.outbox.doubtedMs();
   const last = takePage(undefined, state);
   return last === undefined ? finish(state, former, ctx) : takeRest(last, state, former, ctx);
@@ -63,12 +62,10 @@ async function takeRest(
   former: readonly Counted[],
   ctx: Context,
 ): Promise<OutboxState> {
-  const { load } = state.args;
-  const { lives } = load;
   for (let last: OutboxHead | undefined = after; last !== undefined;) {
     await pause(ctx.clock, 0);
-    // It has ended, and the next one counts what is stored from the beginning.
-    if (load.lives !== lives) return state;
+    // Throws in a life that has ended meanwhile: another one may count what is stored, or the store be closed.
+    ctx.requestTurnEnd();
     last = takePage(last, state);
   }
   return finish(state, former, ctx);

@@ -115,6 +115,17 @@ t.test('a life that ends while it reads is not counted beside the next one', asy
   await finishes(t, fixture, count);
 });
 
+t.test('a life that ends while it reads reads no more: its store may be closed by then', async (t) => {
+  const fixture = await startOutbox();
+  const reads = await fill(fixture, 3 * PAGE);
+  await fixture.restart();
+  await fixture.end();
+  const [pages, known] = [reads.heads.length, countedOf(fixture)];
+  await fixture.inbox.test.advance(10, 1);
+  t.equal(reads.heads.length, pages);
+  t.equal(countedOf(fixture), known, 'nor does it count: whoever comes next begins with what it knew');
+});
+
 t.test('a round over all rows goes slice by slice, and each is looked at once', async (t) => {
   const fixture = await startOutbox();
   const count = 2 * LIMITS.outboxLookCount + 5;

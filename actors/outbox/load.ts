@@ -14,14 +14,12 @@ export interface OutboxLoad {
   bytes: number;
   /** When the oldest of them was taken, milliseconds of wall time; 0 for none. */
   oldestMs: number;
-  /** Lives of the outbox that have begun to read the store: a former one that is not done yet stops. */
-  lives: number;
   /** When the store was last put in doubt, milliseconds of wall time; 0 for never. */
   doubtedMs: number;
 }
 
 export function noOutboxLoad(): OutboxLoad {
-  return { waiting: new Map(), count: 0, bytes: 0, oldestMs: 0, lives: 0, doubtedMs: 0 };
+  return { waiting: new Map(), count: 0, bytes: 0, oldestMs: 0, doubtedMs: 0 };
 }
 
 /** A message is on its way into the outbox, or found there. */

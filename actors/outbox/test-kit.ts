@@ -36,6 +36,8 @@ export interface OutboxFixture {
   wait(ms: number): Promise<void>;
   /** Ends the outbox as a crash would, and starts the next life over the same store. */
   restart(): Promise<void>;
+  /** Ends the outbox, and nobody comes next. */
+  end(): Promise<void>;
   /** What bob's inbox has. */
   inboxOf(device?: number): string[];
 }
@@ -74,9 +76,12 @@ export async function startOutbox(devices: readonly number[] = [1]): Promise<Out
       await test.settle();
     },
     wait: (ms) => test.advance(ms, LIMITS.outboxLookMs / 2),
-    async restart() {
+    async end() {
       test.node.exit(pid, 'kill');
       await test.settle();
+    },
+    async restart() {
+      await fixture.end();
       pid = test.node.spawn(outbox, args, { name: 'outbox.0' });
       await test.settle();
     },

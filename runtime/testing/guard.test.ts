@@ -1,29 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { guard } from './guard.ts';
+import { isAlive, untilGone } from './until-gone.ts';
 
 const FIXTURE = fileURLToPath(new URL('guard.fixture.js', import.meta.url));
-const PATIENCE_MS = 60_000;
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-}
-
-async function untilGone(pid: number): Promise<boolean> {
-  for (let waitedMs = 0; waitedMs < PATIENCE_MS; waitedMs += 20) {
-    if (!isAlive(pid)) return true;
-    await delay(20);
-  }
-  return false;
-}
 
 /** Starts a process that starts another, and resolves to the id of that one when the first has ended. */
 async function endParent(ending: string, signal: NodeJS.Signals | undefined, isGuarded: boolean): Promise<number> {
