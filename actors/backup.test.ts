@@ -86,6 +86,23 @@ t.test(
   },
 );
 
+t.test('a restore that begins while another one ends is told that the store is there', async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), 'blindbeam-backup-'));
+  t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+  const [backup, target] = [join(directory, 'backup'), join(directory, 'store')];
+  await writeBackup(backup);
+  mkdirSync(target);
+  const late = restoreStore(backup, target, () => {
+    // Between its first look and its own `.partial`.
+    writeFileSync(join(target, 'store.json'), '');
+    // Whoever goes on to copy fails otherwise.
+    rmSync(join(backup, 'store.json'), { force: true });
+    return 1;
+  });
+  await t.rejects(late, { code: 'APP_STORE_UNREADABLE', message: /store is not empty/ });
+  t.notOk(existsSync(`${target}.partial`));
+});
+
 t.test('two backups into one directory do not share it', async (t) => {
   const directory = mkdtempSync(join(tmpdir(), 'blindbeam-backup-'));
   t.teardown(() => rmSync(directory, { recursive: true, force: true }));

@@ -170,6 +170,8 @@ export async function restoreStore(
     directory = placeFor(directory, deviceOf);
     partial = beginPartial(directory);
     if (partial === undefined) throw new StartupError('APP_STORE_HELD', tellTaken(directory, 'restore'));
+    // Another one may have ended since the first look; from here on none begins.
+    refuseFilled(directory);
     copyStore(backup, partial, files);
     const counts = await renewShards(partial, shards);
     // An empty one makes room; one that was filled meanwhile does not.
@@ -185,11 +187,15 @@ export async function restoreStore(
 function placeFor(path: string, deviceOf: (path: string) => number): string {
   if (!existsSync(path)) return path;
   const directory = realpathSync(path);
-  if (readdirSync(directory).length > 0)
-    throw unreadable(`${directory} is not empty: a store is there, or something else; restore into a new directory`);
+  refuseFilled(directory);
   if (deviceOf(directory) !== deviceOf(dirname(directory)))
     throw unreadable(`${directory} is a file system of its own: restore into a new directory in it`);
   return directory;
+}
+
+function refuseFilled(directory: string): void {
+  if (existsSync(directory) && readdirSync(directory).length > 0)
+    throw unreadable(`${directory} is not empty: a store is there, or something else; restore into a new directory`);
 }
 
 function copyStore(backup: string, directory: string, files: readonly BackupFile[]): void {
