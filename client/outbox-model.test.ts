@@ -3,7 +3,9 @@
  * schedules, in which no message may be told as refused, or lose its id, that the server has accepted.
  *
  * The server here is the protocol's: any id opens a conversation without a record, from then on ids without gaps; refusals at once, acknowledgements
- * after the flush, a resend answered like the first time. Every other server lets nothing past what its connection refused for its rate.
+ * after the flush, a resend answered like the first time. Every other server lets nothing past what its connection refused for its rate. And every other
+ * one has owners that doubt their record, as after a restore: those take any id again, but none behind a message that its connection has no answer to and
+ * they have not; they cannot say which one they expect.
  */
 
 import t from 'tap';
@@ -46,15 +48,26 @@ class Schedule {
   /** Whether what follows a refusal is refused before it comes to the conversation, and the first that was refused so. */
   readonly #guards: boolean;
   #awaited = Infinity;
+  /** Whether owners may doubt their record, and whether the present one does: it takes any id then. */
+  readonly #doubts: boolean;
+  #isInDoubt = false;
+  /** What the connection has handed over and has no answer to, copy by copy; and the first that was refused and has not come again. */
+  #unanswered: number[] = [];
+  #refused = Infinity;
   readonly problems: string[] = [];
   /** Renewals that failed for good while the server had messages that it had not acknowledged. */
   hardCases = 0;
   /** Refusals while the server had no record. */
   openings = 0;
+  /** Refusals of an owner that doubts its record, of what came behind a message that was lost with another one. */
+  holes = 0;
+  /** Messages on the wire, those that were sent again counted each time. */
+  transmissions = 0;
 
   constructor(random: SeededRandom) {
     this.#random = random;
     this.#guards = random.chance(0.5);
+    this.#doubts = random.chance(0.5);
   }
 
   run(): void {
@@ -77,7 +90,9 @@ class Schedule {
 
   /** Nothing goes wrong any more: whatever is there must arrive. */
   #settle(): void {
-    if (this.#isCutOff) this.#reconnect();
+    // On a connection that is known to be one, whatever follows a loss has the sender go back to it, if its owner asks what came before.
+    if (this.#isInDoubt && this.#lane.confirmed) this.#write();
+    else if (this.#isCutOff) this.#reconnect();
     for (let round = 0; round < 60; round += 1) {
       while (this.#wire.length > 0) this.#take(false);
       this.#flush();
@@ -100,6 +115,9 @@ class Schedule {
     const message = this.#wire.shift();
     if (message === undefined) return;
     const { id, serial, devices } = message;
+    const after = Math.max(0, ...[...this.#unanswered, this.#refused].filter((each) => each < id));
+    this.#unanswered.push(id);
+    if (this.#refused === id) this.#refused = Infinity;
     if (this.#guards && id > this.#awaited) return this.#refuse(id, 'APP_OUT_OF_ORDER', undefined);
     if (this.#guards && id === this.#awaited) this.#awaited = Infinity;
     if (isBusy && this.#guards) {
@@ -108,6 +126,7 @@ class Schedule {
     }
     const expected = this.#stored.length + 1;
     if (id < expected) return;
+    if (this.#isInDoubt) return this.#takeInDoubt(message, after, isBusy);
     // Without a record any id opens the conversation, and the smaller ones are resends from then on.
     if (this.#stored.length === 0 && !isBusy && devices === this.#devices) {
       this.#stored = Array.from({ length: id }, (_, at) => (at + 1 === id ? serial : 0));
@@ -121,7 +140,23 @@ class Schedule {
     else this.#stored.push(serial);
   }
 
+  #takeInDoubt({ id, serial, devices }: Transmitted, after: number, isBusy: boolean): void {
+    if (after > this.#stored.length) {
+      this.holes += 1;
+      return this.#refuse(id, 'APP_OUT_OF_ORDER', undefined);
+    }
+    if (devices !== this.#devices) return this.#refuse(id, 'APP_DEVICES_CHANGED', undefined);
+    if (isBusy) return this.#refuse(id, 'APP_OVERLOADED', undefined);
+    // What it does not know of counts as taken from here on.
+    while (this.#stored.length < id - 1) this.#stored.push(0);
+    this.#stored.push(serial);
+    this.#isInDoubt = false;
+  }
+
   #refuse(id: number, code: `APP_${string}`, expectedId: number | undefined): void {
+    const copy = this.#unanswered.indexOf(id);
+    if (copy >= 0) this.#unanswered.splice(copy, 1);
+    this.#refused = Math.min(this.#refused, id);
     const devices = [this.#devices];
     this.#answers.push({ type: 'refused', id, code, retryAfterMs: undefined, expectedId, devices });
   }
@@ -130,12 +165,15 @@ class Schedule {
     this.#durable = this.#stored.length;
     if (this.#durable === 0) return;
     this.#awaited = Infinity;
+    this.#unanswered = this.#unanswered.filter((id) => id > this.#durable);
+    if (this.#refused <= this.#durable) this.#refused = Infinity;
     this.#answers.push({ type: 'acked', id: this.#durable });
   }
 
   #changeOwner(): void {
     this.#isCutOff ||= this.#durable < this.#stored.length;
     this.#stored = this.#stored.slice(0, this.#durable);
+    this.#isInDoubt = this.#doubts && this.#durable > 0;
   }
 
   #hear(): void {
@@ -157,6 +195,8 @@ class Schedule {
     this.#preparing = undefined;
     this.#isCutOff = false;
     this.#awaited = Infinity;
+    this.#unanswered = [];
+    this.#refused = Infinity;
     this.#step({ type: 'offline' });
     if (this.#random.chance(0.5)) this.#write();
     this.#step({ type: 'online' });
@@ -190,6 +230,7 @@ class Schedule {
     switch (action.type) {
       case 'transmit':
         for (let id = action.firstId; id <= action.lastId; id += 1) this.#wire.push({ id, ...this.#entries.get(id)! });
+        this.transmissions += action.lastId + 1 - action.firstId;
         return;
       case 'prepare':
         this.#preparing = action.devices?.[0] ?? 0;
@@ -242,16 +283,22 @@ t.test(
   async (t) => {
     let hardCases = 0;
     let openings = 0;
+    let holes = 0;
+    let transmissions = 0;
     const problems: string[] = [];
     for (let seed = 1; seed <= RUN_COUNT; seed += 1) {
       const schedule = new Schedule(new SeededRandom(seed));
       schedule.run();
       hardCases += schedule.hardCases;
       openings += schedule.openings;
+      holes += schedule.holes;
+      transmissions = Math.max(transmissions, schedule.transmissions);
       if (schedule.problems.length > 0) problems.push(`seed ${seed}: ${schedule.problems[0]}`);
     }
     t.same(problems.slice(0, 5), []);
     t.ok(hardCases > RUN_COUNT / 400, `${hardCases} renewals failed while acknowledgements were on their way`);
     t.ok(openings > RUN_COUNT / 10, `${openings} refusals by a server without a record`);
+    t.ok(holes > RUN_COUNT / 10, `${holes} refusals of what came behind a loss`);
+    t.ok(transmissions < MOVE_COUNT, `${transmissions} messages on the wire at most`);
   },
 );

@@ -6,7 +6,7 @@
 
 import type { BundleAnswer, DeviceBundle } from '../protocol/wire/index.ts';
 import type { PreKeyBundle } from '../protocol/signal/index.ts';
-import { areListed, judgeDevices } from './devices.ts';
+import { areListed, isVouchedFor, judgeDevices, readDevices } from './devices.ts';
 import { ClientError } from './errors.ts';
 import type { ErrorCode } from './errors.ts';
 import type { ClientEvent } from './events.ts';
@@ -90,11 +90,17 @@ export class PeerDevices {
 
   /**
    * Compared keys are others now, and nothing goes out: that is written, though all else of the attempt is dropped, so that the new ones can be
-   * compared, or accepted, before their owner has said anything.
+   * compared, or accepted, before their owner has said anything. What people compare is the key of the primary device, whichever is shown first.
+   *
+   * @param attempt - What is dropped; it has the list that came with the bundle.
    */
-  async #noteBreach(identityKey: Uint8Array): Promise<void> {
-    const { journal, sessions } = this.#services;
+  async #noteBreach(attempt: Transaction, { id, identity }: DeviceBundle): Promise<void> {
+    const { journal, sessions, self } = this.#services;
+    // Whose the own account is, was said when this device was made or linked; nothing that the server shows changes that.
+    if (this.#user === self.user) return;
+    const devices = await readDevices(attempt, this.#user);
     const transaction = journal.begin();
+    const identityKey = isVouchedFor(devices, id, identity) ? devices![0]!.identityKey : identity;
     await sessions.concede(transaction, this.#user, identityKey);
     await journal.commit(transaction);
   }
@@ -104,14 +110,14 @@ export class PeerDevices {
     for (const bundle of bundles) {
       if (await sessions.has(transaction, this.#user, bundle.id, bundle.identity)) {
         const notice = await sessions.judge(transaction, this.#user, bundle.id, bundle.identity);
-        if (notice?.accepted === false && notice.wasVerified) await this.#noteBreach(bundle.identity);
+        if (notice?.accepted === false && notice.wasVerified) await this.#noteBreach(transaction, bundle);
         if (notice !== undefined) emit({ type: 'identity-changed', ...notice });
         if (notice?.accepted === false) return { code: 'CLI_IDENTITY_REFUSED' };
         continue;
       }
       const outcome = await sessions.establish(transaction, this.#user, toSignalBundle(bundle));
       const isBreach = 'code' in outcome && outcome.notice?.wasVerified === true;
-      if (isBreach) await this.#noteBreach(bundle.identity);
+      if (isBreach) await this.#noteBreach(transaction, bundle);
       if (outcome.notice !== undefined) emit({ type: 'identity-changed', ...outcome.notice });
       if ('code' in outcome) {
         if (outcome.code === 'SIG_DOWNGRADE') emit({ type: 'downgrade', user: this.#user, device: bundle.id });

@@ -123,6 +123,23 @@ t.test('the same where the new keys show when we write first', async (t) => {
   t.equal((await alice.client.safetyNumber(BOB))!.level, 'unverified');
 });
 
+t.test('what there is to compare then is the new primary device, whichever device is shown first', async (t) => {
+  const { world, alice, bob } = await acquainted();
+  await alice.client.confirmSafetyNumber(BOB, (await bob.client.safetyNumber(alice.user))!.digits);
+  await bob.client.confirmCode(BOB, CODE);
+  await bob.client.connect();
+  await world.quiet();
+  await world.link(bob);
+  world.server.showsPrimaryLast = true;
+  await t.rejects(alice.client.send(BOB, 'secret'), { code: 'CLI_IDENTITY_REFUSED' });
+  t.equal((await alice.client.safetyNumber(BOB))!.level, 'broken');
+  const { digits } = (await bob.client.safetyNumber(alice.user))!;
+  t.equal(await alice.client.confirmSafetyNumber(BOB, digits), true, 'what Bob reads out is right');
+  await alice.client.send(BOB, 'it is you');
+  await world.settle();
+  t.same(await bob.texts(ALICE), ['hello', 'it is you']);
+});
+
 t.test('a policy sees the direction, and what was compared', async (t) => {
   const { world, alice, bob } = await acquainted();
   await alice.client.confirmSafetyNumber(BOB, (await bob.client.safetyNumber(alice.user))!.digits);

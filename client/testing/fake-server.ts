@@ -95,6 +95,8 @@ export class FakeServer {
   isDown = false;
   /** What clients say is lost while true, though their connections stand: a half-open network. */
   isMute = false;
+  /** Hands out bundles with the primary device last. */
+  showsPrimaryLast = false;
   /** Says nothing of KEM pre-keys and hands none out: a server of a release before them. */
   knowsKem = true;
   /** Takes KEM pre-keys out of the bundles that it hands out, and says nothing of it. */
@@ -610,6 +612,7 @@ export class FakeServer {
     if (!this.#devices.has(user)) return 'APP_UNKNOWN_USER';
     const devices = this.#all(user).filter((device) => device !== asker);
     if (devices.length === 0) return 'APP_NO_OTHER_DEVICE';
+    if (this.showsPrimaryLast) devices.reverse();
     const list = withList === true ? this.#lists.get(user) : undefined;
     return { kind: 'bundle', user, devices: devices.map((each) => this.#bundleOf(each)), ...(list && { list }) };
   }

@@ -68,8 +68,11 @@ export class SafetyCommands {
     const held = refused.filter(({ failure }) => failure === 'CLI_IDENTITY_REFUSED');
     const targets = held.length > 0 ? held : refused.slice(-1);
     if (targets.length === 0) return this.#notice('Nothing was refused in this chat.');
-    for (const { id } of targets) await this.#client.resend(peer.user, id);
-    await this.#reload(peer.user);
+    try {
+      for (const { id } of targets) await this.#client.resend(peer.user, id);
+    } finally {
+      await this.#reload(peer.user);
+    }
   }
 
   async #offerAgain(peer: Peer): Promise<void> {
@@ -77,9 +80,10 @@ export class SafetyCommands {
     if (length > 0) this.#notice(`Not delivered so far: ${countOf(length)}. /again sends what was held back.`);
   }
 
+  /** What was refused and is still there to be sent: nothing of what was deleted, or can be viewed once. */
   async #refused(peer: Peer): Promise<HistoryItem[]> {
     const history = await this.#client.history(peer.user, { limit: 256 });
-    return history.filter(({ failure }) => failure !== undefined);
+    return history.filter(({ failure, kind }) => failure !== undefined && kind !== 'deleted' && kind !== 'view-once');
   }
 }
 

@@ -275,3 +275,27 @@ t.test('what was held back because of new keys is sent by /again, when that was 
   t.same(states(), ['hello: delivered', 'is it you?: delivered', 'are you there?: delivered']);
   t.same(await bob.texts(ALICE), ['hello', 'is it you?', 'are you there?']);
 });
+
+t.test('/again passes over what was deleted meanwhile, and sends what stands behind it', async (t) => {
+  const world = new World();
+  const [alice, bob] = await world.pair();
+  const { session, notices } = chatOf(world, alice);
+  await session.enter(`/to ${BOB}`);
+  await session.enter('hello');
+  await world.quiet();
+  await session.enter(`/safety ${(await bob.client.safetyNumber(alice.user))!.digits}`);
+  await bob.client.confirmCode(BOB, CODE);
+  await bob.client.connect();
+  world.server.isDown = true;
+  world.server.dropAll(alice.user);
+  for (const line of ['a slip', '/delete', 'is it you?']) await session.enter(line);
+  world.server.isDown = false;
+  await world.pass(60_000);
+  await session.enter('/accept');
+  t.equal(notices().at(-1), 'Not delivered so far: one message. /again sends what was held back.');
+  await session.enter('/again');
+  await world.quiet();
+  t.same(await bob.texts(ALICE), ['hello', 'is it you?']);
+  await session.enter('/again');
+  t.equal(notices().at(-1), 'Nothing was refused in this chat.');
+});
