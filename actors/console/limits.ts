@@ -5,7 +5,7 @@ export const CONSOLE_LIMITS = {
   bodyBytesMax: 16_384,
   /** Connections: browsers keep six for each address. */
   socketsMax: 64,
-  /** Live views at a time. */
+  /** Live views at a time, of those who have signed in; and as many of all others. */
   viewsMax: 16,
   /** Signed-in browsers; the oldest makes room. */
   signInsMax: 32,

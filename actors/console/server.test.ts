@@ -1,5 +1,5 @@
 import { readFileSync, statSync } from 'node:fs';
-import { request as httpRequest } from 'node:http';
+import { type IncomingMessage, request as httpRequest } from 'node:http';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { systemClock, systemRandom } from '../../runtime/index.ts';
@@ -48,6 +48,10 @@ async function serve(t: Test): Promise<Fixture> {
     defineVerb({ ...spec, name: 'top' }, async function* () {
       yield { frame: 1 };
       yield { frame: 2 };
+    }),
+    defineVerb({ ...spec, name: 'node.list' }, async function* (_parameters, { signal }) {
+      yield {};
+      if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve));
     }),
     defineVerb({ ...spec, name: 'inbox.peek' }, () => ({ entries: [] })),
     defineVerb({ ...spec, name: 'resume', changes: true }, () => {
@@ -197,6 +201,20 @@ t.test('a live view is told as events', async (t) => {
   const asked = await send('/ask', ask('top'));
   t.strictSame(JSON.parse(asked.text), { value: { frame: 2 } }, 'asked for, it is the last: not all are kept');
   t.match(await send('/live?verb=top&rows=3'), { text: /event: refused\ndata: .*ADM_BAD_PARAMETER/ });
+});
+
+t.test('views of strangers are bounded, and keep nobody out who has signed in', async (t) => {
+  const { port, send, signIn } = await serve(t);
+  const cookie = await signIn();
+  const look = (): Promise<IncomingMessage> =>
+    new Promise((resolve, reject) => {
+      const request = httpRequest({ host: '127.0.0.1', port, path: '/live?verb=node.list', agent: false }, resolve);
+      request.on('error', reject).end();
+    });
+  const views = await Promise.all(Array.from({ length: CONSOLE_LIMITS.viewsMax }, look));
+  t.equal((await send('/ask', ask('status'))).status, 503);
+  t.equal((await send('/ask', ask('resume', cookie))).status, 200);
+  for (const view of views) view.destroy();
 });
 
 t.test('wrong tries to sign in are limited, sign-ins end, and their number is bounded', async (t) => {

@@ -60,8 +60,8 @@ class Refused extends Error {
 export class ConsoleServer {
   readonly #options: ConsoleServerOptions;
   readonly #server: Server;
-  /** Answers that are under way. */
-  readonly #views: Set<AbortController> = new Set();
+  /** Answers that are under way, each with whether it is for somebody who has signed in. */
+  readonly #views: Map<AbortController, boolean> = new Map();
   port = 0;
 
   private constructor(options: ConsoleServerOptions) {
@@ -91,7 +91,7 @@ export class ConsoleServer {
   }
 
   close(): Promise<void> {
-    for (const view of this.#views) view.abort();
+    for (const view of this.#views.keys()) view.abort();
     this.#server.closeAllConnections();
     return new Promise((resolve) => this.#server.close(() => resolve()));
   }
@@ -156,14 +156,20 @@ export class ConsoleServer {
       throw new Refused(400, 'expected a verb and its parameters');
     }
     this.#allow(verb, request);
-    await this.#during(response, (signal) => this.#collect(verb, parameters, response, signal));
+    await this.#during(request, response, (signal) => this.#collect(verb, parameters, response, signal));
   }
 
-  /** The browser ends a view by leaving, and so does the node. */
-  async #during(response: ServerResponse, run: (signal: AbortSignal) => Promise<void>): Promise<void> {
-    if (this.#views.size >= CONSOLE_LIMITS.viewsMax) throw new Refused(503, 'too many views are open');
+  /** The browser ends a view by leaving, and so does the node. Those of strangers take no room from those who have signed in. */
+  async #during(
+    request: IncomingMessage,
+    response: ServerResponse,
+    run: (signal: AbortSignal) => Promise<void>,
+  ): Promise<void> {
+    const isSignedIn = this.#isSignedIn(request);
+    const alike = [...this.#views.values()].filter((each) => each === isSignedIn);
+    if (alike.length >= CONSOLE_LIMITS.viewsMax) throw new Refused(503, 'too many views are open');
     const controller = new AbortController();
-    this.#views.add(controller);
+    this.#views.set(controller, isSignedIn);
     response.once('close', () => controller.abort());
     try {
       await run(controller.signal);
@@ -192,7 +198,7 @@ export class ConsoleServer {
     if (request.headers['sec-fetch-site'] !== undefined && request.headers['sec-fetch-site'] !== 'same-origin') {
       throw new Refused(403, 'only the page itself looks');
     }
-    await this.#during(response, (signal) => this.#stream(verb, parameters, response, signal));
+    await this.#during(request, response, (signal) => this.#stream(verb, parameters, response, signal));
   }
 
   async #stream(verb: string, parameters: object, response: ServerResponse, signal: AbortSignal): Promise<void> {
