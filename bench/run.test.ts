@@ -170,7 +170,7 @@ const SMALL = [
   '--rate',
   '300',
   '--steady-rate',
-  '200',
+  '50',
 ];
 
 t.test('the workload messages measures a server that keeps its promises', async (t) => {
