@@ -113,17 +113,20 @@ t.test('a thread that ended and came back begins anew', async (t) => {
   t.strictSame(reports, []);
 });
 
-t.test('one that came back between two looks, in the turn in which the one before was stuck, is told as well', async (t) => {
-  const { clock, watchdog, turns, reports } = setUp();
-  turns.set(1, 7);
-  pass(clock, STUCK_MS * 2);
-  t.equal(reports.length, 1);
-  watchdog.forget(1);
-  pass(clock, STUCK_MS);
-  t.equal(reports.length, 1, 'the time of the one before does not count');
-  pass(clock, INTERVAL_MS);
-  t.equal(reports.length, 2);
-});
+t.test(
+  'one that came back between two looks, in the turn in which the one before was stuck, is told as well',
+  async (t) => {
+    const { clock, watchdog, turns, reports } = setUp();
+    turns.set(1, 7);
+    pass(clock, STUCK_MS * 2);
+    t.equal(reports.length, 1);
+    watchdog.forget(1);
+    pass(clock, STUCK_MS);
+    t.equal(reports.length, 1, 'the time of the one before does not count');
+    pass(clock, INTERVAL_MS);
+    t.equal(reports.length, 2);
+  },
+);
 
 t.test('nobody is stuck under a debugger, nor for the time it took', async (t) => {
   const setup = setUp();
