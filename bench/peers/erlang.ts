@@ -73,10 +73,15 @@ function sourceFiles(): string[] {
 async function compileInto(directory: string, files: readonly string[], signal: AbortSignal): Promise<void> {
   const paths = files.map((name) => join(SOURCES, name));
   const argv = ['-Werror', '-pa', directory, '-o', directory, ...paths];
+  const env = { ...process.env, ERL_FLAGS: DEAF };
+  const options = { env, timeout: LIMITS.programStartMsMax, signal, killSignal: 'SIGKILL' } as const;
+  const compiling = promisify(execFile)('erlc', argv, options);
+  const closed = new Promise((resolve) => compiling.child.once('close', resolve));
   try {
-    const env = { ...process.env, ERL_FLAGS: DEAF };
-    await promisify(execFile)('erlc', argv, { env, timeout: LIMITS.programStartMsMax, signal, killSignal: 'SIGKILL' });
+    await compiling;
   } catch (error) {
+    // An abort rejects at once, and until the compiler has ended it writes into what is about to be removed.
+    if (compiling.child.pid !== undefined) await closed;
     if (signal.aborted) throw interrupted();
     const { stdout = '', message } = error as Error & { readonly stdout?: string };
     throw new BenchError('BENCH_CHILD', `the Erlang twins do not compile: ${stdout || message}`.trim());

@@ -184,7 +184,10 @@ t.test('two people in two browsers', { skip }, async (t) => {
     // One press may close one dialog or both, and what is closed leaves the page a task later: the next press waits for that.
     for (let left = await bob.locator('dialog').count(); left > 0; left = await bob.locator('dialog').count()) {
       await bob.keyboard.press('Escape');
-      await bob.locator('dialog').nth(left - 1).waitFor({ state: 'detached' });
+      await bob
+        .locator('dialog')
+        .nth(left - 1)
+        .waitFor({ state: 'detached' });
     }
     await item.getByText('viewed', { exact: true }).waitFor();
     await message(alice, 'To be viewed once').getByText('viewed', { exact: true }).waitFor();
