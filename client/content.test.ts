@@ -55,13 +55,12 @@ t.test('what no correct writer says is malformed', async (t) => {
 });
 
 t.test('every prefix of every vector is malformed', async (t) => {
-  for (const { hex } of vectors.contents) {
-    for (let length = 0; length < hex.length; length += 2) {
-      const { kind } = decodeContent(padded(hex.slice(0, length)));
-      if (kind !== 'malformed') t.fail(`${length / 2} bytes of ${hex}: ${kind}`);
-    }
-  }
-  t.pass();
+  const prefixes = vectors.contents.flatMap(({ hex }) => {
+    return Array.from({ length: hex.length / 2 }, (_, length) => hex.slice(0, length * 2));
+  });
+  t.ok(prefixes.length > 0, 'there are vectors');
+  const taken = prefixes.filter((prefix) => decodeContent(padded(prefix)).kind !== 'malformed');
+  t.same(taken, []);
 });
 
 t.test(

@@ -142,11 +142,13 @@ t.test('another key, another purpose, another version', async (t) => {
 
 t.test('each bit counts', async (t) => {
   const sealed = await seal(random(40));
+  t.ok(sealed.length > 40, 'there is more than the text');
+  const taken: string[] = [];
   for (let place = 0; place < sealed.length; place++) {
     const { code, bytes } = await open(sealed.with(place, sealed[place]! ^ (1 << (place % 8))));
-    if (code === 'ok' || bytes.length > 0) t.fail(`byte ${place}: ${code}`);
+    if (code === 'ok' || bytes.length > 0) taken.push(`byte ${place}: ${code}`);
   }
-  t.pass();
+  t.same(taken, []);
 });
 
 t.test('nonces differ in number and end, also beyond 32 bits', async (t) => {

@@ -45,7 +45,7 @@ export interface CentreOptions {
 const START_MS_MAX = 60_000;
 
 /**
- * Timers of a server may be 5 ms late (`timerslack_ns`, proc(5); kept across exec). Go's scheduler has a thread that otherwise wakes up to ten thousand times a second while
+ * Timers of a server may be 5 ms late (`timerslack_ns`, proc(5); kept across exec). Go's scheduler has a thread that otherwise wakes up to 4,000 times a second while
  * there is something to do, and takes the processor from whoever has it (docs/internals/cluster.md). Where there is no such file it starts without.
  */
 const WITH_SLACK = 'echo 5000000 >/proc/self/timerslack_ns; exec nats-server "$@"';
