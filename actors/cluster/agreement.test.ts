@@ -21,6 +21,9 @@ class Table implements Registry {
   async write(): Promise<'unknown'> {
     return 'unknown';
   }
+  async changes(): Promise<'unknown'> {
+    return 'unknown';
+  }
   watch(): { stop(): void } {
     return { stop: () => undefined };
   }

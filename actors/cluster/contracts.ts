@@ -48,7 +48,14 @@ export interface ShardLog {
 
 export interface RegistryEntry {
   readonly value: string;
-  /** Of this key; 0 for none. */
+  /** Of this key; 0 for none. All keys of a registry count together: a later change of any of them has a higher one. */
+  readonly revision: number;
+}
+
+export interface RegistryChange {
+  readonly key: string;
+  /** `undefined`: it went. */
+  readonly value: string | undefined;
   readonly revision: number;
 }
 
@@ -59,7 +66,12 @@ export interface Registry {
   swap(key: string, value: string, revision: number): Promise<'ok' | 'stale' | 'unknown'>;
   /** Sets the value whatever was there. */
   write(key: string, value: string): Promise<'ok' | 'unknown'>;
-  /** Tells of every key as it is and of each change, in the order of revisions; `undefined` for a key that went. May fall silent when the network fails. */
+  /** What changed behind `after`, as far as it still stands, in the order of revisions; the first LIMITS.changesCountMax of it. */
+  changes(after: number): Promise<readonly RegistryChange[] | 'unknown'>;
+  /**
+   * Tells of every key as it is and of each change, in the order of revisions; `undefined` for a key that went. May fall silent when the network fails, or fall behind and
+   * never say so: see `table-watch.ts`.
+   */
   watch(onChange: (key: string, value: string | undefined, revision: number) => void): { stop(): void };
 }
 

@@ -35,7 +35,7 @@ function heard(
     for (const [node, silentMs] of Object.entries({ ...silence, [self.node]: 0 })) {
       if (nowMs > NOW - silentMs) continue;
       const copy = copies[node];
-      const record = { node, worker: 1, workers: 1, life: lives[node] ?? 1, leaving: false };
+      const record = { node, worker: 1, workers: 1, life: lives[node] ?? 1, leaving: false, revision: 0 };
       const said = { isLocal: local.includes(node), empty: empty.includes(node) ? [SHARD] : [] };
       const text = formatSeat({ ...record, ...said, copies: copy === undefined ? [] : [copy] });
       liveness.note(seatKey({ node, worker: 1 }), text, nowMs);

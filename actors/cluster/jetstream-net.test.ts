@@ -147,7 +147,7 @@ t.test('a record that cannot be read, and a request for a page, cost themselves 
   const { liveness, table, pages } = await openJetStreamNet({ bus, ...common, ...ONE_PLACE });
   const life = new Liveness({ node: 'a', worker: 1 });
   const [a, b] = [1, 2].map((worker) => ({ node: 'a', worker }));
-  const seat = { workers: 2, life: 7, leaving: false, isLocal: false, copies: [], empty: [] };
+  const seat = { workers: 2, life: 7, leaving: false, isLocal: false, copies: [], empty: [], revision: 0 };
   const watches = [
     liveness.watch((key, value) => void life.note(key, value, systemClock.monotonicMs())),
     table.watch((_key, value) => void parseShard(value ?? '')),
@@ -226,6 +226,37 @@ t.test(
     watch.stop();
   },
 );
+
+t.test('what changed in a registry behind a revision is what stands of it, in order', SKIP, async (t) => {
+  const servers = await startNatsServers(3);
+  const logger = createMemoryLog([]);
+  const bus = await openNatsBus({ servers: servers.urls }, 'test', logger);
+  t.teardown(async () => {
+    await bus.close();
+    await servers.stop();
+  });
+  const common = { bus, clock: systemClock, logger, cluster: 'changes', replicas: 3, ...ONE_PLACE };
+  const { table } = await openJetStreamNet({ ...common, shards: { first: 0, count: 1 } });
+  t.strictSame(await table.changes(0), [], 'nothing was ever written');
+  for (const [key, value] of [
+    ['shard.0', 'a'],
+    ['shard.1', 'b'],
+    ['shard.0', 'c'],
+    ['shard.2', 'd'],
+  ])
+    t.equal(await table.write(key!, value!), 'ok');
+  const changes = [
+    { key: 'shard.1', value: 'b', revision: 2 },
+    { key: 'shard.0', value: 'c', revision: 3 },
+    { key: 'shard.2', value: 'd', revision: 4 },
+  ];
+  t.strictSame(await table.changes(0), changes, 'a value that was replaced stands no more');
+  t.strictSame(await table.changes(2), changes.slice(1));
+  t.strictSame(await table.changes(4), []);
+  t.strictSame(await table.changes(9), [], 'of what is not there yet');
+  await Promise.all(servers.servers.map((server) => server.signal('SIGKILL')));
+  t.equal(await table.changes(2), 'unknown');
+});
 
 t.test('centres that were forgotten, or came too late, are noticed on servers of a domain', SKIP, async (t) => {
   const [line] = await freePorts(1);

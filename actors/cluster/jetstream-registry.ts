@@ -8,7 +8,7 @@
 
 import type { NatsBus } from '../../runtime/cluster/index.ts';
 import type { Clock, Logger } from '../../runtime/index.ts';
-import type { Registry, RegistryEntry } from './contracts.ts';
+import type { Registry, RegistryChange, RegistryEntry } from './contracts.ts';
 import { followStream, type StreamMessage } from './jetstream-follow.ts';
 import { JETSTREAM, jetStreamCodeOf } from './jetstream-codes.ts';
 import { LIMITS } from './limits.ts';
@@ -71,6 +71,22 @@ class BucketRegistry implements Registry {
     }
   }
 
+  /** From the leader, as `read`. */
+  async changes(after: number): Promise<readonly RegistryChange[] | 'unknown'> {
+    const changes: RegistryChange[] = [];
+    try {
+      for (let from = after + 1; changes.length < LIMITS.changesCountMax;) {
+        const query = { seq: from, next_by_subj: `${this.#prefix}>` };
+        const change = changeOf(await this.#plan.manager.streams.getMessage(this.#stream, query), this.#prefix);
+        changes.push(change);
+        from = change.revision + 1;
+      }
+      return changes;
+    } catch (error) {
+      return jetStreamCodeOf(error) === JETSTREAM.noMessage ? changes : 'unknown';
+    }
+  }
+
   async swap(key: string, value: string, revision: number): Promise<'ok' | 'stale' | 'unknown'> {
     try {
       await (revision === 0 ? this.#bucket.create(key, value) : this.#bucket.update(key, value, revision));
@@ -111,11 +127,24 @@ class BucketRegistry implements Registry {
   watch(onChange: Parameters<Registry['watch']>[0]): { stop(): void } {
     const { jetstream, clock, logger } = this.#plan;
     const onMessage = ({ subject, seq, data, headers }: StreamMessage): void => {
-      const isRemoved = (headers?.get(OPERATION) ?? '') !== '';
-      onChange(subject.slice(this.#prefix.length), isRemoved ? undefined : Buffer.from(data).toString(), seq);
+      const { key, value, revision } = changeOf({ subject, seq, data, header: headers }, this.#prefix);
+      onChange(key, value, revision);
     };
     const start = (): { deliver_policy: 'last_per_subject' } => ({ deliver_policy: 'last_per_subject' });
     const stream = this.#stream;
     return followStream({ jetstream, clock, logger, stream, subject: `${this.#prefix}>`, start, onMessage });
   }
+}
+
+interface Stored {
+  readonly subject: string;
+  readonly seq: number;
+  readonly data: Uint8Array;
+  readonly header?: { get(name: string): string } | undefined;
+}
+
+function changeOf({ subject, seq, data, header }: Stored, prefix: string): RegistryChange {
+  const isRemoved = (header?.get(OPERATION) ?? '') !== '';
+  const value = isRemoved ? undefined : Buffer.from(data).toString();
+  return { key: subject.slice(prefix.length), value, revision: seq };
 }

@@ -38,6 +38,10 @@ export const LIMITS = {
   lookMs: 100,
   /** Between two looks whether the heir has all that was sealed: nobody serves the shard meanwhile. */
   heirLookMs: 5,
+  /** Who knows less of the table than another seat for so long reads what it has missed: a change takes milliseconds, and a renewal that tells of it may be the faster one. */
+  behindMs: 600,
+  /** Changes of the table that are read at a time. */
+  changesCountMax: 256,
   /** Renewals that are acknowledged and not heard for so long mean a dead subscription: it is made anew. */
   deafMs: 4_000,
   /** A node that has just come looks on for this long before it claims anything: it must have heard who is there. */

@@ -7,7 +7,8 @@ const SELF = { node: 'a', worker: 1 };
 const OTHER = { node: 'b', worker: 1 };
 
 function seat(node: string, change: Partial<SeatRecord> = {}): SeatRecord {
-  return { node, worker: 1, workers: 1, life: 1, leaving: false, isLocal: false, copies: [], empty: [], ...change };
+  const said = { leaving: false, isLocal: false, copies: [], empty: [], revision: 0 };
+  return { node, worker: 1, workers: 1, life: 1, ...said, ...change };
 }
 
 /** Renewals of some seats, every 300 ms, as `a` hears them. */

@@ -28,12 +28,17 @@ export class Liveness {
     this.#self = self;
   }
 
-  /** A seat's key has changed; `undefined` when it went: its worker has left. */
-  note(key: string, value: string | undefined, nowMs: number): void {
+  /**
+   * A seat's key has changed; `undefined` when it went: its worker has left. Returns what the seat says.
+   *
+   * @throws {RangeError} what `parseSeat` throws.
+   */
+  note(key: string, value: string | undefined, nowMs: number): SeatRecord | undefined {
     if (value === undefined) return void this.#heard.delete(key);
     const record = parseSeat(value);
     this.#heard.set(key, { record, atMs: nowMs, isDeserted: false });
     if (sameSeat(record, this.#self)) this.#hearSelf(nowMs);
+    return record;
   }
 
   #hearSelf(nowMs: number): void {

@@ -39,6 +39,7 @@ import {
   type ShardRecord,
 } from './shard-record.ts';
 import { Suspicion } from './suspicion.ts';
+import { TableWatch } from './table-watch.ts';
 
 export interface MemberParts<Store extends HostedStore = HostedStore> {
   readonly net: ClusterNet;
@@ -118,7 +119,8 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
   readonly #lease = new Lease();
   readonly #records: (Known | undefined)[];
   readonly #locals: Local<Store>[];
-  #watches: { stop(): void }[] = [];
+  readonly #table: TableWatch;
+  #seats: { stop(): void } | undefined = undefined;
   #watchedSinceMs = 0;
   #pages: { stop(): void } | undefined = undefined;
   #abroad: { stop(): void } | undefined = undefined;
@@ -141,6 +143,12 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
     this.#parts = parts;
     this.#liveness = new Liveness(parts.self);
     this.#suspicion = new Suspicion(parts.net, this.#liveness, parts.clock);
+    this.#table = new TableWatch({
+      table: parts.net.table,
+      clock: parts.clock,
+      logger: parts.logger,
+      onChange: ({ key, value, revision }) => this.#noteRecord(key, value, revision),
+    });
     this.#records = Array.from({ length: parts.shardCount }, () => undefined);
     const { self, workers } = parts;
     const shards = Array.from({ length: parts.home.count }, (_, index) => parts.home.first + index);
@@ -192,16 +200,15 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
   #watch(): void {
     const { net, clock } = this.#parts;
     this.#watchedSinceMs = clock.monotonicMs();
-    for (const watch of this.#watches) watch.stop();
-    this.#watches = [
-      net.liveness.watch((key, value) => {
-        const nowMs = clock.monotonicMs();
-        this.#liveness.note(key, value, nowMs);
-        this.#answerSealed();
-        this.#parts.onLook?.(nowMs);
-      }),
-      net.table.watch((key, value, revision) => this.#noteRecord(key, value, revision)),
-    ];
+    this.#seats?.stop();
+    this.#seats = net.liveness.watch((key, value) => {
+      const nowMs = clock.monotonicMs();
+      const said = this.#liveness.note(key, value, nowMs);
+      if (said !== undefined) this.#table.heard(said.revision);
+      this.#answerSealed();
+      this.#parts.onLook?.(nowMs);
+    });
+    this.#table.begin();
   }
 
   ownerOf(shard: number): Seat | undefined {
@@ -298,7 +305,8 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
     this.#isStopped = true;
     const { clock } = this.#parts;
     for (const timer of this.#timers.values()) clock.clearTimer(timer);
-    for (const watch of this.#watches) watch.stop();
+    this.#seats?.stop();
+    this.#table.stop();
     this.#pages?.stop();
     this.#abroad?.stop();
     await Promise.all(this.#locals.map(({ host }) => host.stop()));
@@ -361,7 +369,8 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
       if (sequence !== undefined) copies.push({ shard, sequence, isWhole, isServed: phase === 'serving' });
     }
     const { node, worker, life } = self;
-    return formatSeat({ node, worker, life, workers, leaving: this.#isLeaving, isLocal, copies, empty });
+    const revision = this.#table.known;
+    return formatSeat({ node, worker, life, workers, leaving: this.#isLeaving, isLocal, copies, empty, revision });
   }
 
   /**
@@ -406,6 +415,7 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
   /** @returns Whether the registry's answer could be read: what a later release wrote cannot. */
   #noteEntry(shard: number, entry: Awaited<ReturnType<Registry['read']>>): boolean {
     if (typeof entry !== 'object') return false;
+    this.#table.noteRead(entry.revision);
     try {
       this.#noteRecord(shardKey(shard), entry.value, entry.revision);
       return true;
@@ -470,6 +480,7 @@ export class Member<Store extends HostedStore = HostedStore> implements Placemen
   #look(): void {
     const nowMs = this.#parts.clock.monotonicMs();
     this.#noteNodes(nowMs);
+    this.#table.look(nowMs);
     this.#placeOwn();
     this.#answerSealed();
     this.#parts.onLook?.(nowMs);

@@ -3,7 +3,7 @@
  *
  *   table     shard.<n>             { version, epoch, owner, standby, next, isDoubted }
  *             cluster               { version, shards, centres, secretMark, versions, id }: of what the cluster is made
- *   liveness  seat.<node>.<worker>  { version, node, worker, workers, life, leaving, isLocal, copies, empty }
+ *   liveness  seat.<node>.<worker>  { version, node, worker, workers, life, leaving, isLocal, copies, empty, revision }
  *
  * A shard's key is written when its owner, its copies or their lives change, by compare-and-set, and by nobody in between. A seat's key is
  * written at every renewal.
@@ -54,6 +54,8 @@ export interface SeatRecord extends SeatLife {
   readonly copies: readonly CopyState[];
   /** Shards that it should have and has nothing of. */
   readonly empty: readonly number[];
+  /** How far it has followed the table; 0 from earlier releases, which do not say. */
+  readonly revision: number;
 }
 
 export function shardKey(shard: number): string {
@@ -104,14 +106,14 @@ export function seatedHere(record: ShardRecord, self: Seat): ShardRecord {
 }
 
 export function formatSeat(record: SeatRecord): string {
-  const { node, worker, workers, life, leaving, isLocal, empty } = record;
+  const { node, worker, workers, life, leaving, isLocal, empty, revision } = record;
   const copies = record.copies.map(({ shard, sequence, isWhole, isServed }) => [
     shard,
     sequence,
     isWhole ? 1 : 0,
     isServed === true ? 1 : 0,
   ]);
-  return JSON.stringify({ version: VERSION, node, worker, workers, life, leaving, isLocal, copies, empty });
+  return JSON.stringify({ version: VERSION, node, worker, workers, life, leaving, isLocal, copies, empty, revision });
 }
 
 /** @throws {RangeError} a record of a version that this release does not know. */
@@ -126,6 +128,7 @@ export function parseSeat(text: string): SeatRecord {
     copies,
     isLocal = false,
     empty = [],
+    revision = 0,
   } = versioned(text) as unknown as Omit<SeatRecord, 'copies'> & {
     readonly copies: readonly [number, number, number, number?][];
   };
@@ -135,7 +138,7 @@ export function parseSeat(text: string): SeatRecord {
     isWhole: isWhole === 1,
     isServed: isServed === 1,
   }));
-  return { node, worker, workers, life, leaving, isLocal, copies: states, empty };
+  return { node, worker, workers, life, leaving, isLocal, copies: states, empty, revision };
 }
 
 /** Shards that a worker serves, as it tells the other data centres. */

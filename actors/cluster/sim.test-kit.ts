@@ -25,13 +25,14 @@ import type {
   LogEntry,
   PageExchange,
   Registry,
+  RegistryChange,
   ShardLog,
 } from './contracts.ts';
 import { Member } from './member.ts';
 import { Orphans, type Found } from './orphans.ts';
 import type { Seat } from './placement.ts';
 import type { HostedStore } from './shard-host.ts';
-import { seatKey } from './shard-record.ts';
+import { seatKey, type SeatLife } from './shard-record.ts';
 
 const SHARDS = 4;
 /** How long a request waits that nobody answers. */
@@ -117,6 +118,11 @@ class SimTable {
   readonly entries: Map<string, { readonly value: string; readonly revision: number }> = new Map();
   readonly watchers: Set<Change> = new Set();
   #revision = 0;
+
+  changes(after: number): RegistryChange[] {
+    const all = [...this.entries].map(([key, { value, revision }]) => ({ key, value, revision }));
+    return all.filter(({ revision }) => revision > after).sort((left, right) => left.revision - right.revision);
+  }
 
   set(key: string, value: string): void {
     const revision = ++this.#revision;
@@ -212,7 +218,7 @@ class SimStore implements HostedStore {
 /** One life of a node: its clock stands while it is paused, and nothing happens in it after its end. */
 class SimProcess {
   readonly sim: ClusterSim;
-  readonly seat: Seat;
+  readonly seat: SeatLife;
   isDead: boolean = false;
   isPaused: boolean = false;
   isCut: boolean = false;
@@ -225,11 +231,14 @@ class SimProcess {
   readonly member: Member<SimStore>;
   /** What connections of this node are told of shards that they lost. */
   readonly orphans: Orphans;
+  /** Subscriptions to registries so far, and how many of the first of them are stale. */
+  #watchCount = 0;
+  #staleCount = 0;
   readonly #connection: Pid;
 
   constructor(sim: ClusterSim, node: string, life: number) {
     this.sim = sim;
-    this.seat = { node, worker: 1 };
+    this.seat = { node, worker: 1, life };
     this.#connection = new Pid(node, 1, 1, life);
     const prospect = {
       isLeased: (): boolean => this.member.isLeased(),
@@ -287,6 +296,11 @@ class SimProcess {
     this.isCut = true;
     this.isUnplugged = true;
     this.enter(() => this.member.disconnected());
+  }
+
+  /** The subscription to the table that there is goes on and tells nothing more: its server lacks what the others have. A new one is well. */
+  goStale(): void {
+    this.#staleCount = this.#watchCount;
   }
 
   heal(): void {
@@ -396,6 +410,7 @@ class SimProcess {
           return 'ok';
         }),
       write: (key, value) => this.#request(() => (table.set(key, value), 'ok' as const)),
+      changes: (after) => this.#request(() => table.changes(after)),
       watch: (onChange) => this.#watch(table, onChange),
     };
   }
@@ -404,8 +419,11 @@ class SimProcess {
   #watch(table: SimTable, onChange: Change): { stop(): void } {
     const { clock, random, servers } = this.sim;
     const told = new Map<string, number>();
+    const number = ++this.#watchCount;
     const tell = (): void => {
       if (this.isCut || this.isDead || servers.isDown) return;
+      // One of lives is noticed by the renewals that do not come back.
+      if (number <= this.#staleCount && table === servers.tables.table) return;
       for (const [key, { value, revision }] of table.entries) {
         if ((told.get(key) ?? 0) >= revision) continue;
         told.set(key, revision);

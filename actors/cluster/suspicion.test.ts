@@ -14,7 +14,8 @@ async function isAliveAfter(answers: readonly boolean[], isHeardBetween = false)
   const clock = new VirtualClock();
   const liveness = new Liveness(SELF);
   const hear = (node: string): void => {
-    const record = { node, worker: 1, workers: 1, life: 1, leaving: false, isLocal: false, copies: [], empty: [] };
+    const said = { leaving: false, isLocal: false, copies: [], empty: [], revision: 0 };
+    const record = { node, worker: 1, workers: 1, life: 1, ...said };
     liveness.note(seatKey(record), formatSeat(record), clock.monotonicMs());
   };
   const asked = [...answers];
