@@ -1,6 +1,7 @@
 /** The refusals of JetStream that are answers to us, by its own numbers (nats-server, `errors.json`). */
 
 export const JETSTREAM = {
+  consumerNameExists: 10_013,
   noMessage: 10_037,
   streamNotFound: 10_059,
   wrongLastSequence: 10_071,

@@ -74,7 +74,7 @@ export async function openJetStreamNet(parts: JetStreamParts): Promise<ClusterNe
   const jetstream = connection.jetstream({ timeout: LIMITS.requestMs });
   const registry = (suffix: string, storage: 'file' | 'memory'): Promise<Registry> => {
     const name = bucketName(cluster, centre, suffix);
-    const plan = { jetstream, manager, clock, logger, name, storage, replicas };
+    const plan = { bus, jetstream, manager, clock, logger, name, storage, replicas };
     return untilServed(clock, () => openBucketRegistry(plan));
   };
   return {
@@ -100,7 +100,7 @@ export async function openAgreement(
   const manager = await untilServed(clock, () => bus.connection.jetstreamManager({ timeout: LIMITS.requestMs }));
   const jetstream = bus.connection.jetstream({ timeout: LIMITS.requestMs });
   const name = bucketName(cluster, undefined, 'table');
-  const plan = { jetstream, manager, clock, logger, name, storage: 'file', replicas } as const;
+  const plan = { bus, jetstream, manager, clock, logger, name, storage: 'file', replicas } as const;
   return untilServed(clock, () => openBucketRegistry(plan));
 }
 
@@ -157,6 +157,7 @@ function logSubject(cluster: string, shard: number): string {
 }
 
 class JetStreamLog implements ShardLog {
+  readonly #bus: NatsBus;
   readonly #logger: Logger;
   readonly #clock: Clock;
   readonly #jetstream: JetStream;
@@ -165,6 +166,7 @@ class JetStreamLog implements ShardLog {
   readonly #subject: string;
 
   constructor(parts: JetStreamParts, jetstream: JetStream, manager: Manager, shard: number) {
+    this.#bus = parts.bus;
     this.#logger = parts.logger;
     this.#clock = parts.clock;
     this.#jetstream = jetstream;
@@ -220,9 +222,9 @@ class JetStreamLog implements ShardLog {
       next = seq + 1;
       onEntry({ sequence: seq, data: Buffer.from(data) });
     };
-    const [jetstream, clock, logger] = [this.#jetstream, this.#clock, this.#logger];
+    const [bus, manager, clock, logger] = [this.#bus, this.#manager, this.#clock, this.#logger];
     const [stream, subject] = [this.#stream, this.#subject];
-    return followStream({ jetstream, clock, logger, stream, subject, start, onMessage });
+    return followStream({ bus, manager, clock, logger, stream, subject, start, onMessage });
   }
 
   async trim(before: number): Promise<void> {

@@ -22,6 +22,7 @@ type Bucket = Awaited<ReturnType<JetStream['views']['kv']>>;
 const OPERATION = 'KV-Operation';
 
 export interface BucketPlan {
+  readonly bus: NatsBus;
   readonly jetstream: JetStream;
   readonly manager: Manager;
   readonly clock: Clock;
@@ -125,14 +126,14 @@ class BucketRegistry implements Registry {
   }
 
   watch(onChange: Parameters<Registry['watch']>[0]): { stop(): void } {
-    const { jetstream, clock, logger } = this.#plan;
+    const { bus, manager, clock, logger } = this.#plan;
     const onMessage = ({ subject, seq, data, headers }: StreamMessage): void => {
       const { key, value, revision } = changeOf({ subject, seq, data, header: headers }, this.#prefix);
       onChange(key, value, revision);
     };
     const start = (): { deliver_policy: 'last_per_subject' } => ({ deliver_policy: 'last_per_subject' });
     const stream = this.#stream;
-    return followStream({ jetstream, clock, logger, stream, subject: `${this.#prefix}>`, start, onMessage });
+    return followStream({ bus, manager, clock, logger, stream, subject: `${this.#prefix}>`, start, onMessage });
   }
 }
 

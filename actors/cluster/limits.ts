@@ -87,6 +87,10 @@ export const LIMITS = {
   requestMs: 1_000,
   /** A page that has not come by then is asked for again. */
   pageMs: 3_000,
+  /** Between two attempts at a consumer: servers without a leader refuse at once, and each seat follows a dozen streams. */
+  consumerRetryMs: 500,
+  /** Who is not told of a consumer that it asked for asks for the same one for so long, then for another. Making one takes milliseconds, and where the servers are slow seconds. */
+  consumerMakeMs: 3_000,
   /** Between signs of life of a subscription to a log; two that are missing make a new one. */
   heartbeatMs: 1_000,
   /** Between two announcements to other data centres, who serves what: they hear of a new owner at once, and after a cut so soon at the latest. */

@@ -8,7 +8,15 @@
 
 import { readFileSync } from 'node:fs';
 
-import { connect, credsAuthenticator, ErrorCode, Events, type ConnectionOptions, type NatsConnection } from 'nats';
+import {
+  connect,
+  createInbox,
+  credsAuthenticator,
+  ErrorCode,
+  Events,
+  type ConnectionOptions,
+  type NatsConnection,
+} from 'nats';
 
 import type { Logger } from '../contracts.ts';
 import { RuntimeError } from '../errors.ts';
@@ -89,6 +97,11 @@ export class NatsBus implements Bus {
     } catch (error) {
       return (error as { readonly code?: unknown }).code === ErrorCode.NoResponders;
     }
+  }
+
+  /** A new subject for answers to this connection alone. Its last part is unique, and of letters and digits. */
+  createInbox(): string {
+    return createInbox();
   }
 
   watch(listener: (isUp: boolean) => void): () => void {

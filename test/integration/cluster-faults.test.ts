@@ -4,10 +4,13 @@
  *
  * Two short faults here. `CLUSTER_SCHEDULES=30 node dist/test/integration/cluster-faults.test.js` runs random schedules of
  * all of them instead, also those of 20 seconds. A schedule is drawn from its number: `CLUSTER_FROM=7 CLUSTER_SCHEDULES=2` runs the seventh and the eighth again, and
- * `CLUSTER_FAULT='cut off'` draws from those faults alone whose name has that in it. `CLUSTER_LOG=FILE` keeps what the nodes logged.
+ * `CLUSTER_FAULT='cut off'` draws from those faults alone whose name has that in it. `CLUSTER_LOG=FILE` keeps what the nodes logged; without it that
+ * goes to a new file where something fails.
  */
 
 import { writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { createSeededRandom } from '../../runtime/testing/index.ts';
 import { hasNatsServer } from '../../runtime/testing/nats-servers.ts';
@@ -26,6 +29,15 @@ const ARRIVAL_MS_MAX = Number(process.env.CLUSTER_ARRIVAL_MS ?? PATIENCE_MS);
 
 t.setTimeout(0);
 const SKIP = hasNatsServer() ? {} : { skip: 'nats-server is not installed' };
+
+/** What the nodes logged, where it was asked for, and where somebody will ask for it. */
+function keepLog(t: Test, cluster: FaultyCluster): void {
+  const { CLUSTER_LOG } = process.env;
+  const file = CLUSTER_LOG ?? join(tmpdir(), `blindbeam-cluster-${process.pid}.log`);
+  if (CLUSTER_LOG === undefined && t.passing()) return;
+  writeFileSync(file, cluster.log());
+  t.comment(`the nodes' log is in ${file}`);
+}
 
 /** One schedule under load, and what everybody saw of it. */
 async function runSchedule(
@@ -63,8 +75,7 @@ t.test('three nodes and three servers under load', SKIP, async (t) => {
     servers: 3,
     flags: ['--cluster-shards', String(SHARDS)],
   });
-  const { CLUSTER_LOG: file } = process.env;
-  if (file !== undefined) t.teardown(() => writeFileSync(file, cluster.log()));
+  t.teardown(() => keepLog(t, cluster));
   const door = { url: cluster.url, code: (phone: string) => cluster.code(phone) };
   const people = await Correspondents.start(t, door, PHONES);
   await cluster.untilCopied(SHARDS, PATIENCE_MS);
