@@ -57,21 +57,33 @@ export type StreamStart =
   | { readonly deliver_policy: 'by_start_sequence'; readonly opt_start_seq: number }
   | { readonly deliver_policy: 'last_per_subject' };
 
+export interface StreamFollowing {
+  /** For how long no consumer has said anything, monotonic milliseconds; one that is well speaks each LIMITS.heartbeatMs. */
+  silentMs(): number;
+  stop(): void;
+}
+
 /** Begins to follow; nothing comes any more after `stop`. */
-export function followStream(plan: FollowPlan): { stop(): void } {
+export function followStream(plan: FollowPlan): StreamFollowing {
   const following = new Following(plan);
   void following.run();
   return following;
 }
 
-class Following {
+class Following implements StreamFollowing {
   readonly #plan: FollowPlan;
   readonly #refused: RefusedMessages;
   readonly #stopped = new AbortController();
+  #heardMs: number;
 
   constructor(plan: FollowPlan) {
     this.#plan = plan;
     this.#refused = new RefusedMessages(plan.logger);
+    this.#heardMs = plan.clock.monotonicMs();
+  }
+
+  silentMs(): number {
+    return this.#plan.clock.monotonicMs() - this.#heardMs;
   }
 
   stop(): void {
@@ -81,7 +93,10 @@ class Following {
   async run(): Promise<void> {
     const { clock, logger, stream } = this.#plan;
     while (!this.#stopped.signal.aborted) {
-      const consumer = new Consumer(this.#plan, this.#stopped.signal, (message) => this.#hand(message));
+      const consumer = new Consumer(this.#plan, this.#stopped.signal, {
+        word: () => (this.#heardMs = clock.monotonicMs()),
+        message: (message) => this.#hand(message),
+      });
       const reason = await consumer.run();
       if (reason !== 'stopped') logger.debug('stream_consumer_ended', { stream, reason });
       await pause(clock, LIMITS.consumerRetryMs, this.#stopped.signal);
@@ -97,13 +112,20 @@ class Following {
   }
 }
 
+/** Who hears a consumer. */
+interface Hearer {
+  /** It has said something, whatever it is. */
+  word(): void;
+  message(message: StreamMessage): void;
+}
+
 /** Why a consumer is not gone on with. */
 type End = 'stopped' | 'not made' | 'silent' | 'gap' | 'refused';
 
 /** One consumer, until it breaks. */
 class Consumer {
   readonly #plan: FollowPlan;
-  readonly #hand: (message: StreamMessage) => void;
+  readonly #hearer: Hearer;
   /** When it ends, by whatever. */
   readonly #ended = new AbortController();
   readonly #inbox: string;
@@ -114,9 +136,9 @@ class Consumer {
   #isMade = false;
   #end: End = 'stopped';
 
-  constructor(plan: FollowPlan, stopped: AbortSignal, hand: (message: StreamMessage) => void) {
+  constructor(plan: FollowPlan, stopped: AbortSignal, hearer: Hearer) {
     this.#plan = plan;
-    this.#hand = hand;
+    this.#hearer = hearer;
     this.#inbox = plan.bus.createInbox();
     stopped.addEventListener('abort', () => this.#breakOff('stopped'), { signal: this.#ended.signal });
   }
@@ -186,6 +208,7 @@ class Consumer {
   #take(message: Message): void {
     if (this.#ended.signal.aborted) return;
     this.#words++;
+    this.#hearer.word();
     this.#isMade = true;
     const { headers, data, reply } = message;
     // Status lines, which no message of a stream has: 1xx of a consumer that lives.
@@ -196,7 +219,7 @@ class Consumer {
     // Something was lost on the way, or this is no message of a stream.
     if (place === undefined || place.delivered !== this.#delivered + 1) return this.#breakOff('gap');
     this.#delivered = place.delivered;
-    this.#hand({ seq: place.sequence, subject: message.subject, data, headers });
+    this.#hearer.message({ seq: place.sequence, subject: message.subject, data, headers });
   }
 
   /** A sign of life, or the question whether more can be taken. */

@@ -74,7 +74,8 @@ export async function openJetStreamNet(parts: JetStreamParts): Promise<ClusterNe
   const jetstream = connection.jetstream({ timeout: LIMITS.requestMs });
   const registry = (suffix: string, storage: 'file' | 'memory'): Promise<Registry> => {
     const name = bucketName(cluster, centre, suffix);
-    const plan = { bus, jetstream, manager, clock, logger, name, storage, replicas };
+    const quietMs = storage === 'memory' ? LIMITS.livesQuietMs : LIMITS.tableQuietMs;
+    const plan = { bus, jetstream, manager, clock, logger, name, storage, replicas, quietMs };
     return untilServed(clock, () => openBucketRegistry(plan));
   };
   return {
@@ -100,7 +101,8 @@ export async function openAgreement(
   const manager = await untilServed(clock, () => bus.connection.jetstreamManager({ timeout: LIMITS.requestMs }));
   const jetstream = bus.connection.jetstream({ timeout: LIMITS.requestMs });
   const name = bucketName(cluster, undefined, 'table');
-  const plan = { bus, jetstream, manager, clock, logger, name, storage: 'file', replicas } as const;
+  const quietMs = LIMITS.tableQuietMs;
+  const plan = { bus, jetstream, manager, clock, logger, name, storage: 'file', replicas, quietMs } as const;
   return untilServed(clock, () => openBucketRegistry(plan));
 }
 

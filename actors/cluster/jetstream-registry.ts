@@ -2,16 +2,18 @@
  * A registry of a cluster in a key-value bucket of JetStream.
  *
  * Values are read from the leader of the bucket's stream, and followed by a consumer of its own in place of the library's, which learns of its end after
- * ten to fifteen seconds: until then a node would know owners of before. A bucket in memory is gone with a server that is alone; whoever finds that its
+ * ten to fifteen seconds: until then a node would know owners of before. To make a consumer takes the leader of the servers' own group, and its election up to twenty seconds; so while there is
+ * none that speaks, changes are read as values are, for which the bucket's own leader is enough. A bucket in memory is gone with a server that is alone; whoever finds that its
  * value is not taken makes it anew. Read next: `jetstream-follow.ts`.
  */
 
-import type { NatsBus } from '../../runtime/cluster/index.ts';
+import { RefusedMessages, type NatsBus } from '../../runtime/cluster/index.ts';
 import type { Clock, Logger } from '../../runtime/index.ts';
 import type { Registry, RegistryChange, RegistryEntry } from './contracts.ts';
-import { followStream, type StreamMessage } from './jetstream-follow.ts';
+import { followStream } from './jetstream-follow.ts';
 import { JETSTREAM, jetStreamCodeOf } from './jetstream-codes.ts';
 import { LIMITS } from './limits.ts';
+import { pause } from '../pause.ts';
 
 type Connection = NatsBus['connection'];
 type JetStream = ReturnType<Connection['jetstream']>;
@@ -31,6 +33,8 @@ export interface BucketPlan {
   readonly storage: 'file' | 'memory';
   /** Copies that the servers keep of it. */
   readonly replicas: number;
+  /** The longest silence of a subscription that is well, milliseconds; behind it what changes is read. */
+  readonly quietMs: number;
 }
 
 /**
@@ -126,14 +130,65 @@ class BucketRegistry implements Registry {
   }
 
   watch(onChange: Parameters<Registry['watch']>[0]): { stop(): void } {
-    const { bus, manager, clock, logger } = this.#plan;
-    const onMessage = ({ subject, seq, data, headers }: StreamMessage): void => {
-      const { key, value, revision } = changeOf({ subject, seq, data, header: headers }, this.#prefix);
-      onChange(key, value, revision);
+    const { bus, manager, clock, logger, quietMs } = this.#plan;
+    const reader = new ChangeReader(onChange);
+    const following = followStream({
+      bus,
+      manager,
+      clock,
+      logger,
+      stream: this.#stream,
+      subject: `${this.#prefix}>`,
+      start: () => ({ deliver_policy: 'last_per_subject' }),
+      onMessage: ({ subject, seq, data, headers }) =>
+        reader.take(changeOf({ subject, seq, data, header: headers }, this.#prefix)),
+    });
+    const stopped = new AbortController();
+    void this.#readWhile(() => following.silentMs() > quietMs, reader, stopped.signal);
+    const stop = (): void => {
+      stopped.abort();
+      following.stop();
     };
-    const start = (): { deliver_policy: 'last_per_subject' } => ({ deliver_policy: 'last_per_subject' });
-    const stream = this.#stream;
-    return followStream({ bus, manager, clock, logger, stream, subject: `${this.#prefix}>`, start, onMessage });
+    return { stop };
+  }
+
+  /** While there is no consumer, what changes is read from the leader, a request for each change. */
+  async #readWhile(isSilent: () => boolean, reader: ChangeReader, stopped: AbortSignal): Promise<void> {
+    const { clock, logger } = this.#plan;
+    const refused = new RefusedMessages(logger);
+    while (!stopped.aborted) {
+      await pause(clock, LIMITS.readMs, stopped);
+      if (!isSilent()) continue;
+      const changes = await this.changes(reader.last);
+      if (changes === 'unknown' || stopped.aborted) continue;
+      for (const change of changes) {
+        try {
+          reader.take(change);
+        } catch (error) {
+          refused.note(this.#prefix + change.key, error);
+        }
+      }
+    }
+  }
+}
+
+/** Hands each change on once: a consumer that is made anew begins with all that there is, and who lived once would be taken to live again. */
+class ChangeReader {
+  readonly #onChange: Parameters<Registry['watch']>[0];
+  readonly #told = new Map<string, number>();
+  /** The revision of the one that was taken last; a bucket that was made anew begins again. */
+  last = 0;
+
+  constructor(onChange: Parameters<Registry['watch']>[0]) {
+    this.#onChange = onChange;
+  }
+
+  /** What `onChange` throws. */
+  take({ key, value, revision }: RegistryChange): void {
+    if (this.#told.get(key) === revision) return;
+    this.#told.set(key, revision);
+    this.last = revision;
+    this.#onChange(key, value, revision);
   }
 }
 

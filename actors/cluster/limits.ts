@@ -87,6 +87,11 @@ export const LIMITS = {
   requestMs: 1_000,
   /** A page that has not come by then is asked for again. */
   pageMs: 3_000,
+  /** A subscription to lives that is well says something with each renewal, this seat's own at least; one to the table with each sign of life. Who hears nothing for longer reads. */
+  livesQuietMs: 700,
+  tableQuietMs: 1_500,
+  /** And so often: a renewal. */
+  readMs: 300,
   /** Between two attempts at a consumer: servers without a leader refuse at once, and each seat follows a dozen streams. */
   consumerRetryMs: 500,
   /** Who is not told of a consumer that it asked for asks for the same one for so long, then for another. Making one takes milliseconds, and where the servers are slow seconds. */
