@@ -1,6 +1,7 @@
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import t from 'tap';
+import t, { type Test } from 'tap';
 
 import type { Behavior } from '../behavior.ts';
 import type { Clock } from '../contracts.ts';
@@ -10,6 +11,7 @@ import { systemClock, systemLoop, systemRandom } from '../system-adapters.ts';
 import { hasNatsServer, type NatsServers, startNatsServers } from '../testing/nats-servers.ts';
 import { createMemoryLog } from '../testing/test-node.ts';
 import { type ClusterHead, headCluster } from './join.ts';
+import { LIMITS } from './limits.ts';
 import { openNatsBus } from './nats-bus.ts';
 
 const SKIP = hasNatsServer() ? {} : { skip: 'nats-server is not installed' };
@@ -166,3 +168,96 @@ t.test('a server knows where nobody listens, also for listeners of another one',
   await until(async () => !(await isHeard()), 'the end of the listener to be known');
   t.pass();
 });
+
+/** A line to a server that may be cut, as a cable is: what is said waits, and who comes is taken and told nothing. */
+async function startLine(t: Test, port: number): Promise<Line> {
+  const sockets = new Set<Socket>();
+  let isCut = false;
+  const server = createServer((near) => {
+    const far = connect({ host: '127.0.0.1', port });
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      sockets.add(from);
+      from.on('data', (bytes) => void to.write(bytes));
+      from.on('error', () => to.destroy());
+      from.on('close', () => {
+        sockets.delete(from);
+        to.destroy();
+      });
+      if (isCut) from.pause();
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const end = (): void => sockets.forEach((socket) => socket.destroy());
+  t.teardown(() => {
+    end();
+    server.close();
+  });
+  return {
+    url: `nats://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    // Both ends of each.
+    count: () => sockets.size / 2,
+    cut: () => {
+      isCut = true;
+      for (const socket of sockets) socket.pause();
+    },
+    heal: () => {
+      isCut = false;
+      for (const socket of sockets) socket.resume();
+    },
+    end,
+  };
+}
+
+interface Line {
+  readonly url: string;
+  /** Connections over it. */
+  count(): number;
+  cut(): void;
+  heal(): void;
+  /** As if the server had ended, and were there again at once. */
+  end(): void;
+}
+
+t.test(
+  'a connection that was given up while it was being made is over: nothing comes of it after a heal',
+  SKIP,
+  async (t) => {
+    const servers = await startNatsServers(1);
+    t.teardown(() => servers.stop());
+    const line = await startLine(t, servers.servers[0]!.port);
+    const bus = await openNatsBus({ servers: [line.url] }, 'cut', createMemoryLog([]));
+    const other = await openNatsBus({ servers: servers.urls }, 'other', createMemoryLog([]));
+    t.teardown(() => Promise.all([bus.close(), other.close()]));
+    const heard: string[] = [];
+    bus.subscribe('news', (bytes) => heard.push(Buffer.from(bytes).toString()));
+    const ups: boolean[] = [];
+    bus.watch((isUp) => ups.push(isUp));
+
+    line.cut();
+    await until(() => !bus.isUp, 'the cut to be noticed');
+    // Long enough for some attempts.
+    await delay(3 * LIMITS.busConnectMsMax);
+    t.ok(line.count() > 1, `${line.count()} connections wait`);
+    line.heal();
+    await until(() => bus.isUp, 'the bus to be there again');
+    await until(() => line.count() === 1, 'one connection to be left');
+    t.strictSame(ups, [false, true]);
+
+    line.end();
+    await until(() => ups.length >= 4, 'the next one');
+    await delay(1_000);
+    t.strictSame(ups, [false, true, false, true], 'lost once, and found once');
+    t.equal(line.count(), 1);
+    for (let number = 1; number <= 200; number++) other.publish('news', Buffer.from(`${number} ${'x'.repeat(5_000)}`));
+    await until(() => heard.length >= 200, 'what is said then');
+    await delay(200);
+    t.strictSame(
+      heard.map((text) => Number.parseInt(text, 10)),
+      Array.from({ length: 200 }, (_, index) => index + 1),
+      'each once, in order',
+    );
+  },
+);

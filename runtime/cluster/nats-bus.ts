@@ -17,6 +17,7 @@ import {
   type ConnectionOptions,
   type NatsConnection,
 } from 'nats';
+import { NodeTransport } from 'nats/lib/src/node_transport.js';
 
 import type { Logger } from '../contracts.ts';
 import { RuntimeError } from '../errors.ts';
@@ -38,6 +39,26 @@ export interface NatsAddress {
   readonly cert?: string | undefined;
   readonly key?: string | undefined;
 }
+
+/**
+ * Ends a connection before the library makes the next one.
+ *
+ * It leaves one that was not made in time as it is (2.29.3: `_closed` in `node_transport.ts` passes over what is not connected), and calls `discard`, which does nothing there. When the way is
+ * free again such a connection is made after all; when it ends, the library takes that for the end of the one that it uses, makes another one beside it, and reads both with one
+ * parser, which puts messages together from the bytes of two connections. One was applied to a copy of a shard, which could not read it.
+ */
+NodeTransport.prototype.discard = function (this: NodeTransport): void {
+  // Its end is told to nobody from here on.
+  this.done = true;
+  const end = (): void => {
+    this.socket?.removeAllListeners();
+    // What goes wrong with it concerns nobody either.
+    this.socket?.on('error', () => undefined).destroy();
+  };
+  end();
+  // Called once a connection that is still being made has heard of its server.
+  Object.assign(this, { setupHandlers: end });
+};
 
 /** What a server takes in one message unless it says otherwise. */
 const MESSAGE_BYTES_DEFAULT = 1024 * 1024;
