@@ -23,7 +23,7 @@ const RULES: readonly Rule[] = [
   { layer: 'protocol/wire', layers: [], packages: [] },
   { layer: 'protocol/signal', layers: [], packages: ['@noble/*'] },
   { layer: 'runtime/private-directory.ts', layers: [], packages: [ANY_NODE] },
-  { layer: 'runtime', layers: ['runtime/private-directory.ts'], packages: [ANY_NODE, 'msgpackr', 'nats'] },
+  { layer: 'runtime', layers: ['runtime/private-directory.ts'], packages: [ANY_NODE, 'msgpackr', 'nats', 'nats/*'] },
   { layer: 'supervisors', layers: ['runtime'], packages: ['node:assert/strict'] },
   {
     layer: 'actors',
@@ -51,6 +51,7 @@ export const SINGLE_IMPORTERS: Readonly<Record<string, string>> = {
   uplot: 'actors/console/page/charts.ts',
   msgpackr: 'runtime/codec.ts',
   nats: 'runtime/cluster/nats-bus.ts',
+  'nats/*': 'runtime/cluster/nats-bus.ts',
   pino: 'actors/logger.ts',
   'prom-client': 'actors/metrics/exposition.ts',
   zod: 'actors/config/schema.ts',

@@ -88,7 +88,8 @@ class BucketRegistry implements Registry {
       }
       return changes;
     } catch (error) {
-      return jetStreamCodeOf(error) === JETSTREAM.noMessage ? changes : 'unknown';
+      // What was read until then is in order, and the rest comes with the next question.
+      return jetStreamCodeOf(error) === JETSTREAM.noMessage || changes.length > 0 ? changes : 'unknown';
     }
   }
 
