@@ -210,16 +210,23 @@ class Consumer {
     this.#words++;
     this.#hearer.word();
     this.#isMade = true;
-    const { headers, data, reply } = message;
-    // Status lines, which no message of a stream has: 1xx of a consumer that lives.
-    const code = data.length === 0 ? (headers?.code ?? 0) : 0;
+    const { data, reply } = message;
+    // Status lines, which no message of a stream has: 1xx of a consumer that lives. Headers are decoded by whoever looks at them, so nobody does for each record.
+    const code = data.length === 0 ? (message.headers?.code ?? 0) : 0;
     if (code >= 300) return this.#breakOff('refused');
     if (code >= 100) return this.#answer(message);
     const place = placeOf(reply);
     // Something was lost on the way, or this is no message of a stream.
     if (place === undefined || place.delivered !== this.#delivered + 1) return this.#breakOff('gap');
     this.#delivered = place.delivered;
-    this.#hearer.message({ seq: place.sequence, subject: message.subject, data, headers });
+    this.#hearer.message({
+      seq: place.sequence,
+      subject: message.subject,
+      data,
+      get headers() {
+        return message.headers;
+      },
+    });
   }
 
   /** A sign of life, or the question whether more can be taken. */
