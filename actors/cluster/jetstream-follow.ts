@@ -233,7 +233,7 @@ class Consumer {
   #answer({ headers, reply }: Message): void {
     const { connection } = this.#plan.bus;
     const question = reply === undefined || reply === '' ? headers?.get(STALLED) : reply;
-    if (question !== undefined && question !== '') connection.publish(question);
+    if (question !== undefined && question !== '' && !connection.isClosed()) connection.publish(question);
     const last = headers?.get(LAST_DELIVERED);
     if (last !== undefined && last !== '' && Number(last) !== this.#delivered) this.#breakOff('gap');
   }
