@@ -81,6 +81,7 @@ export class Member {
   /** The last id that came of each author. */
   readonly #heard = new Map<string, number>();
   #running = true;
+  #isAway = false;
 
   constructor(who: Registered, plan: GroupPlan, { features = FEATURES.groups, knowsIds = false }: MemberOptions = {}) {
     this.who = who;
@@ -92,12 +93,27 @@ export class Member {
   /** Connects to the server that `url` names at each try, and again when the connection is lost. */
   async run(url: () => string): Promise<void> {
     while (this.#running) {
+      if (this.#isAway) {
+        await pause(RETRY_MS);
+        continue;
+      }
       const client = new RawClient(url());
       client.socket.on('error', () => undefined);
       await this.#live(client).catch(() => undefined);
       client.close();
       this.client = undefined;
       await pause(RETRY_MS);
+    }
+  }
+
+  /** Leaves its device to somebody else until `job` is done: who came back in between would put the other one out. */
+  async away<T>(job: () => Promise<T>): Promise<T> {
+    this.#isAway = true;
+    this.client?.close();
+    try {
+      return await job();
+    } finally {
+      this.#isAway = false;
     }
   }
 

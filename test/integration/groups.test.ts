@@ -62,7 +62,8 @@ t.test('the same order for all; who is removed gets nothing that was accepted af
   t.equal(textAt.size, 51, 'every place once');
 
   const last = members.at(-1)!;
-  const answer = await change(server, plan, who[0]!, plan.change(who[0]!, { kind: 'remove', user: last.who.user }));
+  const removal = plan.change(who[0]!, { kind: 'remove', user: last.who.user });
+  const answer = await members[0]!.away(() => change(server, plan, who[0]!, removal));
   t.match(answer, { kind: 'group', epoch: 2, order: 52 });
   await until('the admin is back', PATIENCE_MS, () => members[0]!.client !== undefined);
   members[1]!.say('secret');
