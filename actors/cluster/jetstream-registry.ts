@@ -184,7 +184,7 @@ class ChangeReader {
     this.#onChange = onChange;
   }
 
-  /** What `onChange` throws. */
+  /** @throws what `onChange` throws. */
   take({ key, value, revision }: RegistryChange): void {
     if (this.#told.get(key) === revision) return;
     this.#told.set(key, revision);

@@ -1,8 +1,10 @@
 import t from 'tap';
 import {
   formatAnnouncement,
+  formatSeat,
   formatShard,
   parseAnnouncement,
+  parseSeat,
   parseShard,
   seatedHere,
   type ShardRecord,
@@ -21,6 +23,20 @@ t.test('a record comes back as it was written; of an earlier release nothing is 
   const { isDoubted: _said, ...earlier } = JSON.parse(formatShard(RECORD)) as ShardRecord & { version: number };
   t.equal(parseShard(JSON.stringify(earlier)).isDoubted, false);
 });
+
+t.test(
+  'a seat says how far it knows the table; who does not, or says what is no number, knows nothing of it',
+  async (t) => {
+    const seat = { node: 'a', worker: 1, workers: 1, life: 7, leaving: false, isLocal: false, copies: [], empty: [] };
+    t.equal(parseSeat(formatSeat({ ...seat, revision: 26 })).revision, 26);
+    const { revision: _said, ...earlier } = JSON.parse(formatSeat({ ...seat, revision: 26 })) as Record<
+      string,
+      unknown
+    >;
+    for (const said of [{}, { revision: 'many' }, { revision: -1 }, { revision: null }, { revision: 0.5 }])
+      t.equal(parseSeat(JSON.stringify({ ...earlier, ...said })).revision, 0, JSON.stringify(said));
+  },
+);
 
 t.test('what a node had with another number of workers is of the worker that has the shard now', async (t) => {
   const self = { node: 'a', worker: 1, life: 8 };

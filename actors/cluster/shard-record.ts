@@ -138,7 +138,9 @@ export function parseSeat(text: string): SeatRecord {
     isWhole: isWhole === 1,
     isServed: isServed === 1,
   }));
-  return { node, worker, workers, life, leaving, isLocal, copies: states, empty, revision };
+  // What is no number would never be reached, and be asked for all the time.
+  const known = isCount(revision) ? revision : 0;
+  return { node, worker, workers, life, leaving, isLocal, copies: states, empty, revision: known };
 }
 
 /** Shards that a worker serves, as it tells the other data centres. */

@@ -166,7 +166,7 @@ t.test('a server knows where nobody listens, also for listeners of another one',
   t.ok(await asking.isDeserted('bb.test.to.c.0'));
   await listening.close();
   await until(async () => !(await isHeard()), 'the end of the listener to be known');
-  t.pass();
+  t.ok(await asking.isDeserted('bb.test.to.b.0'), 'and not forgotten again');
 });
 
 /** A line to a server that may be cut, as a cable is: what is said waits, and who comes is taken and told nothing. */
